@@ -1,0 +1,102 @@
+"""Data sets of chats: Parquet files, one per split."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import Artifact, Forecast, InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = ("train", "validation", "rejected")
+
+
+@dataclasses.dataclass(kw_only=True)
+class DatasetForecast(Forecast):
+    """What is known of a data set without reading its rows."""
+
+    splits: dict[str, list[int]] | None = None
+    """Rows per split as a closed interval [lowest, highest]."""
+    columns: list[str] | None = None
+
+    def summary(self) -> str:
+        """Return, for example, `train 4000, validation 300`."""
+        if self.splits is None:
+            return ""
+        return ", ".join(
+            f"{name} {low}" if low == high else f"{name} {low}–{high}"
+            for name, (low, high) in self.splits.items()
+        )
+
+
+class Dataset(Artifact):
+    """Rows with `id`, `messages` (list of {role, content}), `source`, and further columns.
+
+    `train` and `validation` hold rows to use, `rejected` every row that was turned away, with
+    its `reason`.
+    """
+
+    forecast_type = DatasetForecast
+
+    def splits(self) -> list[str]:
+        """Return the names of the splits that exist."""
+        return sorted(file.stem for file in self.directory.glob("*.parquet"))
+
+    def table(self, split: str) -> pa.Table:
+        """Return a split as an Arrow table; raises InputError when it does not exist."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self._file(split))
+
+    def rows(self, split: str) -> Iterator[dict[str, Any]]:
+        """Yield a split's rows in order, in bounded memory."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self._file(split)) as reader:
+            for batch in reader.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+
+    def count(self, split: str) -> int:
+        """Return the number of rows of a split, 0 when it does not exist."""
+        import pyarrow.parquet as pq
+
+        file = self.directory / f"{split}.parquet"
+        return int(pq.read_metadata(file).num_rows) if file.is_file() else 0
+
+    def facts(self) -> DatasetForecast:
+        """Read row counts and columns from the Parquet footers."""
+        import pyarrow.parquet as pq
+
+        splits = {name: [self.count(name)] * 2 for name in self.splits()}
+        columns: list[str] = []
+        if "train" in splits:
+            columns = list(pq.read_schema(self._file("train")).names)
+        return DatasetForecast(splits=splits, columns=columns)
+
+    def write(self, split: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+        """Write a split; columns that are all null keep the type that `schema` gives them."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+        pq.write_table(table, self.directory / f"{split}.parquet", compression="zstd")
+
+    def _file(self, split: str) -> Path:
+        file = self.directory / f"{split}.parquet"
+        if not file.is_file():
+            there = ", ".join(self.splits()) or "none"
+            raise InputError(f"{self.directory}: no split '{split}' (there are: {there})")
+        return file
+
+
+def chat_schema(**further: str) -> pa.Schema:
+    """Return the Arrow schema of chat rows, with `further` columns by Arrow type name."""
+    import pyarrow as pa
+
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    columns = [("id", pa.string()), ("messages", pa.list_(message)), ("source", pa.string())]
+    return pa.schema(columns + [(name, pa.type_for_alias(kind)) for name, kind in further.items()])

@@ -1,0 +1,41 @@
+"""storm-exp: recipes that make small language models better, declared, kept and measured."""
+
+from storm_exp.artifact import Artifact, Forecast
+from storm_exp.component import Component, Port, component, describe, setting
+from storm_exp.errors import (
+    ComposeError,
+    GraphError,
+    InputError,
+    PluginError,
+    SettingError,
+    StageError,
+    StoreError,
+    StormError,
+    did_you_mean,
+)
+from storm_exp.hookspecs import hookimpl
+from storm_exp.stage import Runtime, Stage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Artifact",
+    "Component",
+    "ComposeError",
+    "Forecast",
+    "GraphError",
+    "InputError",
+    "PluginError",
+    "Port",
+    "Runtime",
+    "SettingError",
+    "Stage",
+    "StageError",
+    "StoreError",
+    "StormError",
+    "component",
+    "describe",
+    "did_you_mean",
+    "hookimpl",
+    "setting",
+]

@@ -1,0 +1,57 @@
+"""What a user can mend. The command line prints these without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StormError(Exception):
+    """Root of every error whose message is meant for the user of a recipe."""
+
+
+class SettingError(StormError):
+    """A setting of a component has a value that cannot work."""
+
+    def __init__(self, setting: str, value: object, problem: str) -> None:
+        """`setting` is the field's name; `problem` says what would be right."""
+        super().__init__(f"{setting}={value!r}: {problem}")
+        self.setting = setting
+        self.value = value
+        self.problem = problem
+
+
+class InputError(StormError):
+    """A file, row or checkpoint that was given cannot be used."""
+
+
+class ComposeError(StormError):
+    """The configuration does not compose: an unknown key, option or value."""
+
+
+class GraphError(StormError):
+    """The recipe's graph does not fit its stages: a cycle, a missing port, a wrong type."""
+
+
+class PluginError(StormError):
+    """A plugin or component breaks the contract of the engine."""
+
+
+class StoreError(StormError):
+    """The store cannot be read or written."""
+
+
+class StageError(StormError):
+    """A stage failed while it ran; the cause is chained."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'X'?` for the nearest of `known`, else what there is."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"; known are: {shown}"

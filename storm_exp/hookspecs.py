@@ -1,0 +1,45 @@
+"""The hooks that a plugin may implement. A stranger's plugin has the same ones as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord, StageRecord
+    from storm_exp.report import Section
+
+hookspec = pluggy.HookspecMarker("storm_exp")
+hookimpl = pluggy.HookimplMarker("storm_exp")
+
+
+@hookspec
+def storm_components() -> list[type]:  # type: ignore[empty-body]
+    """Return the plugin's component classes."""
+
+
+@hookspec
+def storm_config_folder() -> str:  # type: ignore[empty-body]
+    """Return the absolute path of a folder with presets, a folder per menu."""
+
+
+@hookspec
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empty-body]
+    """Return command-line verbs: a function of the remaining arguments that returns the exit code."""
+
+
+@hookspec
+def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
+    """Return sections for the report of a finished run, in order."""
+
+
+@hookspec
+def storm_stage_finished(run: RunRecord, stage: StageRecord) -> None:
+    """Hear that a stage was made or found (for trackers)."""
+
+
+@hookspec
+def storm_run_finished(run: RunRecord) -> None:
+    """Hear that a run has ended and its record is written (for trackers)."""

@@ -1,0 +1,64 @@
+"""Progress bars with time left: a bar on a terminal, a line now and then in a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+_QUIET_SECONDS = 15.0
+
+
+class Progress:
+    """Counts `total` steps of `unit`, showing how many are left and for how long."""
+
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        """Start counting; nothing is drawn before the first step."""
+        self._label, self._total, self._unit = label, total, unit
+        self._done = 0
+        self._started = self._spoke = time.monotonic()
+        self._bar: tqdm[None] | None = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=total, unit=unit, desc=f"  {label}", leave=False, dynamic_ncols=True
+            )
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        """Count `steps` more; `figures` (a loss, say) are shown behind the bar."""
+        self._done += steps
+        shown = {name: f"{value:.3g}" for name, value in figures.items()}
+        if self._bar is not None:
+            if shown:
+                self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(steps)
+            return
+        now = time.monotonic()
+        if now - self._spoke >= _QUIET_SECONDS:
+            self._spoke = now
+            left = (now - self._started) / self._done * (self._total - self._done)
+            tail = "".join(f", {name} {value}" for name, value in shown.items())
+            self.write(
+                f"  {self._label}: {self._done}/{self._total} {self._unit}, "
+                f"{left:.0f} s left{tail}"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    @staticmethod
+    def write(line: str) -> None:
+        """Write a line to standard error without tearing a bar that is being drawn."""
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()

@@ -1,0 +1,15 @@
+"""For the tests of people who build on the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storm_exp.stage import Runtime, Stage
+
+
+def make_stage(folder: Path, name: str = "stage", threads: int = 1) -> Stage:
+    """Return a stage that fills `folder/name`, with scratch space beside it, outside any store."""
+    directory, scratch = folder / name, folder / f"{name}-scratch"
+    directory.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Stage(name, directory, scratch, Runtime(device="cpu", threads=threads))
