@@ -125,5 +125,7 @@ def _read_port(where: str, parameter: inspect.Parameter, hint: Any) -> Port:
     many = typing.get_origin(hint) is list
     artifact = typing.get_args(hint)[0] if many else hint
     if not (isinstance(artifact, type) and issubclass(artifact, Artifact)):
-        raise PluginError(f"{where}: the port `{parameter.name}` must be X or list[X], X an artifact")
+        raise PluginError(
+            f"{where}: the port `{parameter.name}` must be X or list[X], X an artifact"
+        )
     return Port(parameter.name, artifact, many, optional)

@@ -33,6 +33,10 @@ class GraphError(StormError):
     """The recipe's graph does not fit its stages: a cycle, a missing port, a wrong type."""
 
 
+class PlanError(StormError):
+    """What was planned cannot work; the message names the stage and the setting."""
+
+
 class PluginError(StormError):
     """A plugin or component breaks the contract of the engine."""
 

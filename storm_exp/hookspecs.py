@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord, StageRecord
+    from storm_exp.manifest import Manifest
+    from storm_exp.record import RunRecord
     from storm_exp.report import Section
 
 hookspec = pluggy.HookspecMarker("storm_exp")
@@ -36,8 +37,8 @@ def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empt
 
 
 @hookspec
-def storm_stage_finished(run: RunRecord, stage: StageRecord) -> None:
-    """Hear that a stage was made or found (for trackers)."""
+def storm_stage_finished(label: str, manifest: Manifest) -> None:
+    """Hear that a stage was made (for trackers)."""
 
 
 @hookspec

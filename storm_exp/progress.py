@@ -41,8 +41,7 @@ class Progress:
             left = (now - self._started) / self._done * (self._total - self._done)
             tail = "".join(f", {name} {value}" for name, value in shown.items())
             self.write(
-                f"  {self._label}: {self._done}/{self._total} {self._unit}, "
-                f"{left:.0f} s left{tail}"
+                f"  {self._label}: {self._done}/{self._total} {self._unit}, {left:.0f} s left{tail}"
             )
 
     def __enter__(self) -> Self:

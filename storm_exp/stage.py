@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from storm_exp.artifact import Artifact
 from storm_exp.progress import Progress
 
 
@@ -46,6 +47,7 @@ class Stage:
         self.main_metric = ""
         self.adopted: Path | None = None
         self.adopted_files: list[str] = []
+        self.references: list[str] = []
         self._log = log
 
     def progress(self, total: int, unit: str, label: str = "") -> Progress:
@@ -75,6 +77,10 @@ class Stage:
         self.adopted = Path(directory).absolute()
         self.adopted_files = sorted(files)
         return self.adopted
+
+    def reference(self, artifact: Artifact) -> None:
+        """Note that the payload cannot do without another artifact of the store."""
+        self.references.append(artifact.key)
 
     def worker_environment(self) -> dict[str, Any]:
         """Return the environment for a program that a stage starts."""

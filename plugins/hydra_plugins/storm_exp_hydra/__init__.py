@@ -1,0 +1,1 @@
+"""What Hydra finds of storm-exp: its launcher, and the folders with presets."""

@@ -1,0 +1,67 @@
+"""The launcher `stages`: all cells of a sweep are planned as one, what they share is made once.
+
+Annotations are not postponed here: Hydra executes this module before it is in `sys.modules`, and
+dataclasses look postponed annotations up there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+
+@dataclass
+class StagesLauncherConf:
+    """The launcher has no settings: what it does is the recipe's business."""
+
+    _target_: str = "hydra_plugins.storm_exp_hydra.launcher.StagesLauncher"
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="stages", node=StagesLauncherConf, provider="storm-exp"
+)
+
+
+class StagesLauncher(Launcher):
+    """Composes every cell of a batch, then hands them to the engine together."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra gives; the task function is not called, the engine is."""
+        self._context = hydra_context
+        self._config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run a batch of cells as one plan; return their objectives in order."""
+        from storm_exp import application
+        from storm_exp.run import Composition
+
+        setup_globals()
+        cells = []
+        for number, overrides in enumerate(job_overrides, start=initial_job_idx):
+            config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+            with open_dict(config):
+                config.hydra.job.id = str(number)
+                config.hydra.job.num = number
+                hydra = config.pop("hydra")
+            name = " ".join(filter_overrides(overrides)) or str(number)
+            cells.append(Composition(name, config, hydra))
+        objectives = application.act(cells)
+        return [
+            JobReturn(
+                overrides=list(cell.hydra.overrides.task),
+                cfg=cell.config,
+                hydra_cfg=DictConfig({"hydra": cell.hydra}),
+                task_name="storm_exp",
+                status=JobStatus.COMPLETED,
+                _return_value=objective,
+            )
+            for cell, objective in zip(cells, objectives, strict=True)
+        ]

@@ -1,0 +1,17 @@
+"""Puts the folders of presets that plugins bring on Hydra's search path."""
+
+from __future__ import annotations
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from storm_exp.plugins import load_plugins
+
+
+class PresetFolders(SearchPathPlugin):
+    """Appends after the engine's own folder, so that a plugin cannot replace its presets."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the folder of every plugin that has one."""
+        for name, folder in load_plugins().config_folders():
+            search_path.append(provider=name, path=f"file://{folder}")

@@ -1,0 +1,63 @@
+"""The command line: `python -m storm_exp recipe=storm`, the same as `storm-exp`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from storm_exp.errors import StormError, did_you_mean
+
+USAGE = """\
+usage: storm-exp recipe=NAME [setting=value …]        run a recipe
+       storm-exp -m recipe=NAME setting=a,b,c         run a sweep: every combination
+       storm-exp sweep=NAME                           run a named sweep
+       storm-exp plan recipe=NAME … [-m] [--why]      what a run would do
+       storm-exp plugins [NAME]                       components, their settings and ports
+       storm-exp store ls | show KEY | verify         what is kept
+       storm-exp report [RUN]                         write a run's report again
+
+for example:
+       storm-exp recipe=storm
+       storm-exp -m recipe=storm curator.min_education=2,3,4 merger.t=0.25,0.5,0.75
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 for an error, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was published is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        from storm_exp.explain import explain
+
+        message = explain(error)
+        if message is None or os.environ.get("STORM_EXP_TRACEBACK"):
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from storm_exp import application, verbs
+
+    first = arguments[0]
+    if first.startswith("-") or "=" in first or first.startswith(("+", "~")):
+        application.compose_and_act(arguments)
+        return 0
+    known: dict[str, Callable[[list[str]], int]] = {**verbs.VERBS, **verbs.plugin_verbs()}
+    if first not in known:
+        raise StormError(f"no verb '{first}'{did_you_mean(first, known)}")
+    return known[first](arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

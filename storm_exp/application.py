@@ -1,0 +1,85 @@
+"""Between Hydra and the engine: what composes configurations, and what is done with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from storm_exp import planning
+from storm_exp.errors import StormError
+from storm_exp.plugins import Plugins, load_plugins
+from storm_exp.record import CellRecord
+from storm_exp.run import Composition, run
+
+only_plan = False
+"""Whether configurations are planned and shown instead of run; set by the verb `plan`."""
+why = False
+"""Whether the plan tells why each stage is to be made."""
+_failures: list[BaseException] = []
+
+
+def config_folder() -> Path:
+    """Return the folder of configurations: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def register_components(plugins: Plugins) -> None:
+    """Offer every component to Hydra as an option of its menus."""
+    store = ConfigStore.instance()
+    for component in plugins.components.values():
+        provider = plugins.owner(component).distribution
+        for menu in component.menus:
+            store.store(group=menu, name=component.name, node=component.cls, provider=provider)
+
+
+def compose_and_act(arguments: list[str]) -> None:
+    """Hand a command line to Hydra, which calls `act` or, under `-m`, the launcher."""
+    register_components(load_plugins())
+    # Hydra then raises instead of printing its own message and exiting.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [sys.argv[0], *arguments]
+    decorate = hydra.main(
+        version_base="1.3", config_path=str(config_folder()), config_name="config"
+    )
+    _failures.clear()
+    decorate(_task)()
+    if _failures:
+        raise _failures[0]
+
+
+def _task(config: DictConfig) -> float | None:
+    hydra = HydraConfig.get()
+    composition = Composition("", config, hydra)
+    if hydra.mode is RunMode.MULTIRUN:  # a cell that another launcher started
+        return act([composition])[0]
+    try:
+        return act([composition])[0]
+    except (StormError, KeyboardInterrupt) as error:
+        # Raised behind Hydra's back, which would add lines of its own.
+        _failures.append(error)
+        return None
+
+
+def act(compositions: list[Composition]) -> list[float | None]:
+    """Plan or run; return the objective of every cell, for sweepers that optimise."""
+    if only_plan:
+        planning.show(compositions, why=why)
+        return [None] * len(compositions)
+    return [objective(cell) for cell in run(compositions).cells]
+
+
+def objective(cell: CellRecord) -> float | None:
+    """Return the main metric of the last stage of a cell that has one."""
+    for stage in reversed(cell.stages):
+        if stage.main_metric in stage.metrics:
+            return stage.metrics[stage.main_metric]
+    return None

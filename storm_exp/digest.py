@@ -1,0 +1,62 @@
+"""Digests of files and values: sha256, remembered so that large files are read once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+_CHUNK_BYTES = 1 << 22
+
+
+def file_digest(file: Path) -> str:
+    """Return the sha256 of a file's contents, in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value; raises TypeError or ValueError for what has none."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def value_digest(value: Any) -> str:
+    """Return the sha256 of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+class FileDigests:
+    """Digests remembered by path, size, mtime and inode, in one small file."""
+
+    def __init__(self, memory: Path) -> None:
+        """Keep what is learnt in the file `memory`; a damaged memory is forgotten."""
+        self._memory = memory
+        self._known: dict[str, list[Any]] = {}
+        try:
+            self._known = json.loads(memory.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            self._known = {}
+
+    def digest(self, file: Path | str) -> str:
+        """Return the sha256 of a file, read only if it changed since it was last read."""
+        path = Path(file).absolute()
+        status = path.stat()
+        mark = [status.st_size, status.st_mtime_ns, status.st_ino]
+        known = self._known.get(str(path))
+        if known is not None and known[:3] == mark:
+            return str(known[3])
+        digest = file_digest(path)
+        self._known[str(path)] = [*mark, digest]
+        self._save()
+        return digest
+
+    def _save(self) -> None:
+        self._memory.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
+        partial.write_text(json.dumps(self._known), encoding="utf-8")
+        partial.replace(self._memory)

@@ -1,0 +1,199 @@
+"""Making an artifact: lease, run, publish."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import platform
+import resource
+import shutil
+import socket
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from storm_exp.digest import value_digest
+from storm_exp.errors import StageError, StormError
+from storm_exp.key import semantic_settings
+from storm_exp.manifest import Manifest
+from storm_exp.plan import Node
+from storm_exp.progress import Progress
+from storm_exp.stage import Runtime, Stage
+from storm_exp.store import Store
+
+
+@dataclasses.dataclass
+class Made:
+    """The outcome of asking for one artifact."""
+
+    manifest: Manifest
+    made_here: bool
+    """False when another process made it while this one waited."""
+    seconds: float
+    peak_memory: int
+    """Bytes of resident memory at the highest point; 0 when it was not made here."""
+
+
+class Maker:
+    """Makes the missing artifacts of a plan, each once among all processes of a store."""
+
+    def __init__(self, store: Store, runtime: Runtime, log: Path | None = None) -> None:
+        """Publish into `store`; what stages say goes to `log` as well."""
+        self._store = store
+        self._runtime = runtime
+        self._log = log
+
+    def make(self, node: Node) -> Made:
+        """Make a node's artifact, or wait for whoever is making it.
+
+        Raises StageError when the stage fails; the failure is recorded in the store.
+        """
+        started = time.monotonic()
+        if node.damage:
+            self._clear(node)
+
+        def is_there() -> bool:
+            return self._store.find(node.key).manifest is not None
+
+        def tell(owner: str) -> None:
+            Progress.write(f"  {node.label}: waiting for {owner}, who is making it")
+
+        lease = self._store.lease(node.key)
+        if lease.acquire(is_there, tell):
+            with lease:
+                found = self._store.find(node.key)
+                if found.manifest is None:
+                    if found.damage:
+                        node.damage = found.damage
+                        self._clear(node)
+                    return self._make(node)
+        manifest = self._store.find(node.key).manifest
+        assert manifest is not None
+        node.manifest = manifest
+        return Made(manifest, False, time.monotonic() - started, 0)
+
+    def _clear(self, node: Node) -> None:
+        adopted = node.component.output
+        try:
+            aside = self._store.set_aside(node.key)
+        except FileNotFoundError:
+            return
+        finally:
+            damage, node.damage = node.damage, ""
+        Progress.write(
+            f"  {node.label}: what the store held of this {adopted.__name__} cannot be used "
+            f"({damage}); it was moved to {aside} and is made again"
+        )
+
+    def _make(self, node: Node) -> Made:
+        store = self._store
+        partial = store.open_partial(node.key)
+        scratch = store.scratch(node.key)
+        scratch.mkdir(parents=True, exist_ok=True)
+        stage = Stage(node.label, partial, scratch, self._runtime, self._log)
+        _reset_peak_memory()
+        started = time.monotonic()
+        try:
+            inputs = {
+                port: [self._open(n) for n in nodes]
+                if node.component.ports[port].many
+                else self._open(nodes[0])
+                for port, nodes in node.inputs.items()
+            }
+            artifact = node.settings.run(stage, **inputs)
+            if not isinstance(artifact, node.component.output):
+                raise TypeError(f"run returned {artifact!r}, not {node.component.output.__name__}")
+            facts = artifact.facts().to_json()
+            seconds = time.monotonic() - started
+            manifest = self._manifest(node, stage, facts, seconds)
+            manifest = store.publish(partial, manifest, stage.adopted_files)
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, Exception):
+                self._fail(node, error)
+            raise
+        node.manifest = manifest
+        return Made(manifest, True, seconds, manifest.made["peak_memory"])
+
+    def _open(self, node: Node) -> Any:
+        assert node.manifest is not None, f"{node.label} was not made before what needs it"
+        place = self._store.place(node.key)
+        return node.component.output(node.manifest.payload(place), node.key)
+
+    def _manifest(
+        self, node: Node, stage: Stage, facts: dict[str, Any], seconds: float
+    ) -> Manifest:
+        return Manifest(
+            key=node.key,
+            component=node.component.name,
+            version=node.component.version,
+            artifact=node.component.output.__name__,
+            settings=semantic_settings(node.settings),
+            inputs=node.input_keys(),
+            fingerprint=node.fingerprint,
+            forecast=facts,
+            metrics=stage.metrics,
+            main_metric=stage.main_metric,
+            files={},
+            adopted=str(stage.adopted) if stage.adopted is not None else None,
+            references=stage.references,
+            made={
+                "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "seconds": round(seconds, 3),
+                "peak_memory": peak_memory(),
+                "host": socket.gethostname(),
+                "machine": platform.machine(),
+                "python": platform.python_version(),
+                "source": source_digest(node.component.cls),
+            },
+        )
+
+    def _fail(self, node: Node, error: Exception) -> None:
+        file = None
+        try:
+            file = self._store.note_failure(
+                node.key,
+                {
+                    "stage": node.label,
+                    "component": node.component.name,
+                    "settings": semantic_settings(node.settings),
+                    "error": f"{type(error).__name__}: {error}",
+                    "traceback": traceback.format_exc(),
+                },
+            )
+        except OSError:
+            Progress.write(f"  {node.label}: the failure could not be recorded in the store")
+        details = f"; details in {file}" if file else ""
+        if isinstance(error, StormError):
+            raise StageError(f"{node.label}: {error}") from error
+        raise StageError(
+            f"{node.label} failed with {type(error).__name__}: {error}{details}"
+        ) from error
+
+
+@functools.cache
+def source_digest(cls: type) -> str:
+    """Return a digest of the source file of a component; recorded, never keyed."""
+    try:
+        return value_digest(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))[:16]
+    except (OSError, TypeError):
+        return ""
+
+
+def peak_memory() -> int:
+    """Return the highest resident memory since the last reset, in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _reset_peak_memory() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    except OSError:
+        return

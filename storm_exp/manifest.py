@@ -1,0 +1,102 @@
+"""Manifests: what the store knows of an artifact without opening its payload."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from storm_exp.digest import FileDigests, file_digest, value_digest
+from storm_exp.errors import StoreError
+
+MANIFEST = "manifest.json"
+
+
+@dataclasses.dataclass(kw_only=True)
+class Manifest:
+    """Everything recorded about one artifact when it was published."""
+
+    key: str
+    component: str
+    version: int
+    artifact: str
+    """Name of the artifact type."""
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
+    """Keys per port: a key, or a list of keys."""
+    fingerprint: Any
+    forecast: dict[str, Any]
+    """What the artifact is, in the fields of its type's forecast."""
+    metrics: dict[str, float]
+    main_metric: str
+    files: dict[str, list[Any]]
+    """{relative path: [bytes, sha256]}"""
+    adopted: str | None = None
+    """Directory outside the store that holds the files, when they were adopted."""
+    adopted_mtimes: dict[str, int] = dataclasses.field(default_factory=dict)
+    references: list[str] = dataclasses.field(default_factory=list)
+    """Keys of artifacts that the payload cannot do without."""
+    made: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """When, where, how long, with which versions: recorded, never keyed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def read(cls, directory: Path) -> Self | None:
+        """Return the manifest of a published artifact, None when there is none or it is damaged."""
+        try:
+            values = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+            return cls(**values)
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            return None
+
+    def digest(self) -> str:
+        """Return a digest of the payload: names and contents of its files."""
+        return value_digest({name: entry[1] for name, entry in self.files.items()})
+
+    def payload(self, directory: Path) -> Path:
+        """Return where the files are, given the artifact's place in the store."""
+        return Path(self.adopted) if self.adopted is not None else directory
+
+
+def list_files(directory: Path) -> dict[str, list[Any]]:
+    """Return {relative path: [bytes, sha256]} of what a stage has written.
+
+    Raises StoreError for links and other things that are no plain files.
+    """
+    found: dict[str, list[Any]] = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StoreError(f"{path}: an artifact holds plain files and folders only")
+        if path.is_file() and path != directory / MANIFEST:
+            name = str(path.relative_to(directory))
+            found[name] = [path.stat().st_size, file_digest(path)]
+    return found
+
+
+def list_adopted(
+    directory: Path, names: list[str], digests: FileDigests
+) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """Return the files and modification times (ns) of an adopted directory."""
+    files, mtimes = {}, {}
+    for name in names:
+        file = directory / name
+        status = file.stat()
+        files[name] = [status.st_size, digests.digest(file)]
+        mtimes[name] = status.st_mtime_ns
+    return files, mtimes
+
+
+def fsync_tree(directory: Path) -> None:
+    """Flush every file and folder of a tree to the disk."""
+    for folder, _, names in os.walk(directory):
+        for name in [*(os.path.join(folder, name) for name in names), folder]:
+            descriptor = os.open(name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,53 @@
+"""Where a setting came from: an override, a preset, a recipe, or the component's default."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from omegaconf import DictConfig
+
+NO_MENUS = ("recipe", "sweep", "runtime")
+"""Config groups whose options are no components."""
+
+
+@dataclasses.dataclass
+class Origins:
+    """What Hydra knows of how a configuration was composed."""
+
+    recipe: str
+    overrides: list[str]
+    """The task's overrides, as they were written."""
+    choices: dict[str, str]
+    """{stage: "menu/option"}"""
+    menus: dict[str, str]
+    """{stage: menu}"""
+
+    def of(self, path: str) -> str:
+        """Say where the value at a dotted path came from, for an error message."""
+        for override in self.overrides:
+            name = override.split("=")[0].lstrip("+~").split("@")[-1]
+            if name == path or path.startswith(f"{name}."):
+                return f"from the override `{override}`"
+        stage = path.split(".")[0]
+        if stage in self.choices:
+            return f"from the option {self.choices[stage]}"
+        return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
+
+
+def read_origins(hydra: DictConfig) -> Origins:
+    """Read the origins off the `hydra` node of a composed configuration."""
+    choices: dict[str, Any] = dict(hydra.runtime.choices)
+    stages, menus = {}, {}
+    for group, option in choices.items():
+        if option is None or group.startswith("hydra/") or group in NO_MENUS:
+            continue
+        menu, _, package = group.partition("@")
+        stages[package or menu] = f"{menu}/{option}"
+        menus[package or menu] = menu
+    return Origins(
+        recipe=str(choices.get("recipe") or ""),
+        overrides=[str(override) for override in hydra.overrides.task],
+        choices=stages,
+        menus=menus,
+    )

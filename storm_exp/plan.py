@@ -1,0 +1,235 @@
+"""Plans: the stages of one or several recipes, their keys and forecasts, and what is to be made."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+from typing import Any
+
+from storm_exp.artifact import Forecast
+from storm_exp.component import Component
+from storm_exp.errors import GraphError, PlanError, StormError
+from storm_exp.key import artifact_key, semantic_settings
+from storm_exp.manifest import Manifest
+from storm_exp.recipe import Recipe, StageUse
+from storm_exp.store import Store
+
+
+class Status(enum.Enum):
+    """What a run will do about an artifact."""
+
+    KEPT = "kept"
+    TO_MAKE = "to make"
+    NOT_NEEDED = "not needed"
+
+
+@dataclasses.dataclass(eq=False)
+class Node:
+    """One artifact of a plan. Cells of a sweep whose keys agree share the node."""
+
+    key: str
+    label: str
+    """The stage and element under which it was first met, such as `evaluator[merger]`."""
+    component: Component
+    settings: Any
+    fingerprint: Any
+    inputs: dict[str, list[Node]]
+    manifest: Manifest | None
+    damage: str
+    forecast: Forecast
+    status: Status = Status.NOT_NEEDED
+
+    def level(self) -> int:
+        """Return the length of the longest way here from a node without inputs."""
+        return 1 + max((n.level() for nodes in self.inputs.values() for n in nodes), default=-1)
+
+    def input_keys(self) -> dict[str, str | list[str]]:
+        """Return the keys at each port, a list for ports that collect."""
+        ports = self.component.ports
+        return {
+            port: [node.key for node in nodes] if ports[port].many else nodes[0].key
+            for port, nodes in self.inputs.items()
+        }
+
+
+@dataclasses.dataclass
+class Cell:
+    """One recipe of a plan: for every stage, its elements and their nodes."""
+
+    name: str
+    recipe: Recipe
+    overrides: list[str]
+    placed: dict[str, dict[str, Node]] = dataclasses.field(default_factory=dict)
+    """{stage: {element: node}}; a stage that does not map has the one element ''."""
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes in the order of the graph, each once."""
+        unique = {n.key: n for elements in self.placed.values() for n in elements.values()}
+        return list(unique.values())
+
+    def needed(self) -> list[Node]:
+        """Return the nodes that are kept or to be made."""
+        return [node for node in self.nodes() if node.status is not Status.NOT_NEEDED]
+
+
+class Plan:
+    """Everything that a run will do, known before it starts."""
+
+    def __init__(self, store: Store) -> None:
+        """Start empty; `add` takes one recipe after the other."""
+        self.store = store
+        self.cells: list[Cell] = []
+        self.nodes: dict[str, Node] = {}
+        """In an order in which inputs come before what needs them."""
+        self._fingerprints: dict[str, Any] = {}
+
+    def add(self, name: str, recipe: Recipe, overrides: list[str]) -> Cell:
+        """Place a recipe's stages, compute keys and forecasts, and decide what to make.
+
+        Raises GraphError, or PlanError for what a stage's forecast refuses, which names the
+        stage, the setting and the place it came from.
+        """
+        cell = Cell(name, recipe, overrides)
+        try:
+            for stage in _in_order(recipe):
+                cell.placed[stage.name] = self._place(stage, cell)
+        except StormError as error:
+            if name:
+                raise PlanError(f"cell {name} of the sweep cannot run: {error}") from error
+            raise
+        self.cells.append(cell)
+        for target in recipe.targets:
+            for node in cell.placed[target].values():
+                self._need(node)
+        return cell
+
+    def to_make(self) -> list[Node]:
+        """Return the nodes that a run would make, level by level."""
+        missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
+        return sorted(missing, key=Node.level)
+
+    def _need(self, node: Node) -> None:
+        if node.manifest is not None:
+            node.status = Status.KEPT
+            return
+        if node.status is Status.TO_MAKE:
+            return
+        node.status = Status.TO_MAKE
+        for inputs in node.inputs.values():
+            for needed in inputs:
+                self._need(needed)
+
+    def _place(self, stage: StageUse, cell: Cell) -> dict[str, Node]:
+        single: dict[str, list[Node]] = {}
+        mapped: dict[str, dict[str, Node]] = {}
+        for port, sources in stage.edges.items():
+            found = {
+                source
+                if not element
+                else (element if len(sources) == 1 else f"{source}.{element}"): node
+                for source in sources
+                for element, node in cell.placed[source].items()
+            }
+            maps = port in stage.lists or any("" not in cell.placed[s] for s in sources)
+            if not stage.component.ports[port].many and maps:
+                mapped[port] = found
+            else:
+                single[port] = list(found.values())
+        elements = {tuple(found) for found in mapped.values()}
+        if len(elements) > 1:
+            raise GraphError(
+                f"graph.{stage.name}: the ports {', '.join(mapped)} map over different stages; "
+                "give all but one a single stage"
+            )
+        if not mapped:
+            return {"": self._node(stage, "", single, cell)}
+        return {
+            element: self._node(
+                stage, element, single | {p: [found[element]] for p, found in mapped.items()}, cell
+            )
+            for element in elements.pop()
+        }
+
+    def _node(
+        self, stage: StageUse, element: str, inputs: dict[str, list[Node]], cell: Cell
+    ) -> Node:
+        label = f"{stage.name}[{element}]" if element else stage.name
+        settings = semantic_settings(stage.settings)
+        ports = {port: inputs[port] for port in sorted(inputs)}
+        try:
+            fingerprint = self._fingerprint(stage, settings)
+            node = Node(
+                "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
+            )
+            node.key = artifact_key(stage.component, settings, node.input_keys(), fingerprint)
+            if node.key in self.nodes:
+                return self.nodes[node.key]
+            found = self.store.find(node.key)
+            node.manifest, node.damage = found.manifest, found.damage
+            node.forecast = _forecast(node)
+        except StormError as error:
+            raise _located(error, stage, cell) from error
+        self.nodes[node.key] = node
+        if node.manifest is not None:
+            node.status = Status.KEPT
+        return node
+
+    def _fingerprint(self, stage: StageUse, settings: dict[str, Any]) -> Any:
+        compute = getattr(stage.settings, "fingerprint", None)
+        if compute is None:
+            return None
+        known = f"{stage.component.name} {settings}"
+        if known not in self._fingerprints:
+            self._fingerprints[known] = compute(self.store.digests)
+        return self._fingerprints[known]
+
+
+def _located(error: StormError, stage: StageUse, cell: Cell) -> PlanError:
+    setting = getattr(error, "setting", "")
+    if not setting:
+        return PlanError(f"{stage.name}: {error}")
+    where = cell.recipe.origins.of(f"{stage.name}.{setting}")
+    return PlanError(f"{stage.name}.{error} ({where})")
+
+
+def _forecast(node: Node) -> Forecast:
+    """Return what an artifact is, from its manifest, or will be, from the component."""
+    kind = node.component.output.forecast_type
+    if node.manifest is not None:
+        return kind.from_json(node.manifest.forecast)
+    compute = getattr(node.settings, "forecast", None)
+    if compute is None:
+        return kind()
+    wanted = inspect.signature(compute).parameters
+    arguments = {
+        port: [n.forecast for n in nodes] if node.component.ports[port].many else nodes[0].forecast
+        for port, nodes in node.inputs.items()
+        if port in wanted
+    }
+    forecast = compute(**arguments)
+    assert isinstance(forecast, Forecast), f"{node.component.name}.forecast returned {forecast!r}"
+    return forecast
+
+
+def _in_order(recipe: Recipe) -> list[StageUse]:
+    """Return the stages with inputs first; raises GraphError that shows a cycle."""
+    done: dict[str, StageUse] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        if name in path:
+            cycle = " → ".join([*path[path.index(name) :], name])
+            raise GraphError(f"graph: the stages wait for each other in a cycle: {cycle}")
+        path.append(name)
+        for sources in recipe.stages[name].edges.values():
+            for source in sources:
+                visit(source)
+        path.pop()
+        done[name] = recipe.stages[name]
+
+    for name in recipe.stages:
+        visit(name)
+    return list(done.values())

@@ -1,0 +1,142 @@
+"""Plugins: found through entry points, loaded one by one, so that a broken one breaks nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from storm_exp import hookspecs
+from storm_exp.component import Component, describe
+from storm_exp.errors import PluginError, did_you_mean
+
+ENTRY_POINT_GROUP = "storm_exp"
+
+
+@dataclasses.dataclass
+class Plugin:
+    """One entry point: what it brought, or why it could not be loaded."""
+
+    name: str
+    distribution: str
+    module: Any = None
+    error: str = ""
+    components: list[str] = dataclasses.field(default_factory=list)
+
+
+class Plugins:
+    """Every plugin of this environment, and the components that they supply."""
+
+    def __init__(self) -> None:
+        """Start empty; `load_plugins` fills one from the entry points."""
+        self.manager = pluggy.PluginManager("storm_exp")
+        self.manager.add_hookspecs(hookspecs)
+        self.plugins: list[Plugin] = []
+        self.components: dict[str, Component] = {}
+        self._owner: dict[str, Plugin] = {}
+
+    def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
+        """Load one plugin; a failure is noted on it, a name taken twice raises PluginError."""
+        for other in self.plugins:
+            if other.name == plugin.name:
+                raise PluginError(
+                    f"two plugins are named '{plugin.name}': one from the distribution "
+                    f"'{other.distribution}', one from '{plugin.distribution}'; remove one"
+                )
+        self.plugins.append(plugin)
+        try:
+            plugin.module = load()
+            self.manager.register(plugin.module, name=plugin.name)
+            classes = self._call(plugin, "storm_components") or []
+            found = [describe(cls) for cls in classes]
+        except Exception as error:  # a stranger's code may raise anything
+            plugin.error = f"{type(error).__name__}: {error}"
+            if self.manager.has_plugin(plugin.name):
+                self.manager.unregister(name=plugin.name)
+            return
+        for component in found:
+            self._register(plugin, component)
+
+    def _register(self, plugin: Plugin, component: Component) -> None:
+        if component.name in self.components:
+            other = self._owner[component.name]
+            raise PluginError(
+                f"two components are named '{component.name}': one from the distribution "
+                f"'{other.distribution}' (plugin {other.name}), one from "
+                f"'{plugin.distribution}' (plugin {plugin.name}); rename or remove one"
+            )
+        self.components[component.name] = component
+        self._owner[component.name] = plugin
+        plugin.components.append(component.name)
+
+    def _call(self, plugin: Plugin, hook: str) -> Any:
+        implementation = getattr(plugin.module, hook, None)
+        return implementation() if implementation is not None else None
+
+    def broken(self) -> list[Plugin]:
+        """Return the plugins that could not be loaded."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
+    def owner(self, component: Component) -> Plugin:
+        """Return the plugin that supplied a component."""
+        return self._owner[component.name]
+
+    def menus(self) -> dict[str, list[Component]]:
+        """Return the components of every menu."""
+        menus: dict[str, list[Component]] = {}
+        for component in self.components.values():
+            for menu in component.menus:
+                menus.setdefault(menu, []).append(component)
+        return menus
+
+    def menu_ports(self, menu: str) -> set[str]:
+        """Return the union of the ports of a menu's components."""
+        return {port for component in self.menus().get(menu, []) for port in component.ports}
+
+    def config_folders(self) -> list[tuple[str, Path]]:
+        """Return (plugin name, folder of presets) for the plugins that bring one."""
+        found = []
+        for plugin in self.plugins:
+            folder = None if plugin.error else self._call(plugin, "storm_config_folder")
+            if folder is not None:
+                found.append((plugin.name, Path(folder)))
+        return found
+
+    def verbs(self) -> dict[str, Callable[[list[str]], int]]:
+        """Return the command-line verbs that plugins add; a verb taken twice raises PluginError."""
+        verbs: dict[str, Callable[[list[str]], int]] = {}
+        owners: dict[str, Plugin] = {}
+        for plugin in self.plugins:
+            for name, verb in (
+                {} if plugin.error else self._call(plugin, "storm_verbs") or {}
+            ).items():
+                if name in verbs:
+                    raise PluginError(
+                        f"two plugins bring the verb '{name}': one from the distribution "
+                        f"'{owners[name].distribution}', one from '{plugin.distribution}'"
+                    )
+                verbs[name], owners[name] = verb, plugin
+        return verbs
+
+    def component(self, name: str) -> Component:
+        """Return a component by name; raises PluginError with the nearest name."""
+        if name not in self.components:
+            raise PluginError(f"no component '{name}'{did_you_mean(name, self.components)}")
+        return self.components[name]
+
+
+@functools.cache
+def load_plugins() -> Plugins:
+    """Return the plugins of this environment, loaded once per process."""
+    plugins = Plugins()
+    for entry in sorted(
+        importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name
+    ):
+        distribution = entry.dist.name if entry.dist is not None else "unknown"
+        plugins.add(Plugin(entry.name, distribution), entry.load)
+    return plugins

@@ -1,0 +1,159 @@
+"""Running: plan one or several recipes as one, make what is missing, record it, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from storm_exp import screen
+from storm_exp.errors import StageError
+from storm_exp.maker import Made, Maker
+from storm_exp.origin import read_origins
+from storm_exp.plan import Node, Plan
+from storm_exp.plugins import load_plugins
+from storm_exp.recipe import read_recipe
+from storm_exp.record import (
+    RunRecord,
+    command_line,
+    describe_environment,
+    link_artifacts,
+    new_run_folder,
+    point_latest,
+    record_cell,
+)
+from storm_exp.report import write_report
+from storm_exp.store import Store
+from storm_exp.sweep import write_sweep_table
+
+
+@dataclasses.dataclass
+class Composition:
+    """One composed configuration, as Hydra hands it over."""
+
+    name: str
+    """Empty for a single run, else what tells the cell apart from its siblings."""
+    config: DictConfig
+    hydra: DictConfig
+    """What Hydra says of the composition: overrides, choices."""
+
+
+def make_plan(compositions: list[Composition]) -> Plan:
+    """Plan all compositions as one; raises a StormError before anything is made."""
+    plugins = load_plugins()
+    plan = Plan(Store(Path(str(compositions[0].config.store.path))))
+    for composition in compositions:
+        origins = read_origins(composition.hydra)
+        recipe = read_recipe(composition.config, plugins, origins)
+        plan.add(composition.name, recipe, origins.overrides)
+    return plan
+
+
+def run(compositions: list[Composition]) -> RunRecord:
+    """Make what the recipes need and the store lacks; return the record, which is written.
+
+    Raises StageError when a stage failed, after recording what was made; the cells of a sweep
+    that do not need the failed stage are finished first.
+    """
+    started = time.monotonic()
+    plan = make_plan(compositions)
+    outputs = Path(str(compositions[0].config.outputs))
+    recipe = plan.cells[0].recipe
+    name = recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep"
+    folder = new_run_folder(outputs, name.replace("/", "-") or "run")
+    screen.announce(plan, folder)
+    record = RunRecord(
+        directory=folder,
+        recipe=recipe.name,
+        scale=screen.scale(plan),
+        when=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        argv=command_line(),
+        seconds=0.0,
+        status="failed",
+        environment=describe_environment(),
+        cells=[],
+    )
+    outcomes: dict[str, Made | BaseException] = {}
+    failure: BaseException | None = None
+    with _logging_to(folder / "log.txt"):
+        maker = Maker(plan.store, recipe.runtime, folder / "log.txt")
+        try:
+            failure = _make_missing(plan, maker, outcomes)
+        except KeyboardInterrupt as interrupt:
+            failure = interrupt
+        record.cells = [
+            record_cell(cell, composition.config, plan.store, outcomes)
+            for cell, composition in zip(plan.cells, compositions, strict=True)
+        ]
+        record.status = "finished" if failure is None else "failed"
+        record.seconds = round(time.monotonic() - started, 3)
+        _finish(record, outputs)
+    if failure is not None:
+        raise failure
+    return record
+
+
+def _make_missing(
+    plan: Plan, maker: Maker, outcomes: dict[str, Made | BaseException]
+) -> BaseException | None:
+    """Make every missing node whose inputs are there; return the first failure."""
+    hooks = load_plugins().manager.hook
+    failure: BaseException | None = None
+    missing = plan.to_make()
+    for position, node in enumerate(missing, start=1):
+        if not _inputs_are_there(node):
+            continue
+        screen.start_stage(node, position, len(missing))
+        try:
+            outcomes[node.key] = made = maker.make(node)
+        except StageError as error:
+            outcomes[node.key] = error
+            failure = failure or error
+            if len(plan.cells) > 1:
+                screen.say(f"  {error}")
+            continue
+        screen.end_stage(node, made.made_here, made.seconds)
+        hooks.storm_stage_finished(label=node.label, manifest=made.manifest)
+    return failure
+
+
+def _inputs_are_there(node: Node) -> bool:
+    return all(n.manifest is not None for nodes in node.inputs.values() for n in nodes)
+
+
+def _finish(record: RunRecord, outputs: Path) -> None:
+    if record.is_sweep:
+        for number, cell in enumerate(record.cells):
+            link_artifacts(record.directory / "cells" / str(number), cell)
+        write_sweep_table(record)
+    else:
+        link_artifacts(record.directory, record.cells[0])
+    record.write()
+    point_latest(outputs, record.directory)
+    plugins = load_plugins()
+    report = write_report(record, plugins)
+    screen.conclude(record, report)
+    plugins.manager.hook.storm_run_finished(run=record)
+
+
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """Send the libraries' log records and warnings to a file instead of the screen."""
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers, root.level = before
+        handler.close()

@@ -1,0 +1,139 @@
+"""What a run says on the screen: first lines, a line per stage, one table at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from storm_exp.plan import Node, Plan, Status
+from storm_exp.progress import Progress
+from storm_exp.record import RunRecord, StageRecord
+from storm_exp.sweep import sweep_table
+
+
+def scale(plan: Plan) -> str:
+    """Return at which scale a plan runs, as its components say: miniature, own model, full size."""
+    said = [
+        str(getattr(use.settings, "scale", ""))
+        for cell in plan.cells
+        for use in cell.recipe.stages.values()
+    ]
+    for name in ("full size", "own model", "miniature"):
+        if name in said:
+            return name
+    return next((name for name in said if name), "")
+
+
+def say(text: str) -> None:
+    """Write a line among the progress bars."""
+    Progress.write(text)
+
+
+def announce(plan: Plan, folder: Path) -> None:
+    """Write the first lines of a run: scale, plan, where things go."""
+    recipe = plan.cells[0].recipe.name or "without a name"
+    size = scale(plan)
+    say(f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}")
+    say(f"store  {shorten(plan.store.root)}")
+    say(f"run    {shorten(folder)}")
+
+
+def summarise(plan: Plan) -> str:
+    """Return, for example, `9 cells: 3 curators, 3 finetuners, 9 mergers to make; 12 kept`."""
+    missing = Counter(stage_name(node) for node in plan.to_make())
+    made = ", ".join(f"{count} {name}" for name, count in missing.items())
+    kept = sum(node.status is Status.KEPT for node in plan.nodes.values())
+    cells = f"{len(plan.cells)} cells: " if len(plan.cells) > 1 else ""
+    if not missing:
+        return f"{cells}nothing to make, all {kept} artifacts are kept"
+    return f"{cells}to make: {made}" + (f"; kept: {kept}" if kept else "")
+
+
+def stage_name(node: Node) -> str:
+    """Return the stage under which a node was first met."""
+    return node.label.partition("[")[0]
+
+
+def start_stage(node: Node, position: int, total: int) -> None:
+    """Write which stage begins."""
+    say(f"[{position}/{total}] {node.label} ({node.component.name})")
+
+
+def end_stage(node: Node, made_here: bool, seconds: float) -> None:
+    """Write how a stage ended."""
+    assert node.manifest is not None
+    text = main_metric(node.manifest.metrics, node.manifest.main_metric)
+    verb = "made in" if made_here else "made by another process, waited"
+    say(f"  {node.label}: {verb} {seconds:.1f} s" + (f" · {text}" if text else ""))
+
+
+def main_metric(metrics: dict[str, float], name: str) -> str:
+    """Return `name value` of the main metric, or nothing."""
+    return f"{name} {metrics[name]:.4g}" if name in metrics else ""
+
+
+def conclude(record: RunRecord, report: Path) -> None:
+    """Write the table of stages (or of a sweep's cells) and the paths of what was made."""
+    out = [""]
+    if record.is_sweep:
+        header, rows = sweep_table(record)
+        out += align([header, *rows])
+    else:
+        out += align(_stage_rows(record))
+    made = sum(stage.status == "made" for stage in unique_stages(record))
+    failed = [stage for stage in unique_stages(record) if stage.status == "failed"]
+    out.append("")
+    if failed:
+        out.append(f"failed: {', '.join(stage.label for stage in failed)}")
+    elif made:
+        out.append(f"made {made} artifacts in {record.seconds:.0f} s")
+    else:
+        out.append(f"nothing to make: everything was kept ({record.seconds:.1f} s)")
+    latest = record.directory.parent.parent / "latest"
+    out.append(f"report   {shorten(latest / report.name)}")
+    if record.is_sweep:
+        out.append(f"table    {shorten(latest / 'sweep.csv')}")
+        out.append(f"models   {shorten(latest / 'cells')}/<cell>/<stage>")
+    else:
+        models = {s.stage for s in record.cells[0].of_type("Checkpoint")}
+        out += [f"model    {shorten(latest / name)}" for name in sorted(models)]
+    print("\n".join(out), file=sys.stdout, flush=True)
+
+
+def unique_stages(record: RunRecord) -> list[StageRecord]:
+    """Return the artifacts of all cells, each once."""
+    return list({stage.key: stage for cell in record.cells for stage in cell.stages}.values())
+
+
+def _stage_rows(record: RunRecord) -> list[list[str]]:
+    rows = [["stage", "component", "", "seconds", "main metric"]]
+    for stage in record.cells[0].stages:
+        seconds = f"{stage.seconds:.1f}" if stage.status == "made" and stage.seconds else ""
+        metric = main_metric(stage.metrics, stage.main_metric)
+        rows.append([stage.label, stage.component, stage.status, seconds, metric])
+    return rows
+
+
+def align(rows: list[list[str]]) -> list[str]:
+    """Return lines with the columns of `rows` aligned; numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.rjust(width) if _is_number(text) else text.ljust(width)
+            for text, width in zip(row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdigit() or text[:2].strip("-").isdigit()
+
+
+def shorten(path: Path) -> str:
+    """Return a path relative to the working directory where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

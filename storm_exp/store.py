@@ -1,0 +1,171 @@
+"""The store: artifacts under their keys, published whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from storm_exp.digest import FileDigests, file_digest
+from storm_exp.errors import StoreError, did_you_mean
+from storm_exp.lease import Lease
+from storm_exp.manifest import MANIFEST, Manifest, fsync_tree, list_adopted, list_files
+
+
+@dataclasses.dataclass
+class Found:
+    """What a look at the store says about a key."""
+
+    manifest: Manifest | None = None
+    """The manifest of an artifact that can be used."""
+    damage: str = ""
+    """Why what lies there cannot be used; empty when nothing lies there."""
+
+
+class Store:
+    """A directory of artifacts that any number of processes and hosts may share."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the store at `root`; it is created when first written to."""
+        self.root = Path(root).absolute()
+        self.digests = FileDigests(self.root / "digests.json")
+
+    def place(self, key: str) -> Path:
+        """Return the directory of a key, whether or not it exists."""
+        return self.root / "artifacts" / key[:2] / key
+
+    def scratch(self, key: str) -> Path:
+        """Return the folder that survives a crash of this key."""
+        return self.root / "scratch" / key
+
+    def lease(self, key: str) -> Lease:
+        """Return the lease over the making of a key."""
+        return Lease(self.root / "leases" / key)
+
+    def find(self, key: str) -> Found:
+        """Look a key up: a hit has every file, and all that it references, with the right size."""
+        place = self.place(key)
+        if not place.is_dir():
+            return Found()
+        manifest = Manifest.read(place)
+        if manifest is None:
+            return Found(damage=f"{MANIFEST} is missing or unreadable")
+        for name, (size, _) in manifest.files.items():
+            file = manifest.payload(place) / name
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                return Found(damage=f"{file} is gone")
+            if status.st_size != size:
+                return Found(damage=f"{file} has {status.st_size} bytes, {size} were published")
+            if manifest.adopted and manifest.adopted_mtimes[name] != status.st_mtime_ns:
+                return Found(damage=f"{file} was touched since it was adopted")
+        for reference in manifest.references:
+            if self.find(reference).manifest is None:
+                return Found(damage=f"it references {reference[:12]}, which is not in the store")
+        return Found(manifest)
+
+    def open_partial(self, key: str) -> Path:
+        """Return an empty folder beside the place of a key, to be filled and published.
+
+        What dead makers of this key left there is removed; call with the lease held.
+        """
+        place = self.place(key)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in place.parent.glob(f".partial-{key}-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            partial = place.parent / f".partial-{key}-{secrets.token_hex(4)}"
+            partial.mkdir()
+        except OSError as error:
+            raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
+        return partial
+
+    def publish(
+        self, partial: Path, manifest: Manifest, adopted_files: list[str] | None = None
+    ) -> Manifest:
+        """Publish a filled folder under the manifest's key; return the manifest that is now there.
+
+        Losing the race to another process is a hit: its manifest is returned.
+        """
+        if manifest.adopted is not None:
+            manifest.files, manifest.adopted_mtimes = list_adopted(
+                Path(manifest.adopted), adopted_files or [], self.digests
+            )
+        else:
+            manifest.files = list_files(partial)
+        text = json.dumps(manifest.to_json(), indent=1, sort_keys=True)
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+        for file in partial.rglob("*"):
+            if file.is_file():
+                file.chmod(0o444)
+        fsync_tree(partial)
+        place = self.place(manifest.key)
+        try:
+            partial.rename(place)
+        except OSError:
+            found = self.find(manifest.key)
+            if found.manifest is None:
+                raise
+            shutil.rmtree(partial, ignore_errors=True)
+            return found.manifest
+        _fsync_folder(place.parent)
+        shutil.rmtree(self.scratch(manifest.key), ignore_errors=True)
+        return manifest
+
+    def set_aside(self, key: str) -> Path:
+        """Move a damaged artifact out of the way and return where it is now."""
+        target = self.root / "damaged" / f"{key}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.place(key).rename(target)
+        return target
+
+    def note_failure(self, key: str, values: dict[str, Any]) -> Path:
+        """Record that making a key failed; a failure is never a result."""
+        file = self.root / "failures" / f"{key}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        return file
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Yield the manifest of every published artifact, ordered by key."""
+        for place in sorted(self.root.glob("artifacts/??/*")):
+            manifest = Manifest.read(place)
+            if manifest is not None:
+                yield manifest
+
+    def resolve(self, prefix: str) -> str:
+        """Return the one key that begins with `prefix`; raises StoreError otherwise."""
+        keys = [place.name for place in self.root.glob("artifacts/??/*")]
+        matches = [key for key in keys if key.startswith(prefix)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise StoreError(f"{len(matches)} artifacts begin with '{prefix}': give more digits")
+        near = did_you_mean(prefix, [key[: len(prefix)] for key in keys])
+        raise StoreError(f"no artifact '{prefix}' in {self.root}{near}")
+
+    def verify(self, key: str) -> str:
+        """Hash the payload again; return what is wrong, or nothing."""
+        found = self.find(key)
+        if found.manifest is None:
+            return found.damage or "not in the store"
+        payload = found.manifest.payload(self.place(key))
+        for name, (_, digest) in found.manifest.files.items():
+            if file_digest(payload / name) != digest:
+                return f"{payload / name} does not have the contents that were published"
+        return ""
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

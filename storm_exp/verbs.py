@@ -1,0 +1,191 @@
+"""The verbs of the command line besides running: plan, plugins, store, report."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from storm_exp import application, screen
+from storm_exp.component import Component
+from storm_exp.errors import StormError, did_you_mean
+from storm_exp.plugins import load_plugins
+from storm_exp.record import RECORD, RunRecord
+from storm_exp.report import write_report
+from storm_exp.store import Store
+
+
+def plan(arguments: list[str]) -> int:
+    """Show what a run or a sweep would do."""
+    application.only_plan = True
+    application.why = "--why" in arguments
+    # Another launcher would plan cells one by one, in other processes.
+    kept = [a for a in arguments if a != "--why" and not a.startswith("hydra/launcher=")]
+    application.compose_and_act(kept)
+    return 0
+
+
+def plugins(arguments: list[str]) -> int:
+    """List plugins and components, or describe those that are named."""
+    loaded = load_plugins()
+    if arguments:
+        for name in arguments:
+            _describe(loaded.component(name))
+        return 0
+    for plugin in loaded.plugins:
+        state = f"broken: {plugin.error}" if plugin.error else ", ".join(plugin.components)
+        print(f"{plugin.name} ({plugin.distribution}): {state}")
+    print()
+    for menu, components in sorted(loaded.menus().items()):
+        print(menu)
+        for component in components:
+            missing = component.missing_packages()
+            note = f"  [unavailable: needs {', '.join(missing)}" if missing else ""
+            if missing and component.extra:
+                distribution = loaded.owner(component).distribution
+                note += f"; pip install '{distribution}[{component.extra}]'"
+            print(f"  {signature(component)}{note + ']' if note else ''}")
+    print("\nstorm-exp plugins NAME describes a component's settings")
+    return 0
+
+
+def signature(component: Component) -> str:
+    """Return, for example, `slerp(models: list[Checkpoint]) → Checkpoint`."""
+    ports = []
+    for port in component.ports.values():
+        kind = port.artifact.__name__
+        ports.append(
+            f"{port.name}{'?' if port.optional else ''}: "
+            + (f"list[{kind}]" if port.many else kind)
+        )
+    return f"{component.name}({', '.join(ports)}) → {component.output.__name__}"
+
+
+def _describe(component: Component) -> None:
+    print(
+        f"{signature(component)}\n  menus: {', '.join(component.menus)}; version {component.version}"
+    )
+    print(textwrap.indent(inspect.getdoc(component.cls) or "", "  "))
+    documented = field_docstrings(component.cls)
+    for field in dataclasses.fields(component.cls):
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        note = "" if field.metadata.get("semantic", True) else "  (not part of the key)"
+        print(f"\n  {field.name}: {field.type} = {default!r}{note}")
+        if field.name in documented:
+            print(textwrap.indent(documented[field.name], "      "))
+
+
+def field_docstrings(cls: type) -> dict[str, str]:
+    """Return the docstrings that stand under a class's fields, inherited ones included."""
+    found: dict[str, str] = {}
+    for owner in reversed(cls.__mro__[:-1]):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        except (OSError, TypeError):
+            continue
+        assert isinstance(tree, ast.ClassDef)
+        for field, after in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
+                if isinstance(after.value, ast.Constant) and isinstance(field.target, ast.Name):
+                    found[field.target.id] = inspect.cleandoc(str(after.value.value))
+    return found
+
+
+def store(arguments: list[str]) -> int:
+    """List, show or verify what the store holds; `store.path=DIR` says where it is."""
+    root = "outputs/store"
+    words = []
+    for argument in arguments:
+        if argument.startswith("store.path="):
+            root = argument.partition("=")[2]
+        else:
+            words.append(argument)
+    kept = Store(Path(root))
+    if not kept.root.is_dir():
+        raise StormError(f"there is no store at {kept.root}; give one with store.path=DIR")
+    actions: dict[str, Callable[[Store, list[str]], int]] = {
+        "ls": _list,
+        "show": _show,
+        "verify": _verify,
+    }
+    action = words[0] if words else "ls"
+    if action not in actions:
+        raise StormError(f"store {action}: no such action{did_you_mean(action, actions)}")
+    return actions[action](kept, words[1:])
+
+
+def _list(kept: Store, words: list[str]) -> int:
+    rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
+    for manifest in sorted(kept.manifests(), key=lambda m: m.made.get("when", "")):
+        size = 0 if manifest.adopted else sum(entry[0] for entry in manifest.files.values())
+        metric = screen.main_metric(manifest.metrics, manifest.main_metric)
+        when = manifest.made.get("when", "")[:16].replace("T", " ")
+        rows.append(
+            [
+                manifest.key[:12],
+                manifest.component,
+                manifest.artifact,
+                f"{size / 1e6:.1f}",
+                when,
+                metric,
+            ]
+        )
+    print("\n".join(screen.align(rows)))
+    return 0
+
+
+def _show(kept: Store, words: list[str]) -> int:
+    if not words:
+        raise StormError("store show KEY: give the first digits of a key (see store ls)")
+    for prefix in words:
+        key = kept.resolve(prefix)
+        manifest = kept.find(key).manifest
+        print(kept.place(key))
+        print(json.dumps(manifest.to_json() if manifest else kept.find(key).damage, indent=1))
+    return 0
+
+
+def _verify(kept: Store, words: list[str]) -> int:
+    keys = [kept.resolve(prefix) for prefix in words]
+    keys = keys or sorted(place.name for place in kept.root.glob("artifacts/??/*"))
+    damaged = 0
+    for key in keys:
+        problem = kept.verify(key)
+        if problem:
+            damaged += 1
+            print(f"{key[:12]}  damaged: {problem}")
+    print(f"{len(keys)} artifacts, {damaged} damaged")
+    return 1 if damaged else 0
+
+
+def report(arguments: list[str]) -> int:
+    """Write the report of a finished run again, by default of the latest."""
+    folder = Path(arguments[0] if arguments else "outputs/latest")
+    if not (folder / RECORD).is_file():
+        raise StormError(f"{folder} holds no {RECORD}: give the folder of a run")
+    print(write_report(RunRecord.read(folder.resolve()), load_plugins()))
+    return 0
+
+
+def plugin_verbs() -> dict[str, Any]:
+    """Return the verbs that plugins add; raises PluginError for one that the engine has."""
+    found = load_plugins().verbs()
+    for name in found:
+        if name in VERBS:
+            raise StormError(f"a plugin brings the verb '{name}', which the engine has")
+    return found
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "plan": plan,
+    "plugins": plugins,
+    "store": store,
+    "report": report,
+}
