@@ -1,0 +1,170 @@
+"""Evaluations: one model on one set of tasks, with the score of every document."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from storm_exp import Artifact, Forecast, InputError
+
+_SHOWN_CHARACTERS = 400
+
+
+@dataclasses.dataclass(kw_only=True)
+class EvaluationForecast(Forecast):
+    """What is known of an evaluation before the model has answered."""
+
+    tasks: list[str] | None = None
+    documents: int | None = None
+
+    def summary(self) -> str:
+        """Return, for example, `4 tasks, 600 documents`."""
+        if self.tasks is None:
+            return ""
+        count = f"{len(self.tasks)} task" + ("s" if len(self.tasks) != 1 else "")
+        return count if self.documents is None else f"{count}, {self.documents} documents"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The score of one document."""
+
+    task: str
+    """The task that was asked for; a group of tasks counts as one."""
+    document: str
+    """Digest of the document: the same for every model, unique within the task."""
+    score: float
+    weight: float = 1.0
+    """What the document counts for in the task's mean: 1, or its number of tokens."""
+    subtask: str = ""
+    prediction: str = ""
+    target: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskScore:
+    """A task's mean over its documents."""
+
+    metric: str
+    score: float
+    stderr: float | None
+    """Standard error of the mean; None when there is one document."""
+    n: int
+    higher_is_better: bool = True
+
+
+class Evaluation(Artifact):
+    """`evaluation.json` with the tasks' scores, `samples.jsonl` with a line per document."""
+
+    forecast_type = EvaluationForecast
+
+    def summary(self) -> dict[str, Any]:
+        """Return evaluation.json: `tasks`, `mean`, `settings`, `harness`, `examples`."""
+        file = self.directory / "evaluation.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.directory}: no readable evaluation.json ({error})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{file}: expected a JSON object")
+        return content
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the documents' scores, task by task, in the order of the tasks' documents."""
+        with (self.directory / "samples.jsonl").open(encoding="utf-8") as stream:
+            for line in stream:
+                yield Sample(**json.loads(line))
+
+    def facts(self) -> EvaluationForecast:
+        """Read the names of the tasks and the number of documents."""
+        tasks = self.summary()["tasks"]
+        return EvaluationForecast(
+            tasks=list(tasks), documents=sum(entry["n"] for entry in tasks.values())
+        )
+
+    def write(
+        self,
+        metrics: dict[str, tuple[str, bool]],
+        samples: Iterable[Sample],
+        settings: dict[str, Any],
+        harness: str,
+    ) -> dict[str, TaskScore]:
+        """Write both files and return the scores.
+
+        `metrics` gives each task's metric and whether more of it is better, in the order in
+        which tasks are shown. Raises InputError for a task without documents.
+        """
+        rows = list(samples)
+        scores: dict[str, TaskScore] = {}
+        for task, (metric, higher_is_better) in metrics.items():
+            own = [row for row in rows if row.task == task]
+            if not own:
+                raise InputError(f"task {task}: no documents were scored")
+            mean, stderr = mean_and_stderr([r.score for r in own], [r.weight for r in own])
+            scores[task] = TaskScore(
+                metric=metric,
+                score=mean,
+                stderr=stderr,
+                n=len(own),
+                higher_is_better=higher_is_better,
+            )
+        content = {
+            "tasks": {task: dataclasses.asdict(score) for task, score in scores.items()},
+            "mean": mean_score(scores),
+            "settings": settings,
+            "harness": harness,
+            "examples": {task: _examples(rows, task) for task in scores},
+        }
+        _write_json(self.directory / "evaluation.json", content)
+        with (self.directory / "samples.jsonl").open("w", encoding="utf-8") as stream:
+            for row in rows:
+                stream.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+        return scores
+
+
+def mean_score(scores: dict[str, TaskScore]) -> float | None:
+    """Return the mean over the tasks in which more is better, None when there are none."""
+    values = [score.score for score in scores.values() if score.higher_is_better]
+    return sum(values) / len(values) if values else None
+
+
+def mean_and_stderr(scores: list[float], weights: list[float]) -> tuple[float, float | None]:
+    """Return the weighted mean and its standard error.
+
+    With equal weights this is the mean and s/√n, which for 0/1 scores is √(p(1−p)/(n−1)). With
+    unequal ones it is the ratio Σws/Σw and its linearised error (Cochran, Sampling Techniques,
+    §6.4). The error is None for one document.
+    """
+    total = math.fsum(weights)
+    mean = math.fsum(s * w for s, w in zip(scores, weights, strict=True)) / total
+    n = len(scores)
+    if n < 2:
+        return mean, None
+    squares = math.fsum((w * (s - mean)) ** 2 for s, w in zip(scores, weights, strict=True))
+    return mean, math.sqrt(squares * n / (n - 1)) / total
+
+
+def shorten(text: object) -> str:
+    """Return a text as the report shows it: at most 400 characters."""
+    shown = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False, default=str)
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _examples(rows: list[Sample], task: str) -> list[dict[str, Any]]:
+    own = [row for row in rows if row.task == task and row.prediction]
+    best, worst = max((r.score for r in own), default=0), min((r.score for r in own), default=0)
+    shown = [r for r in own if r.score == best][:2]
+    shown += [r for r in own if r.score == worst and worst < best][:2]
+    return [
+        {"score": r.score, "prediction": r.prediction, "target": r.target, "subtask": r.subtask}
+        for r in shown
+    ]
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    file.write_text(text + "\n", encoding="utf-8")

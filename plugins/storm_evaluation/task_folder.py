@@ -1,0 +1,89 @@
+"""Folders of lm-evaluation-harness tasks, read without the harness."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from storm_exp import InputError, SettingError, did_you_mean
+
+_PACKAGE = "pkg://"
+
+
+class TaskFolder:
+    """Task YAMLs, and what they load: data files and Python functions beside them."""
+
+    def __init__(self, location: str) -> None:
+        """Find the folder at `location`, a path or `pkg://package/folder`.
+
+        Raises SettingError for a package that is not installed and a folder that does not exist.
+        """
+        self.directory = _resolve(location)
+
+    def files(self) -> Iterator[Path]:
+        """Yield what the scores may depend on: every file, in order, but for Python's caches."""
+        for file in sorted(self.directory.rglob("*")):
+            relative = file.relative_to(self.directory)
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+            if file.is_file() and not hidden and file.suffix != ".pyc":
+                yield file
+
+    def names(self) -> list[str]:
+        """Return the names of tasks, groups and tags; raises InputError for a broken YAML."""
+        found: set[str] = set()
+        for file in self.files():
+            if file.suffix != ".yaml":
+                continue
+            try:
+                content = yaml.load(file.read_text(encoding="utf-8"), Loader=_TaskLoader)
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise InputError(f"{file}: not a task's YAML ({error})") from error
+            if isinstance(content, dict):
+                found.update(_names_in(content))
+        return sorted(found)
+
+    def check(self, tasks: list[str]) -> None:
+        """Raise SettingError for a task that the folder does not define."""
+        names = self.names()
+        for task in tasks:
+            if task not in names:
+                raise SettingError(
+                    "tasks", task, f"{self.directory} has no such task{did_you_mean(task, names)}"
+                )
+
+
+class _TaskLoader(yaml.SafeLoader):
+    """Reads the harness's YAML, in which `!function` names a Python function."""
+
+
+def _read_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
+    return f"!{suffix} {getattr(node, 'value', '')}"
+
+
+_TaskLoader.add_multi_constructor("!", _read_tag)
+
+
+def _names_in(content: dict[str, Any]) -> Iterator[str]:
+    for entry in ("task", "group"):
+        if isinstance(content.get(entry), str):
+            yield content[entry]
+    tags = content.get("tag") or []
+    yield from [tags] if isinstance(tags, str) else tags
+
+
+def _resolve(location: str) -> Path:
+    if not location.startswith(_PACKAGE):
+        folder = Path(location).expanduser().absolute()
+    else:
+        package, _, inside = location.removeprefix(_PACKAGE).partition("/")
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise SettingError("task_folder", location, f"no package '{package}' is installed")
+        folder = Path(next(iter(spec.submodule_search_locations)), inside)
+    if not folder.is_dir():
+        raise SettingError("task_folder", location, f"there is no folder {folder}")
+    return folder
