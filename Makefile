@@ -1,0 +1,34 @@
+# Everything the README asks for. Each target does its own set-up from nothing.
+PYTHON ?= python3.11
+VENV ?= .venv
+# More options for pip, such as an index with CPU builds of torch.
+PIP_OPTIONS ?=
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test lint study bench clean
+
+run: $(INSTALLED)  ## run Storm's recipe on the miniature world
+	$(BIN)/python -m storm_exp recipe=storm
+
+test: $(INSTALLED)  ## the default suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+study: $(INSTALLED)  ## three seeds and the sweeps: writes docs/ and benchmarks/ (hours)
+	$(BIN)/python benchmarks/study.py
+
+bench: $(INSTALLED)  ## figures of benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/engine.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt torch -e '.[all,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)
