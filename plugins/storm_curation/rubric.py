@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storm_exp import SettingError, setting
+from storm_exp import SettingError
 
 Message = Mapping[str, Any]
 """One turn of a chat: `role` and `content`."""
@@ -19,9 +19,9 @@ class Question:
 
     text: str = ""
     """The end of the prompt, after the example."""
-    answers: list[str] = setting([])
+    answers: list[str] = dataclasses.field(default_factory=list)
     """The texts that the judge may answer with, each one token, in the order of the scale."""
-    labels: list[str] = setting([])
+    labels: list[str] = dataclasses.field(default_factory=list)
     """What the answers stand for, one each; empty takes the answers themselves."""
 
     def scale(self) -> list[str]:
@@ -49,7 +49,8 @@ class Question:
 def education_question() -> Question:
     """Return the default question for educational value, 1 to 5."""
     return Question(
-        text="\n\nEducational value, from 1 (none) to 5 (outstanding)? Answer with the number only.",
+        text="\n\nEducational value, from 1 (none) to 5 (outstanding)? "
+        "Answer with the number only.",
         answers=["1", "2", "3", "4", "5"],
     )
 

@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Answering with a model. A library for other plugins: it brings no components."""

@@ -1,0 +1,151 @@
+"""Reads off a model how probable each of a few answers of one token is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import DynamicCache
+
+from storm_exp import InputError
+from storm_inference.branches import (
+    PADDING,
+    TRUNK,
+    Layout,
+    Tokens,
+    batches,
+    lay_out,
+    shared_length,
+    tree_size,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Cached = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of a prefix per layer, each (1, KV heads, tokens, head size)."""
+
+
+class LabelScorer:
+    """Log-probabilities of given tokens as the next one, in batches of fixed shape.
+
+    What a model computes for a row depends, in the last bits, on the shape of its batch. Here the
+    shape follows from the rows handed to `score` alone, so the same call gives the same bits.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, rows: int, step: int) -> None:
+        """Use `model` with `rows` rows a batch, padded to multiples of `step` tokens."""
+        check_attention(model, 0)
+        self._model = model
+        self._rows, self._step = rows, step
+
+    @torch.inference_mode()
+    def score(
+        self,
+        prompts: Sequence[Sequence[Tokens]],
+        answers: Sequence[Tokens],
+        advance: Callable[[int], None] = lambda rows: None,
+    ) -> list[list[list[float]]]:
+        """Score rows of prompts, `prompts[row][question]`, each a list of token ids.
+
+        `answers[question]` are the ids to score after that question's prompt. Returns natural
+        log-probabilities over the whole vocabulary, `[row][question][answer]`, in float32.
+        What the prompts of all rows share at their beginning is computed once for all, what those
+        of a row share once a row. `advance` hears of finished rows.
+        """
+        if not prompts:
+            return []
+        everything = [prompt for row in prompts for prompt in row]
+        check_attention(self._model, max(len(prompt) for prompt in everything))
+        skip = shared_length(everything)
+        prefix = self._prefix(everything[0][:skip])
+        results: list[list[list[float]]] = [[] for _ in prompts]
+        sizes = [tree_size(row, skip) for row in prompts]
+        for width, indices in batches(sizes, self._rows, self._step):
+            rows = [lay_out(prompts[index], skip, width) for index in indices]
+            found = self._score_batch(rows, prefix, skip, answers)
+            for index, result in zip(indices, found, strict=True):
+                results[index] = result
+            advance(len(set(indices)))
+        return results
+
+    def _prefix(self, tokens: Tokens) -> Cached:
+        if not tokens:
+            return []
+        ids = torch.tensor([list(tokens)], device=self._model.device)
+        cache = DynamicCache()
+        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _score_batch(
+        self, rows: list[Layout], prefix: Cached, skip: int, answers: Sequence[Tokens]
+    ) -> list[list[list[float]]]:
+        device, dtype = self._model.device, self._model.dtype
+        ids = torch.tensor([row.tokens for row in rows], device=device)
+        positions = torch.tensor([row.positions for row in rows], device=device)
+        branches = torch.tensor([row.branches for row in rows], device=device)
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(prefix):
+            shape = (len(rows), -1, -1, -1)
+            cache.update(keys.expand(shape), values.expand(shape), layer)
+        output = self._model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=branch_mask(positions, branches, skip, dtype),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=len(answers),
+        )
+        logs_RQV = torch.log_softmax(output.logits.float(), dim=-1)
+        picked = [logs_RQV[:, q, list(labels)].tolist() for q, labels in enumerate(answers)]
+        return [list(row) for row in zip(*picked, strict=True)]
+
+
+def branch_mask(
+    positions: torch.Tensor, branches: torch.Tensor, skip: int, dtype: torch.dtype
+) -> torch.Tensor:
+    """Return the additive mask, (rows, 1, width, skip + width), of rows laid out as trees.
+
+    `positions` and `branches` are (rows, width); the first `skip` keys are a cached prefix that
+    every token sees. Padding sees the prefix and itself, and nothing sees padding.
+    """
+    query, key = branches[:, :, None], branches[:, None, :]
+    earlier = positions[:, None, :] <= positions[:, :, None]
+    seen = ((key == TRUNK) | (key == query)) & earlier & (key != PADDING) & (query != PADDING)
+    seen |= torch.eye(branches.shape[1], dtype=torch.bool, device=branches.device)
+    mask = torch.zeros(seen.shape, dtype=dtype, device=branches.device)
+    mask.masked_fill_(~seen, torch.finfo(dtype).min)
+    return torch.nn.functional.pad(mask, (skip, 0))[:, None]
+
+
+def check_attention(model: PreTrainedModel, tokens: int) -> None:
+    """Raise InputError for a model whose layers would not follow a mask over `tokens` tokens."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    unknown = sorted(kinds - {"full_attention", "sliding_attention"})
+    if unknown:
+        raise InputError(
+            f"layers of type {', '.join(unknown)} ({config.model_type}): only models "
+            "with plain attention can be asked several questions at once"
+        )
+    window = getattr(config, "sliding_window", None)
+    sliding = "sliding_attention" in kinds or getattr(config, "layer_types", None) is None
+    if window and sliding and getattr(config, "use_sliding_window", True) and tokens > window:
+        raise InputError(
+            f"a prompt of {tokens} tokens is longer than the model's attention window of "
+            f"{window}: lower max_tokens"
+        )
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit and tokens > limit:
+        raise InputError(
+            f"a prompt of {tokens} tokens is longer than the {limit} that the model "
+            "can read: lower max_tokens"
+        )
+
+
+def choose_device(wanted: str) -> str:
+    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`."""
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
