@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -26,7 +27,7 @@ _failures: list[BaseException] = []
 
 
 def config_folder() -> Path:
-    """Return the folder of configurations: inside the wheel, or beside the package in a checkout."""
+    """Return the folder of configurations: in the wheel, or beside the package in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
@@ -58,7 +59,7 @@ def compose_and_act(arguments: list[str]) -> None:
 
 def _task(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
-    composition = Composition("", config, hydra)
+    composition = Composition("", config, cast(DictConfig, hydra))
     if hydra.mode is RunMode.MULTIRUN:  # a cell that another launcher started
         return act([composition])[0]
     try:

@@ -11,7 +11,6 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.errors import StormError, did_you_mean

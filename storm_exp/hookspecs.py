@@ -28,7 +28,7 @@ def storm_config_folder() -> str:  # type: ignore[empty-body]
 
 @hookspec
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empty-body]
-    """Return command-line verbs: a function of the remaining arguments that returns the exit code."""
+    """Return command-line verbs: functions of the remaining arguments that return the exit code."""
 
 
 @hookspec

@@ -9,6 +9,7 @@ longer than the patience), nothing breaks: each fills its own directory, one ren
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -124,10 +125,8 @@ class Lease:
         except FileNotFoundError:
             return
         if aside.read_text(encoding="utf-8") != owner:
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(aside, self._file)
-            except FileExistsError:
-                pass
         aside.unlink(missing_ok=True)
 
 
@@ -147,7 +146,7 @@ def _is_gone(text: str) -> bool:
         return False
     if owner["host"] != socket.gethostname():
         return False
-    return _start_time(owner["pid"]) != owner["started"]
+    return _start_time(int(owner["pid"])) != str(owner["started"])
 
 
 def _describe(text: str) -> str:

@@ -93,10 +93,14 @@ def list_adopted(
 
 def fsync_tree(directory: Path) -> None:
     """Flush every file and folder of a tree to the disk."""
-    for folder, _, names in os.walk(directory):
-        for name in [*(os.path.join(folder, name) for name in names), folder]:
-            descriptor = os.open(name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    for path in [*directory.rglob("*"), directory]:
+        fsync(path)
+
+
+def fsync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Plugins: found through entry points, loaded one by one, so that a broken one breaks nothing else."""
+"""Plugins: found by entry points, loaded one by one, so that a broken one breaks nothing else."""
 
 from __future__ import annotations
 

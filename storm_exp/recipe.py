@@ -78,7 +78,7 @@ def _read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
     assert isinstance(graph, dict)
     for name, edges in graph.items():
         if not (edges is None or isinstance(edges, dict)):
-            raise GraphError(f"graph.{name}={edges!r}: expected ports ({{port: stage}}) or null")
+            raise GraphError(f"graph.{name!s}={edges!r}: expected ports ({{port: stage}}) or null")
     return graph  # type: ignore[return-value]
 
 
@@ -91,7 +91,7 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
         if name in origins.choices:
             raise ComposeError(
                 f"the preset {origins.choices[name]} names no component: its `defaults` must begin "
-                f"with one, as in `defaults: [slerp, _self_]`, and the preset must not share its name"
+                "with one, as in `defaults: [slerp, _self_]`, and it must not share its name"
             )
         stages = [str(key) for key in config if key not in SECTIONS and key != name]
         known = [*stages, *SECTIONS]
@@ -135,13 +135,14 @@ def _check_keys(node: DictConfig, path: str, origins: Origins) -> None:
     if not dataclasses.is_dataclass(cls):
         return
     fields = [field.name for field in dataclasses.fields(cls)]
-    for key in node:
+    keys = [str(key) for key in node]
+    for key in keys:
         if key not in fields:
             where = origins.of(f"{path}.{key}")
             raise ComposeError(
-                f"'{path}.{key}' is not a setting{did_you_mean(str(key), fields)} ({where})"
+                f"'{path}.{key}' is not a setting{did_you_mean(key, fields)} ({where})"
             )
-    for key in node:
+    for key in keys:
         full = f"{path}.{key}"
         if OmegaConf.is_missing(node, key):
             raise ComposeError(f"{full} has no value; give one: {full}=…")
@@ -191,11 +192,11 @@ def _connect(
             stage.edges[port] = kept
         if isinstance(value, list):
             stage.lists.add(port)
-    for port in stage.component.ports.values():
-        if port.name not in stage.edges and not port.optional:
+    for needed in stage.component.ports.values():
+        if needed.name not in stage.edges and not needed.optional:
             raise GraphError(
                 f"graph.{stage.name}: the component '{stage.component.name}' needs the port "
-                f"'{port.name}' ({port.artifact.__name__}), and no stage is connected to it"
+                f"'{needed.name}' ({needed.artifact.__name__}), and no stage is connected to it"
             )
 
 

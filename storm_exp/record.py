@@ -244,11 +244,13 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((l.split(":", 1)[1].strip() for l in lines if l.startswith("model name")), "")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+    )
 
 
 def _git() -> dict[str, str]:
-    """Return commit and uncommitted changes of the folder that was run from, if it is a checkout."""
+    """Return commit and uncommitted changes of the working directory, if it is a checkout."""
 
     def ask(*arguments: str) -> str:
         done = subprocess.run(

@@ -15,7 +15,7 @@ from typing import Any
 from storm_exp.digest import FileDigests, file_digest
 from storm_exp.errors import StoreError, did_you_mean
 from storm_exp.lease import Lease
-from storm_exp.manifest import MANIFEST, Manifest, fsync_tree, list_adopted, list_files
+from storm_exp.manifest import MANIFEST, Manifest, fsync, fsync_tree, list_adopted, list_files
 
 
 @dataclasses.dataclass
@@ -115,7 +115,7 @@ class Store:
                 raise
             shutil.rmtree(partial, ignore_errors=True)
             return found.manifest
-        _fsync_folder(place.parent)
+        fsync(place.parent)
         shutil.rmtree(self.scratch(manifest.key), ignore_errors=True)
         return manifest
 
@@ -161,11 +161,3 @@ class Store:
             if file_digest(payload / name) != digest:
                 return f"{payload / name} does not have the contents that were published"
         return ""
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -68,7 +68,8 @@ def signature(component: Component) -> str:
 
 def _describe(component: Component) -> None:
     print(
-        f"{signature(component)}\n  menus: {', '.join(component.menus)}; version {component.version}"
+        f"{signature(component)}\n"
+        f"  menus: {', '.join(component.menus)}; version {component.version}"
     )
     print(textwrap.indent(inspect.getdoc(component.cls) or "", "  "))
     documented = field_docstrings(component.cls)
@@ -92,9 +93,9 @@ def field_docstrings(cls: type) -> dict[str, str]:
             continue
         assert isinstance(tree, ast.ClassDef)
         for field, after in zip(tree.body, tree.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr):
-                if isinstance(after.value, ast.Constant) and isinstance(field.target, ast.Name):
-                    found[field.target.id] = inspect.cleandoc(str(after.value.value))
+            match field, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
+                    found[name] = inspect.cleandoc(str(text))
     return found
 
 

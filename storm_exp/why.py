@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from storm_exp.key import semantic_settings
 from storm_exp.manifest import Manifest
 from storm_exp.plan import Node
-from storm_exp.key import semantic_settings
 
 
 def explain(node: Node, manifests: list[Manifest]) -> list[str]:
