@@ -67,6 +67,7 @@ def run(compositions: list[Composition]) -> RunRecord:
     name = recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep"
     folder = new_run_folder(outputs, name.replace("/", "-") or "run")
     screen.announce(plan, folder)
+    recipe.runtime.limit_threads()
     record = RunRecord(
         directory=folder,
         recipe=recipe.name,

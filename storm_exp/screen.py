@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from storm_exp.notes import notes
 from storm_exp.plan import Node, Plan, Status
 from storm_exp.progress import Progress
 from storm_exp.record import RunRecord, StageRecord
@@ -36,6 +37,8 @@ def announce(plan: Plan, folder: Path) -> None:
     recipe = plan.cells[0].recipe.name or "without a name"
     size = scale(plan)
     say(f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}")
+    for line in notes(plan):
+        say(line)
     say(f"store  {shorten(plan.store.root)}")
     say(f"run    {shorten(folder)}")
 

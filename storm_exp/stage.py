@@ -20,11 +20,16 @@ class Runtime:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: int = 0
-    """Threads for arithmetic; 0 takes every core that this process may use."""
+    """Threads for arithmetic; 0 takes OMP_NUM_THREADS, or every core that this process may use."""
 
     def thread_count(self) -> int:
         """Return the number of threads to use, at least one."""
-        return self.threads if self.threads > 0 else len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
+        return self.threads or int(os.environ.get("OMP_NUM_THREADS") or cores)
+
+    def limit_threads(self) -> None:
+        """Tell arithmetic libraries that are not imported yet how many threads to take."""
+        os.environ["OMP_NUM_THREADS"] = str(self.thread_count())
 
 
 class Stage:

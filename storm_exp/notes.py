@@ -1,0 +1,37 @@
+"""What a user should know of a plan besides its table."""
+
+from __future__ import annotations
+
+from storm_exp.maker import source_digest
+from storm_exp.plan import Node, Plan, Status
+from storm_exp.why import source_changed
+
+
+def notes(plan: Plan) -> list[str]:
+    """Return lines about unused edges, changed sources, and what is to be fetched."""
+    lines = [
+        f"unused: {use.component.name} has no port '{port}' (graph.{use.name}.{port})"
+        for cell in plan.cells
+        for use in cell.recipe.stages.values()
+        for port in use.unused
+    ]
+    lines += [f"warning: {text}" for text in _changed_sources(plan)]
+    for node in plan.to_make():
+        fetches = getattr(node.settings, "fetches", None)
+        if fetches is not None:
+            lines += [f"to fetch: {what} ({node.label})" for what in fetches()]
+    return list(dict.fromkeys(lines))
+
+
+def _changed_sources(plan: Plan) -> list[str]:
+    """Return a warning for kept artifacts whose component changed under the same version."""
+    changed: dict[str, list[Node]] = {}
+    for node in plan.nodes.values():
+        if node.status is Status.KEPT and source_changed(node, source_digest(node.component.cls)):
+            changed.setdefault(node.component.name, []).append(node)
+    return [
+        f"the source of '{name}' (version {nodes[0].component.version}) changed since "
+        f"{', '.join(node.label for node in nodes[:4])} was made; raise its version if the same "
+        "settings now give another result"
+        for name, nodes in changed.items()
+    ]
