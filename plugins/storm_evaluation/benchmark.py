@@ -6,11 +6,10 @@ import importlib.metadata
 import importlib.util
 from typing import Any, Protocol
 
-from storm_exp import InputError, SettingError, Stage, component, setting
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
 from storm_evaluation.task_folder import TaskFolder
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 

@@ -41,6 +41,7 @@ class Sample:
     weight: float = 1.0
     """What the document counts for in the task's mean: 1, or its number of tokens."""
     subtask: str = ""
+    prompt: str = ""
     prediction: str = ""
     target: str = ""
 
@@ -154,14 +155,24 @@ def shorten(text: object) -> str:
     return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…"
 
 
+def shorten_front(text: str) -> str:
+    """Return the last 400 characters of a text: of a prompt, the question."""
+    return text if len(text) <= _SHOWN_CHARACTERS else "…" + text[1 - _SHOWN_CHARACTERS :]
+
+
 def _examples(rows: list[Sample], task: str) -> list[dict[str, Any]]:
     own = [row for row in rows if row.task == task and row.prediction]
     best, worst = max((r.score for r in own), default=0), min((r.score for r in own), default=0)
     shown = [r for r in own if r.score == best][:2]
     shown += [r for r in own if r.score == worst and worst < best][:2]
     return [
-        {"score": r.score, "prediction": r.prediction, "target": r.target, "subtask": r.subtask}
-        for r in shown
+        {
+            "score": row.score,
+            "prompt": row.prompt,
+            "prediction": row.prediction,
+            "target": row.target,
+        }
+        for row in shown
     ]
 
 

@@ -1,0 +1,207 @@
+"""The harness's Hugging Face model with quiet progress and a leaner greedy decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import CacheHook
+from lm_eval.models.huggingface import HFLM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicCache
+
+from storm_exp import InputError, Stage
+from storm_exp.progress import Progress
+
+_TEXT_STOP_EVERY = 4
+_PLAIN_GREEDY = {
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "num_beams": 1,
+    "penalty_alpha": 0.0,
+}
+_ABSENT = (
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "min_new_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "sequence_bias",
+    "guidance_scale",
+    "exponential_decay_length_penalty",
+    "watermarking_config",
+    "cache_implementation",
+)
+
+
+class HarnessModel(HFLM):
+    """Answers the harness's requests as HFLM does, and tells a stage how far it is."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        stage: Stage,
+        *,
+        batch_size: int,
+        max_length: int | None,
+        max_generated_tokens: int | None = None,
+    ) -> None:
+        """Wrap a loaded model; `max_generated_tokens` bounds answers of tasks that set none."""
+        super().__init__(
+            pretrained=model, tokenizer=tokenizer, batch_size=batch_size, max_length=max_length
+        )
+        self._stage = stage
+        self._max_generated_tokens = max_generated_tokens
+        self.beginnings: set[int] = set()
+        """Numbers of BOS tokens that prompts were seen to begin with."""
+
+    @property
+    def max_gen_toks(self) -> int:
+        """The longest answer where the task does not say."""
+        return self._max_generated_tokens or min(256, self.max_length // 2)
+
+    def loglikelihood(
+        self, requests: list[Instance], disable_tqdm: bool = True
+    ) -> list[tuple[float, bool]]:
+        """Return (log-likelihood of the continuation, whether it is the greedy one)."""
+        self.check_beginning(request.args[0] for request in requests)
+        with self._counting(len(requests), "log-likelihoods"):
+            return super().loglikelihood(requests, disable_tqdm=True)
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        """Return the answers, cut at the tasks' stop sequences."""
+        self.check_beginning(request.args[0] for request in requests)
+        with self._counting(len(requests), "answers"):
+            return super().generate_until(requests, disable_tqdm=True)
+
+    def check_beginning(self, prompts: Iterable[str]) -> None:
+        """Note how many BOS tokens a prompt begins with; raises InputError for more than one."""
+        prompt = next(iter(prompts), "")
+        if not prompt:
+            return
+        count = count_leading(self.tok_encode(prompt), self.tokenizer.bos_token_id)
+        if count > 1:
+            raise InputError(
+                f"the prompt begins with {count} BOS tokens: the chat template and the tokenizer "
+                f"both write one ({prompt[:60]!r})"
+            )
+        self.beginnings.add(count)
+
+    def _counting(self, total: int, label: str) -> _Count:
+        return _Count(self, self._stage.progress(total, "requests", label))
+
+    def _model_generate(
+        self,
+        context: torch.Tensor,
+        max_length: int,
+        stop: list[str],
+        **generation_kwargs: Any,
+    ) -> torch.Tensor:
+        mask = generation_kwargs.get("attention_mask")
+        if mask is None or not self._is_plain_greedy(generation_kwargs):
+            with torch.no_grad():
+                return super()._model_generate(context, max_length, stop, **generation_kwargs)
+        with torch.inference_mode():
+            return self._decode_greedily(context, mask, max_length - context.shape[1], stop)
+
+    def _is_plain_greedy(self, asked: dict[str, Any]) -> bool:
+        if asked.get("do_sample") or asked.get("temperature", 0.0) not in (0, None):
+            return False
+        if set(asked) - {"attention_mask", "do_sample", "temperature"}:
+            return False
+        if self.mixed_precision_dtype is not None or self.model.config.is_encoder_decoder:
+            return False
+        settings = self.model.generation_config
+        for name, neutral in _PLAIN_GREEDY.items():
+            if getattr(settings, name, None) not in (None, neutral):
+                return False
+        return all(not getattr(settings, name, None) for name in _ABSENT)
+
+    def _decode_greedily(
+        self, context_BT: torch.Tensor, mask_BT: torch.Tensor, steps: int, stop: list[str]
+    ) -> torch.Tensor:
+        """Return context and answer, padded: argmax until every row has stopped.
+
+        Rows that have stopped leave the batch, which `generate` computes to the end.
+        """
+        batch = context_BT.shape[0]
+        ends = self._ending_tokens(stop)
+        texts = [s for s in stop if s and self._single_token(s) is None]
+        answers = torch.full(
+            (batch, steps), self.tokenizer.pad_token_id, dtype=torch.long, device=context_BT.device
+        )
+        rows = torch.arange(batch, device=context_BT.device)
+        cache = DynamicCache(config=self.model.config)
+        tokens_BT, positions_BT = context_BT, (mask_BT.cumsum(-1) - 1).clamp(min=0)
+        for step in range(steps):
+            output = self.model(
+                input_ids=tokens_BT,
+                attention_mask=mask_BT,
+                position_ids=positions_BT,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            chosen = output.logits[:, -1].float().argmax(dim=-1)
+            answers[rows, step] = chosen
+            going = ~torch.isin(chosen, ends)
+            if texts and step % _TEXT_STOP_EVERY == _TEXT_STOP_EVERY - 1:
+                written = self.tokenizer.batch_decode(answers[rows, : step + 1])
+                going &= torch.tensor(
+                    [not any(text in answer for text in texts) for answer in written],
+                    device=going.device,
+                )
+            if not going.any():
+                break
+            positions_BT = positions_BT[:, -1:] + 1
+            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
+            if not going.all():
+                kept = going.nonzero()[:, 0]
+                cache.batch_select_indices(kept)
+                rows, chosen = rows[kept], chosen[kept]
+                mask_BT, positions_BT = mask_BT[kept], positions_BT[kept]
+            tokens_BT = chosen[:, None]
+        return torch.cat([context_BT, answers], dim=1)
+
+    def _ending_tokens(self, stop: list[str]) -> torch.Tensor:
+        ending = self.model.generation_config.eos_token_id
+        found = set(ending if isinstance(ending, list) else [ending])
+        found |= {self._single_token(text) for text in stop}
+        return torch.tensor(sorted(found - {None}), dtype=torch.long, device=self.device)
+
+    def _single_token(self, text: str) -> int | None:
+        ids = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids[0] if len(ids) == 1 and self.tokenizer.decode(ids) == text else None
+
+
+def count_leading(ids: list[int], token: int | None) -> int:
+    """Return how often `token` stands at the very beginning of `ids`."""
+    count = 0
+    while token is not None and count < len(ids) and ids[count] == token:
+        count += 1
+    return count
+
+
+class _Count(CacheHook):
+    """Stands where the harness would remember answers, and counts them."""
+
+    def __init__(self, model: HarnessModel, bar: Progress) -> None:
+        super().__init__(None)
+        self._model, self._bar = model, bar
+
+    def add_partial(self, attr: str, req: Iterable[Any], res: Any) -> None:
+        self._bar.advance()
+
+    def __enter__(self) -> None:
+        self._bar.__enter__()
+        self._model.set_cache_hook(self)
+
+    def __exit__(self, *error: Any) -> None:
+        self._model.set_cache_hook(CacheHook(None))
+        self._bar.__exit__(*error)
