@@ -2,6 +2,7 @@
 
 from storm_exp.artifact import Artifact, Forecast
 from storm_exp.component import Component, Port, component, describe, setting
+from storm_exp.digest import FileDigests
 from storm_exp.errors import (
     ComposeError,
     GraphError,
@@ -23,6 +24,7 @@ __all__ = [
     "Artifact",
     "Component",
     "ComposeError",
+    "FileDigests",
     "Forecast",
     "GraphError",
     "InputError",

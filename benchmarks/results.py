@@ -1,0 +1,54 @@
+"""RESULTS.md: one section per benchmark, replaced when it is measured again."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+_PACKAGES = ("hydra-core", "torch", "transformers", "lightning", "lm_eval", "llmcompressor")
+
+
+def write_section(title: str, command: str, body: str) -> None:
+    """Put `body` under `title` in RESULTS.md, with the command, versions and machine."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
+    section = f"## {title}\n\n    {command}\n\n{_setting()}\n\n{body.strip()}\n"
+    pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.M | re.S)
+    if pattern.search(text):
+        text = pattern.sub(lambda _: section + "\n", text)
+    else:
+        text = text.rstrip() + "\n\n" + section
+    RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
+    print(section)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _setting() -> str:
+    versions = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES if _version(name))
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    date = datetime.date.today().isoformat()
+    cores = len(os.sched_getaffinity(0))
+    return f"{date}; {model}, {cores} cores; Python {platform.python_version()}, {versions}."
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,99 @@
+"""Small real models for tests and benchmarks: random weights, a trained tokenizer, no hub."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULES = (
+    "argparse",
+    "collections",
+    "csv",
+    "datetime",
+    "functools",
+    "itertools",
+    "json",
+    "logging",
+)
+"""Modules of the standard library whose docstrings serve as text."""
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Yield (qualified name, docstring) from modules of the standard library, in order."""
+    for name in MODULES:
+        module = __import__(name)
+        for member, value in sorted(vars(module).items()):
+            if member.startswith("_") or not callable(value):
+                continue
+            text = inspect.getdoc(value)
+            if text:
+                yield f"{name}.{member}", text
+
+
+def make_model(
+    folder: Path,
+    *,
+    family: str = "qwen2",
+    hidden: int = 64,
+    layers: int = 2,
+    intermediate: int = 128,
+    vocabulary: int = 512,
+    seed: int = 0,
+) -> Path:
+    """Write a model of random weights in Hugging Face layout, with a byte-level BPE tokenizer.
+
+    `family` is qwen2 or llama; heads have 32 channels, two heads share keys and values; the head
+    of qwen2 is tied. Returns the folder.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+
+    tokenizer = make_tokenizer(vocabulary)
+    torch.manual_seed(seed)
+    config = {"qwen2": Qwen2Config, "llama": LlamaConfig}[family](
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        num_key_value_heads=max(1, hidden // 64),
+        max_position_embeddings=2048,
+        tie_word_embeddings=family == "qwen2",
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="bfloat16",
+    )
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_tokenizer(vocabulary: int = 512):  # type: ignore[no-untyped-def]
+    """Return a ChatML tokenizer trained on docstrings (a PreTrainedTokenizerFast)."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for _, text in docstrings()), trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    fast.chat_template = CHATML
+    return fast
