@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 MODULES = (
     "argparse",
+    "ast",
     "collections",
     "csv",
     "datetime",
+    "decimal",
+    "difflib",
+    "email.message",
     "functools",
+    "inspect",
     "itertools",
     "json",
     "logging",
+    "os",
+    "shutil",
+    "statistics",
+    "subprocess",
+    "threading",
 )
 """Modules of the standard library whose docstrings serve as text."""
 
@@ -28,7 +39,7 @@ CHATML = (
 def docstrings() -> Iterator[tuple[str, str]]:
     """Yield (qualified name, docstring) from modules of the standard library, in order."""
     for name in MODULES:
-        module = __import__(name)
+        module = importlib.import_module(name)
         for member, value in sorted(vars(module).items()):
             if member.startswith("_") or not callable(value):
                 continue
