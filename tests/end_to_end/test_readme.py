@@ -1,0 +1,55 @@
+"""Every command of the README runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from end_to_end.workplace import Workplace
+from storm_data.testing import make_chats
+from storm_models.testing import make_model
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = re.findall(
+    r"^    python -m storm_exp (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(command: str, warm: Workplace) -> None:
+    """`storm` stands for minutes; `smoke` is the same graph in seconds."""
+    words = shlex.split(command.replace("recipe=storm ", "recipe=smoke "), comments=True)
+    words = ["recipe=smoke" if word == "recipe=storm" else word for word in words]
+    made = {
+        "MODEL": lambda: str(make_model(warm.folder / "model")),
+        "A": lambda: str(make_model(warm.folder / "a")),
+        "B": lambda: str(make_model(warm.folder / "b", seed=1)),
+        "CHATS.jsonl": lambda: str(make_chats(warm.folder / "chats.jsonl")),
+    }
+    for number, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if value in made:
+            words[number] = name + equals + made[value]()
+    if "storm_own" in command:
+        words += ["finetuner.steps=2", "partner.steps=2", "curator.min_education=1"]
+        words += ["curator.difficulties=[easy,medium,hard]"]
+    if "-m" in words and "plan" not in words:
+        words.append("targets=[merger]")
+    if words[0] == "report":
+        warm.run("recipe=smoke")
+    assert warm.run(*words)
+
+
+@pytest.mark.parametrize("target", ["run", "test", "lint", "study", "bench"])
+def test_a_make_target_that_is_named_exists(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, re.M)
+
+
+def test_links_of_the_documentation_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
