@@ -7,7 +7,9 @@ from storm_exp import hookimpl
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the evaluators."""
+    """Return the evaluators and the comparison."""
     from storm_evaluation.benchmark import LmEval
+    from storm_evaluation.held_out import HeldOut
+    from storm_evaluation.paired import Paired
 
-    return [LmEval]
+    return [LmEval, HeldOut, Paired]

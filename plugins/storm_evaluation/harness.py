@@ -223,7 +223,7 @@ def _collect(
                 )
             names = _document_names([f"{leaf}:{row['doc_hash']}" for row in rows])
             for row, score, name in zip(rows, scores, names, strict=True):
-                prompt, prediction, target = _shown(row)
+                prompt, prediction, target = _shown(row, metric, tasks[leaf])
                 samples.append(
                     Sample(
                         task=asked,
@@ -288,17 +288,20 @@ def _document_names(hashes: list[str]) -> list[str]:
     return names
 
 
-def _shown(row: dict[str, Any]) -> tuple[str, str, str]:
+def _shown(row: dict[str, Any], metric: str, task: Any) -> tuple[str, str, str]:
     """Return prompt, prediction and target as texts: a choice's own words, not its index."""
-    arguments, answers, target = list(row["arguments"]), row["filtered_resps"], row["target"]
-    prompt = str(arguments[0][0])
+    answers, target = row["filtered_resps"], row["target"]
+    prompt = str(row["arguments"][0][0])
     if not isinstance(answers[0], list | tuple):
         return prompt, shorten(answers[0] if len(answers) == 1 else answers), shorten(target)
     likelihoods = [float(answer[0]) for answer in answers]
-    if len(likelihoods) == 1:
+    if task.OUTPUT_TYPE != "multiple_choice":
         return prompt, f"{likelihoods[0]:.4g}", shorten(target)
-    choices = [str(argument[1]) for argument in arguments]
-    chosen = choices[likelihoods.index(max(likelihoods))]
+    choices = [str(choice) for choice in task.doc_to_choice(row["doc"])]
+    if metric == "acc_norm":
+        pairs = zip(likelihoods, choices, strict=False)
+        likelihoods = [value / max(1, len(choice)) for value, choice in pairs]
+    chosen = choices[likelihoods.index(max(likelihoods[: len(choices)]))]
     known = isinstance(target, int) and 0 <= target < len(choices)
     return prompt, shorten(chosen), shorten(choices[target] if known else target)
 

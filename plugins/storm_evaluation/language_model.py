@@ -80,6 +80,12 @@ class HarnessModel(HFLM):
         with self._counting(len(requests), "answers"):
             return super().generate_until(requests, disable_tqdm=True)
 
+    def score_tokens(self, requests: list[tuple[list[int], list[int]]]) -> list[float]:
+        """Return Σ log p(continuation | context) for pairs of token ids."""
+        named = [(("", str(index)), *request) for index, request in enumerate(requests)]
+        with self._counting(len(requests), "held-out loss"):
+            return [score for score, _ in self._loglikelihood_tokens(named, disable_tqdm=True)]
+
     def check_beginning(self, prompts: Iterable[str]) -> None:
         """Note how many BOS tokens a prompt begins with; raises InputError for more than one."""
         prompt = next(iter(prompts), "")

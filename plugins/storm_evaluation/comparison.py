@@ -1,0 +1,61 @@
+"""Comparisons: evaluations side by side, by position."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from storm_exp import Artifact, Forecast, InputError
+
+
+@dataclasses.dataclass(kw_only=True)
+class ComparisonForecast(Forecast):
+    """What is known of a comparison before its evaluations exist."""
+
+    models: int | None = None
+    tasks: list[str] | None = None
+
+    def summary(self) -> str:
+        """Return, for example, `5 models, 4 tasks`."""
+        if self.models is None:
+            return ""
+        return f"{self.models} models" + (f", {len(self.tasks)} tasks" if self.tasks else "")
+
+
+class Comparison(Artifact):
+    """`comparison.json`: scores and paired differences.
+
+    Models are numbered in the order of the port, from 0: keys and payloads know no stage names,
+    the record of a run maps positions to names. The file holds
+    - `models`, their number, and `best`, the position with the highest mean;
+    - `tasks`: per task `metric`, `higher_is_better`, `n`, `scores` (a list of {score, stderr});
+    - `mean`: a list of {score, stderr} over the tasks in which more is better, or null;
+    - `against_first` and `pairs`: lists of {first, second, tasks: {task: difference}, mean};
+    - a difference: `difference` (second − first), `low`, `high`, `p`, `p_holm`, `test`, and
+      `better` (position of the model that is better after Holm's correction, or null). That of
+      the mean also has `clustered_stderr`.
+    """
+
+    forecast_type = ComparisonForecast
+
+    def summary(self) -> dict[str, Any]:
+        """Return comparison.json; raises InputError when it cannot be read."""
+        file = self.directory / "comparison.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.directory}: no readable comparison.json ({error})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{file}: expected a JSON object")
+        return content
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Write comparison.json."""
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        (self.directory / "comparison.json").write_text(text + "\n", encoding="utf-8")
+
+    def facts(self) -> ComparisonForecast:
+        """Read the number of models and the names of the tasks."""
+        content = self.summary()
+        return ComparisonForecast(models=content["models"], tasks=list(content["tasks"]))

@@ -1,0 +1,103 @@
+"""The evaluator for a user's own model: rows that training did not see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_evaluation.benchmark import check_common, check_model, report_metrics
+from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_exp import InputError, SettingError, Stage, component
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+if TYPE_CHECKING:
+    from storm_evaluation.continuation import Messages
+
+LOSS, CHOICE = "held_out_loss", "held_out_choice"
+
+
+@component("evaluator", "held_out", version=1, requires=("lm_eval", "torch"), extra="evaluate")
+class HeldOut:
+    """Loss on held-out answers, and picking the true answer out of others, by the harness."""
+
+    split: str = "validation"
+    limit: int | None = 200
+    """Only the first rows of the split; none: all."""
+    choices: int = 4
+    """Answers to choose from: the true one and others from the split."""
+    choice_characters: int = 200
+    """Answers to choose from are cut to this length."""
+    apply_chat_template: bool = True
+    batch_size: int = 16
+    max_length: int | None = None
+    """Tokens of prompt and answer; long prompts lose their beginning, long answers their end."""
+    dtype: str = "auto"
+    """auto (as stored), float32, bfloat16 or float16."""
+    seed: int = 1234
+    """Draws the wrong answers. Of its own, not the run's, so that questions stay comparable."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_common(self.batch_size, self.max_length, self.dtype)
+        if self.limit is not None and self.limit < 2:
+            raise SettingError("limit", self.limit, "must be at least 2, or null")
+        if self.choices < 2:
+            raise SettingError("choices", self.choices, "must be at least 2")
+        if self.choice_characters < 1:
+            raise SettingError("choice_characters", self.choice_characters, "must be at least 1")
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> EvaluationForecast:
+        """Check template and split; raises SettingError for what cannot work."""
+        check_model(model, self.apply_chat_template, self.max_length)
+        if data.splits is not None and data.splits.get(self.split, [0, 0])[1] < 2:
+            there = ", ".join(data.splits) or "none"
+            raise SettingError(
+                "split", self.split, f"the data set has no such rows (splits: {there})"
+            )
+        return EvaluationForecast(tasks=[LOSS, CHOICE])
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Evaluation:
+        """Score the split's rows."""
+        from storm_evaluation.continuation import ChatRenderer, build_questions
+        from storm_evaluation.harness import Harness
+        from storm_evaluation.held_out_tasks import score_answers, score_choices
+
+        conversations = self._conversations(data)
+        harness = Harness(stage, model, self.batch_size, self.max_length, self.dtype)
+        renderer = ChatRenderer(harness.tokenizer, self.apply_chat_template)
+        questions = build_questions(conversations, self.choices, self.choice_characters, self.seed)
+        loss, cut = score_answers(harness, renderer, conversations, LOSS)
+        if cut:
+            stage.say(f"{cut} answers were longer than the model's context, and cut")
+        choice = score_choices(harness, renderer, questions, CHOICE, self.seed)
+        evaluation = Evaluation(stage.directory)
+        settings = {
+            "split": self.split,
+            "limit": self.limit,
+            "choices": self.choices,
+            "choice_characters": self.choice_characters,
+            "apply_chat_template": self.apply_chat_template,
+            "seed": self.seed,
+            "answers_cut": cut,
+            **harness.describe(self.apply_chat_template),
+        }
+        metrics = {CHOICE: ("acc_norm", True), LOSS: ("nats per token", False)}
+        scores = evaluation.write(metrics, [*choice, *loss], settings, harness.version)
+        report_metrics(stage, evaluation)
+        stage.metric("documents", sum(score.n for score in scores.values()))
+        stage.metric("tokens", sum(sample.weight for sample in loss))
+        return evaluation
+
+    def _conversations(self, data: Dataset) -> list[Messages]:
+        found: list[Messages] = []
+        for row in data.rows(self.split):
+            if self.limit is not None and len(found) >= self.limit:
+                break
+            messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
+            if any(message["role"] == "assistant" for message in messages[1:]):
+                found.append(messages)
+        if len(found) < 2:
+            raise InputError(
+                f"split '{self.split}' has {len(found)} rows with an answer; at least 2 are needed"
+            )
+        return found

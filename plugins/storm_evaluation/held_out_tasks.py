@@ -1,0 +1,93 @@
+"""Held-out rows as requests to the harness."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import datasets
+
+from storm_evaluation.continuation import ChatRenderer, Messages, Question
+from storm_evaluation.evaluation import Sample, shorten, shorten_front
+from storm_evaluation.harness import Harness, HarnessSettings
+from storm_exp import InputError
+
+
+def score_answers(
+    harness: Harness, renderer: ChatRenderer, conversations: list[Messages], task: str
+) -> tuple[list[Sample], int]:
+    """Return every answer's mean negative log-likelihood per token, and how many were cut.
+
+    The number of tokens, end of turn included, is the sample's weight: the weighted mean is the
+    loss per supervised token.
+    """
+    model = harness.language_model
+    answers = [turn for messages in conversations for turn in renderer.continuations(messages)]
+    if not answers:
+        raise InputError("the held-out rows have no answer of any length")
+    model.check_beginning([answers[0].prompt])
+    requests, cut = [], 0
+    for turn in answers:
+        prompt = model.tok_encode(turn.prompt)
+        whole = model.tok_encode(turn.prompt + turn.answer)
+        shared = 0
+        while shared < min(len(prompt), len(whole) - 1) and prompt[shared] == whole[shared]:
+            shared += 1
+        answer = whole[shared:][: model.max_length]
+        cut += len(answer) < len(whole) - shared
+        requests.append((whole[:shared], answer))
+    likelihoods = model.score_tokens(requests)
+    samples, seen = [], Counter[str]()
+    for turn, (_, answer), likelihood in zip(answers, requests, likelihoods, strict=True):
+        seen[turn.document] += 1
+        samples.append(
+            Sample(
+                task=task,
+                document=f"{turn.document}-{seen[turn.document]}",
+                score=-likelihood / len(answer),
+                weight=float(len(answer)),
+                prompt=shorten_front(turn.prompt),
+                target=shorten(turn.answer),
+            )
+        )
+    return samples, cut
+
+
+def score_choices(
+    harness: Harness, renderer: ChatRenderer, questions: list[Question], task: str, seed: int
+) -> list[Sample]:
+    """Ask the questions as a multiple-choice task of the harness; scores are acc_norm.
+
+    Raises InputError for a choice that leaves no room for its question.
+    """
+    model = harness.language_model
+    longest = max(
+        (choice for question in questions for choice in question.choices),
+        key=lambda text: len(model.tok_encode(text, add_special_tokens=False)),
+    )
+    tokens = len(model.tok_encode(longest, add_special_tokens=False))
+    if tokens > model.max_length // 2:
+        raise InputError(
+            f"an answer of {len(longest)} characters is {tokens} tokens, more than half of "
+            f"max_length ({model.max_length}): lower choice_characters"
+        )
+    rows = [dataclasses.asdict(question) for question in questions]
+
+    def load(**_: Any) -> dict[str, datasets.Dataset]:
+        return {"test": datasets.Dataset.from_list(rows)}
+
+    config = {
+        "task": task,
+        "dataset_path": "held-out rows",
+        "custom_dataset": load,
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": lambda row: renderer.prompt(row["messages"]),
+        "doc_to_choice": lambda row: row["choices"],
+        "doc_to_target": lambda row: row["target"],
+        "target_delimiter": "",
+        "metric_list": [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}],
+    }
+    settings = HarnessSettings(tasks=(config,), apply_chat_template=False, seed=seed)
+    return harness.evaluate(settings).samples
