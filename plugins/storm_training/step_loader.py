@@ -1,0 +1,37 @@
+"""A loader of optimiser steps that knows where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from storm_training.packing import PackedBatch, Step, build_batch
+from storm_training.token_sequences import TokenSequences
+
+
+class StepLoader:
+    """Yields, per optimiser step, the batches of its forward passes.
+
+    Lightning keeps `state_dict` in its checkpoints, so a resumed run goes on with the next step.
+    """
+
+    def __init__(self, sequences: TokenSequences, steps: list[Step]) -> None:
+        """Load `steps` (from `plan_steps`) of `sequences`, in order."""
+        self._sequences, self._steps = sequences, steps
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[list[PackedBatch]]:
+        while self._next < len(self._steps):
+            step = self._steps[self._next]
+            self._next += 1
+            yield [build_batch(self._sequences, rows) for rows in step]
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many steps have been handed out."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where `state` was taken."""
+        self._next = state["next"]

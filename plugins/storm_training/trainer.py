@@ -1,0 +1,138 @@
+"""The training loop: Lightning runs it, one Lightning batch is one optimiser step."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from transformers import PreTrainedModel
+
+from storm_exp import InputError, SettingError, Stage
+from storm_training.objective import Objective, next_token_loss
+from storm_training.packing import plan_steps
+from storm_training.precision import choose_precision
+from storm_training.progress import Reporter
+from storm_training.resume import Saver, resume_file
+from storm_training.settings import TrainingSettings
+from storm_training.step_loader import StepLoader
+from storm_training.token_sequences import TokenSequences
+from storm_training.training_log import TrainingLog
+from storm_training.training_module import TrainingModule
+from storm_training.validation import Validator
+
+
+def train(
+    model: PreTrainedModel,
+    sequences: TokenSequences,
+    settings: TrainingSettings,
+    stage: Stage,
+    *,
+    validation: TokenSequences | None = None,
+    objective: Objective = next_token_loss,
+) -> TrainingLog:
+    """Train `model` in place on packed `sequences`, and return the course of the losses.
+
+    What trains is what has `requires_grad`; weights should be fp32 (bf16 is a matter of
+    `settings.precision`). Sequences longer than `settings.sequence_length` are an error: drop or
+    cut them before. On return the model is on the CPU and in evaluation mode.
+
+    Same inputs, settings and machine give the same bits. A run that was killed goes on from its
+    last checkpoint in `stage.scratch` to the bits of an undisturbed run. Reports progress, says
+    nothing, and sets no metrics but `tokens_per_second` and `tokens` (packed tokens, padding not
+    counted; validation and start-up are not in the time).
+
+    Raises SettingError where the settings cannot work with these sequences, InputError when
+    there is nothing to learn from or the loss is no longer finite.
+    """
+    _check(model, sequences, settings)
+    steps = plan_steps(sequences, settings)
+    torch.set_num_threads(stage.runtime.thread_count())
+    accelerator, device = _accelerator(stage.runtime.device)
+    log = TrainingLog(precision=choose_precision(settings.precision, accelerator))
+    module = TrainingModule(model, objective, settings, len(steps), log)
+    loader = StepLoader(sequences, steps)
+    callbacks = [Reporter(stage, len(steps)), Validator(validation, settings)]
+    if settings.checkpoint_every:
+        callbacks.append(Saver(stage, settings.checkpoint_every))
+    if settings.activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.train()
+    with _quiet_lightning(), _interruptible():
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=device,
+            precision="bf16-mixed" if log.precision == "bf16-mixed" else "32-true",
+            max_epochs=1,
+            logger=False,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=stage.scratch,
+            plugins=[LightningEnvironment()],
+        )
+        trainer.fit(module, loader, ckpt_path=resume_file(stage), weights_only=True)
+    if settings.activation_checkpointing:
+        model.gradient_checkpointing_disable()
+    model.to("cpu").eval()
+    if module.seconds > 0:
+        stage.metric("tokens_per_second", module.timed_tokens / module.seconds)
+    stage.metric("tokens", sum(entry["tokens"] for entry in log.steps))
+    return log
+
+
+def _check(model: PreTrainedModel, sequences: TokenSequences, settings: TrainingSettings) -> None:
+    if sequences.targets() == 0:
+        raise InputError("nothing to train on: no sequence has a supervised token")
+    longest = int(sequences.lengths().max())
+    if longest > settings.sequence_length:
+        problem = f"the longest sequence has {longest} tokens"
+        raise SettingError("sequence_length", settings.sequence_length, problem)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("nothing to train: every parameter is frozen")
+
+
+def _accelerator(device: str) -> tuple[str, int | list[int]]:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    return ("cpu", 1) if kind == "cpu" else ("gpu", [int(index or 0)])
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C through: Lightning answers it with SystemExit and stays deaf to a second one."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from leaving
+        raise
+    finally:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's notes on devices, workers and tips off the user's screen."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
