@@ -72,7 +72,12 @@ def judge_chat(head: str, example: str, text: str, messages: Sequence[Message]) 
     judge's answer is the next turn, the assistant's, one token long. Raises ValueError for a row
     without an assistant's answer.
     """
-    return [{"role": "user", "content": head + render_example(example, messages) + text}]
+    return ask(head, render_example(example, messages), text)
+
+
+def ask(head: str, shown: str, text: str) -> list[Message]:
+    """Return the chat that asks about an example already rendered."""
+    return [{"role": "user", "content": head + shown + text}]
 
 
 def render_example(example: str, messages: Sequence[Message]) -> str:

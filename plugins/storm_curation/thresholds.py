@@ -1,0 +1,71 @@
+"""Selecting by what the judge said."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from storm_curation.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
+from storm_curation.splitting import Splitting, curated_forecast
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import SettingError, Stage, component, did_you_mean, setting
+
+
+class EducationBy(Enum):
+    """Which number of the judge's counts as the educational value."""
+
+    most_probable = "most_probable"
+    """The most probable label, as in Storm."""
+    expected = "expected"
+    """The mean of the labels, weighted by their probabilities."""
+
+
+@component("curator", "thresholds", version=1, requires=("pyarrow",), extra="train")
+class Thresholds(Splitting):
+    """Keeps rows that teach enough and are hard enough; a row without a judgement is not kept.
+
+    Selects from the split `train` of the data. `rejected` holds every row that was turned away,
+    with its reason. The data's own `validation` is not read: it stays for held-out measurements.
+    """
+
+    min_education: float = 3.0
+    """The least educational value that is kept."""
+    education_by: EducationBy = EducationBy.most_probable
+    """Which number of the judge's counts as the educational value."""
+    difficulties: list[str] = setting(["medium", "hard"])
+    """The difficulties that are kept, by the most probable label."""
+    min_label_mass: float = 0.0
+    """The least label mass, for each question, that counts as a judgement; 0 asks for none."""
+
+    def __post_init__(self) -> None:
+        self.check_sizes()
+        if not 0 <= self.min_label_mass <= 1:
+            raise SettingError("min_label_mass", self.min_label_mass, "must lie between 0 and 1")
+        if not self.difficulties:
+            raise SettingError(
+                "difficulties", self.difficulties, "keeps nothing: name at least one"
+            )
+
+    def check_scales(self, scores: ScoresForecast) -> None:
+        """Raise SettingError for thresholds outside the judge's scales, where these are known."""
+        if scores.scales is None:
+            return
+        values = [float(label) for label in scores.scales[EDUCATION]]
+        if not min(values) <= self.min_education <= max(values):
+            problem = f"the judge's scale goes from {min(values):g} to {max(values):g}"
+            raise SettingError("min_education", self.min_education, problem)
+        known = scores.scales[DIFFICULTY]
+        for difficulty in self.difficulties:
+            if difficulty not in known:
+                problem = "the judge has no such difficulty" + did_you_mean(difficulty, known)
+                raise SettingError("difficulties", difficulty, problem)
+
+    def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
+        """Check the thresholds against the judge's scales."""
+        self.check_scales(scores)
+        return curated_forecast(data)
+
+    def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+        """Apply the thresholds and split what is kept."""
+        from storm_curation.selection import select_by_thresholds
+
+        return select_by_thresholds(self, stage, data, scores)
