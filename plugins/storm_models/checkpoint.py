@@ -6,11 +6,14 @@ import dataclasses
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Forecast, InputError
+from storm_models.header import read_header
+from storm_models.tokenizer import tokenizer_digest
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +29,10 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+COMPANION_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+"""What stands beside the weights."""
+
+_QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -55,6 +62,11 @@ class Checkpoint(Artifact):
 
     forecast_type = CheckpointForecast
 
+    def __init__(self, directory: Path, key: str = "") -> None:
+        """Open the checkpoint in `directory`, reading nothing."""
+        super().__init__(directory, key)
+        self._known_index: dict[str, tuple[Path, tuple[str, tuple[int, ...]]]] | None = None
+
     def config(self) -> dict[str, Any]:
         """Return config.json; raises InputError when it is missing or no JSON object."""
         return read_json(self.directory / "config.json")
@@ -72,32 +84,52 @@ class Checkpoint(Artifact):
             raise InputError(f"{self.directory}: no {', '.join(missing)} (weights in safetensors)")
         return files
 
+    def files(self) -> list[str]:
+        """Return the names of the files that make up the checkpoint, and no others."""
+        names = [name for name in COMPANION_FILES if (self.directory / name).is_file()]
+        if (self.directory / "model.safetensors.index.json").is_file():
+            names.append("model.safetensors.index.json")
+        return names + [file.name for file in self.weight_files()]
+
     def headers(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return {tensor name: (safetensors dtype, shape)}, reading no weights."""
-        found: dict[str, tuple[str, tuple[int, ...]]] = {}
-        for file in self.weight_files():
-            for name, entry in read_header(file).items():
-                found[name] = (entry["dtype"], tuple(entry["shape"]))
-        return found
+        return {name: entry for name, (_, entry) in self._index().items()}
+
+    def file_of(self, name: str) -> Path:
+        """Return the file that holds a tensor; raises KeyError when there is none."""
+        return self._index()[name][0]
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield (name, tensor) one at a time, in the order of the files and sorted by name."""
-        from safetensors import safe_open
+        from storm_models.tensor_file import TensorReader
 
         for file in self.weight_files():
-            with safe_open(file, framework="pt") as reader:
-                for name in sorted(reader.keys()):
-                    yield name, reader.get_tensor(name)
+            with TensorReader(file) as reader:
+                for name in sorted(reader.entries):
+                    yield name, reader.tensor(name)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return one tensor by its exact name; raises KeyError when there is none."""
-        from safetensors import safe_open
+        from storm_models.tensor_file import TensorReader
 
-        for file in self.weight_files():
-            if name in read_header(file):
-                with safe_open(file, framework="pt") as reader:
-                    return reader.get_tensor(name)
-        raise KeyError(name)
+        with TensorReader(self.file_of(name)) as reader:
+            return reader.tensor(name)
+
+    def copy_companions(self, directory: Path) -> None:
+        """Copy config, generation config, tokenizer and chat template to another directory."""
+        for name in COMPANION_FILES:
+            if (self.directory / name).is_file():
+                shutil.copyfile(self.directory / name, directory / name)
+
+    def _index(self) -> dict[str, tuple[Path, tuple[str, tuple[int, ...]]]]:
+        """Return {tensor name: (file, (dtype, shape))}; the headers are read once."""
+        if self._known_index is None:
+            self._known_index = {
+                name: (file, (entry["dtype"], tuple(entry["shape"])))
+                for file in self.weight_files()
+                for name, entry in read_header(file).items()
+            }
+        return self._known_index
 
     def load(self, dtype: str = "auto", device: str = "cpu") -> PreTrainedModel:
         """Return the model, in evaluation mode."""
@@ -121,21 +153,19 @@ class Checkpoint(Artifact):
         headers = self.headers()
         return CheckpointForecast(
             config=self.config(),
-            parameters=sum(math.prod(shape) for _, shape in headers.values()),
+            parameters=sum(
+                math.prod(shape)
+                for name, (_, shape) in headers.items()
+                if not name.endswith(_QUANTISATION_SUFFIXES)
+            ),
             tokenizer=self.tokenizer_digest(),
             has_chat_template=self.has_chat_template(),
             shapes=shapes_digest({name: shape for name, (_, shape) in headers.items()}),
         )
 
     def tokenizer_digest(self) -> str:
-        """Return a digest of what turns text into ids; raises InputError without a tokenizer."""
-        vocabulary = [f for f in TOKENIZER_FILES[:4] if (self.directory / f).is_file()]
-        if not vocabulary:
-            raise InputError(f"{self.directory}: no tokenizer (tokenizer.json is missing)")
-        digest = hashlib.sha256()
-        for name in vocabulary:
-            digest.update((self.directory / name).read_bytes())
-        return digest.hexdigest()
+        """Return a digest of the tokens and their ids; raises InputError without a tokenizer."""
+        return tokenizer_digest(self.directory)
 
     def has_chat_template(self) -> bool:
         """Return whether the tokenizer carries a chat template."""
@@ -149,18 +179,6 @@ def shapes_digest(shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of names and shapes, independent of order and dtype."""
     text = json.dumps({name: list(shapes[name]) for name in sorted(shapes)})
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def read_header(file: Path) -> dict[str, dict[str, Any]]:
-    """Return the header of a safetensors file without its metadata; raises InputError."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        try:
-            header = json.loads(stream.read(min(length, 100_000_000)))
-        except ValueError as error:
-            raise InputError(f"{file}: not a safetensors file ({error})") from error
-    header.pop("__metadata__", None)
-    return header
 
 
 def read_json(file: Path) -> dict[str, Any]:

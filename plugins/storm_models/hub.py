@@ -1,0 +1,104 @@
+"""The component `hub`: a checkpoint from the Hugging Face hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import MISSING
+
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp.digest import FileDigests
+from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.checkpoint import (
+    COMPANION_FILES,
+    Checkpoint,
+    CheckpointForecast,
+    read_json,
+    shapes_digest,
+)
+from storm_models.path import CHECKPOINT_MENUS, inspect_checkpoint
+from storm_models.repository import cached_snapshot, fetch, resolve_commit
+
+_PATTERNS = [*COMPANION_FILES, "model*.safetensors", "model.safetensors.index.json"]
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+@component(CHECKPOINT_MENUS, "hub", version=1, requires=("huggingface_hub",), extra="train")
+class Hub:
+    """A repository of the hub at one commit, used from the hub's own cache."""
+
+    repo: str = MISSING
+    """The repository, `owner/name`."""
+
+    revision: str = "main"
+    """A branch, a tag or, best, a commit. The commit it stands for enters the key; once fetched,
+    it stays that of the cache."""
+
+    expected_config: dict[str, Any] = setting({}, semantic=False)
+    """What config.json will say, as far as known: lets a plan forecast sizes without the hub.
+    A checkpoint that says otherwise is refused."""
+
+    def __post_init__(self) -> None:
+        owner, slash, name = self.repo.partition("/")
+        if (self.repo != MISSING and not (owner and slash and name)) or "/" in name:
+            raise SettingError("repo", self.repo, "must be `owner/name`; a folder goes to `path`")
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the commit, or the revision while the hub cannot be asked."""
+        commit = resolve_commit(self.repo, self.revision)
+        return {"commit": commit} if commit else {"revision": self.revision}
+
+    def fetches(self) -> list[str]:
+        """Return what has to be downloaded before this can run, for people."""
+        if self._cached() is not None:
+            return []
+        parameters = parameter_count(self.expected_config)
+        width = _BYTES.get(str(self.expected_config.get("dtype")), 2)
+        size = f", about {parameters * width / 1e9:.1f} GB" if parameters else ""
+        return [f"model {self.repo} at {self.revision}{size}"]
+
+    def forecast(self) -> CheckpointForecast:
+        """Return the facts of the cached files, else what `expected_config` implies."""
+        cached = self._cached()
+        if cached is not None:
+            return self._inspect(cached)
+        if not self.expected_config:
+            return CheckpointForecast()
+        shapes = tensor_shapes(self.expected_config)
+        return CheckpointForecast(
+            config=dict(self.expected_config),
+            parameters=parameter_count(self.expected_config),
+            shapes=shapes_digest(shapes) if shapes else None,
+        )
+
+    def run(self, stage: Stage) -> Checkpoint:
+        """Fetch what is missing and adopt the snapshot; raises InputError without a network."""
+        if self._cached() is None:
+            stage.say("; ".join(f"fetching {what}" for what in self.fetches()))
+        checkpoint = Checkpoint(fetch(self.repo, self.revision, _PATTERNS))
+        facts = self._inspect(checkpoint)
+        stage.metric("parameters", facts.parameters or 0, main=True)
+        return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
+
+    def _cached(self) -> Checkpoint | None:
+        snapshot = cached_snapshot(self.repo, self.revision)
+        if snapshot is None:
+            return None
+        checkpoint = Checkpoint(snapshot)
+        try:
+            checkpoint.facts()
+        except InputError:  # only some of the files were fetched
+            return None
+        return checkpoint
+
+    def _inspect(self, checkpoint: Checkpoint) -> CheckpointForecast:
+        facts = inspect_checkpoint(checkpoint)
+        config = read_json(checkpoint.directory / "config.json")
+        for name, expected in self.expected_config.items():
+            if name in config and config[name] != expected:
+                raise SettingError(
+                    "expected_config",
+                    {name: expected},
+                    f"config.json of {self.repo} says {config[name]!r}",
+                )
+        return facts

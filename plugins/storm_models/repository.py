@@ -1,0 +1,102 @@
+"""Repositories of the Hugging Face hub, and what of them is already on this machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError
+
+_SECONDS = 5.0
+
+
+def cached_snapshot(repo: str, revision: str, kind: str = "model") -> Path | None:
+    """Return the folder of a revision in the hub's cache, None when it was never fetched.
+
+    Touches no network. The folder's name is the commit; it may hold only some of the files.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=kind)
+    reference = folder / "refs" / revision
+    commit = reference.read_text().strip() if reference.is_file() else revision
+    snapshot = folder / "snapshots" / commit
+    return snapshot if snapshot.is_dir() else None
+
+
+def resolve_commit(repo: str, revision: str, kind: str = "model") -> str | None:
+    """Return the commit that a revision stands for, None when the hub cannot be reached.
+
+    What the cache knows wins over the network: a run repeats what it did before until the cache
+    is updated. Raises InputError for a repository that is not there or not open to this user.
+    """
+    if re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    snapshot = cached_snapshot(repo, revision, kind)
+    if snapshot is not None:
+        return snapshot.name
+    return _remote_commit(repo, revision, kind) if _reachable() else None
+
+
+def fetch(repo: str, revision: str, patterns: list[str], kind: str = "model") -> Path:
+    """Return the folder with a revision's files, downloading what the cache lacks.
+
+    Raises InputError when files are missing and the hub cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+
+    options: dict[str, Any] = {"repo_type": kind, "revision": revision, "allow_patterns": patterns}
+    try:
+        return Path(snapshot_download(repo, local_files_only=not _reachable(), **options))
+    except Exception as error:
+        dataset = " --repo-type dataset" if kind == "dataset" else ""
+        raise InputError(
+            f"{repo} at {revision} is not in the hub's cache and cannot be fetched "
+            f"({_first_line(error)}); where there is a network: "
+            f"hf download {repo} --revision {revision}{dataset}"
+        ) from error
+
+
+@functools.cache
+def _remote_commit(repo: str, revision: str, kind: str) -> str | None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        info = HfApi().repo_info(repo, revision=revision, repo_type=kind, timeout=_SECONDS)
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise InputError(
+            f"the hub has no {kind} {repo} at {revision}, or it is closed to you (accept its "
+            f"licence, then `hf auth login`): {_first_line(error)}"
+        ) from error
+    except Exception:  # no network is a state of the machine, not a mistake
+        return None
+    return str(info.sha)
+
+
+@functools.cache
+def _reachable() -> bool:
+    """Ask the hub once in a process, so that a plan without a network waits once at most."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    import urllib.error
+    import urllib.request
+
+    from huggingface_hub.constants import ENDPOINT
+
+    try:
+        request = urllib.request.Request(ENDPOINT, method="HEAD")
+        urllib.request.urlopen(request, timeout=_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
