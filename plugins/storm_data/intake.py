@@ -1,0 +1,238 @@
+"""Taking rows in one by one: good ones are split, bad ones kept with their reason and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storm_data.chat import BadRow, ChatFormat, content_digest, read_messages
+from storm_data.dataset import chat_schema
+from storm_data.limits import validation_count
+from storm_exp import InputError, Stage
+
+DUPLICATE = "duplicate"
+"""The one reason for rejecting a row that is not the row's fault."""
+
+_BATCH_ROWS = 2048
+_SHOWN_CHARACTERS = 2000
+_EXAMPLES = 5
+
+
+class Intake:
+    """Rows on their way to the splits train, validation and rejected."""
+
+    def __init__(self, scratch: Path, form: ChatFormat, max_characters: int) -> None:
+        """Keep the good rows in a file under `scratch` until they are split."""
+        self._form, self._max_characters = form, max_characters
+        self._good = _Writer(scratch / "accepted.parquet", chat_schema())
+        self._bad = _Writer(scratch / "rejected.parquet", rejected_schema())
+        self._ids: set[bytes] = set()
+        self._ranks: list[bytes] = []
+        self.read = 0
+        self.reasons: Counter[str] = Counter()
+        self.examples: list[dict[str, Any]] = []
+
+    def take(self, row: dict[str, Any], line: int, source: str, seed: int) -> None:
+        """Accept or reject one row."""
+        try:
+            messages = read_messages(row, self._form)
+            size = sum(len(message["content"]) for message in messages)
+            if size > self._max_characters:
+                raise BadRow("enormous", f"{size} characters")
+            content = content_digest(messages)
+            name = _name(row) or content
+            self._once(name, content)
+        except BadRow as error:
+            self.reject(error, line, source, _shown(row), _name(row))
+            return
+        self.read += 1
+        self._ranks.append(hashlib.sha256(f"{seed}\0{content}".encode()).digest()[:16])
+        self._good.add({"id": name, "messages": messages, "source": _source(row) or source})
+
+    def reject(
+        self, error: BadRow, line: int, source: str, text: str, name: str | None = None
+    ) -> None:
+        """Keep a bad row with its reason, line number and the beginning of its text."""
+        self.read += 1
+        self.reasons[error.reason] += 1
+        text = text[:_SHOWN_CHARACTERS].encode(errors="replace").decode()
+        row = {
+            "id": name or f"{source}:{line}",
+            "messages": None,
+            "source": source,
+            "line": line,
+            "reason": error.reason,
+            "detail": error.detail.encode(errors="replace").decode(),
+            "text": text,
+        }
+        self._bad.add(row)
+        if self.reasons[error.reason] <= _EXAMPLES:
+            shown = {name: row[name] for name in ("line", "reason", "detail", "source")}
+            self.examples.append({**shown, "text": text[:300]})
+
+    @property
+    def accepted(self) -> int:
+        """The number of good rows so far."""
+        return len(self._ranks)
+
+    @property
+    def bad(self) -> int:
+        """The number of rows that cannot be used; duplicates are not among them."""
+        return sum(self.reasons.values()) - self.reasons[DUPLICATE]
+
+    def finish(
+        self, stage: Stage, what: str, *, max_bad_share: float, share: float, rows: int
+    ) -> None:
+        """Write splits and funnel into the stage's directory.
+
+        Holds out `rows` rows, or the `share`. Raises InputError, naming counts and the first
+        examples, when no row is good or more than `max_bad_share` of them are bad.
+        """
+        self._check(what, max_bad_share)
+        held_out = validation_count(self.accepted, share, rows)
+        if held_out >= self.accepted:
+            raise InputError(
+                f"{what}: {self.accepted} good rows leave nothing to train on when {held_out} are "
+                "held out"
+            )
+        splits = self._split(stage.directory, held_out)
+        self._write_funnel(stage.directory, splits)
+        for name, count in splits.items():
+            stage.metric(name, count, main=name == "train")
+        if self.reasons:
+            stage.say(f"{splits['rejected']} of {self.read} rows rejected ({self._counts()})")
+
+    def _check(self, what: str, max_bad_share: float) -> None:
+        """Raise InputError when no row is good or the share of bad ones is above the allowed."""
+        if self.accepted and self.bad <= max_bad_share * self.read:
+            return
+        if self.accepted == 0:
+            verdict = f"none of the {self.read} rows can be used"
+        else:
+            verdict = (
+                f"{self.bad} of {self.read} rows are bad, more than max_bad_share={max_bad_share}"
+            )
+        first = "; ".join(
+            f"line {example['line']}: {example['reason']} ({example['detail']})"
+            for example in self.examples[:3]
+        )
+        raise InputError(f"{what}: {verdict} ({self._counts()}). First: {first}")
+
+    def _split(self, directory: Path, validation: int) -> dict[str, int]:
+        """Write the splits; returns their sizes.
+
+        The `validation` rows with the smallest digest of seed and content go to validation, so
+        that a row added elsewhere in the file moves few others. The order of the file stays.
+        """
+        self._good.close()
+        chosen = set(sorted(range(self.accepted), key=self._ranks.__getitem__)[:validation])
+        outputs = {
+            name: _Writer(directory / f"{name}.parquet", chat_schema())
+            for name in ("train", "validation")
+        }
+        for position, row in enumerate(self._good.rows()):
+            outputs["validation" if position in chosen else "train"].add(row)
+        self._bad.close()
+        outputs["rejected"] = _Writer(directory / "rejected.parquet", rejected_schema())
+        for row in self._bad.rows():
+            outputs["rejected"].add(row)
+        for output in outputs.values():
+            output.close()
+        return {name: output.count for name, output in outputs.items()}
+
+    def _write_funnel(self, directory: Path, splits: dict[str, int]) -> None:
+        """Leave `funnel.json`, what the report shows of the rows."""
+        funnel = {
+            "read": self.read,
+            "splits": splits,
+            "rejected": dict(sorted(self.reasons.items())),
+            "examples": self.examples,
+        }
+        text = json.dumps(funnel, indent=1, ensure_ascii=False) + "\n"
+        (directory / "funnel.json").write_text(text, encoding="utf-8")
+
+    def _counts(self) -> str:
+        return ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common())
+
+    def _once(self, name: str, content: str) -> None:
+        keys = [
+            hashlib.sha256(text.encode(errors="replace")).digest()[:16]
+            for text in (f"id {name}", f"content {content}")
+        ]
+        for key, what in zip(keys, (f"the id {name}", "the content"), strict=True):
+            if key in self._ids:
+                raise BadRow(DUPLICATE, f"an earlier row has {what}"[:200])
+        self._ids.update(keys)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._good.close()
+        self._bad.close()
+
+
+class _Writer:
+    """A Parquet file written in batches of rows."""
+
+    def __init__(self, file: Path, schema: pa.Schema) -> None:
+        self._file, self._schema = file, schema
+        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(file, schema, compression="zstd")
+        self._rows: list[dict[str, Any]] = []
+        self.count = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) >= _BATCH_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._flush()
+            self._writer.close()
+            self._writer = None
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        with pq.ParquetFile(self._file) as reader:
+            for batch in reader.iter_batches(batch_size=_BATCH_ROWS):
+                yield from batch.to_pylist()
+
+    def _flush(self) -> None:
+        if self._rows and self._writer is not None:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+
+def rejected_schema() -> pa.Schema:
+    """Return the Arrow schema of rejected rows: a chat row without messages, and why."""
+    return chat_schema(line="int64", reason="string", detail="string", text="string")
+
+
+def _name(row: dict[str, Any]) -> str | None:
+    value = row.get("id")
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return None
+    return str(value).encode(errors="replace").decode()
+
+
+def _source(row: dict[str, Any]) -> str | None:
+    value = row.get("source")
+    return value.encode(errors="replace").decode() if isinstance(value, str) and value else None
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str)
