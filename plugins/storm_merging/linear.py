@@ -1,0 +1,49 @@
+"""The component `linear`: a weighted mean of checkpoints."""
+
+from __future__ import annotations
+
+from storm_exp import InputError, Stage, component, setting
+from storm_merging.compatibility import forecast_merge
+from storm_merging.schedule import equal_weights
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "linear", version=1, requires=("torch",), extra="train")
+class Linear:
+    """Weighted mean of two or more checkpoints ("model soup", Wortsman et al. 2022).
+
+    Config, tokenizer and dtypes are the first checkpoint's.
+    """
+
+    weights: list[float] = setting([])
+    """A weight per model, in the order of the port; empty for equal weights."""
+
+    normalise: bool = True
+    """Whether the weights are divided by their sum."""
+
+    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+        """Return the first model's facts; raises InputError for models that do not fit."""
+        if len(models) < 2:
+            raise InputError("linear merges two or more checkpoints, there is one")
+        self._shares(len(models))
+        return forecast_merge(models, [f"model {i}" for i in range(1, len(models) + 1)])
+
+    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+        """Stream the checkpoints into one."""
+        from storm_merging.stream import write_merge, write_summary
+
+        self.forecast([model.facts() for model in models])
+        shares = self._shares(len(models))
+        merged = write_merge(stage, models, lambda name, parents: shares)
+        write_summary(merged, "linear", weights=shares)
+        stage.metric("models", len(models), main=True)
+        return merged
+
+    def _shares(self, count: int) -> list[float]:
+        weights = equal_weights(self.weights, count)
+        total = sum(weights)
+        if not self.normalise:
+            return weights
+        if abs(total) < 1e-8:
+            raise InputError(f"weights={weights}: they sum to 0 and cannot be normalised")
+        return [weight / total for weight in weights]

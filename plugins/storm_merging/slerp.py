@@ -1,0 +1,64 @@
+"""The component `slerp`: spherical interpolation between two checkpoints."""
+
+from __future__ import annotations
+
+from storm_exp import InputError, Stage, component, setting
+from storm_merging.compatibility import forecast_merge
+from storm_merging.schedule import check_groups, check_schedules, resolve
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "slerp", version=1, requires=("torch",), extra="train")
+class Slerp:
+    """Spherical interpolation between two checkpoints, tensor by tensor.
+
+    After K. Shoemake, "Animating rotation with quaternion curves" (1985), as mergekit 0.1.5
+    applies it to weights: lengths are not normalised, and pairs within 0.9995 of a line are
+    interpolated linearly. Config, tokenizer and dtypes are the first checkpoint's.
+    """
+
+    t: float = 0.5
+    """Weight of the second checkpoint, 0 to 1."""
+
+    schedules: dict[str, list[float]] = setting({}, neutral={})
+    """Weights per group of tensors, spread over the layers: {self_attn: [0, 0.5, 1]}. Tensors in
+    no group take `t`."""
+
+    def __post_init__(self) -> None:
+        check_schedules(self.t, self.schedules)
+
+    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+        """Return the first model's facts; raises InputError for models that do not fit."""
+        if len(models) != 2:
+            raise InputError(f"slerp merges exactly two checkpoints, not {len(models)}")
+        merged = forecast_merge(models, ["the first model", "the second model"])
+        check_groups(self.schedules, merged.config)
+        return merged
+
+    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+        """Stream both checkpoints into one; leaves `merge.json` with the angle of every pair."""
+        from storm_merging.arithmetic import Angle, slerp_coefficients
+        from storm_merging.stream import Parents, write_merge, write_summary
+
+        self.forecast([model.facts() for model in models])
+        weights = resolve(self.t, self.schedules, list(models[0].headers()))
+        angles: dict[str, Angle] = {}
+
+        def coefficients(name: str, parents: Parents) -> tuple[float, float]:
+            angles[name] = parents.angle(name)
+            return slerp_coefficients(weights[name], angles[name])
+
+        merged = write_merge(stage, models, coefficients)
+        slerped = sum(angle.spherical for angle in angles.values())
+        write_summary(
+            merged,
+            "slerp",
+            slerped=slerped,
+            share_slerped=slerped / len(angles),
+            angles=[
+                {"name": name, "degrees": round(angle.degrees, 4), "t": weights[name]}
+                for name, angle in angles.items()
+            ],
+        )
+        stage.metric("share_slerped", slerped / len(angles), main=True)
+        return merged

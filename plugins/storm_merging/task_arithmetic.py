@@ -1,0 +1,42 @@
+"""The component `task_arithmetic`: what fine-tuning changed, added up."""
+
+from __future__ import annotations
+
+from storm_exp import Stage, component, setting
+from storm_merging.compatibility import forecast_merge
+from storm_merging.schedule import equal_weights
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "task_arithmetic", version=1, requires=("torch",), extra="train")
+class TaskArithmetic:
+    """The base plus the weighted differences of its fine-tunes (Ilharco et al. 2023).
+
+    Config, tokenizer and dtypes are the base's.
+    """
+
+    weights: list[float] = setting([])
+    """A weight per model, in the order of the port; empty for 1 each."""
+
+    scale: float = 1.0
+    """Multiplies every difference."""
+
+    def forecast(
+        self, base: CheckpointForecast, models: list[CheckpointForecast]
+    ) -> CheckpointForecast:
+        """Return the base's facts; raises InputError for models that do not fit."""
+        equal_weights(self.weights, len(models))
+        names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
+        return forecast_merge([base, *models], names)
+
+    def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
+        """Stream base and models into one checkpoint."""
+        from storm_merging.stream import write_merge, write_summary
+
+        self.forecast(base.facts(), [model.facts() for model in models])
+        weights = [self.scale * weight for weight in equal_weights(self.weights, len(models))]
+        coefficients = [1.0 - sum(weights), *weights]
+        merged = write_merge(stage, [base, *models], lambda name, parents: coefficients)
+        write_summary(merged, "task_arithmetic", weights=weights)
+        stage.metric("models", len(models), main=True)
+        return merged
