@@ -1,0 +1,49 @@
+"""The component `bf16`: every weight in bfloat16."""
+
+from __future__ import annotations
+
+import json
+
+from storm_exp import InputError, Stage, component
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("compressor", "bf16", version=1, requires=("torch",), extra="train")
+class Bf16:
+    """Casts a checkpoint to bfloat16, tensor by tensor. Storm's main artifact is in this form."""
+
+    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+        """Return the model's facts with the new dtype; raises InputError for a quantised model."""
+        if model.config is None:
+            return model
+        if "quantization_config" in model.config:
+            raise InputError("the model is quantised already: cast the model it was made from")
+        config = {name: value for name, value in model.config.items() if name != "torch_dtype"}
+        return CheckpointForecast(**{**model.to_json(), "config": {**config, "dtype": "bfloat16"}})
+
+    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+        """Stream the weights through a cast; tensors of whole numbers stay as they are."""
+        import torch
+
+        from storm_export.summary import summarise
+        from storm_models.tensor_file import TensorWriter
+
+        config = self.forecast(model.facts()).config
+        headers = model.headers()
+        floating = {name for name, (dtype, _) in headers.items() if dtype.startswith(("F", "BF"))}
+        layout = {
+            name: ("BF16" if name in floating else dtype, shape)
+            for name, (dtype, shape) in headers.items()
+        }
+        file = stage.directory / "model.safetensors"
+        with TensorWriter(file, layout) as writer, stage.progress(len(layout), "tensors") as bar:
+            for name, tensor in model.tensors():
+                writer.write(name, tensor.to(torch.bfloat16) if name in floating else tensor)
+                bar.advance()
+        model.copy_companions(stage.directory)
+        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+        (stage.directory / "config.json").write_text(text, encoding="utf-8")
+        result = Checkpoint(stage.directory)
+        changed = sum(headers[name][0] != "BF16" for name in floating)
+        summarise(stage, model, result, changed)
+        return result

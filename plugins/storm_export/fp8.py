@@ -1,0 +1,52 @@
+"""The component `fp8_dynamic`: 8-bit floating-point weights and activations."""
+
+from __future__ import annotations
+
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+_PACKAGES = ("torch", "transformers", "llmcompressor")
+
+
+@component("compressor", "fp8_dynamic", version=1, requires=_PACKAGES, extra="fp8")
+class Fp8Dynamic:
+    """FP8 through llm-compressor: weights per channel, activations per token while running.
+
+    Needs no calibration data. Linear layers are quantised, embeddings and norms stay; loads with
+    transformers (decompressed) and vLLM (as FP8).
+    """
+
+    ignore: list[str] = setting(["lm_head"])
+    """Names of modules that stay as they are; `re:` before a regular expression."""
+
+    def __post_init__(self) -> None:
+        if "" in self.ignore:
+            raise SettingError("ignore", self.ignore, "an empty name matches nothing")
+
+    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+        """Return the model's facts, quantised; raises InputError for one that is already."""
+        config = model.config or {}
+        if "quantization_config" in config:
+            raise InputError("the model is quantised already")
+        quantised = {**config, "quantization_config": {"quant_method": "compressed-tensors"}}
+        return CheckpointForecast(
+            config=quantised if model.config else None,
+            parameters=model.parameters,
+            tokenizer=model.tokenizer,
+            has_chat_template=model.has_chat_template,
+        )
+
+    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+        """Load, quantise and save; raises InputError when nothing was quantised."""
+        from storm_export.compression import compress
+        from storm_export.summary import summarise
+
+        self.forecast(model.facts())
+        with stage.progress(3, "steps", "llm-compressor") as progress:
+            compress(model, stage.directory, "FP8_DYNAMIC", list(self.ignore), progress.advance)
+        result = Checkpoint(stage.directory)
+        quantised = sum(dtype.startswith("F8") for dtype, _ in result.headers().values())
+        if quantised == 0:
+            raise InputError(f"ignore={self.ignore}: no linear layer is left to quantise")
+        summarise(stage, model, result, quantised)
+        return result
