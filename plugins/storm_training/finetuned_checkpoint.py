@@ -1,0 +1,68 @@
+"""A trained model, written with the names, files and dtypes of the checkpoint it came from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Set
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from storm_exp import InputError
+from storm_models.checkpoint import Checkpoint
+from storm_models.tensor_file import TensorReader, TensorWriter
+
+
+def stored_names(source: Checkpoint, model: PreTrainedModel) -> dict[str, str]:
+    """Return {tensor in the files: name of the model's parameter}; ties point to one parameter.
+
+    Tensors of the files that are no parameter of the model (buffers) are left out. Raises
+    InputError when a parameter of the model is not in the files under its own name.
+    """
+    canonical = {id(parameter): name for name, parameter in model.named_parameters()}
+    every = dict(model.named_parameters(remove_duplicate=False))
+    names = {name: canonical[id(every[name])] for name in source.headers() if name in every}
+    missing = sorted(set(canonical.values()) - set(names.values()))
+    if missing:
+        raise InputError(f"{source.directory}: holds no tensor {missing[0]}")
+    return names
+
+
+def write_checkpoint(
+    source: Checkpoint, model: PreTrainedModel, trained: Set[str], directory: Path
+) -> Checkpoint:
+    """Write `model` into `directory` as `source` lies in its own, and return it.
+
+    Each tensor is stored in the dtype that it has in `source`. Tensors that did not train are
+    copied bit by bit, tokenizer, chat template and configs as they are.
+    """
+    names = stored_names(source, model)
+    parameters = dict(model.named_parameters())
+    for file in source.weight_files():
+        with TensorReader(file) as reader:
+            entries = {
+                name: (entry["dtype"], tuple(entry["shape"]))
+                for name, entry in reader.entries.items()
+            }
+            with TensorWriter(directory / file.name, entries) as writer:
+                for name in sorted(entries):
+                    if names.get(name) in trained:
+                        values = parameters[names[name]].detach().to(reader.dtype(name))
+                        assert tuple(values.shape) == entries[name][1], name
+                        writer.write(name, values)
+                    else:
+                        writer.write(name, reader.tensor(name))
+    index = source.directory / "model.safetensors.index.json"
+    if index.is_file():
+        shutil.copyfile(index, directory / index.name)
+    source.copy_companions(directory)
+    result = Checkpoint(directory)
+    _require_finite(result, trained, names)
+    return result
+
+
+def _require_finite(written: Checkpoint, trained: Set[str], names: dict[str, str]) -> None:
+    for name, parameter in names.items():
+        if parameter in trained and not bool(torch.isfinite(written.tensor(name)).all()):
+            raise InputError(f"after training, {name} is not finite: lower learning_rate")

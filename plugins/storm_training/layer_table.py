@@ -1,0 +1,68 @@
+"""The signal-to-noise ratio of a model's matrices."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, TypedDict
+
+from storm_exp import Artifact, Forecast, InputError
+
+
+class LayerRow(TypedDict):
+    """One matrix of a model."""
+
+    name: str
+    """Name of the tensor, as in the checkpoint."""
+    type: str
+    """q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj or down_proj."""
+    layer: int
+    shape: list[int]
+    snr: float
+
+
+@dataclasses.dataclass(kw_only=True)
+class LayerTableForecast(Forecast):
+    """What is known of a table before the matrices are read."""
+
+    shapes: str | None = None
+    """The `shapes` digest of the checkpoint that the table belongs to."""
+    modules: int | None = None
+    """Number of matrices."""
+
+    def summary(self) -> str:
+        """Return, for example, `42 matrices`."""
+        return "" if self.modules is None else f"{self.modules} matrices"
+
+
+class LayerTable(Artifact):
+    """`layers.json`: {"shapes": digest of the model's tensor shapes, "modules": [LayerRow, …]}."""
+
+    forecast_type = LayerTableForecast
+
+    def content(self) -> dict[str, Any]:
+        """Return the file's content; raises InputError when it is missing or damaged."""
+        file = self.directory / "layers.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            return {"shapes": str(content["shapes"]), "modules": list(content["modules"])}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{file}: not a table of layers ({error!r})") from error
+
+    def shapes(self) -> str:
+        """Return the digest of the shapes of the model that was scanned."""
+        return str(self.content()["shapes"])
+
+    def modules(self) -> list[LayerRow]:
+        """Return the rows, by layer and then in the order of the module types."""
+        return list(self.content()["modules"])
+
+    def write(self, shapes: str, modules: list[LayerRow]) -> None:
+        """Write the table."""
+        text = json.dumps({"shapes": shapes, "modules": modules}, indent=1)
+        (self.directory / "layers.json").write_text(text + "\n", encoding="utf-8")
+
+    def facts(self) -> LayerTableForecast:
+        """Read shapes digest and number of matrices."""
+        content = self.content()
+        return LayerTableForecast(shapes=content["shapes"], modules=len(content["modules"]))

@@ -1,0 +1,53 @@
+"""Spectrum's signal-to-noise ratio of a weight matrix (Hartford et al. 2024, arXiv 2406.06623)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+_NEGLIGIBLE = 1e-7
+"""Singular values below this share of the largest are rounding of the Gram matrix: taken as 0."""
+
+
+def singular_values(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the singular values of an [n, m] matrix, ascending, fp64 [min(n, m)].
+
+    Square roots of the eigenvalues of the smaller Gram matrix, in fp64: for n × n instead of an
+    n × m SVD. Raises ValueError for a matrix that is not finite.
+    """
+    if not bool(torch.isfinite(matrix).all()):
+        raise ValueError("not finite")
+    wide = matrix.to(torch.float64)
+    if wide.shape[0] > wide.shape[1]:
+        wide = wide.T
+    scale = wide.abs().max()
+    if scale == 0:
+        return torch.zeros(wide.shape[0], dtype=torch.float64)
+    wide = wide / scale
+    values = torch.linalg.eigvalsh(wide @ wide.T).clamp(min=0).sqrt()
+    return torch.where(values < _NEGLIGIBLE * values[-1], 0.0, values) * scale
+
+
+def signal_to_noise(values: torch.Tensor, shape: tuple[int, int]) -> float:
+    """Return the ratio of an [n, m] matrix with these singular values.
+
+    σ = interquartile range / 1.349, τ = σ(1 + √(min/max)), and the ratio is the sum of the values
+    above τ, over the sum of the others (over 1 when that is 0), over the largest value. 0 for a
+    matrix of zeros.
+    """
+    largest = float(values.max())
+    if largest == 0:
+        return 0.0
+    quartiles = torch.quantile(values, torch.tensor([0.25, 0.75], dtype=values.dtype))
+    sigma = float(quartiles[1] - quartiles[0]) / 1.349
+    threshold = sigma * (1 + math.sqrt(min(shape) / max(shape)))
+    signal = float(values[values > threshold].sum())
+    noise = float(values[values <= threshold].sum())
+    return signal / (noise or 1.0) / largest
+
+
+def matrix_snr(matrix: torch.Tensor) -> float:
+    """Return the signal-to-noise ratio of an [n, m] matrix; raises ValueError if not finite."""
+    rows, columns = matrix.shape
+    return signal_to_noise(singular_values(matrix), (rows, columns))

@@ -1,0 +1,58 @@
+"""The scan that Spectrum starts with."""
+
+from __future__ import annotations
+
+from storm_exp import InputError, Stage, component
+from storm_models.architecture import tensor_shapes
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_training.layer_table import LayerRow, LayerTable, LayerTableForecast
+from storm_training.matrices import find_matrices
+
+
+@component("scanner", "snr", version=1, requires=("torch",), extra="train")
+class SnrScanner:
+    """Signal-to-noise ratio of every attention and MLP matrix of a model (Spectrum).
+
+    Reads one matrix at a time, straight from the files; singular values in fp64.
+    """
+
+    def forecast(self, model: CheckpointForecast) -> LayerTableForecast:
+        """Count the matrices; raises InputError for a model that has none by the known names."""
+        shapes = tensor_shapes(model.config) if model.config is not None else None
+        modules = None if shapes is None else len(find_matrices(shapes))
+        if modules == 0:
+            raise InputError("the model has no attention or MLP matrix by a known name")
+        return LayerTableForecast(shapes=model.shapes, modules=modules)
+
+    def run(self, stage: Stage, model: Checkpoint) -> LayerTable:
+        """Scan `model`."""
+        import torch
+
+        from storm_training.snr import matrix_snr
+
+        torch.set_num_threads(stage.runtime.thread_count())
+        shapes = {name: shape for name, (_, shape) in model.headers().items()}
+        matrices = find_matrices(shapes)
+        if not matrices:
+            raise InputError(f"{model.directory}: no attention or MLP matrix by a known name")
+        modules: list[LayerRow] = []
+        with stage.progress(len(matrices), "matrices") as progress:
+            for matrix in matrices:
+                try:
+                    snr = matrix_snr(model.tensor(matrix.name))
+                except ValueError as error:
+                    raise InputError(f"{model.directory}: {matrix.name} is {error}") from error
+                modules.append(
+                    {
+                        "name": matrix.name,
+                        "type": matrix.type,
+                        "layer": matrix.layer,
+                        "shape": list(shapes[matrix.name]),
+                        "snr": snr,
+                    }
+                )
+                progress.advance()
+        table = LayerTable(stage.directory)
+        table.write(shapes_digest(shapes), modules)
+        stage.metric("matrices", len(modules), main=True)
+        return table
