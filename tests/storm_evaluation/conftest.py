@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from storm_models.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -16,7 +22,7 @@ TEMPLATE = (
 SPECIAL = ["<|pad|>", "<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
-def build_tokenizer(*, adds_bos: bool = False):
+def build_tokenizer(*, adds_bos: bool = False) -> PreTrainedTokenizerFast:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
@@ -69,6 +75,16 @@ def build_checkpoint(folder: Path, *, seed: int = 0, adds_bos: bool = False) -> 
 
 
 @pytest.fixture(scope="session")
+def make_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
+    return build_tokenizer
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint() -> Callable[..., Checkpoint]:
+    return build_checkpoint
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return build_checkpoint(tmp_path_factory.mktemp("model"))
 
@@ -114,8 +130,7 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoding="utf-8",
     )
     (folder / "scoring.py").write_text(
-        "def starts_with(doc, results):\n"
-        "    return {'near': float(len(results[0]) % 2 == 0)}\n",
+        "def starts_with(doc, results):\n    return {'near': float(len(results[0]) % 2 == 0)}\n",
         encoding="utf-8",
     )
     return folder

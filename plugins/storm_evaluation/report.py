@@ -1,0 +1,192 @@
+"""What the report shows of evaluations: all models over all tasks, and paired differences."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_exp.chart import Bars, bar_chart
+from storm_exp.record import CellRecord, RunRecord, StageRecord
+from storm_exp.report import Section, colours, distinct, figure, folded, table
+
+_MEAN = "mean"
+
+
+@dataclasses.dataclass
+class _Lineup:
+    """The models of a cell, in the order in which they are compared."""
+
+    label: str
+    stages: list[StageRecord]
+    evaluations: list[dict[str, Any]]
+    comparison: dict[str, Any] | None
+
+    def name(self, position: int) -> str:
+        return self.stages[position].element or self.stages[position].label
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        return {task: entry for e in self.evaluations for task, entry in e["tasks"].items()}
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return the figure of all models over all tasks, and the paired differences."""
+    lineups = _lineups(run)
+    if not lineups:
+        return []
+    palette = colours(run)
+    parts = [
+        (lineup.label, scores(lineup, palette) + differences(lineup, palette)) for lineup in lineups
+    ]
+    stage = lineups[0].stages[0].stage
+    return [Section("Models over tasks", folded(parts), stage=stage, lead=True)]
+
+
+def _lineups(run: RunRecord) -> list[_Lineup]:
+    """Return the models that are compared with one another; cells that share all share one."""
+    contents = {s.stage.key: s.contents for s in distinct(run, "evaluation.json")}
+    compared = distinct(run, "comparison.json")
+    found: dict[tuple[str, ...], _Lineup] = {}
+    for cell in run.cells:
+        comparisons = [s for s in compared if s.stage.key in {x.key for x in cell.stages}]
+        for shown in comparisons:
+            keys = shown.stage.inputs.get("evaluations", [])
+            _add(found, cell, shown.label, keys, contents, shown.contents)
+        if not comparisons:
+            keys = [s.key for s in cell.stages if s.key in contents]
+            _add(found, cell, cell.name or "evaluations", keys, contents, None)
+    return list(found.values())
+
+
+def _add(
+    found: dict[tuple[str, ...], _Lineup],
+    cell: CellRecord,
+    label: str,
+    keys: list[str],
+    contents: dict[str, Any],
+    comparison: dict[str, Any] | None,
+) -> None:
+    stages = [stage for key in keys if (stage := cell.find(key)) and key in contents]
+    if stages and len(stages) == len(keys):
+        evaluations = [contents[key] for key in keys]
+        found.setdefault(tuple(keys), _Lineup(label, stages, evaluations, comparison))
+
+
+def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return a bar chart per kind of metric, with whiskers of one standard error, and a table."""
+    tasks = lineup.tasks()
+    shares = [t for t, e in tasks.items() if e.get("higher_is_better", True)]
+    losses = [t for t in tasks if t not in shares]
+    html = Markup()
+    for names in (shares, losses):
+        if not names:
+            continue
+        means = names is shares and len(names) > 1
+        groups = [*names, _MEAN] if means else names
+        bars = [
+            Bars(
+                name=lineup.name(position),
+                values=[_entry(lineup, position, g).get("score") for g in groups],
+                errors=[_entry(lineup, position, g).get("stderr") for g in groups],
+                colour=palette.get(lineup.name(position), position),
+            )
+            for position in range(len(lineup.stages))
+        ]
+        metrics = ", ".join(dict.fromkeys(tasks[name]["metric"] for name in names))
+        sizes = ", ".join(f"{name} {tasks[name]['n']:,}" for name in names)
+        better = "more" if names is shares else "less"
+        caption = (
+            f"Scores ({better} is better) with one standard error. Documents: {sizes}. "
+            f"Metric: {metrics}."
+        )
+        if means:
+            caption += " The mean is over tasks."
+        html += figure(bar_chart(groups, bars, y_title=metrics, height=340), caption)
+    return html + _score_table(
+        lineup, [*shares, *([_MEAN] if len(shares) > 1 else []), *losses], palette
+    )
+
+
+def _entry(lineup: _Lineup, position: int, task: str) -> dict[str, Any]:
+    """Return score and standard error of a model on a task, or of its mean over tasks."""
+    if task != _MEAN:
+        return dict(lineup.evaluations[position]["tasks"].get(task, {}))
+    if lineup.comparison and lineup.comparison.get("mean"):
+        return dict(lineup.comparison["mean"][position])
+    return {"score": lineup.evaluations[position].get("mean")}
+
+
+def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -> Markup:
+    tasks, rows = lineup.tasks(), []
+    best = {}
+    for column in columns:
+        known = [_entry(lineup, p, column).get("score") for p in range(len(lineup.stages))]
+        known = [score for score in known if score is not None]
+        higher = tasks.get(column, {}).get("higher_is_better", True)
+        best[column] = (max if higher else min)(known) if known else None
+    for position in range(len(lineup.stages)):
+        row: list[Any] = [_model(lineup, position, palette)]
+        for column in columns:
+            entry = _entry(lineup, position, column)
+            score, error = entry.get("score"), entry.get("stderr")
+            text = "" if score is None else f"{score:.3f}" + (f" ± {error:.3f}" if error else "")
+            row.append(text if score != best[column] else _strong(text))
+        rows.append(row)
+    return figure(
+        table(["model", *columns], rows, "scores"),
+        "The same scores ± one standard error; the best of each column is bold.",
+    )
+
+
+def _strong(text: str) -> Markup:
+    return Markup("<strong>{}</strong>").format(text) if text else Markup()
+
+
+def _model(lineup: _Lineup, position: int, palette: dict[str, int]) -> Markup:
+    name = lineup.name(position)
+    colour = palette.get(name, position)
+    return Markup('<span class="swatch s{}"></span>{}').format(colour, name)
+
+
+def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return the paired differences to the first model, of the means and task by task."""
+    against = (lineup.comparison or {}).get("against_first") or []
+    if not against or lineup.comparison is None:
+        return Markup()
+    confidence = lineup.comparison.get("settings", {}).get("confidence", 0.95)
+    higher = {t: e.get("higher_is_better", True) for t, e in lineup.comparison["tasks"].items()}
+    header = ["model", "difference", f"{confidence:.0%} interval", "p", "p (Holm)"]
+    means = [
+        [_model(lineup, entry["second"], palette), *_difference(entry, entry["mean"], True)]
+        for entry in against
+        if entry.get("mean")
+    ]
+    caption = (
+        f"Differences to {lineup.name(0)} in the mean over tasks, paired by document: bootstrap "
+        "intervals, sign-flip test, Holm's correction over the models. Green and red: significant "
+        "after the correction."
+    )
+    html = figure(table(header, means), caption) if means else Markup()
+    rows = [
+        [_model(lineup, entry["second"], palette), task, *_difference(entry, cell, higher[task])]
+        for entry in against
+        for task, cell in entry["tasks"].items()
+    ]
+    tests = ", ".join(dict.fromkeys(c["test"] for e in against for c in e["tasks"].values()))
+    caption = f"The same task by task; Holm's correction is over all lines. Tests: {tests}."
+    inner = figure(table(["model", "task", *header[1:]], rows), caption)
+    fold = Markup("<details><summary>Differences task by task</summary>{}</details>")
+    return html + fold.format(inner)
+
+
+def _difference(entry: dict[str, Any], cell: dict[str, Any], higher: bool) -> list[Any]:
+    better = cell.get("better")
+    class_ = "" if better is None else "better" if better == entry["second"] else "worse"
+    text = Markup('<span class="{}">{:+.3f}</span>').format(class_, cell["difference"])
+    interval = f"{cell['low']:+.3f} to {cell['high']:+.3f}"
+    return [text, interval, _p(cell["p"]), _p(cell["p_holm"])]
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storm_evaluation.benchmark import LmEval
+from storm_exp import InputError
+from storm_exp.testing import make_stage
+from storm_models.checkpoint import Checkpoint
+
+
+def evaluate(folder: Path, checkpoint: Checkpoint, task_folder: Path, **settings: object):
+    settings = {"tasks": ["choose", "write"], "task_folder": str(task_folder), **settings}
+    stage = make_stage(folder, "evaluator")
+    return LmEval(**settings).run(stage, checkpoint), stage
+
+
+def test_scores_are_those_of_the_harness_itself(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lm_eval
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    evaluation, stage = evaluate(tmp_path, checkpoint, task_folder)
+    monkeypatch.chdir(task_folder)
+    expected = lm_eval.simple_evaluate(
+        model=HFLM(pretrained=str(checkpoint.directory), device="cpu", batch_size=7),
+        tasks=["choose", "write"],
+        task_manager=TaskManager(include_path=str(task_folder), include_defaults=False),
+        apply_chat_template=True,
+        bootstrap_iters=0,
+    )
+    summary = evaluation.summary()
+    assert summary["tasks"]["choose"]["score"] == expected["results"]["choose"]["acc,none"]
+    assert summary["tasks"]["write"]["score"] == expected["results"]["write"]["near,none"]
+    assert 0 < summary["tasks"]["write"]["score"] < 1
+    theirs = {row["doc_id"]: row["filtered_resps"][0] for row in expected["samples"]["write"]}
+    ours = [s.prediction for s in evaluation.samples() if s.task == "write"]
+    assert ours == [theirs[index] for index in sorted(theirs)]
+    assert stage.main_metric == "mean_score"
+    assert stage.metrics["score/choose"] == summary["tasks"]["choose"]["score"]
+    assert stage.metrics["documents"] == 40
+
+
+def test_greedy_decoding_equals_that_of_the_harness(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from storm_evaluation.language_model import HarnessModel
+
+    model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    requests = [
+        Instance(
+            "generate_until",
+            {},
+            (
+                f"<|begin|><|user|>{'abc ' * (number % 7)}{number}<|end|><|assistant|>",
+                {"until": [stop, "Cl"], "max_gen_toks": 40, "do_sample": False},
+            ),
+            number,
+        )
+        for number in range(24)
+        for stop in ("\n", "C", "x5")
+    ]
+    theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=24)
+    ours = HarnessModel(model, tokenizer, make_stage(tmp_path), batch_size=24, max_length=None)
+    expected = theirs.generate_until(requests, disable_tqdm=True)
+    assert ours.generate_until(requests) == expected
+    assert len(set(map(len, expected))) > 3, "some answers were stopped early"
+
+
+def test_a_generation_config_that_is_not_plain_greedy_is_left_to_transformers(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    from storm_evaluation.language_model import HarnessModel
+
+    model = checkpoint.load()
+    ours = HarnessModel(
+        model, checkpoint.tokenizer(), make_stage(tmp_path), batch_size=2, max_length=None
+    )
+    assert ours._is_plain_greedy({"do_sample": False})
+    assert not ours._is_plain_greedy({"do_sample": True})
+    assert not ours._is_plain_greedy({"top_k": 5})
+    model.generation_config.repetition_penalty = 1.1
+    assert not ours._is_plain_greedy({"do_sample": False})
+
+
+def test_the_same_bytes_twice_and_nothing_of_the_run_in_them(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    payloads = []
+    for name in ("x", "y"):
+        evaluation, _ = evaluate(tmp_path / name, checkpoint, task_folder)
+        files = sorted(evaluation.directory.iterdir())
+        assert [file.name for file in files] == ["evaluation.json", "samples.jsonl"]
+        payloads.append([file.read_bytes() for file in files])
+    assert payloads[0] == payloads[1]
+    assert str(tmp_path).encode() not in b"".join(payloads[0])
+
+
+def test_documents_have_the_same_names_for_every_model(
+    tmp_path: Path, checkpoint: Checkpoint, other_checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    names = []
+    for folder, model in (("x", checkpoint), ("y", other_checkpoint)):
+        evaluation, _ = evaluate(tmp_path / folder, model, task_folder)
+        names.append([(s.task, s.document) for s in evaluation.samples()])
+    assert names[0] == names[1]
+    assert len(set(names[0])) == 40
+
+
+def test_settings_reach_the_harness(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    evaluation, _ = evaluate(
+        tmp_path,
+        checkpoint,
+        task_folder,
+        limit=5,
+        metrics={"choose": "acc_norm"},
+        max_generated_tokens=3,
+        batch_size=2,
+        max_length=128,
+        dtype="bfloat16",
+    )
+    summary = evaluation.summary()
+    assert {task["n"] for task in summary["tasks"].values()} == {5}
+    assert summary["tasks"]["choose"]["metric"] == "acc_norm"
+    assert max(len(s.prediction) for s in evaluation.samples() if s.task == "write") <= 3
+    expected = {"batch_size": 2, "max_length": 128, "dtype": "bfloat16", "limit": 5}
+    assert expected.items() <= summary["settings"].items()
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "adds_bos", "bos"),
+    [
+        (True, False, "one, from the chat template"),
+        (True, True, "one, from the chat template"),
+        (False, True, "one, from the tokenizer"),
+        (False, False, "none"),
+    ],
+)
+def test_there_is_at_most_one_bos_and_it_is_recorded(
+    tmp_path: Path,
+    task_folder: Path,
+    make_checkpoint: Callable[..., Checkpoint],
+    chat_template: bool,
+    adds_bos: bool,
+    bos: str,
+) -> None:
+    checkpoint = make_checkpoint(tmp_path / "model", adds_bos=adds_bos)
+    evaluation, _ = evaluate(
+        tmp_path, checkpoint, task_folder, apply_chat_template=chat_template, limit=2
+    )
+    settings = evaluation.summary()["settings"]
+    assert settings["bos"] == bos
+    assert (settings["chat_template"] is not None) == chat_template
+
+
+def test_a_template_that_writes_bos_twice_is_an_error(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    import shutil
+
+    twice = tmp_path / "model"
+    shutil.copytree(checkpoint.directory, twice)
+    template = twice / "chat_template.jinja"
+    template.write_text("{{ bos_token }}" + template.read_text())
+    with pytest.raises(InputError, match="begins with 2 BOS tokens"):
+        evaluate(tmp_path, Checkpoint(twice), task_folder, tasks=["choose"], limit=2)
+
+
+def test_few_shot_examples_stand_before_the_question_and_follow_the_seed(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    prompts = []
+    for index, seed in enumerate((1, 1, 2)):
+        evaluation, _ = evaluate(
+            tmp_path / str(index),
+            checkpoint,
+            task_folder,
+            tasks=["choose"],
+            num_fewshot=2,
+            limit=3,
+            seed=seed,
+        )
+        assert evaluation.summary()["settings"]["num_fewshot"] == {"choose": 2}
+        prompts.append([sample.prompt for sample in evaluation.samples()])
+    assert prompts[0][0].count("<|user|>") == 3, "as turns of one conversation"
+    assert prompts[0] == prompts[1] != prompts[2]
+
+
+def test_a_metric_that_is_no_mean_over_documents_is_refused(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    with pytest.raises(InputError, match="has no metric 'f1'"):
+        evaluate(
+            tmp_path, checkpoint, task_folder, tasks=["choose"], metrics={"choose": "f1"}, limit=2
+        )
+
+
+def test_a_group_counts_as_one_task(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    import shutil
+
+    folder = tmp_path / "tasks"
+    shutil.copytree(task_folder, folder)
+    (folder / "again.yaml").write_text("include: choose.yaml\ntask: again\n")
+    (folder / "both.yaml").write_text("group: both\ntask: [choose, again]\n")
+    evaluation, _ = evaluate(tmp_path, checkpoint, folder, tasks=["both"])
+    assert evaluation.summary()["tasks"]["both"]["n"] == 40
+    assert {sample.subtask for sample in evaluation.samples()} == {"choose", "again"}
+
+
+def test_a_task_folder_needs_no_network_and_no_home(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    _, stage = evaluate(tmp_path, checkpoint, task_folder, tasks=["choose"], limit=2)
+    assert list((stage.scratch / "datasets").rglob("*.arrow"))
+
+
+def test_it_is_quiet_and_leaves_loggers_as_they_were(
+    tmp_path: Path,
+    checkpoint: Checkpoint,
+    task_folder: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = logging.getLogger("transformers").level
+    evaluate(tmp_path, checkpoint, task_folder, limit=2)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert logging.getLogger("transformers").level == before
+
+
+def test_an_fp8_checkpoint_scores_like_the_model_it_came_from(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    pytest.importorskip("llmcompressor")
+    from llmcompressor import oneshot
+    from llmcompressor.modifiers.quantization import QuantizationModifier
+
+    model, fp8 = checkpoint.load(dtype="bfloat16"), tmp_path / "fp8"
+    recipe = QuantizationModifier(targets="Linear", scheme="FP8_DYNAMIC", ignore=["lm_head"])
+    oneshot(model=model, recipe=recipe)
+    model.save_pretrained(fp8, save_compressed=True)
+    checkpoint.tokenizer().save_pretrained(fp8)
+    assert json.loads((fp8 / "config.json").read_text())["quantization_config"]
+    scores = []
+    for name, directory in (("x", checkpoint.directory), ("y", fp8)):
+        evaluation, _ = evaluate(
+            tmp_path / name, Checkpoint(directory), task_folder, tasks=["choose"], dtype="float32"
+        )
+        scores.append([sample.score for sample in evaluation.samples()])
+    assert evaluation.summary()["settings"]["quantization"] == "compressed-tensors"
+    same = sum(a == b for a, b in zip(*scores, strict=True))
+    assert same >= 16

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_evaluation.continuation import ChatRenderer, build_questions
+from storm_evaluation.held_out import CHOICE, LOSS, HeldOut
+from storm_exp import InputError, SettingError
+from storm_exp.testing import make_stage
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+def chat(*contents: str) -> list[dict[str, str]]:
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
+
+
+CHATS = [chat(f"square {n}", f"it is {n * n}") for n in range(10)] + [
+    chat("hello", "good day", "and now?", "good night")
+]
+
+
+def dataset(folder: Path, chats: list[list[dict[str, str]]]) -> Dataset:
+    folder.mkdir()
+    data = Dataset(folder)
+    rows = [{"id": str(i), "messages": m, "source": "test"} for i, m in enumerate(chats)]
+    data.write("validation", rows, chat_schema())
+    return data
+
+
+def test_the_loss_is_that_of_the_model_per_answer_token(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    import torch
+
+    evaluation = HeldOut().run(make_stage(tmp_path), checkpoint, dataset(tmp_path / "data", CHATS))
+    model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    total, tokens = 0.0, 0
+    for messages in CHATS:
+        ids = tokenizer(
+            tokenizer.apply_chat_template(messages, tokenize=False), add_special_tokens=False
+        ).input_ids
+        with torch.no_grad():
+            losses = torch.nn.functional.cross_entropy(
+                model(torch.tensor([ids])).logits[0, :-1], torch.tensor(ids[1:]), reduction="none"
+            )
+        answering = False
+        for position, token in enumerate(ids[1:]):
+            if answering:
+                total, tokens = total + float(losses[position]), tokens + 1
+            if token == tokenizer.convert_tokens_to_ids("<|assistant|>"):
+                answering = True
+            elif token == tokenizer.eos_token_id:
+                answering = False
+    entry = evaluation.summary()["tasks"][LOSS]
+    assert entry["score"] == pytest.approx(total / tokens, rel=1e-5)
+    assert entry["n"] == 12, "every assistant turn counts"
+    assert not entry["higher_is_better"]
+    assert sum(s.weight for s in evaluation.samples() if s.task == LOSS) == tokens
+
+
+def test_the_choice_is_won_by_the_likelier_answer_per_character(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    import torch
+
+    component, stage = HeldOut(), make_stage(tmp_path)
+    evaluation = component.run(stage, checkpoint, dataset(tmp_path / "data", CHATS))
+    model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    questions = build_questions(
+        CHATS, component.choices, component.choice_characters, component.seed
+    )
+    expected = []
+    for question in questions:
+        prompt = tokenizer.apply_chat_template(
+            question.messages, tokenize=False, add_generation_prompt=True
+        )
+        start = len(tokenizer(prompt, add_special_tokens=False).input_ids)
+        values = []
+        for choice in question.choices:
+            ids = tokenizer(prompt + choice, add_special_tokens=False).input_ids
+            with torch.no_grad():
+                logs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+            picked = [float(logs[i - 1, ids[i]]) for i in range(start, len(ids))]
+            values.append(math.fsum(picked) / len(choice))
+        expected.append(float(values.index(max(values)) == question.target))
+    assert [s.score for s in evaluation.samples() if s.task == CHOICE] == expected
+    assert stage.metrics["mean_score"] == pytest.approx(sum(expected) / len(expected))
+    assert stage.main_metric == "mean_score"
+
+
+def test_two_models_answer_the_same_questions_and_runs_repeat(
+    tmp_path: Path, checkpoint: Checkpoint, other_checkpoint: Checkpoint
+) -> None:
+    data = dataset(tmp_path / "data", CHATS)
+    first, again, other = (
+        HeldOut().run(make_stage(tmp_path / name), model, data)
+        for name, model in (("a", checkpoint), ("b", checkpoint), ("c", other_checkpoint))
+    )
+    for file in ("evaluation.json", "samples.jsonl"):
+        assert (first.directory / file).read_bytes() == (again.directory / file).read_bytes()
+    names = [[(s.task, s.document, s.target) for s in e.samples()] for e in (first, other)]
+    assert names[0] == names[1]
+
+
+def test_a_question_does_not_depend_on_the_order_of_the_rows() -> None:
+    forward, backward = (build_questions(rows, 3, 50, 7) for rows in (CHATS, list(reversed(CHATS))))
+    assert forward == backward[::-1]
+    assert forward != build_questions(CHATS, 3, 50, 8)
+    for question in forward:
+        assert len(set(question.choices)) == 3
+    assert forward[3].choices[forward[3].target] == "it is 9"
+
+
+def test_answers_that_are_all_alike_make_no_question() -> None:
+    with pytest.raises(InputError, match="two different answers"):
+        build_questions([chat("a", "yes"), chat("b", "yes")], 4, 50, 0)
+
+
+def test_white_space_after_the_turn_is_not_part_of_the_answer(
+    make_tokenizer: Callable,
+) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>'", "<|end|>\n'")
+    turns = ChatRenderer(tokenizer, True).continuations(CHATS[-1])
+    assert [turn.answer for turn in turns] == ["good day<|end|>", "good night<|end|>"]
+    assert turns[1].prompt.endswith("and now?<|end|>\n<|assistant|>")
+
+
+def test_without_a_template_turns_are_lines(make_tokenizer: Callable) -> None:
+    turns = ChatRenderer(make_tokenizer(), False).continuations(CHATS[1])
+    assert (turns[0].prompt, turns[0].answer) == ("user: square 1\nassistant: ", "it is 1")
+
+
+def test_a_template_that_refuses_is_named(make_tokenizer: Callable) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('no such role') }}"
+    with pytest.raises(InputError, match="no such role"):
+        ChatRenderer(tokenizer, True).prompt(CHATS[0])
+
+
+def test_enormous_answers_are_cut_and_counted(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    chats = [*CHATS, chat("speak", "word " * 200)]
+    evaluation = HeldOut(choice_characters=60).run(
+        make_stage(tmp_path), checkpoint, dataset(tmp_path / "data", chats)
+    )
+    assert evaluation.summary()["settings"]["answers_cut"] == 1
+    assert all(math.isfinite(sample.score) for sample in evaluation.samples())
+
+
+def test_choices_that_leave_no_room_for_the_question_are_refused(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    chats = [*CHATS, chat("speak", "word " * 200)]
+    with pytest.raises(InputError, match="choice_characters"):
+        HeldOut(choice_characters=500).run(
+            make_stage(tmp_path), checkpoint, dataset(tmp_path / "data", chats)
+        )
+
+
+def test_what_cannot_work_is_refused_before_anything_runs() -> None:
+    model = CheckpointForecast(has_chat_template=True)
+    with pytest.raises(SettingError, match="no such rows"):
+        HeldOut().forecast(model, DatasetForecast(splits={"train": [9, 9]}))
+    with pytest.raises(SettingError, match="choices"):
+        HeldOut(choices=1)
+    forecast = HeldOut().forecast(model, DatasetForecast(splits={"validation": [0, 9]}))
+    assert forecast.tasks == [LOSS, CHOICE]
