@@ -51,8 +51,6 @@ class Maker:
         Raises StageError when the stage fails; the failure is recorded in the store.
         """
         started = time.monotonic()
-        if node.damage:
-            self._clear(node)
 
         def is_there() -> bool:
             return self._store.find(node.key).manifest is not None
@@ -75,16 +73,11 @@ class Maker:
         return Made(manifest, False, time.monotonic() - started, 0)
 
     def _clear(self, node: Node) -> None:
-        adopted = node.component.output
-        try:
-            aside = self._store.set_aside(node.key)
-        except FileNotFoundError:
-            return
-        finally:
-            damage, node.damage = node.damage, ""
+        damage, node.damage = node.damage, ""
+        aside = self._store.set_aside(node.key)
         Progress.write(
-            f"  {node.label}: what the store held of this {adopted.__name__} cannot be used "
-            f"({damage}); it was moved to {aside} and is made again"
+            f"  {node.label}: what the store held of this {node.component.output.__name__} cannot "
+            f"be used ({damage}); it was moved to {aside} and is made again"
         )
 
     def _make(self, node: Node) -> Made:
