@@ -15,6 +15,9 @@ def notes(plan: Plan) -> list[str]:
         for use in cell.recipe.stages.values()
         for port in use.unused
     ]
+    idle = plan.cells[0].recipe.idle
+    if idle:
+        lines.append(f"not planned, because nothing needs it: {', '.join(idle)}")
     lines += [f"warning: {text}" for text in _changed_sources(plan)]
     for node in plan.to_make():
         fetches = getattr(node.settings, "fetches", None)

@@ -10,7 +10,7 @@ from typing import Any
 from storm_exp.artifact import Forecast
 from storm_exp.component import Component
 from storm_exp.errors import GraphError, PlanError, StormError
-from storm_exp.key import artifact_key, semantic_settings
+from storm_exp.key import all_settings, artifact_key, semantic_settings
 from storm_exp.manifest import Manifest
 from storm_exp.recipe import Recipe, StageUse
 from storm_exp.store import Store
@@ -92,7 +92,7 @@ class Plan:
         """
         cell = Cell(name, recipe, overrides)
         try:
-            for stage in _in_order(recipe):
+            for stage in recipe.stages.values():
                 cell.placed[stage.name] = self._place(stage, cell)
         except StormError as error:
             if name:
@@ -124,18 +124,17 @@ class Plan:
         single: dict[str, list[Node]] = {}
         mapped: dict[str, dict[str, Node]] = {}
         for port, sources in stage.edges.items():
-            found = {
+            maps = port in stage.lists or any("" not in cell.placed[s] for s in sources)
+            if stage.component.ports[port].many or not maps:
+                single[port] = [n for source in sources for n in cell.placed[source].values()]
+                continue
+            mapped[port] = {
                 source
                 if not element
                 else (element if len(sources) == 1 else f"{source}.{element}"): node
                 for source in sources
                 for element, node in cell.placed[source].items()
             }
-            maps = port in stage.lists or any("" not in cell.placed[s] for s in sources)
-            if not stage.component.ports[port].many and maps:
-                mapped[port] = found
-            else:
-                single[port] = list(found.values())
         elements = {tuple(found) for found in mapped.values()}
         if len(elements) > 1:
             raise GraphError(
@@ -158,7 +157,7 @@ class Plan:
         settings = semantic_settings(stage.settings)
         ports = {port: inputs[port] for port in sorted(inputs)}
         try:
-            fingerprint = self._fingerprint(stage, settings)
+            fingerprint = self._fingerprint(stage)
             node = Node(
                 "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
             )
@@ -175,11 +174,12 @@ class Plan:
             node.status = Status.KEPT
         return node
 
-    def _fingerprint(self, stage: StageUse, settings: dict[str, Any]) -> Any:
+    def _fingerprint(self, stage: StageUse) -> Any:
         compute = getattr(stage.settings, "fingerprint", None)
         if compute is None:
             return None
-        known = f"{stage.component.name} {settings}"
+        # Of all settings: a path is in no key, and yet says whose fingerprint this is.
+        known = f"{stage.component.name} {all_settings(stage.settings)}"
         if known not in self._fingerprints:
             self._fingerprints[known] = compute(self.store.digests)
         return self._fingerprints[known]
@@ -210,26 +210,3 @@ def _forecast(node: Node) -> Forecast:
     forecast = compute(**arguments)
     assert isinstance(forecast, Forecast), f"{node.component.name}.forecast returned {forecast!r}"
     return forecast
-
-
-def _in_order(recipe: Recipe) -> list[StageUse]:
-    """Return the stages with inputs first; raises GraphError that shows a cycle."""
-    done: dict[str, StageUse] = {}
-    path: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in done:
-            return
-        if name in path:
-            cycle = " → ".join([*path[path.index(name) :], name])
-            raise GraphError(f"graph: the stages wait for each other in a cycle: {cycle}")
-        path.append(name)
-        for sources in recipe.stages[name].edges.values():
-            for source in sources:
-                visit(source)
-        path.pop()
-        done[name] = recipe.stages[name]
-
-    for name in recipe.stages:
-        visit(name)
-    return list(done.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.component import Component
@@ -25,13 +25,13 @@ class StageUse:
     name: str
     menu: str
     component: Component
-    settings: Any
-    """An instance of the component's dataclass."""
-    edges: dict[str, list[str]]
+    settings: Any = None
+    """An instance of the component's dataclass; None while nothing needs the stage."""
+    edges: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     """Names of the stages at each port."""
-    lists: set[str]
+    lists: set[str] = dataclasses.field(default_factory=set)
     """Ports whose edge was written as a list, and therefore may map."""
-    unused: list[str]
+    unused: list[str] = dataclasses.field(default_factory=list)
     """Ports with an edge that this component of the menu lacks."""
 
 
@@ -41,6 +41,9 @@ class Recipe:
 
     name: str
     stages: dict[str, StageUse]
+    """What the targets need, inputs first."""
+    idle: list[str]
+    """Stages that nothing needs: they are neither checked further nor planned."""
     targets: list[str]
     runtime: Runtime
     origins: Origins
@@ -48,38 +51,56 @@ class Recipe:
 
 def read_recipe(config: DictConfig, plugins: Plugins, origins: Origins) -> Recipe:
     """Read a composed configuration; raises ComposeError and GraphError for what cannot work."""
+    _check_sections(config, origins)
     graph = _read_graph(config)
     deleted = {name for name, edges in graph.items() if edges is None}
     names = [str(key) for key in config if key not in SECTIONS and key not in deleted]
-    components = {name: _component(config, name, plugins, origins) for name in names}
-    stages = {
-        name: _read_stage(config, name, component, plugins, origins)
-        for name, component in components.items()
-    }
+    stages = {name: _read_stage(config, name, plugins, origins) for name in names}
     for name in graph:
-        if name not in stages and name not in deleted:
+        if name not in stages and name not in config:
             where = origins.of(f"graph.{name}")
             raise GraphError(
                 f"graph.{name}: no stage has this name{did_you_mean(name, stages)} ({where})"
             )
     for stage in stages.values():
         _connect(stage, graph.get(stage.name) or {}, stages, deleted, plugins, origins)
+    ordered = _in_order(stages, list(stages))
+    targets = _read_targets(config, graph, stages)
+    needed = {stage.name for stage in _in_order(stages, targets)}
+    for name in needed:
+        stages[name].settings = _settings(config, stages[name], plugins, origins)
     return Recipe(
         name=origins.recipe,
-        stages=stages,
-        targets=_read_targets(config, graph, stages),
+        stages={stage.name: stage for stage in ordered if stage.name in needed},
+        idle=[name for name in stages if name not in needed],
+        targets=targets,
         runtime=Runtime(**OmegaConf.to_container(config.runtime, resolve=True)),  # type: ignore[arg-type]
         origins=origins,
     )
 
 
+def _check_sections(config: DictConfig, origins: Origins) -> None:
+    """Raise ComposeError for keys, added with `+` or in a file, that nothing would read."""
+    known = {"store": ["path"], "runtime": [field.name for field in dataclasses.fields(Runtime)]}
+    for section, names in known.items():
+        for key in config[section]:
+            if key not in names:
+                where = origins.of(f"{section}.{key}")
+                raise ComposeError(
+                    f"'{section}.{key}' is not a setting{did_you_mean(str(key), names)} ({where})"
+                )
+
+
 def _read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
-    graph = OmegaConf.to_container(config.graph, resolve=True)
-    assert isinstance(graph, dict)
+    graph = config.graph
+    if isinstance(graph, DictConfig):
+        graph = OmegaConf.to_container(graph, resolve=True)
+    if not isinstance(graph, dict):
+        raise GraphError(f"graph={graph!r}: expected {{stage: {{port: stage}}}}")
     for name, edges in graph.items():
         if not (edges is None or isinstance(edges, dict)):
             raise GraphError(f"graph.{name!s}={edges!r}: expected ports ({{port: stage}}) or null")
-    return graph  # type: ignore[return-value]
+    return graph
 
 
 def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> Component:
@@ -101,36 +122,35 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
     return component
 
 
-def _read_stage(
-    config: DictConfig, name: str, component: Component, plugins: Plugins, origins: Origins
-) -> StageUse:
-    missing = component.missing_packages()
-    if missing:
+def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> StageUse:
+    component = _component(config, name, plugins, origins)
+    _check_keys(config._get_node(name), name, origins)
+    return StageUse(name, origins.menus.get(name, component.menus[0]), component)
+
+
+def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Origins) -> Any:
+    """Return the component of a stage that is needed, built from its settings."""
+    name, component, node = stage.name, stage.component, config[stage.name]
+    packages = component.missing_packages()
+    if packages:
         distribution = plugins.owner(component).distribution
-        extra = f"{distribution}[{component.extra}]" if component.extra else ", ".join(missing)
+        extra = f"{distribution}[{component.extra}]" if component.extra else " ".join(packages)
         raise ComposeError(
-            f"{name}: the component '{component.name}' needs {', '.join(missing)}; "
+            f"{name}: the component '{component.name}' needs {', '.join(packages)}; "
             f"pip install '{extra}'"
         )
-    menu = origins.menus.get(name, component.menus[0])
-    settings = _settings(config._get_node(name), name, origins)
-    return StageUse(name, menu, component, settings, {}, set(), [])
-
-
-def _settings(node: Any, name: str, origins: Origins) -> Any:
-    _check_keys(node, name, origins)
+    for path in sorted(OmegaConf.missing_keys(node)):
+        raise ComposeError(f"{name}.{path} has no value; give one: {name}.{path}=…")
     try:
         return OmegaConf.to_object(node)
-    except MissingMandatoryValue as error:
-        raise ComposeError(f"{name}: {error}") from error
     except StormError as error:
         raise _located(error, name, origins) from error
     except OmegaConfBaseException as error:
         raise ComposeError(f"{name}: {str(error).splitlines()[0]}") from error
 
 
-def _check_keys(node: DictConfig, path: str, origins: Origins) -> None:
-    """Raise ComposeError for keys that a dataclass lacks (`+key=` adds them) or lacks a value."""
+def _check_keys(node: Any, path: str, origins: Origins) -> None:
+    """Raise ComposeError for keys that a dataclass lacks (`+key=` adds them)."""
     cls = OmegaConf.get_type(node)
     if not dataclasses.is_dataclass(cls):
         return
@@ -143,12 +163,9 @@ def _check_keys(node: DictConfig, path: str, origins: Origins) -> None:
                 f"'{path}.{key}' is not a setting{did_you_mean(key, fields)} ({where})"
             )
     for key in keys:
-        full = f"{path}.{key}"
-        if OmegaConf.is_missing(node, key):
-            raise ComposeError(f"{full} has no value; give one: {full}=…")
         child = node._get_node(key)
         if isinstance(child, DictConfig):
-            _check_keys(child, full, origins)
+            _check_keys(child, f"{path}.{key}", origins)
 
 
 def _located(error: StormError, name: str, origins: Origins) -> StormError:
@@ -178,10 +195,15 @@ def _connect(
             continue
         names = value if isinstance(value, list) else [value]
         for source in names:
+            if not isinstance(source, str):
+                raise GraphError(
+                    f"graph.{stage.name}.{port}={value!r}: expected a stage, a list of stages or "
+                    f"null ({where})"
+                )
             if source not in stages and source not in deleted:
                 raise GraphError(
                     f"graph.{stage.name}.{port}: no stage '{source}'"
-                    f"{did_you_mean(str(source), stages)} ({where})"
+                    f"{did_you_mean(source, stages)} ({where})"
                 )
         if port not in stage.component.ports:
             stage.unused.append(port)
@@ -214,15 +236,38 @@ def _check_types(
             )
 
 
+def _in_order(stages: dict[str, StageUse], wanted: list[str]) -> list[StageUse]:
+    """Return the wanted stages and what they need, inputs first; GraphError shows a cycle."""
+    done: dict[str, StageUse] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        if name in path:
+            cycle = " → ".join([*path[path.index(name) :], name])
+            raise GraphError(f"graph: the stages wait for each other in a cycle: {cycle}")
+        path.append(name)
+        for sources in stages[name].edges.values():
+            for source in sources:
+                visit(source)
+        path.pop()
+        done[name] = stages[name]
+
+    for name in wanted:
+        visit(name)
+    return list(done.values())
+
+
 def _read_targets(
     config: DictConfig, graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]
 ) -> list[str]:
-    targets = OmegaConf.to_container(config.targets, resolve=True)
-    assert isinstance(targets, list)
+    written = config.targets
+    targets = [written] if isinstance(written, str) else list(written)
     for target in targets:
         if target not in stages:
             raise GraphError(f"targets: no stage '{target}'{did_you_mean(str(target), stages)}")
-    return [str(target) for target in targets] or _sinks(graph, stages)
+    return targets or _sinks(graph, stages)
 
 
 def _sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]) -> list[str]:
@@ -242,8 +287,13 @@ def _sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse])
 
 
 def _makers(stages: dict[str, StageUse], name: str, port: str) -> set[str]:
+    """Return the stages that could have been connected to a port without closing a cycle."""
     ports = stages[name].component.ports
     if port not in ports:
         return set()
     wanted = ports[port].artifact
-    return {s.name for s in stages.values() if s.name != name and s.component.output is wanted}
+    return {
+        stage.name
+        for stage in stages.values()
+        if stage.component.output is wanted and stages[name] not in _in_order(stages, [stage.name])
+    }
