@@ -14,7 +14,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from storm_exp import planning
-from storm_exp.errors import StormError
 from storm_exp.plugins import Plugins, load_plugins
 from storm_exp.record import CellRecord
 from storm_exp.run import Composition, run
@@ -64,7 +63,7 @@ def _task(config: DictConfig) -> float | None:
         return act([composition])[0]
     try:
         return act([composition])[0]
-    except (StormError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         # Raised behind Hydra's back, which would add lines of its own.
         _failures.append(error)
         return None

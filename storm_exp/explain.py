@@ -78,6 +78,9 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     )
     name = str(getattr(error, "key", "") or path.rpartition(".")[2])
     full = str(getattr(error, "full_key", "") or path)
+    if full.startswith("graph."):
+        near = did_you_mean(name, known)
+        return f"'{full}' is not in the graph{near} (to add it, write `+{full}=…`)"
     return f"'{full}' is not a setting{did_you_mean(name, known)}"
 
 

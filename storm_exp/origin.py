@@ -25,9 +25,14 @@ class Origins:
 
     def of(self, path: str) -> str:
         """Say where the value at a dotted path came from, for an error message."""
-        for override in self.overrides:
-            name = override.split("=")[0].lstrip("+~").split("@")[-1]
-            if name == path or path.startswith(f"{name}."):
+        named = {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
+        parts = path.split(".")
+        for length in range(len(parts), 0, -1):
+            override = named.get(".".join(parts[:length]))
+            if override is not None:
+                return f"from the override `{override}`"
+        for name, override in named.items():
+            if name.startswith(f"{path}."):
                 return f"from the override `{override}`"
         stage = path.split(".")[0]
         if stage in self.choices:

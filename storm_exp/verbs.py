@@ -22,11 +22,13 @@ from storm_exp.store import Store
 
 def plan(arguments: list[str]) -> int:
     """Show what a run or a sweep would do."""
-    application.only_plan = True
-    application.why = "--why" in arguments
     # Another launcher would plan cells one by one, in other processes.
     kept = [a for a in arguments if a != "--why" and not a.startswith("hydra/launcher=")]
-    application.compose_and_act(kept)
+    application.only_plan, application.why = True, "--why" in arguments
+    try:
+        application.compose_and_act(kept)
+    finally:
+        application.only_plan = application.why = False
     return 0
 
 
