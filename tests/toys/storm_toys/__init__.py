@@ -1,0 +1,33 @@
+"""A plugin that computes with numbers in JSON files."""
+
+from pathlib import Path
+
+from storm_exp import hookimpl
+
+
+@hookimpl
+def storm_components() -> list[type]:
+    """Return the components of this plugin."""
+    from storm_toys import adders, sources, totals
+
+    return [
+        sources.Number,
+        sources.Drawn,
+        sources.Settled,
+        sources.FromFile,
+        sources.Adopted,
+        sources.Unavailable,
+        sources.Word,
+        adders.Add,
+        adders.Weighted,
+        adders.Fussy,
+        adders.Slow,
+        adders.Patient,
+        totals.Collect,
+    ]
+
+
+@hookimpl
+def storm_config_folder() -> str:
+    """Return the folder with presets."""
+    return str(Path(__file__).parent / "conf")

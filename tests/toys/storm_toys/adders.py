@@ -1,0 +1,70 @@
+"""Components that make a number of a number."""
+
+import time
+
+from storm_toys.value import Value, ValueForecast, write_value
+
+from storm_exp import SettingError, Stage, component
+
+
+@component("adder", "add", version=1)
+class Add:
+    """The number plus an amount."""
+
+    amount: float = 1.0
+    """What is added."""
+
+    def forecast(self, number: ValueForecast) -> ValueForecast:
+        if number.value is None:
+            return ValueForecast()
+        if number.value + self.amount > 100:
+            raise SettingError("amount", self.amount, "the sum would be more than 100")
+        return ValueForecast(value=number.value + self.amount)
+
+    def run(self, stage: Stage, number: Value) -> Value:
+        return write_value(stage, number.read() + self.amount)
+
+
+@component("adder", "weighted", version=1)
+class Weighted:
+    """The number times a weight, which may be another number."""
+
+    def run(self, stage: Stage, number: Value, weight: Value | None = None) -> Value:
+        return write_value(stage, number.read() * (weight.read() if weight else 2.0))
+
+
+@component("adder", "fussy", version=1)
+class Fussy:
+    """Fails while it runs, when the number is too large."""
+
+    limit: float = 5.0
+
+    def run(self, stage: Stage, number: Value) -> Value:
+        if number.read() > self.limit:
+            raise ArithmeticError("that is too much")
+        return write_value(stage, number.read())
+
+
+@component("adder", "slow", version=1)
+class Slow:
+    """Takes its time."""
+
+    seconds: float = 0.2
+
+    def run(self, stage: Stage, number: Value) -> Value:
+        time.sleep(self.seconds)
+        return write_value(stage, number.read())
+
+
+@component("adder", "patient", version=1)
+class Patient:
+    """Counts its attempts in scratch, and fails until the last."""
+
+    attempts: int = 2
+
+    def run(self, stage: Stage, number: Value) -> Value:
+        (stage.scratch / f"attempt-{len(list(stage.scratch.iterdir()))}").touch()
+        done = len(list(stage.scratch.iterdir()))
+        if done < self.attempts:
+            raise RuntimeError(f"attempt {done} of {self.attempts}")
+        return write_value(stage, number.read() + done)

@@ -1,0 +1,19 @@
+"""A component that collects."""
+
+from storm_toys.value import Value, ValueForecast, write_value
+
+from storm_exp import Stage, component
+
+
+@component("total", "collect", version=1)
+class Collect:
+    """The sum of all numbers."""
+
+    factor: float = 1.0
+
+    def forecast(self, numbers: list[ValueForecast]) -> ValueForecast:
+        known = [number.value for number in numbers if number.value is not None]
+        return ValueForecast(value=sum(known) if len(known) == len(numbers) else None)
+
+    def run(self, stage: Stage, numbers: list[Value]) -> Value:
+        return write_value(stage, self.factor * sum(number.read() for number in numbers))

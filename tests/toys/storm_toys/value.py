@@ -1,0 +1,37 @@
+"""The artifacts: a number, and a text that is none."""
+
+import dataclasses
+import json
+
+from storm_exp import Artifact, Forecast, Stage
+
+
+@dataclasses.dataclass(kw_only=True)
+class ValueForecast(Forecast):
+    value: float | None = None
+
+    def summary(self) -> str:
+        return "" if self.value is None else f"will be {self.value:g}"
+
+
+class Value(Artifact):
+    """A number in `value.json`."""
+
+    forecast_type = ValueForecast
+
+    def read(self) -> float:
+        return float(json.loads((self.directory / "value.json").read_text(encoding="utf-8")))
+
+    def facts(self) -> ValueForecast:
+        return ValueForecast(value=self.read())
+
+
+class Text(Artifact):
+    """A text in `text.txt`."""
+
+
+def write_value(stage: Stage, value: float) -> Value:
+    """Fill a stage's directory with a number and report it."""
+    (stage.directory / "value.json").write_text(json.dumps(value), encoding="utf-8")
+    stage.metric("value", value, main=True)
+    return Value(stage.directory)
