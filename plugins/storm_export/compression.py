@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from storm_models.checkpoint import COMPANION_FILES, Checkpoint
+from storm_models.quiet import quiet
 
 
 def compress(
@@ -26,7 +23,8 @@ def compress(
     Everything but weights and config is copied from the model. `advance` is called after
     loading, quantising and saving.
     """
-    with _quiet():
+    with quiet():
+        os.environ.setdefault("LLM_COMPRESSOR_LOG_DISABLED", "true")
         from llmcompressor import oneshot
         from llmcompressor.modifiers.quantization import QuantizationModifier
 
@@ -44,27 +42,3 @@ def compress(
     for name in COMPANION_FILES:
         if name != "config.json" and (model.directory / name).is_file():
             (directory / name).write_bytes((model.directory / name).read_bytes())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what llm-compressor and transformers print while all goes well."""
-    os.environ.setdefault("LLM_COMPRESSOR_LOG_DISABLED", "true")
-    from transformers.utils import logging as transformers_logging
-
-    had_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    level = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        with (
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-        if had_bars:
-            transformers_logging.enable_progress_bar()

@@ -132,14 +132,20 @@ class Checkpoint(Artifact):
         return self._known_index
 
     def load(self, dtype: str = "auto", device: str = "cpu") -> PreTrainedModel:
-        """Return the model, in evaluation mode."""
+        """Return the model, in evaluation mode; a compressed one is decompressed."""
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, CompressedTensorsConfig
 
-        wanted = dtype if dtype == "auto" else getattr(torch, dtype)
-        model = AutoModelForCausalLM.from_pretrained(
-            self.directory, dtype=wanted, local_files_only=True, use_safetensors=True
-        )
+        from storm_models.quiet import quiet
+
+        options: dict[str, Any] = {"dtype": "auto" if dtype == "auto" else getattr(torch, dtype)}
+        method = (self.config().get("quantization_config") or {}).get("quant_method")
+        with quiet():
+            if method == "compressed-tensors":  # otherwise it is unpacked in the first forward
+                options["quantization_config"] = CompressedTensorsConfig(run_compressed=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                self.directory, local_files_only=True, use_safetensors=True, **options
+            )
         return model.to(device).eval()
 
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -1,19 +1,126 @@
-"""Small random checkpoints for the tests of people who build on this plugin."""
+"""Small real models for tests and benchmarks: random weights, a trained tokenizer, no hub."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from storm_models.checkpoint import Checkpoint
 
-CHAT_TEMPLATE = (
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+MODULES = (
+    "argparse",
+    "ast",
+    "collections",
+    "csv",
+    "datetime",
+    "decimal",
+    "difflib",
+    "email.message",
+    "functools",
+    "inspect",
+    "itertools",
+    "json",
+    "logging",
+    "os",
+    "shutil",
+    "statistics",
+    "subprocess",
+    "threading",
+)
+"""Modules of the standard library whose docstrings serve as text."""
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+_TURN_TOKENS = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
+_TURNS = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-SPECIAL_TOKENS = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Yield (qualified name, docstring) from modules of the standard library, in order."""
+    for name in MODULES:
+        module = importlib.import_module(name)
+        for member, value in sorted(vars(module).items()):
+            if member.startswith("_") or not callable(value):
+                continue
+            text = inspect.getdoc(value)
+            if text:
+                yield f"{name}.{member}", text
+
+
+def make_model(
+    folder: Path,
+    *,
+    family: str = "qwen2",
+    hidden: int = 64,
+    layers: int = 2,
+    intermediate: int = 128,
+    vocabulary: int = 512,
+    seed: int = 0,
+) -> Path:
+    """Write a model of random weights in Hugging Face layout, with a byte-level BPE tokenizer.
+
+    `family` is qwen2 or llama; heads have 32 channels, two heads share keys and values; the head
+    of qwen2 is tied. Returns the folder.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+
+    tokenizer = make_tokenizer(vocabulary)
+    torch.manual_seed(seed)
+    config = {"qwen2": Qwen2Config, "llama": LlamaConfig}[family](
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        num_key_value_heads=max(1, hidden // 64),
+        max_position_embeddings=2048,
+        tie_word_embeddings=family == "qwen2",
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="bfloat16",
+    )
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_tokenizer(vocabulary: int = 512):  # type: ignore[no-untyped-def]
+    """Return a ChatML tokenizer trained on docstrings (a PreTrainedTokenizerFast)."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for _, text in docstrings()), trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    fast.chat_template = CHATML
+    return fast
 
 
 def make_checkpoint(
@@ -21,7 +128,7 @@ def make_checkpoint(
     family: str = "llama",
     *,
     seed: int = 0,
-    dtype: torch.dtype = torch.bfloat16,
+    dtype: str = "bfloat16",
     extra_tokens: tuple[str, ...] = (),
     **sizes: Any,
 ) -> Checkpoint:
@@ -30,9 +137,10 @@ def make_checkpoint(
     `family` is a model_type of transformers (llama, mistral, qwen2, qwen3), `sizes` overrides
     its config (hidden 32, 2 layers, 4 heads of 8, 2 KV heads).
     """
+    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = make_tokenizer(extra_tokens)
+    tokenizer = make_byte_tokenizer(extra_tokens)
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -49,26 +157,26 @@ def make_checkpoint(
     config = AutoConfig.for_model(family, **{**settings, **sizes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config).to(dtype)
+        model = AutoModelForCausalLM.from_config(config).to(getattr(torch, dtype))
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return Checkpoint(directory)
 
 
-def make_tokenizer(extra_tokens: tuple[str, ...] = ()) -> Any:
+def make_byte_tokenizer(extra_tokens: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
     """Return a tokenizer of single bytes with tokens for the turns of a chat."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = [*SPECIAL_TOKENS, *alphabet, *extra_tokens]
+    tokens = [*_TURN_TOKENS, *alphabet, *extra_tokens]
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(SPECIAL_TOKENS)
+    tokenizer.add_special_tokens(_TURN_TOKENS)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>"
     )
-    fast.chat_template = CHAT_TEMPLATE
+    fast.chat_template = _TURNS
     return fast
