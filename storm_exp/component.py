@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import importlib.util
 import inspect
 import types
 import typing
 from collections.abc import Callable
 from typing import Any, dataclass_transform
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.artifact import Artifact
 from storm_exp.errors import PluginError
@@ -81,6 +85,7 @@ def component(
 
     def decorate(cls: type) -> type:
         cls = dataclasses.dataclass(kw_only=True)(cls)
+        _check_fields(cls)
         ports, output = _read_signature(cls)
         menus = (menu,) if isinstance(menu, str) else menu
         spec = Component(menus, name, version, cls, ports, output, requires, extra)
@@ -96,6 +101,40 @@ def describe(cls: type) -> Component:
     if not isinstance(spec, Component):
         raise PluginError(f"{cls.__module__}.{cls.__qualname__} is not decorated with @component")
     return spec
+
+
+def _check_fields(cls: type) -> None:
+    """Raise PluginError for fields that Hydra cannot hold or a key cannot cover."""
+    for name, hint in typing.get_type_hints(cls).items():
+        if name in {field.name for field in dataclasses.fields(cls)} and not _is_setting(hint):
+            raise PluginError(
+                f"{cls.__module__}.{cls.__qualname__}.{name}: a setting is a scalar, an Enum, a "
+                "list or dict (by str) of these, or a dataclass of settings that is not optional"
+            )
+    try:
+        OmegaConf.structured(cls)
+    except OmegaConfBaseException as error:
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        raise PluginError(f"{where}: {str(error).splitlines()[0]}") from error
+
+
+def _is_setting(hint: Any) -> bool:
+    arms = typing.get_args(hint)
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return all(arm is types.NoneType or _is_scalar(arm) for arm in arms)
+    if typing.get_origin(hint) is list:
+        return _is_setting(arms[0])
+    if typing.get_origin(hint) is dict:
+        return arms[0] is str and _is_setting(arms[1])
+    if dataclasses.is_dataclass(hint):
+        return all(_is_setting(inner) for inner in typing.get_type_hints(hint).values())
+    return hint is Any or _is_scalar(hint)
+
+
+def _is_scalar(hint: Any) -> bool:
+    return hint in (str, int, float, bool) or (
+        isinstance(hint, type) and issubclass(hint, enum.Enum)
+    )
 
 
 def _read_signature(cls: type) -> tuple[dict[str, Port], type[Artifact]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 _CHUNK_BYTES = 1 << 22
+_SETTLED_NS = 1_000_000_000
 
 
 def file_digest(file: Path) -> str:
@@ -51,8 +53,10 @@ class FileDigests:
         if known is not None and known[:3] == mark:
             return str(known[3])
         digest = file_digest(path)
-        self._known[str(path)] = [*mark, digest]
-        self._save()
+        # A file written a moment ago may change again without its time telling.
+        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            self._known[str(path)] = [*mark, digest]
+            self._save()
         return digest
 
     def _save(self) -> None:

@@ -27,6 +27,8 @@ class Plugin:
     module: Any = None
     error: str = ""
     components: list[str] = dataclasses.field(default_factory=list)
+    config_folder: Path | None = None
+    verbs: dict[str, Callable[[list[str]], int]] = dataclasses.field(default_factory=dict)
 
 
 class Plugins:
@@ -52,8 +54,10 @@ class Plugins:
         try:
             plugin.module = load()
             self.manager.register(plugin.module, name=plugin.name)
-            classes = self._call(plugin, "storm_components") or []
-            found = [describe(cls) for cls in classes]
+            found = [describe(cls) for cls in _call(plugin, "storm_components") or []]
+            folder = _call(plugin, "storm_config_folder")
+            plugin.config_folder = Path(folder) if folder is not None else None
+            plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
         except Exception as error:  # a stranger's code may raise anything
             plugin.error = f"{type(error).__name__}: {error}"
             if self.manager.has_plugin(plugin.name):
@@ -73,10 +77,6 @@ class Plugins:
         self.components[component.name] = component
         self._owner[component.name] = plugin
         plugin.components.append(component.name)
-
-    def _call(self, plugin: Plugin, hook: str) -> Any:
-        implementation = getattr(plugin.module, hook, None)
-        return implementation() if implementation is not None else None
 
     def broken(self) -> list[Plugin]:
         """Return the plugins that could not be loaded."""
@@ -100,21 +100,14 @@ class Plugins:
 
     def config_folders(self) -> list[tuple[str, Path]]:
         """Return (plugin name, folder of presets) for the plugins that bring one."""
-        found = []
-        for plugin in self.plugins:
-            folder = None if plugin.error else self._call(plugin, "storm_config_folder")
-            if folder is not None:
-                found.append((plugin.name, Path(folder)))
-        return found
+        return [(p.name, p.config_folder) for p in self.plugins if p.config_folder is not None]
 
     def verbs(self) -> dict[str, Callable[[list[str]], int]]:
         """Return the command-line verbs that plugins add; a verb taken twice raises PluginError."""
         verbs: dict[str, Callable[[list[str]], int]] = {}
         owners: dict[str, Plugin] = {}
         for plugin in self.plugins:
-            for name, verb in (
-                {} if plugin.error else self._call(plugin, "storm_verbs") or {}
-            ).items():
+            for name, verb in plugin.verbs.items():
                 if name in verbs:
                     raise PluginError(
                         f"two plugins bring the verb '{name}': one from the distribution "
@@ -128,6 +121,11 @@ class Plugins:
         if name not in self.components:
             raise PluginError(f"no component '{name}'{did_you_mean(name, self.components)}")
         return self.components[name]
+
+
+def _call(plugin: Plugin, hook: str) -> Any:
+    implementation = getattr(plugin.module, hook, None)
+    return implementation() if implementation is not None else None
 
 
 @functools.cache
