@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _QUIET_SECONDS = 15.0
 
@@ -22,6 +23,8 @@ class Progress:
         self._started = self._spoke = time.monotonic()
         self._bar: tqdm[None] | None = None
         if sys.stderr.isatty():
+            from tqdm import tqdm  # not worth its import where nothing is drawn
+
             self._bar = tqdm(
                 total=total, unit=unit, desc=f"  {label}", leave=False, dynamic_ncols=True
             )
@@ -59,5 +62,9 @@ class Progress:
     @staticmethod
     def write(line: str) -> None:
         """Write a line to standard error without tearing a bar that is being drawn."""
-        tqdm.write(line, file=sys.stderr)
+        drawing = sys.modules.get("tqdm")
+        if drawing is not None:
+            drawing.tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)
         sys.stderr.flush()

@@ -133,7 +133,7 @@ def align(rows: list[list[str]]) -> list[str]:
 
 
 def _is_number(text: str) -> bool:
-    return text[:1].isdigit() or text[:2].strip("-").isdigit()
+    return text.replace(".", "", 1).removeprefix("-").isdigit()
 
 
 def shorten(path: Path) -> str:
