@@ -37,7 +37,7 @@ def select_by_thresholds(
 ) -> Dataset:
     """Keep the rows that pass the thresholds."""
     verdicts = [weigh_row(settings, row) for row in _scores_of_rows(settings, data, scores)]
-    return _divide(settings, stage, data, verdicts, THRESHOLD_STEPS)
+    return divide(settings, stage, data, verdicts, THRESHOLD_STEPS)
 
 
 def select_at_random(settings: Thresholds, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
@@ -48,12 +48,12 @@ def select_at_random(settings: Thresholds, stage: Stage, data: Dataset, scores: 
     drawn = set(settings.draw_order(len(passed))[:wanted])
     missed = Rejection("drawn", "not drawn")
     verdicts = [None if index in drawn else missed for index in range(len(passed))]
-    return _divide(settings, stage, data, verdicts, ("drawn",))
+    return divide(settings, stage, data, verdicts, ("drawn",))
 
 
 def select_everything(settings: Splitting, stage: Stage, data: Dataset) -> Dataset:
     """Keep every row."""
-    return _divide(settings, stage, data, [None] * data.count("train"), ())
+    return divide(settings, stage, data, [None] * data.count("train"), ())
 
 
 def weigh_row(settings: Thresholds, row: Mapping[str, Any] | None) -> Verdict:
@@ -119,13 +119,17 @@ def _scores_of_rows(
         yield by_id.get(identifier)
 
 
-def _divide(
+def divide(
     settings: Splitting,
     stage: Stage,
     data: Dataset,
     verdicts: Sequence[Verdict],
     steps: Sequence[str],
 ) -> Dataset:
+    """Write the splits that verdicts on the rows of `train` make, with the funnel of `steps`.
+
+    Raises InputError when no row is kept.
+    """
     if not verdicts:
         raise InputError("the data set's split 'train' is empty: there is nothing to select from")
     if _count_kept(verdicts) == 0:
