@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord
+    from storm_exp.report import Section
 
 
 @hookimpl
@@ -14,3 +20,11 @@ def storm_components() -> list[type]:
     from storm_curation.zero_shot import ZeroShot
 
     return [ZeroShot, Thresholds, RandomSubset, WholePool]
+
+
+@hookimpl
+def storm_report_sections(run: RunRecord) -> list[Section]:
+    """Return the report's sections on what judges said and what curators kept."""
+    from storm_curation.report import sections
+
+    return sections(run)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord
+    from storm_exp.report import Section
 
 
 @hookimpl
@@ -12,3 +18,11 @@ def storm_components() -> list[type]:
     from storm_export.fp8 import Fp8Dynamic
 
     return [Bf16, Fp8Dynamic]
+
+
+@hookimpl
+def storm_report_sections(run: RunRecord) -> list[Section]:
+    """Return the report's sections on the bytes that compression saved."""
+    from storm_export.report import sections
+
+    return sections(run)

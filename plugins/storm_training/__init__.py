@@ -7,7 +7,13 @@ measures what Spectrum chooses by.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord
+    from storm_exp.report import Section
 
 
 @hookimpl
@@ -18,3 +24,11 @@ def storm_components() -> list[type]:
     from storm_training.spectrum import Spectrum
 
     return [Sft, SnrScanner, Spectrum]
+
+
+@hookimpl
+def storm_report_sections(run: RunRecord) -> list[Section]:
+    """Return the report's sections on what trains and on the losses."""
+    from storm_training.report import sections
+
+    return sections(run)

@@ -1,0 +1,36 @@
+"""What the report shows of reading data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_exp.record import RunRecord
+from storm_exp.report import Section, distinct, figure, folded, table
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return how many rows were read, and why some could not be used."""
+    intakes = [s for s in distinct(run, "funnel.json") if "rejected" in s.contents]
+    if not intakes:
+        return []
+    parts = [(shown.label, intake(shown.contents)) for shown in intakes]
+    return [Section("Data", folded(parts), stage=intakes[0].stage.stage)]
+
+
+def intake(funnel: dict[str, Any]) -> Markup:
+    """Return the splits and the rows that were turned away, with the first examples."""
+    splits = [[name, f"{count:,}"] for name, count in funnel.get("splits", {}).items()]
+    html = figure(table(["split", "rows"], splits), f"{funnel['read']:,} rows were read.")
+    reasons = [[reason, f"{count:,}"] for reason, count in funnel["rejected"].items()]
+    if reasons:
+        html += figure(table(["reason", "rows"], reasons), "Rows that could not be used.")
+    examples = [
+        [str(e.get("line", "")), e.get("reason", ""), e.get("detail", "")]
+        for e in funnel.get("examples", [])
+        if isinstance(e, dict)
+    ]
+    if examples:
+        html += figure(table(["line", "reason", "detail"], examples), "The first of them.")
+    return html

@@ -1,0 +1,38 @@
+"""What the report shows of compressing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_exp.chart import Row, row_chart
+from storm_exp.record import RunRecord
+from storm_exp.report import Section, distinct, figure, folded, size
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return how much smaller the models became."""
+    found = [s for s in distinct(run, "compression.json") if s.contents.get("bytes_before")]
+    if not found:
+        return []
+    parts = [(shown.label, compression(shown.contents)) for shown in found]
+    return [Section("Compression", folded(parts), stage=found[0].stage.stage)]
+
+
+def compression(contents: dict[str, Any]) -> Markup:
+    """Return the bytes of the weights before and after."""
+    before, after = contents["bytes_before"], contents["bytes_after"]
+    rows = [
+        Row(label="before", parts=[("", before, "quiet")], note=size(before)),
+        Row(
+            label="after", parts=[("", after, "kept")], note=f"{size(after)}, {after / before:.1%}"
+        ),
+    ]
+    further = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in contents.items()
+        if name not in ("bytes_before", "bytes_after", "ratio") and isinstance(value, str | int)
+    ]
+    caption = "Bytes of the weight files" + "".join(f"; {text}" for text in further) + "."
+    return figure(row_chart(rows), caption)

@@ -1,0 +1,131 @@
+"""What the report shows of training: what trains, and how the losses went."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_exp.chart import Line, heat_map, line_chart
+from storm_exp.record import RunRecord
+from storm_exp.report import Section, Shown, colours, distinct, figure, folded, table
+
+_POINTS = 300
+"""Points of a drawn curve; a longer run is averaged over neighbouring steps."""
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return what trains and the signal-to-noise ratios, then the loss curves."""
+    trained = [s for s in distinct(run, "training.json") if s.contents.get("steps")]
+    scanned = [s for s in distinct(run, "layers.json") if s.contents.get("modules")]
+    found = []
+    if trained or scanned:
+        maps = [(s.label, ratios(s, _trained_from(s, trained))) for s in scanned]
+        html = (folded(maps) if maps else Markup()) + what_trains(trained)
+        found.append(Section("What trains", html, stage=(scanned or trained)[0].stage.stage))
+    if trained:
+        found.append(Section("Training", losses(run, trained), stage=trained[-1].stage.stage))
+    return found
+
+
+def _trained_from(scan: Shown, trained: list[Shown]) -> Shown | None:
+    return next((s for s in trained if scan.stage.key in s.stage.inputs.values()), None)
+
+
+def ratios(scan: Shown, trained: Shown | None) -> Markup:
+    """Return the heat map of signal-to-noise ratios; outlined is what the fine-tuner trained."""
+    modules = [m for m in scan.contents["modules"] if m.get("layer") is not None]
+    modules = [m for m in modules if m.get("snr") is not None and math.isfinite(m["snr"])]
+    chosen = {
+        entry["name"].removesuffix(".weight")
+        for entry in (trained.contents.get("trainable", []) if trained else [])
+        if entry["trained"]
+    }
+    types = list(dict.fromkeys(m["type"] for m in modules))
+    layers = sorted({int(m["layer"]) for m in modules})
+    values = {(m["type"], str(m["layer"])): float(m["snr"]) for m in modules}
+    marked = {
+        (m["type"], str(m["layer"])) for m in modules if m["name"].removesuffix(".weight") in chosen
+    }
+    chart = heat_map(types, [str(layer) for layer in layers], values, marked, x_title="layer")
+    caption = (
+        f"Signal-to-noise ratio of {len(modules)} matrices (singular values above against below "
+        "the Marchenko-Pastur edge). Shade: from the lowest to the highest of a row."
+    )
+    if trained:
+        caption += f" Outlined: the {len(marked)} that {trained.stage.label} trains; the rest stay."
+    return figure(chart, caption)
+
+
+def what_trains(trained: list[Shown]) -> Markup:
+    """Return a table of trained and frozen parameters, and of the rows that were used."""
+    rows = []
+    for shown in trained:
+        entries, used = shown.contents.get("trainable", []), shown.contents.get("rows", {})
+        total = sum(entry["parameters"] for entry in entries)
+        chosen = [entry for entry in entries if entry["trained"]]
+        count = sum(entry["parameters"] for entry in chosen)
+        dropped = used.get("dropped", 0)
+        lost = sum(dropped.values()) if isinstance(dropped, dict) else dropped
+        rows.append(
+            [
+                shown.label,
+                str(shown.contents.get("objective", "")),
+                f"{len(chosen)} of {len(entries)}" if entries else "",
+                f"{count:,}" if entries else "",
+                f"{count / total:.1%}" if total else "",
+                f"{used['used']:,}" if "used" in used else "",
+                f"{lost:,}" if used else "",
+                f"{len(shown.contents['steps']):,}",
+                f"{sum(step.get('tokens', 0) for step in shown.contents['steps']):,}",
+            ]
+        )
+    header = ["model", "objective", "tensors trained", "parameters", "share"]
+    header += ["rows used", "dropped", "steps", "tokens read"]
+    return (
+        figure(table(header, rows), "What each training changed, and with what.")
+        if rows
+        else Markup()
+    )
+
+
+def losses(run: RunRecord, trained: list[Shown]) -> Markup:
+    """Return a chart per objective with the losses of all models that were trained for it."""
+    palette = colours(run)
+    groups: dict[str, list[Shown]] = {}
+    for shown in trained:
+        groups.setdefault(str(shown.contents.get("objective", "")), []).append(shown)
+    html = Markup()
+    for objective, group in groups.items():
+        lines, widest = [], 1
+        for number, shown in enumerate(group):
+            colour = number if run.is_sweep else palette.get(shown.stage.label, number)
+            points, width = _averaged(shown.contents["steps"])
+            widest = max(widest, width)
+            validation = [(v["step"], v["loss"]) for v in shown.contents.get("validation", [])]
+            lines.append(
+                Line(
+                    name=shown.label,
+                    points=points,
+                    colour=colour,
+                    faint=bool(validation),
+                    legend=not validation,
+                )
+            )
+            if validation:
+                lines.append(Line(name=shown.label, points=validation, colour=colour, marks=True))
+        title = f"loss, {objective}" if objective else "loss"
+        caption = f"{title.capitalize()}: thin, training; dotted, held-out rows."
+        if widest > 1:
+            caption += f" Training losses are means over up to {widest} steps."
+        html += figure(line_chart(lines, x_title="optimiser step", y_title=title), caption)
+    return html
+
+
+def _averaged(steps: list[dict[str, Any]]) -> tuple[list[tuple[float, float]], int]:
+    """Return points of the training loss, and over how many steps each is averaged."""
+    width = max(1, math.ceil(len(steps) / _POINTS))
+    groups = [steps[start : start + width] for start in range(0, len(steps), width)]
+    points = [(g[-1]["step"], math.fsum(step["loss"] for step in g) / len(g)) for g in groups]
+    return points, width
