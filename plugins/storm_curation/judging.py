@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def judge(settings: ZeroShot, stage: Stage, model: Checkpoint, data: Dataset) ->
     schema = score_schema(settings.questions())
     found, started = 0, time.monotonic()
     file = stage.directory / "scores.parquet"
-    with stage.progress(total, "rows") as bar, pq.ParquetWriter(file, schema, "zstd") as writer:
+    with stage.progress(total, "rows") as bar, _writer(file, schema) as writer:
         for rows in _shards(data.rows("train"), settings.shard_rows):
             kept = stage.scratch / f"{_address(settings, rows)}.json"
             judgements = _read(kept)
@@ -73,7 +73,7 @@ class _Work:
         self._presentation = presentation
         self._scorer: LabelScorer | None = None
 
-    def judge(self, rows: list[Row], advance: Any) -> list[Judgement]:
+    def judge(self, rows: list[Row], advance: Callable[[int], None]) -> list[Judgement]:
         """Return a row of scores per row, in order."""
         shown = self._presentation.present(rows)
         asked = [index for index, item in enumerate(shown) if item.prompts]
@@ -140,6 +140,10 @@ def score_schema(questions: Mapping[str, Question]) -> pa.Schema:
     return pa.schema(fields)
 
 
+def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(file, schema, compression="zstd")
+
+
 def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     while shard := list(itertools.islice(rows, size)):
         yield shard
@@ -167,9 +171,10 @@ def _publish(file: Path, judgements: list[Judgement]) -> None:
 
 def _read(file: Path) -> list[Judgement] | None:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        judgements: list[Judgement] = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
+    return judgements
 
 
 def _report(stage: Stage, summary: Summary, rows_per_second: float) -> None:

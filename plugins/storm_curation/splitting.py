@@ -37,8 +37,8 @@ class Splitting:
     def sizes(self, kept: int) -> tuple[int, int]:
         """Return (training rows, validation rows) out of `kept`; their sum may be less.
 
-        A share that is not 0 holds back at least one of two or more rows. Raises InputError where
-        nothing would be left to train on.
+        A share that is not 0 holds back at least one of two or more rows, and leaves one. Raises
+        InputError where nothing would be left to train on.
         """
         if self.validation >= 1:
             held_back = int(self.validation)
@@ -46,6 +46,7 @@ class Splitting:
             wanted = round(self.train_rows / (1 - self.validation)) if self.train_rows else kept
             least = 1 if self.validation > 0 and kept > 1 else 0
             held_back = max(least, round(min(wanted, kept) * self.validation))
+            held_back = min(held_back, kept - 1)
         if held_back >= kept:
             raise InputError(
                 f"{kept} rows are kept, and validation={self.validation} leaves none to train on"

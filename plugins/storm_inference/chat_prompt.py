@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Chat = Sequence[Mapping[str, Any]]
 
-TEMPLATE_SETTINGS = {"date_string": "26 Jul 2024", "enable_thinking": False}
+TEMPLATE_SETTINGS: dict[str, Any] = {"date_string": "26 Jul 2024", "enable_thinking": False}
 """For templates that would write today's date (Llama 3.2), or have the model think (Qwen 3)."""
 
 
@@ -60,9 +60,12 @@ class ChatPrompt:
         return next((token for token in self._special if token in text), "")
 
     def _text(self, chat: Chat) -> str:
-        return self._tokenizer.apply_chat_template(
-            list(chat), add_generation_prompt=True, tokenize=False, **TEMPLATE_SETTINGS
+        turns = [dict(turn) for turn in chat]
+        text = self._tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=False, **TEMPLATE_SETTINGS
         )
+        assert isinstance(text, str)
+        return text
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         encoded = self._tokenizer(texts, add_special_tokens=self._add_special_tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache
@@ -76,7 +76,8 @@ class LabelScorer:
         ids = torch.tensor([list(tokens)], device=self._model.device)
         cache = DynamicCache()
         self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return [(layer.keys, layer.values) for layer in cache.layers]
+        layers: list[Any] = cache.layers
+        return [(layer.keys, layer.values) for layer in layers]
 
     def _score_batch(
         self, rows: list[Layout], prefix: Cached, skip: int, answers: Sequence[Tokens]

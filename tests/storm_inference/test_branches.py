@@ -1,0 +1,44 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storm_inference.branches import (
+    PADDING,
+    TRUNK,
+    batches,
+    lay_out,
+    shared_length,
+    tree_size,
+)
+
+prompts = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+@given(prompts, st.integers(0, 5), st.data())
+def test_every_prompt_can_be_read_off_its_trunk_and_branch(row, spare, data):
+    skip = data.draw(st.integers(0, shared_length(row)))
+    layout = lay_out(row, skip, tree_size(row, skip) + spare)
+    places = list(zip(layout.branches, layout.positions, layout.tokens, strict=True))
+    for branch, prompt in enumerate(row, 1):
+        seen = sorted((position, token) for b, position, token in places if b in (TRUNK, branch))
+        assert seen == [(i, prompt[i]) for i in range(skip, len(prompt))]
+    assert layout.branches.count(PADDING) == spare
+
+
+@given(prompts)
+def test_the_last_tokens_stand_at_the_end_in_the_order_of_the_questions(row):
+    layout = lay_out(row, 0, tree_size(row, 0) + 2)
+    assert layout.tokens[-len(row) :] == [prompt[-1] for prompt in row]
+    assert layout.positions[-len(row) :] == [len(prompt) - 1 for prompt in row]
+
+
+def test_equal_prompts_still_have_a_token_each():
+    assert shared_length([[1, 2], [1, 2]]) == 1
+    assert tree_size([[1, 2], [1, 2]], 0) == 3
+
+
+@given(st.lists(st.integers(1, 100), max_size=30), st.integers(1, 5), st.integers(1, 40))
+def test_batches_are_full_cover_every_row_once_and_fit(sizes, rows, step):
+    found = batches(sizes, rows, step)
+    assert all(len(indices) == rows and width % step == 0 for width, indices in found)
+    assert sorted(i for _, indices in found for i in set(indices)) == list(range(len(sizes)))
+    assert all(width - step < sizes[i] <= width for width, indices in found for i in indices)
