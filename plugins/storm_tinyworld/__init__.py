@@ -1,0 +1,22 @@
+"""The embedded miniature world, in which the whole of Storm runs on two CPU cores.
+
+Everything in this world is generated: questions and gold answers (``skills``), the ways in which
+answers go bad (``corruption``), what a rated example looks like (``rating``), the mixed pool that is
+to be curated (``pool``), and the text on which the base model grew up (``pretraining``). Because the
+generator knows the truth, a run can say how well the judge judged and whether each step helped.
+"""
+
+from __future__ import annotations
+
+from storm_exp import hookimpl
+
+
+@hookimpl
+def storm_components() -> list[type]:
+    """Return the world's base model, pool, oracle and partner."""
+    from storm_tinyworld.base_model import Tinyworld
+    from storm_tinyworld.oracle import TinyworldOracle
+    from storm_tinyworld.pool import TinyworldPool
+    from storm_tinyworld.spark import TinyworldSpark
+
+    return [Tinyworld, TinyworldPool, TinyworldOracle, TinyworldSpark]

@@ -1,0 +1,79 @@
+"""The component `tinyworld`: a base model that grows up in the miniature world."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from storm_exp import SettingError, Stage, component, setting
+from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_tinyworld.architecture import Architecture
+from storm_tinyworld.pretraining import Mixture
+from storm_training.settings import TrainingSettings
+
+
+@component(
+    "base_model",
+    "tinyworld",
+    version=1,
+    requires=("torch", "transformers", "tokenizers", "lightning"),
+    extra="train",
+)
+class Tinyworld(TrainingSettings):
+    """Pretrains a small Llama from scratch on text of the miniature world.
+
+    The text holds chats and examples being rated, so that the model can answer, imperfectly, and
+    can be asked what an example is worth.
+    """
+
+    architecture: Architecture = setting(Architecture)
+    """Sizes of the model."""
+    mixture: Mixture = setting(Mixture)
+    """What the text consists of."""
+    steps: int = 700
+    """Optimiser steps."""
+    sequence_length: int = 256
+    """Tokens in a packed row, and the longest text that is used."""
+    batch_rows: int = 8
+    """Packed rows in one forward pass."""
+    learning_rate: float = 3e-3
+    """The highest learning rate, reached after warm-up."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises from zero."""
+    final_rate: float = 0.0
+    """Where the learning rate ends, as a share of `learning_rate`."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay (AdamW), on matrices only."""
+    precision: str = "32"
+    """The same numbers on every machine: few CPUs multiply bf16 in hardware."""
+    seed: int = 0
+    """Seed of text, weights and order. Of its own: the run's seed does not move the base model."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        self._require("steps", self.steps >= 1, "must be at least 1: the text has no end")
+        for field in dataclasses.fields(Mixture):
+            share = getattr(self.mixture, field.name)
+            if not 0 <= share <= 1:
+                raise SettingError(f"mixture.{field.name}", share, "must lie between 0 and 1")
+        if self.sequence_length > self.architecture.positions:
+            problem = f"the model has {self.architecture.positions} positions"
+            raise SettingError("sequence_length", self.sequence_length, problem)
+
+    def forecast(self) -> CheckpointForecast:
+        """Say what the model will be."""
+        config = self.architecture.config()
+        shapes = tensor_shapes(config)
+        return CheckpointForecast(
+            config=config,
+            parameters=parameter_count(config),
+            has_chat_template=True,
+            shapes=None if shapes is None else shapes_digest(shapes),
+        )
+
+    def run(self, stage: Stage) -> Checkpoint:
+        """Pretrain."""
+        from storm_tinyworld.growing_up import grow_up
+
+        return grow_up(self, stage)

@@ -1,0 +1,48 @@
+"""The component `tinyworld_oracle`: what curation would be if the judge knew the truth."""
+
+from __future__ import annotations
+
+from storm_curation.splitting import Splitting, curated_forecast
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_tinyworld.skills import DIFFICULTIES
+
+
+@component("curator", "tinyworld_oracle", version=1, requires=("pyarrow",), extra="train")
+class TinyworldOracle(Splitting):
+    """Applies thresholds to the known educational value and difficulty of the pool's rows."""
+
+    min_education: int = 3
+    """The least known educational value that is kept."""
+    difficulties: list[str] = setting(["medium", "hard"])
+    """The known difficulties that are kept."""
+
+    def __post_init__(self) -> None:
+        self.check_sizes()
+        if not 1 <= self.min_education <= 5:
+            raise SettingError("min_education", self.min_education, "must lie between 1 and 5")
+        for name in self.difficulties:
+            if name not in DIFFICULTIES:
+                problem = f"must be of {', '.join(DIFFICULTIES)}"
+                raise SettingError("difficulties", name, problem)
+
+    def forecast(self, data: DatasetForecast) -> DatasetForecast:
+        """Check that the pool knows its truth."""
+        if data.columns is not None and "truth_quality" not in data.columns:
+            raise InputError("an oracle needs rows with known truth (column truth_quality)")
+        return curated_forecast(data)
+
+    def run(self, stage: Stage, data: Dataset) -> Dataset:
+        """Keep what is worth keeping."""
+        from storm_curation.selection import Rejection, Verdict, divide
+
+        verdicts: list[Verdict] = []
+        for row in data.rows("train"):
+            verdict: Verdict = None
+            if row["truth_quality"] < self.min_education:
+                reason = f"known education {row['truth_quality']} < {self.min_education}"
+                verdict = Rejection("education", reason)
+            elif row["truth_difficulty"] not in self.difficulties:
+                verdict = Rejection("difficulty", f"known difficulty {row['truth_difficulty']}")
+            verdicts.append(verdict)
+        return divide(self, stage, data, verdicts, ("education", "difficulty"))

@@ -1,0 +1,36 @@
+"""The characters and the few special tokens of the miniature world."""
+
+from __future__ import annotations
+
+BOS = "<|begin|>"
+SYSTEM = "<|system|>"
+USER = "<|user|>"
+ASSISTANT = "<|assistant|>"
+END_OF_TURN = "<|end|>"
+PAD = "<|pad|>"
+UNKNOWN = "<|unknown|>"
+
+SPECIAL_TOKENS = (PAD, UNKNOWN, BOS, SYSTEM, USER, ASSISTANT, END_OF_TURN)
+
+PHRASES = (
+    "<tool_call>",
+    "</tool_call>",
+    "<tools>",
+    "</tools>",
+    '{"tool_name": "',
+    '", "tool_arguments": {"',
+)
+"""The syntax of tools, one token each. They are text: decoding keeps them."""
+
+CHARACTERS = (
+    "\n !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+)
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+"""ChatML without line breaks: one token opens a turn, one ends it, and BOS stands once."""
