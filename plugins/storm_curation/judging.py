@@ -77,7 +77,8 @@ class _Work:
         """Return a row of scores per row, in order."""
         shown = self._presentation.present(rows)
         asked = [index for index, item in enumerate(shown) if item.prompts]
-        advance(len(rows) - len(asked))
+        if unasked := len(rows) - len(asked):
+            advance(unasked)
         prompts = [shown[index].prompts for index in asked]
         logs = []
         if prompts:
