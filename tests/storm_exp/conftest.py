@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 
+from storm_exp import application
 from storm_exp.__main__ import main
+from storm_exp.plan import Plan
 from storm_exp.plugins import load_plugins
 from storm_exp.record import RunRecord
+from storm_exp.run import Composition, make_plan
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -58,6 +62,21 @@ def storm(
         return Said(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+    """Return a function that composes overrides and plans, without a command line."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*overrides: str) -> Plan:
+        application.register_components(load_plugins())
+        folder = str(application.config_folder())
+        with initialize_config_dir(folder, version_base="1.3"):
+            config = compose("config", list(overrides), return_hydra_config=True)
+        return make_plan([Composition("", config, config.hydra)])
+
+    return make
 
 
 @dataclasses.dataclass

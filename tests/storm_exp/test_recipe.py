@@ -83,8 +83,21 @@ def test_a_stage_that_nothing_needs_is_not_planned(storm, values):
     for swap in ("adder=add", "adder.amount=500"):
         assert storm("recipe=sum", "targets=[other]", swap).code == 0
         assert values() == {"source": 1, "other": 11}
-    assert storm("recipe=each", "targets=[adder]", "graph.adder.number=source", "source@second=unavailable").code == 0
-    assert storm("recipe=each", "targets=[adder]", "graph.adder.number=source", "source@second=from_file").code == 0
+    assert (
+        storm(
+            "recipe=each",
+            "targets=[adder]",
+            "graph.adder.number=source",
+            "source@second=unavailable",
+        ).code
+        == 0
+    )
+    assert (
+        storm(
+            "recipe=each", "targets=[adder]", "graph.adder.number=source", "source@second=from_file"
+        ).code
+        == 0
+    )
     assert values() == {"source": 1, "adder": 2}
 
 
@@ -93,7 +106,9 @@ def test_a_stage_only_needed_by_an_unused_edge_is_not_made(storm, values):
     assert storm("recipe=sum", "adder=weighted", *edges).code == 0
     assert values()["extra"] == 3
     assert storm("recipe=sum", "adder=add", *edges, "+source.x=1").code == 1
-    assert storm("recipe=sum", "adder=add", "+graph.adder.weight=lone", "+source@lone=drawn").code == 0
+    assert (
+        storm("recipe=sum", "adder=add", "+graph.adder.weight=lone", "+source@lone=drawn").code == 0
+    )
     assert "lone" not in values()
 
 
@@ -263,7 +278,9 @@ def test_deleting_a_stage_that_is_not_there_is_an_error(storm, write_recipe):
     folder = write_recipe("mine", ["sum", "_self_"], {"totl": None})
     said = storm("-cd", folder, "recipe=mine")
     assert said.code == 1
-    assert "graph.totl: no stage has this name; did you mean 'total'? (from recipe/mine)" in said.err
+    assert (
+        "graph.totl: no stage has this name; did you mean 'total'? (from recipe/mine)" in said.err
+    )
 
 
 def test_the_plan_names_the_stages_that_nothing_needs(storm):

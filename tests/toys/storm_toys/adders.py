@@ -2,9 +2,8 @@
 
 import time
 
-from storm_toys.value import Value, ValueForecast, write_value
-
 from storm_exp import SettingError, Stage, component
+from storm_toys.value import Value, ValueForecast, write_value
 
 
 @component("adder", "add", version=1)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import II
-from storm_toys.value import Text, Value, ValueForecast, write_value
 
 from storm_exp import SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
+from storm_toys.value import Text, Value, ValueForecast, write_value
 
 
 @component("source", "number", version=1)

@@ -1,8 +1,7 @@
 """A component that collects."""
 
-from storm_toys.value import Value, ValueForecast, write_value
-
 from storm_exp import Stage, component
+from storm_toys.value import Value, ValueForecast, write_value
 
 
 @component("total", "collect", version=1)
