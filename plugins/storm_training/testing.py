@@ -1,0 +1,57 @@
+"""Small settings, chats and token sequences for the tests of people who train."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storm_data.dataset import Dataset, chat_schema
+from storm_training.settings import TrainingSettings
+from storm_training.token_sequences import TokenSequences
+
+
+def small_settings(**changes: Any) -> TrainingSettings:
+    """Return settings of four short fp32 steps, with `changes`."""
+    chosen: dict[str, Any] = {
+        "steps": 4,
+        "sequence_length": 96,
+        "batch_rows": 2,
+        "learning_rate": 1e-2,
+        "precision": "32",
+        "seed": 0,
+    }
+    return TrainingSettings(**{**chosen, **changes})
+
+
+def make_chats(folder: Path, rows: int = 40, validation: int = 8) -> Dataset:
+    """Write a data set in whose chats the assistant repeats a word; returns it."""
+    draw = random.Random(7)
+    folder.mkdir(parents=True)
+    data = Dataset(folder)
+    for split, count in (("train", rows), ("validation", validation)):
+        words = ["".join(draw.choices("abc", k=draw.randint(2, 9))) for _ in range(count)]
+        chats = [
+            {
+                "id": f"{split}{number}",
+                "messages": [
+                    {"role": "user", "content": f"say {word}"},
+                    {"role": "assistant", "content": word},
+                ],
+                "source": "test",
+            }
+            for number, word in enumerate(words)
+        ]
+        data.write(split, chats, chat_schema())
+    return data
+
+
+def ragged_sequences(count: int = 60, longest: int = 60) -> TokenSequences:
+    """Return sequences of 3 to `longest` - 1 tokens below 40, half of them supervised."""
+    draw = np.random.default_rng(5)
+    return TokenSequences.collect(
+        ((np.arange(length) * 3 + draw.integers(9)) % 40, draw.random(length) < 0.5)
+        for length in draw.integers(3, longest, count)
+    )

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_exp import InputError, SettingError
+from storm_exp.testing import make_stage
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.testing import make_checkpoint
+from storm_training.layer_table import LayerTableForecast
+from storm_training.selection import highest_snr, spectrum_selection
+from storm_training.sft import Sft
+from storm_training.snr_scanner import SnrScanner
+from storm_training.spectrum import Spectrum
+from storm_training.testing import make_chats
+
+FEW = {
+    "steps": 4,
+    "sequence_length": 96,
+    "batch_rows": 2,
+    "learning_rate": 1e-2,
+    "precision": "32",
+    "seed": 0,
+}
+
+
+def changed(before: Checkpoint, after: Checkpoint) -> set[str]:
+    assert after.headers() == before.headers()
+    return {
+        name
+        for name in before.headers()
+        if not torch.equal(before.tensor(name), after.tensor(name))
+    }
+
+
+def record(result: Checkpoint) -> dict:
+    return json.loads((result.directory / "training.json").read_text())
+
+
+def test_sft_trains_everything_and_keeps_the_layout(tmp_path, checkpoint, dataset):
+    stage = make_stage(tmp_path, "finetuner")
+    result = Sft(**FEW).run(stage, checkpoint, dataset)
+    assert changed(checkpoint, result) >= {
+        name for name, (_, shape) in checkpoint.headers().items() if len(shape) == 2
+    }
+    assert result.facts() == Sft(**FEW).forecast(checkpoint.facts(), dataset.facts())
+    assert result.tokenizer().chat_template == checkpoint.tokenizer().chat_template
+    assert (result.directory / "generation_config.json").is_file()
+    noted = record(result)
+    assert noted["rows"] == {"used": 40, "dropped": {}}
+    assert noted["validation_rows"]["used"] == 8
+    assert all(row["trained"] for row in noted["trainable"])
+    assert stage.main_metric == "validation_loss"
+    assert stage.metrics["validation_loss"] < noted["validation"][0]["loss"]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_spectrum_changes_the_chosen_tensors_and_no_bit_of_another(tmp_path, family, dataset, tied):
+    model = make_checkpoint(
+        tmp_path / "model", family, num_hidden_layers=4, tie_word_embeddings=tied
+    )
+    table = SnrScanner().run(make_stage(tmp_path, "scanner"), model)
+    finetuner = Spectrum(**FEW, weight_decay=0.1)
+    result = finetuner.run(make_stage(tmp_path, "finetuner"), model, dataset, table)
+    expected = set()
+    for kind in {row["type"] for row in table.modules()}:
+        rows = [row for row in table.modules() if row["type"] == kind]
+        expected |= {row["name"] for row in sorted(rows, key=lambda row: -row["snr"])[:2]}
+    biases = {name.replace("weight", "bias") for name in expected} & set(model.headers())
+    heads = {"model.embed_tokens.weight"} | (set() if tied else {"lm_head.weight"})
+    assert changed(model, result) <= expected | biases | heads
+    assert changed(model, result) >= expected | heads
+    rows = record(result)["trainable"]
+    assert {row["name"] for row in rows if row["trained"]} == expected | biases | heads
+    assert {row["snr"] for row in rows if row["name"] in expected} == {
+        row["snr"] for row in table.modules() if row["name"] in expected
+    }
+    loaded = result.load()
+    assert (loaded.lm_head.weight is loaded.model.embed_tokens.weight) == tied
+
+
+def test_a_tied_head_that_is_stored_stays_tied(tmp_path, dataset):
+    model = make_checkpoint(tmp_path / "model", tie_word_embeddings=True)
+    from safetensors.torch import save_file
+
+    file = tmp_path / "model/model.safetensors"
+    tensors = load_file(file)
+    save_file(
+        {**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()},
+        file,
+        {"format": "pt"},
+    )
+    result = Sft(**FEW).run(make_stage(tmp_path), Checkpoint(model.directory), dataset)
+    trained = load_file(result.directory / "model.safetensors")
+    assert torch.equal(trained["lm_head.weight"], trained["model.embed_tokens.weight"])
+
+
+def test_a_model_in_several_files_comes_out_in_the_same_ones(tmp_path, dataset):
+    model = make_checkpoint(tmp_path / "model")
+    network = model.load()
+    shutil.rmtree(tmp_path / "model")
+    whole = make_checkpoint(tmp_path / "model")
+    (tmp_path / "model/model.safetensors").unlink()
+    network.save_pretrained(tmp_path / "model", max_shard_size="40KB")
+    model = Checkpoint(whole.directory)
+    result = Sft(**FEW).run(make_stage(tmp_path), model, dataset)
+    assert len(model.weight_files()) > 1
+    assert [f.name for f in result.weight_files()] == [f.name for f in model.weight_files()]
+    assert result.load().config == model.load().config
+
+
+def test_two_runs_write_the_same_bytes(tmp_path, dataset):
+    model = make_checkpoint(tmp_path / "model")
+    payloads = []
+    for name in "ab":
+        result = Sft(**FEW).run(make_stage(tmp_path, name), model, dataset)
+        payloads.append({f.name: f.read_bytes() for f in sorted(result.directory.iterdir())})
+    assert payloads[0] == payloads[1]
+
+
+def test_rows_that_cannot_be_used_are_dropped_and_counted(tmp_path):
+    data = make_chats(tmp_path / "data", rows=5, validation=0)
+    rows = list(data.rows("train"))
+    long = [{"role": "user", "content": "x" * 300}, {"role": "assistant", "content": "y"}]
+    rows += [
+        {"id": "long", "messages": long, "source": ""},
+        {"id": "unanswered", "messages": long[:1], "source": ""},
+    ]
+    data.write("train", rows, chat_schema())
+    model = make_checkpoint(tmp_path / "model")
+    stage = make_stage(tmp_path)
+    result = Sft(**FEW).run(stage, model, data)
+    assert record(result)["rows"] == {
+        "used": 5,
+        "dropped": {"longer than 96 tokens": 1, "nothing supervised": 1},
+    }
+    assert stage.main_metric == "training_loss"
+
+
+def test_a_set_of_which_no_row_can_be_used_is_an_error(tmp_path):
+    data = make_chats(tmp_path / "data", rows=3)
+    model = make_checkpoint(tmp_path / "model")
+    with pytest.raises(InputError, match="3 longer than 4 tokens"):
+        Sft(**{**FEW, "sequence_length": 4}).run(make_stage(tmp_path), model, data)
+
+
+def test_a_table_of_another_model_is_an_error(tmp_path, dataset):
+    model = make_checkpoint(tmp_path / "model")
+    other = make_checkpoint(tmp_path / "other", num_hidden_layers=3)
+    table = SnrScanner().run(make_stage(tmp_path, "scanner"), other)
+    with pytest.raises(InputError, match="belongs to a model with other tensors"):
+        Spectrum(**FEW).forecast(model.facts(), dataset.facts(), table.facts())
+    with pytest.raises(InputError, match="belongs to a model with other tensors"):
+        Spectrum(**FEW).run(make_stage(tmp_path), model, dataset, table)
+
+
+def test_what_cannot_work_fails_in_the_forecast():
+    model, data = CheckpointForecast(shapes="s"), DatasetForecast()
+    layers = LayerTableForecast(shapes="s")
+    assert Spectrum(**FEW).forecast(model, data, layers) == model
+    with pytest.raises(InputError, match="no chat template"):
+        Sft(**FEW).forecast(CheckpointForecast(has_chat_template=False), data)
+    with pytest.raises(InputError, match="no row"):
+        Sft(**FEW).forecast(model, DatasetForecast(splits={"train": [0, 0]}))
+    with pytest.raises(InputError, match="'messages'"):
+        Sft(**FEW).forecast(model, DatasetForecast(columns=["text"]))
+    tied = CheckpointForecast(config={"tie_word_embeddings": True})
+    with pytest.raises(SettingError, match="tied"):
+        Spectrum(**FEW, head=False).forecast(tied, data, layers)
+    with pytest.raises(SettingError, match="fraction"):
+        Spectrum(**FEW, fraction=1.5)
+
+
+def test_the_selection_is_stable_and_rounds_down():
+    rows = [
+        {"name": f"{kind}{n}", "type": kind, "layer": n, "shape": [1, 1], "snr": snr}
+        for kind, ratios in (("q_proj", [1.0, 2.0, 2.0, 2.0, 3.0]), ("v_proj", [1.0]))
+        for n, snr in enumerate(ratios)
+    ]
+    assert highest_snr(rows, 0.5) == {"q_proj4", "q_proj1"}
+    assert highest_snr(rows, 0.6) == {"q_proj4", "q_proj1", "q_proj2"}
+    assert highest_snr(rows, 1.0) == {row["name"] for row in rows}
+
+
+def test_names_are_exact_and_an_empty_selection_is_an_error():
+    rows = [{"name": "layers.1.q_proj.weight", "type": "q_proj", "layer": 1, "shape": [], "snr": 1}]
+    flags = {"embedding": False, "head": False, "norms": False}
+    names = ["layers.1.q_proj.weight", "layers.11.q_proj.weight", "model.norm.weight"]
+    assert spectrum_selection(names, rows, 1.0, **flags) == {"layers.1.q_proj.weight"}
+    with pytest.raises(InputError, match=r"layers\.1\.q_proj"):
+        spectrum_selection(names[1:], rows, 1.0, **flags)
+    with pytest.raises(InputError, match="selects nothing"):
+        spectrum_selection(names, rows, 0.5, **flags)
+    with_norms = spectrum_selection(names, rows, 0.0, **{**flags, "norms": True})
+    assert with_norms == {"model.norm.weight"}
+
+
+def test_an_embedding_that_is_missing_is_an_error():
+    with pytest.raises(InputError, match="embed_tokens"):
+        spectrum_selection(["a"], [], 0.5, embedding=True, head=True, norms=False)
+
+
+def test_components_import_no_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, storm_training; storm_training.storm_components();"
+        "assert not {'torch', 'numpy', 'transformers', 'lightning'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_dataset_that_was_opened_elsewhere_is_not_written_to(tmp_path, dataset):
+    before = {file.name: file.read_bytes() for file in dataset.directory.iterdir()}
+    model = make_checkpoint(tmp_path / "model")
+    Sft(**FEW).run(make_stage(tmp_path), model, Dataset(dataset.directory))
+    assert {file.name: file.read_bytes() for file in dataset.directory.iterdir()} == before

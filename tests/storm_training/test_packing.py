@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from storm_training.objective import next_token_loss
+from storm_training.packing import IGNORED, build_batch, pack, plan_steps
+from storm_training.testing import small_settings
+from storm_training.token_sequences import TokenSequences
+
+
+def random_sequences(count: int = 12, longest: int = 30, vocabulary: int = 200) -> TokenSequences:
+    draw = np.random.default_rng(3)
+    return TokenSequences.collect(
+        (draw.integers(0, vocabulary, length), draw.random(length) < 0.7)
+        for length in draw.integers(1, longest, count)
+    )
+
+
+@given(st.lists(st.integers(0, 32), max_size=60), st.integers(0, 100))
+def test_every_sequence_is_in_one_row_and_no_row_overflows(lengths, seed):
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    rows = pack(np.array(lengths, dtype=int), order, 32)
+    packed = sorted(index for row in rows for index in row)
+    assert packed == [index for index, length in enumerate(lengths) if length]
+    assert all(sum(lengths[index] for index in row) <= 32 for row in rows)
+
+
+def test_a_sequence_that_no_row_holds_is_an_error():
+    with pytest.raises(ValueError, match="33 tokens"):
+        pack(np.array([33]), np.array([0]), 32)
+
+
+@limits(deadline=None, max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 50))
+def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_rows, accumulation, seed):
+    sequences = random_sequences()
+    chosen = small_settings(
+        steps=0, epochs=2, batch_rows=batch_rows, accumulation=accumulation, seed=seed
+    )
+    labels: collections.Counter[int] = collections.Counter()
+    for step in plan_steps(sequences, chosen):
+        for rows in step:
+            batch = build_batch(sequences, rows)
+            labels.update(batch.labels[batch.labels != IGNORED].tolist())
+    expected: collections.Counter[int] = collections.Counter()
+    for index in range(len(sequences)):
+        tokens, supervised = sequences[index]
+        expected.update(tokens[1:][supervised[1:]].tolist() * 2)
+    assert labels == expected
+    assert labels.total() == 2 * sequences.targets()
+
+
+def test_steps_and_epochs_say_how_long():
+    sequences = random_sequences(40)
+    one = len(plan_steps(sequences, small_settings(steps=0, epochs=1)))
+    assert len(plan_steps(sequences, small_settings(steps=0, epochs=3))) in range(
+        3 * one - 3, 3 * one + 4
+    )
+    assert len(plan_steps(sequences, small_settings(steps=0, epochs=0.5))) == -(-one // 2)
+    assert len(plan_steps(sequences, small_settings(steps=5 * one + 1))) == 5 * one + 1
+
+
+def test_the_seed_decides_the_order():
+    sequences = random_sequences(40)
+    first = plan_steps(sequences, small_settings(seed=1))
+    assert first == plan_steps(sequences, small_settings(seed=1))
+    assert first != plan_steps(sequences, small_settings(seed=2))
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_logits_equal_separate_logits(checkpoint, attention):
+    model = checkpoint.load("float32")
+    model.set_attn_implementation(attention)
+    sequences = random_sequences()
+    rows = pack(sequences.lengths(), np.arange(len(sequences)), 96)
+    batch = build_batch(sequences, rows)
+    with torch.no_grad():
+        together = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
+        for number, row in enumerate(rows):
+            start = 0
+            for index in row:
+                tokens = torch.from_numpy(sequences[index][0].astype(np.int64))
+                alone = model(input_ids=tokens[None]).logits[0]
+                part = together[number, start : start + len(tokens)]
+                assert torch.allclose(part, alone, atol=1e-5)
+                start += len(tokens)
+
+
+def test_loss_and_gradients_are_those_of_transformers_on_separate_rows(checkpoint):
+    model = checkpoint.load("float32")
+    sequences = random_sequences()
+    total = torch.zeros(())
+    for index in range(len(sequences)):
+        tokens, supervised = sequences[index]
+        ids = torch.from_numpy(tokens.astype(np.int64))[None]
+        labels = torch.where(torch.from_numpy(supervised)[None], ids, IGNORED)
+        if (labels[:, 1:] != IGNORED).any():
+            count = int((labels[:, 1:] != IGNORED).sum())
+            total = total + model(input_ids=ids, labels=labels).loss * count
+    total.backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    rows = pack(sequences.lengths(), np.arange(len(sequences)), 96)
+    loss = next_token_loss(model, build_batch(sequences, rows))
+    loss.backward()
+    assert loss.item() == pytest.approx(total.item(), rel=1e-5)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(parameter.grad, expected[name], rtol=1e-4, atol=1e-5), name
+
+
+def test_a_head_that_changes_its_logits_is_respected(checkpoint):
+    model = checkpoint.load("float32")
+    sequences = random_sequences()
+    batch = build_batch(sequences, pack(sequences.lengths(), np.arange(len(sequences)), 96))
+    with torch.no_grad():
+        plain = next_token_loss(model, batch)
+        model.config.final_logit_softcapping = 30.0
+        whole = next_token_loss(model, batch)
+        logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
+    expected = functional.cross_entropy(
+        logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    assert float(plain) == pytest.approx(float(expected), rel=1e-5)
+    assert float(whole) == pytest.approx(float(expected), rel=1e-5)

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from storm_exp import InputError, SettingError
+from storm_exp.testing import make_stage
+from storm_models.checkpoint import Checkpoint
+from storm_models.testing import make_checkpoint
+from storm_training.schedule import learning_rate
+from storm_training.settings import TrainingSettings
+from storm_training.testing import ragged_sequences, small_settings
+from storm_training.token_sequences import TokenSequences
+from storm_training.trainer import train
+from storm_training.training_module import TrainingModule
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_lowers_the_loss_and_reports_it(tmp_path, checkpoint):
+    stage = make_stage(tmp_path)
+    model = checkpoint.load("float32")
+    log = train(
+        model, ragged_sequences(), small_settings(steps=30), stage, validation=ragged_sequences(10)
+    )
+    assert [entry["step"] for entry in log.steps] == list(range(1, 31))
+    assert [entry["step"] for entry in log.validation] == [0, 30]
+    assert log.validation[1]["loss"] < log.validation[0]["loss"] - 0.5
+    assert stage.metrics["tokens"] == sum(entry["tokens"] for entry in log.steps)
+    assert stage.metrics["tokens_per_second"] > 0
+    assert not model.training
+
+
+def test_two_runs_agree_to_the_bit(tmp_path, checkpoint):
+    results = []
+    for name in "ab":
+        model = checkpoint.load("float32")
+        log = train(model, ragged_sequences(), small_settings(), make_stage(tmp_path, name))
+        results.append((weights(model), log))
+    assert same(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+
+
+def test_another_seed_trains_otherwise(tmp_path, checkpoint):
+    one, other = checkpoint.load("float32"), checkpoint.load("float32")
+    train(one, ragged_sequences(), small_settings(seed=1), make_stage(tmp_path, "a"))
+    train(other, ragged_sequences(), small_settings(seed=2), make_stage(tmp_path, "b"))
+    assert not same(weights(one), weights(other))
+
+
+def test_eight_rows_at_once_equal_eight_passes_of_one_row(tmp_path, checkpoint):
+    results = []
+    for rows, passes in ((8, 1), (1, 8), (2, 4)):
+        model = checkpoint.load("float32")
+        chosen = small_settings(steps=2, batch_rows=rows, accumulation=passes)
+        log = train(model, ragged_sequences(), chosen, make_stage(tmp_path, f"{rows}x{passes}"))
+        results.append((weights(model), [entry["loss"] for entry in log.steps]))
+    for found, losses in results[1:]:
+        assert losses == pytest.approx(results[0][1], rel=1e-5)
+        for name, expected in results[0][0].items():
+            assert torch.allclose(found[name], expected, atol=2e-4), name
+
+
+def test_the_step_is_that_of_a_plain_loop(tmp_path, checkpoint):
+    """One step over all sequences, against AdamW on transformers' own loss, row by row."""
+    chosen = small_settings(steps=1, batch_rows=100, warmup=0, gradient_clip=1.0, weight_decay=0.1)
+    sequences = ragged_sequences(9)
+    ours, plain = checkpoint.load("float32"), checkpoint.load("float32")
+    train(ours, sequences, chosen, make_stage(tmp_path))
+    loss = torch.zeros(())
+    for index in range(len(sequences)):
+        tokens, supervised = sequences[index]
+        ids = torch.from_numpy(tokens.astype(np.int64))[None]
+        labels = torch.where(torch.from_numpy(supervised)[None], ids, -100)
+        count = int((labels[:, 1:] != -100).sum())
+        if count:
+            loss = loss + plain(input_ids=ids, labels=labels).loss * count
+    (loss / sequences.targets()).backward()
+    torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+    groups = [
+        {"params": [p for p in plain.parameters() if p.ndim >= 2], "weight_decay": 0.1},
+        {"params": [p for p in plain.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.95)).step()
+    for name, parameter in plain.named_parameters():
+        near = torch.isclose(dict(ours.named_parameters())[name], parameter, atol=1e-4)
+        assert near.float().mean() > 0.999, name
+
+
+def test_frozen_tensors_keep_their_bits_and_have_no_optimiser_state(tmp_path, checkpoint):
+    model = checkpoint.load("float32")
+    before = weights(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("mlp" in name)
+    stage = make_stage(tmp_path)
+    train(model, ragged_sequences(), small_settings(weight_decay=0.5, checkpoint_every=3), stage)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(before[name], parameter) == ("mlp" not in name), name
+    saved = torch.load(stage.scratch / "training.ckpt", weights_only=True)
+    assert all("mlp" in name for name in saved["state_dict"])
+    assert len(saved["optimizer_states"][0]["state"]) == 12
+
+
+def test_activation_checkpointing_changes_nothing(tmp_path, checkpoint):
+    results = []
+    for recompute in (False, True):
+        model = checkpoint.load("float32")
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("layers.2" in name)
+        chosen = small_settings(activation_checkpointing=recompute)
+        train(model, ragged_sequences(), chosen, make_stage(tmp_path, str(recompute)))
+        results.append(weights(model))
+    assert same(*results)
+
+
+def test_bf16_arithmetic_keeps_fp32_weights(tmp_path):
+    model = make_checkpoint(tmp_path / "model").load("float32")
+    log = train(
+        model,
+        ragged_sequences(20),
+        small_settings(steps=2, precision="bf16-mixed"),
+        make_stage(tmp_path),
+    )
+    assert log.precision == "bf16-mixed"
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_validation_in_between(tmp_path, checkpoint):
+    chosen = small_settings(steps=5, validation_every=2)
+    log = train(
+        checkpoint.load("float32"),
+        ragged_sequences(),
+        chosen,
+        make_stage(tmp_path),
+        validation=ragged_sequences(5),
+    )
+    assert [entry["step"] for entry in log.validation] == [0, 2, 4, 5]
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path, checkpoint):
+    model = checkpoint.load("float32")
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] = float("nan")
+    with pytest.raises(InputError, match="the loss of step 1 is nan: lower learning_rate"):
+        train(model, ragged_sequences(), small_settings(), make_stage(tmp_path))
+
+
+def test_what_cannot_train_is_an_error(tmp_path, checkpoint):
+    model, stage = checkpoint.load("float32"), make_stage(tmp_path)
+    with pytest.raises(SettingError, match="the longest sequence has"):
+        train(model, ragged_sequences(), small_settings(sequence_length=8), stage)
+    nothing = TokenSequences.collect([([1, 2, 3], [True, False, False])])
+    with pytest.raises(InputError, match="no sequence has a supervised token"):
+        train(model, nothing, small_settings(), stage)
+    model.requires_grad_(False)
+    with pytest.raises(InputError, match="every parameter is frozen"):
+        train(model, ragged_sequences(), small_settings(), stage)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"schedule": "cosin"}, "schedule"),
+        ({"precision": "fp8"}, "precision"),
+        ({"warmup": 1.5}, "warmup"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"steps": 0, "epochs": 0}, "epochs"),
+        ({"accumulation": 0}, "accumulation"),
+        ({"beta2": 1.0}, "beta2"),
+        ({"weight_decay": -1}, "weight_decay"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(changes, name):
+    with pytest.raises(SettingError) as error:
+        small_settings(**changes)
+    assert error.value.setting == name
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [learning_rate(step, 100, small_settings(warmup=0.1)) for step in range(100)]
+    assert rates[0] == pytest.approx(1e-3) and rates[9] == pytest.approx(1e-2)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[-1] == pytest.approx(1e-3)
+    constant = small_settings(schedule="constant", warmup=0)
+    assert {learning_rate(step, 10, constant) for step in range(10)} == {1e-2}
+    linear = small_settings(schedule="linear", warmup=0, final_rate=0.0)
+    assert learning_rate(10, 11, linear) == pytest.approx(0)
+
+
+def die_in_step(stop: int, folder: Path, chosen: TrainingSettings) -> int:
+    """Run in a forked process that kills itself at step `stop`; returns the exit code."""
+
+    def run() -> None:
+        take = TrainingModule.training_step
+
+        def dying(module: TrainingModule, batches: list, index: int) -> None:
+            if len(module.record.steps) == stop:
+                os.kill(os.getpid(), signal.SIGKILL)
+            take(module, batches, index)
+
+        TrainingModule.training_step = dying
+        model = Checkpoint(folder / "model").load("float32")
+        validation = ragged_sequences(6)
+        train(model, ragged_sequences(), chosen, make_stage(folder), validation=validation)
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    child.join(60)
+    return child.exitcode
+
+
+def test_killed_twice_the_run_ends_in_the_bits_of_an_undisturbed_one(tmp_path: Path):
+    model = make_checkpoint(tmp_path / "model").load("float32")
+    undisturbed, resumed = copy.deepcopy(model), copy.deepcopy(model)
+    chosen = small_settings(steps=12, checkpoint_every=3, validation_every=3)
+    sequences, validation = ragged_sequences(), ragged_sequences(6)
+    stage = make_stage(tmp_path / "undisturbed")
+    expected = train(undisturbed, sequences, chosen, stage, validation=validation)
+    assert die_in_step(5, tmp_path, chosen) == -signal.SIGKILL
+    assert die_in_step(10, tmp_path, chosen) == -signal.SIGKILL
+    stage = make_stage(tmp_path)
+    saved = torch.load(stage.scratch / "training.ckpt", weights_only=True)
+    assert len(saved["log"]["steps"]) == 9
+    log = train(resumed, sequences, chosen, stage, validation=validation)
+    assert log == expected
+    assert same(weights(undisturbed), weights(resumed))
+
+
+def test_a_damaged_checkpoint_of_a_killed_run_is_set_aside(tmp_path, checkpoint, capsys):
+    stage = make_stage(tmp_path)
+    (stage.scratch / "training.ckpt").write_bytes(b"half a file")
+    log = train(checkpoint.load("float32"), ragged_sequences(), small_settings(), stage)
+    assert len(log.steps) == 4
+    assert "damaged" in capsys.readouterr().err
