@@ -54,7 +54,7 @@ class ZeroShot:
     """Tokens of a prompt, rubric and template included, at most."""
     overlong: Overlong = Overlong.shorten
     """What happens to an example that does not fit in max_tokens."""
-    batch_rows: int = 16
+    batch_rows: int = 8
     """Rows in a batch. Batches have a fixed shape, so this is part of the key."""
     width_step: int = 32
     """Batches are padded to a multiple of this many tokens."""
