@@ -1,0 +1,219 @@
+import json
+import math
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from storm_exp import InputError
+from storm_exp.testing import make_stage
+from storm_merging import stream
+from storm_merging.linear import Linear
+from storm_merging.slerp import Slerp
+from storm_merging.task_arithmetic import TaskArithmetic
+from storm_models.checkpoint import Checkpoint
+from storm_models.testing import make_checkpoint
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Three llamas: the second near the first in one layer (colinear), far in the other."""
+    folder = tmp_path_factory.mktemp("models")
+    made = [make_checkpoint(folder / name, seed=seed) for seed, name in enumerate("abc")]
+    first, second = (load_file(made[i].directory / "model.safetensors") for i in (0, 1))
+    for name in first:
+        if "layers.0" in name:
+            second[name] = (first[name].float() * 1.01).to(torch.bfloat16)
+    save_file(second, made[1].directory / "model.safetensors", metadata={"format": "pt"})
+    return made
+
+
+def mergekit(tmp_path, **config):
+    """Merge with mergekit itself; returns its tensors."""
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import MergeOptions, run_merge
+
+    text = yaml.safe_dump({"dtype": "bfloat16", **config})
+    run_merge(
+        MergeConfiguration.model_validate(yaml.safe_load(text)),
+        str(tmp_path / "mergekit"),
+        MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False),
+    )
+    return load_file(tmp_path / "mergekit" / "model.safetensors")
+
+
+def assert_one_rounding(ours, theirs):
+    """Each element differs by at most one bfloat16 step, or by fp32's own error near zero."""
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name].dtype == theirs[name].dtype == torch.bfloat16
+        torch.testing.assert_close(ours[name], theirs[name], rtol=2**-7, atol=1e-8, msg=name)
+
+
+def sources(models):
+    return [{"model": str(model.directory)} for model in models]
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameter"),
+    [
+        ({"t": 0.3}, 0.3),
+        (
+            {"t": 0.5, "schedules": {"self_attn": [0, 0.5, 1], "mlp": [1, 0]}},
+            [
+                {"filter": "self_attn", "value": [0, 0.5, 1]},
+                {"filter": "mlp", "value": [1, 0]},
+                {"value": 0.5},
+            ],
+        ),
+    ],
+    ids=["scalar", "scheduled"],
+)
+def test_slerp_equals_mergekit_to_one_rounding(models, tmp_path, settings, parameter):
+    merged = Slerp(**settings).run(make_stage(tmp_path), models[:2])
+    expected = mergekit(
+        tmp_path,
+        merge_method="slerp",
+        base_model=str(models[0].directory),
+        slices=[{"sources": [{**s, "layer_range": [0, 2]} for s in sources(models[:2])]}],
+        parameters={"t": parameter},
+    )
+    assert_one_rounding(dict(merged.tensors()), expected)
+    summary = json.loads((merged.directory / "merge.json").read_text())
+    assert 0.5 <= summary["share_slerped"] < 1
+
+
+def test_linear_equals_mergekit_to_one_rounding(models, tmp_path):
+    weights = [0.5, 0.2, 1.1]
+    merged = Linear(weights=weights).run(make_stage(tmp_path), models)
+    expected = mergekit(
+        tmp_path,
+        merge_method="linear",
+        models=[
+            {**source, "parameters": {"weight": weight}}
+            for source, weight in zip(sources(models), weights, strict=True)
+        ],
+    )
+    assert_one_rounding(dict(merged.tensors()), expected)
+
+
+def test_task_arithmetic_is_the_base_plus_weighted_differences(models, tmp_path):
+    merger = TaskArithmetic(weights=[0.5, 0.25], scale=2.0)
+    merged = merger.run(make_stage(tmp_path), models[0], models[1:])
+    base, one, two = (dict(model.tensors()) for model in models)
+    for name, tensor in merged.tensors():
+        b = base[name].double()
+        exact = b + 1.0 * (one[name].double() - b) + 0.5 * (two[name].double() - b)
+        torch.testing.assert_close(tensor.double(), exact, rtol=2**-8, atol=1e-6)
+
+
+@pytest.mark.parametrize("t", [0.0, 1.0])
+def test_the_ends_of_a_merge_are_its_parents(models, tmp_path, t):
+    merged = Slerp(t=t).run(make_stage(tmp_path), models[:2])
+    parent = dict(models[int(t)].tensors())
+    assert all(torch.equal(tensor, parent[name]) for name, tensor in merged.tensors())
+
+
+def test_merged_logits_are_those_of_the_merged_weights(models, tmp_path):
+    merged = Slerp(t=0.4).run(make_stage(tmp_path), models[:2])
+    model = models[0].load()
+    model.load_state_dict(dict(merged.tensors()))
+    ids = torch.arange(20)[None]
+    assert torch.equal(merged.load()(ids).logits, model(ids).logits)
+    assert merged.tokenizer().chat_template == models[0].tokenizer().chat_template
+
+
+def test_the_size_of_the_pieces_does_not_change_a_merge(models, tmp_path, monkeypatch):
+    whole = Slerp(t=0.4).run(make_stage(tmp_path, "whole"), models[:2])
+    monkeypatch.setattr(stream, "PIECE", 100)
+    pieces = Slerp(t=0.4).run(make_stage(tmp_path, "pieces"), models[:2])
+    expected = dict(whole.tensors())
+    assert all(
+        torch.allclose(t.float(), expected[name].float(), rtol=2**-7, atol=1e-6)
+        for name, t in pieces.tensors()
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_ties_and_the_first_models_dtype_are_kept(tmp_path, dtype):
+    tied = {"tie_word_embeddings": True}
+    one = make_checkpoint(tmp_path / "a", "qwen2", seed=1, dtype=dtype, **tied)
+    two = make_checkpoint(tmp_path / "b", "qwen2", seed=2, dtype="float32", **tied)
+    merged = Slerp().run(make_stage(tmp_path), [one, two])
+    assert merged.headers() == one.headers()
+    model = merged.load()
+    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    assert model.dtype == getattr(torch, dtype)
+
+
+def test_sharded_parents_merge_like_whole_ones(models, tmp_path):
+    expected = Slerp(t=0.4).run(make_stage(tmp_path, "whole"), models[:2])
+    models[1].load().save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    models[1].copy_companions(tmp_path / "shards")
+    shards = Checkpoint(tmp_path / "shards")
+    assert len(shards.weight_files()) > 1
+    merged = Slerp(t=0.4).run(make_stage(tmp_path, "merged"), [models[0], shards])
+    files = [each.directory / "model.safetensors" for each in (expected, merged)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("merger", [Slerp(), Linear()], ids=["slerp", "linear"])
+def test_nan_in_a_model_names_the_tensor(models, tmp_path, bad, merger):
+    directory = tmp_path / "bad"
+    directory.mkdir()
+    models[1].copy_companions(directory)
+    tensors = load_file(models[1].directory / "model.safetensors")
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 3] = bad
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"model\.layers\.1\.mlp\.up_proj\.weight.*NaN"):
+        merger.run(make_stage(tmp_path), [models[0], Checkpoint(directory)])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_hidden_layers": 3}, "num_hidden_layers is 2 in one, 3 in the other"),
+        ({"vocab_size": 300}, "vocab_size is 262 in one, 300"),
+        ({"tie_word_embeddings": True}, "tie_word_embeddings is False in one, True"),
+        ({"attention_bias": True}, "tensors differ in name or shape"),
+        ({"family": "mistral"}, "model_type is llama in one, mistral"),
+    ],
+)
+def test_models_that_do_not_fit_are_refused_by_name_before_a_byte(models, tmp_path, sizes, message):
+    other = make_checkpoint(tmp_path / "other", **sizes)
+    with pytest.raises(InputError, match=message):
+        Slerp().forecast([models[0].facts(), other.facts()])
+    stage = make_stage(tmp_path)
+    with pytest.raises(InputError, match=message):
+        Slerp().run(stage, [models[0], other])
+    assert not any(stage.directory.iterdir())
+
+
+def test_tokenizers_that_differ_are_refused(models, tmp_path):
+    other = make_checkpoint(tmp_path / "other", extra_tokens=("new",), vocab_size=262)
+    with pytest.raises(InputError, match="tokenizers"):
+        Slerp().forecast([models[0].facts(), other.facts()])
+
+
+def test_what_is_unknown_at_plan_time_is_no_error(models):
+    from storm_models.checkpoint import CheckpointForecast
+
+    known = models[0].facts()
+    assert Slerp().forecast([CheckpointForecast(), known]).parameters == known.parameters
+    assert Linear().forecast([CheckpointForecast()] * 3) == CheckpointForecast()
+
+
+def test_wrong_numbers_of_models_and_weights_are_refused(models):
+    known = models[0].facts()
+    with pytest.raises(InputError, match="exactly two checkpoints, not 3"):
+        Slerp().forecast([known] * 3)
+    with pytest.raises(InputError, match="there is one"):
+        Linear().forecast([known])
+    with pytest.raises(InputError, match="2 weights for 3 models"):
+        Linear(weights=[1.0, 2.0]).forecast([known] * 3)
+    with pytest.raises(InputError, match="sum to 0"):
+        Linear(weights=[1.0, -1.0]).forecast([known] * 2)
+    with pytest.raises(InputError, match="1 weights for 2 models"):
+        TaskArithmetic(weights=[1.0]).forecast(known, [known] * 2)

@@ -1,0 +1,70 @@
+import json
+
+import pytest
+import torch
+
+from storm_exp import InputError
+from storm_models.checkpoint import Checkpoint
+from storm_models.testing import make_checkpoint
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("sharded")
+    model = make_checkpoint(directory, "qwen2", tie_word_embeddings=True).load()
+    (directory / "model.safetensors").unlink()
+    model.save_pretrained(directory, max_shard_size="20KB")
+    return Checkpoint(directory)
+
+
+def test_tensors_of_sharded_checkpoints_are_those_of_the_model(sharded):
+    assert len(sharded.weight_files()) > 1
+    state = sharded.load().state_dict()
+    state.pop("lm_head.weight")
+    tensors = dict(sharded.tensors())
+    assert tensors.keys() == state.keys() == sharded.headers().keys()
+    assert all(torch.equal(tensors[name], state[name]) for name in state)
+    name = "model.layers.1.mlp.down_proj.weight"
+    assert torch.equal(sharded.tensor(name), state[name])
+    with pytest.raises(KeyError):
+        sharded.tensor("model.layers.9.mlp.down_proj.weight")
+
+
+def test_a_tied_head_counts_once(sharded):
+    model = sharded.load()
+    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    assert sharded.facts().parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_the_files_of_a_checkpoint_are_no_others(sharded):
+    (sharded.directory / "optimizer.pt").write_bytes(b"x")
+    files = sharded.files()
+    assert "optimizer.pt" not in files
+    assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} <= set(files)
+
+
+def test_a_missing_shard_is_named(sharded, tmp_path):
+    for name in sharded.files()[:-1]:
+        (tmp_path / name).symlink_to(sharded.directory / name)
+    with pytest.raises(InputError, match=sharded.weight_files()[-1].name):
+        Checkpoint(tmp_path).headers()
+
+
+def test_a_tokenizer_saved_again_has_the_same_digest(tmp_path):
+    first = make_checkpoint(tmp_path / "a")
+    again = tmp_path / "b"
+    tokenizer = first.tokenizer()
+    tokenizer("padding settings end up in the file", padding="max_length", max_length=20)
+    tokenizer.save_pretrained(again)
+    text = json.loads((again / "tokenizer.json").read_text())
+    (again / "tokenizer.json").write_text(json.dumps(text))
+    assert (again / "tokenizer.json").read_bytes() != (
+        first.directory / "tokenizer.json"
+    ).read_bytes()
+    assert Checkpoint(again).tokenizer_digest() == first.tokenizer_digest()
+
+
+def test_a_tokenizer_with_another_token_has_another_digest(tmp_path):
+    first = make_checkpoint(tmp_path / "a")
+    second = make_checkpoint(tmp_path / "b", extra_tokens=("another",))
+    assert first.tokenizer_digest() != second.tokenizer_digest()

@@ -1,0 +1,87 @@
+import shutil
+
+import pytest
+
+from storm_exp import InputError, SettingError
+from storm_exp.testing import make_stage
+from storm_models import repository
+from storm_models.hub import Hub
+from storm_models.testing import make_checkpoint
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LLAMA_8B = {
+    "model_type": "llama",
+    "vocab_size": 128256,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of the hub, on a machine without a network."""
+    folder = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(repository, "_reachable", lambda: False)
+    return folder
+
+
+@pytest.fixture
+def cached(cache):
+    """The same with `storm/tiny` fetched at `main`."""
+    folder = cache / "models--storm--tiny"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(COMMIT)
+    return make_checkpoint(folder / "snapshots" / COMMIT)
+
+
+def test_a_plan_without_a_network_knows_sizes_and_what_to_fetch(cache, digests):
+    hub = Hub(repo="meta-llama/Llama-3.1-8B-Instruct", expected_config=LLAMA_8B)
+    assert hub.forecast().parameters == 8_030_261_248
+    assert hub.forecast().shapes is not None
+    assert hub.fetches() == ["model meta-llama/Llama-3.1-8B-Instruct at main, about 16.1 GB"]
+    assert hub.fingerprint(digests) == {"revision": "main"}
+
+
+def test_running_without_a_network_says_how_to_fetch(cache, tmp_path):
+    with pytest.raises(InputError, match="hf download storm/tiny --revision main"):
+        Hub(repo="storm/tiny").run(make_stage(tmp_path))
+
+
+def test_what_the_cache_holds_needs_no_network(cached, tmp_path, digests):
+    hub = Hub(repo="storm/tiny")
+    assert hub.fetches() == []
+    assert hub.fingerprint(digests) == {"commit": COMMIT}
+    assert hub.forecast() == cached.facts()
+    stage = make_stage(tmp_path)
+    checkpoint = hub.run(stage)
+    assert stage.adopted == cached.directory
+    assert checkpoint.load() is not None
+
+
+def test_a_commit_given_as_revision_is_the_fingerprint(cache, digests):
+    assert Hub(repo="a/b", revision=COMMIT).fingerprint(digests) == {"commit": COMMIT}
+
+
+def test_a_snapshot_without_its_weights_still_has_to_be_fetched(cached):
+    (cached.directory / "model.safetensors").unlink()
+    assert Hub(repo="storm/tiny").fetches() == ["model storm/tiny at main"]
+
+
+def test_a_checkpoint_that_is_not_the_expected_one_is_refused(cached):
+    with pytest.raises(SettingError, match=r"vocab_size.*says 262"):
+        Hub(repo="storm/tiny", expected_config={"vocab_size": 128256}).forecast()
+
+
+@pytest.mark.parametrize("repo", ["gpt2", "/data/model", "a/b/c", "a/"])
+def test_what_is_no_repository_is_refused(repo):
+    with pytest.raises(SettingError, match="owner/name"):
+        Hub(repo=repo)
+
+
+def test_the_commit_asked_for_once_is_kept_by_the_cache(cached, digests):
+    shutil.rmtree(cached.directory)
+    assert Hub(repo="storm/tiny").fingerprint(digests) == {"revision": "main"}
