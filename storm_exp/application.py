@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+@functools.cache
 def register_components(plugins: Plugins) -> None:
     """Offer every component to Hydra as an option of its menus."""
     store = ConfigStore.instance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -39,10 +40,8 @@ class FileDigests:
         """Keep what is learnt in the file `memory`; a damaged memory is forgotten."""
         self._memory = memory
         self._known: dict[str, list[Any]] = {}
-        try:
-            self._known = json.loads(memory.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            self._known = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._known = dict(json.loads(memory.read_text(encoding="utf-8")))
 
     def digest(self, file: Path | str) -> str:
         """Return the sha256 of a file, read only if it changed since it was last read."""
@@ -60,7 +59,9 @@ class FileDigests:
         return digest
 
     def _save(self) -> None:
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
-        partial.write_text(json.dumps(self._known), encoding="utf-8")
-        partial.replace(self._memory)
+        # On a full disk or in somebody else's store: what is not remembered is read again.
+        with contextlib.suppress(OSError):
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
+            partial.write_text(json.dumps(self._known), encoding="utf-8")
+            partial.replace(self._memory)

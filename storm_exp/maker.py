@@ -104,9 +104,14 @@ class Maker:
             manifest = store.publish(partial, manifest, stage.adopted_files)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, Exception):
-                self._fail(node, error)
-            raise
+            if not isinstance(error, Exception):
+                raise
+            # Whoever took this process for dead, and over, has cleared its folders.
+            elsewhere = store.find(node.key).manifest
+            if elsewhere is None:
+                raise self._failure(node, error) from error
+            node.manifest = elsewhere
+            return Made(elsewhere, False, time.monotonic() - started, 0)
         node.manifest = manifest
         return Made(manifest, True, seconds, manifest.made["peak_memory"])
 
@@ -143,7 +148,8 @@ class Maker:
             },
         )
 
-    def _fail(self, node: Node, error: Exception) -> None:
+    def _failure(self, node: Node, error: Exception) -> StageError:
+        """Record a failure in the store and return the error to raise."""
         file = None
         try:
             file = self._store.note_failure(
@@ -160,10 +166,8 @@ class Maker:
             Progress.write(f"  {node.label}: the failure could not be recorded in the store")
         details = f"; details in {file}" if file else ""
         if isinstance(error, StormError):
-            raise StageError(f"{node.label}: {error}") from error
-        raise StageError(
-            f"{node.label} failed with {type(error).__name__}: {error}{details}"
-        ) from error
+            return StageError(f"{node.label}: {error}")
+        return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")
 
 
 @functools.cache

@@ -18,6 +18,11 @@ def notes(plan: Plan) -> list[str]:
     idle = plan.cells[0].recipe.idle
     if idle:
         lines.append(f"not planned, because nothing needs it: {', '.join(idle)}")
+    lines += [
+        f"damaged, but nothing needs it: {node.label} ({node.damage})"
+        for node in plan.nodes.values()
+        if node.damage and node.status is Status.NOT_NEEDED
+    ]
     lines += [f"warning: {text}" for text in _changed_sources(plan)]
     for node in plan.to_make():
         fetches = getattr(node.settings, "fetches", None)
