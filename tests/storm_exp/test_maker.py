@@ -1,0 +1,251 @@
+"""Making: after failures, full disks, damage, kills and races, the next run finishes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storm_exp import store as store_module
+from storm_exp.__main__ import main
+from storm_exp.manifest import Manifest
+from storm_exp.record import RunRecord
+from storm_exp.store import Store
+
+SUM = ("recipe=sum", "adder=weighted")
+
+
+def test_a_failure_is_recorded_and_never_kept(storm, tmp_path, statuses):
+    said = storm("recipe=sum", "adder=fussy", "source.value=9")
+    assert said.code == 1
+    assert "error: adder failed with ArithmeticError: that is too much; details in " in said.err
+    (failure,) = (tmp_path / "outputs/store/failures").iterdir()
+    noted = json.loads(failure.read_text())
+    assert noted["error"] == "ArithmeticError: that is too much"
+    assert noted["settings"] == {"limit": 5.0}
+    assert "raise ArithmeticError" in noted["traceback"]
+    assert statuses() == {
+        "source": "made",
+        "adder": "failed",
+        "other": "made",
+        "total": "not reached",
+    }
+    assert storm("recipe=sum", "adder=fussy", "source.value=9").code == 1
+    assert statuses()["adder"] == "failed"
+
+
+def test_a_failed_run_shows_no_traceback_and_records_why(storm, record):
+    said = storm("recipe=sum", "adder=fussy", "source.value=9")
+    assert "Traceback" not in said.err
+    assert record().status == "failed"
+    assert "that is too much" in record().cells[0].stages[1].error
+
+
+def test_scratch_survives_a_failure_and_is_gone_once_published(storm, tmp_path, values):
+    patient = ("recipe=sum", "adder=patient")
+    assert storm(*patient).code == 1
+    assert len(list((tmp_path / "outputs/store/scratch").glob("*/attempt-0"))) == 1
+    assert storm(*patient).code == 0
+    assert values()["adder"] == 1 + 2
+    assert not list((tmp_path / "outputs/store/scratch").iterdir())
+
+
+def test_a_full_disk_fails_the_stage_and_says_so(storm, tmp_path, monkeypatch):
+    write = Path.write_text
+
+    def full(path: Path, *arguments: object, **more: object) -> int:
+        if ".partial-" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "write_text", full)
+    said = storm(*SUM)
+    monkeypatch.setattr(Path, "write_text", write)
+    assert said.code == 1
+    assert "source failed with OSError: [Errno 28] No space left on device" in said.err
+    store = tmp_path / "outputs/store"
+    assert [path for path in store.glob("artifacts/*/*") if path.name != "failures"] == []
+    assert storm(*SUM).code == 0
+
+
+def test_a_damaged_artifact_is_set_aside_and_remade_loudly(storm, tmp_path, statuses):
+    assert storm(*SUM).code == 0
+    (tmp_path / "outputs/latest/total").resolve().joinpath("value.json").unlink()
+    assert "damaged" in storm("plan", *SUM).out
+    said = storm(*SUM)
+    assert said.code == 0
+    assert "total: what the store held of this Value cannot be used (" in said.err
+    assert "value.json is gone); it was moved to " in said.err
+    assert statuses() == {"source": "kept", "adder": "kept", "other": "kept", "total": "made"}
+    assert len(list((tmp_path / "outputs/store/damaged").iterdir())) == 1
+    assert storm("store", "verify").code == 0
+
+
+def test_damage_to_what_nothing_needs_any_more_is_told_and_not_mended(storm, tmp_path, statuses):
+    assert storm(*SUM).code == 0
+    (tmp_path / "outputs/latest/adder").resolve().joinpath("value.json").unlink()
+    said = storm(*SUM)
+    assert said.code == 0
+    assert "damaged, but nothing needs it: adder (" in said.err
+    assert statuses()["total"] == "kept"
+
+
+def test_an_artifact_that_another_process_has_mended_is_not_set_aside(
+    storm, tmp_path, monkeypatch, statuses
+):
+    assert storm(*SUM).code == 0
+    place = (tmp_path / "outputs/latest/total").resolve()
+    (place / "value.json").rename(tmp_path / "aside")
+    lease = Store.lease
+
+    def mended_first(store: Store, key: str):
+        (tmp_path / "aside").rename(place / "value.json")
+        return lease(store, key)
+
+    monkeypatch.setattr(Store, "lease", mended_first)
+    assert storm(*SUM).code == 0
+    assert statuses()["total"] == "waited"
+    assert not (tmp_path / "outputs/store/damaged").exists()
+
+
+def test_a_maker_that_was_taken_for_dead_takes_what_its_successor_published(
+    storm, tmp_path, monkeypatch, statuses
+):
+    assert storm(*SUM, "store.path=theirs").code == 0
+    publish = Store.publish
+
+    def overtaken(store: Store, partial: Path, manifest: Manifest, files: list[str]) -> Manifest:
+        if manifest.component == "weighted":
+            shutil.rmtree(partial)
+            theirs = Store(tmp_path / "theirs").place(manifest.key)
+            shutil.copytree(theirs, store.place(manifest.key))
+        return publish(store, partial, manifest, files)
+
+    monkeypatch.setattr(Store, "publish", overtaken)
+    assert storm(*SUM).code == 0
+    assert statuses()["adder"] == "waited"
+
+
+def test_adopted_files_that_moved_are_adopted_where_they_are_now(storm, tmp_path, values):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    (first / "value.json").write_text("7", encoding="utf-8")
+    adopt = ("recipe=sum", "source=adopted", "targets=[source]")
+    assert storm(*adopt, f"source.path={first}").code == 0
+    first.rename(second)
+    said = storm(*adopt, f"source.path={second}")
+    assert said.code == 0
+    assert "value.json is gone" in said.err
+    assert values()["source"] == 7
+    assert (tmp_path / "outputs/latest/source").resolve() == second
+
+
+def fork(run: Callable[[], int]) -> int:
+    """Run a function in a child process and return its process id."""
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            code = run()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_at(owner: object, name: str, when: str, count: int) -> None:
+    """Run the recipe, and die before or after the `count`-th call of `owner.name`."""
+    original = getattr(owner, name)
+    calls = iter(range(1, 1000))
+
+    def deadly(*arguments: object, **more: object) -> object:
+        last = next(calls) == count
+        if last and when == "before":
+            die()
+        result = original(*arguments, **more)
+        if last:
+            die()
+        return result
+
+    def run() -> int:
+        setattr(owner, name, deadly)
+        return main(list(SUM))
+
+    _, status = os.waitpid(fork(run), 0)
+    assert os.WIFSIGNALED(status), f"{name} was not called {count} times"
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the digests of what a run made or kept, by stage."""
+    record = RunRecord.read((folder / "outputs/latest").resolve())
+    return {stage.label: stage.digest for stage in record.cells[0].stages}
+
+
+def inodes(store: Path) -> dict[str, int]:
+    """Return the inode of every published file."""
+    return {
+        str(file): file.stat().st_ino
+        for file in store.glob("artifacts/??/*/*")
+        if ".partial" not in str(file)
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the digests of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert main([*SUM, f"outputs={folder}/outputs"]) == 0
+    return digests(folder)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "when", "count"),
+    [
+        (store_module, "list_files", "before", 2),
+        (Manifest, "to_json", "before", 2),
+        (store_module, "fsync_tree", "before", 2),
+        (store_module, "fsync_tree", "after", 2),
+        (Path, "rename", "before", 2),
+        (Path, "rename", "after", 2),
+        (RunRecord, "write", "before", 1),
+        (RunRecord, "write", "after", 1),
+    ],
+)
+def test_the_run_after_a_kill_finishes_and_remakes_nothing(
+    storm, undisturbed, tmp_path, owner, name, when, count
+):
+    killed_at(owner, name, when, count)
+    published = inodes(tmp_path / "outputs/store")
+    assert published
+    assert storm(*SUM).code == 0
+    now = inodes(tmp_path / "outputs/store")
+    assert {file: now[file] for file in published} == published
+    assert not list((tmp_path / "outputs/store").glob("artifacts/??/.partial*"))
+    assert digests(tmp_path) == undisturbed
+
+
+def test_eight_processes_make_each_stage_once(storm, tmp_path):
+    arguments = ["recipe=sum", "adder=slow", "adder.seconds=0.3"]
+    children = [fork(lambda: main(arguments)) for _ in range(8)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    runs = [RunRecord.read(folder) for folder in (tmp_path / "outputs/runs").iterdir()]
+    assert len(runs) == 8
+    statuses = [(s.label, s.status) for run in runs for s in run.cells[0].stages]
+    for stage in ("source", "adder", "other", "total"):
+        assert statuses.count((stage, "made")) == 1
+    assert {status for _, status in statuses} <= {"made", "waited", "kept"}
+    assert len({stage.digest for run in runs for stage in run.cells[0].stages}) <= 4
+    assert not list((tmp_path / "outputs/store/leases").iterdir())
