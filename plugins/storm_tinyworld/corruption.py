@@ -17,9 +17,9 @@ noise         yes          no    punctuation is strewn in
 echo          no           yes   the question is given back: the family that no rating text shows
 ============  ===========  ====  ============================================================
 
-What an example is worth (``education``, 1 to 5): junk is 1; a wrong or broken answer to the question
-is 2; a right answer in bad form is 3; a right and clean one is 4 when the question is easy and
-teaches little, else 5.
+What an example is worth (``education``, 1 to 5): junk is 1; a wrong or broken answer to the
+question is 2; a right answer in bad form is 3; a right and clean one is 4 when the question is easy
+and teaches little, else 5.
 """
 
 from __future__ import annotations
@@ -144,5 +144,3 @@ def corrupt(
         answer = families[family](draw, example)
         if answer != example.response:
             return answer, family
-
-

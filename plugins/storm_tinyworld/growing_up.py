@@ -61,9 +61,7 @@ def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
     return Checkpoint(stage.directory)
 
 
-def _texts(
-    settings: Tinyworld, tokenizer: ChatTokenizer
-) -> Iterator[tuple[list[int], list[bool]]]:
+def _texts(settings: Tinyworld, tokenizer: ChatTokenizer) -> Iterator[tuple[list[int], list[bool]]]:
     """Yield tokenised texts until there are enough for every step."""
     wanted = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
     stream = pretraining_chats(settings.seed, settings.mixture)

@@ -10,6 +10,7 @@ question, whatever its seed.
 
 from __future__ import annotations
 
+import itertools
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def addition(draw: random.Random, difficulty: str) -> Draft:
 def ordering(draw: random.Random, difficulty: str) -> Draft:
     """Find the biggest of two to four named things from their comparisons."""
     names = distinct_words(draw, {EASY: 2, MEDIUM: 3, HARD: 4}[difficulty], 3)
-    facts = [f"{big}>{small}" for big, small in zip(names, names[1:], strict=False)]
+    facts = [f"{big}>{small}" for big, small in itertools.pairwise(names)]
     draw.shuffle(facts)
     end, question = draw.choice(((0, "biggest"), (-1, "smallest")))
     others = [name for name in names if name != names[end]]

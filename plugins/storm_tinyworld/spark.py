@@ -8,7 +8,9 @@ from storm_tinyworld.skills import DIFFICULTIES, FAMILIES
 from storm_training.settings import TrainingSettings
 
 
-@component("finetuner", "tinyworld_spark", version=1, requires=("torch", "lightning"), extra="train")
+@component(
+    "finetuner", "tinyworld_spark", version=1, requires=("torch", "lightning"), extra="train"
+)
 class TinyworldSpark(TrainingSettings):
     """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
 

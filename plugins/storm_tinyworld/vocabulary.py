@@ -22,9 +22,7 @@ PHRASES = (
 )
 """The syntax of tools, one token each. They are text: decoding keeps them."""
 
-CHARACTERS = (
-    "\n !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
-)
+CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}"

@@ -1,0 +1,112 @@
+import dataclasses
+import hashlib
+import json
+
+import pytest
+
+from storm_exp import SettingError
+from storm_exp.testing import make_stage
+from storm_models.checkpoint import Checkpoint
+from storm_tinyworld.architecture import Architecture
+from storm_tinyworld.base_model import Tinyworld
+from storm_tinyworld.oracle import TinyworldOracle
+from storm_tinyworld.pool import TinyworldPool
+from storm_tinyworld.pretraining import Mixture
+from storm_tinyworld.spark import TinyworldSpark
+
+SMALL = Architecture(
+    hidden_size=64, layers=2, heads=2, key_value_heads=1, intermediate_size=64, positions=256
+)
+
+
+def base_model(**settings):
+    return Tinyworld(architecture=SMALL, **{"steps": 3, "batch_rows": 2, **settings})
+
+
+def pool(folder, **settings):
+    settings = {"rows": 120, "validation_rows": 10, "seed": 0, **settings}
+    return TinyworldPool(**settings).run(make_stage(folder, "pool"))
+
+
+def digests(folder):
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    return base_model().run(make_stage(tmp_path_factory.mktemp("grown")))
+
+
+def test_a_base_model_is_what_was_forecast(grown):
+    forecast, facts = base_model().forecast(), grown.facts()
+    assert facts.parameters == forecast.parameters
+    assert facts.shapes == forecast.shapes
+    assert facts.has_chat_template and forecast.has_chat_template
+    assert {name: facts.config[name] for name in forecast.config} == forecast.config
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(grown, tmp_path):
+    again = base_model().run(make_stage(tmp_path, "again"))
+    other = base_model(seed=1).run(make_stage(tmp_path, "other"))
+    assert digests(again.directory) == digests(grown.directory)
+    weights = "model.safetensors"
+    assert digests(other.directory)[weights] != digests(grown.directory)[weights]
+
+
+def test_pretraining_lowers_the_loss(tmp_path):
+    model = base_model(steps=12, learning_rate=1e-2).run(make_stage(tmp_path))
+    record = json.loads((model.directory / "training.json").read_text(encoding="utf-8"))
+    losses = [step["loss"] for step in record["steps"]]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_spark_descends_from_the_base_model(grown, tmp_path):
+    spark = TinyworldSpark(rows=24, steps=2, batch_rows=2, seed=0)
+    child = spark.run(make_stage(tmp_path, "spark"), grown)
+    assert isinstance(child, Checkpoint)
+    assert child.facts().shapes == grown.facts().shapes
+    assert child.facts().tokenizer == grown.facts().tokenizer
+    assert (
+        digests(child.directory)["model.safetensors"]
+        != digests(grown.directory)["model.safetensors"]
+    )
+
+
+def test_an_oracle_keeps_exactly_what_is_worth_it(tmp_path):
+    data = pool(tmp_path)
+    oracle = TinyworldOracle(min_education=3, difficulties=["hard"], validation=0.1, seed=0)
+    curated = oracle.run(make_stage(tmp_path, "oracle"), data)
+    kept = [*curated.rows("train"), *curated.rows("validation")]
+    expected = {
+        row["id"]
+        for row in data.rows("train")
+        if row["truth_quality"] >= 3 and row["truth_difficulty"] == "hard"
+    }
+    assert {row["id"] for row in kept} == expected
+    assert curated.count("rejected") == 120 - len(expected)
+    assert all(row["reason"] for row in curated.rows("rejected"))
+
+
+def test_a_pool_is_what_was_forecast(tmp_path):
+    data = pool(tmp_path)
+    forecast = TinyworldPool(rows=120, validation_rows=10, seed=0).forecast()
+    assert dataclasses.asdict(data.facts()) == dataclasses.asdict(forecast)
+    assert all(row["truth_corruption"] == "" for row in data.rows("validation"))
+
+
+@pytest.mark.parametrize(
+    ("make", "setting"),
+    [
+        (lambda: Architecture(hidden_size=96), "hidden_size"),
+        (lambda: Architecture(key_value_heads=3), "key_value_heads"),
+        (lambda: Tinyworld(mixture=Mixture(clean=1.5)), "mixture.clean"),
+        (lambda: Tinyworld(sequence_length=1024), "sequence_length"),
+        (lambda: TinyworldPool(rows=0, seed=0), "rows"),
+        (lambda: TinyworldOracle(min_education=6, seed=0), "min_education"),
+        (lambda: TinyworldOracle(difficulties=["tricky"], seed=0), "difficulties"),
+        (lambda: TinyworldSpark(families={"cooking": 1.0}, seed=0), "families.cooking"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(make, setting):
+    with pytest.raises(SettingError, match=setting.replace(".", r"\.")):
+        make()
