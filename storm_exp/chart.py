@@ -115,7 +115,10 @@ def short(value: float) -> str:
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round numbers that cover [low, high] in about `count` steps."""
-    span = (high - low) or abs(high) or 1.0
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-9 * max(size, 1e-3):
+        high = low + (size if size > 1e-6 else 1.0)
+    span = high - low
     power = 10.0 ** math.floor(math.log10(span / count))
     step = power * next(s for s in (1, 2, 5, 10) if span / (s * power) <= count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -293,17 +296,21 @@ def heat_map(
     marked: set[tuple[str, str]],
     *,
     x_title: str,
+    by_row: bool = False,
     width: float = WIDTH,
 ) -> Markup:
-    """Return cells whose colour is the value's place between its row's lowest and highest.
+    """Return cells whose shade is the value's place between the lowest and the highest of all.
 
-    `marked` cells have an outline. Cells that are wide enough show their value.
+    `by_row` compares a value with its row only. `marked` cells have an outline. Cells that are
+    wide enough show their value.
     """
+    if not values:
+        return Markup()
     gutter = 20 + _CHARACTER * max((len(r) for r in rows), default=0)
     side = min(92.0, (width - gutter) / max(1, len(columns)))
     drawn = []
     for r, row in enumerate(rows):
-        own = [values[row, c] for c in columns if (row, c) in values]
+        own = [v for (of, _), v in values.items() if of == row or not by_row]
         low, high = min(own, default=0.0), max(own, default=1.0)
         drawn.append(text(gutter - 10, 20 + r * 32, row, "name", "end"))
         for c, column in enumerate(columns):

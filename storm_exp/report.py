@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
+_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
 _FOLDED = 12
 """How many artifacts of a kind a section shows; a sweep may have more."""
 
@@ -305,7 +306,8 @@ def size(count: float | None) -> str:
     """Return bytes as `812 MiB` or `1.4 GiB`."""
     if not count:
         return ""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"
+    unit, factor = next((u, f) for u, f in _UNITS if count >= f or f == 1)
+    return f"{count / factor:.{1 if factor > 2**20 else 0}f} {unit}"
 
 
 def _is_number(cell: str) -> bool:

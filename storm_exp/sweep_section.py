@@ -1,4 +1,4 @@
-"""The report's section on a sweep: its table, and a curve for every metric that moved."""
+"""The report's section on a sweep: a chart for every metric that a setting moved, and the table."""
 
 from __future__ import annotations
 
@@ -6,97 +6,129 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.chart import Bars, Line, bar_chart, line_chart
-from storm_exp.record import RunRecord
-from storm_exp.report import Section, figure, table
-from storm_exp.sweep import main_metrics, summarise, sweep_table
+from storm_exp.chart import WIDTH, Bars, Line, bar_chart, line_chart
+from storm_exp.record import RunRecord, StageRecord
+from storm_exp.report import Section, colours, figure, table
+from storm_exp.sweep import summarise, sweep_table
 
-Curve = tuple[str, list[dict[str, Any]]]
-"""A name, and the rows of the sweep's table that it runs through."""
+Rows = list[dict[str, Any]]
+Figure = tuple[float, float, int]
+"""Mean, standard deviation and number of seeds."""
+Curves = dict[str, dict[str, Figure]]
+"""Figures by value of the setting, by name of the curve."""
 
 
 def sweep_section(record: RunRecord) -> Section:
-    """Return table and curves: one chart per metric and setting that takes several values."""
-    settings, varying, rows = summarise(record)
-    html = Markup()
-    for setting in settings:
-        values = list(dict.fromkeys(row["settings"][setting] for row in rows))
-        if len(values) > 1:
-            for title, labels in panels(record, varying, alone=len(settings) == 1):
-                html += _panel(setting, values, title, labels, rows)
-    header, lines = sweep_table(record)
-    seeds = max((len(row["cells"]) for row in rows), default=1)
-    note = f"{len(record.cells)} cells" + (
-        f", mean ± standard deviation of {seeds} seeds" * (seeds > 1)
-    )
-    html += figure(table(header, lines), f"{note}. All metrics: sweep.csv in this folder.")
-    return Section("Sweep", html, lead=True)
-
-
-def panels(record: RunRecord, varying: list[str], alone: bool) -> list[tuple[str, list[str]]]:
-    """Return (title, labels) per chart.
-
-    With one setting, all stages with the same main metric share a chart, also those that the
-    setting does not move, for comparison; else every stage that moves has its own.
-    """
-    names = {
-        stage.label: stage.main_metric
+    """Return charts over every setting that takes several values, and the table of all cells."""
+    settings, _, rows = summarise(record)
+    stages = {
+        stage.label: stage
         for cell in record.cells
         for stage in cell.stages
         if stage.main_metric in stage.metrics
     }
-    if not alone:
-        return [(f"{names[label]} of {label}", [label]) for label in varying]
-    moved = dict.fromkeys(names[label] for label in varying)
-    everywhere = set.intersection(*({*main_metrics(cell)} for cell in record.cells))
+    panels = [
+        (setting, *panel)
+        for setting in settings
+        for panel in (_shared if len(settings) == 1 else _separate)(stages, setting, rows)
+    ]
+    palette = colours(record)
+    hues = [palette.get(s.element or s.stage) for s in stages.values()]
+    colour = {label: hue for label, hue in zip(stages, hues, strict=True) if hue is not None}
+    charts = Markup().join(_chart(*panel, colour, len(panels) > 2) for panel in panels)
+    header, lines = sweep_table(record)
+    seeds = max((len(row["cells"]) for row in rows), default=1)
+    note = f"{len(record.cells)} cells"
+    note += f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+    names = [name.replace("[", "\u200b[") for name in header]
+    html = Markup('<div class="columns">{}</div>').format(charts)
+    html += figure(
+        table(names, lines, "sweep"), f"{note}. All main metrics are in sweep.csv, beside this."
+    )
+    return Section("Sweep", html, lead=True)
+
+
+def _shared(stages: dict[str, StageRecord], setting: str, rows: Rows) -> list[tuple[str, Curves]]:
+    """Return a panel per metric that moves, with all stages that have it, moving or not."""
+    moved = [label for label in stages if moves(label, setting, rows)]
+    metrics = dict.fromkeys(stages[label].main_metric for label in reversed(moved))
     return [
-        (name, [x for x in names if names[x] == name and (x in varying or x in everywhere)])
-        for name in moved
+        (
+            metric,
+            {k: _curve(k, setting, rows) for k, s in stages.items() if s.main_metric == metric},
+        )
+        for metric in metrics
     ]
 
 
-def _panel(
-    setting: str, values: list[str], title: str, labels: list[str], rows: list[dict[str, Any]]
-) -> Markup:
-    curves: dict[str, list[tuple[str, tuple[float, float, int]]]] = {}
-    for label in labels:
+def _separate(stages: dict[str, StageRecord], setting: str, rows: Rows) -> list[tuple[str, Curves]]:
+    """Return a panel per stage that moves, a curve per value of the other settings that move it."""
+    panels = []
+    for label, stage in reversed(stages.items()):
+        if not moves(label, setting, rows):
+            continue
+        curves: dict[str, Rows] = {}
         for row in rows:
-            others = [f"{k}={v}" for k, v in row["settings"].items() if k != setting]
-            name = " · ".join([label, *others] if len(labels) > 1 else others or [label])
-            if label in row["metrics"]:
-                point = row["settings"][setting], row["metrics"][label]
-                curves.setdefault(name, []).append(point)
+            others = [k for k in row["settings"] if k != setting and moves(label, k, rows)]
+            name = " · ".join(f"{k}={row['settings'][k]}" for k in others) or label
+            curves.setdefault(name, []).append(row)
+        found = {name: _curve(label, setting, own) for name, own in curves.items()}
+        panels.append((f"{stage.main_metric} of {label}", found))
+    return panels
+
+
+def moves(label: str, setting: str, rows: Rows) -> bool:
+    """Return whether a stage's metric changes with a setting while all others stay."""
+    seen: dict[tuple[str, ...], set[float]] = {}
+    for row in rows:
+        if label in row["metrics"]:
+            rest = tuple(v for k, v in row["settings"].items() if k != setting)
+            seen.setdefault(rest, set()).add(row["metrics"][label][0])
+    return any(len(values) > 1 for values in seen.values())
+
+
+def _curve(label: str, setting: str, rows: Rows) -> dict[str, Figure]:
+    return {
+        row["settings"][setting]: row["metrics"][label] for row in rows if label in row["metrics"]
+    }
+
+
+def _chart(
+    setting: str, title: str, curves: Curves, colour: dict[str, int], crowded: bool
+) -> Markup:
+    width = WIDTH if len(curves) > 4 or not crowded else WIDTH / 2 - 10
+    values = list(dict.fromkeys(value for curve in curves.values() for value in curve))
+    most = max(n for curve in curves.values() for _, _, n in curve.values())
+    caption = f"{title} by {setting}"
+    caption += f"; whiskers: standard deviation over {most} seeds." if most > 1 else "."
     numbers = {value: _number(value) for value in values}
-    most = max((n for points in curves.values() for _, (_, _, n) in points), default=1)
-    spread = f"; whiskers: standard deviation over {most} seeds" if most > 1 else ""
-    if all(number is not None for number in numbers.values()):
+    if None not in numbers.values():
         lines = []
-        for place, (name, points) in enumerate(curves.items()):
-            ordered = sorted((numbers[v] or 0.0, mean, sd) for v, (mean, sd, _) in points)
+        for place, (name, curve) in enumerate(curves.items()):
+            points = sorted((numbers[v] or 0.0, mean, sd) for v, (mean, sd, _) in curve.items())
             lines.append(
                 Line(
                     name=name,
-                    points=[(x, mean) for x, mean, _ in ordered],
-                    spread=[sd for _, _, sd in ordered],
-                    colour=place,
+                    points=[(x, mean) for x, mean, _ in points],
+                    spread=[sd for _, _, sd in points],
+                    colour=colour.get(name, place + 1),
                     marks=True,
-                    dashed=len(ordered) > 1 and len({mean for _, mean, _ in ordered}) == 1,
+                    dashed=len({mean for _, mean, _ in points}) == 1,
                 )
             )
-        chart = line_chart(lines, x_title=setting, y_title=title)
-        return figure(chart, f"{title} over {setting}{spread}. Dashed: what it does not move.")
-    bars = []
-    for place, (name, points) in enumerate(curves.items()):
-        found = dict(points)
-        bars.append(
-            Bars(
-                name=name,
-                values=[found[v][0] if v in found else None for v in values],
-                errors=[found[v][1] if v in found else None for v in values],
-                colour=place,
-            )
+        if any(line.dashed for line in lines):
+            caption += " Dashed: not moved by it."
+        return figure(line_chart(lines, x_title=setting, y_title=title, width=width), caption)
+    bars = [
+        Bars(
+            name=name,
+            values=[curve[v][0] if v in curve else None for v in values],
+            errors=[curve[v][1] if v in curve else None for v in values],
+            colour=colour.get(name, place + 1),
         )
-    return figure(bar_chart(values, bars, y_title=title), f"{title} by {setting}{spread}.")
+        for place, (name, curve) in enumerate(curves.items())
+    ]
+    return figure(bar_chart(values, bars, y_title=title, width=width), caption)
 
 
 def _number(value: str) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from storm_curation.scores import DIFFICULTY, EDUCATION
 from storm_exp.chart import Bars, Row, bar_chart, row_chart
 from storm_exp.record import RunRecord
 from storm_exp.report import Section, Shown, distinct, figure, folded, table
@@ -23,7 +24,7 @@ def sections(run: RunRecord) -> list[Section]:
         found.append(Section("Judgements", folded(parts), stage=judges[0].stage.stage))
     known = [shown for shown in judges if shown.contents.get("truth")]
     if known:
-        parts = [(s.label, truth(s.contents["truth"], _unseen(s))) for s in known]
+        parts = [(s.label, truth(s.contents, _unseen(s))) for s in known]
         found.append(Section("The judge against the truth", folded(parts), known[0].stage.stage))
     if curators:
         parts = [(shown.label, curation(shown.contents)) for shown in curators]
@@ -35,7 +36,7 @@ def judgements(summary: dict[str, Any]) -> Markup:
     """Return histograms of the labels and of the label mass, question by question."""
     judged = summary.get("statuses", {}).get("ok", 0)
     figures = Markup()
-    for name, entry in summary["questions"].items():
+    for name, entry in sorted(summary["questions"].items(), key=lambda item: item[0] != EDUCATION):
         total = sum(entry["counts"]) or 1
         rows = [
             Row(label=label, parts=[("", count, "kept")], note=f"{count:,} ({count / total:.0%})")
@@ -63,8 +64,9 @@ def _histogram(counts: dict[str, Any], title: str) -> Markup:
     return bar_chart(names, bars, y_title=f"rows by {title}", width=460, height=150)
 
 
-def truth(entry: dict[str, Any], unseen: set[str]) -> Markup:
+def truth(summary: dict[str, Any], unseen: set[str]) -> Markup:
     """Return the area under the ROC curve per family of corruption, and the difficulty table."""
+    entry = summary["truth"]
     rows = []
     if entry.get("auc") is not None:
         note = f"{entry['auc']:.3f} · {entry['good']:,} good, {entry['bad']:,} bad rows"
@@ -84,17 +86,16 @@ def truth(entry: dict[str, Any], unseen: set[str]) -> Markup:
     html = figure(row_chart(rows, maximum=1.0, reference=0.5), caption)
     difficulty = entry.get("difficulty") or {}
     if difficulty.get("given_by_true") and difficulty.get("accuracy") is not None:
-        given = list(next(iter(difficulty["given_by_true"].values())))
-        true = sorted(difficulty["given_by_true"].items(), key=lambda item: _rank(given, item[0]))
-        lines = [[f"truly {t}", *(f"{counts[g]:,}" for g in given)] for t, counts in true]
+        given = summary["questions"][DIFFICULTY]["labels"]
+        known = [label for label in given if label in difficulty["given_by_true"]]
+        lines = [
+            [f"truly {label}", *(f"{difficulty['given_by_true'][label][g]:,}" for g in given)]
+            for label in known
+        ]
         header = ["difficulty", *(f"judged {label}" for label in given)]
         caption = f"Difficulty: {difficulty['accuracy']:.1%} of the rows got the known label."
         html += figure(table(header, lines), caption)
     return html
-
-
-def _rank(scale: list[str], label: str) -> int:
-    return scale.index(label) if label in scale else len(scale)
 
 
 def _unseen(judge: Shown) -> set[str]:

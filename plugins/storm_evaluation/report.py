@@ -130,7 +130,11 @@ def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -
         for column in columns:
             entry = _entry(lineup, position, column)
             score, error = entry.get("score"), entry.get("stderr")
-            text = "" if score is None else f"{score:.3f}" + (f" ± {error:.3f}" if error else "")
+            text = (
+                ""
+                if score is None
+                else f"{score:.3f}" + ("" if error is None else f" ± {error:.3f}")
+            )
             row.append(text if score != best[column] else _strong(text))
         rows.append(row)
     return figure(

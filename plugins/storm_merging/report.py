@@ -36,9 +36,7 @@ def merge(contents: dict[str, Any]) -> Markup:
             elsewhere.append(f"{name} {entry['degrees']:.3g}°")
     rows = list(dict.fromkeys(row for row, _ in values))
     columns = sorted({column for _, column in values}, key=int)
-    caption = (
-        "Angle between the parents' tensors in degrees. Shade: from a row's lowest to its highest."
-    )
+    caption = "Angle between the parents' tensors in degrees."
     if elsewhere:
         caption += f" Outside the layers: {', '.join(elsewhere)}."
     if "slerped" in contents and "tensors" in contents:

@@ -48,10 +48,12 @@ def ratios(scan: Shown, trained: Shown | None) -> Markup:
     marked = {
         (m["type"], str(m["layer"])) for m in modules if m["name"].removesuffix(".weight") in chosen
     }
-    chart = heat_map(types, [str(layer) for layer in layers], values, marked, x_title="layer")
+    chart = heat_map(
+        types, [str(layer) for layer in layers], values, marked, x_title="layer", by_row=True
+    )
     caption = (
         f"Signal-to-noise ratio of {len(modules)} matrices (singular values above against below "
-        "the Marchenko-Pastur edge). Shade: from the lowest to the highest of a row."
+        "the Marchenko-Pastur edge). Shade: from a row's lowest to its highest."
     )
     if trained:
         caption += f" Outlined: the {len(marked)} that {trained.stage.label} trains; the rest stay."
@@ -91,13 +93,14 @@ def what_trains(trained: list[Shown]) -> Markup:
 
 
 def losses(run: RunRecord, trained: list[Shown]) -> Markup:
-    """Return a chart per objective with the losses of all models that were trained for it."""
+    """Return the losses of the models that were trained from nothing, and of the others."""
     palette = colours(run)
     groups: dict[str, list[Shown]] = {}
     for shown in trained:
-        groups.setdefault(str(shown.contents.get("objective", "")), []).append(shown)
+        kind = "fine-tuning" if "model" in shown.stage.inputs else "pretraining"
+        groups.setdefault(kind, []).append(shown)
     html = Markup()
-    for objective, group in groups.items():
+    for kind, group in groups.items():
         lines, widest = [], 1
         for number, shown in enumerate(group):
             colour = number if run.is_sweep else palette.get(shown.stage.label, number)
@@ -115,10 +118,15 @@ def losses(run: RunRecord, trained: list[Shown]) -> Markup:
             )
             if validation:
                 lines.append(Line(name=shown.label, points=validation, colour=colour, marks=True))
-        title = f"loss, {objective}" if objective else "loss"
-        caption = f"{title.capitalize()}: thin, training; dotted, held-out rows."
+        names = ", ".join(
+            dict.fromkeys(str(shown.contents.get("objective", "")) for shown in group)
+        )
+        title = f"loss in {kind}"
+        caption = f"{title.capitalize()} ({names}): mean over the supervised tokens of a step."
+        if any(line.marks for line in lines):
+            caption += " Thin: training; dots: held-out rows."
         if widest > 1:
-            caption += f" Training losses are means over up to {widest} steps."
+            caption += f" Training losses are averaged over up to {widest} steps."
         html += figure(line_chart(lines, x_title="optimiser step", y_title=title), caption)
     return html
 

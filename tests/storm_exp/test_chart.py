@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from storm_exp.chart import (
     Bars,
     Line,
@@ -70,7 +71,7 @@ def test_text_is_escaped_in_every_chart(chart):
 @pytest.mark.parametrize("chart", charts("model"))
 def test_a_chart_for_a_file_of_its_own_brings_its_style(chart):
     root = parse(standalone(chart))
-    assert [e.tag for e in root][0] == SVG + "style"
+    assert root[0].tag == SVG + "style"
     assert "prefers-color-scheme: dark" in (root[0].text or "")
 
 
