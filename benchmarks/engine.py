@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 from results import table, write_section
-
 from storm_data.testing import make_chats
 from storm_models.testing import make_model
 

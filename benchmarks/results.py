@@ -16,7 +16,7 @@ _PACKAGES = ("hydra-core", "torch", "transformers", "lightning", "lm_eval", "llm
 def write_section(title: str, command: str, body: str) -> None:
     """Put `body` under `title` in RESULTS.md, with the command, versions and machine."""
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
-    section = f"## {title}\n\n    {command}\n\n{_setting()}\n\n{body.strip()}\n"
+    section = f"## {title}\n\n    {command}\n\n{setting()}\n\n{body.strip()}\n"
     pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.M | re.S)
     if pattern.search(text):
         text = pattern.sub(lambda _: section + "\n", text)
@@ -32,7 +32,8 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _setting() -> str:
+def setting() -> str:
+    """Return date, machine and versions in a line."""
     versions = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES if _version(name))
     model = next(
         (
