@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from results import setting, table
 from storm_evaluation.alignment import AlignedTask, align
 from storm_evaluation.contrast import Contrast
 from storm_evaluation.evaluation import Evaluation
-
 from storm_exp.record import CellRecord, RunRecord
 
 ROOT = Path(__file__).parents[1]
