@@ -60,8 +60,8 @@ def read_messages(row: dict[str, Any], form: ChatFormat) -> list[dict[str, str]]
     turns = _turns(row, form)
     if not turns:
         raise BadRow("no messages", "the list is empty")
-    messages = [_message(turn, position) for position, turn in enumerate(turns, start=1)]
-    messages = [message for message in messages if message is not None]
+    read = (_message(turn, position) for position, turn in enumerate(turns, start=1))
+    messages = [message for message in read if message is not None]
     for role in ("user", "assistant"):
         if not any(message["role"] == role for message in messages):
             raise BadRow(f"no {role} turn", f"{len(messages)} messages")

@@ -12,16 +12,22 @@ from storm_models.architecture import tensor_shapes
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
 
-def check_schedules(t: float, schedules: Mapping[str, Sequence[float]]) -> None:
-    """Raise SettingError for a weight outside [0, 1] or a schedule without points."""
+def check_schedules(t: float, schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
+    """Return the schedules as numbers.
+
+    Raises SettingError for a weight outside [0, 1] and for a schedule without points.
+    """
     if not 0 <= t <= 1:
         raise SettingError("t", t, "must lie between 0 and 1")
     for group, points in schedules.items():
         if not points:
             raise SettingError(f"schedules.{group}", points, "needs at least one point")
         for point in points:
-            if not 0 <= point <= 1:
-                raise SettingError(f"schedules.{group}", points, "must lie between 0 and 1")
+            if isinstance(point, bool) or not isinstance(point, int | float) or not 0 <= point <= 1:
+                raise SettingError(
+                    f"schedules.{group}", list(points), "holds numbers between 0 and 1"
+                )
+    return {group: [float(point) for point in points] for group, points in schedules.items()}
 
 
 def check_groups(schedules: Mapping[str, Sequence[float]], config: dict[str, Any] | None) -> None:

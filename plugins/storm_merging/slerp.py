@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from storm_exp import InputError, Stage, component, setting
 from storm_merging.compatibility import forecast_merge
 from storm_merging.schedule import check_groups, check_schedules, resolve
@@ -20,12 +22,13 @@ class Slerp:
     t: float = 0.5
     """Weight of the second checkpoint, 0 to 1."""
 
-    schedules: dict[str, list[float]] = setting({}, neutral={})
+    schedules: dict[str, list[Any]] = setting({}, neutral={})
     """Weights per group of tensors, spread over the layers: {self_attn: [0, 0.5, 1]}. Tensors in
     no group take `t`."""
 
     def __post_init__(self) -> None:
-        check_schedules(self.t, self.schedules)
+        # OmegaConf takes no whole numbers for a nested list[float], and 0 must give the key of 0.0.
+        self.schedules = check_schedules(self.t, self.schedules)
 
     def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
         """Return the first model's facts; raises InputError for models that do not fit."""

@@ -52,8 +52,8 @@ class CheckpointForecast(Forecast):
     def summary(self) -> str:
         """Return, for example, `1.3 M parameters, llama`."""
         if self.parameters is None:
-            return (self.config or {}).get("model_type", "")
-        kind = (self.config or {}).get("model_type", "")
+            return str((self.config or {}).get("model_type", ""))
+        kind = str((self.config or {}).get("model_type", ""))
         return f"{readable_count(self.parameters)} parameters, {kind}".rstrip(", ")
 
 

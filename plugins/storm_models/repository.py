@@ -49,9 +49,13 @@ def fetch(repo: str, revision: str, patterns: list[str], kind: str = "model") ->
     """
     from huggingface_hub import snapshot_download
 
-    options: dict[str, Any] = {"repo_type": kind, "revision": revision, "allow_patterns": patterns}
+    known = cached_snapshot(repo, revision, kind)
+    commit = known.name if known is not None else resolve_commit(repo, revision, kind)
+    options: dict[str, Any] = {"repo_type": kind, "allow_patterns": patterns}
+    # By name where nothing is cached yet, so that the cache notes which commit the name meant.
+    options["revision"] = known.name if known is not None else revision
     try:
-        return Path(snapshot_download(repo, local_files_only=not _reachable(), **options))
+        folder = Path(snapshot_download(repo, local_files_only=not _reachable(), **options))
     except Exception as error:
         dataset = " --repo-type dataset" if kind == "dataset" else ""
         raise InputError(
@@ -59,6 +63,9 @@ def fetch(repo: str, revision: str, patterns: list[str], kind: str = "model") ->
             f"({_first_line(error)}); where there is a network: "
             f"hf download {repo} --revision {revision}{dataset}"
         ) from error
+    if commit is not None and folder.name != commit:
+        raise InputError(f"{repo} at {revision} moved to another commit meanwhile; run again")
+    return folder
 
 
 @functools.cache

@@ -18,12 +18,12 @@ from storm_models.testing import make_checkpoint
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Three llamas: the second near the first in one layer (colinear), far in the other."""
+    """Three llamas: the second nearly colinear with the first in one MLP, far elsewhere."""
     folder = tmp_path_factory.mktemp("models")
     made = [make_checkpoint(folder / name, seed=seed) for seed, name in enumerate("abc")]
     first, second = (load_file(made[i].directory / "model.safetensors") for i in (0, 1))
     for name in first:
-        if "layers.0" in name:
+        if "layers.0.mlp" in name:
             second[name] = (first[name].float() * 1.01).to(torch.bfloat16)
     save_file(second, made[1].directory / "model.safetensors", metadata={"format": "pt"})
     return made

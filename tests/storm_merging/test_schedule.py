@@ -3,6 +3,7 @@ from mergekit.config import evaluate_setting
 
 from storm_exp import SettingError
 from storm_merging.schedule import check_schedules, interpolate, resolve
+from storm_merging.slerp import Slerp
 
 NAMES = [
     "model.embed_tokens.weight",
@@ -55,8 +56,20 @@ def test_a_tensor_in_two_groups_is_refused():
 
 @pytest.mark.parametrize(
     ("t", "schedules"),
-    [(-0.1, {}), (1.1, {}), (float("nan"), {}), (0.5, {"mlp": [0, 2]}), (0.5, {"mlp": []})],
+    [
+        (-0.1, {}),
+        (1.1, {}),
+        (float("nan"), {}),
+        (0.5, {"mlp": [0, 2]}),
+        (0.5, {"mlp": []}),
+        (0.5, {"mlp": ["x"]}),
+    ],
 )
 def test_weights_outside_zero_to_one_are_refused(t, schedules):
     with pytest.raises(SettingError):
         check_schedules(t, schedules)
+
+
+def test_whole_numbers_are_the_same_schedule_as_fractions():
+    whole, fractions = ({"mlp": [0, 1]}, {"mlp": [0.0, 1.0]})
+    assert repr(Slerp(schedules=whole)) == repr(Slerp(schedules=fractions))

@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from storm_data import hub_chat
+from storm_data.hub_chat import HubChat
+from storm_exp import InputError, SettingError
+from storm_exp.digest import FileDigests
+from storm_exp.testing import make_stage
+from storm_models import repository
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    monkeypatch.setattr(repository, "_reachable", lambda: False)
+
+
+@pytest.fixture
+def folders(tmp_path, offline):
+    """A folder of ShareGPT Parquet with a test split, and one of preference pairs in JSONL."""
+    parquet, pairs = tmp_path / "parquet", tmp_path / "pairs"
+    (parquet / "data").mkdir(parents=True)
+    pairs.mkdir()
+    for split, numbers in (("train", range(6)), ("test", range(100, 103))):
+        turns = [
+            [{"from": "human", "value": f"Say {n}"}, {"from": "gpt", "value": f"{n}"}]
+            for n in numbers
+        ]
+        table = pa.table({"conversations": turns, "id": list(numbers)})
+        pq.write_table(table, parquet / "data" / f"{split}-00000-of-00001.parquet")
+    rows = [{"prompt": f"Say {n}", "chosen": f"{n}", "rejected": "no"} for n in range(5, 9)]
+    (pairs / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"sharegpt": str(parquet), "pairs": str(pairs)}
+
+
+def test_sources_become_one_data_set_without_test_splits_and_duplicates(folders, tmp_path):
+    dataset = HubChat(sources=folders, validation_rows=1, seed=0).run(make_stage(tmp_path))
+    rows = [*dataset.rows("train"), *dataset.rows("validation")]
+    said = sorted(row["messages"][1]["content"] for row in rows)
+    assert said == [str(n) for n in range(9)]
+    assert {row["source"] for row in rows} == {"sharegpt", "pairs"}
+    (rejected,) = dataset.rows("rejected")
+    assert (rejected["source"], rejected["line"], rejected["reason"]) == ("pairs", 1, "duplicate")
+
+
+def test_a_limit_takes_the_first_rows(folders, tmp_path):
+    component = HubChat(sources=folders, limits={"sharegpt": 2, "pairs": 1}, seed=0)
+    dataset = component.run(make_stage(tmp_path))
+    assert dataset.count("train") + dataset.count("validation") == 3
+    assert component.forecast().splits["train"][1] == 3
+
+
+def test_the_fingerprint_of_folders_is_their_contents(folders, tmp_path):
+    digests = FileDigests(tmp_path / "digests.json")
+    component = HubChat(sources=folders, seed=0)
+    before = component.fingerprint(digests)
+    with Path(folders["pairs"], "train.jsonl").open("a") as stream:
+        stream.write("{}\n")
+    after = component.fingerprint(digests)
+    assert before["sharegpt"] == after["sharegpt"] and before["pairs"] != after["pairs"]
+
+
+def test_a_plan_without_a_network_says_what_to_fetch(offline):
+    component = HubChat(sources={"tome": "arcee-ai/The-Tome"}, expected_rows={"tome": 1000}, seed=0)
+    assert component.fetches() == ["dataset arcee-ai/The-Tome at main, about 1000 rows"]
+    assert component.forecast().splits["train"] == [1, 1000]
+    assert HubChat(sources={"tome": "arcee-ai/The-Tome"}, seed=0).forecast().splits is None
+
+
+def test_running_without_a_network_says_how_to_fetch(offline, tmp_path):
+    with pytest.raises(InputError, match=r"hf download a/b --revision v1 --repo-type dataset"):
+        HubChat(sources={"x": "a/b"}, revisions={"x": "v1"}, seed=0).run(make_stage(tmp_path))
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, offline):
+    (tmp_path / "train.jsonl").write_text("no json\n")
+    with pytest.raises(InputError, match=f"{tmp_path} \\(x\\) cannot be read"):
+        HubChat(sources={"x": str(tmp_path)}, seed=0).run(make_stage(tmp_path))
+
+
+def test_bad_settings_are_refused(tmp_path):
+    with pytest.raises(SettingError, match="at least one source"):
+        HubChat(seed=0)
+    with pytest.raises(SettingError, match="did you mean 'tome'"):
+        HubChat(sources={"tome": "a/b"}, limits={"tom": 3}, seed=0)
+    with pytest.raises(SettingError, match="holds no Parquet or JSONL"):
+        HubChat(sources={"x": str(tmp_path)}, seed=0).forecast()
+    with pytest.raises(SettingError, match="there is no such file"):
+        HubChat(sources={"x": str(tmp_path / "nowhere")}, seed=0).forecast()
+    assert hub_chat.HubChat(sources={"x": "a/b"}, seed=0).forecast().columns
