@@ -58,6 +58,7 @@ class Harness:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.set_num_threads(stage.runtime.thread_count())
         self.version = f"lm_eval {importlib.metadata.version('lm_eval')}"
+        self._quantization = checkpoint.config().get("quantization_config") or {}
         with quiet():
             self.tokenizer = checkpoint.tokenizer()
             self.model = checkpoint.load(dtype=dtype, device=device)
@@ -95,10 +96,6 @@ class Harness:
     def describe(self, chat_template: bool) -> dict[str, Any]:
         """Return what moves scores besides the weights."""
         beginnings = self.language_model.beginnings
-        config = self.model.config
-        quantization = getattr(config, "quantization_config", None)
-        if quantization is not None and not isinstance(quantization, dict):
-            quantization = quantization.to_dict()
         template = self.tokenizer.chat_template if chat_template else None
         text = template if isinstance(template, str | None) else repr(sorted(template.items()))
         return {
@@ -107,7 +104,7 @@ class Harness:
             "batch_size": self._batch_size,
             "max_length": self.language_model.max_length,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "quantization": (quantization or {}).get("quant_method"),
+            "quantization": self._quantization.get("quant_method"),
         }
 
     def _wrap(self, max_generated_tokens: int | None) -> HarnessModel:

@@ -12,9 +12,13 @@ from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
+from storm_evaluation.shared_prompt import score_shared, share_of_tokens
 from storm_exp import InputError, Stage
 from storm_exp.progress import Progress
 
+_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+"""Architectures whose key-value cache is a plain one; others compute as HFLM does."""
+_SHARED_ENOUGH = 0.8
 _TEXT_STOP_EVERY = 4
 _PLAIN_GREEDY = {
     "repetition_penalty": 1.0,
@@ -86,6 +90,22 @@ class HarnessModel(HFLM):
         with self._counting(len(requests), "held-out loss"):
             return [score for score, _ in self._loglikelihood_tokens(named, disable_tqdm=True)]
 
+    def _loglikelihood_tokens(
+        self,
+        requests: list[tuple[tuple[str, str], list[int], list[int]]],
+        disable_tqdm: bool = True,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        pairs = [(context, continuation) for _, context, continuation in requests]
+        fits = all(len(a) + len(b) <= self.max_length for a, b in pairs)
+        if not (fits and self._is_plain() and share_of_tokens(pairs) < _SHARED_ENOUGH):
+            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
+        for index, score, greedy in score_shared(self.model, pairs, self.batch_size):
+            answers[index] = (score, greedy)
+            self.cache_hook.add_partial("loglikelihood", requests[index][0], answers[index])
+        return answers
+
     def check_beginning(self, prompts: Iterable[str]) -> None:
         """Note how many BOS tokens a prompt begins with; raises InputError for more than one."""
         prompt = next(iter(prompts), "")
@@ -116,12 +136,15 @@ class HarnessModel(HFLM):
         with torch.inference_mode():
             return self._decode_greedily(context, mask, max_length - context.shape[1], stop)
 
+    def _is_plain(self) -> bool:
+        return self.model.config.model_type in _FAMILIES and self.mixed_precision_dtype is None
+
     def _is_plain_greedy(self, asked: dict[str, Any]) -> bool:
         if asked.get("do_sample") or asked.get("temperature", 0.0) not in (0, None):
             return False
         if set(asked) - {"attention_mask", "do_sample", "temperature"}:
             return False
-        if self.mixed_precision_dtype is not None or self.model.config.is_encoder_decoder:
+        if not self._is_plain():
             return False
         settings = self.model.generation_config
         for name, neutral in _PLAIN_GREEDY.items():

@@ -66,7 +66,7 @@ def collect(
 
 def _metric(asked: str, leaf: str, task: Any, chosen: dict[str, str]) -> str:
     known = list(task.aggregation())
-    metric = chosen.get(asked, known[0])
+    metric: str = chosen.get(asked, known[0])
     if metric not in known:
         raise InputError(f"metrics.{asked}: task {leaf} has no metric '{metric}' (has {known})")
     return metric

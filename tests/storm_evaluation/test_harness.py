@@ -75,6 +75,34 @@ def test_greedy_decoding_equals_that_of_the_harness(tmp_path: Path, checkpoint: 
     assert len(set(map(len, expected))) > 3, "some answers were stopped early"
 
 
+def test_a_prompt_that_is_computed_once_gives_the_same_likelihoods(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from storm_evaluation import shared_prompt
+    from storm_evaluation.language_model import HarnessModel
+
+    model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    requests = []
+    for n in range(15):
+        prompt = f"<|begin|><|user|>{'ab ' * (n % 9)}{n}<|assistant|>"
+        ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
+        likeliest = tokenizer.decode(model(ids).logits[0, -1].argmax())
+        for text in (likeliest, "x5 ", "yes it is", "CC", "n" * (n + 1)):
+            requests.append(Instance("loglikelihood", {}, (prompt, text), n))
+    theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=5)
+    ours = HarnessModel(model, tokenizer, make_stage(tmp_path), batch_size=16, max_length=None)
+    expected = theirs.loglikelihood(requests, disable_tqdm=True)
+    found = ours.loglikelihood(requests)
+    assert [a[0] for a in found] == pytest.approx([a[0] for a in expected], abs=1e-4)
+    assert [a[1] for a in found] == [a[1] for a in expected]
+    assert 0 < sum(greedy for _, greedy in expected) < len(expected)
+    pairs = [(tokenizer.encode(a), tokenizer.encode(b)) for a, b in (r.args for r in requests)]
+    assert shared_prompt.share_of_tokens(pairs) < 0.5, "else the ordinary way was compared"
+
+
 def test_a_generation_config_that_is_not_plain_greedy_is_left_to_transformers(
     tmp_path: Path, checkpoint: Checkpoint
 ) -> None:
