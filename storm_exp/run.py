@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -103,7 +104,6 @@ def _make_missing(
     plan: Plan, maker: Maker, outcomes: dict[str, Made | BaseException]
 ) -> BaseException | None:
     """Make every missing node whose inputs are there; return the first failure."""
-    hooks = load_plugins().manager.hook
     failure: BaseException | None = None
     missing = plan.to_make()
     for position, node in enumerate(missing, start=1):
@@ -119,7 +119,7 @@ def _make_missing(
                 screen.say(f"  {error}")
             continue
         screen.end_stage(node, made.made_here, made.seconds)
-        hooks.storm_stage_finished(label=node.label, manifest=made.manifest)
+        _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
     return failure
 
 
@@ -136,10 +136,17 @@ def _finish(record: RunRecord, outputs: Path) -> None:
         link_artifacts(record.directory, record.cells[0])
     record.write()
     point_latest(outputs, record.directory)
-    plugins = load_plugins()
-    report = write_report(record, plugins)
+    report = write_report(record, load_plugins())
     screen.conclude(record, report)
-    plugins.manager.hook.storm_run_finished(run=record)
+    _tell("storm_run_finished", run=record)
+
+
+def _tell(event: str, **arguments: Any) -> None:
+    """Call a lifecycle hook; what a tracker raises does not end the run."""
+    try:
+        getattr(load_plugins().manager.hook, event)(**arguments)
+    except Exception as error:
+        screen.say(f"  {event}: a plugin failed with {type(error).__name__}: {error}")
 
 
 @contextmanager
