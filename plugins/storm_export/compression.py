@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from storm_exp import SettingError, did_you_mean
 from storm_models.checkpoint import COMPANION_FILES, Checkpoint
 from storm_models.quiet import quiet
+
+if TYPE_CHECKING:
+    import torch
 
 
 def compress(
@@ -16,19 +22,24 @@ def compress(
     directory: Path,
     scheme: str,
     ignore: list[str],
+    threads: int,
     advance: Callable[[], None],
 ) -> None:
     """Quantise the linear layers of a checkpoint after a data-free scheme, into `directory`.
 
     Everything but weights and config is copied from the model. `advance` is called after
-    loading, quantising and saving.
+    loading, quantising and saving. Raises SettingError for an entry of `ignore` that names no
+    module.
     """
     with quiet():
         os.environ.setdefault("LLM_COMPRESSOR_LOG_DISABLED", "true")
+        import torch
         from llmcompressor import oneshot
         from llmcompressor.modifiers.quantization import QuantizationModifier
 
+        torch.set_num_threads(threads)
         network = model.load()
+        _check_ignored(network, ignore)
         advance()
         recipe = QuantizationModifier(targets="Linear", scheme=scheme, ignore=ignore)
         oneshot(model=network, recipe=recipe)
@@ -42,3 +53,15 @@ def compress(
     for name in COMPANION_FILES:
         if name != "config.json" and (model.directory / name).is_file():
             (directory / name).write_bytes((model.directory / name).read_bytes())
+
+
+def _check_ignored(network: torch.nn.Module, ignore: list[str]) -> None:
+    modules = dict(network.named_modules())
+    known = {*modules, *(type(module).__name__ for module in modules.values())}
+    for entry in ignore:
+        if entry.startswith("re:"):
+            found = any(re.match(entry[3:], name) for name in modules)
+        else:
+            found = entry in known
+        if not found:
+            raise SettingError("ignore", entry, f"names no module{did_you_mean(entry, known)}")

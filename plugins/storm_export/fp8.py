@@ -43,7 +43,14 @@ class Fp8Dynamic:
 
         self.forecast(model.facts())
         with stage.progress(3, "steps", "llm-compressor") as progress:
-            compress(model, stage.directory, "FP8_DYNAMIC", list(self.ignore), progress.advance)
+            compress(
+                model,
+                stage.directory,
+                scheme="FP8_DYNAMIC",
+                ignore=list(self.ignore),
+                threads=stage.runtime.thread_count(),
+                advance=progress.advance,
+            )
         result = Checkpoint(stage.directory)
         quantised = sum(dtype.startswith("F8") for dtype, _ in result.headers().values())
         if quantised == 0:

@@ -132,7 +132,10 @@ class Checkpoint(Artifact):
         return self._known_index
 
     def load(self, dtype: str = "auto", device: str = "cpu") -> PreTrainedModel:
-        """Return the model, in evaluation mode; a compressed one is decompressed."""
+        """Return the model, in evaluation mode; a compressed one is decompressed.
+
+        Raises InputError for weights that are missing: transformers would make them up.
+        """
         import torch
         from transformers import AutoModelForCausalLM, CompressedTensorsConfig
 
@@ -143,10 +146,18 @@ class Checkpoint(Artifact):
         with quiet():
             if method == "compressed-tensors":  # otherwise it is unpacked in the first forward
                 options["quantization_config"] = CompressedTensorsConfig(run_compressed=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                self.directory, local_files_only=True, use_safetensors=True, **options
+            model, info = AutoModelForCausalLM.from_pretrained(
+                self.directory,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
             )
-        return model.to(device).eval()
+        missing = sorted(info["missing_keys"])
+        if missing:
+            raise InputError(f"{self.directory}: the weights lack {', '.join(missing[:3])}")
+        loaded: PreTrainedModel = model.to(device).eval()
+        return loaded
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""

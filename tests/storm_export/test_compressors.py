@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from storm_exp import InputError
+from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
@@ -93,6 +93,11 @@ def test_what_is_quantised_is_not_quantised_again(fp8, tmp_path):
 def test_leaving_no_layer_to_quantise_is_an_error(model, tmp_path):
     with pytest.raises(InputError, match="no linear layer is left"):
         Fp8Dynamic(ignore=["re:.*"]).run(make_stage(tmp_path), model)
+
+
+def test_ignoring_what_is_not_there_is_refused(model, tmp_path):
+    with pytest.raises(SettingError, match="did you mean 'lm_head'"):
+        Fp8Dynamic(ignore=["lm_hed"]).run(make_stage(tmp_path), model)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from storm_exp import InputError
 from storm_models.checkpoint import Checkpoint
@@ -68,3 +69,19 @@ def test_a_tokenizer_with_another_token_has_another_digest(tmp_path):
     first = make_checkpoint(tmp_path / "a")
     second = make_checkpoint(tmp_path / "b", extra_tokens=("another",))
     assert first.tokenizer_digest() != second.tokenizer_digest()
+
+
+def test_weights_that_are_missing_are_not_made_up(tmp_path):
+    checkpoint = make_checkpoint(tmp_path)
+    tensors = dict(checkpoint.tensors())
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lack model\.layers\.1\.mlp\.up_proj\.weight"):
+        Checkpoint(tmp_path).load()
+
+
+def test_loading_is_quiet(tmp_path, capfd):
+    checkpoint = make_checkpoint(tmp_path)
+    capfd.readouterr()
+    checkpoint.load()
+    assert capfd.readouterr() == ("", "")
