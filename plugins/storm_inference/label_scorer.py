@@ -113,7 +113,7 @@ def branch_mask(
     """
     query, key = branches[:, :, None], branches[:, None, :]
     earlier = positions[:, None, :] <= positions[:, :, None]
-    seen = ((key == TRUNK) | (key == query)) & earlier & (key != PADDING) & (query != PADDING)
+    seen = ((key == TRUNK) | (key == query)) & earlier & (query != PADDING)
     seen |= torch.eye(branches.shape[1], dtype=torch.bool, device=branches.device)
     mask = torch.zeros(seen.shape, dtype=dtype, device=branches.device)
     mask.masked_fill_(~seen, torch.finfo(dtype).min)

@@ -58,9 +58,11 @@ def test_an_answer_of_two_tokens_is_an_error_that_names_it():
 
 
 def test_an_answer_that_melts_into_the_prompt_is_an_error():
-    tokenizer = toy_tokenizer(further=("t\n7",))
+    tokenizer = toy_tokenizer(further=("t\n7", "\n8"))
     with pytest.raises(SettingError, match="'7'"):
         ChatPrompt(tokenizer).answer_ids(CHAT, ["1", "7"], "education.answers")
+    with pytest.raises(SettingError, match="'8x': must stay apart"):
+        ChatPrompt(tokenizer).answer_ids(CHAT, ["1", "8x"], "education.answers")
 
 
 def test_answers_that_the_tokenizer_does_not_know_are_an_error():
