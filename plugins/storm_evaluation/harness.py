@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lm_eval.utils
 import numpy as np
 import torch
 from lm_eval.evaluator import evaluate
@@ -69,7 +72,8 @@ class Harness:
         """Score every document; raises InputError for tasks that the harness cannot score so."""
         local = settings.task_folder is not None or not _by_name(settings)
         self.language_model = self._wrap(settings.max_generated_tokens)
-        with quiet(), offline() if local else contextlib.nullcontext():
+        near = offline() if local else contextlib.nullcontext()
+        with quiet(), near, _templates_kept():
             manager = TaskManager(
                 include_path=str(settings.task_folder) if settings.task_folder else None,
                 include_defaults=settings.task_folder is None and _by_name(settings),
@@ -194,3 +198,17 @@ def _seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def _templates_kept() -> Iterator[None]:
+    """Compile each of the tasks' templates once.
+
+    The harness compiles them for every document, which takes longer than a small model's answer.
+    """
+    environment = lm_eval.utils.env
+    environment.from_string = functools.lru_cache(maxsize=512)(environment.from_string)
+    try:
+        yield
+    finally:
+        del environment.from_string
