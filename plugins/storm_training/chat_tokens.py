@@ -67,7 +67,9 @@ class ChatTokenizer:
         texts = [entry[0] for entry in found if not isinstance(entry, UnusableChat)]
         if not texts:
             return [entry for entry in found if isinstance(entry, UnusableChat)]
-        batch = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        batch = self._tokenizer(
+            texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
         encoded = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
         return [
             entry if isinstance(entry, UnusableChat) else self._mark(entry[1], *next(encoded))
@@ -161,6 +163,7 @@ class ChatTokenizer:
         return len(before), len(before) + (max(ends) if ends else len(written))
 
     def _mark(self, spans: list[Span], ids: list[int], offsets: list[Any]) -> ChatTokens:
+        """Supervise every token that reaches into a span: it may begin with the space before."""
         supervised = [False] * len(ids)
         token = 0
         for start, end in spans:

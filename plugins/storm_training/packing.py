@@ -32,11 +32,13 @@ class PackedBatch(NamedTuple):
     labels: torch.Tensor
     tokens: int
     """How many of the tokens are no padding."""
+    targets: int
+    """How many labels are not IGNORED."""
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch on `device`."""
         ids, positions, labels = (tensor.to(device) for tensor in self[:3])
-        return PackedBatch(ids, positions, labels, self.tokens)
+        return PackedBatch(ids, positions, labels, self.tokens, self.targets)
 
 
 def pack(lengths: np.ndarray, order: np.ndarray, capacity: int) -> list[Row]:
@@ -121,5 +123,10 @@ def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
             labels[number, start : end - 1] = np.where(supervised[1:], tokens[1:], IGNORED)
             start = end
         positions[number, start:] = np.arange(width - start)
-    tensors = (torch.from_numpy(array) for array in (ids, positions, labels))
-    return PackedBatch(*tensors, tokens=sum(widths))
+    return PackedBatch(
+        torch.from_numpy(ids),
+        torch.from_numpy(positions),
+        torch.from_numpy(labels),
+        tokens=sum(widths),
+        targets=int((labels != IGNORED).sum()),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from storm_exp import Stage
 from storm_training.training_module import TrainingModule
@@ -13,21 +13,22 @@ from storm_training.training_module import TrainingModule
 class Reporter(Callback):
     """Shows steps, loss and time left through the stage's bar."""
 
-    def __init__(self, stage: Stage, total: int) -> None:
-        """`total` is the number of optimiser steps."""
-        self._progress = stage.progress(total, "steps", "training")
+    def __init__(self, module: TrainingModule, stage: Stage) -> None:
+        """Show how far `module` has come, as progress of `stage`."""
+        self._record = module.record
+        self._progress = stage.progress(module.total, "steps", "training")
 
-    def on_train_start(self, trainer: Trainer, module: TrainingModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Count what a killed run had done."""
-        if module.record.steps:
-            self._progress.advance(len(module.record.steps))
+        if self._record.steps:
+            self._progress.advance(len(self._record.steps))
 
     def on_train_batch_end(
-        self, trainer: Trainer, module: TrainingModule, outputs: Any, batch: Any, index: int
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Count a step."""
-        self._progress.advance(1, loss=module.record.steps[-1]["loss"])
+        self._progress.advance(1, loss=self._record.steps[-1]["loss"])
 
-    def teardown(self, trainer: Trainer, module: TrainingModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         """Take the bar off the screen."""
         self._progress.__exit__(None, None, None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from storm_exp import Stage
 from storm_training.training_module import TrainingModule
@@ -20,32 +21,42 @@ class Saver(Callback):
     Must be the last callback, so that a validation of the same step is in the saved log.
     """
 
-    def __init__(self, stage: Stage, every: int) -> None:
-        """Save into the scratch folder of `stage` after every `every` steps."""
-        self._file, self._every = stage.scratch / _NAME, every
+    def __init__(self, module: TrainingModule, stage: Stage) -> None:
+        """Save `module` into the scratch folder of `stage`, every `checkpoint_every` steps."""
+        self._module, self._file = module, stage.scratch / _NAME
 
     def on_train_batch_end(
-        self, trainer: Trainer, module: TrainingModule, outputs: Any, batch: Any, index: int
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Save when due; a reader never sees half a file."""
-        done = len(module.record.steps)
-        if done % self._every or done == module.total:
+        done = len(self._module.record.steps)
+        if done % self._module.settings.checkpoint_every or done == self._module.total:
             return
         partial = self._file.with_suffix(".partial")
         trainer.save_checkpoint(partial)
         partial.replace(self._file)
 
 
-def resume_file(stage: Stage) -> Path | None:
-    """Return the checkpoint to go on from, None to start over; sets a damaged one aside."""
+def resume_file(stage: Stage, module: TrainingModule) -> Path | None:
+    """Return the checkpoint to go on from, None to start over.
+
+    One that is damaged, or that another run left (other parameters or another length), is
+    removed, and the user told.
+    """
     file = stage.scratch / _NAME
     if not file.is_file():
         return None
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         done = len(checkpoint["log"]["steps"])
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
-        stage.say(f"the checkpoint of the interrupted run is damaged, starting over ({error})")
+        shapes = {name: values.shape for name, values in checkpoint["state_dict"].items()}
+        fits = checkpoint["total"] == module.total
+        fits &= shapes == {name: values.shape for name, values in module.state_dict().items()}
+        problem = "" if fits else "belongs to another run"
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+        problem = f"is damaged ({error})"
+    if problem:
+        stage.say(f"the checkpoint in {stage.scratch.name} {problem}: starting over")
         file.unlink()
         return None
     stage.say(f"going on after step {done}, where an interrupted run was saved")

@@ -22,7 +22,8 @@ class TokenSequences:
 
     @classmethod
     def collect(
-        cls, examples: Iterable[tuple[Sequence[int], Sequence[bool] | None]]
+        cls,
+        examples: Iterable[tuple[Sequence[int] | np.ndarray, Sequence[bool] | np.ndarray | None]],
     ) -> TokenSequences:
         """Build from pairs (ids, supervised); None supervises every token, as in pretraining."""
         ids: list[np.ndarray] = []

@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterator
 
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch import Callback, Trainer
 from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError, Stage
 from storm_training.objective import Objective, next_token_loss
-from storm_training.packing import plan_steps
+from storm_training.packing import Step, plan_steps
 from storm_training.precision import choose_precision
 from storm_training.progress import Reporter
 from storm_training.resume import Saver, resume_file
@@ -43,9 +43,9 @@ def train(
     cut them before. On return the model is on the CPU and in evaluation mode.
 
     Same inputs, settings and machine give the same bits. A run that was killed goes on from its
-    last checkpoint in `stage.scratch` to the bits of an undisturbed run. Reports progress, says
-    nothing, and sets no metrics but `tokens_per_second` and `tokens` (packed tokens, padding not
-    counted; validation and start-up are not in the time).
+    last checkpoint in `stage.scratch` to the bits of an undisturbed run. Sets the metrics `tokens`
+    and `tokens_per_second` (padding not counted; start-up, resumed steps and validation not in
+    the time).
 
     Raises SettingError where the settings cannot work with these sequences, InputError when
     there is nothing to learn from or the loss is no longer finite.
@@ -57,13 +57,14 @@ def train(
     log = TrainingLog(precision=choose_precision(settings.precision, accelerator))
     module = TrainingModule(model, objective, settings, len(steps), log)
     loader = StepLoader(sequences, steps)
-    callbacks = [Reporter(stage, len(steps)), Validator(validation, settings)]
+    callbacks: list[Callback] = [Reporter(module, stage), Validator(module, validation)]
     if settings.checkpoint_every:
-        callbacks.append(Saver(stage, settings.checkpoint_every))
+        callbacks.append(Saver(module, stage))
     if settings.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
-    with _quiet_lightning(), _interruptible():
+    stage.say(_plan_in_words(sequences, steps, log.precision))
+    with _quiet_lightning(), _interruptible(), torch.random.fork_rng(devices=[]):
         trainer = Trainer(
             accelerator=accelerator,
             devices=device,
@@ -79,7 +80,7 @@ def train(
             default_root_dir=stage.scratch,
             plugins=[LightningEnvironment()],
         )
-        trainer.fit(module, loader, ckpt_path=resume_file(stage), weights_only=True)
+        trainer.fit(module, loader, ckpt_path=resume_file(stage, module), weights_only=True)
     if settings.activation_checkpointing:
         model.gradient_checkpointing_disable()
     model.to("cpu").eval()
@@ -98,6 +99,21 @@ def _check(model: PreTrainedModel, sequences: TokenSequences, settings: Training
         raise SettingError("sequence_length", settings.sequence_length, problem)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError("nothing to train: every parameter is frozen")
+
+
+def _plan_in_words(sequences: TokenSequences, steps: list[Step], precision: str) -> str:
+    seen = sum(len(row) for step in steps for rows in step for row in rows)
+    tokens = sum(
+        int(sequences.offsets[index + 1] - sequences.offsets[index])
+        for step in steps[:8]
+        for rows in step
+        for row in rows
+        for index in row
+    ) / len(steps[:8])
+    return (
+        f"{len(steps)} steps of about {tokens:.0f} tokens, {seen / len(sequences):.2g} epochs, "
+        f"{'fp32' if precision == '32' else 'bf16 over fp32 weights'}"
+    )
 
 
 def _accelerator(device: str) -> tuple[str, int | list[int]]:

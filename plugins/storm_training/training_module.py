@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 
 from storm_exp import InputError
 from storm_training.objective import Objective
-from storm_training.packing import IGNORED, PackedBatch
+from storm_training.packing import PackedBatch
 from storm_training.schedule import learning_rate
 from storm_training.settings import TrainingSettings
 from storm_training.training_log import TrainingLog
@@ -63,10 +64,11 @@ class TrainingModule(LightningModule):
         step = len(self.record.steps)
         torch.manual_seed(self.settings.seed * 1_000_003 + step)
         optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
         rate = learning_rate(step, self.total, self.settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        supervised = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
+        supervised = sum(batch.targets for batch in batches)
         tokens = sum(batch.tokens for batch in batches)
         loss = torch.zeros((), device=self.device)
         for batch in batches:
@@ -74,7 +76,7 @@ class TrainingModule(LightningModule):
             self.manual_backward(part)
             loss += part.detach()
         value = float(loss)
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise InputError(
                 f"the loss of step {step + 1} is {value}: lower learning_rate (now {rate:.3g}), "
                 "or look for weights that are not finite"
@@ -96,13 +98,14 @@ class TrainingModule(LightningModule):
         self.seconds += time.perf_counter() - started
         self.timed_tokens += tokens
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, torch.Tensor]:
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
         """Return what trains; the rest is in the checkpoint that training started from."""
         return {f"model.{name}": parameter.detach() for name, parameter in self.trained.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the log, so that a resumed run records the whole course."""
+        """Add the log, so that a resumed run records the whole course, and the run's length."""
         checkpoint["log"] = {"steps": self.record.steps, "validation": self.record.validation}
+        checkpoint["total"] = self.total
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the log over."""

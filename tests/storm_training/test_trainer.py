@@ -245,3 +245,33 @@ def test_a_damaged_checkpoint_of_a_killed_run_is_set_aside(tmp_path, checkpoint,
     log = train(checkpoint.load("float32"), ragged_sequences(), small_settings(), stage)
     assert len(log.steps) == 4
     assert "damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, checkpoint, capsys):
+    stage = make_stage(tmp_path)
+    train(checkpoint.load("float32"), ragged_sequences(), small_settings(checkpoint_every=2), stage)
+    assert (stage.scratch / "training.ckpt").is_file()
+    log = train(checkpoint.load("float32"), ragged_sequences(), small_settings(steps=6), stage)
+    assert len(log.steps) == 6
+    assert "another run" in capsys.readouterr().err
+
+
+def test_control_c_leaves_training_as_control_c(tmp_path, checkpoint, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            checkpoint.load("float32"), ragged_sequences(), small_settings(), make_stage(tmp_path)
+        )
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_training_leaves_the_random_state_of_others_alone(tmp_path, checkpoint):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    train(checkpoint.load("float32"), ragged_sequences(), small_settings(), make_stage(tmp_path))
+    assert torch.equal(torch.rand(3), expected)
