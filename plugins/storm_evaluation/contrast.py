@@ -60,21 +60,21 @@ class Contrast:
             },
         }
 
-    def _scores(self, task: AlignedTask) -> list[dict[str, float | None]]:
+    def _scores(self, task: AlignedTask) -> list[dict[str, Any]]:
         rows = zip(task.scores_MN, task.weights_MN, strict=True)
         pairs = [mean_and_stderr(scores.tolist(), weights.tolist()) for scores, weights in rows]
         return [{"score": score, "stderr": stderr} for score, stderr in pairs]
 
-    def _mean_scores(self) -> list[dict[str, float | None]] | None:
+    def _mean_scores(self) -> list[dict[str, Any]] | None:
         if not self._averaged:
             return None
         columns = [self._scores(task) for task in self._averaged]
-        means: list[dict[str, float | None]] = []
+        means: list[dict[str, Any]] = []
         for model in range(self._models):
             cells = [column[model] for column in columns]
             errors = [cell["stderr"] for cell in cells]
             known = [error for error in errors if error is not None]
-            score = sum(cell["score"] or 0.0 for cell in cells) / len(cells)
+            score = sum(cell["score"] for cell in cells) / len(cells)
             squares = sum(error**2 for error in known)
             stderr = squares**0.5 / len(cells) if len(known) == len(cells) else None
             means.append({"score": score, "stderr": stderr})
@@ -82,7 +82,7 @@ class Contrast:
 
     def _differences(self, pairs: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
         """Return an entry per pair; Holm's correction is over all cells, and over all means."""
-        entries = [
+        entries: list[dict[str, Any]] = [
             {
                 "first": first,
                 "second": second,

@@ -30,8 +30,8 @@ def score_shared(
     gap. A batch holds whole contexts, and about `batch_size` continuations.
     """
     owners: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index, (context, _) in enumerate(requests):
-        owners[tuple(context)].append(index)
+    for index, (prompt, _) in enumerate(requests):
+        owners[tuple(prompt)].append(index)
     order = sorted(owners, key=lambda context: (-len(context), context))
     batch: list[tuple[int, ...]] = []
     rows = 0
