@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from storm_exp.diagram import Box, diagram
+from storm_exp.recipe import SECTIONS
 from storm_exp.record import CellRecord, RunRecord, StageRecord
 from storm_exp.sweep import cell_settings
 
@@ -185,7 +186,7 @@ def stage_table(record: RunRecord) -> Markup:
             Markup('<span class="dot {0}"></span>{0}').format(s.status),
             duration(s.seconds),
             size(s.peak_memory),
-            f"{s.metrics[s.main_metric]:.4g}" if s.main_metric in s.metrics else "",
+            number(s.metrics[s.main_metric]) if s.main_metric in s.metrics else "",
             s.main_metric if s.main_metric in s.metrics else "",
             Markup("<code>{}</code>").format(s.key[:12]),
         ]
@@ -245,11 +246,11 @@ def stage_graph(record: RunRecord) -> Markup:
 
 
 def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, bool]]]:
-    """Return per stage (setting, value, whether it was overridden); the rest under `run`.
+    """Return per planned stage (setting, value, whether it was given), then the graph and the rest.
 
     Where the cells of a sweep differ, the value lists what they have.
     """
-    changed = {_override_path(o) for cell in cells for o in cell.overrides}
+    given = {_override_path(o) for cell in cells for o in cell.overrides}
     values: dict[str, dict[str, None]] = {}
     for cell in cells:
         for path, value in _flatten(cell.config):
@@ -257,13 +258,17 @@ def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, boo
     groups: dict[str, list[tuple[str, str, bool]]] = {}
     for path, found in values.items():
         stage, _, name = path.partition(".")
-        is_stage = f"{stage}.component" in values
-        parents = {path, *(path[: m.start()] for m in re.finditer(r"\.", path))} - {stage}
-        given = bool(parents & changed) or path in changed
-        given = given or (name == "component" and stage in changed)
-        group = stage if is_stage else "run"
-        groups.setdefault(group, []).append((name if is_stage else path, " | ".join(found), given))
-    return groups
+        parents = {path[: m.start()] for m in re.finditer(r"\.", path)} - {stage}
+        marked = path in given or bool(parents & given) or (name == "component" and stage in given)
+        if f"{stage}.component" in values:
+            groups.setdefault(stage, []).append((name, " | ".join(found), marked))
+        elif stage == "graph":
+            groups.setdefault("graph", []).append((name, " | ".join(found), marked))
+        elif stage in SECTIONS:
+            groups.setdefault("run", []).append((path, " | ".join(found), marked))
+    return {
+        name: groups[name] for name in sorted(groups, key=lambda name: name in (*SECTIONS, "run"))
+    }
 
 
 def _override_path(override: str) -> str:
@@ -292,6 +297,11 @@ def distributions(record: RunRecord) -> tuple[dict[str, str], dict[str, str]]:
     return first, installed
 
 
+def number(value: float) -> str:
+    """Return a number with four digits that matter, and no exponent where it is large."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
 def duration(seconds: float | None) -> str:
     """Return `4.1 s` or `3 min 12 s`."""
     if seconds is None:
@@ -312,4 +322,5 @@ def size(count: float | None) -> str:
 
 def _is_number(cell: str) -> bool:
     bare = re.sub(r"<[^>]*>", "", cell)
-    return re.fullmatch(r"(&lt;|[+−-])?\s?[\d.,]+%?(\s.*)?", bare) is not None
+    number = r"(&lt; ?|[+−-])?[\d.,]+%?( (s|min|h|B|KiB|MiB|GiB|±|of|to) ?.*)?"
+    return re.fullmatch(number, bare) is not None

@@ -11,6 +11,9 @@ from storm_exp.record import RunRecord, StageRecord
 from storm_exp.report import Section, colours, figure, table
 from storm_exp.sweep import summarise, sweep_table
 
+_MANY = 4
+"""Curves up to which a panel may share its line of the page with another."""
+
 Rows = list[dict[str, Any]]
 Figure = tuple[float, float, int]
 """Mean, standard deviation and number of seeds."""
@@ -32,6 +35,7 @@ def sweep_section(record: RunRecord) -> Section:
         for setting in settings
         for panel in (_shared if len(settings) == 1 else _separate)(stages, setting, rows)
     ]
+    panels.sort(key=lambda panel: len(panel[2]) <= _MANY)
     palette = colours(record)
     hues = [palette.get(s.element or s.stage) for s in stages.values()]
     colour = {label: hue for label, hue in zip(stages, hues, strict=True) if hue is not None}
@@ -96,7 +100,7 @@ def _curve(label: str, setting: str, rows: Rows) -> dict[str, Figure]:
 def _chart(
     setting: str, title: str, curves: Curves, colour: dict[str, int], crowded: bool
 ) -> Markup:
-    width = WIDTH if len(curves) > 4 or not crowded else WIDTH / 2 - 10
+    width = WIDTH if len(curves) > _MANY or not crowded else WIDTH / 2 - 10
     values = list(dict.fromkeys(value for curve in curves.values() for value in curve))
     most = max(n for curve in curves.values() for _, _, n in curve.values())
     caption = f"{title} by {setting}"

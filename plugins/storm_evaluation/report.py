@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.chart import Bars, bar_chart
+from storm_exp.chart import WIDTH, Bars, bar_chart
 from storm_exp.record import CellRecord, RunRecord, StageRecord
 from storm_exp.report import Section, colours, distinct, figure, folded, table
 
@@ -78,7 +78,8 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     tasks = lineup.tasks()
     shares = [t for t, e in tasks.items() if e.get("higher_is_better", True)]
     losses = [t for t in tasks if t not in shares]
-    html = Markup()
+    charts = Markup()
+    beside = bool(losses) and 0 < len(shares) < 3 and len(losses) < 3
     for names in (shares, losses):
         if not names:
             continue
@@ -102,7 +103,9 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
         )
         if means:
             caption += " The mean is over tasks."
-        html += figure(bar_chart(groups, bars, y_title=metrics, height=340), caption)
+        width = WIDTH / 2 - 10 if beside else WIDTH
+        charts += figure(bar_chart(groups, bars, y_title=metrics, width=width), caption)
+    html = Markup('<div class="columns">{}</div>').format(charts)
     return html + _score_table(
         lineup, [*shares, *([_MEAN] if len(shares) > 1 else []), *losses], palette
     )
@@ -182,6 +185,21 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     inner = figure(table(["model", "task", *header[1:]], rows), caption)
     fold = Markup("<details><summary>Differences task by task</summary>{}</details>")
     return html + fold.format(inner)
+
+
+def answers(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return answers of every model, some with its best score and some with its worst."""
+    rows = [
+        [_model(lineup, p, palette), task, f"{e['score']:.3g}", e["target"], e["prediction"]]
+        for p, evaluation in enumerate(lineup.evaluations)
+        for task, examples in evaluation.get("examples", {}).items()
+        for e in examples
+    ]
+    if not rows:
+        return Markup()
+    header = ["model", "task", "score", "right answer", "the model's answer"]
+    inner = table(header, rows, "answers")
+    return Markup("<details><summary>Some answers</summary>{}</details>").format(inner)
 
 
 def _difference(entry: dict[str, Any], cell: dict[str, Any], higher: bool) -> list[Any]:
