@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import (
@@ -12,6 +13,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from storm_exp.errors import StormError, did_you_mean
 from storm_exp.plugins import load_plugins
@@ -29,6 +31,8 @@ def explain(error: BaseException) -> str | None:
         return _composition(error)
     if isinstance(error, OmegaConfBaseException):
         return _omegaconf(error)
+    if isinstance(error, YAMLError):
+        return f"not YAML: {' '.join(str(error).split())}"
     if isinstance(error, HydraException):
         return str(error)
     if isinstance(error, OSError):
@@ -49,23 +53,38 @@ def _missing_option(error: MissingConfigException) -> str:
 
 def _composition(error: ConfigCompositionException) -> str:
     text = str(error)
-    cause = error.__cause__
+    cause = error.__cause__ or error.__context__
     override = re.search(r"\+?Error merging override (\S+)", text)
     key = re.search(r"Could not override '([^']+)'", text)
+    file = re.match(r"In '([^']+)'", text)
     if "You must specify" in text:
         return " ".join(text.split())
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause.__cause__, OmegaConfBaseException):
             cause = cause.__cause__
-        where = f" (from the override `{override.group(1)}`)" if override else ""
+        where = ""
+        if override or key:
+            where = f" (from the override `{override.group(1) if override else _written(key)}`)"
+        elif file:
+            where = f" (from {file.group(1)})"
         unknown = _unknown_key(cause, key.group(1) if key else "")
         return f"{unknown or _omegaconf(cause)}{where}"
+    offered = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", text)
+    if key and offered:
+        near = did_you_mean(key.group(1), offered.group(1).split(", "))
+        return f"'{key.group(1)}' is not in this recipe{near}"
     if key and "No match in the defaults list" in text:
         name = key.group(1)
         return f"'{name}' is neither a menu nor a setting of this recipe" + did_you_mean(
             name.split("@")[-1], _groups()
         )
     return text
+
+
+def _written(key: re.Match[str] | None) -> str:
+    """Return the override of a key as it was written."""
+    name = key.group(1) if key else ""
+    return next((word for word in sys.argv if word.lstrip("+~").startswith(f"{name}=")), name)
 
 
 def _unknown_key(error: OmegaConfBaseException, path: str) -> str:

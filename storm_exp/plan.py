@@ -91,13 +91,8 @@ class Plan:
         stage, the setting and the place it came from.
         """
         cell = Cell(name, recipe, overrides)
-        try:
-            for stage in recipe.stages.values():
-                cell.placed[stage.name] = self._place(stage, cell)
-        except StormError as error:
-            if name:
-                raise PlanError(f"cell {name} of the sweep cannot run: {error}") from error
-            raise
+        for stage in recipe.stages.values():
+            cell.placed[stage.name] = self._place(stage, cell)
         self.cells.append(cell)
         for target in recipe.targets:
             for node in cell.placed[target].values():

@@ -140,7 +140,7 @@ def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Or
             f"pip install '{extra}'"
         )
     for path in sorted(OmegaConf.missing_keys(node)):
-        raise ComposeError(f"{name}.{path} has no value; give one: {name}.{path}=…")
+        raise ComposeError(f"{path} has no value; give one: {path}=…")
     try:
         return OmegaConf.to_object(node)
     except StormError as error:

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from storm_exp import screen
-from storm_exp.errors import StageError
+from storm_exp.errors import PlanError, StageError, StormError
 from storm_exp.maker import Made, Maker
 from storm_exp.origin import read_origins
 from storm_exp.plan import Node, Plan
@@ -50,8 +50,13 @@ def make_plan(compositions: list[Composition]) -> Plan:
     plan = Plan(Store(Path(str(compositions[0].config.store.path))))
     for composition in compositions:
         origins = read_origins(composition.hydra)
-        recipe = read_recipe(composition.config, plugins, origins)
-        plan.add(composition.name, recipe, origins.overrides)
+        try:
+            recipe = read_recipe(composition.config, plugins, origins)
+            plan.add(composition.name, recipe, origins.overrides)
+        except StormError as error:
+            if not composition.name:
+                raise
+            raise PlanError(f"the cell {composition.name} cannot run: {error}") from error
     return plan
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
 import inspect
 import json
 import textwrap
@@ -80,7 +81,9 @@ def _describe(component: Component) -> None:
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         note = "" if field.metadata.get("semantic", True) else "  (not part of the key)"
-        print(f"\n  {field.name}: {field.type} = {default!r}{note}")
+        kind = inspect.formatannotation(field.type)
+        shown = default.name if isinstance(default, enum.Enum) else repr(default)
+        print(f"\n  {field.name}: {kind} = {shown}{note}")
         if field.name in documented:
             print(textwrap.indent(documented[field.name], "      "))
 

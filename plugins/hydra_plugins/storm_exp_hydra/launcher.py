@@ -47,13 +47,13 @@ class StagesLauncher(Launcher):
         cells = []
         shared = set(job_overrides[0]).intersection(*job_overrides[1:])
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
+            told_apart = [o for o in filter_overrides(overrides) if o not in shared]
+            name = " ".join(told_apart) or str(number)
             config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
             with open_dict(config):
                 config.hydra.job.id = str(number)
                 config.hydra.job.num = number
                 hydra = config.pop("hydra")
-            told_apart = [o for o in filter_overrides(overrides) if o not in shared]
-            name = " ".join(told_apart) or str(number)
             cells.append(Composition(name, config, hydra))
         objectives = application.act(cells)
         return [
