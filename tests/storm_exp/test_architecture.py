@@ -1,0 +1,116 @@
+"""The tree is the architecture: who may import whom, and what configurations may hold."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = sorted(path.name for path in (ROOT / "plugins").glob("storm_*") if path.is_dir())
+SHARED = {"storm_exp", "storm_models", "storm_data", "storm_inference"}
+HEAVY = {"torch", "numpy", "transformers", "lightning", "safetensors", "pyarrow", "scipy"}
+CONF = ROOT / "conf"
+RECIPES = sorted((CONF / "recipe").glob("*.yaml"))
+PRESETS = sorted(
+    file
+    for folder in [CONF, *(ROOT / "plugins").glob("*/conf")]
+    for file in folder.glob("*/*.yaml")
+    if file.parent.name not in ("recipe", "runtime", "sweep", "inference")
+)
+
+
+def imports(file: Path) -> set[str]:
+    """Return the top-level packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "storm_exp").rglob("*.py")), ids=lambda f: f.stem)
+def test_the_engine_imports_no_machine_learning_and_no_plugin(file):
+    assert not imports(file) & (HEAVY | set(PLUGINS) | {"hydra_plugins"})
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_uses_the_engine_the_shared_plugins_and_itself(plugin):
+    if plugin == "storm_tinyworld":
+        return
+    for file in (ROOT / "plugins" / plugin).rglob("*.py"):
+        used = {name for name in imports(file) if name.startswith("storm_")}
+        assert used <= SHARED | {plugin}, f"{file.relative_to(ROOT)} imports {used - SHARED}"
+
+
+def test_the_engine_stays_small():
+    lines = 0
+    for file in (ROOT / "storm_exp").rglob("*.py"):
+        if file.stem in ("report", "chart", "diagram", "sweep_section"):
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        code = {
+            number
+            for node in ast.walk(tree)
+            if isinstance(node, ast.stmt) and not is_docstring(node)
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        }
+        documented = {
+            number
+            for node in ast.walk(tree)
+            if is_docstring(node)
+            for number in range(node.lineno, node.end_lineno + 1)
+        }
+        text = file.read_text(encoding="utf-8").splitlines()
+        lines += sum(bool(text[number - 1].strip()) for number in code - documented)
+    assert lines < 2500
+
+
+def is_docstring(node: ast.AST) -> bool:
+    """Return whether a statement is only a text."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_a_recipe_holds_graph_and_targets_and_nothing_else(file):
+    body = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert set(body) <= {"defaults", "graph", "targets"}
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_preset_names_its_component_first_and_does_not_share_its_name(file):
+    body = yaml.safe_load(file.read_text(encoding="utf-8"))
+    defaults = body.get("defaults", [])
+    assert len(defaults) == 2, f"{file}: defaults must be [component, _self_]"
+    assert defaults[1] == "_self_"
+    assert defaults[0] != file.stem
+
+
+@pytest.mark.parametrize("file", [*RECIPES, *PRESETS], ids=lambda f: f"{f.parent.name}-{f.stem}")
+def test_configurations_name_no_import_paths(file):
+    assert "_target_" not in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_every_preset_composes(plan, file, tmp_path):
+    from hydra import compose, initialize_config_dir
+
+    from storm_exp import application
+    from storm_exp.plugins import load_plugins
+
+    application.register_components(load_plugins())
+    menu = file.parent.name
+    recipe = tmp_path / "recipe" / "alone.yaml"
+    recipe.parent.mkdir()
+    recipe.write_text(f"# @package _global_\ndefaults: [/{menu}: {file.stem}]\n", encoding="utf-8")
+    with initialize_config_dir(str(application.config_folder()), version_base="1.3"):
+        config = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "recipe=alone"])
+    assert config[menu] is not None

@@ -1,0 +1,177 @@
+"""Plugins: loaded one by one, so that a broken one breaks nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from storm_exp import Artifact, PluginError, Stage, component, hookimpl
+from storm_exp.plugins import Plugin, Plugins, load_plugins
+
+
+class Thing(Artifact):
+    """What the components here make."""
+
+
+def a_plugin(**hooks: object) -> SimpleNamespace:
+    """Return a module-like object with hooks that return these values."""
+
+    def hook(name: str, value: object):
+        def implementation():
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        implementation.__name__ = name
+        return hookimpl(implementation)
+
+    return SimpleNamespace(**{name: hook(name, value) for name, value in hooks.items()})
+
+
+def a_component(name: str) -> type:
+    @component("menu", name, version=1)
+    class Plain:
+        def run(self, stage: Stage) -> Thing:
+            raise NotImplementedError
+
+    return Plain
+
+
+def install(folder: Path, name: str, code: str, distribution: str = "") -> None:
+    """Install a plugin of one module, as pip would."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    info = folder / f"{distribution or name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution or name}\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (info / "entry_points.txt").write_text(f"[storm_exp]\n{name} = {name}\n", encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a folder that plugins can be installed into, for this test."""
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    load_plugins.cache_clear()
+    yield tmp_path / "site"
+    load_plugins.cache_clear()
+
+
+def test_a_broken_plugin_is_named_and_the_others_work(storm, folder, values):
+    install(folder, "broken_toys", "import no_such_module\n", "broken-toys")
+    said = storm("plugins")
+    assert said.code == 0
+    assert (
+        "broken_toys (broken-toys): broken: ModuleNotFoundError: No module named 'no_such_module'"
+        in said.out
+    )
+    assert storm("recipe=sum").code == 0
+    assert values()["total"] == 14
+
+
+@pytest.mark.parametrize("hook", ["storm_components", "storm_config_folder", "storm_verbs"])
+def test_a_plugin_whose_hook_fails_is_broken_as_well(hook):
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(**{hook: ValueError("oh")}))
+    plugins.add(Plugin("good", "good-dist"), lambda: a_plugin(storm_components=[a_component("x")]))
+    assert [(plugin.name, plugin.error) for plugin in plugins.broken()] == [
+        ("bad", "ValueError: oh")
+    ]
+    assert plugins.component("x").menus == ("menu",)
+    assert plugins.config_folders() == []
+    assert plugins.verbs() == {}
+
+
+def test_a_plugin_with_something_that_is_no_component_is_broken():
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(storm_components=[Thing]))
+    assert "Thing is not decorated with @component" in plugins.broken()[0].error
+
+
+def test_a_missing_option_says_which_plugin_could_not_be_loaded(storm, folder):
+    install(folder, "broken_toys", "1 / 0\n")
+    said = storm("recipe=sum", "adder=cube")
+    assert said.code == 1
+    assert "adder=cube: no such option" in said.err
+    assert "the plugin 'broken_toys' could not be loaded: ZeroDivisionError" in said.err
+
+
+def test_a_component_name_taken_twice_names_both_distributions():
+    plugins = Plugins()
+    plugins.add(Plugin("one", "dist-one"), lambda: a_plugin(storm_components=[a_component("x")]))
+    with pytest.raises(PluginError) as raised:
+        plugins.add(
+            Plugin("two", "dist-two"), lambda: a_plugin(storm_components=[a_component("x")])
+        )
+    assert "two components are named 'x'" in str(raised.value)
+    assert "'dist-one'" in str(raised.value)
+    assert "'dist-two'" in str(raised.value)
+
+
+def test_a_plugin_name_taken_twice_names_both_distributions():
+    plugins = Plugins()
+    plugins.add(Plugin("same", "dist-one"), a_plugin)
+    with pytest.raises(PluginError, match=r"two plugins are named 'same'.*dist-one.*dist-two"):
+        plugins.add(Plugin("same", "dist-two"), a_plugin)
+
+
+def test_a_verb_taken_twice_names_both_distributions():
+    plugins = Plugins()
+    for name in ("one", "two"):
+        plugins.add(Plugin(name, f"dist-{name}"), lambda: a_plugin(storm_verbs={"chat": print}))
+    with pytest.raises(PluginError, match=r"two plugins bring the verb 'chat'.*dist-one.*dist-two"):
+        plugins.verbs()
+
+
+VERBS = """
+from storm_exp import hookimpl
+
+@hookimpl
+def storm_verbs():
+    return {"greet": greet}
+
+def greet(arguments):
+    print("hello", *arguments)
+    return 3
+
+@hookimpl
+def storm_stage_finished(label, manifest):
+    print("heard of", label, manifest.metrics["value"])
+
+@hookimpl
+def storm_run_finished(run):
+    raise RuntimeError("the tracker is down")
+"""
+
+
+def test_a_plugin_brings_verbs_and_hears_of_stages(storm, folder):
+    install(folder, "polite_toys", VERBS)
+    said = storm("greet", "world")
+    assert (said.code, said.out) == (3, "hello world\n")
+    said = storm("recipe=sum")
+    assert said.code == 0
+    assert "heard of adder 2.0" in said.out
+
+
+def test_a_tracker_that_fails_does_not_end_the_run(storm, folder, statuses):
+    install(folder, "polite_toys", VERBS)
+    said = storm("recipe=sum")
+    assert said.code == 0
+    assert "storm_run_finished: a plugin failed with RuntimeError: the tracker is down" in said.err
+    assert set(statuses().values()) == {"made"}
+
+
+def test_a_plugin_cannot_replace_a_verb_of_the_engine(storm, folder):
+    install(folder, "rude_toys", VERBS.replace('"greet"', '"plan"'))
+    said = storm("plugins")
+    assert said.code == 1
+    assert "a plugin brings the verb 'plan', which the engine has" in said.err
+
+
+def test_an_unavailable_component_is_listed_with_the_extra_to_install(storm):
+    said = storm("plugins")
+    assert "unavailable() → Value  [unavailable: needs no_such_package; pip install" in said.out
+    assert "'storm-toys[rare]'" in said.out
