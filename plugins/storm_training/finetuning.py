@@ -113,9 +113,10 @@ def _describe(table: list[dict[str, Any]]) -> str:
     chosen = sum(row["parameters"] for row in table if row["trained"])
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for row in table:
-        kind = row["name"].removesuffix(".weight").rsplit(".", 1)[-1]
-        counts[kind][0] += row["trained"]
-        counts[kind][1] += 1
+        if row["name"].endswith(".weight"):
+            kind = row["name"].removesuffix(".weight").rsplit(".", 1)[-1]
+            counts[kind][0] += row["trained"]
+            counts[kind][1] += 1
     kinds = ", ".join(f"{kind} {some}/{every}" for kind, (some, every) in counts.items() if some)
     return (
         f"trains {readable_count(chosen)} of {readable_count(total)} parameters "
