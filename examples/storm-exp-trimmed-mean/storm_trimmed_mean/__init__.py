@@ -1,0 +1,17 @@
+"""Merging without extremes, and a measure of how far a model moved."""
+
+from pathlib import Path
+
+from storm_exp import hookimpl
+from storm_trimmed_mean.distance import RelativeDistance
+from storm_trimmed_mean.trimmed_mean import TrimmedMean
+
+
+@hookimpl
+def storm_components() -> list[type]:
+    return [TrimmedMean, RelativeDistance]
+
+
+@hookimpl
+def storm_config_folder() -> str:
+    return str(Path(__file__).parent / "conf")

@@ -1,0 +1,22 @@
+import json
+
+from storm_exp import Artifact, Stage, component
+from storm_models.checkpoint import Checkpoint
+
+
+class Drift(Artifact):
+    """How far each tensor moved: `drift.json`, {tensor: |model - origin| / |origin|}."""
+
+
+@component("drift", "relative_distance", version=1, requires=("torch",), extra="train")
+class RelativeDistance:
+    """The relative distance of every tensor of a model to that of its origin."""
+
+    def run(self, stage: Stage, model: Checkpoint, origin: Checkpoint) -> Drift:
+        found = {}
+        for name, tensor in origin.tensors():
+            moved = model.tensor(name).double() - tensor.double()
+            found[name] = float(moved.norm() / tensor.double().norm().clamp_min(1e-12))
+        (stage.directory / "drift.json").write_text(json.dumps(found, indent=1))
+        stage.metric("largest drift", max(found.values()), main=True)
+        return Drift(stage.directory)

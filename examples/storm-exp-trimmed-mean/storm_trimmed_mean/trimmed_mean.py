@@ -1,0 +1,40 @@
+from storm_exp import InputError, SettingError, Stage, component
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "trimmed_mean", version=1, requires=("torch",), extra="train")
+class TrimmedMean:
+    """The mean of three or more checkpoints, weight by weight, without the extremes."""
+
+    trim: float = 0.25
+    """Share of the values dropped at each end: 0 is the mean, 0.5 the median."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trim <= 0.5:
+            raise SettingError("trim", self.trim, "must lie between 0 and 0.5")
+
+    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+        if len(models) < 3:
+            raise InputError(f"needs three models or more, not {len(models)}")
+        if len({model.shapes for model in models if model.shapes}) > 1:
+            raise InputError("the models differ in the names or shapes of their tensors")
+        return models[0]
+
+    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+        import torch
+
+        from storm_models.tensor_file import DTYPES, TensorWriter
+
+        headers = models[0].headers()
+        cut = min(int(self.trim * len(models)), (len(models) - 1) // 2)
+        models[0].copy_companions(stage.directory)
+        with (
+            TensorWriter(stage.directory / "model.safetensors", headers) as writer,
+            stage.progress(len(headers), "tensors") as progress,
+        ):
+            for name, (dtype, _) in headers.items():
+                values = torch.stack([model.tensor(name).float() for model in models])
+                kept = values.sort(dim=0).values[cut : len(models) - cut]
+                writer.write(name, kept.mean(dim=0).to(DTYPES[dtype]))
+                progress.advance()
+        return Checkpoint(stage.directory)
