@@ -15,16 +15,12 @@ from storm_exp.sweep import sweep_table
 
 
 def scale(plan: Plan) -> str:
-    """Return at which scale a plan runs, as its components say: miniature, own model, full size."""
-    said = [
-        str(getattr(use.settings, "scale", ""))
-        for cell in plan.cells
-        for use in cell.recipe.stages.values()
-    ]
-    for name in ("full size", "own model", "miniature"):
-        if name in said:
-            return name
-    return next((name for name in said if name), "")
+    """Return at which scale a plan runs, as its first component with a `scale` says.
+
+    It is a plain attribute of a component's class: miniature, own model, full size.
+    """
+    uses = plan.cells[0].recipe.stages.values()
+    return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
 
 
 def say(text: str) -> None:

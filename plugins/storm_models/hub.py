@@ -38,6 +38,8 @@ class Hub:
     """What config.json will say, as far as known: lets a plan forecast sizes without the hub.
     A checkpoint that says otherwise is refused."""
 
+    scale = "full size"
+
     def __post_init__(self) -> None:
         owner, slash, name = self.repo.partition("/")
         if (self.repo != MISSING and not (owner and slash and name)) or "/" in name:

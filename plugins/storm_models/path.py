@@ -29,6 +29,8 @@ class Path:
     path: str = setting(MISSING, semantic=False)
     """The directory. Its files' contents enter the key, its place does not."""
 
+    scale = "own model"
+
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digest of every file of the checkpoint."""
         checkpoint = self._checkpoint()
