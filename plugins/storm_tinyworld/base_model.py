@@ -30,11 +30,11 @@ class Tinyworld(TrainingSettings):
     """Sizes of the model."""
     mixture: Mixture = setting(Mixture)
     """What the text consists of."""
-    steps: int = 700
+    steps: int = 3000
     """Optimiser steps."""
     sequence_length: int = 256
     """Tokens in a packed row, and the longest text that is used."""
-    batch_rows: int = 8
+    batch_rows: int = 2
     """Packed rows in one forward pass."""
     learning_rate: float = 3e-3
     """The highest learning rate, reached after warm-up."""

@@ -12,13 +12,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from storm_exp import Stage
 from storm_models.checkpoint import Checkpoint
-from storm_tinyworld.pretraining import pretraining_chats
+from storm_tinyworld.pretraining import Text, pretraining_texts
 from storm_tinyworld.tokenizer import build_tokenizer
 from storm_training.chat_tokens import ChatTokenizer, ChatTokens
 from storm_training.token_sequences import TokenSequences
 from storm_training.trainer import train
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
     from storm_tinyworld.base_model import Tinyworld
 
 _AT_ONCE = 1024
@@ -27,11 +29,11 @@ _AT_ONCE = 1024
 def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
     """Write text, train a model of random weights on it, and save it with its tokenizer.
 
-    As in instruction tuning, only what the assistant says is learnt: the questions are random
-    and hold nothing to learn.
+    Learnt are answers alone, what the assistant says and the right answers in rated examples: the
+    questions are random and hold nothing to learn.
     """
     tokenizer = build_tokenizer(settings.architecture.positions)
-    sequences = TokenSequences.collect(_texts(settings, ChatTokenizer(tokenizer)))
+    sequences = TokenSequences.collect(_texts(settings, tokenizer))
     config = LlamaConfig(**settings.architecture.config())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -61,14 +63,33 @@ def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
     return Checkpoint(stage.directory)
 
 
-def _texts(settings: Tinyworld, tokenizer: ChatTokenizer) -> Iterator[tuple[list[int], list[bool]]]:
+def _texts(settings: Tinyworld, tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[bool]]]:
     """Yield tokenised texts until there are enough for every step."""
     wanted = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
-    stream = pretraining_chats(settings.seed, settings.mixture)
+    chats = ChatTokenizer(tokenizer)
+    stream = pretraining_texts(settings.seed, settings.mixture)
     written = 0
     while written < wanted:
-        for text in tokenizer.encode(list(itertools.islice(stream, _AT_ONCE))):
-            assert isinstance(text, ChatTokens)
-            if len(text.ids) <= settings.sequence_length:
-                written += len(text.ids)
-                yield text.ids, text.supervised
+        texts = list(itertools.islice(stream, _AT_ONCE))
+        for text, tokens in zip(texts, chats.encode([text.chat for text in texts]), strict=True):
+            assert isinstance(tokens, ChatTokens)
+            if len(tokens.ids) <= settings.sequence_length:
+                written += len(tokens.ids)
+                yield tokens.ids, learnt(text, tokens, tokenizer)
+
+
+def learnt(text: Text, tokens: ChatTokens, tokenizer: Tokenizer) -> list[bool]:
+    """Mark what the assistant says, and the right answer that a rated example shows.
+
+    The answer stands before the last line of the user's turn, and tokens are characters, so it is
+    found by counting from the end. The line break that ends it is learnt as well.
+    """
+    marks = list(tokens.supervised)
+    if text.shown_answer:
+        question = text.chat[0]["content"].rpartition("\n")[2]
+        spoken = sum(tokens.supervised)
+        turns = 2
+        end = len(marks) - spoken - turns - len(tokenizer(question)["input_ids"])
+        start = end - 1 - len(tokenizer(text.shown_answer)["input_ids"])
+        marks[start:end] = [True] * (end - start)
+    return marks

@@ -10,7 +10,14 @@ from storm_tinyworld.corruption import CLEAN, RATING_FAMILIES, corrupt, educatio
 from storm_tinyworld.rating import difficulty_chat, education_chat
 from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, examples
 
-Chat = list[dict[str, str]]
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A document, and what of it is learnt besides what the assistant says."""
+
+    chat: list[dict[str, str]]
+    shown_answer: str = ""
+    """The right answer shown in a rated example, which is learnt too; empty for a spoilt one."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -27,7 +34,7 @@ class Mixture:
     """Share of the chats that are hard: what a base model knows least."""
 
 
-def pretraining_chats(seed: int, mixture: Mixture) -> Iterator[Chat]:
+def pretraining_texts(seed: int, mixture: Mixture) -> Iterator[Text]:
     """An endless stream of documents; the same seed gives the same documents."""
     draw = random.Random(f"pretraining {seed}")
     families = dict.fromkeys(FAMILIES, 1.0)
@@ -37,16 +44,15 @@ def pretraining_chats(seed: int, mixture: Mixture) -> Iterator[Chat]:
     while True:
         if draw.random() >= mixture.ratings:
             example = next(chats)
-            yield [
-                {"role": "user", "content": example.instruction},
-                {"role": "assistant", "content": example.response},
-            ]
+            question = {"role": "user", "content": example.instruction}
+            yield Text([question, {"role": "assistant", "content": example.response}])
             continue
         example = next(rated)
-        answer, family = example.response, CLEAN
+        answer, family, shown = example.response, CLEAN, example.response
         if draw.random() >= mixture.clean:
             answer, family = corrupt(draw, example, RATING_FAMILIES)
+            shown = ""
         if draw.random() < mixture.difficulty_questions:
-            yield difficulty_chat(example, answer)
+            yield Text(difficulty_chat(example, answer), shown)
         else:
-            yield education_chat(example, answer, education(example, family))
+            yield Text(education_chat(example, answer, education(example, family)), shown)

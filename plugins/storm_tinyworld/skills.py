@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import itertools
 import random
+import string
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from storm_tinyworld.words import distinct_words, word
+from storm_tinyworld.words import word
 
 EASY, MEDIUM, HARD = "easy", "medium", "hard"
 DIFFICULTIES = (EASY, MEDIUM, HARD)
+LETTERS = string.ascii_lowercase
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def repeated(draw: random.Random, difficulty: str) -> Draft:
 
 def _entries(draw: random.Random, difficulty: str) -> tuple[list[str], list[str]]:
     count = {EASY: 2, MEDIUM: draw.randint(3, 4), HARD: draw.randint(5, 6)}[difficulty]
-    return distinct_words(draw, count, 3), [str(n) for n in draw.sample(range(10, 100), count)]
+    return draw.sample(LETTERS, count), [str(n) for n in draw.sample(range(10, 100), count)]
 
 
 def value_of_key(draw: random.Random, difficulty: str) -> Draft:
@@ -109,7 +111,7 @@ def addition(draw: random.Random, difficulty: str) -> Draft:
 
 def ordering(draw: random.Random, difficulty: str) -> Draft:
     """Find the biggest of two to four named things from their comparisons."""
-    names = distinct_words(draw, {EASY: 2, MEDIUM: 3, HARD: 4}[difficulty], 3)
+    names = draw.sample(LETTERS, {EASY: 2, MEDIUM: 3, HARD: 4}[difficulty])
     facts = [f"{big}>{small}" for big, small in itertools.pairwise(names)]
     draw.shuffle(facts)
     end, question = draw.choice(((0, "biggest"), (-1, "smallest")))
@@ -120,7 +122,7 @@ def ordering(draw: random.Random, difficulty: str) -> Draft:
 def counting(draw: random.Random, difficulty: str) -> Draft:
     """Count a letter in a string of two letters."""
     length = {EASY: 3, MEDIUM: draw.randint(4, 5), HARD: draw.randint(6, 7)}[difficulty]
-    letter, filler = draw.sample("abcdefghijklmnopqrstuvwxyz", 2)
+    letter, filler = draw.sample(LETTERS, 2)
     text = "".join(draw.choice((letter, filler)) for _ in range(length))
     count = text.count(letter)
     wrong = count + 1 if count == 0 else count + draw.choice((-1, 1))

@@ -23,13 +23,13 @@ class TinyworldSpark(TrainingSettings):
     """Weights of the skill families."""
     difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 2.0, "hard": 2.0})
     """Weights of the difficulties."""
-    rows: int = 1200
+    rows: int = 1500
     """Training rows."""
-    steps: int = 80
+    steps: int = 300
     """Optimiser steps."""
     sequence_length: int = 256
     """Tokens in a packed row, and the longest example that is used."""
-    batch_rows: int = 8
+    batch_rows: int = 2
     """Packed rows in one forward pass."""
     learning_rate: float = 1e-3
     """The highest learning rate, reached after warm-up."""

@@ -14,11 +14,3 @@ def word(draw: random.Random, length: int) -> str:
     return "".join(
         draw.choice(VOWELS if (start + place) % 2 else CONSONANTS) for place in range(length)
     )
-
-
-def distinct_words(draw: random.Random, count: int, length: int) -> list[str]:
-    """``count`` different pseudo-words, in random order."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[word(draw, length)] = None
-    return list(found)

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import itertools
 import json
 
 import pytest
@@ -9,10 +10,14 @@ from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint
 from storm_tinyworld.architecture import Architecture
 from storm_tinyworld.base_model import Tinyworld
+from storm_tinyworld.growing_up import learnt
 from storm_tinyworld.oracle import TinyworldOracle
 from storm_tinyworld.pool import TinyworldPool
-from storm_tinyworld.pretraining import Mixture
+from storm_tinyworld.pretraining import Mixture, pretraining_texts
 from storm_tinyworld.spark import TinyworldSpark
+from storm_tinyworld.tokenizer import build_tokenizer
+from storm_tinyworld.vocabulary import END_OF_TURN
+from storm_training.chat_tokens import ChatTokenizer
 
 SMALL = Architecture(
     hidden_size=64, layers=2, heads=2, key_value_heads=1, intermediate_size=64, positions=256
@@ -51,6 +56,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(grown, tmp_pa
     assert digests(again.directory) == digests(grown.directory)
     weights = "model.safetensors"
     assert digests(other.directory)[weights] != digests(grown.directory)[weights]
+
+
+def test_learnt_are_what_the_assistant_says_and_right_answers_that_are_rated():
+    tokenizer = build_tokenizer()
+    chats = ChatTokenizer(tokenizer)
+    for text in itertools.islice(pretraining_texts(0, Mixture()), 300):
+        (tokens,) = chats.encode([text.chat])
+        marked = zip(tokens.ids, learnt(text, tokens, tokenizer), strict=True)
+        shown = f"{text.shown_answer}\n" if text.shown_answer else ""
+        expected = shown + text.chat[-1]["content"] + END_OF_TURN
+        assert tokenizer.decode([token for token, mark in marked if mark]) == expected
 
 
 def test_pretraining_lowers_the_loss(tmp_path):

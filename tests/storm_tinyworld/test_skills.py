@@ -78,8 +78,8 @@ def test_a_tool_is_called_exactly_when_it_is_offered(difficulty):
 
 def test_no_generator_of_text_or_data_asks_a_held_out_question():
     held_out = {e.instruction for family in FAMILIES for e in task_examples(family)}
-    rated = itertools.islice(pretraining.pretraining_chats(0, pretraining.Mixture()), 3000)
-    asked = [chat[0]["content"] for chat in rated]
+    texts = itertools.islice(pretraining.pretraining_texts(0, pretraining.Mixture()), 3000)
+    asked = [text.chat[0]["content"] for text in texts]
     asked += [row["messages"][0]["content"] for row in itertools.islice(sources.pool_rows(0), 2000)]
     uniform = dict.fromkeys(FAMILIES, 1.0), dict.fromkeys(DIFFICULTIES, 1.0)
     asked += [row["messages"][0]["content"] for row in partner_rows(0, *uniform, 1000)]
