@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.component import Component
-from storm_exp.errors import ComposeError, GraphError, StormError, did_you_mean
+from storm_exp.errors import ComposeError, GraphError, SettingError, StormError, did_you_mean
 from storm_exp.origin import Origins
 from storm_exp.plugins import Plugins
 from storm_exp.stage import Runtime
@@ -74,7 +74,7 @@ def read_recipe(config: DictConfig, plugins: Plugins, origins: Origins) -> Recip
         stages={stage.name: stage for stage in ordered if stage.name in needed},
         idle=[name for name in stages if name not in needed],
         targets=targets,
-        runtime=Runtime(**OmegaConf.to_container(config.runtime, resolve=True)),  # type: ignore[arg-type]
+        runtime=_read_runtime(config, origins),
         origins=origins,
     )
 
@@ -89,6 +89,22 @@ def _check_sections(config: DictConfig, origins: Origins) -> None:
                 raise ComposeError(
                     f"'{section}.{key}' is not a setting{did_you_mean(str(key), names)} ({where})"
                 )
+
+
+def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
+    try:
+        schema = OmegaConf.structured(Runtime)
+        OmegaConf.set_readonly(schema, False)
+        found = OmegaConf.to_object(OmegaConf.merge(schema, config.runtime))
+    except OmegaConfBaseException as error:
+        where = origins.of(f"runtime.{error.full_key}")
+        problem = str(error).splitlines()[0]
+        raise ComposeError(f"runtime.{error.full_key}: {problem} ({where})") from error
+    except SettingError as error:
+        where = origins.of(f"runtime.{error.setting}")
+        raise ComposeError(f"runtime.{error} ({where})") from error
+    assert isinstance(found, Runtime)
+    return found
 
 
 def _read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
@@ -263,7 +279,7 @@ def _read_targets(
     config: DictConfig, graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]
 ) -> list[str]:
     written = config.targets
-    targets = [written] if isinstance(written, str) else list(written)
+    targets: list[Any] = list(written) if isinstance(written, ListConfig) else [written]
     for target in targets:
         if target not in stages:
             raise GraphError(f"targets: no stage '{target}'{did_you_mean(str(target), stages)}")

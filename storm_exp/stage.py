@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from storm_exp.artifact import Artifact
+from storm_exp.errors import SettingError
 from storm_exp.progress import Progress
 
 
@@ -21,6 +23,11 @@ class Runtime:
     """auto, cpu, cuda or cuda:N."""
     threads: int = 0
     """Threads for arithmetic; 0 takes OMP_NUM_THREADS, or every core that this process may use."""
+
+    def __post_init__(self) -> None:
+        """Check the device's name; whether it is there is known when a stage needs it."""
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise SettingError("device", self.device, "must be auto, cpu, cuda or cuda:N")
 
     def thread_count(self) -> int:
         """Return the number of threads to use, at least one."""

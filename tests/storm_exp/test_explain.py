@@ -39,6 +39,9 @@ import pytest
         (["seed=many", "source=drawn"], ["source", "many"]),
         (["adder.amount=[1"], ["cannot read the override `adder.amount=[1`"]),
         (["graph=3"], ["graph"]),
+        (["targets=3"], ["targets: no stage '3'"]),
+        (["runtime.threads=many"], ["runtime.threads", "'many'", "`runtime.threads=many`"]),
+        (["runtime.device=gpu"], ["runtime.device='gpu'", "cuda:N", "`runtime.device=gpu`"]),
     ],
 )
 def test_an_error_says_what_where_from_and_what_was_meant(storm, tmp_path, overrides, parts):
