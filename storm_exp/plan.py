@@ -10,9 +10,10 @@ from typing import Any
 from storm_exp.artifact import Forecast
 from storm_exp.component import Component
 from storm_exp.errors import GraphError, PlanError, StormError
+from storm_exp.graph import StageUse
 from storm_exp.key import all_settings, artifact_key, semantic_settings
 from storm_exp.manifest import Manifest
-from storm_exp.recipe import Recipe, StageUse
+from storm_exp.recipe import Recipe
 from storm_exp.store import Store
 
 
