@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import II
-from storm_data.dataset import Dataset
 
+from storm_data.dataset import Dataset
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
@@ -42,7 +42,7 @@ class Command:
         if "{out}" not in self.line:
             raise SettingError("line", self.line, "must name {out}, where the checkpoint goes")
         try:
-            self._fill({place: "" for place in _PLACES})
+            self._fill(dict.fromkeys(_PLACES, ""))
         except (KeyError, IndexError, ValueError) as error:
             known = ", ".join(f"{{{place}}}" for place in _PLACES)
             raise SettingError("line", self.line, f"knows only {known} ({error})") from error
