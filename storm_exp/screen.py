@@ -40,14 +40,18 @@ def announce(plan: Plan, folder: Path) -> None:
 
 
 def summarise(plan: Plan) -> str:
-    """Return, for example, `9 cells: 3 curators, 3 finetuners, 9 mergers to make; 12 kept`."""
-    missing = Counter(stage_name(node) for node in plan.to_make())
-    made = ", ".join(f"{count} {name}" for name, count in missing.items())
-    kept = sum(node.status is Status.KEPT for node in plan.nodes.values())
+    """Return, for example, `9 cells: to make: 2 curator, 8 merger; kept: 1 judge, 1 curator`."""
     cells = f"{len(plan.cells)} cells: " if len(plan.cells) > 1 else ""
+    missing = plan.to_make()
+    kept = [node for node in plan.nodes.values() if node.status is Status.KEPT]
     if not missing:
-        return f"{cells}nothing to make, all {kept} artifacts are kept"
-    return f"{cells}to make: {made}" + (f"; kept: {kept}" if kept else "")
+        return f"{cells}nothing to make, all {len(kept)} artifacts are kept"
+    return f"{cells}to make: {_count(missing)}" + (f"; kept: {_count(kept)}" if kept else "")
+
+
+def _count(nodes: list[Node]) -> str:
+    counts = Counter(stage_name(node) for node in nodes)
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def stage_name(node: Node) -> str:
