@@ -30,13 +30,13 @@ class Tinyworld(TrainingSettings):
     """Sizes of the model."""
     mixture: Mixture = setting(Mixture)
     """What the text consists of."""
-    steps: int = 3000
+    steps: int = 1500
     """Optimiser steps."""
     sequence_length: int = 256
     """Tokens in a packed row, and the longest text that is used."""
-    batch_rows: int = 2
+    batch_rows: int = 4
     """Packed rows in one forward pass."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     """The highest learning rate, reached after warm-up."""
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises from zero."""
@@ -44,6 +44,8 @@ class Tinyworld(TrainingSettings):
     """Where the learning rate ends, as a share of `learning_rate`."""
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW), on matrices only."""
+    beta2: float = 0.99
+    """AdamW: decay of the second moment."""
     precision: str = "32"
     """The same numbers on every machine: few CPUs multiply bf16 in hardware."""
     seed: int = 0

@@ -112,6 +112,12 @@ _SEEN: dict[str, Callable[[random.Random, Example], str]] = {
     "typo": typo,
 }
 RATING_FAMILIES = {**_SEEN, "chatter": _chatter(RATING_CHATTER), "noise": noise}
+RATING_SHARES = dict.fromkeys(RATING_FAMILIES, 1.0) | {
+    "mistake": 4.0,
+    "typo": 3.0,
+    "scrambled": 2.0,
+}
+"""Weights in the rating text: more of what is hard to see, as a teacher would show it."""
 POOL_FAMILIES = {**_SEEN, "chatter": _chatter(POOL_CHATTER), "echo": echo}
 UNSEEN_FAMILIES = tuple(sorted(set(POOL_FAMILIES) - set(RATING_FAMILIES)))
 

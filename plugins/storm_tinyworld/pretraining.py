@@ -6,7 +6,13 @@ import dataclasses
 import random
 from collections.abc import Iterator
 
-from storm_tinyworld.corruption import CLEAN, RATING_FAMILIES, corrupt, education
+from storm_tinyworld.corruption import (
+    CLEAN,
+    RATING_FAMILIES,
+    RATING_SHARES,
+    corrupt,
+    education,
+)
 from storm_tinyworld.rating import difficulty_chat, education_chat
 from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, examples
 
@@ -24,7 +30,7 @@ class Text:
 class Mixture:
     """What the text consists of, in shares of documents."""
 
-    ratings: float = 0.5
+    ratings: float = 0.6
     """Share of documents in which an example is rated; the rest are chats."""
     difficulty_questions: float = 0.15
     """Share of the ratings that ask for the difficulty instead of the educational value."""
@@ -50,7 +56,7 @@ def pretraining_texts(seed: int, mixture: Mixture) -> Iterator[Text]:
         example = next(rated)
         answer, family, shown = example.response, CLEAN, example.response
         if draw.random() >= mixture.clean:
-            answer, family = corrupt(draw, example, RATING_FAMILIES)
+            answer, family = corrupt(draw, example, RATING_FAMILIES, RATING_SHARES)
             shown = ""
         if draw.random() < mixture.difficulty_questions:
             yield Text(difficulty_chat(example, answer), shown)

@@ -55,20 +55,20 @@ def _word_length(draw: random.Random, difficulty: str) -> int:
 def capitals(draw: random.Random, difficulty: str) -> Draft:
     """Write a word in capitals."""
     term = word(draw, _word_length(draw, difficulty))
-    return f"Write {term} in capitals.", term.upper(), term.capitalize()
+    return f"Capitals: {term}", term.upper(), term.capitalize()
 
 
 def dashes(draw: random.Random, difficulty: str) -> Draft:
     """Spell a word with dashes."""
     term = word(draw, _word_length(draw, difficulty))
-    return f"Spell {term} with dashes.", "-".join(term), " ".join(term)
+    return f"Dashes: {term}", "-".join(term), " ".join(term)
 
 
 def backwards(draw: random.Random, difficulty: str) -> Draft:
     """Write a word backwards."""
     term = word(draw, _word_length(draw, difficulty))
     mistake = term[1:] + term[0] if term == term[::-1] else term
-    return f"Write {term} backwards.", term[::-1], mistake
+    return f"Backwards: {term}", term[::-1], mistake
 
 
 def repeated(draw: random.Random, difficulty: str) -> Draft:
@@ -76,12 +76,12 @@ def repeated(draw: random.Random, difficulty: str) -> Draft:
     times = {EASY: 2, MEDIUM: 3, HARD: 4}[difficulty]
     term = word(draw, draw.randint(3, 4))
     wrong = times + draw.choice((-1, 1))
-    return f"Write {term} {times} times.", " ".join([term] * times), " ".join([term] * wrong)
+    return f"{times} times: {term}", " ".join([term] * times), " ".join([term] * wrong)
 
 
 def _entries(draw: random.Random, difficulty: str) -> tuple[list[str], list[str]]:
     count = {EASY: 2, MEDIUM: draw.randint(3, 4), HARD: draw.randint(5, 6)}[difficulty]
-    return draw.sample(LETTERS, count), [str(n) for n in draw.sample(range(10, 100), count)]
+    return draw.sample(LETTERS, count), draw.sample(string.digits, count)
 
 
 def value_of_key(draw: random.Random, difficulty: str) -> Draft:
@@ -89,7 +89,7 @@ def value_of_key(draw: random.Random, difficulty: str) -> Draft:
     keys, values = _entries(draw, difficulty)
     listing = " ".join(f"{k}={v}" for k, v in zip(keys, values, strict=True))
     asked, other = draw.sample(range(len(keys)), 2)
-    return f"{listing}. Value of {keys[asked]}?", values[asked], values[other]
+    return f"{listing}. {keys[asked]}?", values[asked], values[other]
 
 
 def key_of_value(draw: random.Random, difficulty: str) -> Draft:
@@ -97,7 +97,7 @@ def key_of_value(draw: random.Random, difficulty: str) -> Draft:
     keys, values = _entries(draw, difficulty)
     listing = " ".join(f"{k}={v}" for k, v in zip(keys, values, strict=True))
     asked, other = draw.sample(range(len(keys)), 2)
-    return f"{listing}. Who has {values[asked]}?", keys[asked], keys[other]
+    return f"{listing}. {values[asked]}?", keys[asked], keys[other]
 
 
 def addition(draw: random.Random, difficulty: str) -> Draft:
@@ -106,27 +106,27 @@ def addition(draw: random.Random, difficulty: str) -> Draft:
     right = draw.randint(10, 99) if difficulty == HARD else draw.randint(1, 9)
     total = left + right
     slip = draw.choice((-2, -1, 1, 2, 10))
-    return f"What is {left}+{right}?", str(total), str(abs(total + slip))
+    return f"{left}+{right}?", str(total), str(abs(total + slip))
+
+
+def comparing(draw: random.Random, difficulty: str) -> Draft:
+    """Find the biggest or the smallest of two or three numbers."""
+    numbers = draw.sample(
+        range(10) if difficulty == EASY else range(10, 100), 3 if difficulty == HARD else 2
+    )
+    best, name = draw.choice(((max, "Biggest"), (min, "Smallest")))
+    wrong = draw.choice([number for number in numbers if number != best(numbers)])
+    return f"{name}: {' '.join(map(str, numbers))}", str(best(numbers)), str(wrong)
 
 
 def ordering(draw: random.Random, difficulty: str) -> Draft:
-    """Find the biggest of two to four named things from their comparisons."""
+    """Find the top or the bottom of two to four named things from their comparisons."""
     names = draw.sample(LETTERS, {EASY: 2, MEDIUM: 3, HARD: 4}[difficulty])
     facts = [f"{big}>{small}" for big, small in itertools.pairwise(names)]
     draw.shuffle(facts)
-    end, question = draw.choice(((0, "biggest"), (-1, "smallest")))
+    end, question = draw.choice(((0, "Top"), (-1, "Bottom")))
     others = [name for name in names if name != names[end]]
-    return f"{' '.join(facts)}. Who is {question}?", names[end], draw.choice(others)
-
-
-def counting(draw: random.Random, difficulty: str) -> Draft:
-    """Count a letter in a string of two letters."""
-    length = {EASY: 3, MEDIUM: draw.randint(4, 5), HARD: draw.randint(6, 7)}[difficulty]
-    letter, filler = draw.sample(LETTERS, 2)
-    text = "".join(draw.choice((letter, filler)) for _ in range(length))
-    count = text.count(letter)
-    wrong = count + 1 if count == 0 else count + draw.choice((-1, 1))
-    return f"Count {letter} in {text}.", str(count), str(wrong)
+    return f"{' '.join(facts)}. {question}?", names[end], draw.choice(others)
 
 
 TOOLS = {
@@ -171,7 +171,7 @@ FAMILIES: dict[str, dict[str, Callable[[random.Random, str], Draft]]] = {
         "repeated": repeated,
     },
     "lookup": {"value_of_key": value_of_key, "key_of_value": key_of_value},
-    "reasoning": {"addition": addition, "ordering": ordering, "counting": counting},
+    "reasoning": {"addition": addition, "comparing": comparing, "ordering": ordering},
     "tools": {"tool_call": tool_call},
 }
 

@@ -8,7 +8,7 @@ from storm_tinyworld import rating
 from storm_tinyworld.skills import DIFFICULTIES, Example
 
 CONF = Path(__file__).parents[2] / "conf"
-EXAMPLE = Example("What is 1+2?", "3", "4", "reasoning", "addition", "easy")
+EXAMPLE = Example("1+2?", "3", "4", "reasoning", "addition", "easy")
 
 
 @pytest.fixture
