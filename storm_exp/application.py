@@ -18,6 +18,7 @@ from storm_exp import planning
 from storm_exp.plugins import Plugins, load_plugins
 from storm_exp.record import CellRecord
 from storm_exp.run import Composition, run
+from storm_exp.sweep import main_metrics
 
 only_plan = False
 """Whether configurations are planned and shown instead of run; set by the verb `plan`."""
@@ -81,7 +82,4 @@ def act(compositions: list[Composition]) -> list[float | None]:
 
 def objective(cell: CellRecord) -> float | None:
     """Return the main metric of the last stage of a cell that has one."""
-    for stage in reversed(cell.stages):
-        if stage.main_metric in stage.metrics:
-            return stage.metrics[stage.main_metric]
-    return None
+    return next(reversed(main_metrics(cell).values()), None)

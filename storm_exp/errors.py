@@ -17,8 +17,6 @@ class SettingError(StormError):
         """`setting` is the field's name; `problem` says what would be right."""
         super().__init__(f"{setting}={value!r}: {problem}")
         self.setting = setting
-        self.value = value
-        self.problem = problem
 
 
 class InputError(StormError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import (
@@ -91,10 +92,8 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     """Return a message when the error is about a key that its parent does not have."""
     if not re.search(r"Key '.*' (is )?not in|not in struct", str(error)):
         return ""
-    parent = getattr(error, "parent_node", None)
-    known = (
-        [str(name) for name in parent] if parent is not None and hasattr(parent, "__iter__") else []
-    )
+    parent: Any = getattr(error, "parent_node", None)
+    known = [str(name) for name in parent] if hasattr(parent, "__iter__") else []
     name = str(getattr(error, "key", "") or path.rpartition(".")[2])
     full = str(getattr(error, "full_key", "") or path)
     if full.startswith("graph."):

@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from storm_exp.errors import StormError
+
 NO_MENUS = ("recipe", "sweep", "runtime")
 """Config groups whose options are no components."""
 
@@ -38,6 +40,13 @@ class Origins:
         if stage in self.choices:
             return f"from the option {self.choices[stage]}"
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
+
+    def locate(self, error: StormError, stage: str) -> str:
+        """Return the message of an error in a stage, with where the setting at fault came from."""
+        setting = getattr(error, "setting", "")
+        if not setting:
+            return f"{stage}: {error}"
+        return f"{stage}.{error} ({self.of(f'{stage}.{setting}')})"
 
 
 def read_origins(hydra: DictConfig) -> Origins:

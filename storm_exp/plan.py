@@ -106,10 +106,7 @@ class Plan:
         return sorted(missing, key=Node.level)
 
     def _need(self, node: Node) -> None:
-        if node.manifest is not None:
-            node.status = Status.KEPT
-            return
-        if node.status is Status.TO_MAKE:
+        if node.status is not Status.NOT_NEEDED:
             return
         node.status = Status.TO_MAKE
         for inputs in node.inputs.values():
@@ -164,7 +161,7 @@ class Plan:
             node.manifest, node.damage = found.manifest, found.damage
             node.forecast = _forecast(node)
         except StormError as error:
-            raise _located(error, stage, cell) from error
+            raise PlanError(cell.recipe.origins.locate(error, stage.name)) from error
         self.nodes[node.key] = node
         if node.manifest is not None:
             node.status = Status.KEPT
@@ -179,14 +176,6 @@ class Plan:
         if known not in self._fingerprints:
             self._fingerprints[known] = compute(self.store.digests)
         return self._fingerprints[known]
-
-
-def _located(error: StormError, stage: StageUse, cell: Cell) -> PlanError:
-    setting = getattr(error, "setting", "")
-    if not setting:
-        return PlanError(f"{stage.name}: {error}")
-    where = cell.recipe.origins.of(f"{stage.name}.{setting}")
-    return PlanError(f"{stage.name}.{error} ({where})")
 
 
 def _forecast(node: Node) -> Forecast:

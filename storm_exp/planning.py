@@ -12,9 +12,7 @@ from storm_exp.why import explain
 def show(compositions: list[Composition], why: bool) -> Plan:
     """Print stages, keys, status and forecasts; with `why`, what differs from the store."""
     plan = make_plan(compositions)
-    size = screen.scale(plan)
-    name = plan.cells[0].recipe.name
-    print(f"recipe {name}" + (f", {size}" if size else "") + f" · {screen.summarise(plan)}")
+    print(screen.headline(plan))
     rows = [["stage", "component", "key", "", "forecast"]]
     for node in plan.nodes.values():
         status = "damaged" if node.damage else node.status.value

@@ -85,8 +85,7 @@ def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
         problem = str(error).splitlines()[0]
         raise ComposeError(f"runtime.{error.full_key}: {problem} ({where})") from error
     except SettingError as error:
-        where = origins.of(f"runtime.{error.setting}")
-        raise ComposeError(f"runtime.{error} ({where})") from error
+        raise ComposeError(origins.locate(error, "runtime")) from error
     assert isinstance(found, Runtime)
     return found
 
@@ -132,7 +131,7 @@ def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Or
     try:
         return OmegaConf.to_object(node)
     except StormError as error:
-        raise _located(error, name, origins) from error
+        raise ComposeError(origins.locate(error, name)) from error
     except OmegaConfBaseException as error:
         raise ComposeError(f"{name}: {str(error).splitlines()[0]}") from error
 
@@ -154,12 +153,6 @@ def _check_keys(node: Any, path: str, origins: Origins) -> None:
         child = node._get_node(key)
         if isinstance(child, DictConfig):
             _check_keys(child, f"{path}.{key}", origins)
-
-
-def _located(error: StormError, name: str, origins: Origins) -> StormError:
-    setting = getattr(error, "setting", None)
-    where = f" ({origins.of(f'{name}.{setting}')})" if setting else ""
-    return ComposeError(f"{name}.{error}{where}" if setting else f"{name}: {error}")
 
 
 def _read_targets(

@@ -103,6 +103,10 @@ class RunRecord:
         """Whether several cells were planned as one."""
         return len(self.cells) > 1
 
+    def stages(self) -> list[StageRecord]:
+        """Return the artifacts of all cells, each once."""
+        return list({stage.key: stage for cell in self.cells for stage in cell.stages}.values())
+
     def write(self) -> Path:
         """Write `run.json` and return its path."""
         values = dataclasses.asdict(self)

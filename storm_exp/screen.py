@@ -10,7 +10,7 @@ from pathlib import Path
 from storm_exp.notes import notes
 from storm_exp.plan import Node, Plan, Status
 from storm_exp.progress import Progress
-from storm_exp.record import RunRecord, StageRecord
+from storm_exp.record import RunRecord
 from storm_exp.sweep import sweep_table
 
 
@@ -30,13 +30,17 @@ def say(text: str) -> None:
 
 def announce(plan: Plan, folder: Path) -> None:
     """Write the first lines of a run: scale, plan, where things go."""
-    recipe = plan.cells[0].recipe.name or "without a name"
-    size = scale(plan)
-    say(f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}")
-    for line in notes(plan):
+    for line in [headline(plan), *notes(plan)]:
         say(line)
     say(f"store  {shorten(plan.store.root)}")
     say(f"run    {shorten(folder)}")
+
+
+def headline(plan: Plan) -> str:
+    """Return what a plan is of, at which scale, and what it comes to."""
+    recipe = plan.cells[0].recipe.name or "without a name"
+    size = scale(plan)
+    return f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}"
 
 
 def summarise(plan: Plan) -> str:
@@ -85,8 +89,8 @@ def conclude(record: RunRecord, report: Path) -> None:
         out += align([header, *rows])
     else:
         out += align(_stage_rows(record))
-    made = sum(stage.status == "made" for stage in unique_stages(record))
-    failed = [stage for stage in unique_stages(record) if stage.status == "failed"]
+    made = sum(stage.status == "made" for stage in record.stages())
+    failed = [stage for stage in record.stages() if stage.status == "failed"]
     out.append("")
     if failed:
         out.append(f"failed: {', '.join(stage.label for stage in failed)}")
@@ -103,11 +107,6 @@ def conclude(record: RunRecord, report: Path) -> None:
         models = {s.stage for s in record.cells[0].of_type("Checkpoint")}
         out += [f"model    {shorten(latest / name)}" for name in sorted(models)]
     print("\n".join(out), file=sys.stdout, flush=True)
-
-
-def unique_stages(record: RunRecord) -> list[StageRecord]:
-    """Return the artifacts of all cells, each once."""
-    return list({stage.key: stage for cell in record.cells for stage in cell.stages}.values())
 
 
 def _stage_rows(record: RunRecord) -> list[list[str]]:

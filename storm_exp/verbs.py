@@ -106,21 +106,12 @@ def field_docstrings(cls: type) -> dict[str, str]:
 
 def store(arguments: list[str]) -> int:
     """List, show or verify what the store holds; `store.path=DIR` says where it is."""
-    root = "outputs/store"
-    words = []
-    for argument in arguments:
-        if argument.startswith("store.path="):
-            root = argument.partition("=")[2]
-        else:
-            words.append(argument)
-    kept = Store(Path(root))
+    words = [a for a in arguments if not a.startswith("store.path=")]
+    paths = [a.partition("=")[2] for a in arguments if a.startswith("store.path=")]
+    kept = Store(Path(paths[-1] if paths else "outputs/store"))
     if not kept.root.is_dir():
         raise StormError(f"there is no store at {kept.root}; give one with store.path=DIR")
-    actions: dict[str, Callable[[Store, list[str]], int]] = {
-        "ls": _list,
-        "show": _show,
-        "verify": _verify,
-    }
+    actions = {"ls": _list, "show": _show, "verify": _verify}
     action = words[0] if words else "ls"
     if action not in actions:
         raise StormError(f"store {action}: no such action{did_you_mean(action, actions)}")
