@@ -7,9 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_curation.scores import DIFFICULTY, EDUCATION
-from storm_exp.chart import Bars, Row, bar_chart, row_chart
 from storm_exp.record import RunRecord
-from storm_exp.report import Section, Shown, distinct, figure, folded, table
+from storm_exp.report import Section
+from storm_report.chart import Bars, Row, bar_chart, row_chart
+from storm_report.markup import figure, folded, table
+from storm_report.shown import Shown, distinct
 
 _PARTS = (("kept", "kept"), ("rejected", "dropped"))
 

@@ -7,7 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp.record import RunRecord
-from storm_exp.report import Section, distinct, figure, folded, table
+from storm_exp.report import Section
+from storm_report.markup import figure, folded, table
+from storm_report.shown import distinct
 
 
 def sections(run: RunRecord) -> list[Section]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.chart import WIDTH, Bars, bar_chart
 from storm_exp.record import CellRecord, RunRecord, StageRecord
-from storm_exp.report import Section, colours, distinct, figure, folded, table
+from storm_exp.report import Place, Section
+from storm_report.chart import WIDTH, Bars, bar_chart
+from storm_report.markup import figure, folded, table
+from storm_report.shown import colours, distinct
 
 _MEAN = "mean"
 
@@ -40,7 +42,7 @@ def sections(run: RunRecord) -> list[Section]:
         (lineup.label, scores(lineup, palette) + differences(lineup, palette)) for lineup in lineups
     ]
     stage = lineups[0].stages[0].stage
-    return [Section("Models over tasks", folded(parts), stage=stage, lead=True)]
+    return [Section("Models over tasks", folded(parts), stage=stage, place=Place.LEAD)]
 
 
 def _lineups(run: RunRecord) -> list[_Lineup]:

@@ -6,9 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.chart import Row, row_chart
 from storm_exp.record import RunRecord
-from storm_exp.report import Section, distinct, figure, folded, size
+from storm_exp.report import Section
+from storm_report.chart import Row, row_chart
+from storm_report.markup import figure, folded, size
+from storm_report.shown import distinct
 
 
 def sections(run: RunRecord) -> list[Section]:

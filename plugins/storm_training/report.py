@@ -7,9 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.chart import Line, heat_map, line_chart
 from storm_exp.record import RunRecord
-from storm_exp.report import Section, Shown, colours, distinct, figure, folded, table
+from storm_exp.report import Section
+from storm_report.chart import Line, heat_map, line_chart
+from storm_report.markup import figure, folded, table
+from storm_report.shown import Shown, colours, distinct
 
 _POINTS = 300
 """Points of a drawn curve; a longer run is averaged over neighbouring steps."""

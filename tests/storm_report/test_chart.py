@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_exp.chart import (
+from storm_report.chart import (
     Bars,
     Line,
     Row,
@@ -23,7 +23,7 @@ from storm_exp.chart import (
     standalone,
     ticks,
 )
-from storm_exp.diagram import Box, diagram, levels
+from storm_report.diagram import Box, diagram, levels
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAUGHTY = "<script>alert('x')</script>\"&"

@@ -7,7 +7,7 @@ import itertools
 
 from markupsafe import Markup
 
-from storm_exp.chart import WIDTH, box, element, picture, text
+from storm_report.chart import WIDTH, box, element, picture, text
 
 _BOX, _ROW, _LANE = 42.0, 62.0, 26.0
 """Height of a box, and the pitch of boxes and of edges that pass between them."""

@@ -6,10 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.chart import WIDTH, Bars, Line, bar_chart, line_chart
 from storm_exp.record import RunRecord, StageRecord
-from storm_exp.report import Section, colours, figure, table
+from storm_exp.report import Place, Section
 from storm_exp.sweep import summarise, sweep_table
+from storm_report.chart import WIDTH, Bars, Line, bar_chart, line_chart
+from storm_report.markup import figure, table
+from storm_report.shown import colours
 
 _MANY = 4
 """Curves up to which a panel may share its line of the page with another."""
@@ -49,7 +51,7 @@ def sweep_section(record: RunRecord) -> Section:
     html += figure(
         table(names, lines, "sweep"), f"{note}. All main metrics are in sweep.csv, beside this."
     )
-    return Section("Sweep", html, lead=True)
+    return Section("Sweep", html, place=Place.TOP)
 
 
 def _shared(stages: dict[str, StageRecord], setting: str, rows: Rows) -> list[tuple[str, Curves]]:

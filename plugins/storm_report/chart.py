@@ -18,7 +18,7 @@ WIDTH = 960
 COLOURS = 10
 _CHARACTER = 6.9
 """Pixels that a letter takes at most, on average: nobody can measure text here."""
-_STYLE = Path(__file__).parent / "templates" / "chart.css"
+STYLE = Path(__file__).parent / "chart.css"
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -337,6 +337,6 @@ def heat_map(
 
 def standalone(chart: Markup) -> str:
     """Return a chart with its style sheet inside, to be written as an SVG file."""
-    style = Markup("<style>{}</style>").format(Markup(_STYLE.read_text(encoding="utf-8")))
+    style = Markup("<style>{}</style>").format(Markup(STYLE.read_text(encoding="utf-8")))
     opening, rest = str(chart).split(">", 1)
     return f"{opening}>{style}{rest}\n"

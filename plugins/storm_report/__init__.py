@@ -1,0 +1,19 @@
+"""What every report shows: sweep, stages, settings, machine. And the pieces to draw others with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord
+    from storm_exp.report import Section
+
+
+@hookimpl
+def storm_report_sections(run: RunRecord) -> list[Section]:
+    """Return the sections that tell of any run, and the style of every chart and table."""
+    from storm_report.sections import sections
+
+    return sections(run)

@@ -1,0 +1,58 @@
+"""The report's section on the configuration, as resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from storm_exp.recipe import SECTIONS
+from storm_exp.record import CellRecord, RunRecord
+from storm_exp.report import Place, Section
+from storm_report.template import render
+
+
+def configuration_section(record: RunRecord) -> Section:
+    """Return every setting, stage by stage, and what the cells of a sweep were given."""
+    html = render("configuration.html", run=record, configuration=configuration(record.cells))
+    return Section("Configuration", html, place=Place.APPENDIX)
+
+
+def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, bool]]]:
+    """Return per planned stage (setting, value, whether it was given), then the graph and the rest.
+
+    Where the cells of a sweep differ, the value lists what they have.
+    """
+    given = {_override_path(o) for cell in cells for o in cell.overrides}
+    values: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for path, value in _flatten(cell.config):
+            values.setdefault(path, {})[value] = None
+    groups: dict[str, list[tuple[str, str, bool]]] = {}
+    for path, found in values.items():
+        stage, _, name = path.partition(".")
+        parents = {path[: m.start()] for m in re.finditer(r"\.", path)} - {stage}
+        marked = path in given or bool(parents & given) or (name == "component" and stage in given)
+        if f"{stage}.component" in values:
+            groups.setdefault(stage, []).append((name, " | ".join(found), marked))
+        elif stage == "graph":
+            groups.setdefault("graph", []).append((name, " | ".join(found), marked))
+        elif stage in SECTIONS:
+            groups.setdefault("run", []).append((path, " | ".join(found), marked))
+    return {
+        name: groups[name] for name in sorted(groups, key=lambda name: name in (*SECTIONS, "run"))
+    }
+
+
+def _override_path(override: str) -> str:
+    """Return `partner` for `finetuner@partner=path`, `merger.t` for `+merger.t=0.3`."""
+    name = override.partition("=")[0].lstrip("+~")
+    return name.partition("@")[2] or name
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", "null" if value is None else str(value)

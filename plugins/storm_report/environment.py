@@ -1,0 +1,38 @@
+"""The report's section on where a run took place, and how to repeat it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shlex
+
+from storm_exp.record import RunRecord
+from storm_exp.report import Place, Section
+from storm_report.markup import size
+from storm_report.template import render
+
+
+def environment_section(record: RunRecord) -> Section:
+    """Return machine, commit, versions and the command line."""
+    asked, others = distributions(record)
+    html = render(
+        "environment.html",
+        environment=record.environment,
+        memory=size(record.environment.get("memory")),
+        asked=asked,
+        others=others,
+        command=shlex.join(record.argv),
+    )
+    return Section("Environment", html, place=Place.APPENDIX)
+
+
+def distributions(record: RunRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the versions of what this project asks for, and of everything else."""
+    installed: dict[str, str] = dict(record.environment.get("distributions", {}))
+    try:
+        asked = importlib.metadata.requires("storm-exp") or []
+    except importlib.metadata.PackageNotFoundError:
+        asked = []
+    names = {"storm-exp", *(re.split(r"[^\w.-]", line)[0].lower() for line in asked)}
+    first = {name: installed.pop(name) for name in sorted(names & installed.keys())}
+    return first, installed

@@ -1,0 +1,66 @@
+"""Pieces of HTML that sections are made of, and how numbers are written in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
+_FOLDED = 12
+"""How many artifacts of a kind a section shows; a sweep may have more."""
+
+
+def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], class_: str = "") -> Markup:
+    """Return an HTML table; columns of numbers are set to the right."""
+    body = [[str(escape(cell)) for cell in row] for row in rows]
+    right = [all(map(_is_number, filter(None, column))) for column in zip(*body, strict=True)]
+    right = right or [False] * len(header)
+    lines = []
+    for tag, row in [("th", map(escape, header)), *(("td", row) for row in body)]:
+        cells = (
+            f"<{tag}{' class=number' if number else ''}>{cell}</{tag}>"
+            for cell, number in zip(row, right, strict=True)
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>\n")
+    html = f"<thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody>"
+    return Markup(f'<div class="wide"><table class="{escape(class_)}">{html}</table></div>')
+
+
+def figure(content: Markup, caption: str) -> Markup:
+    """Return a figure with its caption, or nothing for an empty chart."""
+    if not content:
+        return Markup()
+    return Markup("<figure>{}<figcaption>{}</figcaption></figure>\n").format(content, caption)
+
+
+def folded(parts: Sequence[tuple[str, Markup]]) -> Markup:
+    """Return the only part as it is, or several as parts that fold, the first one open."""
+    if len(parts) == 1:
+        return parts[0][1]
+    one = Markup("<details{}><summary>{}</summary>{}</details>\n")
+    shown = [one.format(Markup("" if n else " open"), *p) for n, p in enumerate(parts[:_FOLDED])]
+    left = len(parts) - len(shown)
+    note = Markup("<p class='note'>{} more are in the store, not shown here.</p>").format(left)
+    return Markup().join([*shown, *([note] if left > 0 else [])])
+
+
+def number(value: float) -> str:
+    """Return a number with four digits that matter, and no exponent where it is large."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def size(count: float | None) -> str:
+    """Return bytes as `812 MiB` or `1.4 GiB`."""
+    if not count:
+        return ""
+    unit, factor = next((u, f) for u, f in _UNITS if count >= f or f == 1)
+    return f"{count / factor:.{1 if factor > 2**20 else 0}f} {unit}"
+
+
+def _is_number(cell: str) -> bool:
+    bare = re.sub(r"<[^>]*>", "", cell)
+    number = r"(&lt; ?|[+−-])?[\d.,]+%?( (s|min|h|B|KiB|MiB|GiB|±|of|to) ?.*)?"
+    return re.fullmatch(number, bare) is not None

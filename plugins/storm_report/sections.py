@@ -1,0 +1,23 @@
+"""The sections of every report, whatever its recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storm_exp.record import RunRecord
+from storm_exp.report import Section
+from storm_report.chart import STYLE
+from storm_report.configuration import configuration_section
+from storm_report.environment import environment_section
+from storm_report.stages import stage_section
+from storm_report.sweep import sweep_section
+
+_PAGE_STYLE = Path(__file__).parent / "page.css"
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return what a sweep found, then stages, configuration and environment."""
+    stages = stage_section(run)
+    stages.style = "".join(file.read_text(encoding="utf-8") for file in (STYLE, _PAGE_STYLE))
+    swept = [sweep_section(run)] if run.is_sweep else []
+    return [*swept, stages, configuration_section(run), environment_section(run)]

@@ -1,0 +1,52 @@
+"""Artifacts with something to show, each once, whatever the number of cells that share it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from storm_exp.record import CellRecord, RunRecord, StageRecord
+from storm_exp.sweep import cell_settings
+
+
+@dataclasses.dataclass(kw_only=True)
+class Shown:
+    """An artifact with something to show."""
+
+    label: str
+    """The stage's, and in a sweep the settings that differ for which it was made."""
+    stage: StageRecord
+    cell: CellRecord
+    """The first cell that holds it."""
+    contents: Any
+
+
+def distinct(record: RunRecord, payload: str) -> list[Shown]:
+    """Return every artifact, once, whose payload holds the JSON file `payload`."""
+    settings = cell_settings(record)
+    found: dict[str, tuple[StageRecord, list[int]]] = {}
+    for number, cell in enumerate(record.cells):
+        for stage in cell.stages:
+            found.setdefault(stage.key, (stage, []))[1].append(number)
+    shown = []
+    for stage, cells in found.values():
+        contents = stage.read(payload)
+        if contents is None:
+            continue
+        first = settings[cells[0]].items()
+        common = [f"{k}={v}" for k, v in first if all(settings[c][k] == v for c in cells)]
+        shown.append(
+            Shown(
+                label=" · ".join([stage.label, *common]),
+                stage=stage,
+                cell=record.cells[cells[0]],
+                contents=contents,
+            )
+        )
+    return shown
+
+
+def colours(record: RunRecord, artifact: str = "Checkpoint") -> dict[str, int]:
+    """Return a colour per label of an artifact type: the same in every figure of a report."""
+    labels = [s.label for cell in record.cells for s in cell.stages if s.artifact == artifact]
+    return {label: number for number, label in enumerate(dict.fromkeys(labels))}

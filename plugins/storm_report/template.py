@@ -1,0 +1,21 @@
+"""Sections that are mostly text: templates, in which everything is escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(name: str, **values: Any) -> Markup:
+    """Return a template filled with values."""
+    return Markup(_ENVIRONMENT.get_template(name).render(values))

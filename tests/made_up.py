@@ -1,0 +1,74 @@
+"""Records of runs that never were, and their reports read back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from storm_exp.plugins import Plugins, load_plugins
+from storm_exp.record import CellRecord, RunRecord, StageRecord
+from storm_exp.report import write_report
+
+NAUGHTY = "<script>alert('x')</script>"
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+Files = dict[str, Any]
+
+
+class Maker:
+    """Makes records of stages whose payloads hold small files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def stage(
+        self, stage: str, artifact: str, files: Files | None = None, **more: Any
+    ) -> StageRecord:
+        key = hashlib.sha256(repr((stage, files, sorted(more.items()))).encode()).hexdigest()
+        payload = self.folder / "store" / key
+        payload.mkdir(parents=True, exist_ok=True)
+        for name, content in (files or {}).items():
+            (payload / name).write_text(json.dumps(content), encoding="utf-8")
+        usual = {"element": "", "component": "some", "inputs": {}, "status": "made", "settings": {}}
+        values = {**usual, "forecast": {}, "directory": str(payload), "seconds": 1.5, **more}
+        return StageRecord(stage=stage, artifact=artifact, key=key, **values)
+
+    def run(self, *cells: CellRecord, **more: Any) -> RunRecord:
+        folder = self.folder / "run"
+        folder.mkdir(exist_ok=True)
+        usual: Files = {"recipe": "storm", "scale": "miniature", "when": "2026-01-02T03:04:05+0000"}
+        usual |= {"argv": ["storm-exp", "recipe=storm"], "seconds": 3.0, "status": "finished"}
+        return RunRecord(
+            directory=folder, cells=list(cells), **{**usual, "environment": {}, **more}
+        )
+
+
+def cell(*stages: StageRecord, overrides: tuple[str, ...] = (), **config: Any) -> CellRecord:
+    return CellRecord(name="", overrides=list(overrides), config=config, stages=list(stages))
+
+
+def show(record: RunRecord, plugins: Plugins | None = None) -> Page:
+    """Write a record's report and read it back."""
+    file = write_report(record, plugins or load_plugins())
+    return Page(file.read_text(encoding="utf-8"))

@@ -1,0 +1,269 @@
+"""A whole report: one harmless file that shows what the records say, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from made_up import NAUGHTY, Files, Maker, cell, show
+from storm_exp.record import CellRecord, RunRecord
+from storm_report.configuration import configuration
+from storm_report.markup import table
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)
+
+
+def funnel() -> Files:
+    message = {"role": "user", "content": NAUGHTY}
+    kept = {"id": "row-1", "source": "book", "messages": [message]}
+    return {
+        "read": 1234,
+        "steps": [{"step": "education", "kept": 1000, "rejected": {"education 1 < 3": 234}}],
+        "splits": {"train": 900, "validation": 100, "rejected": 234},
+        "examples": {"kept": [kept], "rejected": [{**kept, "reason": "education 1 < 3"}]},
+    }
+
+
+def evaluation(score: float) -> Files:
+    entry = {"metric": "acc", "score": score, "stderr": 0.01, "n": 50, "higher_is_better": True}
+    return {"tasks": {"lookup": entry}, "mean": score}
+
+
+def comparison() -> Files:
+    cell = {
+        "difference": 0.25,
+        "low": 0.125,
+        "high": 0.375,
+        "p": 0.0004,
+        "p_holm": 0.0008,
+        "test": "mcnemar",
+    }
+    cell["better"] = 1
+    entry = {"first": 0, "second": 1, "tasks": {"lookup": cell}, "mean": cell}
+    return {
+        "models": 2,
+        "best": 1,
+        "tasks": {"lookup": {"metric": "acc", "higher_is_better": True, "n": 50, "scores": []}},
+        "mean": [{"score": 0.5, "stderr": 0.01}, {"score": 0.75, "stderr": 0.01}],
+        "against_first": [entry],
+        "pairs": [entry],
+    }
+
+
+def test_a_report_asks_for_nothing_outside_its_file_and_runs_no_script(make):
+    page = show(make.run(cell(make.stage("curator", "Dataset", {"funnel.json": funnel()}))))
+    assert {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"} == set()
+    links = [a.get("href") or "" for tag, a in page.tags if tag == "a"]
+    assert all(link.startswith("#") or link in ("run.json", "log.txt") for link in links)
+    html = (make.folder / "run/report.html").read_text(encoding="utf-8")
+    assert set(re.findall(r"https?://[^\"]*", html)) <= {"http://www.w3.org/2000/svg"}
+    assert "url(" not in html and "@import" not in html
+
+
+def test_every_text_of_a_record_is_escaped(make):
+    files = {"funnel.json": funnel(), "evaluation.json": evaluation(0.5)}
+    stage = make.stage(
+        NAUGHTY,
+        "Dataset",
+        files,
+        component=NAUGHTY,
+        element=NAUGHTY,
+        status="failed",
+        error=NAUGHTY,
+        metrics={NAUGHTY: 1.0},
+        main_metric=NAUGHTY,
+    )
+    one = cell(
+        stage, overrides=(f"a={NAUGHTY}",), **{NAUGHTY: {"component": NAUGHTY, "a": NAUGHTY}}
+    )
+    two = cell(stage, overrides=("a=b",))
+    environment = {"processor": NAUGHTY, "distributions": {NAUGHTY: NAUGHTY}}
+    more: Files = {
+        "recipe": NAUGHTY,
+        "scale": NAUGHTY,
+        "argv": [NAUGHTY],
+        "environment": environment,
+    }
+    for record in (make.run(one, **more), make.run(one, two, **more)):
+        page = show(record)
+        assert "script" not in {tag for tag, _ in page.tags}
+        assert page.text.count(NAUGHTY) > 8
+
+
+def test_every_report_shows_stages_first_and_ends_with_what_is_needed_to_repeat_it(make):
+    record = make.run(cell(make.stage("curator", "Dataset", {"funnel.json": funnel()})))
+    text = show(record).text
+    order = [text.rindex(word) for word in ("Stages", "Curation", "Configuration", "Environment")]
+    assert order == sorted(order)
+    assert "storm-exp recipe=storm" in text[text.index("To repeat it") :]
+
+
+def test_what_has_no_data_has_no_section(make):
+    text = show(make.run(cell(make.stage("source", "Value")))).text
+    for title in ("Models over tasks", "Curation", "Judgements", "Training", "Merging", "Sweep"):
+        assert title not in text
+
+
+def test_the_funnel_shows_counts_reasons_and_examples(make):
+    text = show(make.run(cell(make.stage("curator", "Dataset", {"funnel.json": funnel()})))).text
+    assert "1,000 kept, 234 rejected" in text
+    assert "education 1 < 3 234 19.0%" in text
+    assert f"row-1 · book · education 1 < 3 user {NAUGHTY}" in text.replace("  ", " ")
+
+
+def models(make: Maker) -> CellRecord:
+    """Return a cell in which two models were evaluated and compared."""
+    base = make.stage("base_model", "Checkpoint")
+    merger = make.stage("merger", "Checkpoint", inputs={"models": [base.key]})
+    evaluations = [
+        make.stage("evaluator", "Evaluation", {"evaluation.json": evaluation(s)}, element=e.stage)
+        for e, s in ((base, 0.5), (merger, 0.75))
+    ]
+    keys = [e.key for e in evaluations]
+    files = {"comparison.json": comparison()}
+    compared = make.stage("comparison", "Comparison", files, inputs={"evaluations": keys})
+    return cell(base, merger, *evaluations, compared)
+
+
+def test_models_are_shown_by_name_with_scores_and_paired_differences(make):
+    text = show(make.run(models(make))).text
+    assert "base_model 0.500 ± 0.010" in text
+    assert "merger 0.750 ± 0.010" in text
+    assert "merger +0.250 +0.125 to +0.375 < 0.001 < 0.001" in text
+
+
+def test_bars_of_models_have_the_heights_of_their_scores(make):
+    page = show(make.run(models(make)))
+    found = [a for tag, a in page.tags if tag == "rect" and a.get("class") in ("bar s0", "bar s1")]
+    base, merger = (float(a["height"] or 0) for a in found if a["height"] != "11")
+    assert merger / base == pytest.approx(1.5, rel=0.01)
+
+
+def test_a_model_has_the_same_colour_in_every_figure(make):
+    losses = {"steps": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}], "validation": []}
+    record = models(make)
+    trained = make.stage("merger", "Checkpoint", {"training.json": losses}, inputs={"model": "x"})
+    record.stages[1] = trained
+    page = show(make.run(record))
+    assert ("path", "line s1") in {(tag, a.get("class")) for tag, a in page.tags}
+    assert ("span", "swatch s1") in {(tag, a.get("class")) for tag, a in page.tags}
+
+
+def test_the_heat_map_outlines_what_the_fine_tuner_trained(make):
+    names = ["model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"]
+    rows = [
+        {"name": n, "type": "up_proj", "layer": i, "shape": [2, 2], "snr": i + 1.5}
+        for i, n in enumerate(names)
+    ]
+    scan = make.stage("scanner", "LayerTable", {"layers.json": {"shapes": "x", "modules": rows}})
+    entries = [
+        {"name": n, "shape": [2, 2], "parameters": 4, "trained": n == names[1], "snr": None}
+        for n in names
+    ]
+    log = {"objective": "spectrum", "steps": [{"step": 1, "loss": 1.0, "tokens": 7}]}
+    log |= {"validation": [], "trainable": entries, "rows": {"used": 9, "dropped": {"long": 2}}}
+    tuned = make.stage("tuner", "Checkpoint", {"training.json": log}, inputs={"layers": scan.key})
+    page = show(make.run(cell(scan, tuned)))
+    assert [a.get("class") for _, a in page.tags if "cell" in (a.get("class") or "")] == [
+        "cell",
+        "cell marked",
+    ]
+    assert "tuner spectrum 1 of 2 4 50.0% 9 2 1 7" in page.text
+
+
+def test_a_family_that_was_never_rated_is_marked_where_the_data_says_so(make):
+    histogram = {"low": 0.0, "high": 1.0, "counts": [0, 5]}
+    question = {"labels": ["1", "2"], "counts": [2, 3], "mass": histogram, "below_half_mass": 0}
+    known = {"good_from": 3, "good": 3, "bad": 2, "auc": 0.8, "clean": 3}
+    known["families"] = {"echo": {"rows": 1, "auc": 0.7}, "typo": {"rows": 1, "auc": 0.9}}
+    summary = {
+        "rows": 5,
+        "statuses": {"ok": 5},
+        "questions": {"education": question},
+        "truth": known,
+    }
+    data = make.stage("dataset", "Dataset", {"world.json": {"unseen_families": ["echo"]}})
+    judge = make.stage("judge", "Scores", {"summary.json": summary}, inputs={"data": data.key})
+    text = show(make.run(cell(data, judge))).text
+    assert "echo (never shown rated)" in text
+    assert "typo (never shown rated)" not in text
+    assert "0.900 · 1 rows" in text
+
+
+def swept(make: Maker, setting: str, values: dict[str, list[float]]) -> RunRecord:
+    """Return a sweep over a setting, with one cell per seed and metric."""
+    cells = []
+    for value, metrics in values.items():
+        for seed, metric in enumerate(metrics):
+            stage = make.stage(
+                "merger", "Value", settings={"t": value, "seed": seed}, metrics={"score": metric}
+            )
+            stage.main_metric = "score"
+            cells.append(cell(stage, overrides=(f"{setting}={value}", f"seed={seed}")))
+    return make.run(*cells)
+
+
+def test_a_sweep_over_numbers_is_a_curve_with_its_spread(make):
+    record = swept(make, "merger.t", {"0.25": [1.0, 2.0], "0.5": [3.0, 3.0], "0.75": [2.0, 4.0]})
+    page = show(record)
+    lines = [
+        a["d"] or "" for tag, a in page.tags if tag == "path" and "line" in (a.get("class") or "")
+    ]
+    assert sum("V" not in d for d in lines) == 1
+    assert sum("V" in d for d in lines) == 2
+    assert "whiskers: standard deviation over 2 seeds" in page.text
+    assert "0.25 2 1.5 ± 0.71" in page.text
+
+
+def test_a_sweep_over_words_is_a_bar_chart(make):
+    page = show(swept(make, "curator", {"storm": [1.0, 1.0], "whole_pool": [2.0, 2.0]}))
+    bars = [a for tag, a in page.tags if tag == "rect" and "bar" in (a.get("class") or "")]
+    low, high = (float(a["height"] or 0) for a in bars)
+    assert high / low == pytest.approx(2, rel=0.01)
+
+
+def test_settings_that_were_given_are_marked():
+    config = {
+        "merger": {"component": "slerp", "t": 0.3},
+        "partner": {"component": "path"},
+        "seed": 0,
+    }
+    groups = configuration([cell(overrides=("merger.t=0.3", "finetuner@partner=path"), **config)])
+    given = {(g, name): marked for g, rows in groups.items() for name, _, marked in rows}
+    assert given == {
+        ("merger", "component"): False,
+        ("merger", "t"): True,
+        ("partner", "component"): True,
+        ("run", "seed"): False,
+    }
+
+
+def test_a_swept_setting_lists_its_values():
+    cells = [cell(overrides=(f"a.t={t}",), a={"component": "x", "t": t}) for t in (1, 2)]
+    assert ("t", "1 | 2", True) in configuration(cells)["a"]
+
+
+def test_columns_of_numbers_stand_to_the_right():
+    html = table(["name", "value"], [["a", "1.5 ± 0.1"], ["b", "< 0.001"]])
+    assert "<th>name</th><th class=number>value</th>" in html
+
+
+def test_a_report_needs_no_heavy_package(make):
+    make.run(models(make)).write()
+    program = (
+        "import sys; from pathlib import Path; from storm_exp.plugins import load_plugins; "
+        "from storm_exp.record import RunRecord; from storm_exp.report import write_report; "
+        f"write_report(RunRecord.read(Path({str(make.folder / 'run')!r})), load_plugins()); "
+        "print(sorted({'torch', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
