@@ -85,28 +85,35 @@ def _entries(draw: random.Random, difficulty: str) -> tuple[list[str], list[str]
 
 
 def value_of_key(draw: random.Random, difficulty: str) -> Draft:
-    """Find the value of a key in a short list."""
+    """Find the entry that has a key in a short list."""
     keys, values = _entries(draw, difficulty)
     listing = " ".join(f"{k}={v}" for k, v in zip(keys, values, strict=True))
     asked, other = draw.sample(range(len(keys)), 2)
-    return f"{listing}. {keys[asked]}?", values[asked], values[other]
+    key = keys[asked]
+    return f"{listing}. {key}?", f"{key}={values[asked]}", f"{key}={values[other]}"
 
 
 def key_of_value(draw: random.Random, difficulty: str) -> Draft:
-    """Find the key that has a value in a short list."""
+    """Find the entry that has a value in a short list."""
     keys, values = _entries(draw, difficulty)
     listing = " ".join(f"{k}={v}" for k, v in zip(keys, values, strict=True))
     asked, other = draw.sample(range(len(keys)), 2)
-    return f"{listing}. {values[asked]}?", keys[asked], keys[other]
+    value = values[asked]
+    return f"{listing}. {value}?", f"{keys[asked]}={value}", f"{keys[other]}={value}"
 
 
 def addition(draw: random.Random, difficulty: str) -> Draft:
-    """Add two numbers of one or two digits."""
-    left = draw.randint(1, 9) if difficulty == EASY else draw.randint(10, 99)
-    right = draw.randint(10, 99) if difficulty == HARD else draw.randint(1, 9)
-    total = left + right
-    slip = draw.choice((-2, -1, 1, 2, 10))
-    return f"{left}+{right}?", str(total), str(abs(total + slip))
+    """Add a small number: within a digit, then to two digits without and with a carry."""
+    right = draw.randint(1, 3)
+    units = draw.randint(1, 9 - right)
+    left = {
+        EASY: units,
+        MEDIUM: 10 * draw.randint(1, 9) + units,
+        HARD: 10 * draw.randint(1, 8) + draw.randint(10 - right, 9),
+    }
+    total = left[difficulty] + right
+    slip = draw.choice((-1, 1))
+    return f"{left[difficulty]}+{right}?", str(total), str(total + slip)
 
 
 def comparing(draw: random.Random, difficulty: str) -> Draft:

@@ -54,8 +54,8 @@ def solve(example):
             return answer
         case "value_of_key" | "key_of_value":
             entries = [word.rstrip(".").split("=") for word in words[:-1]]
-            table = dict(entries) | {value: key for key, value in entries}
-            return table[words[-1]]
+            (entry,) = (entry for entry in entries if words[-1] in entry)
+            return "=".join(entry)
     raise AssertionError(example.skill)
 
 
