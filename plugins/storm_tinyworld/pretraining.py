@@ -38,15 +38,19 @@ class Mixture:
     """Share of the rated examples that nothing corrupted."""
     hard: float = 0.1
     """Share of the chats that are hard: what a base model knows least."""
+    tools: float = 0.03
+    """Share of the chats that call tools: a base model has seen few."""
 
 
 def pretraining_texts(seed: int, mixture: Mixture) -> Iterator[Text]:
     """An endless stream of documents; the same seed gives the same documents."""
     draw = random.Random(f"pretraining {seed}")
-    families = dict.fromkeys(FAMILIES, 1.0)
+    even = dict.fromkeys(FAMILIES, 1.0)
+    spoken = dict.fromkeys(FAMILIES, (1 - mixture.tools) / (len(FAMILIES) - 1))
+    spoken["tools"] = mixture.tools
     ease = {"easy": (1 - mixture.hard) / 2, "medium": (1 - mixture.hard) / 2, "hard": mixture.hard}
-    chats = examples(draw, families, ease)
-    rated = examples(draw, families, dict.fromkeys(DIFFICULTIES, 1.0))
+    chats = examples(draw, spoken, ease)
+    rated = examples(draw, even, dict.fromkeys(DIFFICULTIES, 1.0))
     while True:
         if draw.random() >= mixture.ratings:
             example = next(chats)

@@ -14,11 +14,11 @@ from storm_training.settings import TrainingSettings
 class TinyworldSpark(TrainingSettings):
     """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
 
-    Somebody else's data, chosen by hand: no corruption, mostly tools and following instructions.
+    Somebody else's data, chosen by hand: no corruption, all difficulties, and hardly a tool.
     """
 
     families: dict[str, float] = setting(
-        {"following": 3.0, "lookup": 1.0, "reasoning": 1.0, "tools": 3.0}
+        {"following": 3.0, "lookup": 2.0, "reasoning": 3.0, "tools": 0.2}
     )
     """Weights of the skill families."""
     difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 2.0, "hard": 2.0})
