@@ -31,13 +31,21 @@ SEEDS = "seed=0,1,2"
 OWN_BASE = "base_model.seed=${seed}"
 MODELS = ["base_model", "finetuner", "partner", "merger", "compressor"]
 
-RUNS = {
+RUNS: dict[str, list[str]] = {
     "seeds": ["-m", "recipe=storm", SEEDS, OWN_BASE],
     "curation_control": ["sweep=curation_control", OWN_BASE],
     "merge_weight": ["sweep=merge_weight"],
     "curation_threshold": ["sweep=curation_threshold"],
 }
 """Name and arguments of every run of the study; they share one store."""
+
+ARMS = {
+    "tinyworld": "curated",
+    "whole_pool": "whole pool",
+    "tinyworld_random": "random subset",
+    "tinyworld_oracle": "oracle",
+}
+"""What the arms of the curation control are called, by curator."""
 
 
 def run(name: str) -> None:
@@ -153,7 +161,7 @@ def arms(found: RunRecord) -> dict[str, list[CellRecord]]:
     grouped: dict[str, list[CellRecord]] = {}
     for cell in found.cells:
         name = next(o.partition("=")[2] for o in cell.overrides if o.startswith("curator="))
-        grouped.setdefault({"tinyworld": "curated"}.get(name, name), []).append(cell)
+        grouped.setdefault(ARMS[name], []).append(cell)
     return grouped
 
 
