@@ -51,6 +51,8 @@ class Tinyworld(TrainingSettings):
     seed: int = 0
     """Seed of text, weights and order. Of its own: the run's seed does not move the base model."""
 
+    scale = "miniature"
+
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
