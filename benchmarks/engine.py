@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -71,12 +72,15 @@ def warm(title: str, name: str, arguments: list[str]) -> None:
     """Measure a run that makes nothing."""
     command = [*STORM, *arguments]
     cold, _ = run(command)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    made_cold = [stage for stage in stages(record()) if stage["status"] == "made"]
     _, text = run([sys.executable, "-X", "importtime", "-m", "storm_exp", *arguments])
     imports_torch = any(line.rstrip().endswith("| torch") for line in text.splitlines())
     made = [stage for stage in stages(record()) if stage["status"] == "made"]
     hydra, storm = interleaved(command)
     rows = [
-        ["first run in this folder", f"{cold:.1f} s"],
+        ["first run in this folder", f"{cold:.1f} s, {len(made_cold)} artifacts made"],
+        ["its peak memory, largest process", f"{peak:.2f} GiB"],
         ["`import hydra`, median", f"{hydra:.3f} s"],
         ["second run, median", f"{storm:.3f} s"],
         ["bar: 3 × `import hydra` + 1 s", f"{3 * hydra + 1:.3f} s"],
@@ -111,9 +115,13 @@ def own() -> None:
     """Measure a warm run of `storm_own` on a model of 1 GB."""
     model, chats = WORK / "model_1gb", WORK / "chats.jsonl"
     if not model.is_dir():
-        make_model(model, hidden=1024, layers=24, intermediate=4096)
-    make_chats(chats, rows=96)
-    small = ["finetuner.steps=2", "partner.steps=2", "runtime.threads=2"]
+        make_model(model, hidden=1024, layers=24, intermediate=6144)
+    make_chats(chats, rows=24)
+    # Only the second run is measured: the first does as little as it can.
+    small = ["judge.precision=float32", "judge.max_tokens=192", "evaluator.dtype=float32"]
+    small += ["evaluator.limit=2", "dataset.validation_rows=2"]
+    for stage in ("finetuner", "partner"):
+        small += [f"{stage}.steps=1", f"{stage}.batch_rows=1", f"{stage}.sequence_length=128"]
     places = [f"base_model.path={model}", f"dataset.path={chats}"]
     curation = ["curator.min_education=1", "curator.difficulties=[easy,medium,hard]"]
     arguments = ["recipe=storm_own", *places, *small, *curation]
