@@ -14,7 +14,7 @@ from storm_tinyworld.corruption import (
     education,
 )
 from storm_tinyworld.rating import difficulty_chat, education_chat
-from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, examples
+from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, HARD, examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Text:
 
     chat: list[dict[str, str]]
     shown_answer: str = ""
-    """The right answer shown in a rated example, which is learnt too; empty for a spoilt one."""
+    """The right answer shown in a rated example, which is learnt too. Empty for a spoilt one, and
+    where the question is hard: the base model sees such answers, but is not taught to give them."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -36,7 +37,7 @@ class Mixture:
     """Share of the ratings that ask for the difficulty instead of the educational value."""
     clean: float = 0.5
     """Share of the rated examples that nothing corrupted."""
-    hard: float = 0.1
+    hard: float = 0.03
     """Share of the chats that are hard: what a base model knows least."""
     tools: float = 0.03
     """Share of the chats that call tools: a base model has seen few."""
@@ -58,7 +59,8 @@ def pretraining_texts(seed: int, mixture: Mixture) -> Iterator[Text]:
             yield Text([question, {"role": "assistant", "content": example.response}])
             continue
         example = next(rated)
-        answer, family, shown = example.response, CLEAN, example.response
+        answer, family = example.response, CLEAN
+        shown = "" if example.difficulty == HARD else example.response
         if draw.random() >= mixture.clean:
             answer, family = corrupt(draw, example, RATING_FAMILIES, RATING_SHARES)
             shown = ""

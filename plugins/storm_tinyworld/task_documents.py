@@ -15,7 +15,7 @@ from pathlib import Path
 
 from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, Example, examples
 
-DOCUMENTS = 150
+DOCUMENTS = 240
 """Questions per task, a third of them at each difficulty."""
 
 
