@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp.digest import value_digest
-from storm_exp.errors import StageError, StormError
+from storm_exp.errors import InputError, StageError, StormError
 from storm_exp.key import semantic_settings
 from storm_exp.manifest import Manifest
 from storm_exp.plan import Node
@@ -98,6 +98,7 @@ class Maker:
             artifact = node.settings.run(stage, **inputs)
             if not isinstance(artifact, node.component.output):
                 raise TypeError(f"run returned {artifact!r}, not {node.component.output.__name__}")
+            self._check_outside(node)
             facts = artifact.facts().to_json()
             seconds = time.monotonic() - started
             manifest = self._manifest(node, stage, facts, seconds)
@@ -114,6 +115,12 @@ class Maker:
             return Made(elsewhere, False, time.monotonic() - started, 0)
         node.manifest = manifest
         return Made(manifest, True, seconds, manifest.made["peak_memory"])
+
+    def _check_outside(self, node: Node) -> None:
+        """Raise InputError when what the key covers outside the store changed since the plan."""
+        compute = getattr(node.settings, "fingerprint", None)
+        if compute is not None and compute(self._store.digests) != node.fingerprint:
+            raise InputError("what it reads from outside changed while it ran; run it again")
 
     def _open(self, node: Node) -> Any:
         assert node.manifest is not None, f"{node.label} was not made before what needs it"

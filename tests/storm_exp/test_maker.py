@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from storm_exp import Artifact, Stage
 from storm_exp import store as store_module
 from storm_exp.__main__ import main
 from storm_exp.manifest import Manifest
@@ -54,6 +55,25 @@ def test_scratch_survives_a_failure_and_is_gone_once_published(storm, tmp_path, 
     assert storm(*patient).code == 0
     assert values()["adder"] == 1 + 2
     assert not list((tmp_path / "outputs/store/scratch").iterdir())
+
+
+def test_what_changes_outside_between_plan_and_end_is_not_kept(storm, tmp_path, monkeypatch):
+    from storm_toys.sources import FromFile
+
+    file = tmp_path / "number.txt"
+    file.write_text("3", encoding="utf-8")
+    run = FromFile.run
+
+    def edited_meanwhile(self: FromFile, stage: Stage) -> Artifact:
+        file.write_text("44", encoding="utf-8")
+        return run(self, stage)
+
+    monkeypatch.setattr(FromFile, "run", edited_meanwhile)
+    said = storm("recipe=sum", "source=from_file", f"source.path={file}")
+    assert said.code == 1
+    assert "source: what it reads from outside changed while it ran" in said.err
+    monkeypatch.setattr(FromFile, "run", run)
+    assert storm("recipe=sum", "source=from_file", f"source.path={file}").code == 0
 
 
 def test_a_full_disk_fails_the_stage_and_says_so(storm, tmp_path, monkeypatch):
