@@ -23,6 +23,7 @@ from storm_evaluation.alignment import AlignedTask, align
 from storm_evaluation.contrast import Contrast
 from storm_evaluation.evaluation import Evaluation
 from storm_exp.record import CellRecord, RunRecord
+from storm_tinyworld.corruption import UNSEEN_FAMILIES
 
 ROOT = Path(__file__).parents[1]
 WORK = Path(os.environ.get("STORM_EXP_STUDY", "outputs/study")).absolute()
@@ -131,21 +132,21 @@ def difference_table(names: list[str], found: dict[str, Any], pairs: list[tuple[
 def judge_table(cells: list[CellRecord]) -> str:
     """Return the judge's AUC per corruption family over seeds, the unseen family marked."""
     truths = [payload(cell, "judge", "summary.json")["truth"] for cell in cells]
-    rows = [["**all families**", spread([t["auc"] for t in truths]), ""]]
+    seen = [
+        [f["auc"] for name, f in t["families"].items() if name not in UNSEEN_FAMILIES]
+        for t in truths
+    ]
+    rows = [
+        ["**worth 3 or more against less**", spread([t["auc"] for t in truths]), ""],
+        ["**mean over the seen families**", spread([float(np.mean(each)) for each in seen]), ""],
+    ]
     for family in truths[0]["families"]:
         values = [t["families"][family]["auc"] for t in truths if family in t["families"]]
         count = sum(t["families"][family]["rows"] for t in truths if family in t["families"])
-        unseen = " (never in rating text)" if family in unseen_families() else ""
+        unseen = " (never in rating text)" if family in UNSEEN_FAMILIES else ""
         rows.append([family + unseen, spread(values), str(count)])
     accuracy = spread([t["difficulty"]["accuracy"] for t in truths])
     return table(["family", "AUC", "rows"], rows) + f"\n\nDifficulty named rightly: {accuracy}."
-
-
-def unseen_families() -> set[str]:
-    """Return the families that the rating text never shows."""
-    from storm_tinyworld.corruption import POOL_FAMILIES, RATING_FAMILIES
-
-    return set(POOL_FAMILIES) - set(RATING_FAMILIES)
 
 
 def sweep_markdown(found: RunRecord) -> str:
@@ -190,6 +191,8 @@ def write() -> None:
         "scored by exact match. Spreads are standard deviations over seeds; intervals are paired "
         "bootstraps over documents (scores averaged over seeds first).",
         "### How well the base model judges",
+        "Area under the ROC curve of the expected educational value, a family's rows against those "
+        "that nothing corrupted. The curators use the most probable label.",
         judge_table(seeds.cells),
         "### Every model",
         score_table(MODELS, groups),
