@@ -1,4 +1,7 @@
-"""How answers go bad, frozen before the judge was first measured.
+"""How answers go bad: families that were fixed before the judge was first measured.
+
+Their weights in the rating text and the skills that they spoil were changed later; see
+docs/recipes/storm.md.
 
 Rating text (which the base model sees while it grows up) and pool (which the judge is to rate) are
 corrupted by different sets of families, and drawn with different seeds:
