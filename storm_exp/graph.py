@@ -27,7 +27,7 @@ class StageUse:
     lists: set[str] = dataclasses.field(default_factory=set)
     """Ports whose edge was written as a list, and therefore may map."""
     unused: list[str] = dataclasses.field(default_factory=list)
-    """Ports with an edge that this component of the menu lacks."""
+    """Ports with an edge that this component of the menu lacks, or its settings leave idle."""
 
 
 def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
@@ -89,6 +89,15 @@ def connect(
                 f"graph.{stage.name}: the component '{stage.component.name}' needs the port "
                 f"'{needed.name}' ({needed.artifact.__name__}), and no stage is connected to it"
             )
+
+
+def leave_idle_ports(stage: StageUse) -> None:
+    """Drop the edges that the component's settings make no use of (its `idle_ports`)."""
+    idle = stage.settings.idle_ports() if hasattr(stage.settings, "idle_ports") else set()
+    for port in sorted(idle & set(stage.edges)):
+        assert stage.component.ports[port].optional, f"{stage.name}.{port} is not optional"
+        del stage.edges[port]
+        stage.unused.append(port)
 
 
 def _check_types(

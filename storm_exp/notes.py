@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from storm_exp.graph import StageUse
 from storm_exp.maker import source_digest
 from storm_exp.plan import Node, Plan, Status
 from storm_exp.why import source_changed
@@ -10,7 +11,7 @@ from storm_exp.why import source_changed
 def notes(plan: Plan) -> list[str]:
     """Return lines about unused edges, changed sources, and what is to be fetched."""
     lines = [
-        f"unused: {use.component.name} has no port '{port}' (graph.{use.name}.{port})"
+        f"unused: {use.component.name} {_why_unused(use, port)} (graph.{use.name}.{port})"
         for cell in plan.cells
         for use in cell.recipe.stages.values()
         for port in use.unused
@@ -43,3 +44,8 @@ def _changed_sources(plan: Plan) -> list[str]:
         "settings now give another result"
         for name, nodes in changed.items()
     ]
+
+
+def _why_unused(use: StageUse, port: str) -> str:
+    needless = f"makes no use of its port '{port}' with these settings"
+    return needless if port in use.component.ports else f"has no port '{port}'"

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.component import Component
 from storm_exp.errors import ComposeError, GraphError, SettingError, StormError, did_you_mean
-from storm_exp.graph import StageUse, connect, in_order, read_graph, sinks
+from storm_exp.graph import StageUse, connect, in_order, leave_idle_ports, read_graph, sinks
 from storm_exp.origin import Origins
 from storm_exp.plugins import Plugins
 from storm_exp.stage import Runtime
@@ -50,9 +50,12 @@ def read_recipe(config: DictConfig, plugins: Plugins, origins: Origins) -> Recip
         connect(stage, graph.get(stage.name) or {}, stages, deleted, plugins, origins)
     ordered = in_order(stages, list(stages))
     targets = _read_targets(config, graph, stages)
-    needed = {stage.name for stage in in_order(stages, targets)}
-    for name in needed:
-        stages[name].settings = _settings(config, stages[name], plugins, origins)
+    needed = set(targets)
+    for stage in reversed(ordered):
+        if stage.name in needed:
+            stage.settings = _settings(config, stage, plugins, origins)
+            leave_idle_ports(stage)
+            needed.update(source for sources in stage.edges.values() for source in sources)
     return Recipe(
         name=origins.recipe,
         stages={stage.name: stage for stage in ordered if stage.name in needed},

@@ -112,6 +112,14 @@ def test_a_stage_only_needed_by_an_unused_edge_is_not_made(storm, values):
     assert "lone" not in values()
 
 
+def test_a_port_that_the_settings_leave_idle_makes_no_stage(storm, values):
+    edges = ("adder=weighted", "+graph.adder.weight=lone", "+source@lone=drawn")
+    assert storm("recipe=sum", *edges, "adder.doubled=true").code == 0
+    assert "lone" not in values()
+    said = storm("plan", "recipe=sum", *edges, "adder.doubled=true")
+    assert "weighted makes no use of its port 'weight' with these settings" in said.out
+
+
 def test_an_unknown_target_is_an_error(storm):
     said = storm("recipe=sum", "targets=[totl]")
     assert said.code == 1

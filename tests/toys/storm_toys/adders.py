@@ -28,6 +28,12 @@ class Add:
 class Weighted:
     """The number times a weight, which may be another number."""
 
+    doubled: bool = False
+    """Whether the weight is 2, whatever stands at the port."""
+
+    def idle_ports(self) -> set[str]:
+        return {"weight"} if self.doubled else set()
+
     def run(self, stage: Stage, number: Value, weight: Value | None = None) -> Value:
         return write_value(stage, number.read() * (weight.read() if weight else 2.0))
 
