@@ -16,6 +16,7 @@ from storm_models.checkpoint import Checkpoint
 from storm_tinyworld.pretraining import Text, pretraining_texts
 from storm_tinyworld.tokenizer import build_tokenizer
 from storm_training.chat_tokens import ChatTokenizer, ChatTokens
+from storm_training.objective import NextToken
 from storm_training.token_sequences import TokenSequences
 from storm_training.trainer import train
 
@@ -37,8 +38,8 @@ def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
     tokenizer = build_tokenizer(settings.architecture.positions)
     sequences = TokenSequences.collect(_texts(settings, tokenizer))
     model = newborn(LlamaConfig(**settings.architecture.config()), settings.seed)
-    stage.say(f"{len(sequences)} texts, {len(sequences.ids) / 1e6:.1f} M tokens")
-    log = train(model, sequences, settings, stage)
+    stage.say(f"{len(sequences)} texts, {sequences.tokens() / 1e6:.1f} M tokens")
+    log = train(model, sequences, settings, stage, objective=NextToken("pretraining"))
     model.save_pretrained(stage.directory)
     tokenizer.save_pretrained(stage.directory)
     parameters = [

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from storm_training.packing import IGNORED, PackedBatch
 
-Objective = Callable[[PreTrainedModel, PackedBatch], torch.Tensor]
-"""Takes a model and a batch; returns the loss summed over its supervised tokens, an fp32 scalar.
-The trainer divides by the supervised tokens of the whole optimiser step."""
+
+class Objective:
+    """A loss that is summed over what it counts; the trainer divides by the optimiser step's sum.
+
+    Subclasses say what is summed.
+    """
+
+    name = ""
+    """Its name in records."""
+    counts = "supervised tokens"
+    """What is counted, in words."""
+
+    def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
+        """Return the loss summed over what the batch counts, an fp32 scalar."""
+        raise NotImplementedError
+
+    def count(self, batch: PackedBatch) -> int:
+        """Return how many terms the loss of this batch sums; supervised tokens by default."""
+        return batch.targets
+
+    def to(self, device: torch.device) -> None:
+        """Move what the objective holds besides the model, such as a teacher."""
+
+    def figures(self) -> dict[str, float]:
+        """Return further figures of the passes since the last call, for the log."""
+        return {}
+
+
+class NextToken(Objective):
+    """Cross-entropy of the next token: pretraining and supervised fine-tuning."""
+
+    def __init__(self, name: str = "sft") -> None:
+        """`name` is what the record calls it."""
+        self.name = name
+
+    def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
+        """Return `next_token_loss`."""
+        return next_token_loss(model, batch)
+
 
 _CHANGED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 

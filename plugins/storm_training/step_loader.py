@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storm_training.packing import PackedBatch, Step, build_batch
+from storm_training.packing import PackedBatch, StepPlan, build_batch
 from storm_training.token_sequences import TokenSequences
 
 
@@ -14,7 +14,7 @@ class StepLoader:
     Lightning keeps `state_dict` in its checkpoints, so a resumed run goes on with the next step.
     """
 
-    def __init__(self, sequences: TokenSequences, steps: list[Step]) -> None:
+    def __init__(self, sequences: TokenSequences, steps: StepPlan) -> None:
         """Load `steps` (from `plan_steps`) of `sequences`, in order."""
         self._sequences, self._steps = sequences, steps
         self._next = 0

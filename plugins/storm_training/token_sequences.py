@@ -7,24 +7,27 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+Tokens = Sequence[int] | np.ndarray
+Marks = Sequence[bool] | np.ndarray | None
+
 
 @dataclasses.dataclass(frozen=True)
 class TokenSequences:
-    """N token sequences, one after the other, with the tokens that the loss counts marked."""
+    """N examples of one or more token sequences each, with the tokens that the loss counts marked.
 
-    ids: np.ndarray
-    """int32 [total]: token ids."""
-    supervised: np.ndarray
-    """bool [total]: whether the model learns to predict this token. A sequence's first token is
-    never predicted, whatever stands here."""
-    offsets: np.ndarray
-    """int64 [N + 1]: sequence i is ids[offsets[i] : offsets[i + 1]]."""
+    The arrays may be memory-mapped files: nothing here reads more than it is asked for.
+    """
+
+    parts: list[tuple[np.ndarray, np.ndarray]]
+    """Pairs of int32 [total] token ids and bool [total] marks: whether the model learns to predict
+    this token. A sequence's first token is never predicted, whatever stands there."""
+    spans: np.ndarray
+    """int64 [N · together, 3]: (part, start, end) of each sequence."""
+    together: int = 1
+    """Sequences of an example, which stay in one row: 2 for a chosen and a rejected answer."""
 
     @classmethod
-    def collect(
-        cls,
-        examples: Iterable[tuple[Sequence[int] | np.ndarray, Sequence[bool] | np.ndarray | None]],
-    ) -> TokenSequences:
+    def collect(cls, examples: Iterable[tuple[Tokens, Marks]]) -> TokenSequences:
         """Build from pairs (ids, supervised); None supervises every token, as in pretraining."""
         ids: list[np.ndarray] = []
         supervised: list[np.ndarray] = []
@@ -34,26 +37,72 @@ class TokenSequences:
             if len(marks) != len(tokens):
                 raise ValueError(f"{len(tokens)} tokens, but a mask of {len(marks)}")
             supervised.append(marks)
-        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-        np.cumsum([len(tokens) for tokens in ids], out=offsets[1:])
-        return cls(
+        ends = np.cumsum([len(tokens) for tokens in ids], dtype=np.int64)
+        spans = np.zeros((len(ids), 3), dtype=np.int64)
+        spans[1:, 1], spans[:, 2] = ends[:-1], ends
+        part = (
             np.concatenate(ids) if ids else np.zeros(0, np.int32),
             np.concatenate(supervised) if supervised else np.zeros(0, bool),
-            offsets,
         )
+        return cls([part], spans)
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.spans) // self.together
+
+    def example(self, index: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the sequences of an example, as pairs (ids, supervised)."""
+        first = index * self.together
+        return [self._sequence(number) for number in range(first, first + self.together)]
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        part = slice(self.offsets[index], self.offsets[index + 1])
-        return self.ids[part], self.supervised[part]
+        """Return the one sequence of an example."""
+        (sequence,) = self.example(index)
+        return sequence
 
     def lengths(self) -> np.ndarray:
-        """Return the number of tokens of each sequence, int64 [N]."""
-        return np.diff(self.offsets)
+        """Return the number of tokens of each example, int64 [N]."""
+        each = self.spans[:, 2] - self.spans[:, 1]
+        return np.asarray(each.reshape(-1, self.together).sum(axis=1), dtype=np.int64)
+
+    def tokens(self) -> int:
+        """Return the number of tokens of all examples."""
+        return int((self.spans[:, 2] - self.spans[:, 1]).sum())
 
     def targets(self) -> int:
         """Return how many tokens one epoch predicts: supervised ones that are not a first."""
-        starts = self.offsets[:-1][self.lengths() > 0]
-        return int(self.supervised.sum() - self.supervised[starts].sum())
+        total = 0
+        for part, start, end in self.spans.tolist():
+            total += int(np.count_nonzero(self.parts[part][1][start + 1 : end]))
+        return total
+
+    def learnable(self) -> bool:
+        """Return whether there is any token to predict; stops at the first."""
+        return any(
+            self.parts[part][1][start + 1 : end].any() for part, start, end in self.spans.tolist()
+        )
+
+    def select(self, indices: np.ndarray) -> TokenSequences:
+        """Return the examples with these indices; the arrays are shared."""
+        chosen = self.spans.reshape(-1, self.together, 3)[indices].reshape(-1, 3)
+        return dataclasses.replace(self, spans=chosen)
+
+    def pieces(self, longest: int) -> TokenSequences:
+        """Return the sequences cut into pieces of at most `longest` tokens, one after the other.
+
+        A piece begins with the last token of the one before, so that every token that could be
+        predicted still is, exactly once.
+        """
+        assert self.together == 1
+        step = longest - 1
+        lengths = self.spans[:, 2] - self.spans[:, 1]
+        counts = np.maximum(1, -(-(lengths - 1) // step))
+        number = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        spans = np.repeat(self.spans, counts, axis=0)
+        spans[:, 1] += number * step
+        spans[:, 2] = np.minimum(spans[:, 2], spans[:, 1] + longest)
+        return dataclasses.replace(self, spans=spans)
+
+    def _sequence(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        part, start, end = self.spans[number].tolist()
+        ids, supervised = self.parts[part]
+        return ids[start:end], supervised[start:end]

@@ -14,8 +14,8 @@ from lightning.pytorch import Callback, Trainer
 from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError, Stage
-from storm_training.objective import Objective, next_token_loss
-from storm_training.packing import Step, plan_steps
+from storm_training.objective import NextToken, Objective
+from storm_training.packing import StepPlan, plan_steps
 from storm_training.precision import choose_precision
 from storm_training.progress import Reporter
 from storm_training.resume import Saver, resume_file
@@ -34,7 +34,7 @@ def train(
     stage: Stage,
     *,
     validation: TokenSequences | None = None,
-    objective: Objective = next_token_loss,
+    objective: Objective | None = None,
 ) -> TrainingLog:
     """Train `model` in place on packed `sequences`, and return the course of the losses.
 
@@ -55,7 +55,7 @@ def train(
     torch.set_num_threads(stage.runtime.thread_count())
     accelerator, device = _accelerator(stage.runtime.device)
     log = TrainingLog(precision=choose_precision(settings.precision, accelerator))
-    module = TrainingModule(model, objective, settings, len(steps), log)
+    module = TrainingModule(model, objective or NextToken(), settings, len(steps), log)
     loader = StepLoader(sequences, steps)
     callbacks: list[Callback] = [Reporter(module, stage), Validator(module, validation)]
     if settings.checkpoint_every:
@@ -91,7 +91,7 @@ def train(
 
 
 def _check(model: PreTrainedModel, sequences: TokenSequences, settings: TrainingSettings) -> None:
-    if sequences.targets() == 0:
+    if not sequences.learnable():
         raise InputError("nothing to train on: no sequence has a supervised token")
     longest = int(sequences.lengths().max())
     if longest > settings.sequence_length:
@@ -101,17 +101,13 @@ def _check(model: PreTrainedModel, sequences: TokenSequences, settings: Training
         raise InputError("nothing to train: every parameter is frozen")
 
 
-def _plan_in_words(sequences: TokenSequences, steps: list[Step], precision: str) -> str:
-    seen = sum(len(row) for step in steps for rows in step for row in rows)
-    tokens = sum(
-        int(sequences.offsets[index + 1] - sequences.offsets[index])
-        for step in steps[:8]
-        for rows in step
-        for row in rows
-        for index in row
-    ) / len(steps[:8])
+def _plan_in_words(sequences: TokenSequences, steps: StepPlan, precision: str) -> str:
+    lengths = sequences.lengths()
+    first = [steps[number] for number in range(min(8, len(steps)))]
+    tokens = sum(int(lengths[row].sum()) for step in first for rows in step for row in rows)
+    epochs = steps.examples() / len(sequences)
     return (
-        f"{len(steps)} steps of about {tokens:.0f} tokens, {seen / len(sequences):.2g} epochs, "
+        f"{len(steps)} steps of about {tokens / len(first):.0f} tokens, {epochs:.2g} epochs, "
         f"{'fp32' if precision == '32' else 'bf16 over fp32 weights'}"
     )
 

@@ -68,11 +68,11 @@ class TrainingModule(LightningModule):
         rate = learning_rate(step, self.total, self.settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        supervised = sum(batch.targets for batch in batches)
+        count = sum(self.objective.count(batch) for batch in batches)
         tokens = sum(batch.tokens for batch in batches)
         loss = torch.zeros((), device=self.device)
         for batch in batches:
-            part = self.objective(self.model, batch) / max(supervised, 1)
+            part = self.objective.loss(self.model, batch) / max(count, 1)
             self.manual_backward(part)
             loss += part.detach()
         value = float(loss)
@@ -92,7 +92,7 @@ class TrainingModule(LightningModule):
                 "learning_rate": rate,
                 "gradient_norm": float(norm),
                 "tokens": tokens,
-                "supervised": supervised,
+                "supervised": count,
             }
         )
         self.seconds += time.perf_counter() - started

@@ -19,7 +19,7 @@ class Validator(Callback):
     def __init__(self, module: TrainingModule, sequences: TokenSequences | None) -> None:
         """Score `module`; nothing when `sequences` is None or has nothing to predict."""
         self._module = module
-        self._sequences = sequences if sequences is not None and sequences.targets() else None
+        self._sequences = sequences if sequences is not None and sequences.learnable() else None
         self._rows: list[list[list[int]]] = []
         if self._sequences is not None:
             lengths = self._sequences.lengths()
@@ -50,8 +50,8 @@ class Validator(Callback):
         with torch.no_grad(), trainer.precision_plugin.val_step_context():
             for rows in self._rows:
                 batch = build_batch(self._sequences, rows).to(module.device)
-                total += float(module.objective(module.model, batch))
-                count += batch.targets
+                total += float(module.objective.loss(module.model, batch))
+                count += module.objective.count(batch)
         module.model.train()
         entry = {"step": len(module.record.steps), "loss": total / count}
         module.record.validation.append(entry)

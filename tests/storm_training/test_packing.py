@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -70,9 +71,34 @@ def test_steps_and_epochs_say_how_long():
 
 def test_the_seed_decides_the_order():
     sequences = random_sequences(40)
-    first = plan_steps(sequences, small_settings(seed=1))
-    assert first == plan_steps(sequences, small_settings(seed=1))
-    assert first != plan_steps(sequences, small_settings(seed=2))
+    first = list(plan_steps(sequences, small_settings(seed=1)))
+    assert first == list(plan_steps(sequences, small_settings(seed=1)))
+    assert first != list(plan_steps(sequences, small_settings(seed=2)))
+
+
+@given(st.integers(2, 40))
+def test_pieces_predict_every_token_of_a_long_text_exactly_once(longest):
+    sequences = random_sequences(20, longest=120)
+    pieces = sequences.pieces(longest)
+    assert pieces.lengths().max() <= longest
+    assert pieces.targets() == sequences.targets()
+    joined = [pieces[0][0]]
+    for index in range(1, len(pieces)):
+        follows = pieces.spans[index, 1] == pieces.spans[index - 1, 2] - 1
+        joined.append(pieces[index][0][1 if follows else 0 :])
+    assert np.array_equal(np.concatenate(joined), sequences.parts[0][0])
+
+
+def test_sequences_of_one_example_stay_in_one_row():
+    pairs = dataclasses.replace(random_sequences(12), together=2)
+    rows = pack(pairs.lengths(), np.arange(6), 60)
+    batch = build_batch(pairs, rows)
+    assert batch.examples.tolist() == [index for row in rows for index in row]
+    assert int(batch.documents.max()) == 11
+    for place, index in enumerate(batch.examples.tolist()):
+        for side in (0, 1):
+            tokens = batch.ids[batch.documents == 2 * place + side]
+            assert tokens.tolist() == pairs.example(index)[side][0].tolist()
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
