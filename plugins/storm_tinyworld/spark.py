@@ -5,13 +5,13 @@ from __future__ import annotations
 from storm_exp import SettingError, Stage, component, setting
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_tinyworld.skills import DIFFICULTIES, FAMILIES
-from storm_training.settings import TrainingSettings
+from storm_training.finetuner import Finetuner
 
 
 @component(
-    "finetuner", "tinyworld_spark", version=1, requires=("torch", "lightning"), extra="train"
+    "finetuner", "tinyworld_spark", version=2, requires=("torch", "lightning"), extra="train"
 )
-class TinyworldSpark(TrainingSettings):
+class TinyworldSpark(Finetuner):
     """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
 
     Somebody else's data, chosen by hand: no corruption, all difficulties, and hardly a tool.
@@ -60,11 +60,17 @@ class TinyworldSpark(TrainingSettings):
         from storm_data.dataset import Dataset, chat_schema
         from storm_tinyworld.partner import partner_rows
         from storm_tinyworld.sources import TRUTH
+        from storm_training.chat_token_set import ChatTokenSet
         from storm_training.finetuning import finetune
+        from storm_training.objective import NextToken
 
         folder = stage.scratch / "chats"
         folder.mkdir(exist_ok=True)
         data = Dataset(folder)
         rows = partner_rows(self.seed, self.families, self.difficulties, self.rows)
         data.write("train", rows, chat_schema(**TRUTH))
-        return finetune(stage, self, model, data, objective="sft", choose=set)
+        place = stage.scratch / "tokens"
+        place.mkdir(exist_ok=True)
+        inner = Stage(stage.name, place, stage.scratch, stage.runtime)
+        tokens = ChatTokenSet().run(inner, model, data)
+        return finetune(stage, self, model, tokens, NextToken("sft"))

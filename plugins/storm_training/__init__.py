@@ -1,8 +1,8 @@
 """Training under Lightning: one trainer, and what is trained with it.
 
-`trainer.train(model, sequences, settings, stage)` is the loop, for every objective;
-`chat_tokens` turns chats into its data; `sft` and `spectrum` choose what trains; `snr_scanner`
-measures what Spectrum chooses by.
+Token sets (`token_set`) are data as a tokenizer sees it, made once. `trainer.train(model,
+sequences, settings, stage)` is the loop, `objective` what it minimises, `parameters` what trains;
+`snr_scanner` measures what Spectrum chooses by.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the scanner and the fine-tuners."""
+    """Return token sets, the scanner, and the objectives."""
+    from storm_training.chat_token_set import ChatTokenSet
+    from storm_training.document_token_set import DocumentTokenSet
+    from storm_training.preference_token_set import PreferenceTokenSet
+    from storm_training.pretraining import Pretraining
     from storm_training.sft import Sft
     from storm_training.snr_scanner import SnrScanner
-    from storm_training.spectrum import Spectrum
+    from storm_training.token_mixture import TokenMixture
 
-    return [Sft, SnrScanner, Spectrum]
+    tokens = [ChatTokenSet, DocumentTokenSet, PreferenceTokenSet, TokenMixture]
+    return [*tokens, SnrScanner, Sft, Pretraining]
 
 
 @hookimpl

@@ -56,12 +56,17 @@ class ChatTokenizer:
         first = tokenizer("a")["input_ids"][:1]
         self._adds_bos = self._bos is not None and first == [self._bos]
 
-    def encode(self, chats: Sequence[Sequence[Message]]) -> list[ChatTokens | UnusableChat]:
-        """Return the tokens of each chat, or why it cannot be used, in order."""
+    def encode(
+        self, chats: Sequence[Sequence[Message]], firsts: Sequence[int] | None = None
+    ) -> list[ChatTokens | UnusableChat]:
+        """Return the tokens of each chat, or why it cannot be used, in order.
+
+        Turns before a chat's number in `firsts` are not supervised, whoever speaks.
+        """
         found: list[tuple[str, list[Span]] | UnusableChat] = []
-        for chat in chats:
+        for chat, first in zip(chats, firsts or [0] * len(chats), strict=True):
             try:
-                found.append(self.spans(chat))
+                found.append(self.spans(chat, first))
             except UnusableChat as reason:
                 found.append(reason)
         texts = [entry[0] for entry in found if not isinstance(entry, UnusableChat)]
@@ -76,8 +81,8 @@ class ChatTokenizer:
             for entry in found
         ]
 
-    def spans(self, chat: Sequence[Message]) -> tuple[str, list[Span]]:
-        """Return the rendered text and the character spans of the assistant's turns.
+    def spans(self, chat: Sequence[Message], first: int = 0) -> tuple[str, list[Span]]:
+        """Return the rendered text and the character spans of the assistant's turns from `first`.
 
         A span runs from the first character of the content through the token that ends the
         turn. Contents are found by rendering the chat with marks in their place; where a
@@ -85,7 +90,11 @@ class ChatTokenizer:
         UnusableChat.
         """
         text = self._render(chat)
-        turns = [index for index, message in enumerate(chat) if message["role"] == "assistant"]
+        turns = [
+            index
+            for index, message in enumerate(chat)
+            if index >= first and message["role"] == "assistant"
+        ]
         spans = self._spans_by_marks(chat, turns, text)
         if spans is None:
             spans = [self._span_by_prefix(chat, turn, text) for turn in turns]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import torch
@@ -39,6 +39,26 @@ def write_checkpoint(
     """
     names = stored_names(source, model)
     parameters = dict(model.named_parameters())
+    values = {
+        name: parameters[parameter].detach()
+        for name, parameter in names.items()
+        if parameter in trained
+    }
+    return _write(source, values, directory)
+
+
+def write_changed(
+    source: Checkpoint, changes: Mapping[str, torch.Tensor], directory: Path
+) -> Checkpoint:
+    """Write `source` with `changes` added to some of its tensors, in fp32, rounded once."""
+    unknown = sorted(set(changes) - set(source.headers()))
+    if unknown:
+        raise InputError(f"{source.directory}: holds no tensor {unknown[0]}")
+    values = {name: source.tensor(name).float() + change for name, change in changes.items()}
+    return _write(source, values, directory)
+
+
+def _write(source: Checkpoint, values: Mapping[str, torch.Tensor], directory: Path) -> Checkpoint:
     for file in source.weight_files():
         with TensorReader(file) as reader:
             entries = {
@@ -47,22 +67,17 @@ def write_checkpoint(
             }
             with TensorWriter(directory / file.name, entries) as writer:
                 for name in sorted(entries):
-                    if names.get(name) in trained:
-                        values = parameters[names[name]].detach().to(reader.dtype(name))
-                        assert tuple(values.shape) == entries[name][1], name
-                        writer.write(name, values)
-                    else:
+                    if name not in values:
                         writer.write(name, reader.tensor(name))
+                        continue
+                    assert tuple(values[name].shape) == entries[name][1], name
+                    rounded = values[name].to(reader.dtype(name))
+                    if not bool(torch.isfinite(rounded).all()):
+                        problem = "is not finite: lower learning_rate"
+                        raise InputError(f"after training, {name} {problem}")
+                    writer.write(name, rounded)
     index = source.directory / "model.safetensors.index.json"
     if index.is_file():
         shutil.copyfile(index, directory / index.name)
     source.copy_companions(directory)
-    result = Checkpoint(directory)
-    _require_finite(result, trained, names)
-    return result
-
-
-def _require_finite(written: Checkpoint, trained: Set[str], names: dict[str, str]) -> None:
-    for name, parameter in names.items():
-        if parameter in trained and not bool(torch.isfinite(written.tensor(name)).all()):
-            raise InputError(f"after training, {name} is not finite: lower learning_rate")
+    return Checkpoint(directory)

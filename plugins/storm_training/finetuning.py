@@ -1,68 +1,79 @@
-"""Supervised fine-tuning of some of a checkpoint's tensors, from its files to new ones."""
+"""Training some of a checkpoint's parameters, from its files to new ones."""
 
 from __future__ import annotations
 
 import collections
 import json
 import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from storm_data.dataset import Dataset
-from storm_exp import InputError, Stage
-from storm_models.checkpoint import Checkpoint, readable_count
-from storm_training.chat_rows import ChatRows, read_chat_rows
-from storm_training.chat_tokens import ChatTokenizer
-from storm_training.finetuned_checkpoint import stored_names, write_checkpoint
-from storm_training.settings import TrainingSettings
+from storm_exp import Stage
+from storm_models.checkpoint import Checkpoint, read_json, readable_count
+from storm_training.finetuned_checkpoint import stored_names, write_changed, write_checkpoint
+from storm_training.finetuner import Finetuner, require_same_model
+from storm_training.layer_table import LayerRow, LayerTable
+from storm_training.objective import Objective
+from storm_training.selection import choose
+from storm_training.token_set import TokenSet
 from storm_training.trainer import train
 from storm_training.training_log import TrainingLog
-
-Choice = Callable[[Iterable[str]], set[str]]
-"""Takes the names of all parameters (ties once) and returns those that train."""
+from storm_training.training_rows import TrainingRows, read_rows, require_rows
 
 
 def finetune(
     stage: Stage,
-    settings: TrainingSettings,
+    settings: Finetuner,
     model: Checkpoint,
-    data: Dataset,
+    tokens: TokenSet,
+    objective: Objective,
     *,
-    objective: str,
-    choose: Choice,
-    ratios: dict[str, float] | None = None,
+    layers: LayerTable | None = None,
+    cut: bool = False,
 ) -> Checkpoint:
-    """Train what `choose` chooses on the train split, and write checkpoint and training.json.
+    """Train what `settings.parameters` chooses, and write checkpoint and training.json.
 
-    `objective` is the name that the record carries, `ratios` the SNR by tensor name for the
-    table in it. Raises InputError when no row can be used, or `choose` raises.
+    With `cut`, sequences longer than a row are cut into pieces; otherwise they are left out and
+    counted. Raises InputError when no example can be used or nothing is chosen.
     """
-    tokenizer = ChatTokenizer(model.tokenizer())
-    limit = _longest(settings, model)
-    rows = read_chat_rows(data, "train", tokenizer, limit)
-    _tell_rows(stage, data, rows)
-    held_out: ChatRows | None = None
-    if settings.validation_rows and data.count("validation"):
-        held_out = read_chat_rows(data, "validation", tokenizer, limit, settings.validation_rows)
-    network = model.load(dtype="float32")
-    stored_names(model, network)
-    trained = choose([name for name, _ in network.named_parameters()])
-    table = _trainable_table(network, trained, ratios or {})
+    positions = model.config().get("max_position_embeddings") or settings.sequence_length
+    longest = min(settings.sequence_length, int(positions))
+    rows = read_rows(tokens, "train", longest, cut=cut)
+    require_rows(rows, tokens, longest)
+    lost = sum(rows.dropped.values())
+    if lost:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in rows.dropped.items())
+        stage.say(f"{len(rows.sequences)} examples; left out: {reasons}")
+    held_out: TrainingRows | None = None
+    if settings.validation_rows and tokens.count("validation"):
+        limit = settings.validation_rows
+        held_out = read_rows(tokens, "validation", longest, cut=cut, limit=limit)
+    modules = _modules(model, layers)
+    network, trained = _prepare(stage, settings, model, modules)
+    ratios = {row["name"]: row["snr"] for row in modules}
+    table = _trainable_table(network, trained, ratios)
     stage.say(_describe(table))
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in trained)
-    validation = held_out.sequences if held_out else None
-    log = train(network, rows.sequences, settings, stage, validation=validation)
-    result = write_checkpoint(model, network, trained, stage.directory)
+    log = train(
+        network,
+        rows.sequences,
+        settings,
+        stage,
+        validation=held_out.sequences if held_out else None,
+        objective=objective,
+    )
+    result = _write(stage, settings, model, network, trained)
     record = {
-        "objective": objective,
+        "objective": objective.name,
+        "parameters": settings.parameters.choice,
+        "counts": objective.counts,
         "precision": log.precision,
         "dtypes": sorted({dtype for dtype, _ in model.headers().values()}),
         "tokens_per_step": round(sum(entry["tokens"] for entry in log.steps) / len(log.steps)),
-        "rows": _count(rows),
-        "validation_rows": _count(held_out) if held_out else {"used": 0, "dropped": {}},
+        "rows": rows.record(),
+        "validation_rows": held_out.record() if held_out else {"used": 0, "dropped": {}},
         "trainable": table,
         "validation": log.validation,
         "steps": log.steps,
@@ -72,25 +83,48 @@ def finetune(
     return result
 
 
-def _longest(settings: TrainingSettings, model: Checkpoint) -> int:
-    positions = model.config().get("max_position_embeddings") or settings.sequence_length
-    return min(settings.sequence_length, int(positions))
+def _modules(model: Checkpoint, layers: LayerTable | None) -> list[LayerRow]:
+    if layers is None:
+        return []
+    require_same_model(model.facts().shapes, layers.shapes())
+    return layers.modules()
 
 
-def _count(rows: ChatRows) -> dict[str, Any]:
-    return {"used": rows.used, "dropped": rows.dropped}
+def _prepare(
+    stage: Stage, settings: Finetuner, model: Checkpoint, modules: list[LayerRow]
+) -> tuple[PreTrainedModel, set[str]]:
+    """Return the model as it is trained, and the names of the parameters that train."""
+    chosen = settings.parameters
+    if chosen.choice == "qlora":
+        from storm_training.low_rank import load_quantised
+
+        network = load_quantised(model, stage.runtime.device)
+    else:
+        network = model.load(dtype="bfloat16" if settings.precision == "bf16" else "float32")
+        stored_names(model, network)
+    if chosen.low_rank:
+        from storm_training.low_rank import add_updates
+
+        return network, add_updates(network, chosen, settings.seed)
+    surgery = model.directory / "surgery.json"
+    new_layers = read_json(surgery).get("new_layers", []) if surgery.is_file() else []
+    names = [name for name, _ in network.named_parameters()]
+    return network, choose(chosen, names, modules=modules, new_layers=new_layers)
 
 
-def _tell_rows(stage: Stage, data: Dataset, rows: ChatRows) -> None:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in rows.dropped.items())
-    if not rows.used:
-        raise InputError(f"no row of {data.directory} can be trained on ({reasons or 'no rows'})")
-    tokens = readable_count(len(rows.sequences.ids))
-    supervised = readable_count(rows.sequences.targets())
-    stage.say(
-        f"{rows.used} rows, {tokens} tokens, {supervised} of them supervised"
-        + (f"; dropped: {reasons}" if reasons else "")
-    )
+def _write(
+    stage: Stage,
+    settings: Finetuner,
+    model: Checkpoint,
+    network: PreTrainedModel,
+    trained: set[str],
+) -> Checkpoint:
+    if settings.parameters.low_rank:
+        from storm_training.low_rank import save_updates, weight_changes
+
+        save_updates(network, stage.directory / "adapter")
+        return write_changed(model, weight_changes(network), stage.directory)
+    return write_checkpoint(model, network, trained, stage.directory)
 
 
 def _trainable_table(

@@ -5,12 +5,59 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from storm_exp import InputError
+from storm_exp import InputError, SettingError, did_you_mean
 from storm_training.layer_table import LayerRow
+from storm_training.parameters import Parameters
 
 _NORM = re.compile(r".*(?:norm|layernorm)\.weight")
+_LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\..*")
 EMBEDDING = "model.embed_tokens.weight"
+FINAL_NORM = "model.norm.weight"
 HEAD = "lm_head.weight"
+
+
+def choose(
+    chosen: Parameters,
+    parameters: Iterable[str],
+    *,
+    modules: Sequence[LayerRow] = (),
+    new_layers: Sequence[int] = (),
+) -> set[str]:
+    """Return the names among a model's `parameters` that train.
+
+    `parameters` holds a tied head under its embedding's name only. `modules` is the table of
+    signal-to-noise ratios, `new_layers` the blocks that an expansion added. Raises InputError when
+    nothing is chosen or a chosen name is not a parameter, SettingError for a pattern that matches
+    nothing.
+    """
+    known = list(parameters)
+    if chosen.choice == "all":
+        return set(known)
+    if chosen.choice == "spectrum":
+        return spectrum_selection(
+            known,
+            modules,
+            chosen.fraction,
+            embedding=chosen.embedding,
+            head=chosen.head,
+            norms=chosen.norms,
+        )
+    if chosen.choice == "named":
+        return _named(chosen.names, known)
+    depth = 1 + max((layer for layer in map(_layer, known) if layer is not None), default=-1)
+    if chosen.choice == "new_layers":
+        if not new_layers:
+            raise InputError("the model names no new layers: it was not made by adding any")
+        return _of_layers(known, set(new_layers), norms=True)
+    if chosen.choice == "last_layers":
+        if chosen.layers > depth:
+            problem = f"the model has {depth} layers"
+            raise SettingError("parameters.layers", chosen.layers, problem)
+        last = set(range(depth - chosen.layers, depth))
+        ends = {HEAD} if chosen.head else set()
+        ends |= {FINAL_NORM} if chosen.norms else set()
+        return _of_layers(known, last, norms=chosen.norms) | ends & set(known)
+    raise AssertionError(f"{chosen.choice} adds parameters instead of choosing some")
 
 
 def highest_snr(modules: Sequence[LayerRow], fraction: float) -> set[str]:
@@ -49,7 +96,9 @@ def spectrum_selection(
         raise InputError(f"the table of layers names {missing[0]}, which the model does not have")
     chosen |= {name.removesuffix("weight") + "bias" for name in chosen} & known
     if embedding:
-        _add(chosen, known, EMBEDDING)
+        if EMBEDDING not in known:
+            raise InputError(f"the model has no parameter {EMBEDDING}")
+        chosen.add(EMBEDDING)
     if head and HEAD in known:
         chosen.add(HEAD)
     if norms:
@@ -59,7 +108,24 @@ def spectrum_selection(
     return chosen
 
 
-def _add(chosen: set[str], known: set[str], name: str) -> None:
-    if name not in known:
-        raise InputError(f"the model has no parameter {name}")
-    chosen.add(name)
+def _named(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = {name for name in known if re.fullmatch(pattern, name)}
+        if not matches:
+            near = did_you_mean(pattern.replace("\\", ""), known)
+            problem = f"matches no parameter of the model as a whole{near}"
+            raise SettingError("parameters.names", pattern, problem)
+        chosen |= matches
+    return chosen
+
+
+def _of_layers(known: Sequence[str], layers: set[int], *, norms: bool) -> set[str]:
+    return {
+        name for name in known if _layer(name) in layers and (norms or not _NORM.fullmatch(name))
+    }
+
+
+def _layer(name: str) -> int | None:
+    found = _LAYER.fullmatch(name)
+    return int(found[1]) if found else None

@@ -1,24 +1,40 @@
-"""Supervised fine-tuning of the whole model."""
+"""Supervised fine-tuning."""
 
 from __future__ import annotations
 
-from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import Stage, component
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_training.finetuner_forecast import forecast_finetuned
-from storm_training.settings import TrainingSettings
+from storm_training.finetuner import Finetuner
+from storm_training.layer_table import LayerTable, LayerTableForecast
+from storm_training.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
 
 
-@component("finetuner", "sft", version=1, requires=("torch", "lightning"), extra="train")
-class Sft(TrainingSettings):
-    """Supervised fine-tuning: every tensor trains, on every turn of the assistant."""
+@component("finetuner", "sft", version=2, requires=("torch", "lightning"), extra="train")
+class Sft(Finetuner):
+    """Supervised fine-tuning on every turn of the assistant.
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> CheckpointForecast:
+    With parameters.choice=spectrum it is Spectrum (Hartford et al. 2024), as in the preset
+    `spectrum`; with lora or qlora, low-rank updates.
+    """
+
+    def forecast(
+        self,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast,
+        layers: LayerTableForecast | None = None,
+    ) -> CheckpointForecast:
         """Forecast a checkpoint like `model`."""
-        return forecast_finetuned(model, data)
+        return self.forecast_training(model, tokens, layers, (CHATS, DOCUMENTS))
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Checkpoint:
+    def run(
+        self,
+        stage: Stage,
+        model: Checkpoint,
+        tokens: TokenSet,
+        layers: LayerTable | None = None,
+    ) -> Checkpoint:
         """Train; weights keep the dtype that they have in `model`."""
         from storm_training.finetuning import finetune
+        from storm_training.objective import NextToken
 
-        return finetune(stage, self, model, data, objective="sft", choose=set)
+        return finetune(stage, self, model, tokens, NextToken("sft"), layers=layers)

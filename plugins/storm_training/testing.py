@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from storm_data.dataset import Dataset, chat_schema
+from storm_exp import Stage
+from storm_models.checkpoint import Checkpoint
+from storm_training.chat_token_set import ChatTokenSet
 from storm_training.settings import TrainingSettings
 from storm_training.token_sequences import TokenSequences
+from storm_training.token_set import TokenSet
 
 
 def small_settings(**changes: Any) -> TrainingSettings:
@@ -46,6 +50,12 @@ def make_chats(folder: Path, rows: int = 40, validation: int = 8) -> Dataset:
         ]
         data.write(split, chats, chat_schema())
     return data
+
+
+def tokenise_chats(folder: Path, model: Checkpoint, data: Dataset) -> TokenSet:
+    """Tokenise a data set of chats into `folder`; returns the token set."""
+    folder.mkdir(parents=True)
+    return ChatTokenSet().run(Stage("tokens", folder, folder), model, data)
 
 
 def ragged_sequences(count: int = 60, longest: int = 60) -> TokenSequences:

@@ -7,17 +7,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
 from storm_training.layer_table import LayerTableForecast
+from storm_training.parameters import Parameters
+from storm_training.pretraining import Pretraining
 from storm_training.selection import highest_snr, spectrum_selection
 from storm_training.sft import Sft
 from storm_training.snr_scanner import SnrScanner
-from storm_training.spectrum import Spectrum
-from storm_training.testing import make_chats
+from storm_training.testing import make_chats, tokenise_chats
+from storm_training.token_set import PREFERENCES, TokenSetForecast
 
 FEW = {
     "steps": 4,
@@ -38,17 +40,22 @@ def changed(before: Checkpoint, after: Checkpoint) -> set[str]:
     }
 
 
+def spectrum(**choice) -> Sft:
+    return Sft(**FEW, weight_decay=0.1, parameters=Parameters(choice="spectrum", **choice))
+
+
 def record(result: Checkpoint) -> dict:
     return json.loads((result.directory / "training.json").read_text())
 
 
 def test_sft_trains_everything_and_keeps_the_layout(tmp_path, checkpoint, dataset):
     stage = make_stage(tmp_path, "finetuner")
-    result = Sft(**FEW).run(stage, checkpoint, dataset)
+    tokens = tokenise_chats(tmp_path / "tokens", checkpoint, dataset)
+    result = Sft(**FEW).run(stage, checkpoint, tokens)
     assert changed(checkpoint, result) >= {
         name for name, (_, shape) in checkpoint.headers().items() if len(shape) == 2
     }
-    assert result.facts() == Sft(**FEW).forecast(checkpoint.facts(), dataset.facts())
+    assert result.facts() == Sft(**FEW).forecast(checkpoint.facts(), tokens.facts())
     assert result.tokenizer().chat_template == checkpoint.tokenizer().chat_template
     assert (result.directory / "generation_config.json").is_file()
     noted = record(result)
@@ -65,8 +72,8 @@ def test_spectrum_changes_the_chosen_tensors_and_no_bit_of_another(tmp_path, fam
         tmp_path / "model", family, num_hidden_layers=4, tie_word_embeddings=tied
     )
     table = SnrScanner().run(make_stage(tmp_path, "scanner"), model)
-    finetuner = Spectrum(**FEW, weight_decay=0.1)
-    result = finetuner.run(make_stage(tmp_path, "finetuner"), model, dataset, table)
+    tokens = tokenise_chats(tmp_path / "tokens", model, dataset)
+    result = spectrum().run(make_stage(tmp_path, "finetuner"), model, tokens, table)
     expected = set()
     for kind in {row["type"] for row in table.modules()}:
         rows = [row for row in table.modules() if row["type"] == kind]
@@ -95,7 +102,9 @@ def test_a_tied_head_that_is_stored_stays_tied(tmp_path, dataset):
         file,
         {"format": "pt"},
     )
-    result = Sft(**FEW).run(make_stage(tmp_path), Checkpoint(model.directory), dataset)
+    model = Checkpoint(model.directory)
+    tokens = tokenise_chats(tmp_path / "tokens", model, dataset)
+    result = Sft(**FEW).run(make_stage(tmp_path), model, tokens)
     trained = load_file(result.directory / "model.safetensors")
     assert torch.equal(trained["lm_head.weight"], trained["model.embed_tokens.weight"])
 
@@ -108,7 +117,8 @@ def test_a_model_in_several_files_comes_out_in_the_same_ones(tmp_path, dataset):
     (tmp_path / "model/model.safetensors").unlink()
     network.save_pretrained(tmp_path / "model", max_shard_size="40KB")
     model = Checkpoint(whole.directory)
-    result = Sft(**FEW).run(make_stage(tmp_path), model, dataset)
+    tokens = tokenise_chats(tmp_path / "tokens", model, dataset)
+    result = Sft(**FEW).run(make_stage(tmp_path), model, tokens)
     assert len(model.weight_files()) > 1
     assert [f.name for f in result.weight_files()] == [f.name for f in model.weight_files()]
     assert result.load().config == model.load().config
@@ -116,25 +126,27 @@ def test_a_model_in_several_files_comes_out_in_the_same_ones(tmp_path, dataset):
 
 def test_two_runs_write_the_same_bytes(tmp_path, dataset):
     model = make_checkpoint(tmp_path / "model")
+    tokens = tokenise_chats(tmp_path / "tokens", model, dataset)
     payloads = []
     for name in "ab":
-        result = Sft(**FEW).run(make_stage(tmp_path, name), model, dataset)
+        result = Sft(**FEW).run(make_stage(tmp_path, name), model, tokens)
         payloads.append({f.name: f.read_bytes() for f in sorted(result.directory.iterdir())})
     assert payloads[0] == payloads[1]
 
 
-def test_rows_that_cannot_be_used_are_dropped_and_counted(tmp_path):
+def test_rows_that_cannot_be_used_are_left_out_and_counted(tmp_path):
     data = make_chats(tmp_path / "data", rows=5, validation=0)
     rows = list(data.rows("train"))
-    long = [{"role": "user", "content": "x" * 300}, {"role": "assistant", "content": "y"}]
+    long = [{"role": "user", "content": "x" * 150}, {"role": "assistant", "content": "y"}]
     rows += [
         {"id": "long", "messages": long, "source": ""},
         {"id": "unanswered", "messages": long[:1], "source": ""},
     ]
     data.write("train", rows, chat_schema())
     model = make_checkpoint(tmp_path / "model")
+    tokens = tokenise_chats(tmp_path / "tokens", model, data)
     stage = make_stage(tmp_path)
-    result = Sft(**FEW).run(stage, model, data)
+    result = Sft(**FEW).run(stage, model, tokens)
     assert record(result)["rows"] == {
         "used": 5,
         "dropped": {"longer than 96 tokens": 1, "nothing supervised": 1},
@@ -145,35 +157,55 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted(tmp_path):
 def test_a_set_of_which_no_row_can_be_used_is_an_error(tmp_path):
     data = make_chats(tmp_path / "data", rows=3)
     model = make_checkpoint(tmp_path / "model")
-    with pytest.raises(InputError, match="3 longer than 4 tokens"):
-        Sft(**{**FEW, "sequence_length": 4}).run(make_stage(tmp_path), model, data)
+    tokens = tokenise_chats(tmp_path / "tokens", model, data)
+    with pytest.raises(InputError, match="sequence_length=4: all 3 examples are longer"):
+        Sft(**{**FEW, "sequence_length": 4}).run(make_stage(tmp_path), model, tokens)
+
+
+def test_pretraining_cuts_what_does_not_fit_and_loses_no_token(tmp_path):
+    data = make_chats(tmp_path / "data", rows=3, validation=0)
+    model = make_checkpoint(tmp_path / "model")
+    tokens = tokenise_chats(tmp_path / "tokens", model, data)
+    settings = Pretraining(**{**FEW, "sequence_length": 6, "steps": 0, "batch_rows": 100})
+    result = settings.run(make_stage(tmp_path), model, tokens)
+    assert record(result)["steps"][0]["supervised"] == tokens.sequences("train").targets()
+    assert record(result)["objective"] == "pretraining"
 
 
 def test_a_table_of_another_model_is_an_error(tmp_path, dataset):
     model = make_checkpoint(tmp_path / "model")
     other = make_checkpoint(tmp_path / "other", num_hidden_layers=3)
     table = SnrScanner().run(make_stage(tmp_path, "scanner"), other)
+    tokens = tokenise_chats(tmp_path / "tokens", model, dataset)
     with pytest.raises(InputError, match="belongs to a model with other tensors"):
-        Spectrum(**FEW).forecast(model.facts(), dataset.facts(), table.facts())
+        spectrum().forecast(model.facts(), tokens.facts(), table.facts())
     with pytest.raises(InputError, match="belongs to a model with other tensors"):
-        Spectrum(**FEW).run(make_stage(tmp_path), model, dataset, table)
+        spectrum().run(make_stage(tmp_path), model, tokens, table)
 
 
 def test_what_cannot_work_fails_in_the_forecast():
-    model, data = CheckpointForecast(shapes="s"), DatasetForecast()
+    model, tokens = CheckpointForecast(shapes="s"), TokenSetForecast()
     layers = LayerTableForecast(shapes="s")
-    assert Spectrum(**FEW).forecast(model, data, layers) == model
-    with pytest.raises(InputError, match="no chat template"):
-        Sft(**FEW).forecast(CheckpointForecast(has_chat_template=False), data)
-    with pytest.raises(InputError, match="no row"):
-        Sft(**FEW).forecast(model, DatasetForecast(splits={"train": [0, 0]}))
-    with pytest.raises(InputError, match="'messages'"):
-        Sft(**FEW).forecast(model, DatasetForecast(columns=["text"]))
+    assert spectrum().forecast(model, tokens, layers) == model
+    with pytest.raises(InputError, match="needs the port 'layers'"):
+        spectrum().forecast(model, tokens)
+    with pytest.raises(InputError, match="another tokenizer"):
+        Sft(**FEW).forecast(CheckpointForecast(tokenizer="a"), TokenSetForecast(tokenizer="b"))
+    with pytest.raises(InputError, match="takes tokenised chats or documents, not preferences"):
+        Sft(**FEW).forecast(model, TokenSetForecast(kind=PREFERENCES))
+    with pytest.raises(InputError, match="quantised"):
+        Sft(**FEW).forecast(CheckpointForecast(config={"quantization_config": {}}), tokens)
     tied = CheckpointForecast(config={"tie_word_embeddings": True})
     with pytest.raises(SettingError, match="tied"):
-        Spectrum(**FEW, head=False).forecast(tied, data, layers)
-    with pytest.raises(SettingError, match="fraction"):
-        Spectrum(**FEW, fraction=1.5)
+        spectrum(head=False).forecast(tied, tokens, layers)
+    few = Sft(**FEW, parameters=Parameters(choice="last_layers", layers=5))
+    with pytest.raises(SettingError, match="the model has 4 layers"):
+        few.forecast(CheckpointForecast(config={"num_hidden_layers": 4}), tokens)
+
+
+def test_only_spectrum_looks_at_the_table_of_layers():
+    assert spectrum().idle_ports() == set()
+    assert Sft(**FEW).idle_ports() == {"layers"}
 
 
 def test_the_selection_is_stable_and_rounds_down():
@@ -219,5 +251,5 @@ def test_components_import_no_torch():
 def test_a_dataset_that_was_opened_elsewhere_is_not_written_to(tmp_path, dataset):
     before = {file.name: file.read_bytes() for file in dataset.directory.iterdir()}
     model = make_checkpoint(tmp_path / "model")
-    Sft(**FEW).run(make_stage(tmp_path), model, Dataset(dataset.directory))
+    tokenise_chats(tmp_path / "tokens", model, Dataset(dataset.directory))
     assert {file.name: file.read_bytes() for file in dataset.directory.iterdir()} == before

@@ -5,11 +5,13 @@ import hashlib
 
 import pytest
 
+from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
+from storm_training.parameters import READS, Parameters
+from storm_training.sft import Sft
 from storm_training.snr_scanner import SnrScanner
-from storm_training.spectrum import Spectrum
-from storm_training.testing import make_chats
+from storm_training.testing import make_chats, tokenise_chats
 
 START = {
     "steps": 4,
@@ -40,23 +42,39 @@ CHANGES = {
     "validation_rows": {"validation_rows": 2},
     "validation_every": {"validation_every": 1},
     "seed": {"seed": 1},
-    "fraction": {"fraction": 0.75},
-    "embedding": {"embedding": False},
-    "head": {"head": False},
-    "norms": {"norms": True},
+    "parameters": {"parameters": {"choice": "all"}},
 }
 """For every setting that enters the key, values that differ from START."""
+CHOICES = {
+    "fraction": ({"choice": "spectrum"}, {"fraction": 0.75}),
+    "embedding": ({"choice": "spectrum"}, {"embedding": False}),
+    "head": ({"choice": "spectrum"}, {"head": False}),
+    "norms": ({"choice": "spectrum"}, {"norms": True}),
+    "layers": ({"choice": "last_layers", "layers": 1}, {"layers": 2}),
+    "names": (
+        {"choice": "named", "names": [".*q_proj.weight"]},
+        {"names": [".*[qk]_proj.weight"]},
+    ),
+    "rank": ({"choice": "lora"}, {"rank": 4}),
+    "alpha": ({"choice": "lora"}, {"alpha": 8.0}),
+    "dropout": ({"choice": "lora"}, {"dropout": 0.5}),
+    "modules": ({"choice": "lora"}, {"modules": ["q_proj"]}),
+}
+"""For every setting of the choice of parameters: a choice that reads it, and another value."""
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     model = make_checkpoint(folder / "model", num_hidden_layers=4)
-    return model, make_chats(folder / "data"), SnrScanner().run(make_stage(folder), model)
+    tokens = tokenise_chats(folder / "tokens", model, make_chats(folder / "data"))
+    return model, tokens, SnrScanner().run(make_stage(folder), model)
 
 
 def digest(folder, inputs, changes) -> str:
-    result = Spectrum(**{**START, **changes}).run(make_stage(folder), *inputs)
+    values = {"parameters": {"choice": "spectrum"}, **START, **changes}
+    values["parameters"] = Parameters(**values["parameters"])
+    result = Sft(**values).run(make_stage(folder), *inputs)
     names = ("model.safetensors", "training.json")
     return hashlib.sha256(b"".join((result.directory / n).read_bytes() for n in names)).hexdigest()
 
@@ -67,7 +85,7 @@ def start(tmp_path_factory, inputs):
 
 
 def test_the_list_of_settings_is_complete():
-    fields = dataclasses.fields(Spectrum)
+    fields = dataclasses.fields(Sft)
     assert {f.name for f in fields if f.metadata.get("semantic", True)} == set(CHANGES)
 
 
@@ -79,3 +97,36 @@ def test_every_setting_that_enters_the_key_has_an_effect(tmp_path, inputs, start
 @pytest.mark.parametrize("changes", [{"activation_checkpointing": True}, {"checkpoint_every": 1}])
 def test_a_setting_outside_the_key_has_none(tmp_path, inputs, start, changes):
     assert digest(tmp_path, inputs, changes) == start
+
+
+def test_the_list_of_choices_is_complete():
+    assert {field.name for field in dataclasses.fields(Parameters)} == {"choice", *CHOICES}
+    assert {name for read in READS.values() for name in read} == set(CHOICES)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_setting_of_a_choice_has_an_effect(tmp_path, inputs, name):
+    choice, change = CHOICES[name]
+    before = digest(tmp_path / "before", inputs, {"parameters": choice})
+    assert digest(tmp_path / "after", inputs, {"parameters": {**choice, **change}}) != before
+
+
+@pytest.mark.parametrize(
+    ("values", "setting", "problem"),
+    [
+        ({"choice": "lroa"}, "choice", "did you mean 'lora'"),
+        ({"rank": 8}, "rank", "is read with choice=lora or qlora only"),
+        ({"choice": "lora", "fraction": 0.2}, "fraction", "is read with choice=spectrum only"),
+        ({"choice": "spectrum", "fraction": 1.5}, "fraction", "between 0 and 1"),
+        ({"choice": "last_layers"}, "layers", "at least 1"),
+        ({"choice": "named"}, "names", "at least one"),
+        ({"choice": "named", "names": ["("]}, "names", "no regular expression"),
+        ({"choice": "lora", "rank": 0}, "rank", "at least 1"),
+        ({"choice": "lora", "alpha": 0.0}, "alpha", "above 0"),
+        ({"choice": "lora", "dropout": 1.0}, "dropout", "in \\[0, 1\\)"),
+    ],
+)
+def test_a_choice_that_cannot_work_is_named(values, setting, problem):
+    with pytest.raises(SettingError, match=problem) as error:
+        Parameters(**values)
+    assert error.value.setting == f"parameters.{setting}"

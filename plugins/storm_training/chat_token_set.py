@@ -1,0 +1,51 @@
+"""The component `chat_tokens`: chats for one tokenizer, with the assistant's words marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import SettingError, Stage, component
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.token_set import CHATS, TokenSet, TokenSetForecast
+from storm_training.tokens_forecast import forecast_tokens
+
+
+@component("tokens", "chat_tokens", version=1, requires=("transformers", "pyarrow"), extra="train")
+class ChatTokenSet:
+    """Renders chats with the model's own template; every turn of the assistant is supervised.
+
+    The token that ends a turn is supervised too. Made once for every training that shares data
+    and model.
+    """
+
+    longest: int = 0
+    """Tokens of the longest chat that is kept; 0: as many as the model has positions. Longer ones
+    are left out and named, never cut."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        if self.longest < 0:
+            raise SettingError("longest", self.longest, "must not be negative")
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+        """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
+        return forecast_tokens(CHATS, model, data, "messages")
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+        """Tokenise the train and validation splits."""
+        from storm_training.chat_tokens import ChatTokenizer, ChatTokens
+        from storm_training.tokenising import Encoded, tokenise
+
+        tokenizer = ChatTokenizer(model.tokenizer())
+
+        def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
+            for tokens in tokenizer.encode([row["messages"] for row in rows]):
+                if isinstance(tokens, ChatTokens):
+                    yield [(tokens.ids, tokens.supervised)]
+                else:
+                    yield str(tokens)
+
+        longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
+        return tokenise(stage, data, model, CHATS, encode, longest=longest)

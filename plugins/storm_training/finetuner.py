@@ -1,0 +1,75 @@
+"""What every component has in common that trains a checkpoint on token sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+
+from storm_exp import InputError, SettingError, setting
+from storm_models.checkpoint import CheckpointForecast
+from storm_training.layer_table import LayerTableForecast
+from storm_training.parameters import Parameters
+from storm_training.settings import TrainingSettings
+from storm_training.token_set import TokenSetForecast
+
+
+@dataclasses.dataclass(kw_only=True)
+class Finetuner(TrainingSettings):
+    """Settings and forecast of the objectives. What trains is a choice apart from them."""
+
+    parameters: Parameters = setting(Parameters)
+    """What trains."""
+
+    def idle_ports(self) -> set[str]:
+        """Only Spectrum's choice looks at the table of layers."""
+        return set() if self.parameters.choice == "spectrum" else {"layers"}
+
+    def forecast_training(
+        self,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast,
+        layers: LayerTableForecast | None,
+        kinds: Sequence[str],
+    ) -> CheckpointForecast:
+        """Return a forecast equal to the model's.
+
+        Raises InputError for tokens of another tokenizer or kind and for a table of another
+        model, SettingError for a choice of parameters that the model does not allow.
+        """
+        if tokens.kind and tokens.kind not in kinds:
+            raise InputError(f"takes tokenised {' or '.join(kinds)}, not {tokens.kind}")
+        if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
+            raise InputError("the tokens were made with another tokenizer than the model's")
+        if "quantization_config" in (model.config or {}):
+            raise InputError("the model is quantised; train it before it is compressed")
+        self._check_parameters(model, layers)
+        return dataclasses.replace(model)
+
+    def _check_parameters(
+        self, model: CheckpointForecast, layers: LayerTableForecast | None
+    ) -> None:
+        chosen, config = self.parameters, model.config or {}
+        if chosen.choice == "spectrum":
+            if layers is None:
+                raise InputError(
+                    "parameters.choice=spectrum needs the port 'layers': a scan of the model "
+                    "(graph: layers: scanner)"
+                )
+            require_same_model(model.shapes, layers.shapes)
+            if config.get("tie_word_embeddings") and chosen.embedding != chosen.head:
+                problem = "the model's head is tied to its embedding: both train or neither"
+                raise SettingError("parameters.head", chosen.head, problem)
+        depth = config.get("num_hidden_layers")
+        if chosen.choice == "last_layers" and depth and chosen.layers > depth:
+            problem = f"the model has {depth} layers"
+            raise SettingError("parameters.layers", chosen.layers, problem)
+        if chosen.choice == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+            problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
+            raise SettingError("parameters.choice", chosen.choice, problem)
+
+
+def require_same_model(model: str | None, table: str | None) -> None:
+    """Raise InputError where a table of layers is known to belong to another model."""
+    if model is not None and table is not None and model != table:
+        raise InputError("the table of layers belongs to a model with other tensors than this one")

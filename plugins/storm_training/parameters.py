@@ -1,0 +1,93 @@
+"""Which parameters train: a choice of its own, apart from what is learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from storm_exp import SettingError, did_you_mean, setting
+
+READS = {
+    "all": (),
+    "spectrum": ("fraction", "embedding", "head", "norms"),
+    "last_layers": ("layers", "head", "norms"),
+    "named": ("names",),
+    "new_layers": (),
+    "lora": ("rank", "alpha", "dropout", "modules"),
+    "qlora": ("rank", "alpha", "dropout", "modules"),
+}
+"""The settings that each choice reads, besides `choice` itself."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Parameters:
+    """What trains; everything else is frozen, and keeps its bits."""
+
+    choice: str = "all"
+    """all; spectrum (the matrices of each type with the highest signal-to-noise ratio); last_layers
+    (the last `layers` blocks and the final norm); named (`names`); new_layers (those that depth
+    up-scaling or block expansion added); lora or, on a GPU, qlora (low-rank updates, merged into
+    the weights at the end)."""
+    fraction: float = 0.5
+    """spectrum: share of the matrices of each module type that train."""
+    embedding: bool = True
+    """spectrum: train the embedding, as the reference does. A tied head trains with it."""
+    head: bool = True
+    """spectrum, last_layers: train the head."""
+    norms: bool = False
+    """spectrum, last_layers: train the norms (all of them, or those of the chosen blocks). Their
+    ratios all tie, so they cannot be ranked."""
+    layers: int = 0
+    """last_layers: how many blocks, counted from the end."""
+    names: list[str] = setting([])
+    """named: regular expressions, each of which must match the whole name of a parameter."""
+    rank: int = 16
+    """lora, qlora: rank of the updates."""
+    alpha: float = 32.0
+    """lora, qlora: the updates are scaled by alpha / rank."""
+    dropout: float = 0.0
+    """lora, qlora: dropout before the updates."""
+    modules: list[str] = setting([])
+    """lora, qlora: types of the matrices that get an update (q_proj, …); empty: all of the blocks."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError, also for one that the choice does not read."""
+        if self.choice not in READS:
+            problem = f"unknown{did_you_mean(self.choice, READS)}"
+            raise SettingError("parameters.choice", self.choice, problem)
+        for field in dataclasses.fields(self):
+            default = (
+                field.default_factory()
+                if field.default_factory is not dataclasses.MISSING
+                else field.default
+            )
+            value = getattr(self, field.name)
+            read = field.name == "choice" or field.name in READS[self.choice]
+            if not read and value != default:
+                readers = " or ".join(name for name, read in READS.items() if field.name in read)
+                problem = f"is read with choice={readers} only, and choice is {self.choice}"
+                raise SettingError(f"parameters.{field.name}", value, problem)
+        self._require("fraction", 0 <= self.fraction <= 1, "must lie between 0 and 1")
+        self._require("rank", self.rank >= 1, "must be at least 1")
+        self._require("alpha", self.alpha > 0, "must be above 0")
+        self._require("dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        if self.choice == "last_layers":
+            self._require("layers", self.layers >= 1, "must be at least 1")
+        if self.choice == "named":
+            self._require("names", bool(self.names), "needs at least one regular expression")
+        for name in self.names:
+            try:
+                re.compile(name)
+            except re.error as error:
+                raise SettingError(
+                    "parameters.names", name, f"no regular expression: {error}"
+                ) from error
+
+    @property
+    def low_rank(self) -> bool:
+        """Whether updates train instead of the weights themselves."""
+        return self.choice in ("lora", "qlora")
+
+    def _require(self, name: str, holds: bool, problem: str) -> None:
+        if not holds:
+            raise SettingError(f"parameters.{name}", getattr(self, name), problem)

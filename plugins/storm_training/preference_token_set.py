@@ -1,0 +1,57 @@
+"""The component `preference_tokens`: pairs of a chosen and a rejected answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import SettingError, Stage, component
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.tokens_forecast import forecast_tokens
+
+
+@component(
+    "tokens", "preference_tokens", version=1, requires=("transformers", "pyarrow"), extra="train"
+)
+class PreferenceTokenSet:
+    """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.
+
+    Only what follows the prompt is supervised, the token that ends each turn included.
+    """
+
+    longest: int = 0
+    """Tokens of the longest answer with its prompt; 0: as many as the model has positions. Pairs
+    with a longer one are left out and named, never cut."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        if self.longest < 0:
+            raise SettingError("longest", self.longest, "must not be negative")
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+        """Forecast at most a pair a row; raises InputError for what cannot be tokenised."""
+        return forecast_tokens(PREFERENCES, model, data, "chosen")
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+        """Tokenise the train and validation splits."""
+        from storm_training.chat_tokens import ChatTokenizer, ChatTokens
+        from storm_training.tokenising import Encoded, tokenise
+
+        tokenizer = ChatTokenizer(model.tokenizer())
+
+        def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
+            chats = [row["prompt"] + row[side] for row in rows for side in ("chosen", "rejected")]
+            firsts = [len(row["prompt"]) for row in rows for _ in range(2)]
+            found = tokenizer.encode(chats, firsts)
+            for chosen, rejected in zip(found[::2], found[1::2], strict=True):
+                if not isinstance(chosen, ChatTokens) or not isinstance(rejected, ChatTokens):
+                    yield str(rejected if isinstance(chosen, ChatTokens) else chosen)
+                elif chosen.ids == rejected.ids:
+                    yield "chosen and rejected are the same"
+                else:
+                    yield [(c.ids, c.supervised) for c in (chosen, rejected)]
+
+        longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
+        return tokenise(stage, data, model, PREFERENCES, encode, longest=longest, together=2)

@@ -1,0 +1,37 @@
+"""What tokenised data will be, and what can be known to fail."""
+
+from __future__ import annotations
+
+from storm_data.dataset import DatasetForecast
+from storm_exp import InputError
+from storm_models.checkpoint import CheckpointForecast
+from storm_training.token_set import TokenSetForecast
+
+
+def forecast_tokens(
+    kind: str,
+    model: CheckpointForecast,
+    data: DatasetForecast,
+    column: str,
+    *,
+    template: bool = True,
+) -> TokenSetForecast:
+    """Return what tokenising gives: at most an example a row.
+
+    Raises InputError for data without rows or without the `column` that is tokenised, and for a
+    model without chat template where one is needed.
+    """
+    if template and model.has_chat_template is False:
+        raise InputError("the model's tokenizer has no chat template, so chats cannot be rendered")
+    if data.columns and column not in data.columns:
+        raise InputError(f"the data set has no column '{column}' (it has {data.columns})")
+    splits = None
+    if data.splits is not None:
+        if data.splits.get("train", [0, 0])[1] == 0:
+            raise InputError("the data set has no row in its split 'train'")
+        splits = {
+            name: [0, data.splits[name][1]]
+            for name in ("train", "validation")
+            if data.splits.get(name, [0, 0])[1]
+        }
+    return TokenSetForecast(kind=kind, tokenizer=model.tokenizer, splits=splits)
