@@ -48,7 +48,7 @@ class Parameters:
     dropout: float = 0.0
     """lora, qlora: dropout before the updates."""
     modules: list[str] = setting([])
-    """lora, qlora: types of the matrices that get an update (q_proj, …); empty: all of the blocks."""
+    """lora, qlora: types of the matrices that get an update (q_proj, …); empty: all."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError, also for one that the choice does not read."""
@@ -79,9 +79,8 @@ class Parameters:
             try:
                 re.compile(name)
             except re.error as error:
-                raise SettingError(
-                    "parameters.names", name, f"no regular expression: {error}"
-                ) from error
+                problem = f"no regular expression: {error}"
+                raise SettingError("parameters.names", name, problem) from error
 
     @property
     def low_rank(self) -> bool:
