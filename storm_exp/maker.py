@@ -14,9 +14,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from storm_exp.artifact import Artifact
+from storm_exp.component import Component
 from storm_exp.digest import value_digest
 from storm_exp.errors import InputError, StageError, StormError
 from storm_exp.key import semantic_settings
+from storm_exp.launch import run_in_workers, wants_workers
 from storm_exp.manifest import Manifest
 from storm_exp.plan import Node
 from storm_exp.progress import Progress
@@ -33,7 +36,8 @@ class Made:
     """False when another process made it while this one waited."""
     seconds: float
     peak_memory: int
-    """Bytes of resident memory at the highest point; 0 when it was not made here."""
+    """Bytes of resident memory at the highest point, summed over the processes that ran the
+    stage; 0 when it was not made here."""
 
 
 class Maker:
@@ -89,19 +93,12 @@ class Maker:
         _reset_peak_memory()
         started = time.monotonic()
         try:
-            inputs = {
-                port: [self._open(n) for n in nodes]
-                if node.component.ports[port].many
-                else self._open(nodes[0])
-                for port, nodes in node.inputs.items()
-            }
-            artifact = node.settings.run(stage, **inputs)
-            if not isinstance(artifact, node.component.output):
-                raise TypeError(f"run returned {artifact!r}, not {node.component.output.__name__}")
+            memory = self._run(node, stage)
             self._check_outside(node)
+            artifact = node.component.output(stage.adopted or partial)
             facts = artifact.facts().to_json()
             seconds = time.monotonic() - started
-            manifest = self._manifest(node, stage, facts, seconds)
+            manifest = self._manifest(node, stage, facts, seconds, memory)
             manifest = store.publish(partial, manifest, stage.adopted_files)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -116,19 +113,35 @@ class Maker:
         node.manifest = manifest
         return Made(manifest, True, seconds, manifest.made["peak_memory"])
 
+    def _run(self, node: Node, stage: Stage) -> list[int]:
+        """Run the component here or in workers; return the peak memory of each process."""
+        if wants_workers(node.settings, self._runtime):
+            needed = {n.key: n for nodes in node.inputs.values() for n in nodes}
+            return run_in_workers(node, {k: self._payload(n) for k, n in needed.items()}, stage)
+        inputs = {
+            port: [self._open(n) for n in nodes]
+            if node.component.ports[port].many
+            else self._open(nodes[0])
+            for port, nodes in node.inputs.items()
+        }
+        check_output(node.component, node.settings.run(stage, **inputs))
+        return [peak_memory()]
+
     def _check_outside(self, node: Node) -> None:
         """Raise InputError when what the key covers outside the store changed since the plan."""
         compute = getattr(node.settings, "fingerprint", None)
         if compute is not None and compute(self._store.digests) != node.fingerprint:
             raise InputError("what it reads from outside changed while it ran; run it again")
 
-    def _open(self, node: Node) -> Any:
+    def _open(self, node: Node) -> Artifact:
+        return node.component.output(self._payload(node), node.key)
+
+    def _payload(self, node: Node) -> Path:
         assert node.manifest is not None, f"{node.label} was not made before what needs it"
-        place = self._store.place(node.key)
-        return node.component.output(node.manifest.payload(place), node.key)
+        return node.manifest.payload(self._store.place(node.key))
 
     def _manifest(
-        self, node: Node, stage: Stage, facts: dict[str, Any], seconds: float
+        self, node: Node, stage: Stage, facts: dict[str, Any], seconds: float, memory: list[int]
     ) -> Manifest:
         return Manifest(
             key=node.key,
@@ -147,7 +160,8 @@ class Maker:
             made={
                 "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "seconds": round(seconds, 3),
-                "peak_memory": peak_memory(),
+                "peak_memory": sum(memory),
+                "workers": len(memory),
                 "host": socket.gethostname(),
                 "machine": platform.machine(),
                 "python": platform.python_version(),
@@ -175,6 +189,12 @@ class Maker:
         if isinstance(error, StormError):
             return StageError(f"{node.label}: {error}")
         return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")
+
+
+def check_output(component: Component, artifact: Any) -> None:
+    """Raise TypeError for what a component's `run` has returned, unless it is what it promises."""
+    if not isinstance(artifact, component.output):
+        raise TypeError(f"run returned {artifact!r}, not {component.output.__name__}")
 
 
 @functools.cache

@@ -15,13 +15,14 @@ _QUIET_SECONDS = 15.0
 class Progress:
     """Counts `total` steps of `unit`, showing how many are left and for how long."""
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
-        """Start counting; nothing is drawn before the first step."""
+    def __init__(self, label: str, total: int, unit: str, *, quiet: bool = False) -> None:
+        """Start counting; nothing is drawn before the first step, and nothing ever if `quiet`."""
         self._label, self._total, self._unit = label, total, unit
         self._done = 0
         self._started = self._spoke = time.monotonic()
         self._bar: tqdm[None] | None = None
-        if sys.stderr.isatty():
+        self._quiet = quiet
+        if sys.stderr.isatty() and not quiet:
             from tqdm import tqdm  # not worth its import where nothing is drawn
 
             self._bar = tqdm(
@@ -38,7 +39,7 @@ class Progress:
             self._bar.update(steps)
             return
         now = time.monotonic()
-        if now - self._spoke >= _QUIET_SECONDS:
+        if now - self._spoke >= _QUIET_SECONDS and not self._quiet:
             self._spoke = now
             left = (now - self._started) / self._done * (self._total - self._done)
             tail = "".join(f", {name} {value}" for name, value in shown.items())

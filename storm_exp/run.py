@@ -87,7 +87,7 @@ def run(compositions: list[Composition]) -> RunRecord:
     )
     outcomes: dict[str, Made | BaseException] = {}
     failure: BaseException | None = None
-    with _logging_to(folder / "log.txt"):
+    with logging_to(folder / "log.txt"):
         maker = Maker(plan.store, recipe.runtime, folder / "log.txt")
         try:
             failure = _make_missing(plan, maker, outcomes)
@@ -155,7 +155,7 @@ def _tell(event: str, **arguments: Any) -> None:
 
 
 @contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
+def logging_to(file: Path) -> Iterator[None]:
     """Send the libraries' log records and warnings to a file instead of the screen."""
     handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp.artifact import Artifact
-from storm_exp.errors import SettingError
+from storm_exp.errors import SettingError, did_you_mean
 from storm_exp.progress import Progress
+
+STRATEGIES = ("auto", "ddp", "fsdp")
+LAUNCHERS = ("auto", "torchrun", "srun")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +26,30 @@ class Runtime:
     """auto, cpu, cuda or cuda:N."""
     threads: int = 0
     """Threads for arithmetic; 0 takes OMP_NUM_THREADS, or every core that this process may use."""
+    devices: int = 1
+    """Devices of a node that a stage uses which can use several: one worker process each."""
+    nodes: int = 1
+    """Nodes that such a stage uses. They share the store's file system."""
+    strategy: str = "auto"
+    """How training is divided: ddp (a whole model on each device), fsdp (a part on each), or auto:
+    ddp on CPUs, fsdp on GPUs."""
+    launcher: str = "auto"
+    """What starts workers on several nodes: srun, torchrun, or auto: srun in a Slurm allocation.
+    Under torchrun the stage says the command that the other nodes have to run."""
 
     def __post_init__(self) -> None:
-        """Check the device's name; whether it is there is known when a stage needs it."""
+        """Check what can be known here; whether devices are there shows when a stage needs them."""
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise SettingError("device", self.device, "must be auto, cpu, cuda or cuda:N")
+        for name in ("devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if ":" in self.device and self.devices > 1:
+            raise SettingError("device", self.device, f"is one device, but devices={self.devices}")
+        for name, known in (("strategy", STRATEGIES), ("launcher", LAUNCHERS)):
+            if getattr(self, name) not in known:
+                value = getattr(self, name)
+                raise SettingError(name, value, f"unknown{did_you_mean(value, known)}")
 
     def thread_count(self) -> int:
         """Return the number of threads to use, at least one."""
@@ -49,23 +71,29 @@ class Stage:
         scratch: Path,
         runtime: Runtime | None = None,
         log: Path | None = None,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
-        """`directory` is to be filled; `scratch` survives a crash of the same key."""
+        """`directory` is to be filled; `scratch` survives a crash of the same key.
+
+        Of `world` workers that run the stage together, the one with `rank` 0 speaks for all.
+        """
         self.name = name
         self.directory = directory
         self.scratch = scratch
         self.runtime = runtime or Runtime()
+        self.rank, self.world = rank, world
         self.metrics: dict[str, float] = {}
         self.main_metric = ""
         self.adopted: Path | None = None
         self.adopted_files: list[str] = []
         self.references: list[str] = []
-        self._log = log
+        self.log = log
 
     def progress(self, total: int, unit: str, label: str = "") -> Progress:
         """Return a bar with time left; use it as a context manager and call `advance`."""
         text = f"{self.name}: {label}" if label else self.name
-        return Progress(text, total, unit)
+        return Progress(text, total, unit, quiet=self.rank > 0)
 
     def metric(self, name: str, value: float, *, main: bool = False) -> None:
         """Record a number in the manifest; the main one appears in the closing table."""
@@ -75,9 +103,11 @@ class Stage:
 
     def say(self, message: str) -> None:
         """Write one line for the user, and into the run's log."""
+        if self.rank > 0:
+            return
         Progress.write(f"  {self.name}: {message}")
-        if self._log is not None:
-            with self._log.open("a", encoding="utf-8") as stream:
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8") as stream:
                 stream.write(f"{self.name}: {message}\n")
 
     def adopt(self, directory: Path, files: Iterable[str]) -> Path:
@@ -93,6 +123,23 @@ class Stage:
     def reference(self, artifact: Artifact) -> None:
         """Note that the payload cannot do without another artifact of the store."""
         self.references.append(artifact.key)
+
+    def reported(self) -> dict[str, Any]:
+        """Return what was reported so far, as JSON values."""
+        return {
+            "metrics": self.metrics,
+            "main_metric": self.main_metric,
+            "references": self.references,
+            "adopted": str(self.adopted) if self.adopted else None,
+            "adopted_files": self.adopted_files,
+        }
+
+    def take_over(self, reported: dict[str, Any]) -> None:
+        """Report what another process's stage had `reported`."""
+        self.metrics, self.main_metric = reported["metrics"], reported["main_metric"]
+        self.references = reported["references"]
+        if reported["adopted"]:
+            self.adopt(Path(reported["adopted"]), reported["adopted_files"])
 
     def worker_environment(self) -> dict[str, Any]:
         """Return the environment for a program that a stage starts."""

@@ -8,7 +8,7 @@ from storm_exp import hookimpl
 @hookimpl
 def storm_components() -> list[type]:
     """Return the components of this plugin."""
-    from storm_toys import adders, sources, totals
+    from storm_toys import adders, sources, totals, workers
 
     return [
         sources.Number,
@@ -23,6 +23,8 @@ def storm_components() -> list[type]:
         adders.Fussy,
         adders.Slow,
         adders.Patient,
+        workers.SharedOut,
+        workers.Elsewhere,
         totals.Collect,
     ]
 
