@@ -7,11 +7,12 @@ from typing import Any
 
 from storm_exp import InputError
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3")
 """Values of `model_type` whose tensors this module knows."""
 
-_DEFAULT_KV_HEADS = {"mistral": 8, "qwen2": 32, "qwen3": 32}
-_DEFAULT_HEAD_DIM = {"qwen3": 128}
+_DEFAULT_KV_HEADS = {"mistral": 8, "qwen2": 32, "qwen3": 32, "gemma2": 4, "gemma3_text": 4}
+_DEFAULT_HEAD_DIM = {"qwen3": 128, "gemma2": 256, "gemma3_text": 256}
+_TIED_BY_DEFAULT = ("gemma2", "gemma3_text")
 _NEEDED = (
     "vocab_size",
     "hidden_size",
@@ -19,6 +20,7 @@ _NEEDED = (
     "num_hidden_layers",
     "num_attention_heads",
 )
+_TAKES_ATTENTION_BIAS = ("llama", "qwen3", "gemma2", "gemma3_text")
 
 
 def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
@@ -28,21 +30,51 @@ def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
     for a config of a known family that lacks a size or whose sizes contradict each other. The
     names and shapes are those that transformers 5 saves.
     """
-    family = config.get("model_type")
-    if family not in FAMILIES:
+    axes = tensor_axes(config)
+    if axes is None:
+        return None
+    sizes = axis_sizes(config)
+    return {
+        name: tuple(sum(sizes[part] for part in axis.split("+")) for axis in of)
+        for name, of in axes.items()
+    }
+
+
+def tensor_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
+    """Return {name: what each dimension counts} of the stored tensors, as `tensor_shapes` does.
+
+    A dimension is one of the names of `axis_sizes`, or several joined by `+` where a matrix is
+    fused: phi3's `qkv_proj` is queries+keys+keys by hidden.
+    """
+    if config.get("model_type") not in FAMILIES:
         return None
     for name in _NEEDED:
         if not isinstance(config.get(name), int) or config[name] < 1:
             raise InputError(f"config.json: {name}={config.get(name)!r} is not a positive number")
-    hidden, vocabulary = config["hidden_size"], config["vocab_size"]
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, hidden)}
-    layer = _layer_shapes(config)
+    axes: dict[str, tuple[str, ...]] = {"model.embed_tokens.weight": ("vocabulary", "hidden")}
+    layer = _layer_axes(config)
     for index in range(config["num_hidden_layers"]):
-        shapes |= {f"model.layers.{index}.{name}": shape for name, shape in layer.items()}
-    shapes["model.norm.weight"] = (hidden,)
-    if not config.get("tie_word_embeddings", False):
-        shapes["lm_head.weight"] = (vocabulary, hidden)
-    return shapes
+        axes |= {f"model.layers.{index}.{name}": of for name, of in layer.items()}
+    axes["model.norm.weight"] = ("hidden",)
+    if not ties_head(config):
+        axes["lm_head.weight"] = ("vocabulary", "hidden")
+    return axes
+
+
+def axis_sizes(config: dict[str, Any]) -> dict[str, int]:
+    """Return {vocabulary, hidden, inner, queries, keys, head_dim: size}.
+
+    `inner` counts the neurons of an MLP, `queries` and `keys` the channels of all heads together.
+    """
+    size = head_dim(config)
+    return {
+        "vocabulary": config["vocab_size"],
+        "hidden": config["hidden_size"],
+        "inner": config["intermediate_size"],
+        "queries": config["num_attention_heads"] * size,
+        "keys": key_value_heads(config) * size,
+        "head_dim": size,
+    }
 
 
 def parameter_count(config: dict[str, Any]) -> int | None:
@@ -65,9 +97,9 @@ def head_dim(config: dict[str, Any]) -> int:
 def key_value_heads(config: dict[str, Any]) -> int:
     """Return the number of key-value heads; raises InputError when heads do not divide by it."""
     heads = config["num_attention_heads"]
-    stated = config.get("num_key_value_heads")
-    if stated is None:
-        stated = _DEFAULT_KV_HEADS.get(config["model_type"], heads)
+    default = _DEFAULT_KV_HEADS.get(config["model_type"], heads)
+    stated = config.get("num_key_value_heads", default)
+    stated = heads if stated is None else stated
     if stated < 1 or heads % stated:
         raise InputError(
             f"config.json: num_attention_heads={heads} is not divisible by "
@@ -76,35 +108,57 @@ def key_value_heads(config: dict[str, Any]) -> int:
     return int(stated)
 
 
-def _layer_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    family = config["model_type"]
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    size = head_dim(config)
-    queries = config["num_attention_heads"] * size
-    keys = key_value_heads(config) * size
-    shapes: dict[str, tuple[int, ...]] = {
-        "input_layernorm.weight": (hidden,),
-        "self_attn.q_proj.weight": (queries, hidden),
-        "self_attn.k_proj.weight": (keys, hidden),
-        "self_attn.v_proj.weight": (keys, hidden),
-        "self_attn.o_proj.weight": (hidden, queries),
-        "post_attention_layernorm.weight": (hidden,),
-        "mlp.gate_proj.weight": (inner, hidden),
-        "mlp.up_proj.weight": (inner, hidden),
-        "mlp.down_proj.weight": (hidden, inner),
+def ties_head(config: dict[str, Any]) -> bool:
+    """Return whether the head is the embedding."""
+    stated = config.get("tie_word_embeddings")
+    return config["model_type"] in _TIED_BY_DEFAULT if stated is None else bool(stated)
+
+
+def _layer_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {
+        "input_layernorm.weight": ("hidden",),
+        **_attention_axes(config),
+        "post_attention_layernorm.weight": ("hidden",),
+        **_mlp_axes(config),
     }
-    attention_bias = family in ("llama", "qwen3") and bool(config.get("attention_bias"))
-    if attention_bias or family == "qwen2":
-        shapes["self_attn.q_proj.bias"] = (queries,)
-        shapes["self_attn.k_proj.bias"] = (keys,)
-        shapes["self_attn.v_proj.bias"] = (keys,)
-    if attention_bias:
-        shapes["self_attn.o_proj.bias"] = (hidden,)
-    if family == "qwen3":
-        shapes["self_attn.q_norm.weight"] = (size,)
-        shapes["self_attn.k_norm.weight"] = (size,)
+
+
+def _attention_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    family = config["model_type"]
+    inputs = {"q_proj": "queries", "k_proj": "keys", "v_proj": "keys"}
+    if family == "phi3":
+        inputs = {"qkv_proj": "queries+keys+keys"}
+    axes: dict[str, tuple[str, ...]] = {}
+    for name, rows in inputs.items():
+        axes[f"self_attn.{name}.weight"] = (rows, "hidden")
+    axes["self_attn.o_proj.weight"] = ("hidden", "queries")
+    biased = family in _TAKES_ATTENTION_BIAS and bool(config.get("attention_bias"))
+    if biased or family == "qwen2":
+        for name, rows in inputs.items():
+            axes[f"self_attn.{name}.bias"] = (rows,)
+    if biased:
+        axes["self_attn.o_proj.bias"] = ("hidden",)
+    if family in ("qwen3", "gemma3_text"):
+        axes["self_attn.q_norm.weight"] = ("head_dim",)
+        axes["self_attn.k_norm.weight"] = ("head_dim",)
+    return axes
+
+
+def _mlp_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    family = config["model_type"]
+    inputs = {"gate_proj": "inner", "up_proj": "inner"}
+    if family == "phi3":
+        inputs = {"gate_up_proj": "inner+inner"}
+    axes: dict[str, tuple[str, ...]] = {}
+    if family in ("gemma2", "gemma3_text"):
+        axes["pre_feedforward_layernorm.weight"] = ("hidden",)
+    for name, rows in inputs.items():
+        axes[f"mlp.{name}.weight"] = (rows, "hidden")
+    axes["mlp.down_proj.weight"] = ("hidden", "inner")
     if family == "llama" and config.get("mlp_bias"):
-        shapes["mlp.gate_proj.bias"] = (inner,)
-        shapes["mlp.up_proj.bias"] = (inner,)
-        shapes["mlp.down_proj.bias"] = (hidden,)
-    return shapes
+        for name, rows in inputs.items():
+            axes[f"mlp.{name}.bias"] = (rows,)
+        axes["mlp.down_proj.bias"] = ("hidden",)
+    if family in ("gemma2", "gemma3_text"):
+        axes["post_feedforward_layernorm.weight"] = ("hidden",)
+    return axes

@@ -12,6 +12,8 @@ SMALL = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "eos_token_id": 0,
 }
 LLAMA_8B = {
     "model_type": "llama",
@@ -23,6 +25,22 @@ LLAMA_8B = {
     "num_key_value_heads": 8,
 }
 MISTRAL_7B = {**LLAMA_8B, "model_type": "mistral", "vocab_size": 32000}
+
+
+def sizes(family, vocabulary, hidden, inner, layers, heads, groups, **further):
+    return {
+        "model_type": family,
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": groups,
+        **further,
+    }
+
+
+QWEN3 = sizes("qwen3", 151936, 1024, 3072, 28, 16, 8, head_dim=128, tie_word_embeddings=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -59,11 +77,43 @@ def test_names_and_shapes_are_those_that_transformers_builds(family, options):
             4_512_746_496,
         ),
         ({**LLAMA_8B, "num_hidden_layers": 16}, 4_540_469_248),
+        (sizes("llama", 32000, 2048, 5632, 22, 32, 4), 1_100_048_384),
+        (sizes("qwen2", 152064, 3584, 18944, 28, 28, 4), 7_615_616_512),
+        (QWEN3, 596_049_920),
+        (sizes("gemma2", 256000, 3584, 14336, 42, 16, 8), 9_241_705_984),
+        (sizes("gemma3_text", 262144, 1152, 6912, 26, 4, 1), 999_885_952),
+        (sizes("phi3", 32064, 3072, 8192, 32, 32, None), 3_821_079_552),
     ],
-    ids=["llama-3.1-8b", "mistral-7b", "solar-10.7b", "minitron-width", "minitron-depth"],
+    ids=[
+        "llama-3.1-8b",
+        "mistral-7b",
+        "solar-10.7b",
+        "minitron-width",
+        "minitron-depth",
+        "tinyllama-1.1b",
+        "qwen2-7b",
+        "qwen3-0.6b",
+        "gemma-2-9b",
+        "gemma-3-1b",
+        "phi-3-mini",
+    ],
 )
 def test_published_models_have_their_published_size(config, parameters):
     assert parameter_count(config) == parameters
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_config_leaves_out_is_what_transformers_assumes(family):
+    """Published configs lack what their class assumes: ties, head sizes, key-value heads."""
+    given = {name: size for name, size in SMALL.items() if name != "num_key_value_heads"}
+    given |= {"num_attention_heads": 32, "hidden_size": 64}
+    config = AutoConfig.for_model(family, **given)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        del expected["lm_head.weight"]
+    assert tensor_shapes({"model_type": family, **given}) == expected
 
 
 def test_an_unknown_family_is_unknown_and_not_guessed():
