@@ -18,6 +18,8 @@ from storm_training.token_set import TokenSetForecast
 class Finetuner(TrainingSettings):
     """Settings and forecast of the objectives. What trains is a choice apart from them."""
 
+    distributed = True
+
     parameters: Parameters = setting(Parameters)
     """What trains."""
 

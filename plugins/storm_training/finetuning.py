@@ -64,6 +64,8 @@ def finetune(
         validation=held_out.sequences if held_out else None,
         objective=objective,
     )
+    if stage.rank > 0:
+        return Checkpoint(stage.directory)
     result = _write(stage, settings, model, network, trained)
     record = {
         "objective": objective.name,

@@ -34,7 +34,8 @@ class Saver(Callback):
             return
         partial = self._file.with_suffix(".partial")
         trainer.save_checkpoint(partial)
-        partial.replace(self._file)
+        if trainer.is_global_zero:
+            partial.replace(self._file)
 
 
 def resume_file(stage: Stage, module: TrainingModule) -> Path | None:

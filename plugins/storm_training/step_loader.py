@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from storm_training.devices import Devices
 from storm_training.packing import PackedBatch, StepPlan, build_batch
 from storm_training.token_sequences import TokenSequences
 
 
 class StepLoader:
-    """Yields, per optimiser step, the batches of its forward passes.
+    """Yields, per optimiser step, the batches of this worker's forward passes, None for empty ones.
 
     Lightning keeps `state_dict` in its checkpoints, so a resumed run goes on with the next step.
     """
 
-    def __init__(self, sequences: TokenSequences, steps: StepPlan) -> None:
+    def __init__(self, sequences: TokenSequences, steps: StepPlan, devices: Devices) -> None:
         """Load `steps` (from `plan_steps`) of `sequences`, in order."""
-        self._sequences, self._steps = sequences, steps
+        self._sequences, self._steps, self._devices = sequences, steps, devices
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __iter__(self) -> Iterator[list[PackedBatch]]:
+    def __iter__(self) -> Iterator[list[PackedBatch | None]]:
         while self._next < len(self._steps):
-            step = self._steps[self._next]
+            passes = self._devices.share(self._steps[self._next])
             self._next += 1
-            yield [build_batch(self._sequences, rows) for rows in step]
+            yield [build_batch(self._sequences, rows) if rows else None for rows in passes]
 
     def state_dict(self) -> dict[str, int]:
         """Return how many steps have been handed out."""

@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Iterator
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Callback, Trainer
 from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError, Stage
+from storm_training.devices import Devices
 from storm_training.objective import NextToken, Objective
 from storm_training.packing import StepPlan, plan_steps
 from storm_training.precision import choose_precision
@@ -40,7 +40,8 @@ def train(
 
     What trains is what has `requires_grad`; weights should be fp32 (bf16 is a matter of
     `settings.precision`). Sequences longer than `settings.sequence_length` are an error: drop or
-    cut them before. On return the model is on the CPU and in evaluation mode.
+    cut them before. On return the model is on the CPU and in evaluation mode; of several workers
+    whose strategy divides weights, only the first then has them.
 
     Same inputs, settings and machine give the same bits. A run that was killed goes on from its
     last checkpoint in `stage.scratch` to the bits of an undisturbed run. Sets the metrics `tokens`
@@ -53,10 +54,10 @@ def train(
     _check(model, sequences, settings)
     steps = plan_steps(sequences, settings)
     torch.set_num_threads(stage.runtime.thread_count())
-    accelerator, device = _accelerator(stage.runtime.device)
-    log = TrainingLog(precision=choose_precision(settings.precision, accelerator))
-    module = TrainingModule(model, objective or NextToken(), settings, len(steps), log)
-    loader = StepLoader(sequences, steps)
+    devices = Devices(stage)
+    log = TrainingLog(precision=choose_precision(settings.precision, devices.accelerator))
+    module = TrainingModule(model, objective or NextToken(), settings, len(steps), log, devices)
+    loader = StepLoader(sequences, steps, devices)
     callbacks: list[Callback] = [Reporter(module, stage), Validator(module, validation)]
     if settings.checkpoint_every:
         callbacks.append(Saver(module, stage))
@@ -64,11 +65,11 @@ def train(
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
     stage.say(_plan_in_words(sequences, steps, log.precision))
-    with _quiet_lightning(), _interruptible(), torch.random.fork_rng(devices=[]):
+    with _quiet_lightning(), _interruptible(), torch.random.fork_rng(devices=[]), devices:
         trainer = Trainer(
-            accelerator=accelerator,
-            devices=device,
-            precision="bf16-mixed" if log.precision == "bf16-mixed" else "32-true",
+            **devices.trainer_arguments(
+                "bf16-mixed" if log.precision == "bf16-mixed" else "32-true"
+            ),
             max_epochs=1,
             logger=False,
             callbacks=callbacks,
@@ -78,12 +79,13 @@ def train(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             default_root_dir=stage.scratch,
-            plugins=[LightningEnvironment()],
         )
-        trainer.fit(module, loader, ckpt_path=resume_file(stage, module), weights_only=True)
+        saved = devices.agree(lambda: resume_file(stage, module))
+        trainer.fit(module, loader, ckpt_path=saved, weights_only=True)
+        devices.collect(module)
     if settings.activation_checkpointing:
         model.gradient_checkpointing_disable()
-    model.to("cpu").eval()
+    model.eval()
     if module.seconds > 0:
         stage.metric("tokens_per_second", module.timed_tokens / module.seconds)
     stage.metric("tokens", sum(entry["tokens"] for entry in log.steps))
@@ -110,13 +112,6 @@ def _plan_in_words(sequences: TokenSequences, steps: StepPlan, precision: str) -
         f"{len(steps)} steps of about {tokens / len(first):.0f} tokens, {epochs:.2g} epochs, "
         f"{'fp32' if precision == '32' else 'bf16 over fp32 weights'}"
     )
-
-
-def _accelerator(device: str) -> tuple[str, int | list[int]]:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = device.partition(":")
-    return ("cpu", 1) if kind == "cpu" else ("gpu", [int(index or 0)])
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from transformers import PreTrainedModel
 
 from storm_exp import InputError
+from storm_training.devices import Devices, clip
 from storm_training.objective import Objective
 from storm_training.packing import PackedBatch
 from storm_training.schedule import learning_rate
@@ -34,14 +35,34 @@ class TrainingModule(LightningModule):
         settings: TrainingSettings,
         total: int,
         log: TrainingLog,
+        devices: Devices,
     ) -> None:
         """`total` is the number of optimiser steps; `log` is filled on the way."""
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         self.objective, self.settings, self.total, self.record = objective, settings, total, log
-        self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.devices, self.trained = devices, _trained(model)
         self.seconds, self.timed_tokens = 0.0, 0
+
+    def configure_model(self) -> None:
+        """Divide the weights among the workers, where that is the strategy."""
+        if self.devices.sharded:
+            layers = self.model.get_decoder().layers
+            self.devices.shard(self, layers, self.record.precision)
+            self.trained = _trained(self.model)
+
+    def forward(self, batch: PackedBatch | None) -> torch.Tensor:
+        """Return the loss summed over what the batch counts; 0 through all weights for None.
+
+        Every pass goes through here, because this is where divided weights come together.
+        """
+        if batch is not None:
+            return self.objective.loss(self.model, batch)
+        token = torch.zeros((1, 1), dtype=torch.int64, device=self.device)
+        inputs = {"input_ids": token, "position_ids": token, "use_cache": False}
+        hidden = self.model.get_decoder()(**inputs).last_hidden_state
+        return self.model.get_output_embeddings()(hidden).float().sum() * 0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW over what trains; weight decay acts on matrices alone."""
@@ -58,31 +79,34 @@ class TrainingModule(LightningModule):
             fused=True,
         )
 
-    def training_step(self, batches: list[PackedBatch], _: int) -> None:
+    def training_step(self, batches: list[PackedBatch | None], _: int) -> None:
         """Take one optimiser step; raises InputError when the loss is not finite."""
         started = time.perf_counter()
         step = len(self.record.steps)
-        torch.manual_seed(self.settings.seed * 1_000_003 + step)
+        devices, given = self.devices, [batch for batch in batches if batch is not None]
+        torch.manual_seed(self.settings.seed * 1_000_003 + step + devices.rank * 2_000_029)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         rate = learning_rate(step, self.total, self.settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        count = sum(self.objective.count(batch) for batch in batches)
-        tokens = sum(batch.tokens for batch in batches)
+        counted = sum(self.objective.count(batch) for batch in given)
+        read = sum(batch.tokens for batch in given)
+        count, tokens = (int(value) for value in devices.total(counted, read))
         loss = torch.zeros((), device=self.device)
-        for batch in batches:
-            part = self.objective.loss(self.model, batch) / max(count, 1)
-            self.manual_backward(part)
+        for number, batch in enumerate(batches, start=1):
+            part = self(batch) / max(count, 1)
+            with devices.backward(last=number == len(batches)):
+                # Exchanged gradients are a mean over the workers, and should be a sum.
+                self.manual_backward(part * devices.world)
             loss += part.detach()
-        value = float(loss)
+        (value,) = devices.total(float(loss))
         if not math.isfinite(value):
             raise InputError(
                 f"the loss of step {step + 1} is {value}: lower learning_rate (now {rate:.3g}), "
                 "or look for weights that are not finite"
             )
-        clip = self.settings.gradient_clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), clip)
+        norm = clip(list(self.trained.values()), self.settings.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()
         self.record.steps.append(
@@ -90,7 +114,7 @@ class TrainingModule(LightningModule):
                 "step": step + 1,
                 "loss": value,
                 "learning_rate": rate,
-                "gradient_norm": float(norm),
+                "gradient_norm": norm,
                 "tokens": tokens,
                 "supervised": count,
             }
@@ -111,3 +135,7 @@ class TrainingModule(LightningModule):
         """Take the log over."""
         self.record.steps[:] = checkpoint["log"]["steps"]
         self.record.validation[:] = checkpoint["log"]["validation"]
+
+
+def _trained(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}

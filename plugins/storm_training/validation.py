@@ -25,7 +25,8 @@ class Validator(Callback):
             lengths = self._sequences.lengths()
             rows = pack(lengths, np.arange(len(lengths)), module.settings.sequence_length)
             size = module.settings.batch_rows
-            self._rows = [rows[start : start + size] for start in range(0, len(rows), size)]
+            every = [rows[start : start + size] for start in range(0, len(rows), size)]
+            self._rows = module.devices.share(every)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Score the model as it came, unless a resumed run has done so."""
@@ -46,12 +47,16 @@ class Validator(Callback):
             return
         module = self._module
         module.model.eval()
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
         with torch.no_grad(), trainer.precision_plugin.val_step_context():
             for rows in self._rows:
+                if not rows:
+                    module(None)
+                    continue
                 batch = build_batch(self._sequences, rows).to(module.device)
-                total += float(module.objective.loss(module.model, batch))
+                total += float(module(batch))
                 count += module.objective.count(batch)
+        total, count = module.devices.total(total, count)
         module.model.train()
         entry = {"step": len(module.record.steps), "loss": total / count}
         module.record.validation.append(entry)

@@ -1,0 +1,96 @@
+"""FSDP2 under Lightning, with checkpoints that hold what one device's hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+
+class ShardedStrategy(ModelParallelStrategy):
+    """Data parallelism over all workers, each holding a part of every weight.
+
+    A checkpoint holds what the module's `state_dict` names and the optimiser's state, whole, in
+    one file that the first worker writes: a run may go on with another number of workers.
+    """
+
+    def __init__(self, world: int) -> None:
+        """Divide by `world`; Lightning's own default divides by nodes."""
+        super().__init__(
+            data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        """Return True: the optimiser's state is restored as from any checkpoint."""
+        return True
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """Return the module's state, whole on the first worker."""
+        assert self.lightning_module is not None
+        state = self.lightning_module.state_dict()
+        return {name: self._whole(values) for name, values in state.items()}
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return the optimiser's state, whole on the first worker."""
+        if isinstance(optimizer, LightningOptimizer):
+            optimizer = optimizer._optimizer
+        saved = optimizer.state_dict()
+        state = {
+            index: {name: self._whole(value) for name, value in values.items()}
+            for index, values in saved["state"].items()
+        }
+        return {**saved, "state": state}
+
+    def load_checkpoint(
+        self, checkpoint_path: str | Path, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint, mapped: a worker touches its own part only."""
+        checkpoint: dict[str, Any] = torch.load(
+            checkpoint_path, map_location="cpu", weights_only=True, mmap=True
+        )
+        return checkpoint
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Take this worker's part of the weights."""
+        assert self.lightning_module is not None
+        for name, values in self.lightning_module.state_dict().items():
+            with torch.no_grad():
+                values.copy_(_part(checkpoint["state_dict"][name], values))
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take this worker's part of the optimisers' states."""
+        states = []
+        for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            own = [p for group in optimizer.param_groups for p in group["params"]]
+            indices = [index for group in saved["param_groups"] for index in group["params"]]
+            state = {
+                index: {
+                    name: _part(value, parameter) if value.shape == parameter.shape else value
+                    for name, value in saved["state"][index].items()
+                }
+                for index, parameter in zip(indices, own, strict=True)
+                if index in saved["state"]
+            }
+            states.append({**saved, "state": state})
+        Strategy.load_optimizer_state_dict(self, {"optimizer_states": states})
+
+    def _whole(self, value: Any) -> Any:
+        if not isinstance(value, DTensor):
+            return value
+        values = value.full_tensor()
+        return values.cpu() if self.is_global_zero else None
+
+
+def _part(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return this worker's part of a tensor that every worker has, divided as `like` is."""
+    whole = whole.to(like.device)
+    if not isinstance(like, DTensor):
+        return whole
+    return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
