@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 @hookimpl
 def storm_components() -> list[type]:
     """Return the mergers."""
+    from storm_merging.block_expand import BlockExpand
+    from storm_merging.depth_upscale import DepthUpscale
     from storm_merging.linear import Linear
     from storm_merging.slerp import Slerp
     from storm_merging.task_arithmetic import TaskArithmetic
 
-    return [Slerp, Linear, TaskArithmetic]
+    return [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
 
 
 @hookimpl

@@ -1,0 +1,116 @@
+import json
+
+import pytest
+from transformers import AutoConfig
+
+from storm_exp import InputError
+from storm_models.checkpoint import CheckpointForecast
+from storm_models.depth import (
+    forecast_depth,
+    layer_types,
+    new_layers,
+    read_new_layers,
+    rearranged_config,
+    tensor_sources,
+    write_record,
+)
+
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "further"),
+    [
+        ("qwen2", {}),
+        ("qwen2", {"use_sliding_window": True, "max_window_layers": 3}),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": None, "max_window_layers": 3}),
+        ("qwen3", {"use_sliding_window": True, "max_window_layers": 5}),
+        ("gemma2", {}),
+        ("gemma3_text", {}),
+        ("gemma3_text", {"sliding_window_pattern": 3}),
+    ],
+)
+def test_kinds_of_layers_that_a_config_implies_are_those_of_transformers(family, further):
+    config = AutoConfig.for_model(family, **SIZES, **further)
+    assert layer_types({"model_type": family, **SIZES, **further}) == config.layer_types
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "phi3"])
+def test_families_of_one_kind_of_layer_have_no_list(family):
+    assert layer_types({"model_type": family, **SIZES}) is None
+    assert "layer_types" not in rearranged_config({"model_type": family, **SIZES}, [0, 1])
+
+
+def test_every_list_with_an_entry_per_layer_follows():
+    config = {
+        "model_type": "qwen2",
+        **SIZES,
+        "layer_types": [f"kind {layer}" for layer in range(8)],
+        "no_rope_layers": [layer % 2 for layer in range(8)],
+        "eos_token_id": list(range(8)),
+    }
+    result = rearranged_config(config, [0, 1, 2, 5, 2, 7])
+    assert result["layer_types"] == ["kind 0", "kind 1", "kind 2", "kind 5", "kind 2", "kind 7"]
+    assert result["no_rope_layers"] == [0, 1, 0, 1, 0, 1]
+    assert result["eos_token_id"] == list(range(8))
+    assert result["num_hidden_layers"] == 6
+    assert config["num_hidden_layers"] == 8 == len(config["layer_types"])
+
+
+def test_a_period_of_kinds_is_written_out_because_it_no_longer_holds():
+    config = {"model_type": "gemma3_text", **SIZES, "sliding_window_pattern": 3}
+    result = rearranged_config(config, [0, 1, 2, 2, 3])
+    assert "sliding_window_pattern" not in result
+    short = [kind.split("_")[0] for kind in result["layer_types"]]
+    assert short == ["sliding", "sliding", "full", "full", "sliding"]
+
+
+@pytest.mark.parametrize(
+    ("window", "sources", "expected"),
+    [(8, [0, 1, 2, 3, 2, 3, 4, 5, 6, 7], 10), (8, [0, 1, 7], 3), (4, [0, 1, 2, 3, 4, 4], 4)],
+)
+def test_the_first_sliding_layer_moves_with_the_layers_before_it(window, sources, expected):
+    config = {"model_type": "qwen2", **SIZES, "max_window_layers": window}
+    assert rearranged_config(config, sources)["max_window_layers"] == expected
+
+
+def test_a_list_of_the_wrong_length_is_refused():
+    config = {"model_type": "qwen2", **SIZES, "layer_types": ["full_attention"] * 7}
+    with pytest.raises(InputError, match="layer_types has 7 entries for 8 layers"):
+        rearranged_config(config, [0, 1])
+
+
+def test_tensors_take_the_name_of_their_new_place():
+    sources = tensor_sources(
+        rearranged_config({"model_type": "llama", **SIZES}, [4, 4]), sources=[4, 4]
+    )
+    assert sources["model.layers.1.mlp.up_proj.weight"] == "model.layers.4.mlp.up_proj.weight"
+    assert sources["lm_head.weight"] == "lm_head.weight"
+    assert {name.split(".")[2] for name in sources if "layers" in name} == {"0", "1"}
+
+
+def test_the_added_layers_are_the_second_copies(tmp_path):
+    assert new_layers([0, 1, 2, 1, 2, 3]) == [3, 4]
+    assert new_layers([0, 3]) == []
+    assert read_new_layers(tmp_path) is None
+    write_record(tmp_path, [0, 0, 1])
+    assert read_new_layers(tmp_path) == [1]
+    assert json.loads((tmp_path / "surgery.json").read_text())["source_layers"] == [0, 0, 1]
+
+
+def test_what_is_not_known_at_plan_time_is_no_error_and_what_cannot_work_is():
+    unknown = CheckpointForecast(tokenizer="t", parameters=5)
+    assert forecast_depth(unknown, lambda layers: [0]) == CheckpointForecast(tokenizer="t")
+    for config, message in [
+        ({"model_type": "mamba"}, "family 'mamba' cannot be changed; known are llama"),
+        ({"model_type": "llama", **SIZES, "quantization_config": {}}, "is quantised"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            forecast_depth(CheckpointForecast(config=config), lambda layers: [0])
