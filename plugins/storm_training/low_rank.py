@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
         local_files_only=True,
         use_safetensors=True,
         quantization_config=quantisation,
-        device_map={"": 0 if device in ("auto", "cuda") else int(device.partition(":")[2])},
+        device_map={"": int(device.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))},
     )
     prepared: PreTrainedModel = prepare_model_for_kbit_training(
         network, use_gradient_checkpointing=False

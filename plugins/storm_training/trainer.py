@@ -65,6 +65,9 @@ def train(
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
     stage.say(_plan_in_words(sequences, steps, log.precision))
+    rows = settings.batch_rows * settings.accumulation
+    if rows < devices.world:
+        stage.say(f"a step has {rows} rows for {devices.world} devices: raise accumulation")
     with _quiet_lightning(), _interruptible(), torch.random.fork_rng(devices=[]), devices:
         trainer = Trainer(
             **devices.trainer_arguments(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 
-from storm_exp import Runtime, Stage
+from storm_exp import InputError, Runtime, Stage
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 from storm_training.devices import Devices
+from storm_training.parameters import Parameters
 from storm_training.settings import TrainingSettings
-from storm_training.testing import ragged_sequences, small_settings
+from storm_training.sft import Sft
+from storm_training.testing import make_chats, ragged_sequences, small_settings, tokenise_chats
 from storm_training.trainer import train
 from storm_training.training_log import TrainingLog
 from storm_training.training_module import TrainingModule
@@ -56,27 +61,22 @@ def results(stage: Stage) -> tuple[dict[str, torch.Tensor], TrainingLog, dict[st
     return weights, TrainingLog(**log), metrics
 
 
-def two_workers(
-    folder: Path,
-    place: Path,
-    strategy: str,
-    chosen: TrainingSettings,
-    *,
-    frozen: str = "",
-    dies_in: int = 0,
+def in_two(
+    place: Path, strategy: str, task: Callable[[Stage], object], *, dies_in: int = 0
 ) -> Stage:
-    """Train in two processes, as torchrun would start them; both die in step `dies_in`."""
+    """Run in two processes, as torchrun would start them; both die in step `dies_in`."""
     alone = make_stage(place)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     runtime = Runtime(device="cpu", threads=1, devices=2, strategy=strategy)
+    log = alone.scratch / "log.txt"
 
     def work(rank: int) -> None:
         torch.set_num_threads(1)
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        stage = Stage("stage", alone.directory, alone.scratch, runtime, None, rank, 2)
+        stage = Stage("stage", alone.directory, alone.scratch, runtime, log, rank, 2)
         take = TrainingModule.training_step
 
         def dying(module: TrainingModule, batches: list, index: int) -> None:
@@ -85,7 +85,7 @@ def two_workers(
             take(module, batches, index)
 
         TrainingModule.training_step = dying
-        run(stage, folder, chosen, frozen)
+        task(stage)
 
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=work, args=(rank,)) for rank in range(2)]
@@ -96,6 +96,23 @@ def two_workers(
     expected = -signal.SIGKILL if dies_in else 0
     assert [worker.exitcode for worker in workers] == [expected] * 2
     return alone
+
+
+def two_workers(
+    folder: Path,
+    place: Path,
+    strategy: str,
+    chosen: TrainingSettings,
+    *,
+    frozen: str = "",
+    dies_in: int = 0,
+) -> Stage:
+    """Train as `run` does, in two processes."""
+
+    def task(stage: Stage) -> None:
+        run(stage, folder, chosen, frozen)
+
+    return in_two(place, strategy, task, dies_in=dies_in)
 
 
 def require_same_course(one: TrainingLog, two: TrainingLog) -> None:
@@ -147,6 +164,50 @@ def test_one_worker_goes_on_from_where_two_were_killed(folder, tmp_path, strateg
     assert len(saved["log"]["steps"]) == 2
     run(stage, folder, chosen, "")
     require_same_course(results(alone)[1], results(stage)[1])
+
+
+@pytest.mark.parametrize("choice", ["all", "lora"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_the_first_worker_writes_the_checkpoint_that_one_device_writes(
+    folder, tmp_path, strategy, choice
+):
+    model = Checkpoint(folder / "model")
+    tokens = tokenise_chats(tmp_path / "tokens", model, make_chats(tmp_path / "chats"))
+    given = vars(small_settings(learning_rate=1e-3, batch_rows=1, accumulation=3))
+    sft = Sft(**given, parameters=Parameters(choice=choice))
+    expected = sft.run(make_stage(tmp_path / "alone"), model, tokens)
+
+    def task(stage: Stage) -> None:
+        assert sft.run(stage, model, tokens).directory == stage.directory
+
+    stage = in_two(tmp_path / "together", strategy, task)
+    found = Checkpoint(stage.directory)
+    assert found.headers() == expected.headers() == model.headers()
+    assert sorted(found.files()) == sorted(expected.files())
+    for name, values in expected.tensors():
+        assert torch.allclose(found.tensor(name), values, rtol=0, atol=1e-4), name
+    records = [json.loads((c.directory / "training.json").read_text()) for c in (found, expected)]
+    assert records[0]["trainable"] == records[1]["trainable"]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_worker_without_rows_changes_nothing_and_the_user_is_told(folder, tmp_path, strategy):
+    chosen = small_settings(batch_rows=1)
+    alone = make_stage(tmp_path / "alone")
+    run(alone, folder, chosen, "")
+    together = two_workers(folder, tmp_path / "together", strategy, chosen)
+    require_same_course(results(alone)[1], results(together)[1])
+    said = (together.scratch / "log.txt").read_text()
+    assert said.count("a step has 1 rows for 2 devices: raise accumulation") == 1
+
+
+def test_quantised_weights_cannot_be_divided(tmp_path):
+    runtime = Runtime(device="cpu", devices=2, strategy="fsdp")
+    devices = Devices(Stage("stage", tmp_path, tmp_path, runtime, None, 0, 2))
+    module = LightningModule()
+    module.packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
+    with pytest.raises(InputError, match="packed is quantised"):
+        devices.shard(module, torch.nn.ModuleList(), "32")
 
 
 def test_divided_weights_compute_in_bf16_and_stay_fp32(folder, tmp_path):
