@@ -1,4 +1,4 @@
-"""Data sets of chats: Parquet files, one per split."""
+"""Data sets of chats, documents or preferences: Parquet files, one per split."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ class DatasetForecast(Forecast):
 
 
 class Dataset(Artifact):
-    """Rows with `id`, `messages` (list of {role, content}), `source`, and further columns.
+    """Rows with `id` and `source`, their content, and further columns.
 
+    Chats have `messages` (list of {role, content}), documents `text`, preferences `prompt`,
+    `chosen` and `rejected` (lists of messages: what was asked, and two answers to it).
     `train` and `validation` hold rows to use, `rejected` every row that was turned away, with
     its `reason`.
     """
@@ -95,8 +97,30 @@ class Dataset(Artifact):
 
 def chat_schema(**further: str) -> pa.Schema:
     """Return the Arrow schema of chat rows, with `further` columns by Arrow type name."""
+    return _schema({"messages": _messages()}, further)
+
+
+def document_schema(**further: str) -> pa.Schema:
+    """Return the Arrow schema of documents, with `further` columns by Arrow type name."""
     import pyarrow as pa
 
-    message = pa.struct([("role", pa.string()), ("content", pa.string())])
-    columns = [("id", pa.string()), ("messages", pa.list_(message)), ("source", pa.string())]
-    return pa.schema(columns + [(name, pa.type_for_alias(kind)) for name, kind in further.items()])
+    return _schema({"text": pa.string()}, further)
+
+
+def preference_schema(**further: str) -> pa.Schema:
+    """Return the Arrow schema of preferences, with `further` columns by Arrow type name."""
+    return _schema(dict.fromkeys(("prompt", "chosen", "rejected"), _messages()), further)
+
+
+def _messages() -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def _schema(content: dict[str, pa.DataType], further: dict[str, str]) -> pa.Schema:
+    import pyarrow as pa
+
+    columns = {"id": pa.string(), **content, "source": pa.string()}
+    columns |= {name: pa.type_for_alias(kind) for name, kind in further.items()}
+    return pa.schema(list(columns.items()))

@@ -1,4 +1,4 @@
-"""Small skills with a known answer, in four families.
+"""Small skills with a known answer, in four families; `catalogue` holds all that there are.
 
 An example's difficulty is a parameter of its generator (length of the word, number of entries,
 digits of the numbers, number of tools), so it is known and not estimated.
@@ -170,7 +170,10 @@ def tool_call(draw: random.Random, difficulty: str) -> Draft:
     return request, render_call(wanted, value), mistake
 
 
-FAMILIES: dict[str, dict[str, Callable[[random.Random, str], Draft]]] = {
+Families = dict[str, dict[str, Callable[[random.Random, str], Draft]]]
+"""Generators of drafts by family and skill."""
+
+FAMILIES: Families = {
     "following": {
         "capitals": capitals,
         "dashes": dashes,
@@ -183,10 +186,12 @@ FAMILIES: dict[str, dict[str, Callable[[random.Random, str], Draft]]] = {
 }
 
 
-def make_example(draw: random.Random, family: str, difficulty: str) -> Example:
+def make_example(
+    draw: random.Random, family: str, difficulty: str, known: Families = FAMILIES
+) -> Example:
     """One example of a family at a difficulty, held out or not."""
-    skill = draw.choice(sorted(FAMILIES[family]))
-    instruction, response, mistake = FAMILIES[family][skill](draw, difficulty)
+    skill = draw.choice(sorted(known[family]))
+    instruction, response, mistake = known[family][skill](draw, difficulty)
     return Example(instruction, response, mistake, family, skill, difficulty)
 
 
@@ -195,12 +200,13 @@ def examples(
     families: dict[str, float],
     difficulties: dict[str, float],
     held_out: bool = False,
+    known: Families = FAMILIES,
 ) -> Iterator[Example]:
-    """An endless stream of examples, families and difficulties drawn by weight."""
+    """An endless stream of examples of `known` families; these and difficulties drawn by weight."""
     family_names, difficulty_names = list(families), list(difficulties)
     while True:
         family = draw.choices(family_names, list(families.values()))[0]
         difficulty = draw.choices(difficulty_names, list(difficulties.values()))[0]
-        example = make_example(draw, family, difficulty)
+        example = make_example(draw, family, difficulty, known)
         if example.held_out == held_out:
             yield example

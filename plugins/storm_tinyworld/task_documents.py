@@ -13,7 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, Example, examples
+from storm_tinyworld.catalogue import EVERY_FAMILY
+from storm_tinyworld.skills import DIFFICULTIES, Example, examples
 
 DOCUMENTS = 240
 """Questions per task, a third of them at each difficulty."""
@@ -29,7 +30,8 @@ def task_examples(family: str) -> list[Example]:
 def _distinct(family: str, difficulty: str) -> Iterator[Example]:
     draw = random.Random(f"task {family} {difficulty}")
     seen: set[str] = set()
-    for example in examples(draw, {family: 1.0}, {difficulty: 1.0}, held_out=True):
+    weights = {family: 1.0}, {difficulty: 1.0}
+    for example in examples(draw, *weights, held_out=True, known=EVERY_FAMILY):
         if example.instruction not in seen:
             seen.add(example.instruction)
             yield example
@@ -51,7 +53,7 @@ def render(family: str) -> str:
 
 def write(folder: Path) -> None:
     """Write one file per family."""
-    for family in FAMILIES:
+    for family in EVERY_FAMILY:
         (folder / f"{family}.jsonl").write_text(render(family), encoding="utf-8")
 
 

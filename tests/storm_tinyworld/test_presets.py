@@ -5,6 +5,7 @@ import yaml
 
 from storm_curation.rubric import judge_chat
 from storm_tinyworld import rating
+from storm_tinyworld.catalogue import EVERY_FAMILY
 from storm_tinyworld.skills import DIFFICULTIES, Example
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -39,8 +40,27 @@ def test_the_judge_renders_a_row_as_the_rating_text_does(preset):
         assert shown[-1]["content"] in preset[question]["answers"]
 
 
-def test_the_evaluator_lists_every_task_of_the_folder():
-    evaluator = yaml.safe_load((CONF / "evaluator" / "tinyworld.yaml").read_text(encoding="utf-8"))
+@pytest.fixture
+def tags():
+    """The tag of every task of the folder, by the task's name."""
     folder = CONF.parent / "plugins" / "storm_tinyworld" / "tasks"
-    names = [yaml.safe_load(file.read_text())["task"] for file in sorted(folder.glob("*.yaml"))]
-    assert evaluator["tasks"] == names
+    tasks = [yaml.safe_load(file.read_text()) for file in sorted(folder.glob("*.yaml"))]
+    return {task["task"]: task["tag"] for task in tasks}
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "expected"),
+    [
+        ("tinyworld", {"tinyworld"}),
+        ("tinyworld_alignment", {"tinyworld", "tinyworld_alignment"}),
+        ("tinyworld_mathematics", {"tinyworld", "tinyworld_arithmetic"}),
+        ("tinyworld_language", {"tinyworld", "tinyworld_code"}),
+    ],
+)
+def test_an_evaluator_lists_every_task_of_its_tags(tags, evaluator, expected):
+    content = yaml.safe_load((CONF / "evaluator" / f"{evaluator}.yaml").read_text(encoding="utf-8"))
+    assert set(content["tasks"]) == {name for name, tag in tags.items() if tag in expected}
+
+
+def test_every_task_is_a_family_of_skills(tags):
+    assert set(tags) == {f"tinyworld_{family}" for family in EVERY_FAMILY}
