@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import SettingError, Stage, component
+from storm_tinyworld.corruption import UNSEEN_FAMILIES
 from storm_tinyworld.sources import TRUTH, pool_rows
 
 
-@component("dataset", "tinyworld_pool", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "tinyworld_pool", version=2, requires=("pyarrow",), extra="train")
 class TinyworldPool:
     """Chats of the miniature world from five sources, about half of them spoilt.
 
     The columns that begin with `truth_` say what is known of a row: educational value 1 to 5,
     difficulty, family of corruption (empty: none), skill and the right answer. No instruction
-    occurs twice, and none is one of the evaluation's.
+    occurs twice, and none is one of the evaluation's. `world.json` names the families of
+    corruption that the base model's rating text never shows.
     """
 
     rows: int = 4000
@@ -45,6 +48,8 @@ class TinyworldPool:
         data, schema = Dataset(stage.directory), chat_schema(**TRUTH)
         data.write("train", train, schema)
         data.write("validation", list(itertools.islice(clean, self.validation_rows)), schema)
+        world = json.dumps({"unseen_families": UNSEEN_FAMILIES}, indent=1)
+        (stage.directory / "world.json").write_text(world + "\n", encoding="utf-8")
         good = sum(row["truth_quality"] >= 3 for row in train)
         stage.metric("rows", self.rows, main=True)
         stage.metric("share_good", good / self.rows)

@@ -110,6 +110,16 @@ def test_a_pool_is_what_was_forecast(tmp_path):
     assert all(row["truth_corruption"] == "" for row in data.rows("validation"))
 
 
+def test_a_pool_names_the_family_that_its_rows_show_and_the_rating_text_does_not(tmp_path):
+    data = pool(tmp_path)
+    world = json.loads((data.directory / "world.json").read_text(encoding="utf-8"))
+    assert world == {"unseen_families": ["echo"]}
+    assert "echo" in {row["truth_corruption"] for row in data.rows("train")}
+    for text in itertools.islice(pretraining_texts(0, Mixture()), 2000):
+        head, *lines = text.chat[0]["content"].splitlines()
+        assert head != "Rate:" or lines[: len(lines) // 2] != lines[len(lines) // 2 : -1]
+
+
 @pytest.mark.parametrize(
     ("make", "setting"),
     [
