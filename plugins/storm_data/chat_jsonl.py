@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import II, MISSING
+from omegaconf import MISSING
 
 from storm_data.chat import BadRow, ChatFormat
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_data.limits import check_limits, check_split, validation_count
+from storm_data.limits import Limits
 from storm_exp import SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located
@@ -17,7 +17,7 @@ _COLUMNS = ["id", "messages", "source"]
 
 
 @component("dataset", "chat_jsonl", version=1, requires=("pyarrow",), extra="train")
-class ChatJsonl:
+class ChatJsonl(Limits):
     """Chats from a JSONL file, split into train and validation; bad rows are kept apart.
 
     Rows hold OpenAI's `messages` or ShareGPT's `conversations`, and may have an `id` and a
@@ -34,25 +34,6 @@ class ChatJsonl:
     source: str = "chat"
     """The source of rows that name none."""
 
-    validation_share: float = 0.05
-    """Share of the good rows that is held out, when validation_rows is 0."""
-
-    validation_rows: int = 0
-    """Number of rows to hold out."""
-
-    max_bad_share: float = 0.5
-    """Share of bad rows above which the file is refused."""
-
-    max_characters: int = 100_000
-    """Characters in a conversation above which its row is bad."""
-
-    seed: int = II("seed")
-    """Chooses the rows that are held out."""
-
-    def __post_init__(self) -> None:
-        check_split(self.validation_share, self.validation_rows)
-        check_limits(self.max_bad_share, self.max_characters)
-
     def fingerprint(self, files: FileDigests) -> str:
         """Return the digest of the file."""
         return files.digest(self._file())
@@ -66,14 +47,7 @@ class ChatJsonl:
             raise SettingError(
                 "validation_rows", self.validation_rows, f"the file has {rows} lines"
             )
-        held_out = validation_count(rows, self.validation_share, self.validation_rows)
-        least = self.validation_rows
-        splits = {
-            "train": [1, rows - least],
-            "validation": [least, held_out],
-            "rejected": [0, rows - 1],
-        }
-        return DatasetForecast(splits=splits, columns=_COLUMNS)
+        return DatasetForecast(splits=self.splits(rows), columns=_COLUMNS)
 
     def run(self, stage: Stage) -> Dataset:
         """Read, check and split the rows; raises InputError when too many are bad."""
@@ -96,13 +70,7 @@ class ChatJsonl:
                     intake.reject(error, number, self.source, _decoded(line))
                     continue
                 intake.take(row, number, self.source, self.seed)
-            intake.finish(
-                stage,
-                f"path={self.path!r}",
-                max_bad_share=self.max_bad_share,
-                share=self.validation_share,
-                rows=self.validation_rows,
-            )
+            self.finish(intake, stage, f"path={self.path!r}")
         return Dataset(stage.directory)
 
     def _file(self) -> Path:

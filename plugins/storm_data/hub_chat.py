@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import II
-
 from storm_data.chat import ChatFormat
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_data.limits import check_limits, check_split, validation_count
+from storm_data.limits import Limits
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located
@@ -21,7 +19,7 @@ _COLUMNS = ["id", "messages", "source"]
 
 
 @component("dataset", "hub_chat", version=1, requires=("datasets", "pyarrow"), extra="evaluate")
-class HubChat:
+class HubChat(Limits):
     """Chat data sets from the hub or from folders, one after the other, in one form.
 
     Rows in OpenAI's or ShareGPT's form are taken as they are; of a preference pair the preferred
@@ -45,24 +43,8 @@ class HubChat:
     split: str = "train"
     """The split that is read. Test splits stay out."""
 
-    validation_share: float = 0.05
-    """Share of the good rows that is held out, when validation_rows is 0."""
-
-    validation_rows: int = 0
-    """Number of rows to hold out."""
-
-    max_bad_share: float = 0.5
-    """Share of bad rows above which the sources are refused."""
-
-    max_characters: int = 100_000
-    """Characters in a conversation above which its row is bad."""
-
-    seed: int = II("seed")
-    """Chooses the rows that are held out."""
-
     def __post_init__(self) -> None:
-        check_split(self.validation_share, self.validation_rows)
-        check_limits(self.max_bad_share, self.max_characters)
+        super().__post_init__()
         if not self.sources:
             raise SettingError("sources", {}, "needs at least one source, {name: owner/repository}")
         for field in ("revisions", "limits", "expected_rows"):
@@ -107,14 +89,7 @@ class HubChat:
         if any(count is None for count in rows):
             return DatasetForecast(columns=_COLUMNS)
         total = sum(count or 0 for count in rows)
-        held_out = validation_count(total, self.validation_share, self.validation_rows)
-        least = self.validation_rows
-        splits = {
-            "train": [1, total - least],
-            "validation": [least, held_out],
-            "rejected": [0, total - 1],
-        }
-        return DatasetForecast(splits=splits, columns=_COLUMNS)
+        return DatasetForecast(splits=self.splits(total), columns=_COLUMNS)
 
     def run(self, stage: Stage) -> Dataset:
         """Fetch what is missing, read, check and split; raises InputError without a network."""
@@ -134,13 +109,7 @@ class HubChat:
                         break
                     intake.take(row, number, name, self.seed)
                     progress.advance()
-            intake.finish(
-                stage,
-                f"sources={', '.join(self.sources)}",
-                max_bad_share=self.max_bad_share,
-                share=self.validation_share,
-                rows=self.validation_rows,
-            )
+            self.finish(intake, stage, f"sources={', '.join(self.sources)}")
         return Dataset(stage.directory)
 
     def _revision(self, name: str) -> str:

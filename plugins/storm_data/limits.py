@@ -1,24 +1,68 @@
-"""Limits and shares that the data set components have in common."""
+"""What sources of chats have in common: which rows are bad, and how many are held out."""
 
 from __future__ import annotations
 
-from storm_exp import SettingError
+import dataclasses
+from typing import TYPE_CHECKING
+
+from omegaconf import II
+
+from storm_exp import SettingError, Stage
+
+if TYPE_CHECKING:
+    from storm_data.intake import Intake
 
 
-def check_split(share: float, rows: int) -> None:
-    """Raise SettingError for a validation split that cannot be."""
-    if not 0 <= share < 1:
-        raise SettingError("validation_share", share, "must be at least 0 and less than 1")
-    if rows < 0:
-        raise SettingError("validation_rows", rows, "must not be negative")
+@dataclasses.dataclass(kw_only=True)
+class Limits:
+    """Limits and shares of a component that takes rows in; it inherits them."""
 
+    validation_share: float = 0.05
+    """Share of the good rows that is held out, when validation_rows is 0."""
 
-def check_limits(max_bad_share: float, max_characters: int) -> None:
-    """Raise SettingError for limits that cannot be."""
-    if not 0 <= max_bad_share <= 1:
-        raise SettingError("max_bad_share", max_bad_share, "must lie between 0 and 1")
-    if max_characters < 1:
-        raise SettingError("max_characters", max_characters, "must be positive")
+    validation_rows: int = 0
+    """Number of rows to hold out."""
+
+    max_bad_share: float = 0.5
+    """Share of bad rows above which all are refused."""
+
+    max_characters: int = 100_000
+    """Characters in a conversation above which its row is bad."""
+
+    seed: int = II("seed")
+    """Chooses the rows that are held out."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        share, rows = self.validation_share, self.validation_rows
+        if not 0 <= share < 1:
+            raise SettingError("validation_share", share, "must be at least 0 and less than 1")
+        if rows < 0:
+            raise SettingError("validation_rows", rows, "must not be negative")
+        if not 0 <= self.max_bad_share <= 1:
+            raise SettingError("max_bad_share", self.max_bad_share, "must lie between 0 and 1")
+        if self.max_characters < 1:
+            raise SettingError("max_characters", self.max_characters, "must be positive")
+
+    def splits(self, rows: int) -> dict[str, list[int]]:
+        """Return what becomes of `rows` rows, as intervals: nothing is known of the bad ones."""
+        held_out = validation_count(rows, self.validation_share, self.validation_rows)
+        least = self.validation_rows
+        return {
+            "train": [1, rows - least],
+            "validation": [least, held_out],
+            "rejected": [0, rows - 1],
+        }
+
+    def finish(self, intake: Intake, stage: Stage, what: str) -> None:
+        """Split what was taken in; raises InputError, naming `what`, when too much is bad."""
+        intake.finish(
+            stage,
+            what,
+            max_bad_share=self.max_bad_share,
+            share=self.validation_share,
+            rows=self.validation_rows,
+        )
 
 
 def validation_count(good: int, share: float, rows: int) -> int:
