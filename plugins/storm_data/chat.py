@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from storm_data.dataset import chat_schema
+from storm_data.row_form import Content
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class ChatFormat(Enum):
@@ -50,28 +54,57 @@ class BadRow(Exception):
         self.detail = detail
 
 
+class ChatRows:
+    """Rows that are conversations: `messages`."""
+
+    def __init__(self, form: ChatFormat) -> None:
+        """Read rows of this form alone."""
+        self._form = form
+
+    def schema(self, **further: str) -> pa.Schema:
+        """Return the Arrow schema, with `further` columns by Arrow type name."""
+        return chat_schema(**further)
+
+    def read(self, row: dict[str, Any]) -> Content:
+        """Return a row's messages; raises BadRow."""
+        messages = read_messages(row, self._form)
+        return Content({"messages": messages}, said(messages), size(messages))
+
+
 def read_messages(row: dict[str, Any], form: ChatFormat) -> list[dict[str, str]]:
     """Return a row's messages as {role, content}; raises BadRow.
 
-    Roles become system, user, assistant or tool. An empty system message is dropped; any other
-    empty message, an unknown role, and a conversation without a user's and an assistant's turn
-    make the row bad.
+    Besides what `read_turns` refuses, a conversation without a user's and an assistant's turn
+    makes the row bad.
     """
     turns = _turns(row, form)
     if not turns:
         raise BadRow("no messages", "the list is empty")
-    read = (_message(turn, position) for position, turn in enumerate(turns, start=1))
-    messages = [message for message in read if message is not None]
+    messages = read_turns(turns)
     for role in ("user", "assistant"):
         if not any(message["role"] == role for message in messages):
             raise BadRow(f"no {role} turn", f"{len(messages)} messages")
     return messages
 
 
-def content_digest(messages: list[dict[str, str]]) -> str:
-    """Return a short digest of a conversation: the id of a row that has none."""
-    text = json.dumps([[message["role"], message["content"]] for message in messages])
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def read_turns(turns: list[Any]) -> list[dict[str, str]]:
+    """Return messages as {role, content}; raises BadRow.
+
+    Roles become system, user, assistant or tool. An empty system message is dropped; any other
+    empty message, and an unknown role, make the row bad.
+    """
+    read = (_message(turn, position) for position, turn in enumerate(turns, start=1))
+    return [message for message in read if message is not None]
+
+
+def said(messages: list[dict[str, str]]) -> list[list[str]]:
+    """Return messages as [role, content]: what makes two conversations the same."""
+    return [[message["role"], message["content"]] for message in messages]
+
+
+def size(messages: list[dict[str, str]]) -> int:
+    """Return the number of characters of a conversation."""
+    return sum(len(message["content"]) for message in messages)
 
 
 def _turns(row: dict[str, Any], form: ChatFormat) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storm_data.chat import BadRow, ChatFormat, content_digest, read_messages
-from storm_data.dataset import chat_schema
+from storm_data.chat import BadRow
 from storm_data.limits import validation_count
+from storm_data.row_form import RowForm, content_digest
 from storm_exp import InputError, Stage
 
 DUPLICATE = "duplicate"
@@ -29,33 +30,47 @@ _EXAMPLES = 5
 class Intake:
     """Rows on their way to the splits train, validation and rejected."""
 
-    def __init__(self, scratch: Path, form: ChatFormat, max_characters: int) -> None:
+    def __init__(self, scratch: Path, form: RowForm, max_characters: int) -> None:
         """Keep the good rows in a file under `scratch` until they are split."""
         self._form, self._max_characters = form, max_characters
-        self._good = _Writer(scratch / "accepted.parquet", chat_schema())
-        self._bad = _Writer(scratch / "rejected.parquet", rejected_schema())
+        self._good = _Writer(scratch / "accepted.parquet", form.schema())
+        self._bad = _Writer(scratch / "rejected.parquet", rejected_schema(form))
         self._ids: set[bytes] = set()
         self._ranks: list[bytes] = []
+        self._held_out: set[int] = set()
+        self._trained: set[bytes] = set()
         self.read = 0
         self.reasons: Counter[str] = Counter()
         self.examples: list[dict[str, Any]] = []
 
-    def take(self, row: dict[str, Any], line: int, source: str, seed: int) -> None:
-        """Accept or reject one row."""
+    def take(
+        self, row: dict[str, Any], line: int, source: str, seed: int, *, held_out: bool = False
+    ) -> None:
+        """Accept or reject one row; one that comes `held_out` goes to validation.
+
+        Rows to train on come first: what is held out must not share its group with one of them.
+        """
         try:
-            messages = read_messages(row, self._form)
-            size = sum(len(message["content"]) for message in messages)
-            if size > self._max_characters:
-                raise BadRow("enormous", f"{size} characters")
-            content = content_digest(messages)
-            name = _name(row) or content
-            self._once(name, content)
+            content = self._form.read(row)
+            if content.characters > self._max_characters:
+                raise BadRow("enormous", f"{content.characters} characters")
+            digest = content_digest(content.identity)
+            group = digest if content.group is None else content_digest(content.group)
+            rank = hashlib.sha256(f"{seed}\0{group}".encode()).digest()[:16]
+            name = _name(row) or digest
+            if held_out and rank in self._trained:
+                raise BadRow(DUPLICATE, "training has a row with the same prompt")
+            self._once(name, digest)
         except BadRow as error:
             self.reject(error, line, source, _shown(row), _name(row))
             return
         self.read += 1
-        self._ranks.append(hashlib.sha256(f"{seed}\0{content}".encode()).digest()[:16])
-        self._good.add({"id": name, "messages": messages, "source": _source(row) or source})
+        if held_out:
+            self._held_out.add(self.accepted)
+        elif content.group is not None:
+            self._trained.add(rank)
+        self._ranks.append(rank)
+        self._good.add({"id": name, **content.columns, "source": _source(row) or source})
 
     def reject(
         self, error: BadRow, line: int, source: str, text: str, name: str | None = None
@@ -66,7 +81,6 @@ class Intake:
         text = text[:_SHOWN_CHARACTERS].encode(errors="replace").decode()
         row = {
             "id": name or f"{source}:{line}",
-            "messages": None,
             "source": source,
             "line": line,
             "reason": error.reason,
@@ -93,17 +107,18 @@ class Intake:
     ) -> None:
         """Write splits and funnel into the stage's directory.
 
-        Holds out `rows` rows, or the `share`. Raises InputError, naming counts and the first
-        examples, when no row is good or more than `max_bad_share` of them are bad.
+        Holds out the rows that came so, else `rows` rows, or the `share`. Raises InputError,
+        naming counts and the first examples, when no row is good or more than `max_bad_share` of
+        them are bad.
         """
         self._check(what, max_bad_share)
-        held_out = validation_count(self.accepted, share, rows)
+        held_out = len(self._held_out) or validation_count(self.accepted, share, rows)
         if held_out >= self.accepted:
             raise InputError(
                 f"{what}: {self.accepted} good rows leave nothing to train on when {held_out} are "
                 "held out"
             )
-        splits = self._split(stage.directory, held_out)
+        splits = self._split(stage.directory, self._held_out or self._draw(held_out))
         self._write_funnel(stage.directory, splits)
         for name, count in splits.items():
             stage.metric(name, count, main=name == "train")
@@ -126,22 +141,33 @@ class Intake:
         )
         raise InputError(f"{what}: {verdict} ({self._counts()}). First: {first}")
 
-    def _split(self, directory: Path, validation: int) -> dict[str, int]:
-        """Write the splits; returns their sizes.
+    def _draw(self, wanted: int) -> set[int]:
+        """Return the positions of `wanted` rows to hold out.
 
-        The `validation` rows with the smallest digest of seed and content go to validation, so
-        that a row added elsewhere in the file moves few others. The order of the file stays.
+        Those with the smallest digest of seed and content, so that a row added elsewhere in the
+        file moves few others. A group that would exceed the number is left out as a whole.
         """
+        order = sorted(range(self.accepted), key=self._ranks.__getitem__)
+        chosen: set[int] = set()
+        for _, group in itertools.groupby(order, key=self._ranks.__getitem__):
+            if len(chosen) == wanted:
+                break
+            members = list(group)
+            if len(chosen) + len(members) <= wanted:
+                chosen.update(members)
+        return chosen
+
+    def _split(self, directory: Path, validation: set[int]) -> dict[str, int]:
+        """Write the splits; returns their sizes. The order of the file stays."""
         self._good.close()
-        chosen = set(sorted(range(self.accepted), key=self._ranks.__getitem__)[:validation])
         outputs = {
-            name: _Writer(directory / f"{name}.parquet", chat_schema())
+            name: _Writer(directory / f"{name}.parquet", self._form.schema())
             for name in ("train", "validation")
         }
         for position, row in enumerate(self._good.rows()):
-            outputs["validation" if position in chosen else "train"].add(row)
+            outputs["validation" if position in validation else "train"].add(row)
         self._bad.close()
-        outputs["rejected"] = _Writer(directory / "rejected.parquet", rejected_schema())
+        outputs["rejected"] = _Writer(directory / "rejected.parquet", rejected_schema(self._form))
         for row in self._bad.rows():
             outputs["rejected"].add(row)
         for output in outputs.values():
@@ -217,9 +243,9 @@ class _Writer:
             self._rows = []
 
 
-def rejected_schema() -> pa.Schema:
-    """Return the Arrow schema of rejected rows: a chat row without messages, and why."""
-    return chat_schema(line="int64", reason="string", detail="string", text="string")
+def rejected_schema(form: RowForm) -> pa.Schema:
+    """Return the Arrow schema of rejected rows: a row without content, and why."""
+    return form.schema(line="int64", reason="string", detail="string", text="string")
 
 
 def _name(row: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""What sources of chats have in common: which rows are bad, and how many are held out."""
+"""What sources of rows have in common: which rows are bad, and how many are held out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Limits:
     """Share of bad rows above which all are refused."""
 
     max_characters: int = 100_000
-    """Characters in a conversation above which its row is bad."""
+    """Characters in a conversation, or a document, above which its row is bad."""
 
     seed: int = II("seed")
     """Chooses the rows that are held out."""

@@ -1,0 +1,159 @@
+"""Reading data sets of the hub, or folders, whatever their rows hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.limits import Limits
+from storm_data.row_form import RowForm
+from storm_exp import InputError, SettingError, Stage, did_you_mean, setting
+from storm_exp.digest import FileDigests
+from storm_models.location import located
+from storm_models.repository import cached_snapshot, fetch, resolve_commit
+
+PATTERNS = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz", "README.md"]
+
+
+@dataclasses.dataclass(kw_only=True)
+class HubSource(Limits):
+    """Settings and work of every component that reads data sets of the hub one after the other."""
+
+    sources: dict[str, str] = setting({})
+    """Repository `owner/name` by source name. A value that begins with `/`, `.` or `~` is a
+    folder with Parquet or JSONL files."""
+
+    revisions: dict[str, str] = setting({})
+    """Revision by source name, where it is not `main`. The commit enters the key."""
+
+    limits: dict[str, int] = setting({})
+    """Rows to read at most, by source name; the first ones are taken."""
+
+    expected_rows: dict[str, int] = setting({}, semantic=False)
+    """Rows by source name as far as known: lets a plan forecast sizes without the hub."""
+
+    split: str = "train"
+    """The split that is read. Test splits stay out."""
+
+    columns: ClassVar[list[str]]
+    by_source: ClassVar[tuple[str, ...]] = ("revisions", "limits", "expected_rows")
+    """The settings whose keys are names of sources."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if not self.sources:
+            raise SettingError("sources", {}, "needs at least one source, {name: owner/repository}")
+        for field in self.by_source:
+            for name in getattr(self, field):
+                if name not in self.sources:
+                    known = did_you_mean(name, self.sources)
+                    raise SettingError(field, name, f"is no source{known}")
+
+    def form(self) -> RowForm:
+        """Return how a row is read."""
+        raise NotImplementedError
+
+    def parts(self, name: str) -> list[tuple[str, bool]]:
+        """Return the splits of a source to read, and whether each is held out."""
+        return [(self.split, False)]
+
+    def fingerprint(self, files: FileDigests) -> dict[str, Any]:
+        """Return per source the commit (the revision while unknown) or the files' digests."""
+        found: dict[str, Any] = {}
+        for name, place in self.sources.items():
+            if is_folder(place):
+                folder = located(f"sources.{name}", place)
+                found[name] = {
+                    str(file.relative_to(folder)): files.digest(file)
+                    for file in _data_files(folder)
+                }
+            else:
+                revision = self.revision(name)
+                found[name] = resolve_commit(place, revision, "dataset") or revision
+        return found
+
+    def fetches(self) -> list[str]:
+        """Return what has to be downloaded before this can run, for people."""
+        return [
+            f"dataset {place} at {self.revision(name)}"
+            + (f", about {self.expected_rows[name]} rows" if name in self.expected_rows else "")
+            for name, place in self.sources.items()
+            if not is_folder(place)
+            and cached_snapshot(place, self.revision(name), "dataset") is None
+        ]
+
+    def forecast(self) -> DatasetForecast:
+        """Return rows as intervals where `expected_rows` or limits tell; checks folders."""
+        rows: list[int | None] = []
+        for name, place in self.sources.items():
+            if is_folder(place) and not _data_files(located(f"sources.{name}", place)):
+                raise SettingError(f"sources.{name}", place, "holds no Parquet or JSONL file")
+            known = [m[name] for m in (self.expected_rows, self.limits) if name in m]
+            rows.append(min(known) if known else None)
+        if any(count is None for count in rows):
+            return DatasetForecast(columns=self.columns)
+        total = sum(count or 0 for count in rows)
+        return DatasetForecast(splits=self.splits(total), columns=self.columns)
+
+    def run(self, stage: Stage) -> Dataset:
+        """Fetch what is missing, read, check and split; raises InputError without a network."""
+        from storm_data.intake import Intake
+
+        missing = self.fetches()
+        if missing:
+            stage.say(f"fetching {'; '.join(missing)}")
+        places = {name: self.place(name) for name in self.sources}
+        parts = [(name, *part) for name in self.sources for part in self.parts(name)]
+        parts.sort(key=lambda part: part[2])  # what trains first: nothing held out may be in it
+        with (
+            Intake(stage.scratch, self.form(), self.max_characters) as intake,
+            stage.progress(sum(self.expected_rows.values()), "rows", "reading") as progress,
+        ):
+            for name, split, held_out in parts:
+                for number, row in enumerate(self._rows(name, places[name], split), start=1):
+                    if number > self.limits.get(name, number):
+                        break
+                    prefix = f"{name}:{split}" if held_out else name
+                    row = {**row, "id": f"{prefix}:{number}", "source": name}
+                    intake.take(row, number, name, self.seed, held_out=held_out)
+                    progress.advance()
+            self.finish(intake, stage, f"sources={', '.join(self.sources)}")
+        return Dataset(stage.directory)
+
+    def revision(self, name: str) -> str:
+        """Return the revision of a source."""
+        return self.revisions.get(name, "main")
+
+    def place(self, name: str) -> str:
+        """Return the folder that holds a source, fetched where it is missing."""
+        place = self.sources[name]
+        if is_folder(place):
+            return str(located(f"sources.{name}", place))
+        return str(fetch(place, self.revision(name), PATTERNS, "dataset"))
+
+    def options(self, name: str, split: str) -> dict[str, Any]:
+        """Return what `load_dataset` is told of a source besides its place and split."""
+        return {}
+
+    def _rows(self, name: str, place: str, split: str) -> Iterator[dict[str, Any]]:
+        from datasets import load_dataset
+
+        try:
+            options = self.options(name, split)
+            yield from load_dataset(place, split=split, streaming=True, **options)
+        except Exception as error:
+            text = next(iter(str(error).splitlines()), type(error).__name__)
+            raise InputError(f"{self.sources[name]} ({name}) cannot be read: {text}") from error
+
+
+def is_folder(place: str) -> bool:
+    """Return whether a source is a folder of this machine."""
+    return place.startswith(("/", ".", "~"))
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return sorted(file for pattern in PATTERNS[:-1] for file in folder.rglob(pattern))

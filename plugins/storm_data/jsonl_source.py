@@ -1,0 +1,109 @@
+"""Reading a JSONL file: a row a line, whatever the rows hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import MISSING
+
+from storm_data.chat import BadRow
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.limits import Limits
+from storm_data.row_form import RowForm
+from storm_exp import SettingError, Stage, setting
+from storm_exp.digest import FileDigests
+from storm_models.location import located
+
+if TYPE_CHECKING:
+    from storm_data.intake import Intake
+    from storm_exp.progress import Progress
+
+
+@dataclasses.dataclass(kw_only=True)
+class JsonlSource(Limits):
+    """Settings and work of every component that reads one JSONL file."""
+
+    path: str = setting(MISSING, semantic=False)
+    """The file. Its contents enter the key, its place does not."""
+
+    source: str = MISSING
+    """The source of rows that name none."""
+
+    columns: ClassVar[list[str]]
+
+    def form(self) -> RowForm:
+        """Return how a row is read."""
+        raise NotImplementedError
+
+    def fingerprint(self, files: FileDigests) -> str:
+        """Return the digest of the file."""
+        return files.digest(self._file())
+
+    def forecast(self) -> DatasetForecast:
+        """Return the rows as intervals; raises InputError for an empty file or other formats."""
+        from storm_data.lines import count_lines
+
+        rows = count_lines(self._file())
+        if self.validation_rows >= rows:
+            raise SettingError(
+                "validation_rows", self.validation_rows, f"the file has {rows} lines"
+            )
+        return DatasetForecast(splits=self.splits(rows), columns=self.columns)
+
+    def run(self, stage: Stage) -> Dataset:
+        """Read, check and split the rows; raises InputError when too many are bad."""
+        from storm_data.intake import Intake
+
+        file = self._file()
+        with (
+            Intake(stage.scratch, self.form(), self.max_characters) as intake,
+            stage.progress(file.stat().st_size, "bytes", "reading") as progress,
+        ):
+            take_lines(intake, file, self, self.source, progress)
+            self.finish(intake, stage, f"path={self.path!r}")
+        return Dataset(stage.directory)
+
+    def _file(self) -> Path:
+        from storm_data.lines import check_jsonl
+
+        file = located("path", self.path)
+        check_jsonl("path", file)
+        return file
+
+
+def take_lines(
+    intake: Intake,
+    file: Path,
+    settings: Limits,
+    source: str,
+    progress: Progress,
+    within: str = "",
+) -> None:
+    """Take every line of a JSONL file in.
+
+    Where there are several files, `within` names this one, and begins the ids of its rows.
+    """
+    from storm_data.lines import parse_line, read_lines
+
+    longest = 8 * settings.max_characters + 65_536
+    for number, line, whole in read_lines(file, longest):
+        progress.advance(len(line))
+        try:
+            if not whole:
+                raise BadRow("enormous", f"a line of more than {longest} bytes")
+            row = parse_line(line)
+        except BadRow as error:
+            name = f"{within}:{number}" if within else None
+            intake.reject(error, number, source, _decoded(line), name)
+            continue
+        intake.take(_named(row, within, number), number, source, settings.seed)
+
+
+def _named(row: dict[str, Any], within: str, number: int) -> dict[str, Any]:
+    return {**row, "id": f"{within}:{row.get('id', number)}"} if within else row
+
+
+def _decoded(line: bytes) -> str:
+    return line[:8000].decode(errors="replace").rstrip("\n")

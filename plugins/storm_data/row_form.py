@@ -1,0 +1,42 @@
+"""Kinds of rows: what a data set holds, and how a row of a source becomes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What a good row holds, beside its id and source."""
+
+    columns: dict[str, Any]
+    """The row's own columns."""
+    identity: Any
+    """A JSON value that two rows share when they are the same."""
+    characters: int
+    """The size of its text."""
+    group: Any = None
+    """A JSON value that rows share which must not be divided between splits. None: `identity`."""
+
+
+class RowForm(Protocol):
+    """Reads rows of one kind."""
+
+    def schema(self, **further: str) -> pa.Schema:
+        """Return the Arrow schema, with `further` columns by Arrow type name."""
+        ...
+
+    def read(self, row: dict[str, Any]) -> Content:
+        """Return what a row holds; raises BadRow."""
+        ...
+
+
+def content_digest(identity: Any) -> str:
+    """Return a short digest of a JSON value: the id of a row that has none."""
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
