@@ -12,7 +12,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from storm_exp import planning
 from storm_exp.plugins import Plugins, load_plugins
@@ -41,7 +41,20 @@ def register_components(plugins: Plugins) -> None:
     for component in plugins.components.values():
         provider = plugins.owner(component).distribution
         for menu in component.menus:
-            store.store(group=menu, name=component.name, node=component.cls, provider=provider)
+            node = OmegaConf.structured(component.cls)
+            _open_dicts(node)
+            store.store(group=menu, name=component.name, node=node, provider=provider)
+
+
+def _open_dicts(node: DictConfig) -> None:
+    """Let overrides add keys to settings that are dicts: Hydra closes every node without a word."""
+    for name in node:
+        child = node._get_node(name)
+        if isinstance(child, DictConfig):
+            if OmegaConf.get_type(child) is dict:
+                OmegaConf.set_struct(child, False)
+            else:
+                _open_dicts(child)
 
 
 def compose_and_act(arguments: list[str]) -> None:
@@ -49,7 +62,8 @@ def compose_and_act(arguments: list[str]) -> None:
     register_components(load_plugins())
     # Hydra then raises instead of printing its own message and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [sys.argv[0], *arguments]
+    # Overrides first: after a flag among them, Hydra would not take the rest.
+    sys.argv = [sys.argv[0], *sorted(arguments, key=lambda word: not _is_override(word))]
     decorate = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name="config"
     )
@@ -57,6 +71,10 @@ def compose_and_act(arguments: list[str]) -> None:
     decorate(_task)()
     if _failures:
         raise _failures[0]
+
+
+def _is_override(word: str) -> bool:
+    return not word.startswith("-") and ("=" in word or word.startswith("~"))
 
 
 def _task(config: DictConfig) -> float | None:

@@ -49,6 +49,26 @@ def test_an_ordinary_override_works_from_a_users_recipe(
     assert numbers.items() <= values().items()
 
 
+def test_a_setting_that_is_a_dict_takes_further_keys(storm, record):
+    parts = ["source.weights.y=2", "+source.weights.z=3", "source.inner.names=[b]"]
+    said = storm("recipe=sum", "source=settled", *parts)
+    assert said.code == 0, said.err
+    source = record().cells[0].config["source"]
+    assert source["weights"] == {"x": 1.0, "y": 2.0, "z": 3.0}
+    assert storm("plan", "recipe=sum", "source=settled", "source.inner.nam=[b]").code == 1
+
+
+def test_flags_may_stand_anywhere(storm):
+    for arguments in (
+        ("recipe=sum", "-m", "adder.amount=1,2"),
+        ("recipe=sum", "adder.amount=1,2", "-m"),
+        ("-m", "recipe=sum", "adder.amount=1,2"),
+    ):
+        assert "2 cells" in storm("plan", *arguments).out
+    said = storm("--info", "defaults", "recipe=sum")
+    assert "plus_ten" in said.out
+
+
 def test_ordinary_overrides_work_under_m(storm, record):
     cells = "adder=add,weighted graph.total.numbers=[source],[source,adder] source.value=2,4"
     said = storm("-m", "recipe=sum", *cells.split(" "))
