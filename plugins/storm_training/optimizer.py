@@ -1,0 +1,44 @@
+"""The optimiser that settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from storm_exp import SettingError
+from storm_training.bf16_adamw import BFloat16AdamW
+from storm_training.settings import TrainingSettings
+
+
+def check_optimizer(settings: TrainingSettings, accelerator: str) -> None:
+    """Raise SettingError when `accelerator` (cpu or gpu) cannot run the optimiser."""
+    if settings.optimizer == "adamw_8bit" and accelerator == "cpu":
+        raise SettingError("optimizer", settings.optimizer, "runs on CUDA devices, not on a CPU")
+
+
+def build_optimizer(
+    parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings, precision: str
+) -> torch.optim.Optimizer:
+    """Return AdamW over `parameters`; weight decay acts on matrices alone.
+
+    `precision` is what `choose_precision` returned: bf16 takes the variant of AdamW that rounds as
+    `settings.rounding` says.
+    """
+    every = list(parameters)
+    matrices = {"params": [p for p in every if p.ndim >= 2], "weight_decay": settings.weight_decay}
+    vectors = {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0}
+    groups = [group for group in (matrices, vectors) if group["params"]]
+    options: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "betas": (settings.beta1, settings.beta2),
+    }
+    if settings.optimizer == "adamw_8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(groups, **options)
+    if precision == "bf16":
+        rounding, seed = settings.rounding, settings.seed
+        return BFloat16AdamW(groups, rounding=rounding, seed=seed, **options)
+    return torch.optim.AdamW(groups, fused=True, **options)

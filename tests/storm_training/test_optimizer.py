@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from storm_exp import SettingError
+from storm_training.bf16_adamw import BFloat16AdamW, stochastic_round
+from storm_training.optimizer import build_optimizer, check_optimizer
+from storm_training.testing import small_settings
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def descend(rounding: str, steps: int, **changes: Any) -> torch.Tensor:
+    """Minimise a parabola around 0 from weights of 1, with updates far below a bf16 step."""
+    weights = torch.nn.Parameter(torch.ones(4000, dtype=torch.bfloat16))
+    options: dict[str, Any] = {"lr": 1e-4, "betas": (0.9, 0.95), **changes}
+    optimizer = BFloat16AdamW([weights], rounding=rounding, **options)
+    for _ in range(steps):
+        weights.grad = weights.detach().clone()
+        optimizer.step()
+    return weights.detach()
+
+
+def test_rounding_to_the_nearest_loses_small_updates():
+    assert torch.equal(descend("nearest", 100), torch.ones(4000, dtype=torch.bfloat16))
+
+
+def test_stochastic_rounding_takes_them_up_on_average():
+    mean = descend("stochastic", 100).double().mean()
+    assert mean == pytest.approx(1 - 100 * 1e-4, abs=1e-3)
+
+
+def test_kahan_takes_them_up_in_every_weight():
+    weights = descend("kahan", 100).double()
+    assert (weights - (1 - 100 * 1e-4)).abs().max() < 2**-8
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_kahan_follows_adamw_in_fp32(decay):
+    draw = generator()
+    start = torch.randn(500, generator=draw).bfloat16()
+    ours, plain = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.float())
+    options: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": decay}
+    optimizer = BFloat16AdamW([ours], rounding="kahan", **options)
+    reference = torch.optim.AdamW([plain], **options)
+    for _ in range(200):
+        gradient = (torch.randn(500, generator=draw) + 0.5 * plain.detach()).bfloat16()
+        ours.grad, plain.grad = gradient, gradient.float()
+        optimizer.step()
+        reference.step()
+    moved = (plain - start.float()).norm()
+    whole = ours.float() + optimizer.state[ours]["compensation"].float()
+    assert (whole - plain).norm() < 5e-3 * moved
+    assert (ours.float() - plain).abs().max() < 2**-8 * plain.abs().max()
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic", "kahan"])
+def test_one_step_is_adamws_step_rounded(rounding):
+    draw = generator(3)
+    start = torch.randn(70, 1000, generator=draw).bfloat16()
+    gradient = torch.randn(70, 1000, generator=draw).bfloat16()
+    ours, plain = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.double())
+    options: dict[str, Any] = {"lr": 0.1, "betas": (0.9, 0.95), "weight_decay": 0.1}
+    ours.grad, plain.grad = gradient, gradient.double()
+    BFloat16AdamW([ours], rounding=rounding, **options).step()
+    torch.optim.AdamW([plain], **options).step()
+    error = (ours.double() - plain).abs()
+    step = torch.exp2(torch.floor(torch.log2(plain.abs())) - 7)
+    assert (error <= step * (0.501 if rounding != "stochastic" else 1.001)).all()
+
+
+def test_the_moments_are_bf16_and_fp32_and_kept_for_what_has_a_gradient():
+    trained = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    idle = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    optimizer = BFloat16AdamW([trained, idle], lr=0.1, betas=(0.9, 0.95))
+    trained.grad = torch.ones_like(trained)
+    optimizer.step()
+    assert set(optimizer.state) == {trained}
+    dtypes = {
+        name: getattr(entry, "dtype", int) for name, entry in optimizer.state[trained].items()
+    }
+    assert dtypes == {"step": int, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.float32}
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic", "kahan"])
+def test_a_resumed_optimiser_goes_on_to_the_same_bits(tmp_path, rounding):
+    def make(start: torch.Tensor) -> tuple[torch.nn.Parameter, BFloat16AdamW]:
+        weights = torch.nn.Parameter(start.clone())
+        options: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.999), "seed": 5}
+        return weights, BFloat16AdamW([weights], rounding=rounding, **options)
+
+    def go_on(weights: torch.nn.Parameter, optimizer: BFloat16AdamW, steps: range) -> None:
+        for step in steps:
+            weights.grad = torch.randn(300, generator=generator(step)).bfloat16()
+            optimizer.step()
+
+    weights, optimizer = make(torch.randn(300, generator=generator()).bfloat16())
+    go_on(weights, optimizer, range(5))
+    torch.save({"weights": weights.detach(), "optimizer": optimizer.state_dict()}, tmp_path / "x")
+    go_on(weights, optimizer, range(5, 9))
+    saved = torch.load(tmp_path / "x", weights_only=True)
+    resumed, other = make(saved["weights"])
+    other.load_state_dict(saved["optimizer"])
+    go_on(resumed, other, range(5, 9))
+    assert torch.equal(resumed, weights)
+    for name, values in optimizer.state[weights].items():
+        assert torch.equal(torch.as_tensor(other.state[resumed][name]), torch.as_tensor(values))
+
+
+def test_the_seed_decides_stochastic_rounding():
+    assert torch.equal(descend("stochastic", 5, seed=1), descend("stochastic", 5, seed=1))
+    assert not torch.equal(descend("stochastic", 5, seed=1), descend("stochastic", 5, seed=2))
+
+
+FINITE = st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
+
+
+@limits(deadline=None)
+@given(st.lists(FINITE, min_size=1, max_size=9), st.integers(0, 2**31))
+def test_stochastic_rounding_returns_a_neighbour(numbers, seed):
+    values = torch.tensor(numbers, dtype=torch.float32)
+    rounded = stochastic_round(values, generator(seed))
+    bits = values.view(torch.int32) & -0x10000
+    lower = bits.view(torch.float32)  # towards zero
+    upper = (bits + 0x10000).view(torch.float32)
+    exact = lower == values
+    assert ((rounded.float() == lower) | (~exact & (rounded.float() == upper))).all()
+
+
+@limits(deadline=None, max_examples=30)
+@given(FINITE.filter(lambda number: abs(number) > 2.0**-100), st.integers(0, 2**31))
+def test_stochastic_rounding_is_right_on_average(number, seed):
+    draws = 20_000
+    values = torch.full((draws,), number, dtype=torch.float32)
+    rounded = stochastic_round(values, generator(seed)).double()
+    step = 2.0 ** (math.floor(math.log2(abs(number))) - 7)
+    # Five standard deviations of a mean of coins: 5 * 0.5 / sqrt(20000) of a step.
+    assert abs(float(rounded.mean() - values.double()[0])) < 0.018 * step
+
+
+def test_noise_differs_between_neighbours():
+    values = torch.full((4096,), 1 + 2**-9)
+    up = (stochastic_round(values, generator()).float() > 1).numpy()
+    for distance in (1, 2, 3, 4, 5, 64):
+        both = np.mean(up[distance:] & up[:-distance])
+        assert both == pytest.approx(0.25**2, abs=0.02)
+
+
+def test_the_settings_choose_the_optimiser():
+    matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
+    chosen = small_settings(weight_decay=0.1, precision="bf16", rounding="kahan")
+    found = build_optimizer([matrix, vector], chosen, "bf16")
+    assert isinstance(found, BFloat16AdamW)
+    assert [group["weight_decay"] for group in found.param_groups] == [0.1, 0.0]
+    assert [group["params"] for group in found.param_groups] == [[matrix], [vector]]
+    assert type(build_optimizer([vector], chosen, "bf16-mixed")) is torch.optim.AdamW
+
+
+def test_eight_bit_states_are_for_gpus_with_bitsandbytes(monkeypatch):
+    chosen = copy.copy(small_settings())
+    chosen.optimizer = "adamw_8bit"
+    with pytest.raises(SettingError, match="optimizer='adamw_8bit': runs on CUDA devices"):
+        check_optimizer(chosen, "cpu")
+    check_optimizer(chosen, "gpu")
+    monkeypatch.setattr("storm_training.settings.find_spec", lambda name: None)
+    with pytest.raises(SettingError, match=r"bitsandbytes: pip install .*\[gpu\]"):
+        small_settings(optimizer="adamw_8bit")
+
+
+@pytest.mark.parametrize("precision", ["auto", "32", "bf16-mixed"])
+@pytest.mark.parametrize("rounding", ["stochastic", "kahan"])
+def test_rounding_is_refused_where_it_means_nothing(precision, rounding):
+    with pytest.raises(SettingError, match="is a matter of precision=bf16"):
+        small_settings(precision=precision, rounding=rounding)
