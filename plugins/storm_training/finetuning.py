@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -63,10 +64,11 @@ def finetune(
         stage,
         validation=held_out.sequences if held_out else None,
         objective=objective,
+        write=lambda folder: _write(folder, settings, model, network, trained),
     )
     if stage.rank > 0:
         return Checkpoint(stage.directory)
-    result = _write(stage, settings, model, network, trained)
+    result = _write(stage.directory, settings, model, network, trained)
     record = {
         "objective": objective.name,
         "parameters": settings.parameters.choice,
@@ -77,6 +79,7 @@ def finetune(
         "rows": rows.record(),
         "validation_rows": held_out.record() if held_out else {"used": 0, "dropped": {}},
         "trainable": table,
+        "kept": log.kept,
         "validation": log.validation,
         "steps": log.steps,
     }
@@ -115,7 +118,7 @@ def _prepare(
 
 
 def _write(
-    stage: Stage,
+    directory: Path,
     settings: Finetuner,
     model: Checkpoint,
     network: PreTrainedModel,
@@ -124,9 +127,9 @@ def _write(
     if settings.parameters.low_rank:
         from storm_training.low_rank import save_updates, weight_changes
 
-        save_updates(network, stage.directory / "adapter")
-        return write_changed(model, weight_changes(network), stage.directory)
-    return write_checkpoint(model, network, trained, stage.directory)
+        save_updates(network, directory / "adapter")
+        return write_changed(model, weight_changes(network), directory)
+    return write_checkpoint(model, network, trained, directory)
 
 
 def _trainable_table(
@@ -166,7 +169,9 @@ def _report(stage: Stage, log: TrainingLog, table: list[dict[str, Any]]) -> None
     loss = sum(entry["loss"] * entry["supervised"] for entry in last) / supervised
     stage.metric("training_loss", loss, main=not log.validation)
     if log.validation:
-        stage.metric("validation_loss", log.validation[-1]["loss"], main=True)
+        step = len(log.steps) if log.kept is None else log.kept
+        kept = next(entry for entry in log.validation if entry["step"] == step)
+        stage.metric("validation_loss", kept["loss"], main=True)
         stage.metric("validation_loss_before", log.validation[0]["loss"])
     stage.metric("steps", len(log.steps))
     stage.metric("trained_parameters", sum(r["parameters"] for r in table if r["trained"]))

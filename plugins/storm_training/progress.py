@@ -11,7 +11,10 @@ from storm_training.training_module import TrainingModule
 
 
 class Reporter(Callback):
-    """Shows steps, loss and time left through the stage's bar."""
+    """Shows steps, loss and time left through the stage's bar, and tells the loggers.
+
+    Must come after the validator.
+    """
 
     def __init__(self, module: TrainingModule, stage: Stage) -> None:
         """Show how far `module` has come, as progress of `stage`."""
@@ -27,7 +30,14 @@ class Reporter(Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Count a step."""
-        self._progress.advance(1, loss=self._record.steps[-1]["loss"])
+        entry = self._record.steps[-1]
+        self._progress.advance(1, loss=entry["loss"])
+        figures = {name: value for name, value in entry.items() if name != "step"}
+        scores = self._record.validation
+        if scores and scores[-1]["step"] == entry["step"]:
+            figures["validation_loss"] = scores[-1]["loss"]
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, entry["step"])
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         """Take the bar off the screen."""

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from storm_exp import Stage
 from storm_training.training_module import TrainingModule
 
-_NAME = "training.ckpt"
+_NAMES = "training-*.ckpt"
 
 
 class Saver(Callback):
@@ -23,7 +23,7 @@ class Saver(Callback):
 
     def __init__(self, module: TrainingModule, stage: Stage) -> None:
         """Save `module` into the scratch folder of `stage`, every `checkpoint_every` steps."""
-        self._module, self._file = module, stage.scratch / _NAME
+        self._module, self._folder = module, stage.scratch
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -32,21 +32,27 @@ class Saver(Callback):
         done = len(self._module.record.steps)
         if done % self._module.settings.checkpoint_every or done == self._module.total:
             return
-        partial = self._file.with_suffix(".partial")
+        partial = self._folder / "training.partial"
         trainer.save_checkpoint(partial)
         if trainer.is_global_zero:
-            partial.replace(self._file)
+            partial.replace(self._folder / _NAMES.replace("*", f"{done:08d}"))
+            for old in sorted(self._folder.glob(_NAMES))[: -self._module.settings.checkpoints_kept]:
+                old.unlink()
 
 
 def resume_file(stage: Stage, module: TrainingModule) -> Path | None:
-    """Return the checkpoint to go on from, None to start over.
+    """Return the newest checkpoint that can be gone on from, None to start over.
 
     One that is damaged, or that another run left (other parameters or another length), is
     removed, and the user told.
     """
-    file = stage.scratch / _NAME
-    if not file.is_file():
-        return None
+    for file in sorted(stage.scratch.glob(_NAMES), reverse=True):
+        if _usable(file, stage, module):
+            return file
+    return None
+
+
+def _usable(file: Path, stage: Stage, module: TrainingModule) -> bool:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         done = len(checkpoint["log"]["steps"])
@@ -57,8 +63,8 @@ def resume_file(stage: Stage, module: TrainingModule) -> Path | None:
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         problem = f"is damaged ({error})"
     if problem:
-        stage.say(f"the checkpoint in {stage.scratch.name} {problem}: starting over")
+        stage.say(f"the checkpoint {file.name} {problem}: it is not gone on from")
         file.unlink()
-        return None
+        return False
     stage.say(f"going on after step {done}, where an interrupted run was saved")
-    return file
+    return True

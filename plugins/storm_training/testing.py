@@ -58,6 +58,11 @@ def tokenise_chats(folder: Path, model: Checkpoint, data: Dataset) -> TokenSet:
     return ChatTokenSet().run(Stage("tokens", folder, folder), model, data)
 
 
+def newest_checkpoint(stage: Stage) -> Path:
+    """Return the file from which a run of this stage would go on."""
+    return max(stage.scratch.glob("training-*.ckpt"))
+
+
 def ragged_sequences(count: int = 60, longest: int = 60) -> TokenSequences:
     """Return sequences of 3 to `longest` - 1 tokens below 40, half of them supervised."""
     draw = np.random.default_rng(5)

@@ -15,5 +15,7 @@ class TrainingLog:
     steps: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """One entry per optimiser step, counted from 1: step, loss (mean over supervised tokens),
     learning_rate, gradient_norm, tokens (all that were read), supervised (those predicted)."""
+    kept: int | None = None
+    """The step whose weights were kept; None for the last."""
     validation: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Entries {step, loss}: mean over the supervised tokens of the validation rows."""

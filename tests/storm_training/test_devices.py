@@ -22,7 +22,13 @@ from storm_training.devices import Devices
 from storm_training.parameters import Parameters
 from storm_training.settings import TrainingSettings
 from storm_training.sft import Sft
-from storm_training.testing import make_chats, ragged_sequences, small_settings, tokenise_chats
+from storm_training.testing import (
+    make_chats,
+    newest_checkpoint,
+    ragged_sequences,
+    small_settings,
+    tokenise_chats,
+)
 from storm_training.trainer import train
 from storm_training.training_log import TrainingLog
 from storm_training.training_module import TrainingModule
@@ -160,7 +166,7 @@ def test_one_worker_goes_on_from_where_two_were_killed(folder, tmp_path, strateg
     alone = make_stage(tmp_path / "alone")
     run(alone, folder, chosen, "")
     stage = two_workers(folder, tmp_path / "killed", strategy, chosen, dies_in=4)
-    saved = torch.load(stage.scratch / "training.ckpt", weights_only=True)
+    saved = torch.load(newest_checkpoint(stage), weights_only=True)
     assert len(saved["log"]["steps"]) == 2
     run(stage, folder, chosen, "")
     require_same_course(results(alone)[1], results(stage)[1])

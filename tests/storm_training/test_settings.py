@@ -43,8 +43,15 @@ CHANGES = {
     "validation_every": {"validation_every": 1},
     "seed": {"seed": 1},
     "parameters": {"parameters": {"choice": "all"}},
+    "rounding": {"precision": "bf16", "rounding": "stochastic"},
+    "attention": {"attention": "eager"},
+    "compile": {"compile": True},
+    "keep": {"keep": "best", "validation_every": 1, "learning_rate": 0.5, "steps": 6},
+    "patience": {"patience": 1, "validation_every": 1, "learning_rate": 0.5, "steps": 9},
 }
 """For every setting that enters the key, values that differ from START."""
+GPU = {"optimizer"}
+"""Settings that have an effect on a GPU only."""
 CHOICES = {
     "fraction": ({"choice": "spectrum"}, {"fraction": 0.75}),
     "embedding": ({"choice": "spectrum"}, {"embedding": False}),
@@ -86,7 +93,7 @@ def start(tmp_path_factory, inputs):
 
 def test_the_list_of_settings_is_complete():
     fields = dataclasses.fields(Sft)
-    assert {f.name for f in fields if f.metadata.get("semantic", True)} == set(CHANGES)
+    assert {f.name for f in fields if f.metadata.get("semantic", True)} == set(CHANGES) | GPU
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -94,7 +101,15 @@ def test_every_setting_that_enters_the_key_has_an_effect(tmp_path, inputs, start
     assert digest(tmp_path, inputs, CHANGES[name]) != start
 
 
-@pytest.mark.parametrize("changes", [{"activation_checkpointing": True}, {"checkpoint_every": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"activation_checkpointing": True},
+        {"checkpoint_every": 1, "checkpoints_kept": 2},
+        {"check_saving": False},
+        {"loggers": []},
+    ],
+)
 def test_a_setting_outside_the_key_has_none(tmp_path, inputs, start, changes):
     assert digest(tmp_path, inputs, changes) == start
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import multiprocessing
 import os
 import signal
@@ -14,9 +15,11 @@ from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
+from storm_training.objective import next_token_loss
+from storm_training.packing import build_batch
 from storm_training.schedule import learning_rate
 from storm_training.settings import TrainingSettings
-from storm_training.testing import ragged_sequences, small_settings
+from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
 from storm_training.token_sequences import TokenSequences
 from storm_training.trainer import train
 from storm_training.training_module import TrainingModule
@@ -109,7 +112,7 @@ def test_frozen_tensors_keep_their_bits_and_have_no_optimiser_state(tmp_path, ch
     train(model, ragged_sequences(), small_settings(weight_decay=0.5, checkpoint_every=3), stage)
     for name, parameter in model.named_parameters():
         assert torch.equal(before[name], parameter) == ("mlp" not in name), name
-    saved = torch.load(stage.scratch / "training.ckpt", weights_only=True)
+    saved = torch.load(newest_checkpoint(stage), weights_only=True)
     assert all("mlp" in name for name in saved["state_dict"])
     assert len(saved["optimizer_states"][0]["state"]) == 12
 
@@ -232,7 +235,7 @@ def test_killed_twice_the_run_ends_in_the_bits_of_an_undisturbed_one(tmp_path: P
     assert die_in_step(5, tmp_path, chosen) == -signal.SIGKILL
     assert die_in_step(10, tmp_path, chosen) == -signal.SIGKILL
     stage = make_stage(tmp_path)
-    saved = torch.load(stage.scratch / "training.ckpt", weights_only=True)
+    saved = torch.load(newest_checkpoint(stage), weights_only=True)
     assert len(saved["log"]["steps"]) == 9
     log = train(resumed, sequences, chosen, stage, validation=validation)
     assert log == expected
@@ -241,7 +244,7 @@ def test_killed_twice_the_run_ends_in_the_bits_of_an_undisturbed_one(tmp_path: P
 
 def test_a_damaged_checkpoint_of_a_killed_run_is_set_aside(tmp_path, checkpoint, capsys):
     stage = make_stage(tmp_path)
-    (stage.scratch / "training.ckpt").write_bytes(b"half a file")
+    (stage.scratch / "training-00000002.ckpt").write_bytes(b"half a file")
     log = train(checkpoint.load("float32"), ragged_sequences(), small_settings(), stage)
     assert len(log.steps) == 4
     assert "damaged" in capsys.readouterr().err
@@ -250,10 +253,95 @@ def test_a_damaged_checkpoint_of_a_killed_run_is_set_aside(tmp_path, checkpoint,
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, checkpoint, capsys):
     stage = make_stage(tmp_path)
     train(checkpoint.load("float32"), ragged_sequences(), small_settings(checkpoint_every=2), stage)
-    assert (stage.scratch / "training.ckpt").is_file()
+    assert newest_checkpoint(stage).is_file()
     log = train(checkpoint.load("float32"), ragged_sequences(), small_settings(steps=6), stage)
     assert len(log.steps) == 6
     assert "another run" in capsys.readouterr().err
+
+
+def test_an_older_checkpoint_serves_when_the_newest_is_damaged(tmp_path, checkpoint, capsys):
+    chosen = small_settings(steps=7, checkpoint_every=2, checkpoints_kept=2)
+    stage, model = make_stage(tmp_path), checkpoint.load("float32")
+    expected = train(model, ragged_sequences(), chosen, stage)
+    names = sorted(file.name for file in stage.scratch.glob("*.ckpt"))
+    assert names == ["training-00000004.ckpt", "training-00000006.ckpt"]
+    newest_checkpoint(stage).write_bytes(b"half a file")
+    resumed = checkpoint.load("float32")
+    assert train(resumed, ragged_sequences(), chosen, stage) == expected
+    assert same(weights(model), weights(resumed))
+    assert "going on after step 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_run_without_progress_stops_and_the_best_weights_are_kept(tmp_path, checkpoint, keep):
+    draw = np.random.default_rng(1)
+    held_out = TokenSequences.collect([(draw.integers(40, 200, 60), None)])
+    chosen = small_settings(
+        steps=30, validation_every=1, keep=keep, patience=3, learning_rate=0.03, warmup=0.0
+    )
+    model, stage = checkpoint.load("float32"), make_stage(tmp_path)
+    log = train(model, ragged_sequences(), chosen, stage, validation=held_out)
+    losses = {entry["step"]: entry["loss"] for entry in log.validation}
+    best = min(losses, key=losses.get)
+    assert len(log.steps) == max(best, 0) + 3 < 30
+    assert log.kept == (best if keep == "best" else None)
+    batch = build_batch(held_out, [[0]])
+    with torch.no_grad():
+        ended = float(next_token_loss(model, batch)) / batch.targets
+    assert ended == pytest.approx(losses[best if keep == "best" else len(log.steps)], rel=1e-5)
+
+
+def test_loggers_hear_of_every_step(tmp_path, checkpoint):
+    import csv
+
+    stage = make_stage(tmp_path)
+    stage.log = tmp_path / "run" / "log.txt"
+    stage.log.parent.mkdir()
+    chosen = small_settings(steps=3, validation_every=1)
+    log = train(
+        checkpoint.load("float32"),
+        ragged_sequences(),
+        chosen,
+        stage,
+        validation=ragged_sequences(4),
+    )
+    folder = tmp_path / "run" / "training" / "stage"
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3]
+    assert [float(row["loss"]) for row in rows] == pytest.approx([s["loss"] for s in log.steps])
+    assert [float(row["validation_loss"]) for row in rows] == pytest.approx(
+        [entry["loss"] for entry in log.validation[1:]]
+    )
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
+
+
+def test_saving_is_tried_after_the_first_step(tmp_path, checkpoint):
+    from storm_training.finetuned_checkpoint import write_checkpoint
+
+    model, steps = checkpoint.load("float32"), []
+    trained = {name for name, _ in model.named_parameters()}
+
+    def write(folder):
+        steps.append(len(list(folder.parent.iterdir())))
+        return write_checkpoint(checkpoint, model, trained, folder)
+
+    stage = make_stage(tmp_path)
+    train(model, ragged_sequences(), small_settings(), stage, write=write)
+    assert len(steps) == 1 and not (stage.scratch / "first-step").exists()
+
+    def lossy(folder):
+        made = write(folder)
+        config = made.config()
+        config["intermediate_size"] += 1
+        (folder / "config.json").write_text(json.dumps(config))
+        return made
+
+    with pytest.raises(InputError, match="saved after step 1, the model cannot be read back"):
+        train(model, ragged_sequences(), small_settings(), make_stage(tmp_path, "b"), write=lossy)
 
 
 def test_control_c_leaves_training_as_control_c(tmp_path, checkpoint, monkeypatch):
