@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.util import find_spec
 
 from omegaconf import II
 
 from storm_exp import SettingError, did_you_mean, setting
 
 SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("auto", "bf16-mixed", "32")
+PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
+ROUNDINGS = ("nearest", "stochastic", "kahan")
+OPTIMIZERS = ("adamw", "adamw_8bit")
+ATTENTIONS = ("auto", "documents", "sdpa", "flex", "eager")
+
+LOGGERS = {"csv": "", "tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
+"""The package that each logger needs."""
+
+_CHOICES = {
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "rounding": ROUNDINGS,
+    "optimizer": OPTIMIZERS,
+    "attention": ATTENTIONS,
+    "keep": ("last", "best"),
+}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -43,16 +59,38 @@ class TrainingSettings:
     gradient_clip: float = 1.0
     """Largest norm of the gradient of all trained parameters together; 0 clips nothing."""
     precision: str = "auto"
-    """bf16-mixed (bf16 arithmetic over fp32 weights), 32, or auto: bf16-mixed where the device
-    multiplies bf16 in hardware. (On a CPU without it, bf16 was ten times slower than fp32.)"""
+    """bf16-mixed (bf16 arithmetic over fp32 weights), bf16 (weights, too: no fp32 copy), 32, or
+    auto: bf16-mixed where the device multiplies bf16 in hardware, else 32. (On a CPU without it,
+    bf16 was ten times slower than fp32.)"""
+    rounding: str = setting("nearest", neutral="nearest")
+    """How bf16 weights take up updates smaller than their last digit: nearest (loses most of
+    them), stochastic (right on average) or kahan (kept, at 2 bytes more per weight)."""
+    optimizer: str = setting("adamw", neutral="adamw")
+    """adamw, or adamw_8bit: moments in 8 bits, on CUDA devices, through bitsandbytes."""
+    attention: str = setting("auto", neutral="auto")
+    """documents (each document of a packed row by itself, on a GPU by FlashAttention), sdpa, flex
+    (GPUs only), eager, or auto: documents where the model's attention allows it, else another."""
+    compile: bool = setting(False, neutral=False)
+    """Compile the decoder's layers (torch.compile): faster, after a minute. Fused kernels round
+    differently, so this enters the key."""
     validation_rows: int = 500
     """Rows of the validation split that are scored; 0 scores none."""
     validation_every: int = 0
     """Optimiser steps between validations; 0 validates before the first and after the last."""
+    keep: str = setting("last", neutral="last")
+    """last, or best: the weights of the validation with the lowest loss."""
+    patience: int = setting(0, neutral=0)
+    """Stop after so many validations in a row without a lower loss than before; 0 never stops."""
     activation_checkpointing: bool = setting(False, semantic=False)
     """Recompute activations in the backward pass (non-reentrant): less memory, more time."""
     checkpoint_every: int = setting(200, semantic=False)
     """Optimiser steps between the checkpoints from which a killed stage resumes; 0: none."""
+    checkpoints_kept: int = setting(1, semantic=False)
+    """How many of these checkpoints are kept; an older one serves when the newest is damaged."""
+    check_saving: bool = setting(True, semantic=False)
+    """Write the model after the first step, read it back, and remove it."""
+    loggers: list[str] = setting(["csv", "tensorboard"], semantic=False)
+    """Of csv, tensorboard, mlflow and wandb: who is told of every step while it runs."""
     seed: int = II("seed")
     """Seed of the order of rows and of dropout."""
 
@@ -68,12 +106,32 @@ class TrainingSettings:
             self._require(name, 0 <= getattr(self, name) <= 1, "must lie between 0 and 1")
         for name in ("beta1", "beta2"):
             self._require(name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")
+        self._require("patience", self.patience >= 0, "must not be negative")
+        self._require("checkpoints_kept", self.checkpoints_kept >= 1, "must be at least 1")
+        for name, idle in (("keep", "last"), ("patience", 0)):
+            scored = getattr(self, name) == idle or self.validation_every > 0
+            self._require(name, scored, "needs validation_every: how often rows are scored")
+        for logger in self.loggers:
+            self._require_logger(logger)
         self._require("learning_rate", self.learning_rate > 0, "must be above 0")
         self._require("sequence_length", self.sequence_length >= 2, "must be at least 2")
         self._require("epochs", self.steps > 0 or self.epochs > 0, "must be above 0")
-        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        for name, known in _CHOICES.items():
             value = getattr(self, name)
             self._require(name, value in known, f"unknown{did_you_mean(str(value), known)}")
+        pure = self.precision == "bf16" and self.optimizer == "adamw"
+        problem = "is a matter of precision=bf16 with optimizer=adamw"
+        self._require("rounding", self.rounding == "nearest" or pure, problem)
+        missing = self.optimizer == "adamw_8bit" and not find_spec("bitsandbytes")
+        problem = "needs the package bitsandbytes: pip install 'storm-exp[gpu]'"
+        self._require("optimizer", not missing, problem)
+
+    def _require_logger(self, name: str) -> None:
+        if name not in LOGGERS:
+            raise SettingError("loggers", name, f"unknown{did_you_mean(name, LOGGERS)}")
+        if LOGGERS[name] and not find_spec(LOGGERS[name]):
+            problem = f"needs the package {LOGGERS[name]}: pip install {LOGGERS[name]}"
+            raise SettingError("loggers", name, problem)
 
     def _require(self, name: str, holds: bool, problem: str) -> None:
         if not holds:
