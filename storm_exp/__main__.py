@@ -55,7 +55,10 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     known: dict[str, Callable[[list[str]], int]] = {**verbs.VERBS, **verbs.plugin_verbs()}
     if first not in known:
-        raise StormError(f"no verb '{first}'{did_you_mean(first, known)}")
+        from storm_exp.explain import recipe_of_this_name
+
+        meant = recipe_of_this_name(first) or did_you_mean(first, known)
+        raise StormError(f"no verb '{first}'{meant}; to run a recipe, write recipe=NAME")
     return known[first](arguments[1:])
 
 

@@ -16,8 +16,10 @@ from hydra.errors import (
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from storm_exp.application import config_folder
 from storm_exp.errors import StormError, did_you_mean
 from storm_exp.plugins import load_plugins
+from storm_exp.wrong_value import wrong_value
 
 
 def explain(error: BaseException) -> str | None:
@@ -25,13 +27,13 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, StormError):
         return str(error)
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override `{error.override}`: {_first_line(error)}"
+        return _unreadable(str(error.override), _first_line(error))
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
     if isinstance(error, OmegaConfBaseException):
-        return _omegaconf(error)
+        return _unknown_key(error, "") or wrong_value(error)[1]
     if isinstance(error, YAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
     if isinstance(error, HydraException):
@@ -41,10 +43,32 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+def _unreadable(override: str, problem: str) -> str:
+    if override.isidentifier():
+        problem = f"an override is written name=value{recipe_of_this_name(override)}"
+    return f"cannot read the override `{override}`: {problem}"
+
+
+def recipe_of_this_name(word: str) -> str:
+    """Return `; did you mean recipe=X?` where there is a recipe of this very name."""
+    folders = [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
+    there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in folders)
+    return f"; did you mean recipe={word}?" if there else ""
+
+
 def _missing_option(error: MissingConfigException) -> str:
-    group, _, option = str(error.missing_cfg_file or "").rpartition("/")
+    file = str(error.missing_cfg_file or "")
+    group, _, option = file.rpartition("/")
     if not error.options:
         return str(error)
+    for menu in load_plugins().menus():
+        if file.startswith(f"{menu}/") and (group != menu or "." in option):
+            group, option = menu, file.removeprefix(f"{menu}/")
+            if "path" in error.options:
+                return (
+                    f"{menu}={option}: no such option; for files of your own write "
+                    f"{menu}=path {menu}.path={option}"
+                )
     broken = "".join(
         f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
         for plugin in load_plugins().broken()
@@ -59,17 +83,23 @@ def _composition(error: ConfigCompositionException) -> str:
     key = re.search(r"Could not override '([^']+)'", text)
     file = re.match(r"In '([^']+)'", text)
     if "You must specify" in text:
-        return " ".join(text.split())
+        return _no_option(text)
+    if "Ambiguous value" in text:
+        word = text.split("'")[1]
+        name, _, value = word.partition("=")
+        return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]"
+    gone = re.search(r"Could not delete from config. '(.*)' does not exist", text)
+    if gone:
+        return f"'{gone[1]}' is not in this recipe"
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause.__cause__, OmegaConfBaseException):
             cause = cause.__cause__
-        where = ""
-        if override or key:
-            where = f" (from the override `{override.group(1) if override else _written(key)}`)"
-        elif file:
-            where = f" (from {file.group(1)})"
+        written = override.group(1) if override else _written(key)
+        where = f" (from {file.group(1)})" if file else ""
+        if written:
+            where = f" (from the override `{written}`)"
         unknown = _unknown_key(cause, key.group(1) if key else "")
-        return f"{unknown or _omegaconf(cause)}{where}"
+        return f"{unknown or wrong_value(cause, written.partition('=')[0])[1]}{where}"
     offered = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", text)
     if key and offered:
         near = did_you_mean(key.group(1), offered.group(1).split(", "))
@@ -102,13 +132,15 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     return f"'{full}' is not a setting{did_you_mean(name, known)}"
 
 
-def _omegaconf(error: OmegaConfBaseException) -> str:
-    unknown = _unknown_key(error, "")
-    if unknown:
-        return unknown
-    full = str(getattr(error, "full_key", "") or "")
-    first = _first_line(error)
-    return f"{full}: {first}" if full else first
+def _no_option(text: str) -> str:
+    """Say which menu lacks a choice, and which override may have been meant to make it."""
+    menu = text.split("'")[1]
+    options = ", ".join(text.partition("Available options:")[2].split())
+    for word in sys.argv[1:]:
+        name = word.partition("=")[0]
+        if "=" in word and did_you_mean(name, [menu]).startswith("; did"):
+            return f"'{name}' is not a setting; did you mean '{menu}'? (from the override `{word}`)"
+    return f"no {menu} is chosen: give one with {menu}=NAME ({options})"
 
 
 def _first_line(error: BaseException) -> str:

@@ -87,7 +87,8 @@ def connect(
         if needed.name not in stage.edges and not needed.optional:
             raise GraphError(
                 f"graph.{stage.name}: the component '{stage.component.name}' needs the port "
-                f"'{needed.name}' ({needed.artifact.__name__}), and no stage is connected to it"
+                f"'{needed.name}' ({needed.artifact.__name__}), and no stage is connected to it "
+                f"({origins.of(f'graph.{stage.name}.{needed.name}')})"
             )
 
 

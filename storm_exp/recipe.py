@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.component import Component
@@ -14,6 +14,7 @@ from storm_exp.graph import StageUse, connect, in_order, leave_idle_ports, read_
 from storm_exp.origin import Origins
 from storm_exp.plugins import Plugins
 from storm_exp.stage import Runtime
+from storm_exp.wrong_value import wrong_value
 
 SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
 """Root keys that are no stages."""
@@ -43,6 +44,8 @@ def read_recipe(config: DictConfig, plugins: Plugins, origins: Origins) -> Recip
     for name in graph:
         if name not in stages and name not in config:
             where = origins.of(f"graph.{name}")
+            if f"~{name}" in origins.overrides:
+                raise GraphError(f"~{name}: to leave a stage out, write graph.{name}=null")
             raise GraphError(
                 f"graph.{name}: no stage has this name{did_you_mean(name, stages)} ({where})"
             )
@@ -84,9 +87,9 @@ def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
         OmegaConf.set_readonly(schema, False)
         found = OmegaConf.to_object(OmegaConf.merge(schema, config.runtime))
     except OmegaConfBaseException as error:
-        where = origins.of(f"runtime.{error.full_key}")
-        problem = str(error).splitlines()[0]
-        raise ComposeError(f"runtime.{error.full_key}: {problem} ({where})") from error
+        path, problem = wrong_value(error)
+        where = origins.of(f"runtime.{path}")
+        raise ComposeError(f"runtime.{problem} ({where})") from error
     except SettingError as error:
         raise ComposeError(origins.locate(error, "runtime")) from error
     assert isinstance(found, Runtime)
@@ -99,6 +102,12 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
     component = next((c for c in plugins.components.values() if c.cls is cls), None)
     if component is None:
         where = origins.of(name)
+        if isinstance(node, AnyNode) and name in origins.choices:
+            menu = origins.menus[name]
+            raise ComposeError(
+                f"{name}={node}: '{name}' is a stage; to choose its component write "
+                f"{menu}@{name}={node} ({where})"
+            )
         if name in origins.choices:
             raise ComposeError(
                 f"the preset {origins.choices[name]} names no component: its `defaults` must begin "
@@ -136,7 +145,8 @@ def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Or
     except StormError as error:
         raise ComposeError(origins.locate(error, name)) from error
     except OmegaConfBaseException as error:
-        raise ComposeError(f"{name}: {str(error).splitlines()[0]}") from error
+        path, problem = wrong_value(error)
+        raise ComposeError(f"{problem} ({origins.of(path or name)})") from error
 
 
 def _check_keys(node: Any, path: str, origins: Origins) -> None:

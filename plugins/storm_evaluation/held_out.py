@@ -50,9 +50,9 @@ class HeldOut:
         """Check template and split; raises SettingError for what cannot work."""
         check_model(model, self.apply_chat_template, self.max_length)
         if data.splits is not None and data.splits.get(self.split, [0, 0])[1] < 2:
-            there = ", ".join(data.splits) or "none"
+            there = ", ".join(f"{name} at most {high}" for name, (_, high) in data.splits.items())
             raise SettingError(
-                "split", self.split, f"the data set has no such rows (splits: {there})"
+                "split", self.split, f"needs at least 2 rows; the data set has: {there or 'none'}"
             )
         return EvaluationForecast(tasks=[LOSS, CHOICE])
 

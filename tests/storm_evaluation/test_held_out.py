@@ -164,7 +164,7 @@ def test_choices_that_leave_no_room_for_the_question_are_refused(
 
 def test_what_cannot_work_is_refused_before_anything_runs() -> None:
     model = CheckpointForecast(has_chat_template=True)
-    with pytest.raises(SettingError, match="no such rows"):
+    with pytest.raises(SettingError, match="needs at least 2 rows; the data set has: "):
         HeldOut().forecast(model, DatasetForecast(splits={"train": [9, 9]}))
     with pytest.raises(SettingError, match="choices"):
         HeldOut(choices=1)

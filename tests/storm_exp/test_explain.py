@@ -24,7 +24,14 @@ import pytest
         (["recipe=summ"], ["recipe=summ: no such option", "did you mean 'sum'?"]),
         (["adr=add"], ["'adr' is not a setting", "did you mean 'adder'?"]),
         (["adder@othr=add"], ["othr", "did you mean 'adder@other'?"]),
-        (["adder.amount=much"], ["adder.amount", "much", "Float"]),
+        (["adder.amount=much"], ["adder.amount='much': must be a number", "`adder.amount=much`"]),
+        (["adder.amount=null"], ["adder.amount: must not be null"]),
+        (["source=settled", "source.count=1.5"], ["source.count='1.5': must be a whole number"]),
+        (["source=settled", "source.title=[1]"], ["source.title='[1]': must be a text"]),
+        (["source=settled", "source.parts=1"], ["source.parts: must be a list, such as [a,b]"]),
+        (["source=settled", "source.weights=[1]"], ["source.weights: must be a dict, such as {"]),
+        (["source=settled", "source.weights.y=x"], ["source.weights.y='x': must be a number"]),
+        (["source=settled", "source.inner=1"], ["source.inner: must be a dict, such as {"]),
         (["source.value=2000"], ["source.value=2000.0", "at most 1000", "`source.value=2000`"]),
         (["adder.amount=99.5"], ["adder.amount=99.5", "more than 100", "`adder.amount=99.5`"]),
         (
@@ -35,9 +42,15 @@ import pytest
             ["source=from_file", "source.path=nowhere.txt"],
             ["source.path='nowhere.txt'", "there is no such file", "`source.path=nowhere.txt`"],
         ),
-        (["source=settled", "source.shape=OVAL"], ["source.shape", "OVAL", "ROUND"]),
-        (["seed=many", "source=drawn"], ["source", "many"]),
+        (["source=settled", "source.shape=ROUN"], ["source.shape='ROUN'", "SQUARE", "'ROUND'?"]),
+        (["seed=many", "source=drawn"], ["seed='many': must be a whole number"]),
         (["adder.amount=[1"], ["cannot read the override `adder.amount=[1`"]),
+        (["sum"], ["an override is written name=value; did you mean recipe=sum?"]),
+        (["adder.amount=1,2"], ["adder.amount=1,2 gives several values: for a sweep add -m"]),
+        (["sweep=amount"], ["sweep=amount: no such option; did you mean 'amounts'?"]),
+        (["other=weighted"], ["to choose its component write adder@other=weighted"]),
+        (["~adder"], ["~adder: to leave a stage out, write graph.adder=null"]),
+        (["graph.adder.number=null"], ["port 'number'", "`graph.adder.number=null`"]),
         (["graph=3"], ["graph"]),
         (["targets=3"], ["targets: no stage '3'"]),
         (["runtime.threads=many"], ["runtime.threads", "'many'", "`runtime.threads=many`"]),
@@ -99,10 +112,25 @@ def test_the_most_particular_override_is_named(storm):
     assert "from the override `source.value=2000`" in said.err
 
 
-def test_an_unknown_verb_is_told(storm):
-    said = storm("plann")
-    assert said.code == 1
-    assert "error: no verb 'plann'; did you mean 'plan'?" in said.err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plann"], "no verb 'plann'; did you mean 'plan'?"),
+        (["sum"], "no verb 'sum'; did you mean recipe=sum?"),
+        (["recpie=sum"], "'recpie' is not a setting; did you mean 'recipe'?"),
+        (["adder.amount=1"], "no recipe is chosen: give one with recipe=NAME ("),
+    ],
+)
+def test_a_command_line_without_a_recipe_says_how_to_name_one(storm, words, said):
+    found = storm(*words)
+    assert found.code == 1
+    assert f"error: {said}" in found.err
+
+
+def test_a_directory_in_the_place_of_an_option_is_answered_with_the_way_to_give_one(storm):
+    for folder in ("models/mine", "/models/mine"):
+        said = storm("recipe=storm", f"base_model={folder}")
+        assert f"write base_model=path base_model.path={folder}" in said.err
 
 
 def test_a_bug_keeps_its_traceback(storm, monkeypatch):
