@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord
+    from storm_exp.report import Section
 
 
 @hookimpl
@@ -13,3 +19,11 @@ def storm_components() -> list[type]:
     from storm_models.path import Path
 
     return [Hub, Path, Command]
+
+
+@hookimpl
+def storm_report_sections(run: RunRecord) -> list[Section]:
+    """Return the report's section on models whose depth was changed."""
+    from storm_models.report import sections
+
+    return sections(run)

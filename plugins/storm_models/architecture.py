@@ -83,6 +83,17 @@ def parameter_count(config: dict[str, Any]) -> int | None:
     return None if shapes is None else sum(math.prod(shape) for shape in shapes.values())
 
 
+def check_changeable(config: dict[str, Any]) -> None:
+    """Raise InputError for a config whose tensors are not all known, and for a quantised model."""
+    if "quantization_config" in config:
+        raise InputError("the model is quantised: change its shape first and compress the result")
+    if tensor_shapes(config) is None:
+        raise InputError(
+            f"the shape of models of the family {config.get('model_type')!r} cannot be changed; "
+            f"known are {', '.join(FAMILIES)}"
+        )
+
+
 def head_dim(config: dict[str, Any]) -> int:
     """Return the size of one attention head."""
     stated = config.get("head_dim") or _DEFAULT_HEAD_DIM.get(config["model_type"])

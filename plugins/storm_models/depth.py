@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.architecture import FAMILIES, parameter_count, tensor_shapes
+from storm_models.architecture import check_changeable, parameter_count, tensor_shapes
 from storm_models.checkpoint import CheckpointForecast, read_json, shapes_digest
 
 PER_LAYER_LISTS = ("layer_types", "no_rope_layers", "mlp_layer_types", "layers_block_type")
@@ -32,24 +32,13 @@ def forecast_depth(
     """
     if model.config is None:
         return dataclasses.replace(model, parameters=None, shapes=None)
-    check_movable(model.config)
+    check_changeable(model.config)
     config = rearranged_config(model.config, choose(model.config["num_hidden_layers"]))
     shapes = tensor_shapes(config)
     assert shapes is not None
     return dataclasses.replace(
         model, config=config, parameters=parameter_count(config), shapes=shapes_digest(shapes)
     )
-
-
-def check_movable(config: dict[str, Any]) -> None:
-    """Raise InputError for a config whose tensors are not all known, and for a quantised model."""
-    if "quantization_config" in config:
-        raise InputError("the model is quantised: change its shape first and compress the result")
-    if tensor_shapes(config) is None:
-        raise InputError(
-            f"the shape of models of the family {config.get('model_type')!r} cannot be changed; "
-            f"known are {', '.join(FAMILIES)}"
-        )
 
 
 def rearranged_config(config: dict[str, Any], sources: Sequence[int]) -> dict[str, Any]:
