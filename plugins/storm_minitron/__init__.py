@@ -1,0 +1,35 @@
+"""Making models smaller by leaving parts of them out (Minitron).
+
+Scanners measure, pruners cut: `importance` finds what channels, neurons and heads are worth and
+`minitron_width` keeps the best of them, `block_importance` finds what runs of layers are worth and
+`minitron_depth` drops the least. One scan serves every target size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_exp.record import RunRecord
+    from storm_exp.report import Section
+
+
+@hookimpl
+def storm_components() -> list[type]:
+    """Return the scanners and the pruners."""
+    from storm_minitron.block_importance_scanner import BlockImportanceScanner
+    from storm_minitron.importance_scanner import ImportanceScanner
+    from storm_minitron.minitron_depth import MinitronDepth
+    from storm_minitron.minitron_width import MinitronWidth
+
+    return [ImportanceScanner, BlockImportanceScanner, MinitronWidth, MinitronDepth]
+
+
+@hookimpl
+def storm_report_sections(run: RunRecord) -> list[Section]:
+    """Return the report's sections on what was measured and what was kept."""
+    from storm_minitron.report import sections
+
+    return sections(run)

@@ -1,0 +1,98 @@
+"""The component `block_importance`: what a model loses with each run of layers."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from omegaconf import II
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import SettingError, Stage, component, setting
+from storm_minitron.block_importance import BlockImportance, BlockImportanceForecast
+from storm_minitron.calibration_settings import CalibrationSettings
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+
+_PACKAGES = ("torch", "transformers", "pyarrow")
+
+
+@component("scanner", "block_importance", version=1, requires=_PACKAGES, extra="train")
+class BlockImportanceScanner(CalibrationSettings):
+    """Scores a model without each run of neighbouring layers, and measures block influence.
+
+    The score is how well answers of held-out rows are foretold: share of answers that greedy
+    decoding would give, share of right tokens, loss. Minitron ranks by a downstream task, and
+    found that perplexity and block influence mislead.
+    """
+
+    counts: list[int] = setting([])
+    """Numbers of layers whose removal is tried, at every place. Empty: block influence alone, for
+    runs of every length, in a single pass."""
+
+    split: str = "validation"
+    """The split that the rows are drawn from. Longer rows than `max_tokens` are left out."""
+
+    samples: int = 256
+    """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
+
+    seed: int = II("seed")
+    """Draws the rows."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if any(count < 1 for count in self.counts) or len(set(self.counts)) < len(self.counts):
+            raise SettingError("counts", self.counts, "must be different numbers from 1")
+        self.counts = sorted(self.counts)
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> BlockImportanceForecast:
+        """Check model, rows and counts; raises SettingError or InputError."""
+        self.check(model, data, self.split)
+        layers = (model.config or {}).get("num_hidden_layers")
+        if layers is not None and self.counts and self.counts[-1] >= layers:
+            raise SettingError(
+                "counts", self.counts, f"leaves nothing of {layers} layers; at most {layers - 1}"
+            )
+        return BlockImportanceForecast(shapes=model.shapes, layers=layers, counts=self.counts)
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> BlockImportance:
+        """Score the whole model and every candidate."""
+        import torch
+
+        from storm_inference.label_scorer import choose_device
+        from storm_minitron.block_removal import WHOLE, score_runs
+        from storm_minitron.calibration import make_batches, read_samples
+
+        self.forecast(model.facts(), data.facts())
+        torch.set_num_threads(stage.runtime.thread_count())
+        device = choose_device(stage.runtime.device)
+        tokenizer = model.tokenizer()
+        samples, left_out = read_samples(data, self.split, tokenizer, self, self.seed, whole=True)
+        layers = model.config()["num_hidden_layers"]
+        runs = [(first, n) for n in self.counts for first in range(layers - n + 1)]
+        network = model.load(self.dtype, device)
+        with stage.progress(len(samples), "rows") as progress:
+            batches = make_batches(samples, self, device)
+            scores, influence = score_runs(network, runs, batches, progress.advance)
+        content: dict[str, Any] = {
+            "shapes": shapes_digest({name: shape for name, (_, shape) in model.headers().items()}),
+            "layers": layers,
+            "counts": self.counts,
+            "samples": len(samples),
+            "left_out": left_out,
+            "answer_tokens": sum(sum(sample.answer) for sample in samples),
+            "whole": scores[WHOLE],
+            "candidates": [
+                {"first": first, "count": count, **scores[first, count]} for first, count in runs
+            ],
+            "influence": [
+                [value for value in row if not math.isnan(value)] for row in influence.tolist()
+            ],
+        }
+        text = json.dumps(content, indent=1) + "\n"
+        (stage.directory / "blocks.json").write_text(text, encoding="utf-8")
+        stage.metric("candidates", len(runs), main=True)
+        stage.metric("loss", scores[WHOLE]["loss"])
+        stage.metric("exact match", scores[WHOLE]["exact_match"])
+        return BlockImportance(stage.directory)

@@ -1,0 +1,137 @@
+"""The rows that a model is measured on, as batches of token ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jinja2 import TemplateError
+
+from storm_data.dataset import Dataset
+from storm_exp import InputError
+from storm_inference.branches import batches
+from storm_inference.chat_prompt import TEMPLATE_SETTINGS
+from storm_minitron.calibration_settings import CalibrationSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One row."""
+
+    ids: list[int]
+    answer: list[bool]
+    """True for the tokens of the last assistant's turn, the one that ends it included; in a
+    document for every token but the first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Rows of equal width, padded on the right: what a causal model reads is not disturbed."""
+
+    ids_RT: torch.Tensor
+    counted_RT: torch.Tensor
+    """True for tokens that are no padding and in no row that only fills the batch."""
+    answer_RT: torch.Tensor
+    """True for those of them that belong to an answer."""
+
+
+def read_samples(
+    data: Dataset,
+    split: str,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: CalibrationSettings,
+    seed: int,
+    *,
+    whole: bool = False,
+) -> tuple[list[Sample], dict[str, int]]:
+    """Return the rows that the seed draws from a split, and how many were left out, by reason.
+
+    Drawn are the rows with the smallest digests of seed and id, so that the choice does not hang
+    on the order. Longer rows than `max_tokens` are cut; with `whole` they are left out instead.
+    Raises InputError when no row is left.
+    """
+    if not tokenizer.is_fast:
+        raise InputError("the tokenizer does not tell where its tokens lie (no tokenizer.json)")
+    drawn = heapq.nsmallest(
+        settings.samples,
+        ((_digest(seed, str(row["id"]), place), row) for place, row in enumerate(data.rows(split))),
+        key=lambda entry: entry[0],
+    )
+    samples: list[Sample] = []
+    left_out: dict[str, int] = {}
+    for _, row in drawn:
+        found = _sample(tokenizer, row)
+        if isinstance(found, Sample) and whole and len(found.ids) > settings.max_tokens:
+            found = f"longer than {settings.max_tokens} tokens"
+        if isinstance(found, str):
+            left_out[found] = left_out.get(found, 0) + 1
+            continue
+        end = settings.max_tokens
+        samples.append(Sample(found.ids[:end], found.answer[:end]))
+    if not samples:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        raise InputError(f"no row of the split '{split}' can be read ({reasons or 'no rows'})")
+    return samples, left_out
+
+
+def make_batches(
+    samples: Sequence[Sample], settings: CalibrationSettings, device: str
+) -> Iterator[Batch]:
+    """Yield all rows once, in batches of the settings' shape, short rows first."""
+    sizes = [len(sample.ids) for sample in samples]
+    for width, indices in batches(sizes, settings.batch_size, settings.token_step):
+        shape = (len(indices), width)
+        ids = torch.zeros(shape, dtype=torch.long)
+        counted, answer = (torch.zeros(shape, dtype=torch.bool) for _ in range(2))
+        seen: set[int] = set()
+        for row, index in enumerate(indices):
+            sample = samples[index]
+            ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
+            if index not in seen:
+                counted[row, : len(sample.ids)] = True
+                answer[row, : len(sample.ids)] = torch.tensor(sample.answer)
+            seen.add(index)
+        yield Batch(ids.to(device), counted.to(device), answer.to(device))
+
+
+def _digest(seed: int, name: str, place: int) -> tuple[bytes, int]:
+    return hashlib.sha256(f"{seed}\0{name}".encode()).digest(), place
+
+
+def _sample(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> Sample | str:
+    """Return a row's tokens, or why it cannot be used."""
+    if row.get("messages") is None:
+        ids = tokenizer(row["text"])["input_ids"]
+        return Sample(ids, [False] + [True] * (len(ids) - 1)) if len(ids) > 1 else "empty"
+    turns = [place for place, turn in enumerate(row["messages"]) if turn["role"] == "assistant"]
+    if not turns or turns[-1] == 0:
+        return "without an answer"
+    try:
+        before = _render(tokenizer, row["messages"][: turns[-1]], True)
+        text = _render(tokenizer, row["messages"][: turns[-1] + 1], False).rstrip()
+    except (TemplateError, TypeError, ValueError):
+        return "refused by the chat template"
+    if not text.startswith(before) or text == before:
+        return "without an answer that the template sets apart"
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids = list(encoded["input_ids"])
+    answer = [end > len(before) for _, end in encoded["offset_mapping"]]
+    bos = tokenizer.bos_token_id
+    if bos is not None and ids[:1] != [bos] and tokenizer("a")["input_ids"][:1] == [bos]:
+        ids, answer = [bos, *ids], [False, *answer]
+    return Sample(ids, answer)
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, Any]], ask: bool) -> str:
+    return str(
+        tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=ask, **TEMPLATE_SETTINGS
+        )
+    )

@@ -1,0 +1,64 @@
+"""The settings of what reads rows to measure a model, and what a plan can check of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from storm_data.dataset import DatasetForecast
+from storm_exp import InputError, SettingError
+from storm_models.architecture import check_changeable
+from storm_models.checkpoint import CheckpointForecast
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclasses.dataclass(kw_only=True)
+class CalibrationSettings:
+    """Which rows are read, and in batches of which shape."""
+
+    samples: int = 1024
+    """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
+
+    max_tokens: int = 2048
+    """Tokens of a row that are read at most."""
+
+    batch_size: int = 8
+    """Rows in a batch. The last one repeats a row to be full, and counts it once."""
+
+    token_step: int = 64
+    """Batches are padded to multiples of this many tokens."""
+
+    dtype: str = "float32"
+    """In which the model computes: float32, bfloat16 or float16. Sums are kept in float64."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name in ("samples", "batch_size", "token_step"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if self.max_tokens < 2:
+            raise SettingError("max_tokens", self.max_tokens, "must be at least 2")
+        if self.dtype not in DTYPES:
+            raise SettingError("dtype", self.dtype, f"must be one of {', '.join(DTYPES)}")
+
+    def check(self, model: CheckpointForecast, data: DatasetForecast, split: str) -> None:
+        """Raise for a model that cannot be measured, or a data set that has nothing to read."""
+        if data.splits is not None and data.splits.get(split, [0, 0])[1] < 1:
+            there = ", ".join(data.splits) or "none"
+            raise SettingError("split", split, f"the data set has no such rows (splits: {there})")
+        chats = data.columns is None or "messages" in data.columns
+        if data.columns is not None and not chats and "text" not in data.columns:
+            raise InputError(
+                "rows for calibration have `messages` or `text`; these have "
+                f"{', '.join(data.columns)}"
+            )
+        if chats and data.columns is not None and model.has_chat_template is False:
+            raise InputError("the rows are chats, and the model's tokenizer has no chat template")
+        if model.config is None:
+            return
+        check_changeable(model.config)
+        positions = model.config.get("max_position_embeddings")
+        if positions is not None and self.max_tokens > positions:
+            raise SettingError(
+                "max_tokens", self.max_tokens, f"the model has {positions} positions"
+            )

@@ -1,0 +1,127 @@
+"""What the report shows of pruning: what the parts are worth, and what was kept."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_exp.record import RunRecord
+from storm_exp.report import Section
+from storm_minitron.minitron_depth import Criterion, least_important
+from storm_report.chart import Line, Row, line_chart, row_chart
+from storm_report.markup import figure, folded, number, table
+from storm_report.shown import distinct
+
+_AXES = {"channels": "hidden channels", "neurons": "MLP neurons", "heads": "attention heads"}
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return what scans measured and what pruners kept."""
+    found = []
+    for title, payload, show in (
+        ("What channels, neurons and heads are worth", "importance.json", importance),
+        ("What layers are worth", "blocks.json", blocks),
+        ("Pruning", "pruning.json", pruning),
+    ):
+        shown = [entry for entry in distinct(run, payload) if entry.contents]
+        if shown:
+            parts = [(entry.label, show(entry.contents)) for entry in shown]
+            found.append(Section(title, folded(parts), stage=shown[0].stage.stage))
+    return found
+
+
+def importance(contents: dict[str, Any]) -> Markup:
+    """Return how much of the importance the strongest parts hold, axis by axis."""
+    lines = [
+        Line(name=_AXES.get(axis, axis), points=[(x, y) for x, y in points], colour=colour)
+        for colour, (axis, points) in enumerate(contents.get("curves", {}).items())
+    ]
+    caption = (
+        "Share of the importance that the strongest channels (of the model), neurons and heads "
+        f"(mean over the layers) hold; from the activations of {contents['samples']:,} rows, "
+        f"{contents['tokens']:,} tokens."
+    )
+    chart = line_chart(lines, x_title="share kept", y_title="share of the importance held")
+    return figure(chart, caption + _left_out(contents))
+
+
+def blocks(contents: dict[str, Any]) -> Markup:
+    """Return what the model loses with each run of layers, and the runs that are missed least."""
+    lines, rows = [], []
+    whole = contents["whole"]
+    depth, counts = contents["layers"], contents["counts"]
+    for colour, count in enumerate(counts):
+        entries = [c for c in contents["candidates"] if c["count"] == count]
+        points = [(c["first"], c["loss"]) for c in entries if math.isfinite(c["loss"])]
+        lines.append(Line(name=f"without {count}", points=points, colour=colour, marks=True))
+        best = {by: least_important(contents, count, by) for by in Criterion}
+        rows.append([str(count), *(f"{first} to {first + count - 1}" for first in best.values())])
+    if not counts:
+        single = [(float(first), row[0]) for first, row in enumerate(contents["influence"])]
+        lines = [Line(name="block influence", points=single, colour=0, marks=True)]
+        caption = "Block influence: 1 - cos of the angle by which each layer turns what enters it."
+        chart = line_chart(lines, x_title="layer", y_title="block influence")
+        return figure(chart, caption + _left_out(contents))
+    ends = [(0.0, whole["loss"]), (float(depth - min(counts)), whole["loss"])]
+    lines.append(Line(name="whole model", points=ends, colour=len(counts), dashed=True))
+    caption = (
+        f"Loss on the answers of {contents['samples']:,} held-out rows "
+        f"({contents['answer_tokens']:,} tokens), in nats per token, without each run of layers. "
+        f"Whole model: {number(whole['loss'])}, {whole['exact_match']:.1%} of the answers and "
+        f"{whole['token_accuracy']:.1%} of their tokens right."
+    )
+    html = figure(
+        line_chart(lines, x_title="first layer left out", y_title="loss"),
+        caption + _left_out(contents),
+    )
+    header = ["layers left out", *(by.value.replace("_", " ") for by in Criterion)]
+    return html + figure(table(header, rows), "The run that is missed least, by each criterion.")
+
+
+def pruning(contents: dict[str, Any]) -> Markup:
+    """Return what was kept of every axis, and of the parameters."""
+    before, after = contents["parameters"]
+    rows = [_row("parameters", before, after)]
+    if contents["method"] == "minitron_depth":
+        depth, dropped = contents["layers"], contents["dropped"]
+        rows.append(_row("layers", depth, depth - len(dropped)))
+        caption = f"Dropped: {_ranges(dropped)} of the layers 0 to {depth - 1}"
+        by = contents["by"].replace("_", " ")
+        caption += ", as given." if by == "given" else f", missed least by {by}."
+        return figure(row_chart(rows), caption)
+    for axis in contents["axes"]:
+        held = axis["importance_held"]
+        low, high = (f"{share:.1%}" for share in (min(held), max(held)))
+        spread = low if low == high else f"{low} to {high}"
+        rows.append(_row(_AXES[axis["name"]], axis["before"], axis["after"], f"holding {spread}"))
+    caption = (
+        "What was kept, and the share of the importance that it holds (neurons and heads: of each "
+        "layer)."
+    )
+    if contents["rescale_norms"]:
+        caption += " Norms were rescaled."
+    return figure(row_chart(rows), caption)
+
+
+def _row(label: str, before: float, after: float, further: str = "") -> Row:
+    note = f"{after:,} of {before:,} ({after / before:.0%})"
+    parts = [("kept", after / before, "kept"), ("dropped", 1 - after / before, "dropped")]
+    return Row(label=label, parts=parts, note=f"{note} {further}".rstrip())
+
+
+def _left_out(contents: dict[str, Any]) -> str:
+    left = contents.get("left_out", {})
+    return f" Left out: {', '.join(f'{n:,} {why}' for why, n in left.items())}." if left else ""
+
+
+def _ranges(layers: list[int]) -> str:
+    """Return [1, 2, 3, 7] as `1 to 3, 7`."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)

@@ -1,0 +1,25 @@
+"""Small models of every family whose shape can be changed."""
+
+from storm_models.testing import make_checkpoint
+
+FAMILIES = {
+    "llama": {},
+    "mistral": {"sliding_window": 8},
+    "qwen2": {
+        "tie_word_embeddings": True,
+        "use_sliding_window": True,
+        "sliding_window": 8,
+        "max_window_layers": 2,
+    },
+    "qwen3": {"tie_word_embeddings": True},
+    "gemma2": {"sliding_window": 8, "query_pre_attn_scalar": 8},
+    "gemma3_text": {"sliding_window": 8, "sliding_window_pattern": 3, "query_pre_attn_scalar": 8},
+    "phi3": {},
+}
+"""The families that can be pruned, with what makes each peculiar."""
+
+
+def family_checkpoint(folder, family, **sizes):
+    """A random model whose weights are large enough for its parts to differ."""
+    settings = {"num_hidden_layers": 3, "initializer_range": 0.2, "dtype": "float32"}
+    return make_checkpoint(folder, family, **{**settings, **FAMILIES[family], **sizes})

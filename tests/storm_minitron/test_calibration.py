@@ -1,0 +1,139 @@
+import random
+
+import pytest
+import torch
+
+from storm_data.dataset import Dataset, chat_schema
+from storm_exp import InputError, SettingError
+from storm_inference.testing import toy_tokenizer
+from storm_minitron.calibration import make_batches, read_samples
+from storm_minitron.calibration_settings import CalibrationSettings
+from storm_models.testing import make_byte_tokenizer
+
+SETTINGS = CalibrationSettings(samples=100, max_tokens=64, batch_size=4, token_step=16)
+
+
+def dataset(folder, chats, shuffle=False):
+    folder.mkdir()
+    rows = [
+        {
+            "id": f"row {number}",
+            "messages": [{"role": role, "content": content} for role, content in chat],
+            "source": "s",
+        }
+        for number, chat in enumerate(chats)
+    ]
+    if shuffle:
+        random.Random(1).shuffle(rows)
+    data = Dataset(folder)
+    data.write("train", rows, chat_schema())
+    return data
+
+
+def answers(tokenizer, samples):
+    marked = [
+        [i for i, is_answer in zip(sample.ids, sample.answer, strict=True) if is_answer]
+        for sample in samples
+    ]
+    return [tokenizer.decode(ids) for ids in marked]
+
+
+def test_the_last_answer_is_marked_with_the_token_that_ends_it(tmp_path):
+    chat = [("user", "a"), ("assistant", "first"), ("user", "b"), ("assistant", "last one")]
+    data = dataset(tmp_path / "data", [chat])
+    for tokenizer, end in ((make_byte_tokenizer(), "<|end|>"), (toy_tokenizer(), "<end>")):
+        samples, left_out = read_samples(data, "train", tokenizer, SETTINGS, seed=0)
+        assert answers(tokenizer, samples) == [f"last one{end}"]
+        assert left_out == {}
+    assert samples[0].ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_a_tokenizer_that_adds_bos_itself_adds_one(tmp_path):
+    tokenizer = toy_tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ bos_token }}", "")
+    data = dataset(tmp_path / "data", [[("user", "a"), ("assistant", "b")]])
+    ((plain,), _) = read_samples(data, "train", tokenizer, SETTINGS, seed=0)
+    assert tokenizer.bos_token_id not in plain.ids
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", tokenizer.bos_token_id)]
+    )
+    ((sample,), _) = read_samples(data, "train", tokenizer, SETTINGS, seed=0)
+    assert sample.ids == [tokenizer.bos_token_id, *plain.ids]
+    assert sample.answer == [False, *plain.answer]
+
+
+def test_a_document_is_foretold_from_its_second_token_on(documents):
+    samples, _ = read_samples(documents, "train", make_byte_tokenizer(), SETTINGS, seed=0)
+    assert len(samples) == 8
+    assert all(sample.answer == [False] + [True] * (len(sample.ids) - 1) for sample in samples)
+
+
+def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
+    chats = [
+        [("user", "good"), ("assistant", "yes")],
+        [("assistant", "speaks first")],
+        [("user", "nobody answers")],
+        [("user", "long"), ("assistant", "x" * 100)],
+    ]
+    data = dataset(tmp_path / "data", chats)
+    tokenizer = make_byte_tokenizer()
+    samples, left_out = read_samples(data, "train", tokenizer, SETTINGS, 0, whole=True)
+    assert answers(tokenizer, samples) == ["yes<|end|>"]
+    assert left_out == {"without an answer": 2, "longer than 64 tokens": 1}
+    cut, left_out = read_samples(data, "train", tokenizer, SETTINGS, 0)
+    assert sorted(len(sample.ids) for sample in cut)[-1] == 64
+    assert left_out == {"without an answer": 2}
+
+
+def test_nothing_to_read_is_an_error_that_says_why(tmp_path):
+    data = dataset(tmp_path / "data", [[("user", "nobody answers")]])
+    with pytest.raises(InputError, match=r"split 'train' can be read \(1 without an answer\)"):
+        read_samples(data, "train", make_byte_tokenizer(), SETTINGS, 0)
+
+
+def test_the_seed_draws_the_rows_whatever_their_order(tmp_path):
+    chats = [[("user", str(n)), ("assistant", str(n))] for n in range(30)]
+    few = CalibrationSettings(samples=10, max_tokens=64)
+    tokenizer = make_byte_tokenizer()
+    drawn = [
+        answers(tokenizer, read_samples(data, "train", tokenizer, few, seed)[0])
+        for data, seed in (
+            (dataset(tmp_path / "one", chats), 0),
+            (dataset(tmp_path / "two", chats, shuffle=True), 0),
+            (dataset(tmp_path / "three", chats), 1),
+        )
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(drawn[0])) == 10
+
+
+def test_batches_hold_every_row_once_in_one_shape_per_width(chats):
+    samples, _ = read_samples(chats, "train", make_byte_tokenizer(), SETTINGS, 0)
+    batches = list(make_batches(samples, SETTINGS, "cpu"))
+    seen = [
+        batch.ids_RT[row][batch.counted_RT[row]].tolist()
+        for batch in batches
+        for row in range(len(batch.ids_RT))
+    ]
+    assert sorted(ids for ids in seen if ids) == sorted(sample.ids for sample in samples)
+    assert all(batch.ids_RT.shape[0] == 4 and batch.ids_RT.shape[1] % 16 == 0 for batch in batches)
+    assert not torch.cat([(b.answer_RT & ~b.counted_RT).flatten() for b in batches]).any()
+    told = sum(int(batch.answer_RT.sum()) for batch in batches)
+    assert told == sum(sum(sample.answer) for sample in samples)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"samples": 0}, "samples"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"token_step": 0}, "token_step"),
+        ({"max_tokens": 1}, "max_tokens"),
+        ({"dtype": "int8"}, "one of float32"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(SettingError, match=message):
+        CalibrationSettings(**settings)
