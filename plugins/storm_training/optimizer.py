@@ -12,10 +12,11 @@ from storm_training.bf16_adamw import BFloat16AdamW
 from storm_training.settings import TrainingSettings
 
 
-def check_optimizer(settings: TrainingSettings, accelerator: str) -> None:
-    """Raise SettingError when `accelerator` (cpu or gpu) cannot run the optimiser."""
-    if settings.optimizer == "adamw_8bit" and accelerator == "cpu":
-        raise SettingError("optimizer", settings.optimizer, "runs on CUDA devices, not on a CPU")
+def check_optimizer(settings: TrainingSettings, *, sharded: bool) -> None:
+    """Raise SettingError for an optimiser that cannot hold its state divided among devices."""
+    if settings.optimizer == "adamw_8bit" and sharded:
+        problem = "takes whole weights only: set runtime.strategy=ddp"
+        raise SettingError("optimizer", settings.optimizer, problem)
 
 
 def build_optimizer(

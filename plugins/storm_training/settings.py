@@ -66,7 +66,7 @@ class TrainingSettings:
     """How bf16 weights take up updates smaller than their last digit: nearest (loses most of
     them), stochastic (right on average) or kahan (kept, at 2 bytes more per weight)."""
     optimizer: str = setting("adamw", neutral="adamw")
-    """adamw, or adamw_8bit: moments in 8 bits, on CUDA devices, through bitsandbytes."""
+    """adamw, or adamw_8bit: moments in 8 bits (bitsandbytes; slow on a CPU)."""
     attention: str = setting("auto", neutral="auto")
     """documents (each document of a packed row by itself, on a GPU by FlashAttention), sdpa, flex
     (GPUs only), eager, or auto: documents where the model's attention allows it, else another."""

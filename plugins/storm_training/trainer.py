@@ -67,7 +67,7 @@ def train(
     steps = plan_steps(sequences, settings)
     torch.set_num_threads(stage.runtime.thread_count())
     devices = Devices(stage)
-    check_optimizer(settings, devices.accelerator)
+    check_optimizer(settings, sharded=devices.sharded)
     log = TrainingLog(precision=choose_precision(settings.precision, devices.accelerator))
     kernel = choose_attention(settings.attention, model, devices.accelerator, log.precision)
     hold_weights(model, log.precision, compact=not devices.sharded)

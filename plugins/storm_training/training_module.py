@@ -11,8 +11,10 @@ from lightning.pytorch import LightningModule
 from transformers import PreTrainedModel
 
 from storm_exp import InputError
+from storm_training.attention import require_isolation
 from storm_training.devices import Devices, clip
 from storm_training.objective import Objective
+from storm_training.optimizer import build_optimizer
 from storm_training.packing import PackedBatch
 from storm_training.schedule import learning_rate
 from storm_training.settings import TrainingSettings
@@ -65,19 +67,15 @@ class TrainingModule(LightningModule):
         return self.model.get_output_embeddings()(hidden).float().sum() * 0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return AdamW over what trains; weight decay acts on matrices alone."""
-        matrices = [p for p in self.trained.values() if p.ndim >= 2]
-        vectors = [p for p in self.trained.values() if p.ndim < 2]
-        groups = [
-            {"params": matrices, "weight_decay": self.settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=self.settings.learning_rate,
-            betas=(self.settings.beta1, self.settings.beta2),
-            fused=True,
-        )
+        """Return the optimiser over what trains."""
+        parameters = self.trained.values()
+        return build_optimizer(parameters, self.settings, self.record.precision)
+
+    def on_train_start(self) -> None:
+        """Raise InputError when the model, as it computes here, mixes the documents of a row."""
+        if not self.devices.sharded:  # divided weights are not there outside of `forward`
+            with self.trainer.precision_plugin.forward_context():
+                require_isolation(self.model)
 
     def training_step(self, batches: list[PackedBatch | None], _: int) -> None:
         """Take one optimiser step; raises InputError when the loss is not finite."""

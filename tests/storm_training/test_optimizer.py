@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -12,9 +11,13 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from storm_exp import SettingError
+from storm_exp.testing import make_stage
+from storm_models.testing import make_checkpoint
 from storm_training.bf16_adamw import BFloat16AdamW, stochastic_round
 from storm_training.optimizer import build_optimizer, check_optimizer
-from storm_training.testing import small_settings
+from storm_training.settings import TrainingSettings
+from storm_training.testing import ragged_sequences, small_settings
+from storm_training.trainer import train
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -167,13 +170,28 @@ def test_the_settings_choose_the_optimiser():
     assert type(build_optimizer([vector], chosen, "bf16-mixed")) is torch.optim.AdamW
 
 
-def test_eight_bit_states_are_for_gpus_with_bitsandbytes(monkeypatch):
-    chosen = copy.copy(small_settings())
-    chosen.optimizer = "adamw_8bit"
-    with pytest.raises(SettingError, match="optimizer='adamw_8bit': runs on CUDA devices"):
-        check_optimizer(chosen, "cpu")
-    check_optimizer(chosen, "gpu")
-    monkeypatch.setattr("storm_training.settings.find_spec", lambda name: None)
+def eight_bit() -> TrainingSettings:
+    chosen = small_settings(steps=8)
+    chosen.optimizer = "adamw_8bit"  # past the check for the package
+    return chosen
+
+
+def test_eight_bit_states_follow_adamw(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    start = make_checkpoint(tmp_path / "model", hidden_size=64, intermediate_size=128)
+    courses = []
+    for name, chosen in (("plain", small_settings(steps=8)), ("eight", eight_bit())):
+        model, stage = start.load("float32"), make_stage(tmp_path, name)
+        courses.append(train(model, ragged_sequences(), chosen, stage).steps)
+    for eight, plain in zip(courses[1], courses[0], strict=True):
+        assert eight["loss"] == pytest.approx(plain["loss"], rel=0.02)
+
+
+def test_eight_bit_states_need_whole_weights_and_bitsandbytes(monkeypatch):
+    with pytest.raises(SettingError, match="takes whole weights only"):
+        check_optimizer(eight_bit(), sharded=True)
+    check_optimizer(eight_bit(), sharded=False)
+    monkeypatch.setattr("storm_training.settings.find_spec", lambda name: name != "bitsandbytes")
     with pytest.raises(SettingError, match=r"bitsandbytes: pip install .*\[gpu\]"):
         small_settings(optimizer="adamw_8bit")
 
