@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 from transformers import PreTrainedModel
 
+from storm_training.losses import Head, cross_entropy
 from storm_training.packing import IGNORED, PackedBatch
 
 
@@ -48,21 +48,19 @@ class NextToken(Objective):
         return next_token_loss(model, batch)
 
 
-_CHANGED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+def supervised_states(
+    model: PreTrainedModel, batch: PackedBatch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the last hidden states [n, hidden] and the labels [n] of supervised positions."""
+    hidden = model.get_decoder()(
+        input_ids=batch.ids, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state
+    labels = batch.labels.flatten()
+    chosen = torch.nonzero(labels != IGNORED).squeeze(1)
+    return hidden.flatten(0, 1).index_select(0, chosen), labels.index_select(0, chosen)
 
 
 def next_token_loss(model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
-    """Return the cross-entropy of the next token, summed over supervised positions.
-
-    Logits are computed in fp32 or as autocast decides, for supervised positions only, unless
-    the architecture changes them after its head (soft caps, scales).
-    """
-    labels = batch.labels.flatten()
-    chosen = torch.nonzero(labels != IGNORED).squeeze(1)
-    inputs = {"input_ids": batch.ids, "position_ids": batch.positions, "use_cache": False}
-    if any(getattr(model.config, name, None) for name in _CHANGED_LOGITS):
-        logits = model(**inputs).logits.flatten(0, 1).index_select(0, chosen)
-    else:
-        hidden = model.get_decoder()(**inputs).last_hidden_state
-        logits = model.get_output_embeddings()(hidden.flatten(0, 1).index_select(0, chosen))
-    return functional.cross_entropy(logits.float(), labels.index_select(0, chosen), reduction="sum")
+    """Return the cross-entropy of the next token, summed over supervised positions."""
+    hidden, labels = supervised_states(model, batch)
+    return cross_entropy(hidden, Head.of(model), labels)

@@ -1,0 +1,103 @@
+"""A model's head: what turns hidden states into logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from transformers import PreTrainedModel
+
+PIECE = 1 << 25
+"""Logits in memory at a time (128 MiB in fp32)."""
+
+
+class Head(NamedTuple):
+    """logits = cap(scale · (hidden · weightᵀ + bias)), with cap(x) = softcap · tanh(x / softcap)."""
+
+    weight: torch.Tensor
+    """[vocabulary, hidden]"""
+    bias: torch.Tensor | None = None
+    """[vocabulary]"""
+    scale: float = 1.0
+    softcap: float = 0.0
+    """0 caps nothing."""
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> Head:
+        """Return the head of a causal language model, as its architecture applies it.
+
+        Gemma 2 caps its logits, Cohere multiplies and Granite divides them.
+        """
+        module, config = model.get_output_embeddings(), model.config
+        scale = float(getattr(config, "logit_scale", None) or 1.0)
+        scale /= float(getattr(config, "logits_scaling", None) or 1.0)
+        softcap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
+        return cls(module.weight, getattr(module, "bias", None), scale, softcap)
+
+    def detach(self) -> Head:
+        """Return the head without gradients."""
+        bias = None if self.bias is None else self.bias.detach()
+        return self._replace(weight=self.weight.detach(), bias=bias)
+
+    def to_compute(self, hidden: torch.Tensor) -> tuple[torch.Tensor, Head]:
+        """Return hidden states and head in the dtype to multiply in: autocast's, or their own."""
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        return hidden.to(dtype), self._replace(weight=self.weight.to(dtype))
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return logits [n, vocabulary] in fp32 (fp64 for fp64) of hidden states [n, hidden]."""
+        product = hidden @ self.weight.T
+        logits = product if product.dtype == torch.float64 else product.float()
+        if self.bias is not None:
+            logits += self.bias.to(logits.dtype)
+        if self.scale != 1.0:
+            logits *= self.scale
+        if self.softcap:
+            logits = logits.div_(self.softcap).tanh_().mul_(self.softcap)
+        return logits
+
+    def slope(self, logits: torch.Tensor) -> torch.Tensor | float:
+        """Return the derivative of the logits by the product of hidden states and weight."""
+        if not self.softcap:
+            return self.scale
+        return (1 - (logits / self.softcap).square()).mul_(self.scale)
+
+
+def pieces(count: int, width: int) -> Iterator[slice]:
+    """Yield the pieces of `count` positions whose logits, `width` each, are few enough."""
+    size = max(1, PIECE // max(width, 1))
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+class Gradients:
+    """Gradients of hidden states and of a head, added up over pieces of the positions."""
+
+    def __init__(self, hidden: torch.Tensor, head: Head, wanted: tuple[bool, bool, bool]) -> None:
+        """`wanted` says whether hidden states, weight and bias need one."""
+        wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        self._head, self._hidden = head, hidden
+        self.hidden = torch.zeros_like(hidden) if wanted[0] else None
+        self.weight = torch.zeros_like(head.weight, dtype=wide) if wanted[1] else None
+        bias = head.bias if wanted[2] else None
+        self.bias = None if bias is None else torch.zeros_like(bias, dtype=wide)
+
+    def add(
+        self, piece: slice, by_logits: torch.Tensor, logits_slope: torch.Tensor | float
+    ) -> None:
+        """Take in the derivative of the loss by a piece's logits; `by_logits` is used up."""
+        by_product = by_logits
+        if isinstance(logits_slope, torch.Tensor) or logits_slope != 1.0:
+            by_product = by_product.mul_(logits_slope)
+        if self.bias is not None:
+            self.bias += by_product.sum(0)
+        narrow = by_product.to(self._head.weight.dtype)
+        if self.hidden is not None:
+            torch.mm(narrow, self._head.weight, out=self.hidden[piece])
+        if self.weight is not None:
+            if narrow.dtype == self.weight.dtype:
+                self.weight.addmm_(narrow.T, self._hidden[piece])
+            else:
+                self.weight += narrow.T @ self._hidden[piece]

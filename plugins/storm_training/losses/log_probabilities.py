@@ -1,0 +1,67 @@
+"""Log-probabilities of given tokens, one by one: what preference losses are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from storm_training.losses.cross_entropy import scaled
+from storm_training.losses.head import Gradients, Head, pieces
+
+
+def log_probabilities(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
+    """Return log p(label) for every position, fp32 [n].
+
+    `hidden` is [n, hidden] and `labels` [n]. What comes after decides how much each counts, so the
+    logits are computed once more in the backward pass.
+    """
+    found: torch.Tensor = _LogProbabilities.apply(
+        hidden, head.weight, head.bias, labels, head.scale, head.softcap
+    )
+    return found
+
+
+class _LogProbabilities(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        labels: torch.Tensor,
+        scale: float,
+        softcap: float,
+    ) -> torch.Tensor:
+        states, head = Head(weight, bias, scale, softcap).to_compute(hidden)
+        wide = torch.float64 if states.dtype == torch.float64 else torch.float32
+        found = torch.empty(len(labels), dtype=wide, device=hidden.device)
+        normalisers = torch.empty_like(found)
+        for piece in pieces(len(labels), len(weight)):
+            logits = head.logits(states[piece])
+            normalisers[piece] = logits.logsumexp(1)
+            found[piece] = logits.gather(1, labels[piece].unsqueeze(1)).squeeze(1)
+        ctx.save_for_backward(states, head.weight, bias, labels, normalisers)
+        ctx.head = (scale, softcap)
+        ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        return found - normalisers
+
+    @staticmethod
+    def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        states, weight, bias, labels, normalisers = ctx.saved_tensors
+        head = Head(weight, bias, *ctx.head)
+        gradients = Gradients(states, head, ctx.needs_input_grad[:3])
+        for piece in pieces(len(labels), len(weight)):
+            logits = head.logits(states[piece])
+            slope = head.slope(logits)
+            by_logits = logits.sub_(normalisers[piece].unsqueeze(1)).exp_().neg_()
+            ones = torch.ones_like(by_logits[:, :1])
+            by_logits.scatter_add_(1, labels[piece].unsqueeze(1), ones)
+            by_logits *= above[piece].unsqueeze(1)
+            gradients.add(piece, by_logits, slope)
+        return (
+            *scaled(gradients, torch.ones_like(above[:1]).squeeze(), ctx.dtypes),
+            None,
+            None,
+            None,
+        )

@@ -1,0 +1,190 @@
+"""Losses in pieces of logits against torch on whole ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from storm_training.losses import (
+    Head,
+    cross_entropy,
+    divergence,
+    log_probabilities,
+    top_k,
+    top_k_divergence,
+)
+from storm_training.losses import head as head_module
+
+VARIANTS = [
+    {},
+    {"biased": True},
+    {"scale": 0.25},
+    {"softcap": 5.0},
+    {"biased": True, "scale": 2.0, "softcap": 3.0},
+]
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    """Three positions at a time."""
+    monkeypatch.setattr(head_module, "PIECE", 3 * 19)
+
+
+def draw(count=8, width=5, vocabulary=19, *, dtype=torch.float64, seed=0, biased=False, **more):
+    torch.manual_seed(seed)
+    hidden = torch.randn(count, width, dtype=dtype, requires_grad=True)
+    weight = torch.randn(vocabulary, width, dtype=dtype, requires_grad=True)
+    bias = torch.randn(vocabulary, dtype=dtype, requires_grad=True) if biased else None
+    labels = torch.randint(vocabulary, (count,))
+    return hidden, Head(weight, bias, **more), labels
+
+
+def whole(hidden, head):
+    logits = functional.linear(hidden, head.weight, head.bias) * head.scale
+    return head.softcap * torch.tanh(logits / head.softcap) if head.softcap else logits
+
+
+def require_equal(ours, theirs, *leaves):
+    leaves = [leaf for leaf in leaves if leaf is not None]
+    assert torch.allclose(ours, theirs, rtol=1e-9)
+    found = torch.autograd.grad(ours.sum() * 1.5, leaves)
+    expected = torch.autograd.grad(theirs.sum() * 1.5, leaves)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.allclose(one, other, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cross_entropy(variant):
+    hidden, head, labels = draw(**variant)
+    theirs = functional.cross_entropy(whole(hidden, head), labels, reduction="sum")
+    require_equal(cross_entropy(hidden, head, labels), theirs, hidden, head.weight, head.bias)
+
+
+@limits(deadline=None, max_examples=30)
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(2, 40), st.integers(0, 99))
+def test_cross_entropy_of_any_shape(count, width, vocabulary, seed):
+    hidden, head, labels = draw(count, width, vocabulary, seed=seed)
+    theirs = functional.cross_entropy(whole(hidden, head), labels, reduction="sum")
+    require_equal(cross_entropy(hidden, head, labels), theirs, hidden, head.weight)
+
+
+def test_no_position_gives_no_loss_and_no_gradient():
+    hidden, head, labels = draw(0)
+    loss = cross_entropy(hidden, head, labels)
+    loss.backward()
+    assert float(loss) == 0 and not head.weight.grad.any()
+
+
+def test_a_frozen_head_gets_no_gradient():
+    hidden, head, labels = draw()
+    cross_entropy(hidden, head.detach(), labels).backward()
+    assert head.weight.grad is None
+    assert hidden.grad is not None
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_log_probabilities(variant):
+    hidden, head, labels = draw(**variant)
+    theirs = whole(hidden, head).log_softmax(1).gather(1, labels[:, None]).squeeze(1)
+    ours = log_probabilities(hidden, head, labels)
+    weights = torch.linspace(-1, 2, len(labels), dtype=torch.float64)
+    require_equal(ours * weights, theirs * weights, hidden, head.weight, head.bias)
+    assert torch.autograd.gradcheck(
+        lambda h, w: log_probabilities(h, head._replace(weight=w), labels), (hidden, head.weight)
+    )
+
+
+def naive_divergence(student, teacher, labels, temperature, kl_weight, ce_weight):
+    shared = min(student.shape[1], teacher.shape[1])
+    kl = functional.kl_div(
+        (student[:, :shared] / temperature).log_softmax(1),
+        (teacher[:, :shared] / temperature).softmax(1),
+        reduction="sum",
+    )
+    ce = functional.cross_entropy(student, labels, reduction="sum")
+    return kl_weight * kl * temperature**2 + ce_weight * ce, kl * temperature**2, ce
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("padding", [0, 4, -4])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.7, 0.3)])
+def test_divergence(variant, padding, temperature, shares):
+    hidden, head, labels = draw(**variant)
+    labels = labels % 15
+    teacher_hidden, teacher_head, _ = draw(width=7, vocabulary=19 + padding, seed=1)
+    ours = divergence(
+        hidden, head, teacher_hidden, teacher_head, labels,
+        temperature=temperature, kl_weight=shares[0], ce_weight=shares[1],
+    )  # fmt: skip
+    loss, kl, ce = naive_divergence(
+        whole(hidden, head),
+        whole(teacher_hidden, teacher_head).detach(),
+        labels,
+        temperature,
+        *shares,
+    )
+    assert torch.allclose(ours.kl, kl)
+    assert float(ours.cross_entropy) == pytest.approx(float(ce) if shares[1] else 0.0)
+    require_equal(ours.loss, loss, hidden, head.weight, head.bias)
+    assert teacher_hidden.grad is None and teacher_head.weight.grad is None
+
+
+@limits(deadline=None, max_examples=30)
+@given(st.integers(0, 999), st.floats(0.5, 4))
+def test_divergence_is_zero_for_a_student_that_agrees_and_never_negative(seed, temperature):
+    hidden, head, labels = draw(seed=seed)
+    other, other_head, _ = draw(seed=seed + 1)
+    same = divergence(hidden, head, hidden, head, labels, temperature=temperature)
+    apart = divergence(hidden, head, other, other_head, labels, temperature=temperature)
+    assert abs(float(same.loss)) < 1e-9
+    assert float(apart.loss) > 0
+
+
+def test_top_k_of_the_whole_vocabulary_is_the_divergence():
+    hidden, head, labels = draw(dtype=torch.float32)
+    other, other_head, _ = draw(dtype=torch.float32, seed=1)
+    kept = top_k(other, other_head, 18)
+    full = divergence(hidden, head, other, other_head, labels).loss
+    part = top_k_divergence(hidden, head, kept)
+    assert float(part) == pytest.approx(float(full), rel=1e-5)
+    for one, two in zip(
+        torch.autograd.grad(part, [hidden, head.weight]),
+        torch.autograd.grad(full, [hidden, head.weight]),
+        strict=True,
+    ):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_top_k_loses_divergence_and_never_gains_any(k):
+    hidden, head, labels = draw(dtype=torch.float32)
+    other, other_head, _ = draw(dtype=torch.float32, seed=1)
+    kept = top_k(other, other_head, k)
+    likely = whole(other, other_head).softmax(1)
+    assert torch.allclose(kept.log_probabilities.exp(), likely.topk(k, 1).values, atol=1e-6)
+    assert torch.allclose(kept.rest.exp(), 1 - likely.topk(k, 1).values.sum(1), atol=1e-5)
+    full = divergence(hidden, head, other, other_head, labels).loss
+    assert 0 < float(top_k_divergence(hidden, head, kept)) <= float(full) + 1e-4
+    agreed = top_k_divergence(other, other_head, kept)
+    assert float(agreed) == pytest.approx(0, abs=1e-5)
+
+
+def test_autocast_multiplies_in_bf16_and_adds_up_in_fp32():
+    hidden, head, labels = draw(64, 32, 19, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = cross_entropy(hidden, head, labels)
+        theirs = functional.cross_entropy(whole(hidden, head).float(), labels, reduction="sum")
+    assert ours.dtype == torch.float32
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-3)
+    ours.backward()
+    assert head.weight.grad.dtype == torch.float32
+    exact = torch.autograd.grad(
+        functional.cross_entropy(whole(hidden, head), labels, reduction="sum"), [head.weight]
+    )[0]
+    assert (head.weight.grad - exact).norm() < 0.01 * exact.norm()
