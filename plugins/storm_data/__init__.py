@@ -1,4 +1,4 @@
-"""Data sets of chats: files and hub repositories, read, checked and split."""
+"""Chats, documents and preferences: files and hub repositories, read, checked and split."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ def storm_components() -> list[type]:
     """Return the sources of data."""
     from storm_data.chat_jsonl import ChatJsonl
     from storm_data.hub_chat import HubChat
+    from storm_data.hub_documents import HubDocuments
+    from storm_data.hub_preferences import HubPreferences
+    from storm_data.preference_jsonl import PreferenceJsonl
+    from storm_data.text_documents import TextDocuments
 
-    return [ChatJsonl, HubChat]
+    return [ChatJsonl, HubChat, TextDocuments, HubDocuments, PreferenceJsonl, HubPreferences]
 
 
 @hookimpl

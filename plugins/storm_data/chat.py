@@ -1,4 +1,4 @@
-"""Rows of chat files, read as messages: OpenAI's form, ShareGPT's and preference pairs."""
+"""Rows of chat files, read as messages: OpenAI's form, ShareGPT's, pairs, questions."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ class ChatFormat(Enum):
     """`conversations`: a list of {from, value}."""
     preference = "preference"
     """`chosen` (messages, or text that answers `prompt`): what was preferred is kept."""
+    question = "question"
+    """A question and its answer in two columns: Alpaca's `instruction` (with `input`) and `output`,
+    OpenOrca's `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`."""
 
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -43,6 +46,10 @@ _SPEAKERS = {
     "function_response": "tool",
     "function": "tool",
 }
+
+_SYSTEMS = ("system_prompt", "system")
+_QUESTIONS = ("instruction", "question", "query")
+_ANSWERS = ("output", "response", "answer")
 
 
 class BadRow(Exception):
@@ -116,11 +123,14 @@ def _turns(row: dict[str, Any], form: ChatFormat) -> list[Any]:
         return first + _list(row, "conversations")
     if form in (ChatFormat.auto, ChatFormat.preference) and row.get("chosen") is not None:
         return _chosen(row)
+    if form in (ChatFormat.auto, ChatFormat.question) and _first(row, _ANSWERS) is not None:
+        return _asked(row)
     wanted = {
         ChatFormat.openai: "messages",
         ChatFormat.sharegpt: "conversations",
         ChatFormat.preference: "chosen",
-        ChatFormat.auto: "messages, conversations or chosen",
+        ChatFormat.question: " or ".join(_ANSWERS),
+        ChatFormat.auto: "messages, conversations, chosen or answer",
     }[form]
     raise BadRow("no messages", f"no {wanted}; the row has {', '.join(map(str, row)) or 'no keys'}")
 
@@ -141,6 +151,21 @@ def _chosen(row: dict[str, Any]) -> list[Any]:
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}, *answer]
     return [*prompt, *answer] if isinstance(prompt, list) else answer
+
+
+def _asked(row: dict[str, Any]) -> list[Any]:
+    question, further = _first(row, _QUESTIONS), row.get("input")
+    if isinstance(question, str) and isinstance(further, str) and further.strip():
+        question = f"{question}\n\n{further}"
+    return [
+        {"role": "system", "content": _first(row, _SYSTEMS)},
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": _first(row, _ANSWERS)},
+    ]
+
+
+def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def _list(row: dict[str, Any], key: str) -> list[Any]:

@@ -9,17 +9,17 @@ from storm_data.jsonl_source import JsonlSource
 from storm_exp import component
 
 
-@component("dataset", "chat_jsonl", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "chat_jsonl", version=2, requires=("pyarrow",), extra="train")
 class ChatJsonl(JsonlSource):
     """Chats from a JSONL file, split into train and validation; bad rows are kept apart.
 
-    Rows hold OpenAI's `messages` or ShareGPT's `conversations`, and may have an `id` and a
-    `source`. A bad row is rejected with its line number and reason, and a row whose id or
-    content came before is rejected as a duplicate, so nothing is in two splits.
+    Rows hold OpenAI's `messages`, ShareGPT's `conversations`, or a question and its answer, and
+    may have an `id` and a `source`. A bad row is rejected with its line number and reason, and a
+    row whose id or content came before is rejected as a duplicate, so nothing is in two splits.
     """
 
     format: ChatFormat = ChatFormat.auto
-    """auto, openai, sharegpt or preference."""
+    """auto, openai, sharegpt, preference or question."""
 
     source: str = "chat"
     """The source of rows that name none."""

@@ -9,13 +9,13 @@ from storm_data.hub_source import HubSource
 from storm_exp import component
 
 
-@component("dataset", "hub_chat", version=1, requires=("datasets", "pyarrow"), extra="evaluate")
+@component("dataset", "hub_chat", version=2, requires=("datasets", "pyarrow"), extra="evaluate")
 class HubChat(HubSource):
     """Chat data sets from the hub or from folders, one after the other, in one form.
 
-    Rows in OpenAI's or ShareGPT's form are taken as they are; of a preference pair the preferred
-    answer is kept. Bad rows and duplicates, within and across sources, are rejected with their
-    reason.
+    Rows in OpenAI's or ShareGPT's form and questions with their answers are taken as they are; of a
+    preference pair the preferred answer is kept. Bad rows and duplicates, within and across
+    sources, are rejected with their reason.
     """
 
     columns: ClassVar[list[str]] = ["id", "messages", "source"]

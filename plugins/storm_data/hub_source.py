@@ -15,8 +15,6 @@ from storm_exp.digest import FileDigests
 from storm_models.location import located
 from storm_models.repository import cached_snapshot, fetch, resolve_commit
 
-PATTERNS = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz", "README.md"]
-
 
 @dataclasses.dataclass(kw_only=True)
 class HubSource(Limits):
@@ -41,6 +39,8 @@ class HubSource(Limits):
     columns: ClassVar[list[str]]
     by_source: ClassVar[tuple[str, ...]] = ("revisions", "limits", "expected_rows")
     """The settings whose keys are names of sources."""
+    patterns: ClassVar[list[str]] = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz"]
+    """The files that can be read."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -69,7 +69,7 @@ class HubSource(Limits):
                 folder = located(f"sources.{name}", place)
                 found[name] = {
                     str(file.relative_to(folder)): files.digest(file)
-                    for file in _data_files(folder)
+                    for file in self.data_files(name, folder)
                 }
             else:
                 revision = self.revision(name)
@@ -90,8 +90,9 @@ class HubSource(Limits):
         """Return rows as intervals where `expected_rows` or limits tell; checks folders."""
         rows: list[int | None] = []
         for name, place in self.sources.items():
-            if is_folder(place) and not _data_files(located(f"sources.{name}", place)):
-                raise SettingError(f"sources.{name}", place, "holds no Parquet or JSONL file")
+            field = f"sources.{name}"
+            if is_folder(place) and not self.data_files(name, located(field, place)):
+                raise SettingError(field, place, "holds no Parquet or JSONL file")
             known = [m[name] for m in (self.expected_rows, self.limits) if name in m]
             rows.append(min(known) if known else None)
         if any(count is None for count in rows):
@@ -133,11 +134,20 @@ class HubSource(Limits):
         place = self.sources[name]
         if is_folder(place):
             return str(located(f"sources.{name}", place))
-        return str(fetch(place, self.revision(name), PATTERNS, "dataset"))
+        patterns = [*self.wanted(name), "README.md"]  # it says which files are of which split
+        return str(fetch(place, self.revision(name), patterns, "dataset"))
+
+    def wanted(self, name: str) -> list[str]:
+        """Return the patterns of the files that are read of a source."""
+        return self.patterns
 
     def options(self, name: str, split: str) -> dict[str, Any]:
         """Return what `load_dataset` is told of a source besides its place and split."""
         return {}
+
+    def data_files(self, name: str, folder: Path) -> list[Path]:
+        """Return the files that are read of a source that is a folder."""
+        return sorted(file for pattern in self.patterns for file in folder.rglob(pattern))
 
     def _rows(self, name: str, place: str, split: str) -> Iterator[dict[str, Any]]:
         from datasets import load_dataset
@@ -153,7 +163,3 @@ class HubSource(Limits):
 def is_folder(place: str) -> bool:
     """Return whether a source is a folder of this machine."""
     return place.startswith(("/", ".", "~"))
-
-
-def _data_files(folder: Path) -> list[Path]:
-    return sorted(file for pattern in PATTERNS[:-1] for file in folder.rglob(pattern))

@@ -70,3 +70,8 @@ def validation_count(good: int, share: float, rows: int) -> int:
     if rows:
         return rows
     return max(1, round(share * good)) if share > 0 and good > 1 else 0
+
+
+def by_groups(splits: dict[str, list[int]], rows: int) -> dict[str, list[int]]:
+    """Widen the intervals of `splits` for groups of rows that are held out whole or not at all."""
+    return {**splits, "train": [1, rows], "validation": [0, splits["validation"][1]]}

@@ -54,6 +54,9 @@ BAD = [
     ({"messages": [{"role": "assistant", "content": None}]}, "empty message"),
     ({"messages": [{"role": "user", "content": "x"}]}, "no assistant turn"),
     ({"messages": [{"role": "assistant", "content": "x"}]}, "no user turn"),
+    ({"instruction": "Answer", "output": ""}, "empty message"),
+    ({"response": "x"}, "empty message"),
+    ({"instruction": ["Answer"], "output": "x"}, "malformed message"),
     (chat(1), "duplicate"),
     (chat(99, id="first"), "duplicate"),
     (chat(10**600), "enormous"),
@@ -117,6 +120,23 @@ def test_the_preferred_answer_of_a_pair_is_kept(tmp_path):
     dataset = make(tmp_path, rows, validation_rows=0, validation_share=0.0)
     texts = [[m["content"] for m in row["messages"]] for row in dataset.rows("train")]
     assert texts == [["Hi", "Hello"], ["Hi!", "Hello"], ["Hi?", "Hello"], ["Hi.", "Hello"]]
+
+
+def test_a_question_and_its_answer_are_a_chat(tmp_path):
+    rows = [
+        {"instruction": "Add", "input": "1 2", "output": "3"},
+        {"instruction": "Hello", "input": "", "output": "Hi"},
+        {"system_prompt": "Be brief.", "question": "Why?", "response": "So."},
+        {"query": "1+1?", "response": "2", "original_question": "1+1"},
+    ]
+    dataset = make(tmp_path, rows, validation_rows=0, validation_share=0.0)
+    said = [[(m["role"], m["content"]) for m in row["messages"]] for row in dataset.rows("train")]
+    assert said == [
+        [("user", "Add\n\n1 2"), ("assistant", "3")],
+        [("user", "Hello"), ("assistant", "Hi")],
+        [("system", "Be brief."), ("user", "Why?"), ("assistant", "So.")],
+        [("user", "1+1?"), ("assistant", "2")],
+    ]
 
 
 def test_a_format_that_was_asked_for_is_the_only_one_read(tmp_path):

@@ -1,0 +1,122 @@
+"""The component `text_documents`: documents from text files, JSONL files or folders of them."""
+
+from __future__ import annotations
+
+from glob import has_magic
+from pathlib import Path
+
+from omegaconf import MISSING
+
+from storm_data.chat import BadRow
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.document import COLUMNS, DocumentRows, read_text
+from storm_data.jsonl_source import take_lines
+from storm_data.limits import Limits
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp.digest import FileDigests
+from storm_models.location import located
+
+_JSONL = ".jsonl"
+
+
+@component("dataset", "text_documents", version=1, requires=("pyarrow",), extra="train")
+class TextDocuments(Limits):
+    """Documents for pretraining: one a text file, or one a line of a JSONL file.
+
+    Bad documents are rejected with their reason, and so is a document that came before.
+    """
+
+    path: str = setting(MISSING, semantic=False)
+    """A file, a folder, or a pattern such as `texts/**/*.md`. What is in the files, and their names
+    inside the folder, enter the key; the folder's place does not."""
+
+    suffixes: list[str] = setting([".txt", ".md", ".py"])
+    """What else than `.jsonl` is read of a folder or pattern."""
+
+    column: str = ""
+    """The column of a JSONL row that holds the text. Empty: `text`, else `content`."""
+
+    source: str = "text"
+    """The source of documents that name none."""
+
+    max_characters: int = 1_000_000
+    """Characters above which a document is bad."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        for suffix in self.suffixes:
+            if not suffix.startswith("."):
+                raise SettingError("suffixes", suffix, f"must begin with a dot: '.{suffix}'")
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the files' digests by their names inside the folder."""
+        return {name: files.digest(file) for name, file in self._files().items()}
+
+    def forecast(self) -> DatasetForecast:
+        """Return the documents as intervals; raises InputError for files that hold none."""
+        from storm_data.lines import check_jsonl, count_lines
+
+        rows = 0
+        for file in self._files().values():
+            if file.suffix == _JSONL:
+                check_jsonl("path", file)
+            rows += count_lines(file) if file.suffix == _JSONL else 1
+        if self.validation_rows >= rows:
+            raise SettingError("validation_rows", self.validation_rows, f"there are {rows} rows")
+        return DatasetForecast(splits=self.splits(rows), columns=COLUMNS)
+
+    def run(self, stage: Stage) -> Dataset:
+        """Read, check and split the documents; raises InputError when too many are bad."""
+        from storm_data.intake import Intake
+
+        files = self._files()
+        total = sum(file.stat().st_size for file in files.values())
+        with (
+            Intake(stage.scratch, DocumentRows(self.column), self.max_characters) as intake,
+            stage.progress(total, "bytes", "reading") as progress,
+        ):
+            for name, file in files.items():
+                if file.suffix == _JSONL:
+                    take_lines(intake, file, self, self.source, progress, within=name)
+                    continue
+                try:
+                    text = read_text(file, self.max_characters)
+                except BadRow as error:
+                    intake.reject(error, 1, self.source, "", name or None)
+                else:
+                    intake.take({"text": text, "id": name}, 1, self.source, self.seed)
+                progress.advance(file.stat().st_size)
+            self.finish(intake, stage, f"path={self.path!r}")
+        return Dataset(stage.directory)
+
+    def _files(self) -> dict[str, Path]:
+        """Return the files by their names inside the folder, in order; a lone file has none."""
+        place, pattern = _divided(self.path)
+        folder = located("path", place)
+        if folder.is_file():
+            return {"": folder}
+        found = [file for file in folder.glob(pattern) if file.is_file()]
+        found = [file for file in found if not _hidden(file, folder)]
+        files = [file for file in found if file.suffix in (_JSONL, *self.suffixes)]
+        if not files:
+            there = ", ".join(sorted({file.suffix or file.name for file in found})[:8])
+            wanted = ", ".join((_JSONL, *self.suffixes))
+            raise InputError(
+                f"path={self.path!r}: no file ends in {wanted} (suffixes)"
+                + (f"; there are {there}" if there else "; there are no files")
+            )
+        return dict(sorted((file.relative_to(folder).as_posix(), file) for file in files))
+
+
+def _divided(path: str) -> tuple[str, str]:
+    """Return the folder before a path's first wildcard, and the pattern from there."""
+    if Path(path).expanduser().exists() or not has_magic(path):
+        return path, "**/*"
+    parts = Path(path).parts
+    first = next(number for number, part in enumerate(parts) if has_magic(part))
+    return str(Path(*parts[:first])), str(Path(*parts[first:]))
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
