@@ -81,6 +81,7 @@ def _task(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     composition = Composition("", config, cast(DictConfig, hydra))
     if hydra.mode is RunMode.MULTIRUN:  # a cell that another launcher started
+        composition.name = " ".join(hydra.overrides.task)
         return act([composition])[0]
     try:
         return act([composition])[0]

@@ -59,6 +59,13 @@ class Artifact:
             raise StoreError(f"{self.directory.name[:12]} refers to {key[:12]}, which is gone")
         return manifest.payload(place)
 
+    def written(self) -> Artifact:
+        """Return the artifact whose directory holds everything: itself, unless a type keeps less.
+
+        A run of one recipe links to it.
+        """
+        return self
+
     def facts(self) -> Forecast:
         """Read from the files what a forecast would have said; recorded in the manifest."""
         return self.forecast_type()

@@ -76,6 +76,13 @@ class Maker:
         node.manifest = manifest
         return Made(manifest, False, time.monotonic() - started, 0)
 
+    def write_out(self, node: Node) -> Path:
+        """Return a directory that holds all of a node's artifact; raises StageError."""
+        try:
+            return self._open(node).written().directory
+        except (StormError, OSError) as error:
+            raise StageError(f"{node.label}: {error}") from error
+
     def _clear(self, node: Node) -> None:
         damage, node.damage = node.damage, ""
         aside = self._store.set_aside(node.key)

@@ -48,6 +48,8 @@ class StageRecord:
     """Digest of the payload."""
     directory: str = ""
     """Where the payload is."""
+    written: str = ""
+    """Where all of it is, known after a run of one recipe: elsewhere, if the payload holds less."""
     error: str = ""
 
     @property
@@ -209,7 +211,7 @@ def link_artifacts(folder: Path, cell: CellRecord) -> None:
             continue
         link = folder / record.stage / record.element if record.element else folder / record.stage
         link.parent.mkdir(parents=True, exist_ok=True)
-        target = os.path.relpath(record.directory, link.parent)
+        target = os.path.relpath(record.written or record.directory, link.parent)
         if not link.is_symlink():
             link.symlink_to(target)
 

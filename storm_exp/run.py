@@ -97,6 +97,8 @@ def run(compositions: list[Composition]) -> RunRecord:
             record_cell(cell, composition.config, plan.store, outcomes)
             for cell, composition in zip(plan.cells, compositions, strict=True)
         ]
+        if failure is None and not compositions[0].name:
+            failure = _write_out(plan, maker, record)
         record.status = "finished" if failure is None else "failed"
         record.seconds = round(time.monotonic() - started, 3)
         _finish(record, outputs)
@@ -126,6 +128,17 @@ def _make_missing(
         screen.end_stage(node, made.made_here, made.seconds)
         _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
     return failure
+
+
+def _write_out(plan: Plan, maker: Maker, record: RunRecord) -> StageError | None:
+    """Have every artifact of a run of one recipe written in full; return what went wrong."""
+    try:
+        for stage in record.stages():
+            if stage.directory:
+                stage.written = str(maker.write_out(plan.nodes[stage.key]))
+    except StageError as error:
+        return error
+    return None
 
 
 def _inputs_are_there(node: Node) -> bool:

@@ -14,7 +14,7 @@ def summarise(stage: Stage, before: Checkpoint, after: Checkpoint, quantised: in
     `quantised` counts the tensors that changed their format. Bytes are those of the weight
     files, headers included.
     """
-    sizes = [sum(file.stat().st_size for file in each.weight_files()) for each in (before, after)]
+    sizes = [each.weight_bytes() for each in (before, after)]
     figures = {
         "bytes_before": sizes[0],
         "bytes_after": sizes[1],

@@ -1,12 +1,13 @@
-"""Merging as weighted sums: every method gives one coefficient per checkpoint and tensor."""
+"""The angle between two tensors, and what a spherical interpolation takes of each."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import torch
+
+from storm_models.weights import accumulator
 
 COLINEAR = 0.9995
 """Above this |cosine| two tensors are interpolated linearly (mergekit 0.1.5)."""
@@ -70,34 +71,6 @@ def slerp_coefficients(t: float, angle: Angle) -> tuple[float, float]:
         return 1.0 - t, t
     theta = math.acos(angle.cosine)
     return math.sin((1.0 - t) * theta) / math.sin(theta), math.sin(t * theta) / math.sin(theta)
-
-
-def weighted_sum(
-    coefficients: Sequence[float], tensors: Sequence[torch.Tensor], dtype: torch.dtype
-) -> torch.Tensor:
-    """Return Σ coefficient · tensor, in fp32 (fp64 for fp64 input), rounded once to `dtype`.
-
-    A tensor whose coefficient is 0 takes no part and one alone with coefficient 1 is copied, so
-    the ends of an interpolation give the parents back bit by bit.
-    """
-    working = accumulator(*tensors)
-    total: torch.Tensor | None = None
-    for coefficient, tensor in zip(coefficients, tensors, strict=True):
-        if coefficient == 0.0:
-            continue
-        if total is None:
-            total = tensor.to(working, copy=True).mul_(coefficient)
-        else:
-            total.add_(tensor.to(working), alpha=coefficient)
-    if total is None:
-        total = torch.zeros_like(tensors[0], dtype=working)
-    return total.to(dtype)
-
-
-def accumulator(*tensors: torch.Tensor) -> torch.dtype:
-    """Return the dtype to compute in: fp64 if a tensor is, else fp32."""
-    double = any(tensor.dtype == torch.float64 for tensor in tensors)
-    return torch.float64 if double else torch.float32
 
 
 def _length(square: float) -> float:

@@ -29,12 +29,16 @@ class Linear:
         return forecast_merge(models, [f"model {i}" for i in range(1, len(models) + 1)])
 
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
-        """Stream the checkpoints into one."""
-        from storm_merging.stream import write_merge, write_summary
+        """Average the checkpoints."""
+        from storm_merging.compatibility import check_tensors
+        from storm_merging.merged import merge, write_summary
+        from storm_merging.parents import check_finite
 
         self.forecast([model.facts() for model in models])
+        check_tensors(models)
+        check_finite(stage, models)
         shares = self._shares(len(models))
-        merged = write_merge(stage, models, lambda name, parents: shares)
+        merged = merge(stage, models, dict.fromkeys(models[0].headers(), shares))
         write_summary(merged, "linear", weights=shares)
         stage.metric("models", len(models), main=True)
         return merged

@@ -39,19 +39,20 @@ class Slerp:
         return merged
 
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
-        """Stream both checkpoints into one; leaves `merge.json` with the angle of every pair."""
-        from storm_merging.arithmetic import Angle, slerp_coefficients
-        from storm_merging.stream import Parents, write_merge, write_summary
+        """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""
+        from storm_merging.arithmetic import slerp_coefficients
+        from storm_merging.compatibility import check_tensors
+        from storm_merging.merged import merge, write_summary
+        from storm_merging.parents import pair_angles
 
         self.forecast([model.facts() for model in models])
+        check_tensors(models)
         weights = resolve(self.t, self.schedules, list(models[0].headers()))
-        angles: dict[str, Angle] = {}
-
-        def coefficients(name: str, parents: Parents) -> tuple[float, float]:
-            angles[name] = parents.angle(name)
-            return slerp_coefficients(weights[name], angles[name])
-
-        merged = write_merge(stage, models, coefficients)
+        angles = pair_angles(stage, *models)
+        coefficients = {
+            name: slerp_coefficients(weights[name], angle) for name, angle in angles.items()
+        }
+        merged = merge(stage, models, coefficients)
         slerped = sum(angle.spherical for angle in angles.values())
         write_summary(
             merged,

@@ -30,13 +30,17 @@ class TaskArithmetic:
         return forecast_merge([base, *models], names)
 
     def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
-        """Stream base and models into one checkpoint."""
-        from storm_merging.stream import write_merge, write_summary
+        """Add what the models differ by to the base."""
+        from storm_merging.compatibility import check_tensors
+        from storm_merging.merged import merge, write_summary
+        from storm_merging.parents import check_finite
 
         self.forecast(base.facts(), [model.facts() for model in models])
+        check_tensors([base, *models])
+        check_finite(stage, [base, *models])
         weights = [self.scale * weight for weight in equal_weights(self.weights, len(models))]
         coefficients = [1.0 - sum(weights), *weights]
-        merged = write_merge(stage, [base, *models], lambda name, parents: coefficients)
+        merged = merge(stage, [base, *models], dict.fromkeys(base.headers(), coefficients))
         write_summary(merged, "task_arithmetic", weights=weights)
         stage.metric("models", len(models), main=True)
         return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Forecast, InputError
-from storm_models.header import read_header
+from storm_models.header import file_size, read_header
 from storm_models.tokenizer import tokenizer_digest
+from storm_models.weighted_sum import SUM_FILE, WeightedSum
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from storm_models.weights import Weights
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -31,6 +35,9 @@ TOKENIZER_FILES = (
 )
 COMPANION_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES)
 """What stands beside the weights."""
+
+WEIGHT_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
 
 _QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
 
@@ -58,7 +65,12 @@ class CheckpointForecast(Forecast):
 
 
 class Checkpoint(Artifact):
-    """A model with its tokenizer: config.json, safetensors, tokenizer files."""
+    """A model with its tokenizer: config.json, safetensors, tokenizer files.
+
+    It may be kept without weights, as a weighted sum of other checkpoints of its store. Then it is
+    asked for tensors and for its model as any other, and the sum is computed; whoever needs files
+    of weights asks for those of `written()`.
+    """
 
     forecast_type = CheckpointForecast
 
@@ -66,20 +78,50 @@ class Checkpoint(Artifact):
         """Open the checkpoint in `directory`, reading nothing."""
         super().__init__(directory, key)
         self._known_index: dict[str, tuple[Path, tuple[str, tuple[int, ...]]]] | None = None
+        self._known_sum: WeightedSum | None = None
+        self._known_parents: list[Checkpoint] | None = None
 
     def config(self) -> dict[str, Any]:
         """Return config.json; raises InputError when it is missing or no JSON object."""
         return read_json(self.directory / "config.json")
 
+    def weighted_sum(self) -> WeightedSum | None:
+        """Return what the weights are made of, None when they lie in files."""
+        if self._known_sum is None:
+            self._known_sum = WeightedSum.read(self.directory)
+        return self._known_sum
+
+    def parents(self) -> list[Checkpoint]:
+        """Return what a weighted sum adds up; raises StoreError for one that is gone."""
+        if self._known_parents is None:
+            total = self.weighted_sum()
+            keys = total.parents if total else []
+            self._known_parents = [Checkpoint(self.referenced(key), key) for key in keys]
+        return self._known_parents
+
+    def written(self) -> Checkpoint:
+        """Return the same checkpoint with weights in files: itself, unless it is a sum.
+
+        A sum's files are an artifact of their own in its store, written once, by the first who
+        asks. Raises InputError for NaN or overflow, StoreError when a parent is gone.
+        """
+        if self.weighted_sum() is None:
+            return self
+        from storm_models.written import written
+
+        return written(self)
+
     def weight_files(self) -> list[Path]:
         """Return the safetensors files, in order; raises InputError when there are none."""
-        index = self.directory / "model.safetensors.index.json"
+        index = self.directory / INDEX_FILE
         if index.is_file():
             names = sorted(set(read_json(index)["weight_map"].values()))
             files = [self.directory / name for name in names]
         else:
-            files = [self.directory / "model.safetensors"]
+            files = [self.directory / WEIGHT_FILE]
         missing = [file.name for file in files if not file.is_file()]
+        if missing and (self.directory / SUM_FILE).is_file():
+            raise InputError(f"{self.directory}: a sum of checkpoints, whose weights lie elsewhere")
         if missing:
             raise InputError(f"{self.directory}: no {', '.join(missing)} (weights in safetensors)")
         return files
@@ -87,33 +129,61 @@ class Checkpoint(Artifact):
     def files(self) -> list[str]:
         """Return the names of the files that make up the checkpoint, and no others."""
         names = [name for name in COMPANION_FILES if (self.directory / name).is_file()]
-        if (self.directory / "model.safetensors.index.json").is_file():
-            names.append("model.safetensors.index.json")
+        if (self.directory / INDEX_FILE).is_file():
+            names.append(INDEX_FILE)
         return names + [file.name for file in self.weight_files()]
 
     def headers(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return {tensor name: (safetensors dtype, shape)}, reading no weights."""
+        total = self.weighted_sum()
+        if total is not None:
+            return dict(total.headers)
         return {name: entry for name, (_, entry) in self._index().items()}
 
-    def file_of(self, name: str) -> Path:
-        """Return the file that holds a tensor; raises KeyError when there is none."""
-        return self._index()[name][0]
+    def shards(self) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
+        """Return {file name: headers of its tensors}; a sum counts as one file."""
+        if self.weighted_sum() is not None:
+            return {WEIGHT_FILE: self.headers()}
+        shards: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
+        for name, (file, entry) in self._index().items():
+            shards.setdefault(file.name, {})[name] = entry
+        return shards
+
+    def weight_bytes(self) -> int:
+        """Return the bytes of the weight files, headers included; a sum's as if written."""
+        if self.weighted_sum() is not None:
+            return file_size(self.headers())
+        return sum(file.stat().st_size for file in self.weight_files())
+
+    @contextlib.contextmanager
+    def open_weights(self) -> Iterator[Weights]:
+        """Open the tensors for reading in pieces; raises StoreError when a parent is gone."""
+        from storm_models.weights import FileWeights, SumWeights
+
+        total = self.weighted_sum()
+        with contextlib.ExitStack() as stack:
+            if total is None:
+                files = {name: file for name, (file, _) in self._index().items()}
+                yield FileWeights(self.headers(), files, stack)
+            else:
+                parents = [stack.enter_context(parent.open_weights()) for parent in self.parents()]
+                yield SumWeights(total.headers, total.coefficients, parents)
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield (name, tensor) one at a time, in the order of the files and sorted by name."""
-        from storm_models.tensor_file import TensorReader
+        from storm_models.weights import read_tensor
 
-        for file in self.weight_files():
-            with TensorReader(file) as reader:
-                for name in sorted(reader.entries):
-                    yield name, reader.tensor(name)
+        with self.open_weights() as weights:
+            for headers in self.shards().values():
+                for name in sorted(headers):
+                    yield name, read_tensor(weights, name)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return one tensor by its exact name; raises KeyError when there is none."""
-        from storm_models.tensor_file import TensorReader
+        from storm_models.weights import read_tensor
 
-        with TensorReader(self.file_of(name)) as reader:
-            return reader.tensor(name)
+        with self.open_weights() as weights:
+            return read_tensor(weights, name)
 
     def copy_companions(self, directory: Path) -> None:
         """Copy config, generation config, tokenizer and chat template to another directory."""
@@ -136,28 +206,9 @@ class Checkpoint(Artifact):
 
         Raises InputError for weights that are missing: transformers would make them up.
         """
-        import torch
-        from transformers import AutoModelForCausalLM, CompressedTensorsConfig
+        from storm_models.loading import load_model
 
-        from storm_models.quiet import quiet
-
-        options: dict[str, Any] = {"dtype": "auto" if dtype == "auto" else getattr(torch, dtype)}
-        method = (self.config().get("quantization_config") or {}).get("quant_method")
-        with quiet():
-            if method == "compressed-tensors":  # otherwise it is unpacked in the first forward
-                options["quantization_config"] = CompressedTensorsConfig(run_compressed=False)
-            model, info = AutoModelForCausalLM.from_pretrained(
-                self.directory,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                **options,
-            )
-        missing = sorted(info["missing_keys"])
-        if missing:
-            raise InputError(f"{self.directory}: the weights lack {', '.join(missing[:3])}")
-        loaded: PreTrainedModel = model.to(device).eval()
-        return loaded
+        return load_model(self, dtype, device)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,32 @@ def read_layout(file: Path) -> tuple[int, dict[str, dict[str, Any]]]:
             f"{file}: cut short: its header describes {start + end} bytes, it has {actual}"
         )
     return start, header
+
+
+def new_layout(
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]],
+) -> tuple[bytes, dict[str, dict[str, Any]]]:
+    """Return what a file with the given {name: (dtype, shape)} begins with, and its entries.
+
+    The layout is that of the safetensors library: wider dtypes first, then by name.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    offset = 0
+    for name in sorted(tensors, key=lambda name: (-DTYPE_BYTES[tensors[name][0]], name)):
+        dtype, shape = tensors[name]
+        end = offset + math.prod(shape) * DTYPE_BYTES[dtype]
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    header = {"__metadata__": {"format": "pt"}, **entries}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, entries
+
+
+def file_size(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
+    """Return the bytes of a file with the given {name: (dtype, shape)}, header included."""
+    beginning, entries = new_layout(tensors)
+    return len(beginning) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
 
 
 def _consistent(entry: dict[str, Any]) -> bool:

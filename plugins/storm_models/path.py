@@ -9,8 +9,9 @@ from omegaconf import MISSING
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
 from storm_models.architecture import tensor_shapes
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint import INDEX_FILE, WEIGHT_FILE, Checkpoint, CheckpointForecast
 from storm_models.location import located
+from storm_models.weighted_sum import SUM_FILE
 
 CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
 """The menus whose components yield a checkpoint."""
@@ -86,9 +87,13 @@ def _check_files(directory: FilePath) -> None:
         raise InputError(
             f"{directory}: holds an adapter_config.json beside the model; merge the adapter first"
         )
-    index, single = directory / "model.safetensors.index.json", directory / "model.safetensors"
-    if index.is_file() or single.is_file():
+    if (directory / INDEX_FILE).is_file() or (directory / WEIGHT_FILE).is_file():
         return
+    if (directory / SUM_FILE).is_file():
+        raise InputError(
+            f"{directory}: kept as a sum of other models; run its recipe by itself, not in a "
+            "sweep, and outputs/latest leads to its files"
+        )
     foreign = sorted(file.name for end in _FOREIGN_WEIGHTS for file in directory.glob(end))
     if foreign:
         raise InputError(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
 from storm_exp import InputError
-from storm_models.header import DTYPE_BYTES, read_layout
+from storm_models.header import file_size, new_layout, read_layout
 
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -59,16 +58,16 @@ class TensorReader:
         stop = self.size(name) if stop is None else stop
         if stop <= start:
             return torch.empty(0, dtype=dtype)
-        buffer = bytearray((stop - start) * width)
-        view = memoryview(buffer)
+        buffer = torch.empty((stop - start) * width, dtype=torch.uint8)
+        view = memoryview(buffer.numpy())
         offset = self._start + self.entries[name]["data_offsets"][0] + start * width
         done = 0
-        while done < len(buffer):
+        while done < len(view):
             count = os.preadv(self._descriptor, [view[done:]], offset + done)
             if count == 0:
                 raise InputError(f"{self._file}: ends within {name}")
             done += count
-        return torch.frombuffer(buffer, dtype=dtype)
+        return buffer.view(dtype)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a whole tensor in its shape."""
@@ -89,29 +88,19 @@ class TensorReader:
 class TensorWriter:
     """One safetensors file: the header first, then the tensors in any order and in pieces.
 
-    The layout is that of the safetensors library (wider dtypes first, then by name), so the
-    bytes do not depend on the order of the writes.
+    The bytes do not depend on the order of the writes.
     """
 
     def __init__(self, file: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
         """Create `file` for {name: (safetensors dtype, shape)} and write its header."""
-        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-        offset = 0
-        for name in sorted(tensors, key=lambda name: (-DTYPE_BYTES[tensors[name][0]], name)):
-            dtype, shape = tensors[name]
-            end = offset + math.prod(shape) * DTYPE_BYTES[dtype]
-            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
-            offset = end
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        self._entries = header
-        self._start = 8 + len(text)
+        beginning, self._entries = new_layout(tensors)
+        self._start = len(beginning)
         self._left = {name: math.prod(shape) for name, (_, shape) in tensors.items()}
         self._file = file
         self._stream = file.open("wb")
-        self._stream.write(len(text).to_bytes(8, "little") + text)
+        self._stream.write(beginning)
         self._stream.flush()
-        os.truncate(file, self._start + offset)
+        os.truncate(file, file_size(tensors))
 
     def write(self, name: str, values: torch.Tensor, start: int = 0) -> None:
         """Write `values` at element `start` of a tensor; they must have the dtype declared."""

@@ -10,8 +10,9 @@ import torch
 from transformers import PreTrainedModel
 
 from storm_exp import InputError
-from storm_models.checkpoint import Checkpoint
-from storm_models.tensor_file import TensorReader, TensorWriter
+from storm_models.checkpoint import INDEX_FILE, Checkpoint
+from storm_models.tensor_file import DTYPES, TensorWriter
+from storm_models.weights import read_tensor
 
 
 def stored_names(source: Checkpoint, model: PreTrainedModel) -> dict[str, str]:
@@ -59,24 +60,20 @@ def write_changed(
 
 
 def _write(source: Checkpoint, values: Mapping[str, torch.Tensor], directory: Path) -> Checkpoint:
-    for file in source.weight_files():
-        with TensorReader(file) as reader:
-            entries = {
-                name: (entry["dtype"], tuple(entry["shape"]))
-                for name, entry in reader.entries.items()
-            }
-            with TensorWriter(directory / file.name, entries) as writer:
-                for name in sorted(entries):
+    with source.open_weights() as weights:
+        for file, headers in source.shards().items():
+            with TensorWriter(directory / file, headers) as writer:
+                for name, (dtype, shape) in sorted(headers.items()):
                     if name not in values:
-                        writer.write(name, reader.tensor(name))
+                        writer.write(name, read_tensor(weights, name))
                         continue
-                    assert tuple(values[name].shape) == entries[name][1], name
-                    rounded = values[name].to(reader.dtype(name))
+                    assert tuple(values[name].shape) == shape, name
+                    rounded = values[name].to(DTYPES[dtype])
                     if not bool(torch.isfinite(rounded).all()):
                         problem = "is not finite: lower learning_rate"
                         raise InputError(f"after training, {name} {problem}")
                     writer.write(name, rounded)
-    index = source.directory / "model.safetensors.index.json"
+    index = source.directory / INDEX_FILE
     if index.is_file():
         shutil.copyfile(index, directory / index.name)
     source.copy_companions(directory)

@@ -79,7 +79,7 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     network = AutoModelForCausalLM.from_pretrained(
-        model.directory,
+        model.written().directory,
         local_files_only=True,
         use_safetensors=True,
         quantization_config=quantisation,

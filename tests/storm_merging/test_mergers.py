@@ -8,10 +8,10 @@ from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_merging import stream
 from storm_merging.linear import Linear
 from storm_merging.slerp import Slerp
 from storm_merging.task_arithmetic import TaskArithmetic
+from storm_models import weights
 from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
@@ -126,7 +126,7 @@ def test_merged_logits_are_those_of_the_merged_weights(models, tmp_path):
 
 def test_the_size_of_the_pieces_does_not_change_a_merge(models, tmp_path, monkeypatch):
     whole = Slerp(t=0.4).run(make_stage(tmp_path, "whole"), models[:2])
-    monkeypatch.setattr(stream, "PIECE", 100)
+    monkeypatch.setattr(weights, "PIECE", 100)
     pieces = Slerp(t=0.4).run(make_stage(tmp_path, "pieces"), models[:2])
     expected = dict(whole.tensors())
     assert all(

@@ -1,0 +1,81 @@
+"""Artifacts that follow from others and that no stage stands for: made once, kept in their store.
+
+A merge's weights, written out, are one; the angles between two checkpoints another.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from storm_exp.digest import value_digest
+from storm_exp.manifest import Manifest
+from storm_exp.progress import Progress
+from storm_exp.store import Store
+
+
+def store_of(directory: Path) -> Store | None:
+    """Return the store that holds an artifact, or in which it is being made, None outside any."""
+    place = Path(directory).resolve()
+    inside = len(place.parents) > 2 and place.parents[1].name == "artifacts"
+    return Store(place.parents[2]) if inside else None
+
+
+def derive(
+    store: Store, name: str, version: int, inputs: Mapping[str, Any], fill: Callable[[Path], None]
+) -> Path:
+    """Return the payload of what is called `name` and follows from `inputs`; make it if need be.
+
+    `inputs` are the keys of artifacts in JSON, the version is raised when `fill` gives another
+    result. Of all processes of a store one fills the folder, under a lease; the others wait. A
+    folder that was being filled when its process died is made again. Raises what `fill` raises.
+    """
+    key = value_digest({"derived": name, "version": version, "inputs": inputs})
+
+    def is_there() -> bool:
+        return store.find(key).manifest is not None
+
+    def tell(owner: str) -> None:
+        Progress.write(f"  waiting for {owner}, who is making: {name}")
+
+    if is_there():
+        return store.place(key)
+    lease = store.lease(key)
+    if not lease.acquire(is_there, tell):
+        return store.place(key)
+    with lease:
+        found = store.find(key)
+        if found.manifest is not None:
+            return store.place(key)
+        if found.damage:
+            aside = store.set_aside(key)
+            Progress.write(f"  {name}: {found.damage}; it was moved to {aside} and is made again")
+        started = time.monotonic()
+        partial = store.open_partial(key)
+        try:
+            fill(partial)
+            manifest = Manifest(
+                key=key,
+                component=name,
+                version=version,
+                artifact="Artifact",
+                settings={},
+                inputs=dict(inputs),
+                fingerprint=None,
+                forecast={},
+                metrics={},
+                main_metric="",
+                files={},
+                made={
+                    "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                    "seconds": round(time.monotonic() - started, 3),
+                },
+            )
+            store.publish(partial, manifest)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return store.place(key)

@@ -1,0 +1,84 @@
+"""A checkpoint as a model of transformers, in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    CompressedTensorsConfig,
+    GenerationConfig,
+    PreTrainedModel,
+)
+
+from storm_exp import InputError
+from storm_models.checkpoint import Checkpoint
+from storm_models.quiet import quiet
+from storm_models.weights import Weights, read_tensor
+
+
+def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedModel:
+    """Return a checkpoint's model, in evaluation mode, in `dtype` (auto: as stored).
+
+    A compressed one is decompressed, a weighted sum is added up. Raises InputError for weights
+    that are missing: transformers would make them up.
+    """
+    options: dict[str, Any] = {
+        "dtype": "auto" if dtype == "auto" else getattr(torch, dtype),
+        "output_loading_info": True,
+    }
+    method = (checkpoint.config().get("quantization_config") or {}).get("quant_method")
+    with quiet():
+        if method == "compressed-tensors":  # otherwise it is unpacked in the first forward
+            options["quantization_config"] = CompressedTensorsConfig(run_compressed=False)
+        if checkpoint.weighted_sum() is None:
+            model, info = AutoModelForCausalLM.from_pretrained(
+                checkpoint.directory, local_files_only=True, use_safetensors=True, **options
+            )
+        else:
+            model, info = _load_sum(checkpoint, options)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise InputError(f"{checkpoint.directory}: the weights lack {', '.join(missing[:3])}")
+    loaded: PreTrainedModel = model.to(device).eval()
+    return loaded
+
+
+def _load_sum(checkpoint: Checkpoint, options: dict[str, Any]) -> Any:
+    """Return (model, loading info) as transformers does for files with the same weights."""
+    directory = checkpoint.directory
+    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    with torch.device("meta"):
+        kind = type(AutoModelForCausalLM.from_config(config))
+    try:
+        generation = GenerationConfig.from_pretrained(directory, local_files_only=True)
+    except OSError:
+        generation = None
+    with checkpoint.open_weights() as weights:
+        model, info = kind.from_pretrained(
+            None,
+            config=config,
+            generation_config=generation,
+            state_dict={name: _Deferred(weights, name) for name in weights.headers},
+            **options,
+        )
+    model.config.name_or_path = model.name_or_path = str(directory)
+    return model, info
+
+
+class _Deferred:
+    """A tensor that is added up when transformers has come to it."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self._weights, self._name = weights, name
+
+    def __getitem__(self, everything: Any) -> torch.Tensor:
+        return read_tensor(self._weights, self._name)
+
+    def get_dtype(self) -> str:
+        return self._weights.headers[self._name][0]
+
+    def get_shape(self) -> list[int]:
+        return list(self._weights.headers[self._name][1])
