@@ -46,6 +46,9 @@ def explain(error: BaseException) -> str | None:
 def _unreadable(override: str, problem: str) -> str:
     if override.isidentifier():
         problem = f"an override is written name=value{recipe_of_this_name(override)}"
+    name, _, value = override.partition("=")
+    if value[:1] not in tuple("[{('\"") and re.search("[ {]", value):
+        problem = f"put the value in quotes of its own, as in '{name}=\"{value}\"'"
     return f"cannot read the override `{override}`: {problem}"
 
 

@@ -45,6 +45,10 @@ import pytest
         (["source=settled", "source.shape=ROUN"], ["source.shape='ROUN'", "SQUARE", "'ROUND'?"]),
         (["seed=many", "source=drawn"], ["seed='many': must be a whole number"]),
         (["adder.amount=[1"], ["cannot read the override `adder.amount=[1`"]),
+        (
+            ["source=settled", "source.title=a {out}"],
+            ["put the value in quotes of its own, as in 'source.title=\"a {out}\"'"],
+        ),
         (["sum"], ["an override is written name=value; did you mean recipe=sum?"]),
         (["adder.amount=1,2"], ["adder.amount=1,2 gives several values: for a sweep add -m"]),
         (["sweep=amount"], ["sweep=amount: no such option; did you mean 'amounts'?"]),
