@@ -1,0 +1,85 @@
+"""The component `dataset_command`: a user's own program that makes a data set, as a kept stage."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset_path import DATASET_MENUS
+from storm_data.limits import Limits
+from storm_data.parquet_splits import check_rows, check_schemas
+from storm_exp import InputError, Stage, component
+from storm_models.checkpoint import Checkpoint
+from storm_models.program import Program
+
+
+@component(DATASET_MENUS, "dataset_command", version=1, requires=("pyarrow",), extra="train")
+class DatasetCommand(Limits, Program):
+    """Runs a program that leaves data in `{out}`, and keeps what it made.
+
+    Either JSONL files of chats, which are checked and split as `chat_jsonl` does, or Parquet files
+    named by split, as in `dataset_path`. The command line is split as a shell would, and run
+    without one. In it, `{model}`, `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced.
+    """
+
+    places: ClassVar[tuple[str, ...]] = ("model", "data", "out", "scratch", "seed")
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        Limits.__post_init__(self)
+        Program.__post_init__(self)
+
+    def forecast(self, **ports: Any) -> DatasetForecast:
+        """Check that the program exists; nothing is known of what it makes."""
+        self.check_program()
+        return DatasetForecast()
+
+    def run(
+        self, stage: Stage, model: Checkpoint | None = None, data: Dataset | None = None
+    ) -> Dataset:
+        """Run the program and take in what it left; raises InputError when that cannot be used."""
+        out, scratch = stage.scratch / "out", stage.scratch / "program"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        scratch.mkdir(exist_ok=True)
+        values = {
+            "model": str(model.directory) if model else "",
+            "data": str(data.directory) if data else "",
+            "out": str(out),
+            "scratch": str(scratch),
+        }
+        self.execute(stage, values)
+        lines, tables = sorted(out.glob("*.jsonl")), sorted(out.glob("*.parquet"))
+        if bool(lines) == bool(tables):
+            left = ", ".join(sorted(file.name for file in out.iterdir())) or "nothing"
+            raise InputError(
+                f"the program left {left}; expected JSONL files of chats, or Parquet files named "
+                "by split (train.parquet)"
+            )
+        if lines:
+            self._take(stage, lines)
+        for table in tables:
+            shutil.move(table, stage.directory / table.name)
+        made = Dataset(stage.directory)
+        check_schemas(made)
+        check_rows(made)
+        if tables:
+            stage.metric("train", made.count("train"), main=True)
+        return made
+
+    def _take(self, stage: Stage, files: list[Path]) -> None:
+        from storm_data.chat import ChatFormat, ChatRows
+        from storm_data.intake import Intake
+        from storm_data.jsonl_source import take_lines
+
+        total = sum(file.stat().st_size for file in files)
+        with (
+            Intake(stage.scratch, ChatRows(ChatFormat.auto), self.max_characters) as intake,
+            stage.progress(total, "bytes", "reading") as progress,
+        ):
+            for file in files:
+                within = file.stem if len(files) > 1 else ""
+                take_lines(intake, file, self, "command", progress, within)
+            self.finish(intake, stage, "what the program left")
