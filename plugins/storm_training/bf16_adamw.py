@@ -71,7 +71,7 @@ class BFloat16AdamW(torch.optim.Optimizer):
     def _state(self, parameter: torch.Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
         if not state:
-            state["step"] = 0
+            state["step"] = torch.zeros(())
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter, dtype=torch.float32)
             if self._rounding == "kahan":
@@ -81,11 +81,12 @@ class BFloat16AdamW(torch.optim.Optimizer):
     def _update(self, parameter: torch.Tensor, group: dict[str, Any], number: int) -> None:
         state = self._state(parameter)
         state["step"] += 1
+        count = int(state["step"])
         beta1, beta2 = group["betas"]
-        rate = group["lr"] / (1 - beta1 ** state["step"])
-        correction = math.sqrt(1 - beta2 ** state["step"])
+        rate = group["lr"] / (1 - beta1**count)
+        correction = math.sqrt(1 - beta2**count)
         noise = torch.Generator(parameter.device)
-        noise.manual_seed(((self._seed * 1_000_003 + state["step"]) * 65_537 + number) % 2**63)
+        noise.manual_seed(((self._seed * 1_000_003 + count) * 65_537 + number) % 2**63)
         kept = [state[name] for name in ("exp_avg", "exp_avg_sq", "compensation") if name in state]
         for weight, gradient, first, second, *lost in _chunks(parameter, parameter.grad, *kept):
             gradient = gradient.float()
