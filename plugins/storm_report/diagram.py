@@ -11,6 +11,8 @@ from storm_report.chart import WIDTH, box, element, picture, text
 
 _BOX, _ROW, _LANE = 42.0, 62.0, 26.0
 """Height of a box, and the pitch of boxes and of edges that pass between them."""
+_LETTER, _WIDEST = 7.2, 170.0
+"""Width of a letter of a name, and of the widest box."""
 
 Place = tuple[str, int]
 """A node's name and a layer: the node itself, or where an edge from it passes that layer."""
@@ -33,8 +35,11 @@ def diagram(boxes: dict[str, Box], edges: list[tuple[str, str]], width: float = 
     segments = _segments(level, edges)
     layers = _order(list(boxes), level, segments)
     y = _heights(layers, level, segments)
-    pitch = width / len(layers)
-    wide = min(pitch - 28, 170.0)
+    # Wide enough for the longest name: many layers make a wide drawing, which is shown smaller.
+    longest = max((len(shown.name) for shown in boxes.values()), default=0)
+    pitch = max(width / len(layers), min(_LETTER * longest + 20, _WIDEST) + 28)
+    width = pitch * len(layers)
+    wide = min(pitch - 28, _WIDEST)
     pad = (pitch - wide) / 2
     drawn = []
     for (a, layer), (b, after) in segments:
@@ -51,9 +56,9 @@ def diagram(boxes: dict[str, Box], edges: list[tuple[str, str]], width: float = 
             drawn.append(box(x + 4, top - 4, wide, _BOX, f"node {shown.class_}"))
         drawn.append(box(x, top, wide, _BOX, f"node {shown.class_}", shown.tip))
         drawn.append(box(x, top, 3, _BOX, f"status {shown.class_}"))
-        room = int((wide - 12) / 6.6)
+        room = int((wide - 18) / _LETTER)
         drawn.append(text(x + 10, top + 18, _cut(shown.name, room), "label"))
-        drawn.append(text(x + 10, top + 33, _cut(shown.note, room + 1), "note"))
+        drawn.append(text(x + 10, top + 33, _cut(shown.note, room + 2), "note"))
     height = max(y.values(), default=0.0) + _BOX / 2 + 8
     return picture(width, height, "graph of the stages", *drawn)
 
