@@ -8,6 +8,7 @@ import enum
 import inspect
 import json
 import textwrap
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,25 @@ def _describe(component: Component) -> None:
         f"  menus: {', '.join(component.menus)}; version {component.version}"
     )
     print(textwrap.indent(inspect.getdoc(component.cls) or "", "  "))
-    documented = field_docstrings(component.cls)
-    for field in dataclasses.fields(component.cls):
+    _describe_fields(component.cls, "")
+
+
+def _describe_fields(cls: Any, prefix: str) -> None:
+    """Print the settings of a dataclass, its own before what it inherits, nested ones in place."""
+    documented, hints = field_docstrings(cls), typing.get_type_hints(cls)
+    for field in sorted(
+        dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__
+    ):
+        if dataclasses.is_dataclass(hints[field.name]):
+            _describe_fields(hints[field.name], f"{prefix}{field.name}.")
+            continue
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         note = "" if field.metadata.get("semantic", True) else "  (not part of the key)"
-        kind = inspect.formatannotation(field.type)
+        kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
         shown = default.name if isinstance(default, enum.Enum) else repr(default)
-        print(f"\n  {field.name}: {kind} = {shown}{note}")
+        print(f"\n  {prefix}{field.name}: {kind} = {shown}{note}")
         if field.name in documented:
             print(textwrap.indent(documented[field.name], "      "))
 

@@ -90,6 +90,7 @@ def test_plugins_name_describes_settings(storm):
     assert "Shape = ROUND" in said.out
     assert "workers: int = 1  (not part of the key)" in said.out
     assert "How many work at it: cannot change the result." in said.out
+    assert "inner.depth: int = 2" in said.out
     said = storm("plugins", "setled")
     assert said.code == 1
     assert "did you mean 'settled'?" in said.err
