@@ -57,7 +57,8 @@ def blocks(contents: dict[str, Any]) -> Markup:
         points = [(c["first"], c["loss"]) for c in entries if math.isfinite(c["loss"])]
         lines.append(Line(name=f"without {count}", points=points, colour=colour, marks=True))
         best = {by: least_important(contents, count, by) for by in Criterion}
-        rows.append([str(count), *(f"{first} to {first + count - 1}" for first in best.values())])
+        runs = [_ranges(list(range(first, first + count))) for first in best.values()]
+        rows.append([str(count), *runs])
     if not counts:
         single = [(float(first), row[0]) for first, row in enumerate(contents["influence"])]
         lines = [Line(name="block influence", points=single, colour=0, marks=True)]

@@ -1,9 +1,9 @@
-"""Writing a checkpoint of another shape from one that is never loaded, a tensor at a time."""
+"""Writing a checkpoint of another shape from one that is never loaded."""
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +15,7 @@ from storm_models.checkpoint import Checkpoint
 from storm_models.depth import new_layers, rearranged_config, tensor_sources, write_record
 from storm_models.quiet import quiet
 from storm_models.tensor_file import TensorWriter
+from storm_models.weights import pieces, read_tensor
 
 HEAD = "lm_head.weight"
 
@@ -22,13 +23,8 @@ Change = Callable[[str, torch.Tensor], torch.Tensor]
 """Gives a tensor of the result from its name there and the source's tensor."""
 
 
-def unchanged(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Return the tensor as it is."""
-    return tensor
-
-
 def rearrange(
-    stage: Stage, model: Checkpoint, sources: Sequence[int], change: Change = unchanged
+    stage: Stage, model: Checkpoint, sources: Sequence[int], change: Change | None = None
 ) -> Checkpoint:
     """Write a checkpoint whose layer i is the layer `sources[i]` of `model`.
 
@@ -47,12 +43,13 @@ def write_surgery(
     model: Checkpoint,
     config: dict[str, Any],
     sources: Mapping[str, str],
-    change: Change = unchanged,
+    change: Change | None = None,
 ) -> Checkpoint:
     """Write a checkpoint with `config`, whose tensors are changed tensors of `model`.
 
     `sources` gives for every tensor of the result its name in `model`; a source may be named
-    several times, and each copy is stored for itself. Dtypes stay, tied heads stay tied,
+    several times, and each copy is stored for itself. Memory holds a piece of a tensor, or where
+    there is a `change` one tensor and what becomes of it. Dtypes stay, tied heads stay tied,
     tokenizer and generation config are carried over. Before a byte is written, a model of
     `config` is built on the meta device and its tensors are compared with those to be written.
     Raises InputError where they differ, or where `model` lacks a tensor or holds one too many.
@@ -66,14 +63,23 @@ def write_surgery(
     layout = {name: (headers[source][0], shapes[name]) for name, source in sources.items()}
     file = stage.directory / "model.safetensors"
     order = sorted(sources, key=lambda name: (sources[name], name))
-    with TensorWriter(file, layout) as writer, stage.progress(len(layout), "tensors") as progress:
-        for source, names in itertools.groupby(order, key=sources.__getitem__):
-            tensor = model.tensor(source)
-            for name in names:
+    with (
+        model.open_weights() as weights,
+        TensorWriter(file, layout) as writer,
+        stage.progress(len(layout), "tensors") as progress,
+    ):
+        for name in order:
+            source = sources[name]
+            if change is None:
+                for start, stop in pieces(math.prod(shapes[name])):
+                    writer.write(name, weights.read(source, start, stop), start)
+            else:
+                tensor = read_tensor(weights, source)
                 changed = change(name, tensor)
                 assert tuple(changed.shape) == shapes[name], (name, tuple(changed.shape))
                 writer.write(name, changed.to(tensor.dtype))
-                progress.advance()
+                del tensor, changed
+            progress.advance()
     model.copy_companions(stage.directory)
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     (stage.directory / "config.json").write_text(text, encoding="utf-8")
