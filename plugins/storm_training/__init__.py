@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 def storm_components() -> list[type]:
     """Return token sets, the scanner, and the objectives."""
     from storm_training.chat_token_set import ChatTokenSet
+    from storm_training.distillation import Distillation
     from storm_training.document_token_set import DocumentTokenSet
+    from storm_training.dpo import Dpo
+    from storm_training.pair_scorer import PairScorer
     from storm_training.preference_token_set import PreferenceTokenSet
     from storm_training.pretraining import Pretraining
     from storm_training.sft import Sft
     from storm_training.snr_scanner import SnrScanner
     from storm_training.token_mixture import TokenMixture
+    from storm_training.top_k_teacher import TopKTeacher
 
     tokens = [ChatTokenSet, DocumentTokenSet, PreferenceTokenSet, TokenMixture]
-    return [*tokens, SnrScanner, Sft, Pretraining]
+    return [*tokens, SnrScanner, PairScorer, TopKTeacher, Sft, Pretraining, Dpo, Distillation]
 
 
 @hookimpl

@@ -50,6 +50,7 @@ def finetune(
     if settings.validation_rows and tokens.count("validation"):
         limit = settings.validation_rows
         held_out = read_rows(tokens, "validation", longest, cut=cut, limit=limit)
+    objective.prepare(rows.indices, held_out.indices if held_out else None)
     modules = _modules(model, layers)
     network, trained = _prepare(stage, settings, model, modules)
     ratios = {row["name"]: row["snr"] for row in modules}

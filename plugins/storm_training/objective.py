@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -28,11 +29,17 @@ class Objective:
         """Return how many terms the loss of this batch sums; supervised tokens by default."""
         return batch.targets
 
+    def prepare(self, train: np.ndarray, held_out: np.ndarray | None) -> None:
+        """Hear which examples of the token set's splits are used, by their indices, in order.
+
+        A batch names its examples by their place in that order.
+        """
+
     def to(self, device: torch.device) -> None:
         """Move what the objective holds besides the model, such as a teacher."""
 
-    def figures(self) -> dict[str, float]:
-        """Return further figures of the passes since the last call, for the log."""
+    def figures(self) -> dict[str, tuple[float, float]]:
+        """Return (sum, count) of further figures of the training passes since the last call."""
         return {}
 
 
@@ -48,6 +55,11 @@ class NextToken(Objective):
         return next_token_loss(model, batch)
 
 
+def supervised_positions(batch: PackedBatch) -> torch.Tensor:
+    """Return the places [n] of the supervised positions in a batch that is laid out flat."""
+    return torch.nonzero(batch.labels.flatten() != IGNORED).squeeze(1)
+
+
 def supervised_states(
     model: PreTrainedModel, batch: PackedBatch
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,9 +67,9 @@ def supervised_states(
     hidden = model.get_decoder()(
         input_ids=batch.ids, position_ids=batch.positions, use_cache=False
     ).last_hidden_state
-    labels = batch.labels.flatten()
-    chosen = torch.nonzero(labels != IGNORED).squeeze(1)
-    return hidden.flatten(0, 1).index_select(0, chosen), labels.index_select(0, chosen)
+    chosen = supervised_positions(batch)
+    labels = batch.labels.flatten().index_select(0, chosen)
+    return hidden.flatten(0, 1).index_select(0, chosen), labels
 
 
 def next_token_loss(model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:

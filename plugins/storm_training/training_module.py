@@ -71,6 +71,10 @@ class TrainingModule(LightningModule):
         parameters = self.trained.values()
         return build_optimizer(parameters, self.settings, self.record.precision)
 
+    def on_fit_start(self) -> None:
+        """Bring what the objective holds to where the model will be."""
+        self.objective.to(self.trainer.strategy.root_device)
+
     def on_train_start(self) -> None:
         """Raise InputError when the model, as it computes here, mixes the documents of a row."""
         if not self.devices.sharded:  # divided weights are not there outside of `forward`
@@ -108,7 +112,8 @@ class TrainingModule(LightningModule):
         optimizer.step()
         optimizer.zero_grad()
         self.record.steps.append(
-            {
+            self._figures()
+            | {
                 "step": step + 1,
                 "loss": value,
                 "learning_rate": rate,
@@ -119,6 +124,14 @@ class TrainingModule(LightningModule):
         )
         self.seconds += time.perf_counter() - started
         self.timed_tokens += tokens
+
+    def _figures(self) -> dict[str, float]:
+        """Return the means of the objective's own figures, over the passes of all workers."""
+        found = {}
+        for name, sums in self.objective.figures().items():
+            total, count = self.devices.total(*sums)
+            found[name] = total / max(count, 1.0)
+        return found
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
         """Return what trains; the rest is in the checkpoint that training started from."""

@@ -17,6 +17,8 @@ class TrainingRows:
     """Examples of one split, and what was left out before and here."""
 
     sequences: TokenSequences
+    indices: np.ndarray
+    """int64: the places of the used examples in the token set's split."""
     dropped: dict[str, int]
     """Numbers of rows by reason."""
 
@@ -33,18 +35,18 @@ def read_rows(
     With `cut`, longer ones are cut into pieces instead of being left out.
     """
     sequences = tokens.sequences(split)
-    if limit is not None:
-        sequences = sequences.select(np.arange(min(limit, len(sequences))))
+    indices = np.arange(len(sequences) if limit is None else min(limit, len(sequences)))
+    sequences = sequences.select(indices)
     dropped = tokens.dropped(split)
     if cut:
-        return TrainingRows(sequences.pieces(longest), dropped)
+        return TrainingRows(sequences.pieces(longest), indices, dropped)
     fitting = np.flatnonzero(sequences.lengths() <= longest)
     lost = len(sequences) - len(fitting)
     if lost:
         reason = f"longer than {longest} tokens"
         dropped = {**dropped, reason: dropped.get(reason, 0) + lost}
-        sequences = sequences.select(fitting)
-    return TrainingRows(sequences, dropped)
+        sequences, indices = sequences.select(fitting), indices[fitting]
+    return TrainingRows(sequences, indices, dropped)
 
 
 def require_rows(rows: TrainingRows, tokens: TokenSet, longest: int) -> None:

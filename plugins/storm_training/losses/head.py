@@ -13,7 +13,7 @@ PIECE = 1 << 25
 
 
 class Head(NamedTuple):
-    """logits = cap(scale · (hidden · weightᵀ + bias)), with cap(x) = softcap · tanh(x / softcap)."""
+    """logits = cap(scale · (hidden · weightᵀ + bias)); cap(x) = softcap · tanh(x / softcap)."""
 
     weight: torch.Tensor
     """[vocabulary, hidden]"""
@@ -84,13 +84,11 @@ class Gradients:
         bias = head.bias if wanted[2] else None
         self.bias = None if bias is None else torch.zeros_like(bias, dtype=wide)
 
-    def add(
-        self, piece: slice, by_logits: torch.Tensor, logits_slope: torch.Tensor | float
-    ) -> None:
+    def add(self, piece: slice, by_logits: torch.Tensor, slope: torch.Tensor | float) -> None:
         """Take in the derivative of the loss by a piece's logits; `by_logits` is used up."""
         by_product = by_logits
-        if isinstance(logits_slope, torch.Tensor) or logits_slope != 1.0:
-            by_product = by_product.mul_(logits_slope)
+        if isinstance(slope, torch.Tensor) or slope != 1.0:
+            by_product = by_product.mul_(slope)
         if self.bias is not None:
             self.bias += by_product.sum(0)
         narrow = by_product.to(self._head.weight.dtype)

@@ -60,7 +60,7 @@ class _LogProbabilities(torch.autograd.Function):
             by_logits *= above[piece].unsqueeze(1)
             gradients.add(piece, by_logits, slope)
         return (
-            *scaled(gradients, torch.ones_like(above[:1]).squeeze(), ctx.dtypes),
+            *scaled(gradients, above.new_ones(()), ctx.dtypes),
             None,
             None,
             None,

@@ -1,0 +1,128 @@
+"""Distillation of a teacher into a student."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.finetuner import Finetuner
+from storm_training.layer_table import LayerTable, LayerTableForecast
+from storm_training.teacher_answers import TeacherAnswers, TeacherAnswersForecast
+from storm_training.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
+
+
+@component("finetuner", "distillation", version=1, requires=("torch", "lightning"), extra="train")
+class Distillation(Finetuner):
+    """Forward KL on a teacher's logits over the whole vocabulary, as Minitron retrains.
+
+    The teacher stands in the loop (port `teacher`), or its top k tokens were stored (port
+    `answers`). The Minitron paper uses temperature 1 and no cross-entropy, and found hidden states
+    of use only after a deep cut in depth.
+    """
+
+    learning_rate: float = 1e-4
+    """The highest learning rate, reached after warm-up."""
+    temperature: float = 1.0
+    """Softens both distributions; the divergence is multiplied by its square."""
+    kl_weight: float = 1.0
+    """Weight of the divergence."""
+    ce_weight: float = 0.0
+    """Weight of the cross-entropy of the data's own tokens."""
+    hidden_weight: float = setting(0.0, neutral=0.0)
+    """Weight of 1 - cosine between hidden states of student and teacher; their hidden sizes must be
+    equal."""
+    hidden_layers: int = setting(0, neutral=0)
+    """How many layers of the student are drawn to the teacher's, over all its depth; 0: all."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        self._require("temperature", self.temperature > 0, "must be above 0")
+        for name in ("kl_weight", "ce_weight", "hidden_weight", "hidden_layers"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("kl_weight", self.kl_weight > 0, "must be above 0: it is what is distilled")
+        used = self.hidden_layers == 0 or self.hidden_weight > 0
+        self._require("hidden_layers", used, "is read with hidden_weight above 0 only")
+
+    def forecast(
+        self,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast,
+        teacher: CheckpointForecast | None = None,
+        answers: TeacherAnswersForecast | None = None,
+        layers: LayerTableForecast | None = None,
+    ) -> CheckpointForecast:
+        """Forecast a checkpoint like `model`; raises InputError for a teacher that does not fit."""
+        if (teacher is None) == (answers is None):
+            raise InputError(
+                "needs one of the ports 'teacher' (in the loop) and 'answers' (stored top k)"
+            )
+        other = teacher or answers
+        assert other is not None
+        if model.tokenizer and other.tokenizer and model.tokenizer != other.tokenizer:
+            raise InputError(
+                "teacher and student have different tokenizers: their logits are not comparable"
+            )
+        if answers is not None:
+            for name, idle in (("temperature", 1.0), ("hidden_weight", 0.0)):
+                whole = getattr(self, name) == idle
+                self._require(name, whole, "needs the teacher in the loop, not its stored answers")
+        if teacher is not None and self.hidden_weight:
+            self._check_hidden(model.config or {}, teacher.config or {})
+        return self.forecast_training(model, tokens, layers, (CHATS, DOCUMENTS))
+
+    def run(
+        self,
+        stage: Stage,
+        model: Checkpoint,
+        tokens: TokenSet,
+        teacher: Checkpoint | None = None,
+        answers: TeacherAnswers | None = None,
+        layers: LayerTable | None = None,
+    ) -> Checkpoint:
+        """Train; weights keep the dtype that they have in `model`."""
+        from storm_training.finetuning import finetune
+        from storm_training.teaching import StoredTeaching, Teaching
+
+        if answers is not None:
+            train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
+            assert train is not None
+            stored = StoredTeaching(
+                train, held_out, kl_weight=self.kl_weight, ce_weight=self.ce_weight
+            )
+            return finetune(stage, self, model, tokens, stored, layers=layers)
+        assert teacher is not None
+        pairs: dict[int, int] = {}
+        if self.hidden_weight:
+            self._check_hidden(model.config(), teacher.config())
+            depths = [int(m.config()["num_hidden_layers"]) for m in (model, teacher)]
+            pairs = layer_pairs(*depths, self.hidden_layers or depths[0])
+        taught = Teaching(
+            teacher.load(dtype="auto" if self.precision != "32" else "float32"),
+            temperature=self.temperature,
+            kl_weight=self.kl_weight,
+            ce_weight=self.ce_weight,
+            hidden_weight=self.hidden_weight,
+            layers=pairs,
+        )
+        return finetune(stage, self, model, tokens, taught, layers=layers, cut=True)
+
+    def _check_hidden(self, student: dict[str, Any], teacher: dict[str, Any]) -> None:
+        sizes = student.get("hidden_size"), teacher.get("hidden_size")
+        if None not in sizes and sizes[0] != sizes[1]:
+            problem = f"the student's hidden size is {sizes[0]}, the teacher's {sizes[1]}"
+            raise SettingError("hidden_weight", self.hidden_weight, problem)
+        depth = student.get("num_hidden_layers")
+        if depth and self.hidden_layers > depth:
+            problem = f"the student has {depth} layers"
+            raise SettingError("hidden_layers", self.hidden_layers, problem)
+
+
+def layer_pairs(student: int, teacher: int, count: int) -> dict[int, int]:
+    """Return {student's layer: teacher's layer} for `count` layers, evenly over the depth.
+
+    The last layers belong together, and every layer to the one at the same share of the depth.
+    """
+    ends = [round((number + 1) * student / count) for number in range(count)]
+    return {end - 1: max(1, round(end * teacher / student)) - 1 for end in ends}
