@@ -54,9 +54,13 @@ def _reasons(model: PreTrainedModel, accelerator: str, precision: str) -> dict[s
     sinks = any(name.endswith("sinks") for name, _ in model.named_parameters())
     sinking = "the model's attention has sinks" if sinks else ""
     plain = "" if model._supports_attention_backend else "the model does not take it"
-    single = "needs bf16 on a GPU" if accelerator == "gpu" and precision == "32" else ""
+    limits = ""
+    if accelerator == "gpu":  # those of FlashAttention
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        fits = precision != "32" and size % 8 == 0 and size <= 256
+        limits = "" if fits else "on a GPU it needs bf16, and heads of 8, 16, ... 256 channels"
     return {
-        "documents": plain or capped or sinking or dropped or single,
+        "documents": plain or capped or sinking or dropped or limits,
         "sdpa": ("" if model._supports_sdpa else "the model does not take it") or capped,
         "flex": ("" if model._supports_flex_attn else "the model does not take it")
         or ("trains on GPUs only" if accelerator == "cpu" else "")

@@ -22,9 +22,8 @@ class BFloat16AdamW(torch.optim.Optimizer):
     - stochastic: the sum is rounded up or down by chance, to the right value on average.
     - kahan: what rounding took off is kept, in bf16 too, and added the next time.
 
-    The first moment is bf16: it averages over ten steps, so no share of it is lost. The second is
-    fp32: at a beta2 of 0.998 or more, its steps would be. That makes 8 bytes for a weight with its
-    state, 10 with kahan (fp32: 12).
+    The first moment is bf16, the second fp32: at a beta2 of 0.998 or more, its own steps would be
+    lost. That makes 8 bytes for a weight and its state, 10 with kahan (fp32: 12).
     """
 
     def __init__(

@@ -134,6 +134,7 @@ def documents_mask(
     return Documents(edges, int(edges.diff().max()), local_size)
 
 
+@torch.compiler.disable
 def documents_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -163,7 +164,7 @@ def documents_attention(
         value = value.to(torch.get_autocast_dtype(device))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     flat = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
-    attend = _on_gpu if device == "cuda" else _on_cpu
+    attend = _on_gpu if device == "cuda" else _ByGroups.apply
     return attend(*flat, attention_mask, scale).unflatten(0, (len(query), -1)), None
 
 
@@ -196,18 +197,6 @@ def _on_gpu(
         **options,
     )
     assert isinstance(result, torch.Tensor)
-    return result
-
-
-@torch.compiler.disable
-def _on_cpu(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    documents: Documents,
-    scale: float,
-) -> torch.Tensor:
-    result: torch.Tensor = _ByGroups.apply(query, key, value, documents, scale)
     return result
 
 

@@ -181,7 +181,7 @@ def test_auto_takes_what_is_fast_and_exact(tmp_path, family, accelerator, precis
         ("gemma2", "sdpa", "cpu", "caps its scores"),
         ("gemma2", "documents", "gpu", "caps its scores"),
         ("llama", "flex", "cpu", "trains on GPUs only"),
-        ("llama", "documents", "gpu", "needs bf16 on a GPU"),
+        ("llama", "documents", "gpu", "on a GPU it needs bf16"),
         ("gpt_oss", "documents", "cpu", "has sinks"),
     ],
 )
