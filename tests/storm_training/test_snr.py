@@ -13,6 +13,7 @@ from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint, shapes_digest
 from storm_models.testing import make_checkpoint
+from storm_training.selection import highest_snr
 from storm_training.snr import matrix_snr, singular_values
 from storm_training.snr_scanner import SnrScanner
 
@@ -64,6 +65,23 @@ def test_small_singular_values_survive_squaring():
     assert torch.allclose(found.flip(0), values, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((520, 1100), torch.bfloat16), ((1100, 520), torch.float32), ((513, 513), torch.float64)],
+)
+def test_matrices_larger_than_a_piece_have_the_values_of_an_fp64_svd(shape, dtype):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+    expected = torch.linalg.svdvals(matrix.double()).flip(0)
+    bound = 1e-7 * float(expected.max())
+    assert torch.allclose(singular_values(matrix), expected, rtol=1e-9, atol=bound)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_values_at_the_ends_of_fp64_do_not_leave_it(factor):
+    values = torch.arange(1.0, 6.0, dtype=torch.float64)
+    assert torch.allclose(singular_values(torch.diag(values) * factor) / factor, values)
+
+
 def test_matrices_of_one_value_and_of_zeros():
     assert matrix_snr(torch.zeros(4, 6)) == 0
     assert matrix_snr(torch.eye(5)) == 5
@@ -86,6 +104,14 @@ def test_the_scan_lists_every_matrix_once(tmp_path, family):
     shapes = {name: shape for name, (_, shape) in model.headers().items()}
     assert table.shapes() == shapes_digest(shapes) == model.facts().shapes
     assert table.facts() == SnrScanner().forecast(model.facts())
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5])
+def test_the_scan_selects_what_an_fp64_svd_selects(tmp_path, fraction):
+    model = make_checkpoint(tmp_path / "model", num_hidden_layers=8)
+    rows = SnrScanner().run(make_stage(tmp_path, "scanner"), model).modules()
+    by_svd = [{**row, "snr": snr_by_svd(model.tensor(row["name"]).float().numpy())} for row in rows]
+    assert highest_snr(rows, fraction) == highest_snr(by_svd, fraction)
 
 
 def test_the_scan_names_a_damaged_matrix(tmp_path):
