@@ -17,10 +17,24 @@ def storm_components() -> list[type]:
     from storm_merging.block_expand import BlockExpand
     from storm_merging.depth_upscale import DepthUpscale
     from storm_merging.linear import Linear
+    from storm_merging.mergekit_method import Mergekit
+    from storm_merging.mergekit_methods import (
+        Breadcrumbs,
+        BreadcrumbsTies,
+        DareLinear,
+        DareTies,
+        Della,
+        DellaLinear,
+        ModelStock,
+        Sce,
+        Ties,
+    )
     from storm_merging.slerp import Slerp
     from storm_merging.task_arithmetic import TaskArithmetic
 
-    return [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
+    ours = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
+    task_vectors = [Ties, DareLinear, DareTies, Della, DellaLinear, Breadcrumbs, BreadcrumbsTies]
+    return [*ours, *task_vectors, ModelStock, Sce, Mergekit]
 
 
 @hookimpl
