@@ -15,7 +15,7 @@ from storm_report.shown import distinct
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return how the parents' tensors lie to each other."""
+    """Return what was merged how, and how the parents' tensors lie to each other."""
     merges = distinct(run, "merge.json")
     if not merges:
         return []
@@ -24,7 +24,11 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def merge(contents: dict[str, Any]) -> Markup:
-    """Return the angles between the parents' tensors, by layer and module."""
+    """Return the angles between the parents' tensors, by layer and module, or what was added up."""
+    if not contents.get("angles"):
+        figures = {"weights": contents.get("weights"), **contents.get("parameters", {})}
+        told = ", ".join(f"{name} {_shown(value)}" for name, value in figures.items() if value)
+        return Markup("<p class='note'>{}</p>").format(f"{contents['method']}: {told}".rstrip(": "))
     values: dict[tuple[str, str], float] = {}
     elsewhere = []
     for entry in contents.get("angles", []):
@@ -46,3 +50,9 @@ def merge(contents: dict[str, Any]) -> Markup:
         caption += " along the arc, the others along the line."
     chart = heat_map(rows, columns, values, set(), x_title="layer") if rows else Markup()
     return figure(chart, caption) or Markup("<p class='note'>{}</p>").format(caption)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

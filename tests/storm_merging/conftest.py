@@ -1,0 +1,110 @@
+"""Three siblings to merge, and a store by hand: artifacts published without a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from storm_exp.digest import value_digest
+from storm_exp.manifest import Manifest
+from storm_exp.stage import Runtime, Stage
+from storm_exp.store import Store
+from storm_models.checkpoint import Checkpoint
+from storm_models.testing import make_checkpoint
+
+
+def at_distance(tensor: torch.Tensor, distance: float) -> torch.Tensor:
+    """Return a bfloat16 tensor whose difference to `tensor` is orthogonal to it.
+
+    `distance` is the difference's length relative to the tensor's.
+    """
+    generator = torch.Generator().manual_seed(1)
+    flat = tensor.double().flatten()
+    noise = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
+    noise -= noise @ flat / (flat @ flat) * flat
+    moved = flat + distance * flat.norm() * noise / noise.norm()
+    return moved.reshape(tensor.shape).to(torch.bfloat16)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Checkpoint]:
+    """Three llamas; the second lies on both sides of the colinear boundary to the first.
+
+    |cos| = 0.9995 is a distance of 0.0316.
+    """
+    folder = tmp_path_factory.mktemp("models")
+    made = [make_checkpoint(folder / name, seed=seed) for seed, name in enumerate("abc")]
+    first, second = (load_file(made[i].directory / "model.safetensors") for i in (0, 1))
+    distances = {"gate_proj": 0.031, "up_proj": 0.0325, "down_proj": 0.001}
+    for part, distance in distances.items():
+        name = f"model.layers.0.mlp.{part}.weight"
+        second[name] = at_distance(first[name], distance)
+    save_file(second, made[1].directory / "model.safetensors", metadata={"format": "pt"})
+    return made
+
+
+@dataclasses.dataclass
+class Kept:
+    """A store, and what a test puts there as a run would."""
+
+    store: Store
+    folder: Path
+
+    def make(self, name: str, fill: Callable[[Stage], Any]) -> Checkpoint:
+        """Publish what `fill` does with a stage; return it as an input of the next stage."""
+        key = value_digest(name)
+        partial = self.store.open_partial(key)
+        stage = Stage(name, partial, self.folder / "scratch", Runtime(device="cpu", threads=1))
+        fill(stage)
+        manifest = Manifest(
+            key=key,
+            component=name,
+            version=1,
+            artifact="Checkpoint",
+            settings={},
+            inputs={},
+            fingerprint=None,
+            forecast={},
+            metrics=stage.metrics,
+            main_metric=stage.main_metric,
+            files={},
+            references=stage.references,
+            adopted=str(stage.adopted) if stage.adopted else None,
+        )
+        published = self.store.publish(partial, manifest, stage.adopted_files)
+        return Checkpoint(published.payload(self.store.place(key)), key)
+
+    def adopt(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Take a checkpoint where it lies, as the component `path` does."""
+        place = checkpoint.directory
+        return self.make(str(place), lambda stage: stage.adopt(place, checkpoint.files()))
+
+    def copy(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Put a checkpoint's files into the store."""
+
+        def fill(stage: Stage) -> None:
+            shutil.copytree(checkpoint.directory, stage.directory, dirs_exist_ok=True)
+
+        return self.make(f"copy of {checkpoint.directory}", fill)
+
+    def merge(self, merger: Any, *inputs: Any) -> Checkpoint:
+        """Run a merger on what the store holds."""
+        name = f"{merger} {inputs}"
+        return self.make(name, lambda stage: merger.run(stage, *inputs))
+
+    def components(self) -> list[str]:
+        """Return the component of everything in the store, ordered by name."""
+        return sorted(manifest.component for manifest in self.store.manifests())
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    """An empty store."""
+    return Kept(Store(tmp_path / "store"), tmp_path)

@@ -1,0 +1,33 @@
+import pytest
+
+from made_up import Maker, cell, show
+from storm_exp.testing import make_stage
+from storm_merging.linear import Linear
+from storm_merging.slerp import Slerp
+
+
+@pytest.fixture
+def shown(tmp_path, models):
+    """The report on a merge, read back."""
+    import json
+
+    def run(merger, count):
+        merged = merger.run(make_stage(tmp_path), models[:count])
+        contents = json.loads((merged.directory / "merge.json").read_text())
+        make = Maker(tmp_path)
+        stage = make.stage("merger", "Checkpoint", {"merge.json": contents})
+        return show(make.run(cell(stage))).text
+
+    return run
+
+
+def test_the_report_counts_what_was_truly_slerped(shown):
+    text = shown(Slerp(t=0.3), 2)
+    assert "Angle between the parents' tensors in degrees" in text
+    assert "14 of 21 tensors were interpolated along the arc, the others along the line" in text
+
+
+def test_the_report_names_the_shares_of_a_mean(shown):
+    text = shown(Linear(weights=[1.0, 1.0, 2.0]), 3)
+    assert "linear: weights 0.25, 0.25, 0.5" in text
+    assert "Angle" not in text
