@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.linalg.blas import dsyrk
 
 _NEGLIGIBLE = 1e-7
 """Singular values below this share of the largest are rounding of the Gram matrix: taken as 0."""
+
+_PIECE = 512
+"""Rows (or columns, of a wide matrix) that are in fp64 at a time."""
 
 
 def singular_values(matrix: torch.Tensor) -> torch.Tensor:
@@ -16,17 +20,27 @@ def singular_values(matrix: torch.Tensor) -> torch.Tensor:
     Square roots of the eigenvalues of the smaller Gram matrix, in fp64: for n × n instead of an
     n × m SVD. Raises ValueError for a matrix that is not finite.
     """
-    if not bool(torch.isfinite(matrix).all()):
+    scale = float(torch.linalg.vector_norm(matrix, float("inf")))
+    if not math.isfinite(scale):
         raise ValueError("not finite")
-    wide = matrix.to(torch.float64)
-    if wide.shape[0] > wide.shape[1]:
-        wide = wide.T
-    scale = wide.abs().max()
     if scale == 0:
-        return torch.zeros(wide.shape[0], dtype=torch.float64)
-    wide = wide / scale
-    values = torch.linalg.eigvalsh(wide @ wide.T).clamp(min=0).sqrt()
+        return torch.zeros(min(matrix.shape), dtype=torch.float64)
+    values = torch.linalg.eigvalsh(_gram(matrix, scale)).clamp(min=0).sqrt()
     return torch.where(values < _NEGLIGIBLE * values[-1], 0.0, values) * scale
+
+
+def _gram(matrix: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return the lower triangle of the smaller Gram matrix of matrix / scale, in fp64."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    gram = None
+    # BLAS's syrk computes one triangle only; torch has nothing that does.
+    for piece in matrix.split(_PIECE, dim=0 if tall else 1):
+        part = (piece.to(torch.float64) / scale).contiguous().numpy().T
+        if gram is None:
+            gram = dsyrk(1.0, part, trans=not tall, lower=True)
+        else:
+            gram = dsyrk(1.0, part, 1.0, gram, trans=not tall, lower=True, overwrite_c=True)
+    return torch.from_numpy(gram)
 
 
 def signal_to_noise(values: torch.Tensor, shape: tuple[int, int]) -> float:
