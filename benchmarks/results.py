@@ -10,13 +10,24 @@ import re
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-_PACKAGES = ("hydra-core", "torch", "transformers", "lightning", "lm_eval", "llmcompressor")
+_PACKAGES = (
+    "hydra-core",
+    "torch",
+    "transformers",
+    "lightning",
+    "lm_eval",
+    "llmcompressor",
+    "mergekit",
+)
 
 
-def write_section(title: str, command: str, body: str) -> None:
-    """Put `body` under `title` in RESULTS.md, with the command, versions and machine."""
+def write_section(title: str, command: str, body: str, packages: tuple[str, ...] = ()) -> None:
+    """Put `body` under `title` in RESULTS.md, with the command, versions and machine.
+
+    `packages` are further ones whose versions count.
+    """
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
-    section = f"## {title}\n\n    {command}\n\n{setting()}\n\n{body.strip()}\n"
+    section = f"## {title}\n\n    {command}\n\n{setting(packages)}\n\n{body.strip()}\n"
     pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.M | re.S)
     if pattern.search(text):
         text = pattern.sub(lambda _: section + "\n", text)
@@ -32,9 +43,10 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def setting() -> str:
+def setting(packages: tuple[str, ...] = ()) -> str:
     """Return date, machine and versions in a line."""
-    versions = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES if _version(name))
+    names = (*_PACKAGES, *packages)
+    versions = ", ".join(f"{name} {_version(name)}" for name in names if _version(name))
     model = next(
         (
             line.split(":", 1)[1].strip()
