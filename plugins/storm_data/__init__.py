@@ -15,13 +15,24 @@ if TYPE_CHECKING:
 def storm_components() -> list[type]:
     """Return the sources of data."""
     from storm_data.chat_jsonl import ChatJsonl
+    from storm_data.dataset_command import DatasetCommand
+    from storm_data.dataset_path import DatasetPath
     from storm_data.hub_chat import HubChat
     from storm_data.hub_documents import HubDocuments
     from storm_data.hub_preferences import HubPreferences
     from storm_data.preference_jsonl import PreferenceJsonl
     from storm_data.text_documents import TextDocuments
 
-    return [ChatJsonl, HubChat, TextDocuments, HubDocuments, PreferenceJsonl, HubPreferences]
+    return [
+        ChatJsonl,
+        HubChat,
+        TextDocuments,
+        HubDocuments,
+        PreferenceJsonl,
+        HubPreferences,
+        DatasetPath,
+        DatasetCommand,
+    ]
 
 
 @hookimpl
