@@ -8,7 +8,7 @@ from storm_merging.schedule import equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
-@component("merger", "linear", version=1, requires=("torch",), extra="train")
+@component("merger", "linear", version=2, requires=("torch",), extra="train")
 class Linear:
     """Weighted mean of two or more checkpoints ("model soup", Wortsman et al. 2022).
 

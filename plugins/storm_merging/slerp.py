@@ -10,7 +10,7 @@ from storm_merging.schedule import check_groups, check_schedules, resolve
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
-@component("merger", "slerp", version=1, requires=("torch",), extra="train")
+@component("merger", "slerp", version=2, requires=("torch",), extra="train")
 class Slerp:
     """Spherical interpolation between two checkpoints, tensor by tensor.
 

@@ -8,7 +8,7 @@ from storm_merging.schedule import equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
-@component("merger", "task_arithmetic", version=1, requires=("torch",), extra="train")
+@component("merger", "task_arithmetic", version=2, requires=("torch",), extra="train")
 class TaskArithmetic:
     """The base plus the weighted differences of its fine-tunes (Ilharco et al. 2023).
 
