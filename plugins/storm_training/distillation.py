@@ -34,6 +34,8 @@ class Distillation(Finetuner):
     equal."""
     hidden_layers: int = setting(0, neutral=0)
     """How many layers of the student are drawn to the teacher's, over all its depth; 0: all."""
+    shuffled: bool = setting(False, neutral=False)
+    """A control: the teacher's vocabulary in a random order, from which nothing can be learnt."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -65,7 +67,7 @@ class Distillation(Finetuner):
                 "teacher and student have different tokenizers: their logits are not comparable"
             )
         if answers is not None:
-            for name, idle in (("temperature", 1.0), ("hidden_weight", 0.0)):
+            for name, idle in (("temperature", 1.0), ("hidden_weight", 0.0), ("shuffled", False)):
                 whole = getattr(self, name) == idle
                 self._require(name, whole, "needs the teacher in the loop, not its stored answers")
         if teacher is not None and self.hidden_weight:
@@ -83,6 +85,7 @@ class Distillation(Finetuner):
     ) -> Checkpoint:
         """Train; weights keep the dtype that they have in `model`."""
         from storm_training.finetuning import finetune
+        from storm_training.scoring import asked
         from storm_training.teaching import StoredTeaching, Teaching
 
         if answers is not None:
@@ -98,15 +101,18 @@ class Distillation(Finetuner):
             self._check_hidden(model.config(), teacher.config())
             depths = [int(m.config()["num_hidden_layers"]) for m in (model, teacher)]
             pairs = layer_pairs(*depths, self.hidden_layers or depths[0])
+        network = teacher.load(dtype="auto" if self.precision != "32" else "float32")
         taught = Teaching(
-            teacher.load(dtype="auto" if self.precision != "32" else "float32"),
+            network,
             temperature=self.temperature,
             kl_weight=self.kl_weight,
             ce_weight=self.ce_weight,
             hidden_weight=self.hidden_weight,
             layers=pairs,
+            shuffle=self.seed if self.shuffled else None,
         )
-        return finetune(stage, self, model, tokens, taught, layers=layers, cut=True)
+        with asked(stage, network, self.precision):
+            return finetune(stage, self, model, tokens, taught, layers=layers, cut=True)
 
     def _check_hidden(self, student: dict[str, Any], teacher: dict[str, Any]) -> None:
         sizes = student.get("hidden_size"), teacher.get("hidden_size")

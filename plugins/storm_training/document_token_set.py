@@ -24,6 +24,10 @@ class DocumentTokenSet:
     Training cuts a document that is longer than a row into pieces, without losing a token.
     """
 
+    special_tokens: bool = False
+    """Whether special tokens that are written in a text count as such. Off, a text cannot end a
+    document or open a turn by spelling it."""
+
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
         """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
         return forecast_tokens(DOCUMENTS, model, data, "text", template=False)
@@ -37,7 +41,12 @@ class DocumentTokenSet:
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
             texts = [row["text"] for row in rows]
-            batch = tokenizer(texts, add_special_tokens=False, verbose=False)
+            batch = tokenizer(
+                texts,
+                add_special_tokens=False,
+                split_special_tokens=not self.special_tokens,
+                verbose=False,
+            )
             for ids in batch["input_ids"]:
                 yield [(before + ids + after, None)]
 

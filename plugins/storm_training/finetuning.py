@@ -75,6 +75,7 @@ def finetune(
         "parameters": settings.parameters.choice,
         "counts": objective.counts,
         "precision": log.precision,
+        "attention": log.attention,
         "dtypes": sorted({dtype for dtype, _ in model.headers().values()}),
         "tokens_per_step": round(sum(entry["tokens"] for entry in log.steps) / len(log.steps)),
         "rows": rows.record(),

@@ -88,20 +88,32 @@ def _new(file: Path, dtype: type, shape: tuple[int, int]) -> np.memmap:
 def answering(stage: Stage, model: Checkpoint, precision: str) -> Iterator[PreTrainedModel]:
     """Load a model to be asked, as training would compute it, without gradients."""
     torch.set_num_threads(stage.runtime.thread_count())
-    device = stage.runtime.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = device.partition(":")[0]
-    accelerator = "cpu" if kind == "cpu" else "gpu"
-    chosen = choose_precision(precision, accelerator)
+    kind, device = _device(stage)
     network = model.load(dtype="float32", device=device)
-    kernel = choose_attention("auto", network, accelerator, chosen)
     with contextlib.ExitStack() as during:
         during.enter_context(torch.no_grad())
-        during.enter_context(attention(network, kernel))
+        chosen = during.enter_context(asked(stage, network, precision))
         if chosen != "32":
             during.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
         yield network
+
+
+@contextlib.contextmanager
+def asked(stage: Stage, network: PreTrainedModel, precision: str) -> Iterator[str]:
+    """Let a model compute packed documents as training does; yields the precision decided on."""
+    kind, _ = _device(stage)
+    accelerator = "cpu" if kind == "cpu" else "gpu"
+    chosen = choose_precision(precision, accelerator)
+    with attention(network, choose_attention("auto", network, accelerator, chosen)):
+        yield chosen
+
+
+def _device(stage: Stage) -> tuple[str, str]:
+    """Return the kind of device (cpu, cuda) and its name."""
+    device = stage.runtime.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return device.partition(":")[0], device
 
 
 def batches(

@@ -34,16 +34,26 @@ class Teaching(Objective):
         ce_weight: float,
         hidden_weight: float = 0.0,
         layers: Mapping[int, int] | None = None,
+        shuffle: int | None = None,
     ) -> None:
-        """`layers` maps layers of the student (counted from 0) to those of the teacher."""
+        """`layers` maps layers of the student (counted from 0) to those of the teacher.
+
+        `shuffle` is the seed by which the teacher's vocabulary is put in another order: a control.
+        """
         self._teacher = teacher.requires_grad_(False).eval()
         self._weights = (temperature, kl_weight, ce_weight)
         self._hidden_weight, self._layers = hidden_weight, dict(layers or {})
         self._sums = torch.zeros(4, dtype=torch.float64)
+        self._order: torch.Tensor | None = None
+        if shuffle is not None:
+            generator = torch.Generator().manual_seed(shuffle)
+            size = teacher.get_output_embeddings().weight.shape[0]
+            self._order = torch.randperm(size, generator=generator)
 
     def to(self, device: torch.device) -> None:
         """Move the teacher."""
         self._teacher.to(device)
+        self._order = None if self._order is None else self._order.to(device)
 
     def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
         """Return the weighted sum of the terms over supervised positions."""
@@ -57,7 +67,7 @@ class Teaching(Objective):
             states[-1],
             Head.of(model),
             taught[-1],
-            Head.of(self._teacher),
+            self._teacher_head(),
             labels,
             temperature=temperature,
             kl_weight=kl_weight,
@@ -75,6 +85,13 @@ class Teaching(Objective):
             figures = (found.kl, found.cross_entropy, apart.detach(), len(labels))
             self._sums += torch.tensor([float(figure) for figure in figures])
         return loss
+
+    def _teacher_head(self) -> Head:
+        head = Head.of(self._teacher)
+        if self._order is None:
+            return head
+        bias = None if head.bias is None else head.bias[self._order]
+        return head._replace(weight=head.weight[self._order], bias=bias)
 
     def figures(self) -> dict[str, tuple[float, float]]:
         """Return the terms per supervised token, those that have a weight."""

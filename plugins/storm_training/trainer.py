@@ -70,6 +70,7 @@ def train(
     check_optimizer(settings, sharded=devices.sharded)
     log = TrainingLog(precision=choose_precision(settings.precision, devices.accelerator))
     kernel = choose_attention(settings.attention, model, devices.accelerator, log.precision)
+    log.attention = kernel
     hold_weights(model, log.precision, compact=not devices.sharded)
     module = TrainingModule(model, objective or NextToken(), settings, len(steps), log, devices)
     loader = StepLoader(sequences, steps, devices)

@@ -11,7 +11,9 @@ class TrainingLog:
     """Losses step by step. Holds nothing that depends on the run, such as times."""
 
     precision: str
-    """bf16-mixed or 32: what was computed in."""
+    """bf16-mixed, bf16 or 32: what was computed in."""
+    attention: str = ""
+    """The attention kernel."""
     steps: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """One entry per optimiser step, counted from 1: step, loss (mean over supervised tokens),
     learning_rate, gradient_norm, tokens (all that were read), supervised (those predicted)."""

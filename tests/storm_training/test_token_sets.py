@@ -105,6 +105,15 @@ def test_documents_begin_and_end_once_and_every_token_is_learnt(tmp_path, model)
     assert tokens.dropped("train") == {"nothing supervised": 1}
 
 
+def test_a_text_cannot_spell_special_tokens_unless_it_may(tmp_path, model):
+    data = write(tmp_path / "data", [{"text": "a<|end|>b"}])
+    end = model.tokenizer().eos_token_id
+    for allowed in (False, True):
+        component = DocumentTokenSet(special_tokens=allowed)
+        tokens = component.run(make_stage(tmp_path, str(allowed)), model, data)
+        assert list(tokens.sequences("train")[0][0]).count(end) == 1 + allowed
+
+
 def test_a_preference_supervises_the_two_answers_and_no_earlier_turn(tmp_path, model):
     import pyarrow as pa
 
