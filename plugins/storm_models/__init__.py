@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the components that adopt or make a checkpoint without training code of ours."""
+    """Return the components that adopt or make a checkpoint without training."""
     from storm_models.command import Command
     from storm_models.hub import Hub
+    from storm_models.new_model import NewModel
     from storm_models.path import Path
 
-    return [Hub, Path, Command]
+    return [Hub, Path, Command, NewModel]
 
 
 @hookimpl

@@ -1,0 +1,91 @@
+"""The component `new_model`: a model of random weights, from which pretraining starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import II
+
+from storm_exp import InputError, SettingError, Stage, component, did_you_mean, setting
+from storm_models.architecture import FAMILIES, parameter_count, tensor_shapes
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+_TAKEN_OVER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
+"""What a new model's config has from the tokenizer's model, unless `config` says otherwise."""
+
+
+@component("base_model", "new_model", version=1, requires=("torch", "transformers"), extra="train")
+class NewModel:
+    """Makes a model of given sizes with random weights, and gives it the tokenizer of another one.
+
+    Weights are drawn as transformers draws them for the family (`initializer_range` of the config),
+    then scaled. Small models learn sooner with an embedding that is wider and blocks that write
+    less to the residual stream, so that what a token is does not drown in what untrained blocks say
+    of it.
+    """
+
+    config: dict[str, Any] = setting({})
+    """What config.json will say, in transformers' words: model_type and sizes. Vocabulary and the
+    ids of special tokens come with the tokenizer."""
+    embedding_gain: float = 1.0
+    """Factor on the embedding's first weights. A tied head shares it."""
+    residual_gain: float = 0.0
+    """Factor on the first weights of o_proj and down_proj, which write to the residual stream; 0
+    takes 1 / √(2 · layers), as GPT-2 does."""
+    dtype: str = "float32"
+    """What weights are stored in: float32, bfloat16 or float16. Training keeps it."""
+    seed: int = II("seed")
+    """Decides the weights."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        family = self.config.get("model_type")
+        if family not in FAMILIES:
+            problem = f"must be of {', '.join(FAMILIES)}{did_you_mean(str(family), FAMILIES)}"
+            raise SettingError("config.model_type", family, problem)
+        if self.embedding_gain <= 0:
+            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0")
+        if self.residual_gain < 0:
+            raise SettingError("residual_gain", self.residual_gain, "must not be negative")
+        if self.dtype not in DTYPES:
+            problem = f"must be of {', '.join(DTYPES)}{did_you_mean(self.dtype, DTYPES)}"
+            raise SettingError("dtype", self.dtype, problem)
+
+    def full_config(self, source: dict[str, Any]) -> dict[str, Any]:
+        """Return `config` with what the tokenizer's model, whose config is `source`, adds to it.
+
+        Raises SettingError for a vocabulary that is too small for the tokenizer.
+        """
+        taken = {name: source[name] for name in _TAKEN_OVER if source.get(name) is not None}
+        config = {**taken, **self.config}
+        needed = source.get("vocab_size")
+        if needed and config["vocab_size"] < needed:
+            problem = f"the tokenizer's model has {needed} tokens"
+            raise SettingError("config.vocab_size", config["vocab_size"], problem)
+        return config
+
+    def forecast(self, tokenizer: CheckpointForecast) -> CheckpointForecast:
+        """Say what the model will be; raises InputError for sizes that contradict each other."""
+        if tokenizer.config is None and "vocab_size" not in self.config:
+            return CheckpointForecast(
+                tokenizer=tokenizer.tokenizer, has_chat_template=tokenizer.has_chat_template
+            )
+        config = self.full_config(tokenizer.config or {})
+        shapes = tensor_shapes(config)
+        if shapes is None:
+            raise InputError(f"no family of models is called {config.get('model_type')!r}")
+        return CheckpointForecast(
+            config=config,
+            parameters=parameter_count(config),
+            tokenizer=tokenizer.tokenizer,
+            has_chat_template=tokenizer.has_chat_template,
+            shapes=shapes_digest(shapes),
+        )
+
+    def run(self, stage: Stage, tokenizer: Checkpoint) -> Checkpoint:
+        """Draw the weights."""
+        from storm_models.initialisation import write_new_model
+
+        return write_new_model(self, stage, tokenizer)
