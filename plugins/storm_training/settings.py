@@ -50,6 +50,12 @@ class TrainingSettings:
     """Where cosine and linear end, as a share of `learning_rate`."""
     warmup: float = 0.03
     """Share of the steps over which the learning rate rises from zero."""
+    schedule_from: float = setting(0.0, neutral=0.0)
+    """Where in the schedule training begins, as a share of the whole, when several stages train one
+    model in turn: the second of three starts at 0.3333 and ends at 0.6667. `warmup` is then a share
+    of the whole, too."""
+    schedule_to: float = setting(1.0, neutral=1.0)
+    """Where in the schedule training ends."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW), on matrices only."""
     beta1: float = 0.9
@@ -106,6 +112,9 @@ class TrainingSettings:
             self._require(name, 0 <= getattr(self, name) <= 1, "must lie between 0 and 1")
         for name in ("beta1", "beta2"):
             self._require(name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")
+        start, end = self.schedule_from, self.schedule_to
+        self._require("schedule_from", 0 <= start < 1, "must lie in [0, 1)")
+        self._require("schedule_to", start < end <= 1, "must lie above schedule_from, up to 1")
         self._require("patience", self.patience >= 0, "must not be negative")
         self._require("checkpoints_kept", self.checkpoints_kept >= 1, "must be at least 1")
         for name, idle in (("keep", "last"), ("patience", 0)):

@@ -34,6 +34,8 @@ CHANGES = {
     "schedule": {"schedule": "constant"},
     "final_rate": {"final_rate": 0.5},
     "warmup": {"warmup": 0.0},
+    "schedule_from": {"schedule_from": 0.5},
+    "schedule_to": {"schedule_to": 0.5},
     "weight_decay": {"weight_decay": 0.2},
     "beta1": {"beta1": 0.5},
     "beta2": {"beta2": 0.5},

@@ -183,6 +183,8 @@ def test_what_cannot_train_is_an_error(tmp_path, checkpoint):
         ({"steps": 0, "epochs": 0}, "epochs"),
         ({"accumulation": 0}, "accumulation"),
         ({"beta2": 1.0}, "beta2"),
+        ({"schedule_from": 1.0}, "schedule_from"),
+        ({"schedule_from": 0.5, "schedule_to": 0.5}, "schedule_to"),
         ({"weight_decay": -1}, "weight_decay"),
     ],
 )
@@ -201,6 +203,16 @@ def test_the_learning_rate_rises_and_falls():
     assert {learning_rate(step, 10, constant) for step in range(10)} == {1e-2}
     linear = small_settings(schedule="linear", warmup=0, final_rate=0.0)
     assert learning_rate(10, 11, linear) == pytest.approx(0)
+
+
+def test_stages_in_turn_go_through_one_schedule():
+    whole = [learning_rate(step, 90, small_settings(warmup=0.1)) for step in range(90)]
+    parts = [
+        learning_rate(step, 30, small_settings(warmup=0.1, schedule_from=start, schedule_to=end))
+        for start, end in ((0.0, 0.33333), (0.33333, 0.66667), (0.66667, 1.0))
+        for step in range(30)
+    ]
+    assert parts == pytest.approx(whole)
 
 
 def die_in_step(stop: int, folder: Path, chosen: TrainingSettings) -> int:
