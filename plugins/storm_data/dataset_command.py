@@ -45,7 +45,7 @@ class DatasetCommand(Limits, Program):
         out.mkdir()
         scratch.mkdir(exist_ok=True)
         values = {
-            "model": str(model.directory) if model else "",
+            "model": str(model.written().directory) if model and "{model}" in self.line else "",
             "data": str(data.directory) if data else "",
             "out": str(out),
             "scratch": str(scratch),
