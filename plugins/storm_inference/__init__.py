@@ -1,1 +1,13 @@
-"""Answering with a model. A library for other plugins: it brings no components."""
+"""Answering with a model: a library for other plugins, and a component that answers data sets."""
+
+from __future__ import annotations
+
+from storm_exp import hookimpl
+
+
+@hookimpl
+def storm_components() -> list[type]:
+    """Return the answerer."""
+    from storm_inference.answers import Answers
+
+    return [Answers]

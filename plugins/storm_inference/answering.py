@@ -1,0 +1,141 @@
+"""Asking a model for whole answers, shard by shard."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from storm_data.dataset import Dataset
+from storm_exp import InputError, Stage
+from storm_inference.chat_prompt import ChatPrompt
+from storm_models.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from storm_inference.answers import Answers
+
+Row = dict[str, Any]
+Answer = tuple[str, str]
+"""What the model said, and why it cannot be used (empty when it can)."""
+
+
+def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
+    """Write `data` into the stage with new answers; raises InputError when none can be used."""
+    torch.set_num_threads(stage.runtime.thread_count())
+    asker = _Asker(settings, stage, model)
+    splits = [name for name in ("train", "validation") if data.count(name)]
+    made, rejected = Dataset(stage.directory), []
+    kept = 0
+    with stage.progress(sum(data.count(name) for name in splits), "chats", "answering") as bar:
+        for split in splits:
+            rows: list[Row] = []
+            for shard in _shards(data.rows(split), settings.shard_rows):
+                for row, (text, problem) in zip(shard, asker.ask(shard), strict=True):
+                    turns = [*row["messages"][:-1], {"role": "assistant", "content": text}]
+                    if problem:
+                        rejected.append({**row, "reason": problem})
+                    else:
+                        rows.append({**row, "messages": turns})
+                bar.advance(len(shard))
+            schema = data.table(split).schema
+            made.write(split, rows, schema)
+            kept += len(rows)
+    if not kept:
+        raise InputError(f"none of {len(rejected)} answers can be used ({rejected[0]['reason']})")
+    if rejected:
+        schema = data.table(splits[0]).schema.append(pa.field("reason", pa.string()))
+        pq.write_table(
+            pa.Table.from_pylist(rejected, schema=schema), stage.directory / "rejected.parquet"
+        )
+        stage.say(f"{len(rejected)} of {kept + len(rejected)} answers cannot be used")
+    stage.metric("answers", kept, main=True)
+    stage.metric("rejected", len(rejected))
+    return made
+
+
+class _Asker:
+    """The model, loaded for the first shard that needs it, and the shards that are finished."""
+
+    def __init__(self, settings: Answers, stage: Stage, model: Checkpoint) -> None:
+        self._settings, self._stage, self._model = settings, stage, model
+        self._tokenizer = model.tokenizer()
+        self._prompt = ChatPrompt(self._tokenizer)
+        self._network: Any = None
+
+    def ask(self, rows: list[Row]) -> list[Answer]:
+        """Return an answer for every row, in order."""
+        address = hashlib.sha256(json.dumps([row["messages"] for row in rows]).encode())
+        file = self._stage.scratch / f"{address.hexdigest()}.json"
+        if file.is_file():
+            return [(text, problem) for text, problem in json.loads(file.read_text())]
+        chats = [row["messages"][:-1] for row in rows]
+        prompts = self._prompt.encode(chats)
+        order = sorted(range(len(rows)), key=lambda index: len(prompts[index]))
+        found: list[Answer] = [("", "")] * len(rows)
+        size = self._settings.batch_rows
+        torch.manual_seed(self._settings.seed + int(address.hexdigest()[:8], 16))
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            texts = self._generate([prompts[index] for index in batch])
+            for index, one in zip(batch, texts, strict=True):
+                found[index] = one
+        _publish(file, found)
+        return found
+
+    @torch.inference_mode()
+    def _generate(self, prompts: list[list[int]]) -> list[Answer]:
+        network, settings = self._load(), self._settings
+        width = max(map(len, prompts))
+        padding = self._tokenizer.pad_token_id
+        padding = self._tokenizer.eos_token_id if padding is None else padding
+        ids = torch.full((len(prompts), width), int(padding))
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask[row, width - len(prompt) :] = 1
+        drawn = settings.temperature > 0
+        options = {"temperature": settings.temperature, "top_p": settings.top_p} if drawn else {}
+        written = network.generate(
+            input_ids=ids.to(network.device),
+            attention_mask=mask.to(network.device),
+            max_new_tokens=settings.new_tokens,
+            do_sample=drawn,
+            pad_token_id=int(padding),
+            **options,
+        )[:, width:].tolist()
+        return [self._read(tokens) for tokens in written]
+
+    def _read(self, tokens: list[int]) -> Answer:
+        ends = self._network.generation_config.eos_token_id
+        stops = set(ends if isinstance(ends, list) else [ends]) | {self._tokenizer.eos_token_id}
+        place = next((i for i, token in enumerate(tokens) if token in stops), None)
+        text = self._tokenizer.decode(tokens[:place], skip_special_tokens=True)
+        if place is None:
+            return text, f"the answer does not end within {self._settings.new_tokens} tokens"
+        return text, "" if text.strip() else "the answer is empty"
+
+    def _load(self) -> Any:
+        if self._network is None:
+            device = self._stage.runtime.device
+            if device == "auto":
+                device = "cuda" if torch.cuda.is_available() else "cpu"
+            self._network = self._model.load("auto", device)
+        return self._network
+
+
+def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while shard := list(itertools.islice(rows, size)):
+        yield shard
+
+
+def _publish(file: Path, answers: list[Answer]) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(answers), encoding="utf-8")
+    partial.replace(file)

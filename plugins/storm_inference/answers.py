@@ -1,0 +1,64 @@
+"""The component `answers`: a model answers the last question of every chat of a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from omegaconf import II
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import InputError, SettingError, Stage, component
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("answerer", "answers", version=1, requires=("torch", "transformers"), extra="train")
+class Answers:
+    """Replaces the last turn of the assistant by what the model says.
+
+    A student may be tuned on what its teacher answers, instead of on the teacher's logits. A chat
+    whose answer does not end within `new_tokens`, or is empty, is kept among the rejected rows
+    with its reason. Finished shards survive a crash.
+    """
+
+    new_tokens: int = 256
+    """Tokens of the longest answer."""
+    temperature: float = 0.0
+    """0 takes the most probable token at every step; above 0 draws."""
+    top_p: float = 1.0
+    """Draws among the most probable tokens that have this probability together."""
+    batch_rows: int = 16
+    """Chats that are answered at once."""
+    shard_rows: int = 256
+    """Chats between two points at which a killed stage goes on."""
+    seed: int = II("seed")
+    """Decides what is drawn."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name in ("new_tokens", "batch_rows", "shard_rows"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if self.temperature < 0:
+            raise SettingError("temperature", self.temperature, "must not be negative")
+        if not 0 < self.top_p <= 1:
+            raise SettingError("top_p", self.top_p, "must lie in (0, 1]")
+        if self.top_p < 1 and self.temperature == 0:
+            problem = "is read with a temperature above 0 only"
+            raise SettingError("top_p", self.top_p, problem)
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> DatasetForecast:
+        """Forecast at most the rows of `data`; raises InputError for what cannot be asked."""
+        if model.has_chat_template is False:
+            raise InputError("the model's tokenizer has no chat template: it cannot be asked")
+        if data.columns and "messages" not in data.columns:
+            raise InputError(f"the data set has no column 'messages' (it has {data.columns})")
+        if data.splits is None:
+            return dataclasses.replace(data)
+        splits = {name: [0, most] for name, (_, most) in data.splits.items() if name != "rejected"}
+        return DatasetForecast(splits=splits, columns=data.columns)
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
+        """Answer the train and validation splits."""
+        from storm_inference.answering import answer
+
+        return answer(self, stage, model, data)
