@@ -36,13 +36,13 @@ def select_by_thresholds(
     settings: Thresholds, stage: Stage, data: Dataset, scores: Scores
 ) -> Dataset:
     """Keep the rows that pass the thresholds."""
-    verdicts = [weigh_row(settings, row) for row in _scores_of_rows(settings, data, scores)]
+    verdicts = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
     return divide(settings, stage, data, verdicts, THRESHOLD_STEPS)
 
 
 def select_at_random(settings: Thresholds, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
     """Keep as many rows as pass the thresholds and the budget, drawn from all."""
-    passed = [weigh_row(settings, row) for row in _scores_of_rows(settings, data, scores)]
+    passed = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
     count = _count_kept(passed)
     wanted = sum(settings.sizes(count)) if count else 0
     drawn = set(settings.draw_order(len(passed))[:wanted])
@@ -100,7 +100,7 @@ def _count_kept(verdicts: Sequence[Verdict]) -> int:
     return sum(verdict is None for verdict in verdicts)
 
 
-def _scores_of_rows(
+def scores_of_rows(
     settings: Thresholds, data: Dataset, scores: Scores
 ) -> Iterator[dict[str, Any] | None]:
     """Yield the scores of each row of the split `train`, None where the judge left it out."""
