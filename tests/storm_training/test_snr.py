@@ -87,9 +87,11 @@ def test_matrices_of_one_value_and_of_zeros():
     assert matrix_snr(torch.eye(5)) == 5
 
 
-def test_a_matrix_that_is_not_finite_is_an_error():
+@pytest.mark.parametrize("damage", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_matrix_that_is_not_finite_is_an_error(damage, dtype):
     with pytest.raises(ValueError, match="not finite"):
-        matrix_snr(torch.tensor([[1.0, float("nan")]]))
+        matrix_snr(torch.tensor([[1.0, damage, 2.0]], dtype=dtype))
 
 
 def test_the_scan_lists_every_matrix_once(tmp_path, family):
