@@ -87,6 +87,37 @@ def test_some_pairs_lie_close_to_the_colinear_boundary_on_either_side(models):
     }
 
 
+def changed(checkpoint, directory, changes):
+    """A copy of a checkpoint with some tensors changed."""
+    tensors = load_file(checkpoint.directory / "model.safetensors")
+    for name, change in changes.items():
+        tensors[name] = change(tensors[name])
+    directory.mkdir()
+    checkpoint.copy_companions(directory)
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return Checkpoint(directory)
+
+
+def test_zero_opposite_and_equal_tensors_merge_as_mergekit_merges_them(models, tmp_path):
+    q, k, v, o = (f"model.layers.1.self_attn.{part}_proj.weight" for part in "qkvo")
+    first = models[0].tensor(o)
+    zero, opposite = torch.zeros_like, torch.neg
+    one = changed(models[0], tmp_path / "one", {q: zero, v: zero})
+    other = {k: zero, v: zero, o: lambda _: opposite(first)}
+    two = changed(models[1], tmp_path / "two", other)
+    merged = Slerp(t=0.3).run(make_stage(tmp_path), [one, two])
+    expected = mergekit(
+        tmp_path,
+        merge_method="slerp",
+        base_model=str(one.directory),
+        models=sources([one, two]),
+        parameters={"t": 0.3},
+    )
+    assert_one_rounding(dict(merged.tensors()), expected)
+    assert not merged.tensor(v).any()
+    torch.testing.assert_close(merged.tensor(o), 0.4 * first, rtol=2**-7, atol=1e-8)
+
+
 def test_linear_equals_mergekit_to_one_rounding(models, tmp_path):
     weights = [0.5, 0.2, 1.1]
     merged = Linear(weights=weights).run(make_stage(tmp_path), models)
@@ -164,14 +195,14 @@ def test_sharded_parents_merge_like_whole_ones(models, tmp_path):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("merger", [Slerp(), Linear()], ids=["slerp", "linear"])
 def test_nan_in_a_model_names_the_tensor(models, tmp_path, bad, merger):
-    directory = tmp_path / "bad"
-    directory.mkdir()
-    models[1].copy_companions(directory)
-    tensors = load_file(models[1].directory / "model.safetensors")
-    tensors["model.layers.1.mlp.up_proj.weight"][3, 3] = bad
-    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    def spoil(tensor):
+        tensor[3, 3] = bad
+        return tensor
+
+    name = "model.layers.1.mlp.up_proj.weight"
+    spoilt = changed(models[1], tmp_path / "bad", {name: spoil})
     with pytest.raises(InputError, match=r"model\.layers\.1\.mlp\.up_proj\.weight.*NaN"):
-        merger.run(make_stage(tmp_path), [models[0], Checkpoint(directory)])
+        merger.run(make_stage(tmp_path), [models[0], spoilt])
 
 
 @pytest.mark.parametrize(
