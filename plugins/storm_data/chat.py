@@ -25,7 +25,8 @@ class ChatFormat(Enum):
     """`chosen` (messages, or text that answers `prompt`): what was preferred is kept."""
     question = "question"
     """A question and its answer in two columns: Alpaca's `instruction` (with `input`) and `output`,
-    OpenOrca's `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`."""
+    OpenOrca's `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`,
+    Natural Instructions' `definition`, `inputs` and `targets`."""
 
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -48,8 +49,9 @@ _SPEAKERS = {
 }
 
 _SYSTEMS = ("system_prompt", "system")
-_QUESTIONS = ("instruction", "question", "query")
-_ANSWERS = ("output", "response", "answer")
+_QUESTIONS = ("instruction", "question", "query", "definition")
+_FURTHER = ("input", "inputs")
+_ANSWERS = ("output", "response", "answer", "targets")
 
 
 class BadRow(Exception):
@@ -154,7 +156,7 @@ def _chosen(row: dict[str, Any]) -> list[Any]:
 
 
 def _asked(row: dict[str, Any]) -> list[Any]:
-    question, further = _first(row, _QUESTIONS), row.get("input")
+    question, further = _first(row, _QUESTIONS), _first(row, _FURTHER)
     if isinstance(question, str) and isinstance(further, str) and further.strip():
         question = f"{question}\n\n{further}"
     return [

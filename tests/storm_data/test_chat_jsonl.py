@@ -128,6 +128,7 @@ def test_a_question_and_its_answer_are_a_chat(tmp_path):
         {"instruction": "Hello", "input": "", "output": "Hi"},
         {"system_prompt": "Be brief.", "question": "Why?", "response": "So."},
         {"query": "1+1?", "response": "2", "original_question": "1+1"},
+        {"definition": "Name the bird.", "inputs": "It hoots.", "targets": "An owl."},
     ]
     dataset = make(tmp_path, rows, validation_rows=0, validation_share=0.0)
     said = [[(m["role"], m["content"]) for m in row["messages"]] for row in dataset.rows("train")]
@@ -136,6 +137,7 @@ def test_a_question_and_its_answer_are_a_chat(tmp_path):
         [("user", "Hello"), ("assistant", "Hi")],
         [("system", "Be brief."), ("user", "Why?"), ("assistant", "So.")],
         [("user", "1+1?"), ("assistant", "2")],
+        [("user", "Name the bird.\n\nIt hoots."), ("assistant", "An owl.")],
     ]
 
 
