@@ -40,8 +40,12 @@ class Plan:
     """bf16-mixed or 32."""
     sampling: str = "random"
     """trl: random, or group_by_length (batches of like length, so that little is padded)."""
+    packed: int = 0
+    """trl: tokens of a packed row; 0 packs nothing."""
+    accumulation: int = 1
+    """trl: forward passes in a step."""
     batch: int = 16
-    """trl: chats or pairs in a step."""
+    """trl: chats or pairs in a forward pass, packed rows where they are packed."""
     sequence_length: int = 1024
     batch_rows: int = 2
     """storm: packed rows in a step."""
@@ -227,6 +231,7 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     options: dict[str, Any] = {
         "output_dir": str(folder / "out"),
         "per_device_train_batch_size": plan.batch,
+        "gradient_accumulation_steps": plan.accumulation,
         "num_train_epochs": plan.epochs,
         "learning_rate": plan.learning_rate,
         "lr_scheduler_type": "cosine_warmup_with_min_lr",
@@ -243,7 +248,7 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         "max_length": plan.sequence_length,
         "train_sampling_strategy": plan.sampling,
         "length_column_name": "length",
-        "remove_unused_columns": False,  # or the sampler does not see the lengths
+        "remove_unused_columns": bool(plan.packed),  # or the sampler does not see the lengths
         "logging_steps": 1,
         "save_strategy": "no",
         "eval_strategy": "no",
@@ -253,6 +258,8 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         "use_cpu": not torch.cuda.is_available(),
         "seed": 0,
     }
+    if plan.packed:
+        options |= {"packing": True, "packing_strategy": "bfd", "max_length": plan.packed}
     trainer: Any
     if plan.objective == "sft":
         trainer = SFTTrainer(
@@ -275,21 +282,44 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
             processing_class=tokenizer,
             callbacks=[Watch()],
         )
-    collate = trainer.data_collator
+    collate, counts = trainer.data_collator, []
 
     def counted(examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = collate(examples)
-        course.tokens.append(int(batch["attention_mask"].sum()))
-        course.positions.append(batch["input_ids"].numel())
+        positions = batch["input_ids"].numel()
+        tokens = int(batch["attention_mask"].sum()) if "attention_mask" in batch else positions
         marks = batch["labels"] != -100 if "labels" in batch else batch["completion_mask"]
-        course.supervised.append(int(marks[:, 1:].sum()))
+        counts.append((tokens, positions, int(marks[:, 1:].sum())))
         return batch
 
     trainer.data_collator = counted
     trainer.train()
+    if plan.packed:
+        _require_isolation(trainer, collate, next(iter(trainer.train_dataset)))
+    for first in range(0, len(counts), plan.accumulation):
+        step = np.sum(counts[first : first + plan.accumulation], axis=0).tolist()
+        course.tokens.append(step[0])
+        course.positions.append(step[1])
+        course.supervised.append(step[2])
     network = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     network.forward = type(network).forward.__get__(network)
     return network, course
+
+
+def _require_isolation(trainer: Any, collate: Any, row: dict[str, Any]) -> None:
+    """Fail when the last document of a packed row sees the ones before it."""
+    ids, last = row["input_ids"], row["seq_lengths"][-1]
+    assert len(row["seq_lengths"]) > 1
+    other = {**row, "input_ids": ids[-last - 1 :: -1] + ids[-last:]}
+    states = []
+    for one in (row, other):
+        batch = trainer._prepare_inputs(collate([one]))
+        batch.pop("labels")
+        with torch.no_grad(), trainer.accelerator.autocast():
+            decoder = trainer.accelerator.unwrap_model(trainer.model).get_decoder()
+            states.append(decoder(**batch, use_cache=False).last_hidden_state[:, -last:].float())
+    difference = float((states[0] - states[1]).abs().max() / states[0].abs().max())
+    assert difference < 1e-3, f"documents of a packed row see each other ({difference:.2g})"
 
 
 def _length(tokenizer: Any, row: dict[str, Any], objective: str) -> int:
