@@ -53,6 +53,14 @@ class Node:
             for port, nodes in self.inputs.items()
         }
 
+    def input_forecasts(self) -> dict[str, Forecast | list[Forecast]]:
+        """Return the forecasts at each port, a list for ports that collect."""
+        ports = self.component.ports
+        return {
+            port: [n.forecast for n in nodes] if ports[port].many else nodes[0].forecast
+            for port, nodes in self.inputs.items()
+        }
+
 
 @dataclasses.dataclass
 class Cell:
@@ -187,11 +195,7 @@ def _forecast(node: Node) -> Forecast:
     if compute is None:
         return kind()
     wanted = inspect.signature(compute).parameters
-    arguments = {
-        port: [n.forecast for n in nodes] if node.component.ports[port].many else nodes[0].forecast
-        for port, nodes in node.inputs.items()
-        if port in wanted
-    }
-    forecast = compute(**arguments)
+    given = node.input_forecasts()
+    forecast = compute(**{port: each for port, each in given.items() if port in wanted})
     assert isinstance(forecast, Forecast), f"{node.component.name}.forecast returned {forecast!r}"
     return forecast

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from storm_exp import screen
+from storm_exp.bill import Bill
 from storm_exp.notes import notes
 from storm_exp.plan import Plan
 from storm_exp.run import Composition, make_plan
@@ -20,7 +21,7 @@ def show(compositions: list[Composition], why: bool) -> Plan:
             [node.label, node.component.name, node.key[:12], status, node.forecast.summary()]
         )
     print("\n".join(screen.align(rows)))
-    for line in notes(plan):
+    for line in [*Bill(plan).lines(), *notes(plan)]:
         print(line)
     if why:
         manifests = list(plan.store.manifests())

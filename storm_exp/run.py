@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from storm_exp import screen
+from storm_exp.bill import Bill
 from storm_exp.errors import PlanError, StageError, StormError
 from storm_exp.maker import Made, Maker
 from storm_exp.origin import read_origins
@@ -57,6 +58,8 @@ def make_plan(compositions: list[Composition]) -> Plan:
             if not composition.name:
                 raise
             raise PlanError(f"the cell {composition.name} cannot run: {error}") from error
+    if plan.cells[0].recipe.runtime.card:
+        Bill(plan).check()
     return plan
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp.artifact import Artifact
+from storm_exp.cost import CARDS
 from storm_exp.errors import SettingError, did_you_mean
 from storm_exp.progress import Progress
 
@@ -33,6 +34,12 @@ class Runtime:
     strategy: str = "auto"
     """How training is divided: ddp (a whole model on each device), fsdp (a part on each), or auto:
     ddp on CPUs, fsdp on GPUs."""
+    card: str = ""
+    """The card that `plan` estimates for, and refuses what does not fit on: h100, h200, a100_80,
+    a100_40, l40s, rtx4090 or cpu. Empty: h100 at full size or on CUDA, else this machine's CPU;
+    refuses nothing."""
+    utilisation: float = 0.4
+    """Share of the card's operations a second that `plan` counts on."""
     launcher: str = "auto"
     """What starts workers on several nodes: srun, torchrun, or auto: srun in a Slurm allocation.
     Under torchrun the stage says the command that the other nodes have to run."""
@@ -46,6 +53,10 @@ class Runtime:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
         if ":" in self.device and self.devices > 1:
             raise SettingError("device", self.device, f"is one device, but devices={self.devices}")
+        if not 0 < self.utilisation <= 1:
+            raise SettingError("utilisation", self.utilisation, "must be above 0, at most 1")
+        if self.card and self.card not in CARDS:
+            raise SettingError("card", self.card, f"unknown{did_you_mean(self.card, CARDS)}")
         for name, known in (("strategy", STRATEGIES), ("launcher", LAUNCHERS)):
             if getattr(self, name) not in known:
                 value = getattr(self, name)

@@ -19,6 +19,7 @@ def storm_components() -> list[type]:
         sources.Unavailable,
         sources.Word,
         adders.Add,
+        adders.Costly,
         adders.Weighted,
         adders.Fussy,
         adders.Slow,

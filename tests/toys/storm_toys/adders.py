@@ -3,6 +3,7 @@
 import time
 
 from storm_exp import SettingError, Stage, component
+from storm_exp.cost import GIB, Cost, Place
 from storm_toys.value import Value, ValueForecast, write_value
 
 
@@ -19,6 +20,23 @@ class Add:
         if number.value + self.amount > 100:
             raise SettingError("amount", self.amount, "the sum would be more than 100")
         return ValueForecast(value=number.value + self.amount)
+
+    def run(self, stage: Stage, number: Value) -> Value:
+        return write_value(stage, number.read() + self.amount)
+
+
+@component("adder", "costly", version=1)
+class Costly(Add):
+    """As `add`, on a card, in an hour of an h100 and 60 GiB divided among the devices."""
+
+    def cost(self, place: Place, number: ValueForecast, forecast: ValueForecast) -> Cost:
+        return Cost(
+            tokens=number.value,
+            flops=989e12 * 0.4 * 3600,
+            memory=60 * GIB / (place.devices if place.sharded else 1),
+            disk=forecast.value,
+            assumes="a toy",
+        )
 
     def run(self, stage: Stage, number: Value) -> Value:
         return write_value(stage, number.read() + self.amount)
