@@ -135,6 +135,22 @@ def test_divergence(variant, padding, temperature, shares):
     assert teacher_hidden.grad is None and teacher_head.weight.grad is None
 
 
+def test_sums_over_many_logits_in_fp32_are_those_of_fp64(monkeypatch):
+    monkeypatch.setattr(head_module, "PIECE", 1 << 25)
+    student, head, labels = draw(96, 4, 50_000, dtype=torch.float32)
+    teacher, teacher_head, _ = draw(96, 4, 50_000, dtype=torch.float32, seed=1)
+    with torch.no_grad():
+        found = divergence(student, head, teacher, teacher_head, labels, ce_weight=1.0)
+        wide, above = (
+            functional.linear(states.double(), one.weight.double())
+            for states, one in ((student, head), (teacher, teacher_head))
+        )
+    loss, kl, ce = naive_divergence(wide, above, labels, 1.0, 1.0, 1.0)
+    assert float(found.kl) == pytest.approx(float(kl), rel=1e-6)
+    assert float(found.cross_entropy) == pytest.approx(float(ce), rel=1e-6)
+    assert float(found.loss) == pytest.approx(float(loss), rel=1e-6)
+
+
 @limits(deadline=None, max_examples=30)
 @given(st.integers(0, 999), st.floats(0.5, 4))
 def test_divergence_is_zero_for_a_student_that_agrees_and_never_negative(seed, temperature):
