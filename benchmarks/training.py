@@ -78,7 +78,7 @@ def measure(**plan: Any) -> Run:
     figures: Run = json.loads(done.stdout.splitlines()[-1])
     shown = ("side", "sampling", "packed", "accumulation", "precision")
     name = ", ".join(str(plan[key]) for key in shown if key in plan)
-    print(f"{name}: {_speed(figures):.0f} tokens/s, load {load:.1f}", flush=True)
+    print(f"{name}: {speed(figures):.0f} tokens/s, load {load:.1f}", flush=True)
     return figures | {"load": load}
 
 
@@ -98,7 +98,7 @@ def compare(objective: str, *, rounds: int = ROUNDS, **changes: Any) -> dict[str
     for name, variants in SIDES[objective].items():
         tried = [batch | options | {"precision": p} for options in variants for p in PRECISIONS]
         trials[name] = [(options, measure(**short | options)) for options in tried]
-    best = {name: max(tried, key=lambda one: _speed(one[1])) for name, tried in trials.items()}
+    best = {name: max(tried, key=lambda one: speed(one[1])) for name, tried in trials.items()}
     runs: dict[str, list[Run]] = {name: [] for name in trials}
     for _ in range(rounds):
         for name, (options, _) in best.items():
@@ -107,11 +107,11 @@ def compare(objective: str, *, rounds: int = ROUNDS, **changes: Any) -> dict[str
     return runs
 
 
-def _speed(run: Run) -> float:
+def speed(run: Run) -> float:
     return float(run["tokens_per_second"])
 
 
-def _median(runs: list[Run], figure: str) -> float:
+def median(runs: list[Run], figure: str) -> float:
     return float(statistics.median(run[figure] for run in runs))
 
 
@@ -128,7 +128,7 @@ def report(
     for figure in ("tokens", "supervised"):
         sums = {name: sum(run[figure]) for name, run in last.items()}
         assert len(set(sums.values())) == 1, f"{figure} differ: {sums}"
-    speeds = {name: _median(found, "tokens_per_second") for name, found in runs.items()}
+    speeds = {name: median(found, "tokens_per_second") for name, found in runs.items()}
     ratios = {name: speeds["storm"] / speed for name, speed in speeds.items()}
     rows = []
     for name, found in runs.items():
@@ -139,16 +139,16 @@ def report(
             f"{ratios[name]:.2f}",
             f"{run['filled']:.0%}",
             f"{len(run['losses'])} × {sum(run['tokens']) / len(run['losses']):,.0f}",
-            f"{_median(found, 'peak_bytes') / 2**30:.2f} GiB",
+            f"{median(found, 'peak_bytes') / 2**30:.2f} GiB",
             f"{run['held_out']:.4f}",
         ]
         if objective == "dpo":
-            line.append(f"{_median(found, 'reference_seconds'):.1f} s")
+            line.append(f"{median(found, 'reference_seconds'):.1f} s")
         rows.append(line)
     header = ["", "real tokens/s", "ours is × faster", "of positions real", "steps × tokens"]
     header += ["peak RSS", "held-out loss", *(["reference"] if objective == "dpo" else [])]
     tried = [
-        [name, _words(options), f"{_speed(run):,.0f}", "taken" if options == best[name] else ""]
+        [name, _words(options), f"{speed(run):,.0f}", "taken" if options == best[name] else ""]
         for name, found in trials.items()
         for options, run in found
     ]

@@ -52,6 +52,12 @@ class Plan:
     epochs: float = 1.0
     learning_rate: float = 1e-3
     threads: int = 2
+    attention: str = "sdpa"
+    """trl: the implementation of attention that it loads the model with."""
+    compile: bool = False
+    """Whether the model's layers (storm) or the model (trl) are compiled."""
+    liger: bool = False
+    """trl: fused kernels."""
     score: bool = True
     """Whether the trained model is scored on what it has not seen."""
 
@@ -91,6 +97,7 @@ def main(file: str) -> None:
         "tokens_per_second": tokens / seconds,
         "filled": sum(course.tokens) / sum(course.positions),
         "peak_bytes": peak,
+        "peak_device_bytes": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
         "imported_bytes": imported,
         "held_out": _held_out(plan, network, held_out) if plan.score else None,
     }
@@ -106,7 +113,7 @@ def _peak() -> int:
 
 def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     from storm_data.dataset import Dataset, chat_schema, preference_schema
-    from storm_exp.testing import make_stage
+    from storm_exp.stage import Runtime, Stage
     from storm_models.checkpoint import Checkpoint
     from storm_training.chat_token_set import ChatTokenSet
     from storm_training.objective import NextToken
@@ -132,6 +139,12 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     class WatchedPreference(Watched, Preference):
         pass
 
+    def stage(name: str) -> Stage:
+        for part in (name, f"{name}-scratch"):
+            (folder / part).mkdir()
+        runtime = Runtime(threads=plan.threads)
+        return Stage(name, folder / name, folder / f"{name}-scratch", runtime)
+
     data = Dataset(folder / "data")
     data.directory.mkdir()
     checkpoint = Checkpoint(Path(plan.model))
@@ -141,12 +154,12 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         batch_rows=plan.batch_rows,
         learning_rate=plan.learning_rate,
         precision=plan.precision,
+        compile=plan.compile,
         validation_rows=0,
         checkpoint_every=0,
         loggers=["csv"],
         seed=0,
     )
-    stage = make_stage(folder, "train", threads=plan.threads)
     told = [turns(row) | {"id": str(number), "source": ""} for number, row in enumerate(rows)]
     if plan.objective == "sft":
         messages = [{**row, "messages": row["prompt"] + row["chosen"]} for row in told]
@@ -155,13 +168,13 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     else:
         data.write("train", told, preference_schema())
         component = PreferenceTokenSet()
-    tokens = component.run(make_stage(folder, "tokens", plan.threads), checkpoint, data)
+    tokens = component.run(stage("tokens"), checkpoint, data)
     sequences = tokens.sequences("train")
     objective: Any = WatchedNextToken()
     if plan.objective == "dpo":
         started = time.perf_counter()
         reference = score_pairs(
-            stage,
+            stage("reference"),
             checkpoint,
             sequences,
             length=plan.sequence_length,
@@ -172,7 +185,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         objective = WatchedPreference(reference, None, beta=BETA)
         objective.prepare(np.arange(len(sequences)), None)
     network = checkpoint.load("float32")
-    log = train(network, sequences, settings, stage, objective=objective)
+    log = train(network, sequences, settings, stage("train"), objective=objective)
     for step, entry in zip(plan_steps(sequences, settings), log.steps, strict=True):
         batches = [build_batch(sequences, packed) for packed in step]
         course.positions.append(sum(batch.ids.numel() for batch in batches))
@@ -225,7 +238,7 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         [{**row, "length": length} for row, length in zip(told, lengths, strict=True)]
     )
     network = AutoModelForCausalLM.from_pretrained(
-        plan.model, dtype=torch.float32, attn_implementation="sdpa"
+        plan.model, dtype=torch.float32, attn_implementation=plan.attention
     )
     mixed = plan.precision == "bf16-mixed"
     options: dict[str, Any] = {
@@ -256,6 +269,8 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         "disable_tqdm": True,
         "dataloader_num_workers": 0,
         "use_cpu": not torch.cuda.is_available(),
+        "torch_compile": plan.compile,
+        "use_liger_kernel": plan.liger,
         "seed": 0,
     }
     if plan.packed:
@@ -353,12 +368,14 @@ def _held_out(plan: Plan, network: Any, rows: list[Chat]) -> float:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(plan.model)
-    network = network.float().eval()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.float().eval().to(device)
     told = [turns(row) for row in rows]
     if plan.objective == "sft":
         found = [_answer(network, tokenizer, row, "chosen") for row in told]
         return -sum(value for value, _ in found) / sum(count for _, count in found)
     first = AutoModelForCausalLM.from_pretrained(plan.model, dtype=torch.float32).eval()
+    first = first.to(device)
     losses = []
     for row in told:
         gains = [
@@ -376,7 +393,7 @@ def _answer(network: Any, tokenizer: Any, row: dict[str, Any], side: str) -> tup
     )
     ids = tokenizer.apply_chat_template(row["prompt"] + row[side], return_dict=False)
     assert ids[: len(prompt)] == prompt
-    whole = torch.tensor(ids)
+    whole = torch.tensor(ids, device=network.device)
     scores = network(input_ids=whole[None]).logits[0, :-1].log_softmax(1)
     picked = scores.gather(1, whole[1:, None]).squeeze(1)[len(prompt) - 1 :]
     return float(picked.sum()), len(picked)
