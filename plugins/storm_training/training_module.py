@@ -82,7 +82,19 @@ class TrainingModule(LightningModule):
                 require_isolation(self.model)
 
     def training_step(self, batches: list[PackedBatch | None], _: int) -> None:
-        """Take one optimiser step; raises InputError when the loss is not finite."""
+        """Take one optimiser step; raises InputError when it does not fit, or is not finite."""
+        try:
+            self._step(batches)
+        except torch.OutOfMemoryError as error:
+            settings = self.settings
+            rows, length = settings.batch_rows, settings.sequence_length
+            raise InputError(
+                f"a forward pass of batch_rows={rows} rows of sequence_length={length} tokens does "
+                "not fit the device's memory: lower batch_rows and raise accumulation, or set "
+                f"activation_checkpointing=true ({str(error).splitlines()[0]})"
+            ) from error
+
+    def _step(self, batches: list[PackedBatch | None]) -> None:
         started = time.perf_counter()
         step = len(self.record.steps)
         devices, given = self.devices, [batch for batch in batches if batch is not None]

@@ -15,7 +15,7 @@ from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.objective import next_token_loss
+from storm_training.objective import NextToken, next_token_loss
 from storm_training.packing import build_batch
 from storm_training.schedule import learning_rate
 from storm_training.settings import TrainingSettings
@@ -159,6 +159,21 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path, checkpoint):
         model.lm_head.weight[0, 0] = float("nan")
     with pytest.raises(InputError, match="the loss of step 1 is nan: lower learning_rate"):
         train(model, ragged_sequences(), small_settings(), make_stage(tmp_path))
+
+
+def test_a_pass_that_does_not_fit_names_what_would_make_it_fit(tmp_path, checkpoint):
+    class Greedy(NextToken):
+        def loss(self, model, batch):
+            raise torch.OutOfMemoryError("tried to allocate 9 GiB\nand more")
+
+    with pytest.raises(InputError, match=r"batch_rows=2 rows of sequence_length=96 .*9 GiB"):
+        train(
+            checkpoint.load("float32"),
+            ragged_sequences(),
+            small_settings(),
+            make_stage(tmp_path),
+            objective=Greedy(),
+        )
 
 
 def test_what_cannot_train_is_an_error(tmp_path, checkpoint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -14,12 +15,26 @@ def cross_entropy(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> tor
 
     `hidden` is [n, hidden] and `labels` [n], of supervised positions only. Products are in the
     dtype of `hidden` or autocast's, all else in fp32. Gradients are computed with the loss, piece
-    by piece, so that logits are computed once.
+    by piece, so that logits are computed once. On a CUDA device liger's kernel does the same, where
+    it is installed.
     """
+    if hidden.is_cuda and head.scale == 1.0 and find_spec("liger_kernel"):
+        return _by_liger(hidden, head, labels)
     loss: torch.Tensor = _CrossEntropy.apply(
         hidden, head.weight, head.bias, labels, head.scale, head.softcap
     )
     return loss
+
+
+def _by_liger(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
+    from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
+
+    states, narrow = head.to_compute(hidden)
+    kernel = LigerFusedLinearCrossEntropyLoss(
+        reduction="sum", softcap=head.softcap or None, accum_dtype=torch.float32
+    )
+    loss: torch.Tensor = kernel(narrow.weight, states, labels, narrow.bias)
+    return loss.float()
 
 
 class _CrossEntropy(torch.autograd.Function):
