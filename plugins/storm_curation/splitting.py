@@ -65,12 +65,21 @@ class Splitting:
         return order
 
 
-def curated_forecast(data: DatasetForecast) -> DatasetForecast:
-    """Return what is known of a curated data set: between no row and all of them in each split."""
+def curated_forecast(data: DatasetForecast, share: float = 1.0) -> DatasetForecast:
+    """Return what is known of a curated data set: between no row and all of them in each split.
+
+    `share` of the rows is expected to train.
+    """
+    rows = data.likely_rows()
     if data.splits is None:
-        return DatasetForecast(columns=data.columns)
+        return DatasetForecast(columns=data.columns, row_tokens=data.row_tokens)
     if "train" not in data.splits:
         raise InputError("the data set has no split 'train' to select from")
     most = data.splits["train"][1]
     splits = {"train": [1, most], "validation": [0, most], "rejected": [0, most]}
-    return DatasetForecast(splits=splits, columns=data.columns)
+    return DatasetForecast(
+        splits=splits,
+        columns=data.columns,
+        row_tokens=data.row_tokens,
+        expected_rows=None if rows is None else rows * share,
+    )

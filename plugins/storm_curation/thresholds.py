@@ -35,11 +35,14 @@ class Thresholds(Splitting):
     """The difficulties that are kept, by the most probable label."""
     min_label_mass: float = 0.0
     """The least label mass, for each question, that counts as a judgement; 0 asks for none."""
+    expected_share: float = setting(1.0, semantic=False)
+    """Share of the rows that is expected to be kept: lets a plan forecast costs."""
 
     def __post_init__(self) -> None:
         self.check_sizes()
-        if not 0 <= self.min_label_mass <= 1:
-            raise SettingError("min_label_mass", self.min_label_mass, "must lie between 0 and 1")
+        for name in ("min_label_mass", "expected_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(name, getattr(self, name), "must lie between 0 and 1")
         if not self.difficulties:
             raise SettingError(
                 "difficulties", self.difficulties, "keeps nothing: name at least one"
@@ -62,7 +65,7 @@ class Thresholds(Splitting):
     def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
         """Check the thresholds against the judge's scales."""
         self.check_scales(scores)
-        return curated_forecast(data)
+        return curated_forecast(data, self.expected_share)
 
     def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
         """Apply the thresholds and split what is kept."""

@@ -9,7 +9,13 @@ from storm_curation.rubric import Question, difficulty_question, education_quest
 from storm_curation.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.flops import Reading
+from storm_models.inference_cost import inference_cost
+
+_CHARACTERS = 4
+"""Characters of English in a token, about."""
 
 
 class Precision(Enum):
@@ -95,6 +101,25 @@ class ZeroShot:
             rows = data.splits["train"]
         scales = {name: question.scale() for name, question in self.questions().items()}
         return ScoresForecast(scales=scales, rows=rows)
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""
+        tails = sum(len(q.text) for q in self.questions().values()) / _CHARACTERS
+        length = float(self.max_tokens)
+        if data.row_tokens is not None:
+            length = min(length, data.row_tokens + tails)
+        context = min(length + len(self.head) / _CHARACTERS, self.max_tokens)
+        rows, asked = data.likely_rows(), len(self.questions())
+        reading = None if rows is None else Reading(rows * length, context, rows * asked)
+        batch = Reading(self.batch_rows * self.max_tokens, context, self.batch_rows * asked)
+        return inference_cost(
+            model,
+            reading,
+            batch,
+            dtype=self.precision.value,
+            further=2.0 * self.batch_rows * self.max_tokens**2,
+            assumes=f"rows of {length:.0f} tokens",
+        )
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Scores:
         """Judge every row of the split `train`, shard by shard."""

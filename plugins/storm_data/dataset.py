@@ -22,6 +22,16 @@ class DatasetForecast(Forecast):
     splits: dict[str, list[int]] | None = None
     """Rows per split as a closed interval [lowest, highest]."""
     columns: list[str] | None = None
+    row_tokens: float | None = None
+    """Tokens of a row on average, where somebody said so: of text, by any large vocabulary."""
+    expected_rows: float | None = None
+    """Rows of the split `train` that are expected, where they differ from the most there can be."""
+
+    def likely_rows(self) -> float | None:
+        """Return how many rows of the split `train` to count on, the most where none is expected."""
+        if self.expected_rows is not None:
+            return self.expected_rows
+        return None if self.splits is None else float(self.splits.get("train", [0, 0])[1])
 
     def summary(self) -> str:
         """Return, for example, `train 4000, validation 300`."""

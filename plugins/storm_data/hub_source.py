@@ -33,11 +33,19 @@ class HubSource(Limits):
     expected_rows: dict[str, int] = setting({}, semantic=False)
     """Rows by source name as far as known: lets a plan forecast sizes without the hub."""
 
+    expected_tokens: dict[str, int] = setting({}, semantic=False)
+    """Tokens by source name, about: lets a plan forecast costs."""
+
     split: str = "train"
     """The split that is read. Test splits stay out."""
 
     columns: ClassVar[list[str]]
-    by_source: ClassVar[tuple[str, ...]] = ("revisions", "limits", "expected_rows")
+    by_source: ClassVar[tuple[str, ...]] = (
+        "revisions",
+        "limits",
+        "expected_rows",
+        "expected_tokens",
+    )
     """The settings whose keys are names of sources."""
     patterns: ClassVar[list[str]] = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz"]
     """The files that can be read."""
@@ -98,7 +106,20 @@ class HubSource(Limits):
         if any(count is None for count in rows):
             return DatasetForecast(columns=self.columns)
         total = sum(count or 0 for count in rows)
-        return DatasetForecast(splits=self.splits(total), columns=self.columns)
+        return DatasetForecast(
+            splits=self.splits(total), columns=self.columns, row_tokens=self._row_tokens()
+        )
+
+    def _row_tokens(self) -> float | None:
+        """Return the tokens of a row, over the rows that are read of each source."""
+        rows = tokens = 0.0
+        for name in self.sources:
+            if name not in self.expected_tokens or not self.expected_rows.get(name):
+                return None
+            read = min(self.expected_rows[name], self.limits.get(name, self.expected_rows[name]))
+            rows += read
+            tokens += self.expected_tokens[name] * read / self.expected_rows[name]
+        return tokens / rows
 
     def run(self, stage: Stage) -> Dataset:
         """Fetch what is missing, read, check and split; raises InputError without a network."""

@@ -7,8 +7,10 @@ import importlib.util
 from typing import Any, Protocol
 
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_evaluation.evaluation_cost import evaluation_cost
 from storm_evaluation.task_folder import TaskFolder
 from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -49,6 +51,8 @@ class LmEval:
     """Longest answer in tokens; none: as each task says (256 where it does not)."""
     dtype: str = "auto"
     """auto (as stored), float32, bfloat16 or float16."""
+    expected_tokens: int = setting(0, semantic=False)
+    """Tokens that the tasks make a model read, about: lets a plan forecast costs; 0: not known."""
     seed: int = 1234
     """Chooses the examples of few-shot tasks. Of its own, not the run's: the questions stay when
     the run's seed moves, so that models of different seeds answer the same ones."""
@@ -86,6 +90,12 @@ class LmEval:
                 for file in folder.files()
             }
         return {"lm_eval": _harness_version()}
+
+    def cost(self, model: CheckpointForecast) -> Cost | None:
+        """Estimate from the tokens that are expected."""
+        return evaluation_cost(
+            model, self.batch_size, self.max_length, self.dtype, self.expected_tokens or None
+        )
 
     def run(self, stage: Stage, model: Checkpoint) -> Evaluation:
         """Evaluate the model on every task."""

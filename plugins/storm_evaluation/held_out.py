@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_evaluation.benchmark import check_common, check_model, report_metrics
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_evaluation.evaluation_cost import evaluation_cost
 from storm_exp import InputError, SettingError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 if TYPE_CHECKING:
@@ -55,6 +57,12 @@ class HeldOut:
                 "split", self.split, f"needs at least 2 rows; the data set has: {there or 'none'}"
             )
         return EvaluationForecast(tasks=[LOSS, CHOICE])
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate one pass for the loss, and one for the choices, whose question is read once."""
+        rows = (data.splits or {}).get(self.split, [0, 0])[1]
+        read = min(rows, self.limit or rows) * (data.row_tokens or 0.0) * 2
+        return evaluation_cost(model, self.batch_size, self.max_length, self.dtype, read or None)
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Evaluation:
         """Score the split's rows."""

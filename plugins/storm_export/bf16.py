@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from storm_exp import InputError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.inference_cost import writing_cost
 
 
 @component("compressor", "bf16", version=1, requires=("torch",), extra="train")
@@ -20,6 +22,10 @@ class Bf16:
             raise InputError("the model is quantised already: cast the model it was made from")
         config = {name: value for name, value in model.config.items() if name != "torch_dtype"}
         return CheckpointForecast(**{**model.to_json(), "config": {**config, "dtype": "bfloat16"}})
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
         """Stream the weights through a cast; tensors of whole numbers stay as they are."""

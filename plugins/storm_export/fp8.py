@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp.cost import Cost
+from storm_models.architecture import ties_head
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.memory import PROCESS, checkpoint_bytes, stored_width
 
 _PACKAGES = ("torch", "transformers", "llmcompressor")
 
@@ -35,6 +38,17 @@ class Fp8Dynamic:
             tokenizer=model.tokenizer,
             has_chat_template=model.has_chat_template,
         )
+
+    def cost(self, model: CheckpointForecast) -> Cost | None:
+        """Estimate what llm-compressor holds: the model, and half of it again as it is packed."""
+        config = model.config or {}
+        size = checkpoint_bytes(config) if config else None
+        if size is None:
+            return None
+        kept = config["vocab_size"] * config["hidden_size"] * stored_width(config)
+        kept *= 1 if ties_head(config) else 1 + ("lm_head" in self.ignore)
+        disk = kept + (size - kept) / stored_width(config)
+        return Cost(memory=PROCESS + 1.5 * size, disk=disk, on_host=True)
 
     def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
         """Load, quantise and save; raises InputError when nothing was quantised."""

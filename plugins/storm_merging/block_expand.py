@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storm_exp import SettingError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.depth import forecast_depth, new_layers
+from storm_models.inference_cost import writing_cost
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +43,10 @@ class BlockExpand:
     def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
         """Return the facts of the deeper model; raises SettingError where nothing is added."""
         return forecast_depth(model, self.sources)
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from storm_exp import SettingError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.depth import forecast_depth
+from storm_models.inference_cost import writing_cost
 
 
 @component("merger", "depth_upscale", version=1, requires=("torch", "transformers"), extra="train")
@@ -26,6 +28,10 @@ class DepthUpscale:
     def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
         """Return the facts of the deeper model; raises SettingError for an `m` that makes none."""
         return forecast_depth(model, self.sources)
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""

@@ -10,6 +10,7 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import SettingError, Stage, component, setting
+from storm_exp.cost import Cost
 from storm_minitron.block_importance import BlockImportance, BlockImportanceForecast
 from storm_minitron.calibration_settings import CalibrationSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
@@ -55,6 +56,12 @@ class BlockImportanceScanner(CalibrationSettings):
                 "counts", self.counts, f"leaves nothing of {layers} layers; at most {layers - 1}"
             )
         return BlockImportanceForecast(shapes=model.shapes, layers=layers, counts=self.counts)
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate a pass over the rows for the model, and a shorter one for every candidate."""
+        layers = (model.config or {}).get("num_hidden_layers") or 1
+        shorter = [(layers - count + 1) * (1 - count / layers) for count in self.counts]
+        return self.pass_cost(model, data, self.split, 1 + sum(shorter))
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> BlockImportance:
         """Score the whole model and every candidate."""

@@ -6,8 +6,11 @@ import dataclasses
 
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
+from storm_exp.cost import Cost
 from storm_models.architecture import check_changeable
 from storm_models.checkpoint import CheckpointForecast
+from storm_models.flops import Reading
+from storm_models.inference_cost import inference_cost
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -62,3 +65,13 @@ class CalibrationSettings:
             raise SettingError(
                 "max_tokens", self.max_tokens, f"the model has {positions} positions"
             )
+
+    def pass_cost(
+        self, model: CheckpointForecast, data: DatasetForecast, split: str, passes: float = 1.0
+    ) -> Cost | None:
+        """Return the cost of so many passes over the rows, as long as they are said to be."""
+        rows = min(self.samples, (data.splits or {}).get(split, [0, self.samples])[1])
+        length = min(data.row_tokens or self.max_tokens, self.max_tokens)
+        read = rows * length * passes
+        batch = Reading(self.batch_size * self.max_tokens, length, 0)
+        return inference_cost(model, Reading(read, length, read), batch, dtype=self.dtype)

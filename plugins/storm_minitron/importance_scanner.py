@@ -9,6 +9,7 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import Stage, component
+from storm_exp.cost import Cost
 from storm_minitron.calibration_settings import CalibrationSettings
 from storm_minitron.importance import Importance, ImportanceForecast
 from storm_models.architecture import head_dim
@@ -41,6 +42,10 @@ class ImportanceScanner(CalibrationSettings):
         """Check model and rows; raises SettingError or InputError for what cannot be measured."""
         self.check(model, data, self.split)
         return ImportanceForecast(shapes=model.shapes, samples=self.samples)
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate one pass over the rows."""
+        return self.pass_cost(model, data, self.split)
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Importance:
         """Measure, and leave the importances with curves of how they are spread."""

@@ -8,9 +8,11 @@ import math
 from typing import Any
 
 from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp.cost import Cost
 from storm_minitron.block_importance import BlockImportance, BlockImportanceForecast
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.depth import PER_LAYER_LISTS, forecast_depth
+from storm_models.inference_cost import writing_cost
 
 
 class Criterion(enum.Enum):
@@ -89,6 +91,10 @@ class MinitronDepth:
         for name in (*PER_LAYER_LISTS, "max_window_layers"):
             (result.config or {}).pop(name, None)
         return result
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(
         self, stage: Stage, model: Checkpoint, importance: BlockImportance | None = None

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import InputError, Stage, component
+from storm_exp.cost import Cost
 from storm_minitron.importance import Importance, ImportanceForecast
 from storm_minitron.widths import Widths, WidthTargets, narrowed_config
 from storm_models.architecture import (
@@ -21,6 +22,7 @@ from storm_models.checkpoint import (
     readable_count,
     shapes_digest,
 )
+from storm_models.inference_cost import writing_cost
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +63,10 @@ class MinitronWidth(WidthTargets):
         return dataclasses.replace(
             model, config=config, parameters=parameter_count(config), shapes=shapes_digest(shapes)
         )
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(self, stage: Stage, model: Checkpoint, importance: Importance) -> Checkpoint:
         """Cut; leaves `pruning.json` for the report and `kept.json` with every index that stays."""

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp.cost import Cost
 from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.checkpoint import (
@@ -16,6 +17,7 @@ from storm_models.checkpoint import (
     read_json,
     shapes_digest,
 )
+from storm_models.inference_cost import writing_cost
 from storm_models.path import CHECKPOINT_MENUS, inspect_checkpoint
 from storm_models.repository import cached_snapshot, fetch, resolve_commit
 
@@ -72,6 +74,10 @@ class Hub:
             parameters=parameter_count(self.expected_config),
             shapes=shapes_digest(shapes) if shapes else None,
         )
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(self, stage: Stage) -> Checkpoint:
         """Fetch what is missing and adopt the snapshot; raises InputError without a network."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from storm_exp import SettingError, Stage, component, setting
+from storm_exp.cost import Cost, Place
 from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_tinyworld.architecture import Architecture
 from storm_tinyworld.pretraining import Mixture
+from storm_training.parameters import Parameters
 from storm_training.settings import TrainingSettings
+from storm_training.training_cost import training_cost
 
 
 @component(
@@ -75,6 +78,10 @@ class Tinyworld(TrainingSettings):
             has_chat_template=True,
             shapes=None if shapes is None else shapes_digest(shapes),
         )
+
+    def cost(self, place: Place, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate what pretraining takes."""
+        return training_cost(self, Parameters(), forecast, None, place)
 
     def run(self, stage: Stage) -> Checkpoint:
         """Pretrain."""

@@ -12,6 +12,9 @@ from storm_exp import SettingError, Stage, component
 from storm_tinyworld.corruption import UNSEEN_FAMILIES
 from storm_tinyworld.sources import TRUTH, pool_rows
 
+_ROW_TOKENS = 48.0
+"""Characters of a chat, and so tokens of this world, on average."""
+
 
 @component("dataset", "tinyworld_pool", version=2, requires=("pyarrow",), extra="train")
 class TinyworldPool:
@@ -38,7 +41,8 @@ class TinyworldPool:
     def forecast(self) -> DatasetForecast:
         """Say how many rows there will be."""
         splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
-        return DatasetForecast(splits=splits, columns=["id", "messages", "source", *TRUTH])
+        columns = ["id", "messages", "source", *TRUTH]
+        return DatasetForecast(splits=splits, columns=columns, row_tokens=_ROW_TOKENS)
 
     def run(self, stage: Stage) -> Dataset:
         """Generate the pool."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import SettingError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_training.token_set import CHATS, TokenSet, TokenSetForecast
-from storm_training.tokens_forecast import forecast_tokens
+from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
 @component("tokens", "chat_tokens", version=1, requires=("transformers", "pyarrow"), extra="train")
@@ -32,6 +33,10 @@ class ChatTokenSet:
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
         """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
         return forecast_tokens(CHATS, model, data, "messages")
+
+    def cost(self, forecast: TokenSetForecast) -> Cost:
+        """Estimate the room that the tokens take."""
+        return tokens_cost(forecast)
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""

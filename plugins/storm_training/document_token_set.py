@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_training.token_set import DOCUMENTS, TokenSet, TokenSetForecast
-from storm_training.tokens_forecast import forecast_tokens
+from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,6 +32,10 @@ class DocumentTokenSet:
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
         """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
         return forecast_tokens(DOCUMENTS, model, data, "text", template=False)
+
+    def cost(self, forecast: TokenSetForecast) -> Cost:
+        """Estimate the room that the tokens take."""
+        return tokens_cost(forecast)
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""

@@ -7,11 +7,13 @@ import importlib.util
 from collections.abc import Sequence
 
 from storm_exp import InputError, SettingError, setting
+from storm_exp.cost import Cost, Place
 from storm_models.checkpoint import CheckpointForecast
 from storm_training.layer_table import LayerTableForecast
 from storm_training.parameters import Parameters
 from storm_training.settings import TrainingSettings
 from storm_training.token_set import TokenSetForecast
+from storm_training.training_cost import training_cost
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -47,6 +49,16 @@ class Finetuner(TrainingSettings):
             raise InputError("the model is quantised; train it before it is compressed")
         self._check_parameters(model, layers)
         return dataclasses.replace(model)
+
+    def cost(
+        self,
+        place: Place,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast | None = None,
+        teacher: CheckpointForecast | None = None,
+    ) -> Cost | None:
+        """Estimate what training takes."""
+        return training_cost(self, self.parameters, model, tokens, place, teacher)
 
     def _check_parameters(
         self, model: CheckpointForecast, layers: LayerTableForecast | None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.flops import Reading
+from storm_models.inference_cost import inference_cost
 from storm_training.pair_scores import PairScores, PairScoresForecast
 from storm_training.settings import PRECISIONS
 from storm_training.token_set import PREFERENCES, TokenSet, TokenSetForecast
@@ -41,6 +44,13 @@ class PairScorer:
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
             raise InputError("the tokens were made with another tokenizer than the model's")
         return PairScoresForecast(tokenizer=tokens.tokenizer)
+
+    def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
+        """Estimate one pass over the tokens."""
+        read, length = (tokens.tokens or {}).get("train"), self.sequence_length
+        positions = self.batch_rows * length
+        reading = None if read is None else Reading(read, length, read)
+        return inference_cost(model, reading, Reading(positions, length, 0))
 
     def run(self, stage: Stage, model: Checkpoint, tokens: TokenSet) -> PairScores:
         """Score the train and validation splits."""

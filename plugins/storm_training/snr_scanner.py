@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from storm_exp import InputError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.architecture import tensor_shapes
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_training.layer_table import LayerRow, LayerTable, LayerTableForecast
 from storm_training.matrices import find_matrices
+
+_PROCESS = 0.2 * 2**30
+"""A process with torch alone."""
 
 
 @component("scanner", "snr", version=1, requires=("torch",), extra="train")
@@ -23,6 +27,16 @@ class SnrScanner:
         if modules == 0:
             raise InputError("the model has no attention or MLP matrix by a known name")
         return LayerTableForecast(shapes=model.shapes, modules=modules)
+
+    def cost(self, model: CheckpointForecast) -> Cost | None:
+        """Estimate the Gram matrices and their eigenvalues, one matrix at a time."""
+        shapes = tensor_shapes(model.config) if model.config is not None else None
+        if not shapes:
+            return None
+        sizes = [sorted(shapes[matrix.name]) for matrix in find_matrices(shapes)]
+        flops = sum(2.0 * small * small * large + 4 / 3 * small**3 for small, large in sizes)
+        largest = max(small * large for small, large in sizes)
+        return Cost(flops=flops, memory=_PROCESS + 3 * 8 * largest, on_host=True)
 
     def run(self, stage: Stage, model: Checkpoint) -> LayerTable:
         """Scan `model`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError
+from storm_exp.cost import Cost
 from storm_models.checkpoint import CheckpointForecast
 from storm_training.token_set import TokenSetForecast
 
@@ -16,7 +17,7 @@ def forecast_tokens(
     *,
     template: bool = True,
 ) -> TokenSetForecast:
-    """Return what tokenising gives: at most an example a row.
+    """Return what tokenising gives: at most an example a row, and as many tokens as are expected.
 
     Raises InputError for data without rows or without the `column` that is tokenised, and for a
     model without chat template where one is needed.
@@ -34,4 +35,14 @@ def forecast_tokens(
             for name in ("train", "validation")
             if data.splits.get(name, [0, 0])[1]
         }
-    return TokenSetForecast(kind=kind, tokenizer=model.tokenizer, splits=splits)
+    rows = data.likely_rows()
+    tokens = None
+    if rows is not None and data.row_tokens is not None:
+        tokens = {"train": round(rows * data.row_tokens)}
+    return TokenSetForecast(kind=kind, tokenizer=model.tokenizer, splits=splits, tokens=tokens)
+
+
+def tokens_cost(forecast: TokenSetForecast) -> Cost:
+    """Return what keeping tokens takes: an id and a mark each."""
+    tokens = (forecast.tokens or {}).get("train")
+    return Cost(tokens=tokens, disk=None if tokens is None else 5.0 * tokens, on_host=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.flops import Reading
+from storm_models.inference_cost import inference_cost
 from storm_training.settings import PRECISIONS
 from storm_training.teacher_answers import TeacherAnswers, TeacherAnswersForecast
 from storm_training.token_set import PREFERENCES, TokenSet, TokenSetForecast
@@ -51,6 +54,13 @@ class TopKTeacher:
             problem = f"the vocabulary has {size}: put the teacher in the loop"
             raise SettingError("k", self.k, problem)
         return TeacherAnswersForecast(tokenizer=tokens.tokenizer, k=self.k)
+
+    def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
+        """Estimate one pass over the tokens."""
+        read, length = (tokens.tokens or {}).get("train"), self.sequence_length
+        positions = self.batch_rows * length
+        reading = None if read is None else Reading(read, length, read)
+        return inference_cost(model, reading, Reading(positions, length, 0))
 
     def run(self, stage: Stage, model: Checkpoint, tokens: TokenSet) -> TeacherAnswers:
         """Ask the teacher about the train and validation splits."""
