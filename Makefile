@@ -24,6 +24,13 @@ study: $(INSTALLED)  ## three seeds and the sweeps: writes docs/ and benchmarks/
 
 bench: $(INSTALLED)  ## figures of benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/snr.py
+	$(BIN)/python benchmarks/distillation.py
+	$(BIN)/python benchmarks/token_set.py
+	$(BIN)/python benchmarks/merging.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/training_gpu.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
