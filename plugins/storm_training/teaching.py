@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from storm_training.losses import Head, TopK, cross_entropy, divergence, top_k_divergence
+from storm_training.losses import Head, TopK, divergence, top_k_divergence
 from storm_training.objective import Objective, supervised_positions, supervised_states
 from storm_training.packing import PackedBatch
 from storm_training.teacher_answers import StoredAnswers
@@ -133,11 +133,14 @@ class StoredTeaching(Objective):
         assert answers is not None and indices is not None
         kept = answers.read(indices[batch.examples.cpu().numpy()])
         teacher = TopK(*(column.to(hidden.device) for column in kept))
-        head = Head.of(model)
-        loss = self._kl_weight * top_k_divergence(hidden, head, teacher)
-        if self._ce_weight:
-            loss = loss + self._ce_weight * cross_entropy(hidden, head, labels)
-        return loss
+        return top_k_divergence(
+            hidden,
+            Head.of(model),
+            teacher,
+            labels,
+            kl_weight=self._kl_weight,
+            ce_weight=self._ce_weight,
+        ).loss
 
 
 def _states(

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 
-from storm_training.losses.head import Gradients, Head, pieces
+from storm_training.losses.head import Head
+from storm_training.losses.summing import summed
 
 
 def cross_entropy(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
     """Return -Σ log p(label) as an fp32 scalar.
 
     `hidden` is [n, hidden] and `labels` [n], of supervised positions only. Products are in the
-    dtype of `hidden` or autocast's, all else in fp32. Gradients are computed with the loss, piece
-    by piece, so that logits are computed once. On a CUDA device liger's kernel does the same, where
-    it is installed.
+    dtype of `hidden` or autocast's, all else in fp32. On a CUDA device liger's kernel does the
+    same, where it is installed.
     """
-    if hidden.is_cuda and head.scale == 1.0 and find_spec("liger_kernel"):
+    # liger scales no logits, divides by a count of zero, and leaves a head that trains over frozen
+    # states without a gradient.
+    fits = head.scale == 1.0 and len(labels) > 0 and hidden.requires_grad
+    if hidden.is_cuda and fits and find_spec("liger_kernel"):
         return _by_liger(hidden, head, labels)
-    loss: torch.Tensor = _CrossEntropy.apply(
-        hidden, head.weight, head.bias, labels, head.scale, head.softcap
-    )
-    return loss
+
+    def term(
+        piece: slice, logits: torch.Tensor, wanted: bool
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        surprise, normaliser = surprisal(logits, labels[piece])
+        if not wanted:
+            return [surprise], None
+        by_logits = logits.sub_(normaliser).exp_()
+        return [surprise], subtract_at(by_logits, labels[piece], 1.0)
+
+    return summed(hidden, head, term)[0]
+
+
+def surprisal(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return -Σ log p(label), and the logarithms of the normalisers [n, 1], of logits [n, v]."""
+    normaliser = logits.logsumexp(1, keepdim=True)
+    return (normaliser - logits.gather(1, labels.unsqueeze(1))).sum(), normaliser
+
+
+def subtract_at(by_logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
+    """Subtract `share` at every position's label, in place."""
+    places = labels.unsqueeze(1)
+    return by_logits.scatter_add_(1, places, torch.full_like(by_logits[:, :1], -share))
 
 
 def _by_liger(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
@@ -35,52 +56,3 @@ def _by_liger(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.T
     )
     loss: torch.Tensor = kernel(narrow.weight, states, labels, narrow.bias)
     return loss.float()
-
-
-class _CrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        labels: torch.Tensor,
-        scale: float,
-        softcap: float,
-    ) -> torch.Tensor:
-        states, head = Head(weight, bias, scale, softcap).to_compute(hidden)
-        wanted = ctx.needs_input_grad[:3]
-        gradients = Gradients(states, head, wanted)
-        wide = torch.float64 if states.dtype == torch.float64 else torch.float32
-        total = torch.zeros((), dtype=wide, device=hidden.device)
-        for piece in pieces(len(labels), len(weight)):
-            logits, label = head.logits(states[piece]), labels[piece].unsqueeze(1)
-            normaliser = logits.logsumexp(1, keepdim=True)
-            total += (normaliser - logits.gather(1, label)).sum()
-            if any(wanted):
-                slope = head.slope(logits)
-                by_logits = logits.sub_(normaliser).exp_()
-                by_logits.scatter_add_(1, label, torch.full_like(normaliser, -1.0))
-                gradients.add(piece, by_logits, slope)
-        ctx.gradients = gradients
-        ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return (*scaled(ctx.gradients, above, ctx.dtypes), None, None, None)
-
-
-def scaled(
-    gradients: Gradients, above: torch.Tensor, dtypes: tuple[torch.dtype | None, ...]
-) -> list[torch.Tensor | None]:
-    """Return the gradients of hidden states, weight and bias, times that of the loss, in place."""
-    found = []
-    for gradient, dtype in zip(
-        (gradients.hidden, gradients.weight, gradients.bias), dtypes, strict=True
-    ):
-        if gradient is None:
-            found.append(None)
-        else:
-            found.append(gradient.mul_(above.to(gradient.dtype)).to(dtype))
-    return found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from storm_training.losses.cross_entropy import scaled
-from storm_training.losses.head import Gradients, Head, pieces
+from storm_training.losses.cross_entropy import subtract_at, surprisal
+from storm_training.losses.head import Head
+from storm_training.losses.summing import summed
 
 
 class Divergence(NamedTuple):
-    """What a pass through both heads gives."""
+    """What a pass through the heads gives."""
 
     loss: torch.Tensor
     """kl_weight · Σ KL + ce_weight · Σ cross-entropy; has a gradient."""
@@ -38,68 +39,36 @@ def divergence(
     At a temperature T both distributions are softened and the divergence is multiplied by T²
     (Hinton et al. 2015), so that its gradient keeps its size. Where one vocabulary is padded
     beyond the other, both distributions are over the entries that they share. The teacher gets no
-    gradient. Gradients are computed with the loss, piece by piece.
+    gradient.
     """
-    loss, kl, ce = _Divergence.apply(
-        hidden, head.weight, head.bias, head, teacher_hidden.detach(), teacher_head.detach(),
-        labels, (temperature, kl_weight, ce_weight),
-    )  # fmt: skip
-    return Divergence(loss, kl, ce)
+    taught, teacher_head = teacher_head.detach().to_compute(teacher_hidden.detach())
+    shared = min(len(head.weight), len(teacher_head.weight))
 
+    def term(
+        piece: slice, logits: torch.Tensor, wanted: bool
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        surprise, by_logits = logits.new_zeros(()), None
+        if ce_weight:
+            surprise, normaliser = surprisal(logits, labels[piece])
+            if wanted:
+                by_logits = (logits - normaliser).exp_().mul_(ce_weight)
+                subtract_at(by_logits, labels[piece], ce_weight)
+        teacher = teacher_head.logits(taught[piece])[:, :shared].div_(temperature)
+        teacher -= teacher.logsumexp(1, keepdim=True)
+        student = logits[:, :shared].div_(temperature)
+        student -= student.logsumexp(1, keepdim=True)
+        likely = teacher.exp()
+        # A dot product of so many numbers in fp32 would lose 3e-4 of it.
+        kl = teacher.sub_(student).mul_(likely).sum() * temperature**2
+        sums = [kl_weight * kl + ce_weight * surprise, kl, surprise]
+        if not wanted:
+            return sums, None
+        towards = student.exp_().sub_(likely).mul_(kl_weight * temperature)
+        if by_logits is None and shared == logits.shape[1]:
+            return sums, towards
+        by_logits = torch.zeros_like(logits) if by_logits is None else by_logits
+        by_logits[:, :shared] += towards
+        return sums, by_logits
 
-class _Divergence(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        head: Head,
-        teacher_hidden: torch.Tensor,
-        teacher_head: Head,
-        labels: torch.Tensor,
-        weights: tuple[float, float, float],
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        temperature, kl_weight, ce_weight = weights
-        states, head = head._replace(weight=weight, bias=bias).to_compute(hidden)
-        teacher_states, teacher_head = teacher_head.to_compute(teacher_hidden)
-        wanted = ctx.needs_input_grad[:3]
-        gradients = Gradients(states, head, wanted)
-        wide = torch.float64 if states.dtype == torch.float64 else torch.float32
-        kl, ce = torch.zeros(2, dtype=wide, device=hidden.device)
-        shared = min(len(weight), len(teacher_head.weight))
-        for piece in pieces(len(labels), len(weight) + len(teacher_head.weight)):
-            teacher = teacher_head.logits(teacher_states[piece])[:, :shared].div_(temperature)
-            teacher -= teacher.logsumexp(1, keepdim=True)
-            logits = head.logits(states[piece])
-            slope = head.slope(logits) if any(wanted) else 1.0
-            by_logits = None
-            if ce_weight:
-                label = labels[piece].unsqueeze(1)
-                normaliser = logits.logsumexp(1, keepdim=True)
-                ce += (normaliser - logits.gather(1, label)).sum()
-                if any(wanted):
-                    by_logits = (logits - normaliser).exp_()
-                    by_logits.scatter_add_(1, label, torch.full_like(normaliser, -1.0))
-                    by_logits *= ce_weight
-            student = logits[:, :shared].div_(temperature)
-            student -= student.logsumexp(1, keepdim=True)
-            likely = teacher.exp()
-            kl += teacher.sub_(student).mul_(likely).sum()  # a dot of so many loses 3e-4
-            if any(wanted):
-                towards = student.exp_().sub_(likely).mul_(kl_weight * temperature)
-                if by_logits is None and shared == len(weight):
-                    by_logits = towards
-                else:
-                    by_logits = torch.zeros_like(logits) if by_logits is None else by_logits
-                    by_logits[:, :shared] += towards
-                gradients.add(piece, by_logits, slope)
-        kl = kl * temperature**2
-        ctx.gradients = gradients
-        ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
-        ctx.mark_non_differentiable(kl, ce)
-        return kl_weight * kl + ce_weight * ce, kl, ce
-
-    @staticmethod
-    def backward(ctx: Any, above: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
-        return (*scaled(ctx.gradients, above, ctx.dtypes), *[None] * 5)
+    width = len(head.weight) + len(teacher_head.weight)
+    return Divergence(*summed(hidden, head, term, sums=3, width=width))

@@ -29,7 +29,7 @@ class Head(NamedTuple):
 
         Gemma 2 caps its logits, Cohere multiplies and Granite divides them.
         """
-        module, config = model.get_output_embeddings(), model.config
+        module, config = model.get_output_embeddings(), model.config.get_text_config()
         scale = float(getattr(config, "logit_scale", None) or 1.0)
         scale /= float(getattr(config, "logits_scaling", None) or 1.0)
         softcap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
@@ -46,10 +46,13 @@ class Head(NamedTuple):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         return hidden.to(dtype), self._replace(weight=self.weight.to(dtype))
 
+    def wide(self) -> torch.dtype:
+        """Return the dtype of logits and of sums over them: fp64 for fp64, else fp32."""
+        return torch.float64 if self.weight.dtype == torch.float64 else torch.float32
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return logits [n, vocabulary] in fp32 (fp64 for fp64) of hidden states [n, hidden]."""
-        product = hidden @ self.weight.T
-        logits = product if product.dtype == torch.float64 else product.float()
+        logits = (hidden @ self.weight.T).to(self.wide())
         if self.bias is not None:
             logits += self.bias.to(logits.dtype)
         if self.scale != 1.0:
@@ -77,7 +80,7 @@ class Gradients:
 
     def __init__(self, hidden: torch.Tensor, head: Head, wanted: tuple[bool, bool, bool]) -> None:
         """`wanted` says whether hidden states, weight and bias need one."""
-        wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        wide = head.wide()
         self._head, self._hidden = head, hidden
         self.hidden = torch.zeros_like(hidden) if wanted[0] else None
         self.weight = torch.zeros_like(head.weight, dtype=wide) if wanted[1] else None
@@ -99,3 +102,15 @@ class Gradients:
                 self.weight.addmm_(narrow.T, self._hidden[piece])
             else:
                 self.weight += narrow.T @ self._hidden[piece]
+
+    def scaled(
+        self, above: torch.Tensor, dtypes: tuple[torch.dtype | None, ...]
+    ) -> list[torch.Tensor | None]:
+        """Return the gradients of hidden states, weight and bias, times `above`, in their dtypes.
+
+        Multiplies in place.
+        """
+        return [
+            None if gradient is None else gradient.mul_(above.to(gradient.dtype)).to(dtype)
+            for gradient, dtype in zip((self.hidden, self.weight, self.bias), dtypes, strict=True)
+        ]

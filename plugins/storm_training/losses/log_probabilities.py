@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from storm_training.losses.cross_entropy import scaled
+from storm_training.losses.cross_entropy import subtract_at
 from storm_training.losses.head import Gradients, Head, pieces
 
 
@@ -34,8 +34,7 @@ class _LogProbabilities(torch.autograd.Function):
         softcap: float,
     ) -> torch.Tensor:
         states, head = Head(weight, bias, scale, softcap).to_compute(hidden)
-        wide = torch.float64 if states.dtype == torch.float64 else torch.float32
-        found = torch.empty(len(labels), dtype=wide, device=hidden.device)
+        found = torch.empty(len(labels), dtype=head.wide(), device=hidden.device)
         normalisers = torch.empty_like(found)
         for piece in pieces(len(labels), len(weight)):
             logits = head.logits(states[piece])
@@ -54,14 +53,7 @@ class _LogProbabilities(torch.autograd.Function):
         for piece in pieces(len(labels), len(weight)):
             logits = head.logits(states[piece])
             slope = head.slope(logits)
-            by_logits = logits.sub_(normalisers[piece].unsqueeze(1)).exp_().neg_()
-            ones = torch.ones_like(by_logits[:, :1])
-            by_logits.scatter_add_(1, labels[piece].unsqueeze(1), ones)
-            by_logits *= above[piece].unsqueeze(1)
-            gradients.add(piece, by_logits, slope)
-        return (
-            *scaled(gradients, above.new_ones(()), ctx.dtypes),
-            None,
-            None,
-            None,
-        )
+            by_logits = logits.sub_(normalisers[piece].unsqueeze(1)).exp_()
+            by_logits = subtract_at(by_logits, labels[piece], 1.0)
+            gradients.add(piece, by_logits.mul_(-above[piece].unsqueeze(1)), slope)
+        return (*gradients.scaled(above.new_ones(()), ctx.dtypes), *[None] * 3)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
+from storm_training.losses.cross_entropy import subtract_at
+from storm_training.losses.divergence import Divergence
 from storm_training.losses.head import Head, pieces
+from storm_training.losses.summing import summed
 
 
 class TopK(NamedTuple):
@@ -39,32 +41,44 @@ def top_k(hidden: torch.Tensor, head: Head, k: int) -> TopK:
     return TopK(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def top_k_divergence(hidden: torch.Tensor, head: Head, teacher: TopK) -> torch.Tensor:
+def top_k_divergence(
+    hidden: torch.Tensor,
+    head: Head,
+    teacher: TopK,
+    labels: torch.Tensor,
+    *,
+    kl_weight: float = 1.0,
+    ce_weight: float = 0.0,
+) -> Divergence:
     """Return Σ KL(teacher ‖ student) over the k tokens and, as one event, all the others.
 
-    `hidden` is [n, hidden], of the positions that `teacher` describes. The lumped event keeps it a
+    `hidden` is [n, hidden] and `labels` [n], of the positions that `teacher` describes; as in
+    `divergence`, a share of the cross-entropy costs no second pass. The lumped event keeps it a
     divergence: it is 0 only for a student that agrees, and never negative. Temperature is 1: what
     is lumped together cannot be softened.
     """
-    total = hidden.new_zeros((), dtype=torch.float32)
-    for piece in pieces(len(hidden), len(head.weight)):
-        part = TopK(*(column[piece] for column in teacher))
-        total = total + checkpoint(_divergence, hidden[piece], head, part, use_reentrant=False)
-    return total
 
+    def term(
+        piece: slice, logits: torch.Tensor, wanted: bool
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        ids, known, rest = (column[piece] for column in teacher)
+        logits -= logits.logsumexp(1, keepdim=True)
+        surprise = -logits.gather(1, labels[piece].unsqueeze(1)).sum()
+        chosen = logits.gather(1, ids)
+        logits.scatter_(1, ids, float("-inf"))
+        others = logits.logsumexp(1)
+        share, outside = known.exp(), rest.exp()
+        kl = (share * (known - chosen)).sum()
+        kl += torch.where(outside > 0, outside * (rest - others), 0.0).sum()
+        sums = [kl_weight * kl + ce_weight * surprise, kl, surprise]
+        if not wanted:
+            return sums, None
+        # Probabilities among the others, times what they get together; no ratio can overflow.
+        weight = kl_weight * (share.sum(1) + outside) + ce_weight
+        together = weight * others.exp() - kl_weight * outside
+        by_logits = logits.sub_(others.unsqueeze(1)).exp_().mul_(together.unsqueeze(1))
+        inside = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
+        by_logits.scatter_(1, ids, inside.to(by_logits.dtype))
+        return sums, subtract_at(by_logits, labels[piece], ce_weight)
 
-def _divergence(hidden: torch.Tensor, head: Head, teacher: TopK) -> torch.Tensor:
-    product = torch.nn.functional.linear(hidden, head.weight)
-    logits = product if product.dtype == torch.float64 else product.float()
-    if head.bias is not None:
-        logits = logits + head.bias
-    logits = logits * head.scale
-    if head.softcap:
-        logits = head.softcap * torch.tanh(logits / head.softcap)
-    likely = logits.log_softmax(1)
-    chosen = likely.gather(1, teacher.ids)
-    others = likely.scatter(1, teacher.ids, float("-inf")).logsumexp(1)
-    weights, rest = teacher.log_probabilities.exp(), teacher.rest.exp()
-    inside = (weights * (teacher.log_probabilities - chosen)).sum()
-    outside = torch.where(rest > 0, rest * (teacher.rest - others), 0.0).sum()
-    return inside + outside
+    return Divergence(*summed(hidden, head, term, sums=3))
