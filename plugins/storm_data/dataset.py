@@ -28,7 +28,7 @@ class DatasetForecast(Forecast):
     """Rows of the split `train` that are expected, where they differ from the most there can be."""
 
     def likely_rows(self) -> float | None:
-        """Return how many rows of the split `train` to count on, the most where none is expected."""
+        """Return how many rows to train on to count with, the most where none is expected."""
         if self.expected_rows is not None:
             return self.expected_rows
         return None if self.splits is None else float(self.splits.get("train", [0, 0])[1])

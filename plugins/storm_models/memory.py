@@ -72,7 +72,7 @@ def activation_bytes(
     kept = []
     for layer in layers:
         reached = reached or any(name in (trained or ()) for name in layer)
-        each = _layer_bytes(config, layer, batch.context, precision, trained, flash)
+        each = _Layer(config, layer, precision, trained).bytes(batch.context, flash)
         kept.append(each * batch.tokens if reached else 0.0)
     return kept
 
@@ -94,43 +94,69 @@ def head_name(config: dict[str, Any]) -> str:
     return EMBEDDING if ties_head(config) else HEAD
 
 
-def _layer_bytes(
-    config: dict[str, Any],
-    layer: dict[str, tuple[int, ...]],
-    context: float,
-    precision: str,
-    trained: Collection[str] | None,
-    flash: bool,
-) -> float:
-    """Return the bytes per token that one layer keeps."""
-    sizes = axis_sizes(config)
-    hidden, inner, queries, keys = (sizes[n] for n in ("hidden", "inner", "queries", "keys"))
-    width = 4 if precision == "32" else 2
-    learning = {n.split(".", 3)[3] for n in layer if trained is None or n in trained}
-    kinds = {name.split(".", 3)[3]: shape for name, shape in layer.items()}
-    total = 0.0
-    for name, shape in kinds.items():
-        if "norm" in name:
-            size = hidden if shape == (hidden,) else queries if "q_norm" in name else keys
-            # fp32 states; normalised ones, in the dtype of the stream, for the weight's gradient.
-            total += 4 * size + (name in learning) * size * (2 if precision == "bf16" else 4)
-    inputs = [name for name in learning if name.endswith("weight") and len(kinds[name]) == 2]
-    for part, size in (("self_attn", hidden), ("mlp", hidden)):
-        readers = [n for n in inputs if n.startswith(part) and kinds[n][1] == size]
-        readers = [n for n in readers if "o_proj" not in n and "down_proj" not in n]
-        # Autocast makes a copy for every matrix; otherwise they share what the norm returned.
-        copies = len(readers) if precision == "bf16-mixed" else min(1, len(readers))
-        total += copies * size * width
-    heads = config["num_attention_heads"]
-    total += width * (queries + 2 * keys)
-    if width == 4 or flash or context > _LONGEST_DENSE:
-        # On a CPU the kernel computes in fp32, on padded copies of what it is given.
-        total += (4 if not flash else width) * queries + 4 * heads
-    else:
-        total += width * heads * context
-    shared = flash and width == 2
-    total += width * queries * ("self_attn.o_proj.weight" in learning and not shared)
-    return total + width * inner * (3 + ("mlp.down_proj.weight" in learning))
+class _Layer:
+    """One layer, and what autograd keeps of it per token."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        shapes: dict[str, tuple[int, ...]],
+        precision: str,
+        trained: Collection[str] | None,
+    ) -> None:
+        """`shapes` are the layer's, by their names in the model."""
+        self._heads, self._sizes = config["num_attention_heads"], axis_sizes(config)
+        self._precision, self._width = precision, 4 if precision == "32" else 2
+        self._shapes = {name.split(".", 3)[3]: shape for name, shape in shapes.items()}
+        self._learning = {n.split(".", 3)[3] for n in shapes if trained is None or n in trained}
+
+    def bytes(self, context: float, flash: bool) -> float:
+        """Return the bytes per token."""
+        return self._norms() + self._inputs() + self._attention(context, flash) + self._mlp()
+
+    def _norms(self) -> float:
+        """States in fp32, and for a weight's gradient the normalised ones as the stream is."""
+        sizes = {"q_norm": "queries", "k_norm": "keys"}
+        stream = 2 if self._precision == "bf16" else 4
+        return sum(
+            self._sizes[sizes.get(name.split(".")[-2], "hidden")]
+            * (4 + stream * (name in self._learning))
+            for name in self._shapes
+            if "norm" in name
+        )
+
+    def _inputs(self) -> float:
+        """What the first matrices of attention and MLP are given.
+
+        Autocast makes a copy for each of them; else they share what the norm returned.
+        """
+        kept = 0
+        for part, last in (("self_attn", "o_proj"), ("mlp", "down_proj")):
+            readers = [
+                name
+                for name in self._learning
+                if name.startswith(part) and last not in name and len(self._shapes[name]) == 2
+            ]
+            kept += len(readers) if self._precision == "bf16-mixed" else min(1, len(readers))
+        return kept * self._sizes["hidden"] * self._width
+
+    def _attention(self, context: float, flash: bool) -> float:
+        """Queries, keys, values and results, or the probabilities.
+
+        On a CPU the kernels work on padded copies, and long documents on ones in fp32.
+        """
+        queries, keys, width = self._sizes["queries"], self._sizes["keys"], self._width
+        given = width * (queries + 2 * keys)
+        result = width * queries * ("self_attn.o_proj.weight" in self._learning)
+        if flash and width == 2:
+            return given + width * queries + 4 * self._heads
+        if width == 4 or context > _LONGEST_DENSE:
+            return given + 4 * queries + 4 * self._heads + result
+        return given + width * self._heads * context + result
+
+    def _mlp(self) -> float:
+        """Gate, what the activation made of it, and up; their product for the last matrix."""
+        return self._width * self._sizes["inner"] * (3 + ("mlp.down_proj.weight" in self._learning))
 
 
 def layer_parameters(config: dict[str, Any]) -> float:

@@ -1,0 +1,259 @@
+"""Forecasts of training, graded in miniature: operations, what autograd keeps, and peak memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from storm_exp import Runtime
+from storm_exp.cost import Place
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.flops import Reading, training_flops
+from storm_models.memory import activation_bytes
+from storm_models.testing import make_model
+from storm_training.attention import attention
+from storm_training.document_attention import NAME as DOCUMENTS
+from storm_training.layer_table import LayerTable
+from storm_training.matrices import find_matrices
+from storm_training.objective import next_token_loss
+from storm_training.packing import IGNORED, PackedBatch
+from storm_training.parameters import Parameters
+from storm_training.selection import choose
+from storm_training.sft import Sft
+from storm_training.testing import make_chats, small_settings, tokenise_chats
+from storm_training.token_set import TokenSetForecast
+from storm_training.training_cost import (
+    document_length,
+    find_learning,
+    tokens_read,
+    training_cost,
+)
+
+HERE = Place.of(Runtime(device="cpu", threads=1), full_size=False)
+ROWS, LENGTH, DOCUMENT = 2, 256, 64
+SIZES: dict[str, Any] = {
+    "vocab_size": 500,
+    "hidden_size": 256,
+    "intermediate_size": 704,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+}
+
+
+def build(family: str, layers: int = 2) -> PreTrainedModel:
+    further = {"qwen3": {"head_dim": 32}, "phi3": {"pad_token_id": 0, "eos_token_id": 1}}
+    sizes = {**SIZES, "num_hidden_layers": layers, **further.get(family, {})}
+    config = AutoConfig.for_model(family, **sizes)
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
+
+
+def freeze(model: PreTrainedModel, pattern: str) -> set[str]:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(re.search(pattern, name) is not None)
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def positions() -> torch.Tensor:
+    return torch.arange(DOCUMENT).repeat(LENGTH // DOCUMENT)[None].repeat(ROWS, 1)
+
+
+def kept_by_autograd(model: PreTrainedModel, precision: str) -> int:
+    """Return the bytes that a forward pass of the decoder keeps, weights apart."""
+    storages: dict[int, int] = {}
+    weights = {tuple(p.shape) for p in model.parameters() if p.ndim == 2}
+    weights |= {shape[::-1] for shape in weights}
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own and tuple(tensor.shape) not in weights:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    mixed = precision == "bf16-mixed"
+    ids = torch.arange(ROWS * LENGTH).reshape(ROWS, LENGTH) % 500
+    with (
+        attention(model, DOCUMENTS),
+        torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+    ):
+        decoder = model.get_decoder()
+        hidden = decoder(input_ids=ids, position_ids=positions(), use_cache=False)
+        assert hidden.last_hidden_state.requires_grad
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("pattern", ["", "embed|q_proj|o_proj|up_proj", "embed|v_proj|down_proj"])
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed", "bf16"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "phi3"])
+def test_what_a_layer_keeps_for_its_backward_pass_is_forecast(family, precision, pattern):
+    kept, trained, config = [], set(), {}
+    for layers in (1, 2):
+        model = build(family, layers)
+        model = model.to(torch.bfloat16) if precision == "bf16" else model
+        trained, config = freeze(model, pattern), model.config.to_dict()
+        kept.append(kept_by_autograd(model, precision))
+    batch = Reading(ROWS * LENGTH, DOCUMENT, 0)
+    forecast = activation_bytes(config, batch, precision, trained=trained, flash=False)
+    assert forecast is not None
+    assert forecast[1] == pytest.approx(kept[1] - kept[0], rel=0.05)
+
+
+def test_layers_below_the_first_that_trains_keep_nothing():
+    config = build("llama", 3).config.to_dict()
+    trained = {"model.layers.1.mlp.up_proj.weight", "lm_head.weight"}
+    forecast = activation_bytes(config, Reading(8, 8, 8), "32", trained=trained)
+    assert forecast is not None
+    assert [each > 0 for each in forecast] == [False, True, True]
+
+
+@pytest.mark.parametrize("pattern", ["", "embed|lm_head|layers.0.*proj", "layers.1.*proj"])
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_operations_of_our_own_loss_are_forecast(family, pattern):
+    model = build(family)
+    trained = freeze(model, pattern)
+    ids = torch.arange(ROWS * LENGTH).reshape(ROWS, LENGTH) % 500
+    labels = torch.where(ids % 3 == 0, ids, IGNORED)
+    targets = int((labels != IGNORED).sum())
+    documents = torch.zeros_like(ids)
+    batch = PackedBatch(ids, positions(), labels, documents, torch.zeros(1), ROWS * LENGTH, targets)
+    # In bf16, torch counts what is added to a gradient in place; of attention, what is a product.
+    with (
+        attention(model, "eager"),
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        FlopCounterMode(display=False) as counter,
+    ):
+        next_token_loss(model, batch).backward()
+    reading = Reading(ROWS * LENGTH, LENGTH, targets)
+    forecast = training_flops(model.config.to_dict(), reading, trained=trained)
+    assert forecast == pytest.approx(counter.get_total_flops(), rel=0.1)
+
+
+def test_tokens_are_counted_as_often_as_they_are_read():
+    tokens = TokenSetForecast(splits={"train": [10, 10]}, tokens={"train": 500})
+    settings = small_settings(steps=0, epochs=2.5)
+    assert tokens_read(settings, tokens) == 1250
+    assert tokens_read(settings, None) is None
+    assert tokens_read(small_settings(steps=3, accumulation=4), tokens) == 3 * 4 * 2 * 96
+    assert document_length(settings, tokens) == 50
+    assert document_length(settings, TokenSetForecast()) == 96
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Parameters(),
+        Parameters(choice="spectrum", fraction=0.5),
+        Parameters(choice="last_layers", layers=1),
+        Parameters(choice="named", names=[r".*up_proj.*"]),
+    ],
+    ids=lambda chosen: chosen.choice,
+)
+def test_as_many_numbers_train_as_was_forecast(chosen):
+    model = build("llama", 3)
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    table = [
+        {"name": m.name, "type": m.type, "layer": m.layer, "shape": [], "snr": (7 * m.layer) % 3}
+        for m in find_matrices(shapes)
+    ]
+    trained = choose(chosen, list(sizes), modules=table)
+    forecast = find_learning(model.config.to_dict(), chosen)
+    assert forecast.parameters == sum(sizes[name] for name in trained)
+
+
+def test_low_rank_updates_are_counted_and_their_model_is_frozen():
+    config = build("llama").config.to_dict()
+    learning = find_learning(config, Parameters(choice="lora", rank=4, modules=["q_proj"]))
+    assert learning.parameters == 2 * 4 * (256 + 256)
+    assert learning.trained == set()
+
+
+def test_a_teacher_in_the_loop_adds_its_passes_and_its_weights():
+    config = build("llama").config.to_dict()
+    model = CheckpointForecast(config=config)
+    arguments = (small_settings(), Parameters(), model, None, HERE)
+    alone, taught = training_cost(*arguments), training_cost(*arguments, model)
+    assert alone is not None and taught is not None
+    assert 1.25 < taught.flops / alone.flops < 1.4
+    assert taught.memory > alone.memory
+    assert training_cost(*arguments[:2], CheckpointForecast(), *arguments[3:]) is None
+
+
+def test_several_devices_divide_what_is_sharded():
+    config = build("llama").config.to_dict()
+    arguments = (small_settings(), Parameters(), CheckpointForecast(config=config), None)
+    one, four = (
+        training_cost(*arguments, Place.of(Runtime(card="h100", devices=n), full_size=True))
+        for n in (1, 4)
+    )
+    assert one is not None and four is not None
+    assert four.memory < one.memory
+    assert four.flops == one.flops
+
+
+RUN = """
+import json, sys
+from pathlib import Path
+from storm_exp import Runtime, Stage
+from storm_exp.maker import peak_memory
+from storm_models.checkpoint import Checkpoint
+from storm_training.layer_table import LayerTable
+from storm_training.parameters import Parameters
+from storm_training.sft import Sft
+from storm_training.token_set import TokenSet
+
+folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+(folder / "out").mkdir()
+(folder / "scratch").mkdir()
+chosen = Parameters(**settings.pop("parameters"))
+layers = LayerTable(folder / "layers") if chosen.choice == "spectrum" else None
+stage = Stage("sft", folder / "out", folder / "scratch", Runtime(device="cpu", threads=1))
+model, tokens = Checkpoint(folder / "model"), TokenSet(folder / "tokens")
+Sft(**settings, parameters=chosen).run(stage, model, tokens, layers)
+print(peak_memory())
+"""
+
+MEASURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"accumulation": 2}, {"choice": "spectrum"}),
+    ({"activation_checkpointing": True}, {"choice": "last_layers", "layers": 6}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("settings", "parameters"), MEASURED, ids=lambda value: str(value)[:40])
+def test_peak_memory_is_within_a_quarter_of_what_a_process_takes(tmp_path, settings, parameters):
+    folder = make_model(
+        tmp_path / "model", family="llama", hidden=640, layers=10, intermediate=1760
+    )
+    model = Checkpoint(folder)
+    tokens = tokenise_chats(tmp_path / "tokens", model, make_chats(tmp_path / "chats", rows=400))
+    shapes = {name: shape for name, (_, shape) in model.headers().items()}
+    (tmp_path / "layers").mkdir()
+    rows = [
+        {"name": m.name, "type": m.type, "layer": m.layer, "shape": [], "snr": (7 * m.layer) % 5}
+        for m in find_matrices(shapes)
+    ]
+    LayerTable(tmp_path / "layers").write(shapes_digest(shapes), rows)
+    usual = {"steps": 2, "sequence_length": 256, "batch_rows": 2, "precision": "32", "seed": 0}
+    settings = {**usual, "validation_rows": 0, "checkpoint_every": 0, **settings}
+    given = json.dumps({**settings, "parameters": parameters})
+    command = [sys.executable, "-c", RUN, str(tmp_path), given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    trainer = Sft(**settings, parameters=Parameters(**parameters))
+    cost = trainer.cost(HERE, model.facts(), tokens.facts())
+    assert cost is not None
+    measured = int(done.stdout.split()[-1])
+    assert cost.memory == pytest.approx(measured, rel=0.25), cost.memory / measured
