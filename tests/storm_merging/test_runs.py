@@ -39,3 +39,11 @@ def test_the_winner_run_by_itself_is_a_model_directory(swept):
     merged = place.folder / "outputs/latest/merger"
     assert (merged / "model.safetensors").is_file()
     assert components(place).count("written") == 1
+
+
+@pytest.mark.slow
+def test_cells_that_another_launcher_starts_write_no_weights_either(swept, tmp_path):
+    place = Workplace(tmp_path / "work")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
+    place.run("-m", *swept[1], "merger.t=0.2,0.4", *launcher)
+    assert components(place) == ["angles", "path", "path", "slerp", "slerp"]
