@@ -16,6 +16,7 @@ and tokenisation are not in it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -137,6 +138,7 @@ def report(
             name,
             f"{speeds[name]:,.0f}",
             f"{ratios[name]:.2f}",
+            f"{median(found, 'tokens_per_processor_second'):,.0f}",
             f"{run['filled']:.0%}",
             f"{len(run['losses'])} × {sum(run['tokens']) / len(run['losses']):,.0f}",
             f"{median(found, 'peak_bytes') / 2**30:.2f} GiB",
@@ -145,7 +147,14 @@ def report(
         if objective == "dpo":
             line.append(f"{median(found, 'reference_seconds'):.1f} s")
         rows.append(line)
-    header = ["", "real tokens/s", "ours is × faster", "of positions real", "steps × tokens"]
+    header = [
+        "",
+        "real tokens/s",
+        "ours is × faster",
+        "per processor second",
+        "of positions real",
+        "steps × tokens",
+    ]
     header += ["peak RSS", "held-out loss", *(["reference"] if objective == "dpo" else [])]
     tried = [
         [name, _words(options), f"{speed(run):,.0f}", "taken" if options == best[name] else ""]
@@ -220,7 +229,9 @@ def curve(run: Run) -> list[float]:
         done += tokens
         sums[part] += loss * supervised
         weights[part] += supervised
-    return [value / weight for value, weight in zip(sums, weights, strict=True)]
+    return [
+        value / weight if weight else math.nan for value, weight in zip(sums, weights, strict=True)
+    ]
 
 
 def main(names: list[str]) -> None:

@@ -68,6 +68,8 @@ class Course:
 
     ends: list[float] = dataclasses.field(default_factory=list)
     """When each step ended."""
+    processor: list[float] = dataclasses.field(default_factory=list)
+    """Processor seconds of all threads until then."""
     tokens: list[int] = dataclasses.field(default_factory=list)
     """Real tokens of each step."""
     positions: list[int] = dataclasses.field(default_factory=list)
@@ -76,6 +78,11 @@ class Course:
     losses: list[float] = dataclasses.field(default_factory=list)
     rates: list[float] = dataclasses.field(default_factory=list)
     reference_seconds: float = 0.0
+
+    def end_step(self) -> None:
+        """Note the time."""
+        self.ends.append(time.perf_counter())
+        self.processor.append(time.process_time())
 
 
 def main(file: str) -> None:
@@ -95,6 +102,7 @@ def main(file: str) -> None:
     figures = dataclasses.asdict(course) | {
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
+        "tokens_per_processor_second": tokens / (course.processor[-1] - course.processor[0]),
         "filled": sum(course.tokens) / sum(course.positions),
         "peak_bytes": peak,
         "peak_device_bytes": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
@@ -130,7 +138,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         """Notes when each step ended: figures are asked for after the optimiser's step."""
 
         def figures(self) -> dict[str, tuple[float, float]]:
-            course.ends.append(time.perf_counter())
+            course.end_step()
             return super().figures()
 
     class WatchedNextToken(Watched, NextToken):
@@ -213,7 +221,7 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         """Notes when each step ended, and its loss."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            course.ends.append(time.perf_counter())
+            course.end_step()
 
         def on_log(self, _: Any, __: Any, ___: Any, logs: dict[str, float], **____: Any) -> None:
             if "loss" in logs:

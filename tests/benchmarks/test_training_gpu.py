@@ -1,0 +1,64 @@
+"""The GPU benchmark of training, in miniature, so that it runs at once where there is a GPU."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("STORM_EXP_BENCH", str(tmp_path))
+    import training_gpu
+
+    monkeypatch.setattr(training_gpu, "WORK", tmp_path)
+    yield training_gpu
+    for name in ("training_gpu", "training", "training_data", "results"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so_and_measures_nothing(benchmark_module, capsys, tmp_path):
+    benchmark_module.main([])
+    said = capsys.readouterr().out
+    assert said.startswith("no CUDA device here") and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_spectrum_runs_in_miniature(benchmark_module):
+    config = benchmark_module.EIGHT_BILLION | benchmark_module.TINY
+    plan = benchmark_module.SpectrumPlan(config=config, context=64, steps=3, compile=False)
+    run = benchmark_module.train_spectrum(plan)
+    assert len(run["losses"]) == 3 and run["tokens_per_second"] > 0
+
+
+def test_operations_are_those_that_torch_counts_in_forward_and_backward(benchmark_module):
+    config = benchmark_module.EIGHT_BILLION | benchmark_module.TINY
+    network = benchmark_module.build(config, torch.float32)
+    network.set_attn_implementation("eager")
+    benchmark_module.choose_half(network)
+    context = 32
+    ids = torch.zeros((1, context), dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        network(input_ids=ids, use_cache=False).logits.sum().backward()
+    counts = {str(op): count for op, count in counter.get_flop_counts()["Global"].items()}
+    # Rotary angles are products, too, and attention counts half of what eager attention computes.
+    size = config["hidden_size"] // config["num_attention_heads"]
+    rotary = 2 * context * size // 2
+    square = counts["aten.bmm"] - rotary
+    expected = benchmark_module.operations_per_token(network, context) * context
+    assert counts["aten.mm"] + square // 2 == expected
+
+
+@pytest.mark.slow
+def test_the_comparison_with_trl_runs_in_miniature(benchmark_module):
+    pytest.importorskip("trl")
+    said = benchmark_module.against_trl(tiny=True)
+    assert "TRL, packed" in said and "within the tolerance" in said
