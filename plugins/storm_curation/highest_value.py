@@ -33,7 +33,7 @@ class HighestValue(Thresholds):
         self.check_scales(scores)
         if self.by_source and data.columns is not None and "source" not in data.columns:
             raise InputError("by_source=true needs data with a column 'source'")
-        forecast = curated_forecast(data)
+        forecast = curated_forecast(data, self.expected_share)
         if forecast.splits is not None:
             most = self.sizes(forecast.splits["train"][1])
             for name, rows in zip(("train", "validation"), most, strict=True):

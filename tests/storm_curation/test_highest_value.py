@@ -134,6 +134,7 @@ def test_the_forecast_ends_at_the_budget():
     forecast = HighestValue(train_rows=200, seed=0).forecast(data, ScoresForecast())
     assert forecast.splits["train"] == [1, 200]
     assert forecast.splits["validation"] == [0, 3]
+    assert forecast.likely_rows() == 200
 
 
 def test_a_budget_is_needed_and_sources_to_share_it_over():
