@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from storm_exp import InputError
 from storm_training.attention import require_isolation
 from storm_training.devices import Devices, clip
+from storm_training.losses import require_known_head
 from storm_training.objective import Objective
 from storm_training.optimizer import build_optimizer
 from storm_training.packing import PackedBatch
@@ -76,10 +77,14 @@ class TrainingModule(LightningModule):
         self.objective.to(self.trainer.strategy.root_device)
 
     def on_train_start(self) -> None:
-        """Raise InputError when the model, as it computes here, mixes the documents of a row."""
+        """Raise InputError when the model, as it computes here, mixes the documents of a row.
+
+        Also when it makes its logits in a way that losses do not know.
+        """
         if not self.devices.sharded:  # divided weights are not there outside of `forward`
             with self.trainer.precision_plugin.forward_context():
                 require_isolation(self.model)
+                require_known_head(self.model)
 
     def training_step(self, batches: list[PackedBatch | None], _: int) -> None:
         """Take one optimiser step; raises InputError when it does not fit, or is not finite."""

@@ -7,7 +7,7 @@ supervised positions are computed at all.
 
 from storm_training.losses.cross_entropy import cross_entropy
 from storm_training.losses.divergence import Divergence, divergence
-from storm_training.losses.head import Head
+from storm_training.losses.head import Head, require_known_head
 from storm_training.losses.log_probabilities import log_probabilities
 from storm_training.losses.top_k import TopK, top_k, top_k_divergence
 
@@ -18,6 +18,7 @@ __all__ = [
     "cross_entropy",
     "divergence",
     "log_probabilities",
+    "require_known_head",
     "top_k",
     "top_k_divergence",
 ]

@@ -8,8 +8,12 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
+from storm_exp import InputError
+
 PIECE = 1 << 25
 """Logits in memory at a time (128 MiB in fp32)."""
+_SAME = 0.02
+"""Largest difference between logits, as a share of the largest, that rounding to bf16 explains."""
 
 
 class Head(NamedTuple):
@@ -27,9 +31,16 @@ class Head(NamedTuple):
     def of(cls, model: PreTrainedModel) -> Head:
         """Return the head of a causal language model, as its architecture applies it.
 
-        Gemma 2 caps its logits, Cohere multiplies and Granite divides them.
+        Gemma 2 caps its logits, Cohere multiplies and Granite divides them. Raises InputError for a
+        head that is no plain matrix, such as one with a low-rank update.
         """
         module, config = model.get_output_embeddings(), model.config.get_text_config()
+        if not isinstance(module, torch.nn.Linear):
+            kind = f"{type(module).__module__}.{type(module).__qualname__}"
+            raise InputError(
+                f"the head of {type(model).__name__} is a {kind}, no plain linear layer: losses "
+                "are computed through its weight alone (is it named in parameters.modules?)"
+            )
         scale = float(getattr(config, "logit_scale", None) or 1.0)
         scale /= float(getattr(config, "logits_scaling", None) or 1.0)
         softcap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
@@ -66,6 +77,29 @@ class Head(NamedTuple):
         if not self.softcap:
             return self.scale
         return (1 - (logits / self.softcap).square()).mul_(self.scale)
+
+
+def require_known_head(model: PreTrainedModel) -> None:
+    """Raise InputError when the logits of a model are not those of `Head.of`.
+
+    The model itself is asked: an architecture may change its logits under any name in its config
+    (HyperCLOVA X multiplies by what Granite divides by).
+    """
+    tokens = torch.arange(5, device=model.get_input_embeddings().weight.device)[None]
+    training = model.training
+    model.eval()
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # not worth compiling for
+        states = model.get_decoder()(input_ids=tokens, use_cache=False).last_hidden_state[0]
+        expected = model(input_ids=tokens, use_cache=False).logits[0].float()
+        states, head = Head.of(model).to_compute(states)
+        found = head.logits(states)
+    model.train(training)
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    if difference >= _SAME:  # weights that are not finite are told of by the loss
+        raise InputError(
+            f"{type(model).__name__} cannot be trained: it changes its logits in a way that is not "
+            f"known (they differ from its head's by {difference:.2g})"
+        )
 
 
 def pieces(count: int, width: int) -> Iterator[slice]:
