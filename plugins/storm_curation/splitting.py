@@ -65,10 +65,12 @@ class Splitting:
         return order
 
 
-def curated_forecast(data: DatasetForecast, share: float = 1.0) -> DatasetForecast:
+def curated_forecast(
+    data: DatasetForecast, share: float = 1.0, train_rows: int = 0
+) -> DatasetForecast:
     """Return what is known of a curated data set: between no row and all of them in each split.
 
-    `share` of the rows is expected to train.
+    `share` of the rows is expected to be kept; `train_rows` train at most, 0 sets no limit.
     """
     rows = data.likely_rows()
     if data.splits is None:
@@ -76,7 +78,11 @@ def curated_forecast(data: DatasetForecast, share: float = 1.0) -> DatasetForeca
     if "train" not in data.splits:
         raise InputError("the data set has no split 'train' to select from")
     most = data.splits["train"][1]
-    splits = {"train": [1, most], "validation": [0, most], "rejected": [0, most]}
+    splits = {
+        "train": [1, min(most, train_rows or most)],
+        "validation": [0, most],
+        "rejected": [0, most],
+    }
     return DatasetForecast(
         splits=splits,
         columns=data.columns,

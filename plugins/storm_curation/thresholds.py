@@ -65,7 +65,7 @@ class Thresholds(Splitting):
     def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
         """Check the thresholds against the judge's scales."""
         self.check_scales(scores)
-        return curated_forecast(data, self.expected_share)
+        return curated_forecast(data, self.expected_share, self.train_rows)
 
     def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
         """Apply the thresholds and split what is kept."""

@@ -29,9 +29,10 @@ class DatasetForecast(Forecast):
 
     def likely_rows(self) -> float | None:
         """Return how many rows to train on to count with, the most where none is expected."""
-        if self.expected_rows is not None:
+        if self.splits is None:
             return self.expected_rows
-        return None if self.splits is None else float(self.splits.get("train", [0, 0])[1])
+        most = float(self.splits.get("train", [0, 0])[1])
+        return most if self.expected_rows is None else min(self.expected_rows, most)
 
     def summary(self) -> str:
         """Return, for example, `train 4000, validation 300`."""

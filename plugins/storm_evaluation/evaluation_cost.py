@@ -17,11 +17,13 @@ def evaluation_cost(
     max_length: int | None,
     dtype: str,
     tokens: float | None,
+    longest: float = _PROMPT,
 ) -> Cost | None:
-    """Return the cost of reading `tokens`, None: of memory alone."""
-    positions = (model.config or {}).get("max_position_embeddings") or _PROMPT
-    length = min(max_length or _PROMPT, positions)
+    """Return the cost of reading `tokens`, None: of memory alone, in prompts of up to `longest`."""
+    positions = (model.config or {}).get("max_position_embeddings") or longest
+    length = min(max_length or longest, longest, positions)
     answers = batch_size * _ANSWER
     reading = None if tokens is None else Reading(tokens, length, tokens / length * _ANSWER)
     batch = Reading(batch_size * length, length, answers)
-    return inference_cost(model, reading, batch, dtype=dtype)
+    assumes = f"prompts of up to {length:.0f} tokens"
+    return inference_cost(model, reading, batch, dtype=dtype, assumes=assumes)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 LOSS, CHOICE = "held_out_loss", "held_out_choice"
 
+_LONGER = 3
+"""How much longer than the average a batch of the longest rows is taken to be."""
+
 
 @component("evaluator", "held_out", version=1, requires=("lm_eval", "torch"), extra="evaluate")
 class HeldOut:
@@ -62,7 +65,10 @@ class HeldOut:
         """Estimate one pass for the loss, and one for the choices, whose question is read once."""
         rows = (data.splits or {}).get(self.split, [0, 0])[1]
         read = min(rows, self.limit or rows) * (data.row_tokens or 0.0) * 2
-        return evaluation_cost(model, self.batch_size, self.max_length, self.dtype, read or None)
+        longest = (_LONGER * data.row_tokens,) if data.row_tokens else ()
+        return evaluation_cost(
+            model, self.batch_size, self.max_length, self.dtype, read or None, *longest
+        )
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Evaluation:
         """Score the split's rows."""

@@ -300,6 +300,18 @@ def test_the_forecast_bounds_the_splits_and_the_whole_pool_knows_them():
         Thresholds(seed=1).forecast(DatasetForecast(splits={"test": [1, 1]}), SCALES)
 
 
+def test_a_share_and_a_budget_say_how_many_rows_to_count_on():
+    data = DatasetForecast(splits={"train": [1, 1000]}, columns=["id"], row_tokens=40.0)
+    kept = Thresholds(expected_share=0.3, seed=1).forecast(data, SCALES)
+    assert (kept.likely_rows(), kept.row_tokens) == (300, 40)
+    kept = Thresholds(expected_share=0.3, train_rows=50, seed=1).forecast(data, SCALES)
+    assert kept.splits["train"] == [1, 50]
+    assert kept.likely_rows() == 50
+    assert WholePool(seed=1).forecast(data).likely_rows() == 1000
+    with pytest.raises(SettingError, match="expected_share"):
+        Thresholds(expected_share=1.5, seed=1)
+
+
 @example(2, 0, 0.99)
 @given(st.integers(2, 10**7), st.integers(0, 10**6), st.floats(0, 0.99))
 def test_sizes_fit_into_what_is_kept(kept, train_rows, validation):

@@ -253,3 +253,14 @@ def test_the_forecast_knows_scales_and_rows_and_refuses_what_cannot_be_asked(mak
         judge.forecast(CheckpointForecast(has_chat_template=False), data)
     with pytest.raises(InputError, match="no split 'train'"):
         judge.forecast(CheckpointForecast(), DatasetForecast(splits={"validation": [1, 1]}))
+
+
+def test_judging_costs_a_pass_over_rows_as_long_as_they_are_said_to_be(make_judge, checkpoint):
+    judge, model = make_judge(), checkpoint.facts()
+    long = judge.cost(model, DatasetForecast(splits={"train": [3, 9]}))
+    assert long.tokens == 9 * 200
+    assert long.assumes == "rows of 200 tokens"
+    short = judge.cost(model, DatasetForecast(splits={"train": [3, 9]}, row_tokens=20.0))
+    assert 9 * 20 < short.tokens < 9 * 30
+    assert short.flops < long.flops
+    assert judge.cost(CheckpointForecast(), DatasetForecast()) is None

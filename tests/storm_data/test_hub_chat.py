@@ -93,3 +93,17 @@ def test_bad_settings_are_refused(tmp_path):
     with pytest.raises(SettingError, match="there is no such file"):
         HubChat(sources={"x": str(tmp_path / "nowhere")}, seed=0).forecast()
     assert hub_chat.HubChat(sources={"x": "a/b"}, seed=0).forecast().columns
+
+
+def test_tokens_that_are_expected_are_those_of_the_rows_that_are_read(offline):
+    known = {"one": 100, "two": 1000}
+    sources = {"one": "a/one", "two": "a/two"}
+    tokens = {"one": 1000, "two": 50_000}
+    source = HubChat(sources=sources, expected_rows=known, expected_tokens=tokens, seed=0)
+    assert source.forecast().row_tokens == 51_000 / 1100
+    source.limits = {"two": 100}
+    assert source.forecast().row_tokens == (1000 + 5000) / 200
+    source.expected_tokens = {"one": 1000}
+    assert source.forecast().row_tokens is None
+    with pytest.raises(SettingError, match="expected_tokens='three'"):
+        HubChat(sources=sources, expected_tokens={"three": 1}, seed=0)

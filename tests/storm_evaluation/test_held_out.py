@@ -170,3 +170,17 @@ def test_what_cannot_work_is_refused_before_anything_runs() -> None:
         HeldOut(choices=1)
     forecast = HeldOut().forecast(model, DatasetForecast(splits={"validation": [0, 9]}))
     assert forecast.tasks == [LOSS, CHOICE]
+
+
+def test_the_cost_follows_the_rows_that_are_scored() -> None:
+    config = {"model_type": "llama", "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2}
+    config |= {"intermediate_size": 128, "num_attention_heads": 2}
+    model = CheckpointForecast(config=config)
+    splits = {"validation": [10, 10]}
+    unknown = HeldOut().cost(model, DatasetForecast(splits=splits))
+    assert unknown is not None and unknown.flops is None
+    known = HeldOut(limit=4).cost(model, DatasetForecast(splits=splits, row_tokens=50.0))
+    assert known is not None and known.tokens == 2 * 4 * 50
+    assert known.memory < unknown.memory
+    assert known.assumes == "prompts of up to 150 tokens"
+    assert HeldOut().cost(CheckpointForecast(), DatasetForecast()) is None

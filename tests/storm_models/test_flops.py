@@ -9,6 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from storm_exp.cost import CARDS
 from storm_models.flops import EMBEDDING, HEAD, Reading, forward_flops, training_flops
 
 ROWS, LENGTH, PREDICTED = 2, 40, 23
@@ -145,3 +146,19 @@ def test_a_window_bounds_what_a_token_is_compared_with() -> None:
 def test_an_unknown_family_has_no_forecast() -> None:
     assert forward_flops({"model_type": "mamba"}, READING) is None
     assert training_flops({"model_type": "mamba"}, READING) is None
+
+
+def test_the_hours_that_tinyllama_took_are_forecast() -> None:
+    """Zhang et al. 2024: 3 T tokens on 16 A100-40G in 90 days, at 56 % of their 312 TFLOP/s."""
+    config = {
+        "model_type": "llama",
+        "vocab_size": 32000,
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+    }
+    flops = training_flops(config, Reading(3e12, 2048, 3e12))
+    assert flops is not None
+    assert flops / (0.56 * CARDS["a100_40"].flops) / 3600 == pytest.approx(16 * 90 * 24, rel=0.1)
