@@ -23,7 +23,7 @@ def storm_components() -> list[type]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on all models over all tasks."""
-    from storm_evaluation.report import sections
+    """Return the report's sections on all models over all tasks, and over their training."""
+    from storm_evaluation import learning_curve, report
 
-    return sections(run)
+    return [*report.sections(run), *learning_curve.sections(run)]
