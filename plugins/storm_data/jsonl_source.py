@@ -42,7 +42,7 @@ class JsonlSource(Limits):
         return files.digest(self._file())
 
     def forecast(self) -> DatasetForecast:
-        """Return the rows as intervals; raises InputError for an empty file or other formats."""
+        """Return the rows as intervals; raises SettingError for an empty file or other formats."""
         from storm_data.lines import count_lines
 
         rows = count_lines(self._file())

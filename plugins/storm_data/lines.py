@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_data.chat import BadRow
-from storm_exp import InputError
+from storm_exp import SettingError
 
 _PROBE_BYTES = 1 << 22
 _PROBE_LINES = 50
@@ -48,14 +48,15 @@ def parse_line(line: bytes) -> dict[str, Any]:
 
 
 def check_jsonl(setting: str, file: Path) -> None:
-    """Raise InputError unless one of the first lines of a file is a JSON object."""
+    """Raise SettingError unless one of the first lines of a file is a JSON object."""
     if not file.is_file():
-        raise InputError(f"{setting}={str(file)!r}: must be a file, this is a directory")
+        what = "this is a directory" if file.is_dir() else "this is none"
+        raise SettingError(setting, str(file), f"must be a file, {what}")
     with file.open("rb") as stream:
         head = stream.read(_PROBE_BYTES)
     lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
     if not lines:
-        raise InputError(f"{setting}={str(file)!r}: the file is empty")
+        raise SettingError(setting, str(file), "the file is empty")
     problem = ""
     for line in lines[:_PROBE_LINES]:
         try:
@@ -66,9 +67,8 @@ def check_jsonl(setting: str, file: Path) -> None:
     hint = ""
     if lines[0].lstrip().startswith(b"["):
         hint = "; it looks like one JSON array: write each element on a line of its own"
-    raise InputError(
-        f"{setting}={str(file)!r}: not JSONL (a JSON object per line): line 1: {problem}{hint}"
-    )
+    problem = f"not JSONL (a JSON object per line): line 1: {problem}{hint}"
+    raise SettingError(setting, str(file), problem)
 
 
 def count_lines(file: Path) -> int:

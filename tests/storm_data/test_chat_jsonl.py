@@ -224,7 +224,7 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path):
 def test_what_is_not_jsonl_is_refused_at_plan_time(tmp_path, content, message):
     file = tmp_path / "x.jsonl"
     file.write_bytes(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(SettingError, match=message):
         ChatJsonl(path=str(file), seed=0).forecast()
 
 
@@ -234,7 +234,7 @@ def test_a_missing_file_is_refused_at_plan_time(tmp_path):
         component.forecast()
     with pytest.raises(SettingError, match="there is no such file"):
         component.fingerprint(FileDigests(tmp_path / "digests.json"))
-    with pytest.raises(InputError, match="this is a directory"):
+    with pytest.raises(SettingError, match="this is a directory"):
         ChatJsonl(path=str(tmp_path), seed=0).forecast()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from storm_data.dataset import document_schema
 from storm_data.document import DocumentRows
 from storm_data.text_documents import TextDocuments
-from storm_exp import InputError, SettingError
+from storm_exp import SettingError, StormError
 from storm_exp.digest import FileDigests
 from storm_exp.testing import make_stage
 
@@ -173,7 +173,7 @@ def test_the_forecast_holds(tmp_path):
 )
 def test_what_holds_no_document_is_refused_at_plan_time(tmp_path, files, path, message):
     fill(tmp_path / "texts", files)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(StormError, match=message):
         TextDocuments(path=str(tmp_path / path), seed=0).forecast()
 
 
