@@ -6,7 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MODULE_TYPES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MODULE_TYPES = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "qkv_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "gate_up_proj",
+    "down_proj",
+)
+"""Their types; qkv_proj and gate_up_proj are Phi-3's, several matrices fused in one."""
 
 _NAME = re.compile(r"(?:.*\.)?layers\.(\d+)\.(?:.*\.)?(" + "|".join(MODULE_TYPES) + r")\.weight")
 
