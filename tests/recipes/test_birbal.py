@@ -1,0 +1,49 @@
+"""Birbal: what the full size would be, and the miniature's graph run small."""
+
+import math
+
+from end_to_end.workplace import Workplace
+from storm_exp.bill import Bill
+from storm_models.surgery import meta_shapes
+
+SMALL = [
+    "base_model=tinyworld_smoke",
+    "dataset=tinyworld_smoke",
+    "judge=tinyworld_smoke",
+    "evaluator=tinyworld_smoke",
+    "curator.train_rows=20",
+    "finetuner.steps=2",
+]
+
+
+def test_the_full_size_tunes_mistral_7b_on_200_k_of_5_m_examples(planned):
+    nodes = planned("recipe=birbal_7b")
+    forecast = nodes["base_model"].forecast
+    assert forecast.parameters == 7_241_732_096
+    assert forecast.parameters == sum(map(math.prod, meta_shapes(forecast.config).values()))
+    assert nodes["dataset"].forecast.splits["train"][1] > 5_000_000
+    assert nodes["curator"].forecast.splits["train"] == [1, 200_000]
+    assert nodes["curator"].forecast.likely_rows() == 200_000
+
+
+def test_one_card_of_40_gb_tunes_it_within_a_day(plan):
+    bill = Bill(plan("recipe=birbal_7b", "runtime.card=a100_40"))
+    bill.check()
+    (cost,) = (cost for node, cost in bill.costs if node.label == "finetuner")
+    assert 0 < bill.hours(cost) < 24
+
+
+def test_the_graph_is_storms_without_a_merge(planned):
+    for recipe in ("birbal", "birbal_7b"):
+        stages = {label.partition("[")[0] for label in planned(f"recipe={recipe}")}
+        storm = {label.partition("[")[0] for label in planned("recipe=storm")}
+        assert stages == storm - {"scanner", "partner", "merger", "compressor"}
+
+
+def test_the_miniature_curates_to_the_budget_and_tunes_once(tmp_path):
+    place = Workplace(tmp_path / "work")
+    place.run("recipe=birbal", *SMALL, OMP_NUM_THREADS="1")
+    made = {stage["stage"]: stage for stage in place.stages()}
+    assert made["curator"]["metrics"]["train_rows"] == 20
+    assert made["finetuner"]["metrics"]["steps"] == 2
+    assert place.made()["evaluator"] == 2
