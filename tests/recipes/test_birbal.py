@@ -11,6 +11,7 @@ SMALL = [
     "dataset=tinyworld_smoke",
     "judge=tinyworld_smoke",
     "evaluator=tinyworld_smoke",
+    "evaluator.limit=2",
     "curator.train_rows=20",
     "finetuner.steps=2",
 ]

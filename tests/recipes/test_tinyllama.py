@@ -15,6 +15,7 @@ from storm_training.schedule import learning_rate
 SMALL = [
     "base_model@tokenizer=tinyworld_smoke",
     "evaluator=tinyworld_smoke",
+    "evaluator.limit=2",
     "base_model.config.hidden_size=64",
     "base_model.config.num_hidden_layers=2",
     "base_model.config.num_attention_heads=2",
