@@ -11,7 +11,6 @@ from storm_exp.progress import Progress
 from storm_models.checkpoint import WEIGHT_FILE, Checkpoint
 from storm_models.derived import derive, store_of
 from storm_models.weighted_sum import SUM_FILE
-from storm_models.weights import write_weights
 
 _VERSION = 1
 
@@ -27,6 +26,8 @@ def written(checkpoint: Checkpoint) -> Checkpoint:
         raise StoreError(f"{checkpoint.directory}: a sum of checkpoints can be written in a store")
 
     def fill(directory: Path) -> None:
+        from storm_models.weights import write_weights
+
         for file in sorted(checkpoint.directory.iterdir()):
             if file.name not in (SUM_FILE, MANIFEST):
                 shutil.copyfile(file, directory / file.name)
