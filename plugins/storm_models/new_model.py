@@ -28,7 +28,7 @@ class NewModel:
 
     config: dict[str, Any] = setting({})
     """What config.json will say, in transformers' words: model_type and sizes. Vocabulary and the
-    ids of special tokens come with the tokenizer."""
+    ids of special tokens come with the tokenizer. Empty: the same as the tokenizer's model says."""
     embedding_gain: float = 1.0
     """Factor on the embedding's first weights. A tied head shares it."""
     residual_gain: float = 0.0
@@ -42,7 +42,7 @@ class NewModel:
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         family = self.config.get("model_type")
-        if family not in FAMILIES:
+        if self.config and family not in FAMILIES:
             problem = f"must be of {', '.join(FAMILIES)}{did_you_mean(str(family), FAMILIES)}"
             raise SettingError("config.model_type", family, problem)
         if self.embedding_gain <= 0:
@@ -56,8 +56,12 @@ class NewModel:
     def full_config(self, source: dict[str, Any]) -> dict[str, Any]:
         """Return `config` with what the tokenizer's model, whose config is `source`, adds to it.
 
+        An empty `config` gives the source's own.
+
         Raises SettingError for a vocabulary that is too small for the tokenizer.
         """
+        if not self.config:
+            return dict(source)
         taken = {name: source[name] for name in _TAKEN_OVER if source.get(name) is not None}
         config = {**taken, **self.config}
         needed = source.get("vocab_size")
@@ -68,7 +72,7 @@ class NewModel:
 
     def forecast(self, tokenizer: CheckpointForecast) -> CheckpointForecast:
         """Say what the model will be; raises InputError for sizes that contradict each other."""
-        if tokenizer.config is None and "vocab_size" not in self.config:
+        if tokenizer.config is None and (not self.config or "vocab_size" not in self.config):
             return CheckpointForecast(
                 tokenizer=tokenizer.tokenizer, has_chat_template=tokenizer.has_chat_template
             )

@@ -88,6 +88,13 @@ def test_a_larger_vocabulary_than_the_tokenizers_can_be_asked_for(source):
         new_model(further={"vocab_size": 100}).forecast(source.facts())
 
 
+def test_without_sizes_it_has_those_of_the_tokenizers_model(source, tmp_path):
+    maker = NewModel(seed=0)
+    made = maker.run(make_stage(tmp_path), source)
+    assert maker.forecast(source.facts()).shapes == made.facts().shapes == source.facts().shapes
+    assert maker.forecast(CheckpointForecast()).parameters is None
+
+
 def test_without_a_known_vocabulary_nothing_is_foretold():
     assert new_model().forecast(CheckpointForecast()).parameters is None
     assert new_model(further={"vocab_size": 512}).forecast(CheckpointForecast()).parameters
