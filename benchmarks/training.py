@@ -5,6 +5,9 @@ python benchmarks/training.py sft    supervised fine-tuning, against SFTTrainer
 python benchmarks/training.py dpo    preferences, against DPOTrainer
 python benchmarks/training.py        both
 
+With --threads 1 it can be run beside other work: two threads that wait for each other measure who
+else is there. --rows and --rounds make it shorter.
+
 TRL runs with chats at random and each batch padded to its longest, as its users run it on a CPU;
 with chats grouped by length; and, for sft, packed. (TRL documents packing for FlashAttention, which
 a CPU does not have; but transformers' sdpa keeps documents apart by their positions, and the run
@@ -15,6 +18,7 @@ and tokenisation are not in it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -53,8 +57,8 @@ PACKED: dict[str, list[Options]] = {
 SIDES = {"sft": PADDED | PACKED, "dpo": PADDED}
 """The ways that are compared, each with the variants that are tried."""
 TASKS: dict[str, dict[str, Any]] = {
-    "sft": {"rows": 1000, "held_out": 100, "learning_rate": 1e-3},
-    "dpo": {"rows": 400, "held_out": 60, "learning_rate": 2e-4},
+    "sft": {"rows": 600, "held_out": 60, "learning_rate": 1e-3},
+    "dpo": {"rows": 240, "held_out": 40, "learning_rate": 2e-4},
 }
 BARS = {"sft": ("SFTTrainer", 2.5), "dpo": ("DPOTrainer", 1.5)}
 
@@ -191,7 +195,8 @@ Variants tried on a third of the rows:
 {table(["", "", "real tokens/s", ""], tried)}
 """
     title = f"Training against TRL: {objective}"
-    command = f"python benchmarks/training.py {objective}"
+    command = f"python benchmarks/training.py {objective} --threads {plan['threads']}"
+    command += f" --rows {plan['rows']} --rounds {len(runs['storm'])}"
     write_section(title, command, body, packages=("trl", "accelerate"))
 
 
@@ -234,11 +239,16 @@ def curve(run: Run) -> list[float]:
     ]
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Compare the objectives that are named, or both."""
-    for name in names or list(TASKS):
-        compare(name)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("objectives", nargs="*", choices=list(TASKS), default=list(TASKS))
+    for name in ("threads", "rows", "rounds"):
+        parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
+    given = vars(parser.parse_args())
+    for objective in given.pop("objectives"):
+        compare(objective, **given)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
