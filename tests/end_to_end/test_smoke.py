@@ -16,6 +16,7 @@ STAGES = {
     "judge",
     "curator",
     "scanner",
+    "tokens",
     "finetuner",
     "partner",
     "merger",
@@ -81,7 +82,7 @@ def test_a_sweep_over_a_store_with_one_run_makes_only_what_differs(warm: Workpla
     plan = warm.run("plan", "-m", "recipe=smoke", *cells)
     assert "9 cells" in plan
     warm.run("-m", "recipe=smoke", *cells)
-    assert warm.made() == {"curator": 2, "finetuner": 2, "merger": 8}
+    assert warm.made() == {"curator": 2, "tokens": 2, "finetuner": 2, "merger": 8}
     table = (warm.folder / "outputs/latest/sweep.csv").read_text(encoding="utf-8").splitlines()
     assert len(table) == 10
     assert table[0].startswith("curator.min_education,merger.t,")
