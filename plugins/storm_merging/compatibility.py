@@ -7,7 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from storm_exp import InputError
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.inference_cost import writing_cost
+from storm_models.memory import PROCESS
 
 T = TypeVar("T")
 
@@ -43,6 +46,19 @@ def forecast_merge(
         shapes=_first_known(model.shapes for model in models),
         tokenizer=_first_known(model.tokenizer for model in models),
     )
+
+
+def sum_cost(merged: CheckpointForecast, models: int, each: int = 2) -> Cost | None:
+    """Return the cost of a weighted sum of models, once computed and written.
+
+    `each` operations are done with a weight of each model. Pieces of tensors count for nothing
+    beside the process. The cells of a sweep write nothing.
+    """
+    writing = writing_cost(merged)
+    if writing is None:
+        return None
+    flops = None if merged.parameters is None else float(each * models * merged.parameters)
+    return dataclasses.replace(writing, flops=flops, memory=PROCESS)
 
 
 def check_tensors(models: Sequence[Checkpoint]) -> None:

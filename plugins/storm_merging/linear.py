@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storm_exp import InputError, Stage, component, setting
-from storm_merging.compatibility import forecast_merge
+from storm_exp.cost import Cost
+from storm_merging.compatibility import forecast_merge, sum_cost
 from storm_merging.schedule import equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
@@ -27,6 +28,10 @@ class Linear:
             raise InputError("linear merges two or more checkpoints, there is one")
         self._shares(len(models))
         return forecast_merge(models, [f"model {i}" for i in range(1, len(models) + 1)])
+
+    def cost(self, forecast: CheckpointForecast, models: list[CheckpointForecast]) -> Cost | None:
+        """Estimate one sum."""
+        return sum_cost(forecast, len(models))
 
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
         """Average the checkpoints."""

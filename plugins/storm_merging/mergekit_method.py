@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import II, MISSING
 
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean, setting
+from storm_exp.cost import Cost
 from storm_merging.compatibility import forecast_merge
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.inference_cost import writing_cost
 
 if TYPE_CHECKING:
     from mergekit.merge_methods import MergeMethodSpec
@@ -46,6 +48,10 @@ class Mergekit:
         if base is None:
             return forecast_merge(models, names)
         return forecast_merge([base, *models], ["the base", *names])
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def run(
         self, stage: Stage, models: list[Checkpoint], base: Checkpoint | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from storm_exp import InputError, Stage, component, setting
-from storm_merging.compatibility import forecast_merge
+from storm_exp.cost import Cost
+from storm_merging.compatibility import forecast_merge, sum_cost
 from storm_merging.schedule import check_groups, check_schedules, resolve
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
@@ -37,6 +38,10 @@ class Slerp:
         merged = forecast_merge(models, ["the first model", "the second model"])
         check_groups(self.schedules, merged.config)
         return merged
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the angles, and one sum."""
+        return sum_cost(forecast, models=2, each=2 + 3)
 
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
         """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storm_exp import Stage, component, setting
-from storm_merging.compatibility import forecast_merge
+from storm_exp.cost import Cost
+from storm_merging.compatibility import forecast_merge, sum_cost
 from storm_merging.schedule import equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
@@ -28,6 +29,10 @@ class TaskArithmetic:
         equal_weights(self.weights, len(models))
         names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
         return forecast_merge([base, *models], names)
+
+    def cost(self, forecast: CheckpointForecast, models: list[CheckpointForecast]) -> Cost | None:
+        """Estimate one sum."""
+        return sum_cost(forecast, len(models) + 1)
 
     def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
         """Add what the models differ by to the base."""

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 from omegaconf import II
 
 from storm_exp import InputError, SettingError, Stage, setting
+from storm_exp.cost import Cost
 from storm_merging.compatibility import forecast_merge
 from storm_merging.schedule import equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.inference_cost import writing_cost
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -39,6 +41,10 @@ class MergekitMerger:
         self.parameters(len(models))
         names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
         return forecast_merge([base, *models], names)
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters: a number for all models, or a list with one for each."""

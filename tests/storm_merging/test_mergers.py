@@ -231,6 +231,17 @@ def test_tokenizers_that_differ_are_refused(models, tmp_path):
         Slerp().forecast([models[0].facts(), other.facts()])
 
 
+@pytest.mark.parametrize(
+    "merger", [Slerp(), Linear(), TaskArithmetic()], ids=lambda m: type(m).__name__
+)
+def test_the_room_of_a_merge_is_estimated_before_it_is_made(models, merger):
+    known = models[0].facts()
+    given = {} if isinstance(merger, Slerp) else {"models": [known, known]}
+    cost = merger.cost(forecast=known, **given)
+    assert cost.disk == pytest.approx(models[0].weight_bytes(), rel=0.05)
+    assert cost.on_host and cost.flops >= 4 * known.parameters
+
+
 def test_what_is_unknown_at_plan_time_is_no_error(models):
     from storm_models.checkpoint import CheckpointForecast
 
