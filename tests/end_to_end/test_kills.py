@@ -21,7 +21,9 @@ def kill_in_next_kind_of_stage(place: Workplace, seen: set[str]) -> bool:
             seen.add(match.group(1))
             time.sleep(0.2)
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            # Short stages may have begun meanwhile, and ended before they could be killed alone.
+            rest = process.communicate()[0].splitlines()
+            seen |= {match.group(1) for line in rest if (match := STARTED.match(line))}
             return True
     assert process.wait() == 0
     return False
