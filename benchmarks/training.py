@@ -175,7 +175,7 @@ def report(
 A llama of 4.3 M parameters, {plan["rows"]:,} docstring {"pairs" if pairs else "chats"},
 {sum(last["storm"]["tokens"]):,} real tokens, {sum(last["storm"]["supervised"]):,} of them
 supervised, on all sides; {plan["batch"]} {"pairs" if pairs else "chats"} in a padded batch.
-{plan["threads"]} threads, a fresh process for each of {len(runs["storm"])} runs, in turn; medians.
+Threads: {plan["threads"]}. A fresh process for each of {len(runs["storm"])} runs, in turn; medians.
 Only the training loop is timed, without imports, loading and tokenisation. Load average before a
 run: at most {load:.1f}.
 
