@@ -1,224 +1,141 @@
-"""What the miniature world answers, over three seeds: writes docs/recipes/ and its pictures.
+"""What the miniature world answers, over three seeds: writes docs/recipes/ and benchmarks/study.
 
-    python benchmarks/study.py                 run what is missing, then write
-    python benchmarks/study.py --only-write    write from the runs that are there
+    python benchmarks/study.py                    run what is missing, then write
+    python benchmarks/study.py solar minitron     those pages only
+    python benchmarks/study.py --only-write       write from the runs that are there
 
-Three seeds of the whole recipe, each with a base model of its own, then the sweeps. The figures
-are whatever was measured.
+Every seed has a base model of its own. The figures are whatever was measured. A run takes one
+thread, and as many run side by side as the machine has cores: its figures do not depend on how many
+those are.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from results import setting, table
-from storm_evaluation.alignment import AlignedTask, align
-from storm_evaluation.contrast import Contrast
-from storm_evaluation.evaluation import Evaluation
-from storm_exp.record import CellRecord, RunRecord
-from storm_tinyworld.corruption import UNSEEN_FAMILIES
+from results import setting
+from study_pages import PAGES
+from study_tables import WORK, record
 
 ROOT = Path(__file__).parents[1]
-WORK = Path(os.environ.get("STORM_EXP_STUDY", "outputs/study")).absolute()
-PAGE = ROOT / "docs/recipes/storm.md"
 SEEDS = "seed=0,1,2"
 OWN_BASE = "base_model.seed=${seed}"
-MODELS = ["base_model", "finetuner", "partner", "merger", "compressor"]
+EVALUATED = "targets=[evaluator]"
+UNCORRECTED = [
+    "graph.scanner.model=base_model",
+    "graph.pruner.model=base_model",
+    "graph.distiller.teacher=base_model",
+]
 
-RUNS: dict[str, list[str]] = {
-    "seeds": ["-m", "recipe=storm", SEEDS, OWN_BASE],
-    "curation_control": ["sweep=curation_control", OWN_BASE],
-    "merge_weight": ["sweep=merge_weight"],
-    "curation_threshold": ["sweep=curation_threshold"],
+
+def over_seeds(recipe: str, *overrides: str) -> list[str]:
+    """Return the arguments of a recipe's run over three seeds."""
+    return ["-m", f"recipe={recipe}", SEEDS, OWN_BASE, *overrides]
+
+
+def distilled(axis: str, *overrides: str) -> list[str]:
+    """Return the arguments of a control of Minitron's, of which one model counts."""
+    recipe = f"minitron_{axis}"
+    return over_seeds(recipe, EVALUATED, "graph.evaluator.model=[distiller]", *overrides)
+
+
+RUNS: dict[str, dict[str, list[str]]] = {
+    "storm": {
+        "storm": over_seeds("storm"),
+        "curation_control": ["sweep=curation_control", OWN_BASE],
+        "spectrum_fraction": ["sweep=spectrum_fraction", OWN_BASE],
+        "merge_weight": ["sweep=merge_weight"],
+        "curation_threshold": ["sweep=curation_threshold"],
+    },
+    "solar": {
+        "solar": over_seeds("solar"),
+        "solar_control": over_seeds(
+            "solar",
+            EVALUATED,
+            "graph.pretrainer.model=base_model",
+            "graph.evaluator.model=[pretrainer]",
+        ),
+        "solar_m": ["sweep=solar_m", OWN_BASE],
+    },
+    "minitron": {
+        "minitron_width": over_seeds("minitron_width"),
+        "minitron_depth": over_seeds("minitron_depth"),
+        "minitron_width_shuffled": distilled("width", "distiller.shuffled=true"),
+        "minitron_depth_shuffled": distilled("depth", "distiller.shuffled=true"),
+        "minitron_width_uncorrected": distilled("width", *UNCORRECTED),
+        "minitron_depth_uncorrected": distilled("depth", *UNCORRECTED),
+        "minitron_iterative": over_seeds("minitron_iterative"),
+        "pruning_ratio": ["sweep=pruning_ratio", OWN_BASE],
+    },
+    "tinyllama": {"tinyllama": ["-m", "recipe=tinyllama", SEEDS]},
+    "birbal": {
+        "birbal": over_seeds("birbal"),
+        "budget_control": ["sweep=budget_control", OWN_BASE],
+    },
 }
-"""Name and arguments of every run of the study; they share one store."""
-
-ARMS = {
-    "tinyworld": "curated",
-    "whole_pool": "whole pool",
-    "tinyworld_random": "random subset",
-    "tinyworld_oracle": "oracle",
-}
-"""What the arms of the curation control are called, by curator."""
+"""Name and arguments of every run, by page; they share one store."""
 
 
-def run(name: str) -> None:
-    """Run one part of the study; remember which run it was."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    print(f"== {name}: storm-exp {' '.join(RUNS[name])}", flush=True)
-    subprocess.run([sys.executable, "-m", "storm_exp", *RUNS[name]], cwd=WORK, check=True)
-    latest = (WORK / "outputs/latest").resolve()
-    (WORK / f"{name}.txt").write_text(latest.name, encoding="utf-8")
-
-
-def record(name: str) -> RunRecord:
-    """Return the record of a part of the study."""
-    folder = (WORK / f"{name}.txt").read_text(encoding="utf-8")
-    return RunRecord.read(WORK / "outputs/runs" / folder)
-
-
-def evaluation(cell: CellRecord, model: str) -> Evaluation:
-    """Return a model's evaluation in a cell."""
-    (stage,) = [s for s in cell.stages if s.stage == "evaluator" and s.element == model]
-    return Evaluation(Path(stage.directory))
-
-
-def payload(cell: CellRecord, stage: str, name: str) -> Any:
-    """Return a JSON file of a stage's payload."""
-    (found,) = [s for s in cell.stages if s.stage == stage]
-    return found.read(name)
-
-
-def contrast(groups: list[list[Evaluation]]) -> dict[str, Any]:
-    """Compare groups of evaluations, one per seed: documents paired, scores averaged over seeds."""
-    flat = [evaluation for group in groups for evaluation in group]
-    averaged = []
-    for task in align(flat):
-        scores, start = [], 0
-        for group in groups:
-            scores.append(task.scores_MN[start : start + len(group)].mean(axis=0))
-            start += len(group)
-        averaged.append(
-            AlignedTask(
-                task.name,
-                task.metric,
-                task.higher_is_better,
-                np.stack(scores),
-                task.weights_MN[: len(groups)],
-            )
+def run(name: str, arguments: list[str]) -> None:
+    """Run one part of the study, and remember which run it was; a part that ran is left alone."""
+    marker, log = WORK / f"{name}.txt", WORK / f"{name}.log"
+    if marker.exists():
+        return
+    started = time.monotonic()
+    print(f"{name}: storm-exp {' '.join(arguments)}", flush=True)
+    with log.open("w", encoding="utf-8") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "storm_exp", *arguments, "runtime.threads=1"],
+            cwd=WORK,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
-    return Contrast(averaged, confidence=0.95, resamples=10_000, seed=0).describe()
+    text = log.read_text(encoding="utf-8")
+    folder = re.search(r"^run +(\S+)$", text, re.M)
+    if done.returncode != 0 or folder is None:
+        sys.exit(f"{name} failed; {log} says why:\n{text[-2000:]}")
+    marker.write_text(folder[1], encoding="utf-8")
+    print(f"{name}: done in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def spread(values: list[float]) -> str:
-    """Return mean ± standard deviation over seeds."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return f"{np.mean(values):.3f} ± {deviation:.3f}"
-
-
-def score_table(names: list[str], groups: list[list[Evaluation]]) -> str:
-    """Return a table of mean scores per task, mean ± sd over seeds."""
-    tasks = list(groups[0][0].summary()["tasks"])
-    rows = []
-    for name, group in zip(names, groups, strict=True):
-        summaries = [e.summary() for e in group]
-        cells = [spread([s["tasks"][task]["score"] for s in summaries]) for task in tasks]
-        rows.append([name, *cells, spread([s["mean"] for s in summaries])])
-    return table(["", *[task.removeprefix("tinyworld_") for task in tasks], "mean"], rows)
-
-
-def difference_table(names: list[str], found: dict[str, Any], pairs: list[tuple[str, str]]) -> str:
-    """Return paired differences of means with 95 % intervals and Holm-corrected p-values."""
-    rows = []
-    for better, worse in pairs:
-        a, b = names.index(worse), names.index(better)
-        entry = next(p for p in found["pairs"] if {p["first"], p["second"]} == {a, b})
-        sign = 1 if (entry["first"], entry["second"]) == (a, b) else -1
-        mean = entry["mean"]
-        low, high = sorted((sign * mean["low"], sign * mean["high"]))
-        interval = f"[{low:+.3f}, {high:+.3f}]"
-        difference = f"{sign * mean['difference']:+.3f}"
-        rows.append([f"{better} − {worse}", difference, interval, f"{mean['p_holm']:.2g}"])
-    return table(["", "difference", "95 % interval", "p (Holm)"], rows)
-
-
-def judge_table(cells: list[CellRecord]) -> str:
-    """Return the judge's AUC per corruption family over seeds, the unseen family marked."""
-    truths = [payload(cell, "judge", "summary.json")["truth"] for cell in cells]
-    seen = [
-        [f["auc"] for name, f in t["families"].items() if name not in UNSEEN_FAMILIES]
-        for t in truths
-    ]
-    rows = [
-        ["**worth 3 or more against less**", spread([t["auc"] for t in truths]), ""],
-        ["**mean over the seen families**", spread([float(np.mean(each)) for each in seen]), ""],
-    ]
-    for family in truths[0]["families"]:
-        values = [t["families"][family]["auc"] for t in truths if family in t["families"]]
-        count = sum(t["families"][family]["rows"] for t in truths if family in t["families"])
-        unseen = " (never in rating text)" if family in UNSEEN_FAMILIES else ""
-        rows.append([family + unseen, spread(values), str(count)])
-    accuracy = spread([t["difficulty"]["accuracy"] for t in truths])
-    return table(["family", "AUC", "rows"], rows) + f"\n\nDifficulty named rightly: {accuracy}."
-
-
-def sweep_markdown(found: RunRecord) -> str:
-    """Return a sweep's table as Markdown."""
-    from storm_exp.sweep import sweep_table
-
-    header, rows = sweep_table(found)
-    return table(header, rows)
-
-
-def arms(found: RunRecord) -> dict[str, list[CellRecord]]:
-    """Return the cells of the curation control by curator, in order of their seeds."""
-    grouped: dict[str, list[CellRecord]] = {}
-    for cell in found.cells:
-        name = next(o.partition("=")[2] for o in cell.overrides if o.startswith("curator="))
-        grouped.setdefault(ARMS[name], []).append(cell)
-    return grouped
-
-
-def write() -> None:
-    """Write the measured part of docs/recipes/storm.md and copy the sweeps' tables."""
-    seeds, control = record("seeds"), record("curation_control")
-    groups = [[evaluation(cell, model) for cell in seeds.cells] for model in MODELS]
-    found = contrast(groups)
-    pairs = [
-        ("finetuner", "base_model"),
-        ("partner", "base_model"),
-        ("merger", "finetuner"),
-        ("merger", "partner"),
-        ("merger", "base_model"),
-        ("compressor", "merger"),
-    ]
-    by_arm = arms(control)
-    names = list(by_arm)
-    arm_groups = [[evaluation(cell, "finetuner") for cell in by_arm[name]] for name in names]
-    arm_found = contrast(arm_groups)
-    others = [(names[0], name) for name in names[1:]]
-    documents = sum(task["n"] for task in found["tasks"].values())
-    parts = [
-        f"`make study`; {setting()}",
-        f"Three seeds, each with a base model of its own; {documents} documents of four tasks, "
-        "scored by exact match. Spreads are standard deviations over seeds; intervals are paired "
-        "bootstraps over documents (scores averaged over seeds first).",
-        "### How well the base model judges",
-        "Area under the ROC curve of the expected educational value, a family's rows against those "
-        "that nothing corrupted. The curators use the most probable label.",
-        judge_table(seeds.cells),
-        "### Every model",
-        score_table(MODELS, groups),
-        difference_table(MODELS, found, pairs),
-        "### Curated, against the whole pool, a random subset, and an oracle",
-        "The same number of steps in every arm; the table is of the fine-tuned model.",
-        score_table(names, arm_groups),
-        difference_table(names, arm_found, others),
-        "### How much of the partner: `sweep=merge_weight`",
-        sweep_markdown(record("merge_weight")),
-        "### From which educational value on: `sweep=curation_threshold`",
-        sweep_markdown(record("curation_threshold")),
-    ]
-    text = PAGE.read_text(encoding="utf-8")
-    measured = "<!-- measured -->\n## What was measured\n\n" + "\n\n".join(parts) + "\n"
-    text = re.sub(r"<!-- measured -->.*", lambda _: measured, text, flags=re.S)
-    PAGE.write_text(text, encoding="utf-8")
-    for name in RUNS:
+def write(page: str) -> None:
+    """Write the measured part of a page and copy its runs' tables."""
+    file = ROOT / f"docs/recipes/{page}.md"
+    parts = "\n\n".join([f"`make study`; {setting()}", *PAGES[page]()])
+    text = file.read_text(encoding="utf-8").partition("<!-- measured -->")[0].rstrip()
+    text += f"\n\n<!-- measured -->\n## What was measured\n\n{parts}\n"
+    file.write_text(text, encoding="utf-8")
+    for name in RUNS[page]:
         copy = ROOT / "benchmarks/study" / f"{name}.csv"
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes((record(name).directory / "sweep.csv").read_bytes())
-    print(measured)
+    print(f"wrote {file.relative_to(ROOT)}")
+
+
+def main() -> None:
+    """Run and write the pages that are named, or all."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pages", nargs="*", choices=list(RUNS), default=list(RUNS))
+    parser.add_argument("--only-write", action="store_true")
+    asked = parser.parse_args()
+    if not asked.only_write:
+        WORK.mkdir(parents=True, exist_ok=True)
+        parts = [part for page in asked.pages for part in RUNS[page].items()]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for _ in pool.map(lambda part: run(*part), parts):
+                pass
+    for page in asked.pages:
+        write(page)
 
 
 if __name__ == "__main__":
-    if "--only-write" not in sys.argv:
-        for part in RUNS:
-            run(part)
-    write()
+    main()

@@ -28,6 +28,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from results import table, write_section
 from training_data import make_trained_model
 
@@ -58,7 +60,7 @@ SIDES = {"sft": PADDED | PACKED, "dpo": PADDED}
 """The ways that are compared, each with the variants that are tried."""
 TASKS: dict[str, dict[str, Any]] = {
     "sft": {"rows": 600, "held_out": 60, "learning_rate": 1e-3},
-    "dpo": {"rows": 240, "held_out": 40, "learning_rate": 2e-4},
+    "dpo": {"rows": 240, "held_out": 40, "learning_rate": 1e-5},
 }
 BARS = {"sft": ("SFTTrainer", 2.5), "dpo": ("DPOTrainer", 1.5)}
 
@@ -95,19 +97,18 @@ def compare(objective: str, *, rounds: int = ROUNDS, **changes: Any) -> dict[str
     plan: Options = {"objective": objective, "model": str(model), "threads": threads}
     plan |= TASKS[objective] | changes
     short = plan | {"rows": plan["rows"] // 3, "score": False}
-    first = measure(**short, **PADDED["storm"][0], precision=PRECISIONS[0])
-    # As many chats in a step as fill the rows of one of ours: the same number of real tokens.
-    step, row = statistics.median(first["tokens"]), sum(first["tokens"]) / short["rows"]
-    batch = {"batch": max(1, round(step / row))}
+    first = measure(**plan | {"score": False}, **PADDED["storm"][0], precision=PRECISIONS[0])
+    # As many chats in a step as fill the rows of one of ours: as many steps, of as many tokens.
+    batch = {"batch": max(1, round(plan["rows"] / len(first["losses"])))}
     trials: dict[str, list[tuple[Options, Run]]] = {}
     for name, variants in SIDES[objective].items():
         tried = [batch | options | {"precision": p} for options in variants for p in PRECISIONS]
         trials[name] = [(options, measure(**short | options)) for options in tried]
     best = {name: max(tried, key=lambda one: speed(one[1])) for name, tried in trials.items()}
     runs: dict[str, list[Run]] = {name: [] for name in trials}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, (options, _) in best.items():
-            runs[name].append(measure(**plan | options))
+            runs[name].append(measure(**plan | options, seed=number))
     report(objective, plan | batch, trials, {name: one[0] for name, one in best.items()}, runs)
     return runs
 
@@ -118,6 +119,10 @@ def speed(run: Run) -> float:
 
 def median(runs: list[Run], figure: str) -> float:
     return float(statistics.median(run[figure] for run in runs))
+
+
+def mean(runs: list[Run], figure: str) -> float:
+    return statistics.mean(run[figure] for run in runs)
 
 
 def report(
@@ -146,7 +151,7 @@ def report(
             f"{run['filled']:.0%}",
             f"{len(run['losses'])} × {sum(run['tokens']) / len(run['losses']):,.0f}",
             f"{median(found, 'peak_bytes') / 2**30:.2f} GiB",
-            f"{run['held_out']:.4f}",
+            f"{mean(found, 'held_out'):.4f}",
         ]
         if objective == "dpo":
             line.append(f"{median(found, 'reference_seconds'):.1f} s")
@@ -165,7 +170,7 @@ def report(
         for name, found in trials.items()
         for options, run in found
     ]
-    curves = {name: curve(run) for name, run in last.items()}
+    curves = {name: np.mean([curve(run) for run in found], axis=0) for name, found in runs.items()}
     points = [f"{(number + 1) / WINDOWS:.0%}" for number in range(WINDOWS)]
     losses = [[name, *(f"{value:.3f}" for value in found)] for name, found in curves.items()]
     load = max(run["load"] for found in runs.values() for run in found)
@@ -176,8 +181,9 @@ A llama of 4.3 M parameters, {plan["rows"]:,} docstring {"pairs" if pairs else "
 {sum(last["storm"]["tokens"]):,} real tokens, {sum(last["storm"]["supervised"]):,} of them
 supervised, on all sides; {plan["batch"]} {"pairs" if pairs else "chats"} in a padded batch.
 Threads: {plan["threads"]}. A fresh process for each of {len(runs["storm"])} runs, in turn; medians.
-Only the training loop is timed, without imports, loading and tokenisation. Load average before a
-run: at most {load:.1f}.
+Losses are means over the runs, each of which draws its rows in another order. Only the training
+loop is timed, without imports, loading and tokenisation. Load average before a run: at most
+{load:.1f}.
 
 {table(header, rows)}
 
@@ -188,7 +194,7 @@ epoch (by length, a part has chats of another length; packed, TRL's rows are sor
 
 {table(["until", *points], losses)}
 
-{_agreement(curves, last)}
+{_agreement(curves, runs)}
 
 Variants tried on a third of the rows:
 
@@ -209,12 +215,13 @@ def _verdict(name: str, ratio: float, bar: float) -> str:
     return f"{name}: {ratio:.2f} ×, {'met' if ratio >= bar else 'missed'}"
 
 
-def _agreement(curves: dict[str, list[float]], last: dict[str, Run]) -> str:
+def _agreement(curves: dict[str, Any], runs: dict[str, list[Run]]) -> str:
     """Say whether loss per token is equal at equal tokens."""
     pairs = zip(curves["storm"], curves["TRL, at random"], strict=True)
-    apart = max(abs(ours - theirs) / theirs for ours, theirs in pairs)
-    scores = [run["held_out"] for name, run in last.items() if name != "storm"]
-    held = max(abs(last["storm"]["held_out"] / score - 1) for score in scores)
+    apart = max(abs(one - other) / other for one, other in pairs)
+    ours = mean(runs["storm"], "held_out")
+    scores = [mean(found, "held_out") for name, found in runs.items() if name != "storm"]
+    held = max(abs(ours / score - 1) for score in scores)
     kept = "within" if max(apart, held) <= TOLERANCE else "NOT within"
     return (
         f"At equal tokens, the curves of storm and of TRL at random are at most {apart:.1%} apart, "
@@ -227,13 +234,11 @@ def curve(run: Run) -> list[float]:
     """Return the mean loss of each of WINDOWS parts of a run, by what the loss counts."""
     total, done = sum(run["tokens"]), 0
     sums, weights = [0.0] * WINDOWS, [0.0] * WINDOWS
-    for tokens, supervised, loss in zip(
-        run["tokens"], run["supervised"], run["losses"], strict=True
-    ):
+    for tokens, counted, loss in zip(run["tokens"], run["counted"], run["losses"], strict=True):
         part = min(WINDOWS - 1, int((done + tokens / 2) / total * WINDOWS))
         done += tokens
-        sums[part] += loss * supervised
-        weights[part] += supervised
+        sums[part] += loss * counted
+        weights[part] += counted
     return [
         value / weight if weight else math.nan for value, weight in zip(sums, weights, strict=True)
     ]

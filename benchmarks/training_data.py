@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import random
+import re
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ Without it both supervise the same tokens."""
 
 @dataclasses.dataclass(frozen=True)
 class Chat:
-    """A question and its answer, with another's answer as the one to reject."""
+    """A question and its answer; the one to reject is another's, in lower case without marks."""
 
     question: str
     answer: str
@@ -57,7 +58,7 @@ def chats(count: int, seed: int = 0) -> list[Chat]:
     if len(texts) < count:
         raise ValueError(f"the standard library gives {len(texts)} chats, {count} were asked for")
     answers = [text for _, text in texts[:count]]
-    shifted = answers[1:] + answers[:1]
+    shifted = [" ".join(re.findall(r"\w+", text.lower())) for text in answers[1:] + answers[:1]]
     return [
         Chat(f"What does {name} do?", text, wrong)
         for (name, text), wrong in zip(texts, shifted, strict=False)

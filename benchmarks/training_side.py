@@ -52,6 +52,8 @@ class Plan:
     epochs: float = 1.0
     learning_rate: float = 1e-3
     threads: int = 2
+    seed: int = 0
+    """Decides the order of the rows."""
     attention: str = "sdpa"
     """trl: the implementation of attention that it loads the model with."""
     compile: bool = False
@@ -75,6 +77,8 @@ class Course:
     positions: list[int] = dataclasses.field(default_factory=list)
     """Positions that were computed, padding included."""
     supervised: list[int] = dataclasses.field(default_factory=list)
+    counted: list[int] = dataclasses.field(default_factory=list)
+    """What the loss of each step is a mean over: supervised tokens, or pairs."""
     losses: list[float] = dataclasses.field(default_factory=list)
     rates: list[float] = dataclasses.field(default_factory=list)
     reference_seconds: float = 0.0
@@ -166,7 +170,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         validation_rows=0,
         checkpoint_every=0,
         loggers=["csv"],
-        seed=0,
+        seed=plan.seed,
     )
     told = [turns(row) | {"id": str(number), "source": ""} for number, row in enumerate(rows)]
     if plan.objective == "sft":
@@ -199,6 +203,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         course.positions.append(sum(batch.ids.numel() for batch in batches))
         course.supervised.append(sum(batch.targets for batch in batches))
         course.tokens.append(entry["tokens"])
+        course.counted.append(entry["supervised"])
         course.losses.append(entry["loss"])
         course.rates.append(entry["learning_rate"])
     return network, course
@@ -279,7 +284,7 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         "use_cpu": not torch.cuda.is_available(),
         "torch_compile": plan.compile,
         "use_liger_kernel": plan.liger,
-        "seed": 0,
+        "seed": plan.seed,
     }
     if plan.packed:
         options |= {"packing": True, "packing_strategy": "bfd", "max_length": plan.packed}
@@ -305,14 +310,15 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
             processing_class=tokenizer,
             callbacks=[Watch()],
         )
-    collate, counts = trainer.data_collator, []
+    collate, counts, pairs = trainer.data_collator, [], plan.objective == "dpo"
 
     def counted(examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = collate(examples)
         positions = batch["input_ids"].numel()
         tokens = int(batch["attention_mask"].sum()) if "attention_mask" in batch else positions
         marks = batch["labels"] != -100 if "labels" in batch else batch["completion_mask"]
-        counts.append((tokens, positions, int(marks[:, 1:].sum())))
+        supervised = int(marks[:, 1:].sum())
+        counts.append((tokens, positions, supervised, len(marks) // 2 if pairs else supervised))
         return batch
 
     trainer.data_collator = counted
@@ -324,6 +330,7 @@ def _trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         course.tokens.append(step[0])
         course.positions.append(step[1])
         course.supervised.append(step[2])
+        course.counted.append(step[3])
     network = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     network.forward = type(network).forward.__get__(network)
     return network, course
