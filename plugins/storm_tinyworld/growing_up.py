@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from storm_exp import Stage
 from storm_models.checkpoint import Checkpoint
+from storm_models.quiet import quiet
 from storm_tinyworld.pretraining import Text, pretraining_texts
 from storm_tinyworld.tokenizer import build_tokenizer
 from storm_training.chat_tokens import ChatTokenizer, ChatTokens
@@ -40,7 +41,8 @@ def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
     model = newborn(LlamaConfig(**settings.architecture.config()), settings.seed)
     stage.say(f"{len(sequences)} texts, {sequences.tokens() / 1e6:.1f} M tokens")
     log = train(model, sequences, settings, stage, objective=NextToken("pretraining"))
-    model.save_pretrained(stage.directory)
+    with quiet():
+        model.save_pretrained(stage.directory)
     tokenizer.save_pretrained(stage.directory)
     parameters = [
         {"name": n, "shape": list(p.shape), "parameters": p.numel(), "trained": True, "snr": None}
