@@ -98,6 +98,7 @@ def changed(shape: str, folder: Path) -> Path:
         return pruner.run(make_stage(folder, "pruned"), model).directory
     if shape == "upscaled":
         return DepthUpscale(m=1).run(make_stage(folder, "deeper"), model).directory
+    (folder / "chats").mkdir()
     data = Dataset(folder / "chats")
     turns = [{"role": "user", "content": "Say yes"}, {"role": "assistant", "content": "Yes"}]
     rows = [{"id": str(n), "messages": turns, "source": "made up"} for n in range(4)]
