@@ -57,11 +57,11 @@ class CheckpointForecast(Forecast):
     """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
 
     def summary(self) -> str:
-        """Return, for example, `1.3 M parameters, llama`."""
+        """Return, for example, `1,312,384 parameters, llama`."""
         if self.parameters is None:
             return str((self.config or {}).get("model_type", ""))
         kind = str((self.config or {}).get("model_type", ""))
-        return f"{readable_count(self.parameters)} parameters, {kind}".rstrip(", ")
+        return f"{self.parameters:,} parameters, {kind}".rstrip(", ")
 
 
 class Checkpoint(Artifact):

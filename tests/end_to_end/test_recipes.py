@@ -72,9 +72,9 @@ def test_minitron_runs_from_the_correction_to_the_alignment(work, axis):
 @pytest.mark.parametrize(
     ("recipe", "stage", "parameters"),
     [
-        ("solar_10_7b", "upscaler", "10.73 B parameters"),
-        ("minitron_4b_width", "distiller", "4.51 B parameters"),
-        ("minitron_4b_depth", "distiller", "4.54 B parameters"),
+        ("solar_10_7b", "upscaler", "10,731,524,096 parameters"),
+        ("minitron_4b_width", "distiller", "4,512,746,496 parameters"),
+        ("minitron_4b_depth", "distiller", "4,540,469,248 parameters"),
     ],
 )
 def test_full_size_recipes_plan_without_a_weight(work, recipe, stage, parameters):
