@@ -62,6 +62,13 @@ RUNS: dict[str, dict[str, list[str]]] = {
             "graph.pretrainer.model=base_model",
             "graph.evaluator.model=[pretrainer]",
         ),
+        "solar_llama_pro": over_seeds(
+            "solar",
+            EVALUATED,
+            "merger@upscaler=llama_pro",
+            "upscaler.every=2",
+            "graph.evaluator.model=[upscaler,pretrainer]",
+        ),
         "solar_m": ["sweep=solar_m", OWN_BASE],
     },
     "minitron": {

@@ -16,6 +16,7 @@ from study_tables import (
     difference_table,
     documents,
     group,
+    minutes,
     models,
     payload,
     score_table,
@@ -47,6 +48,7 @@ def storm() -> list[str]:
     }
     return [
         _method(every),
+        minutes("storm"),
         "### How well the base model judges",
         "Area under the ROC curve of the expected educational value, a family's rows against those "
         "that nothing corrupted. The curators use the most probable label.",
@@ -104,6 +106,8 @@ def solar() -> list[str]:
     names = ["base_model", "upscaler", "pretrainer", "finetuner", "aligner", "other_aligner"]
     every = models("solar", [*names, "merger"])
     every["base_model, continued"] = group("solar_control", "pretrainer")
+    every["LLaMA Pro"] = group("solar_llama_pro", "upscaler")
+    every["LLaMA Pro, continued"] = group("solar_llama_pro", "pretrainer")
     by_m = {
         f"m={m}, {model}": group("solar_m", model, f"upscaler.m={m}")
         for m in (0, 1)
@@ -111,9 +115,10 @@ def solar() -> list[str]:
     }
     return [
         _method(every),
+        minutes("solar"),
         "### Every model",
         "`base_model, continued` is the control: the base model as it is, with as much continued "
-        "pretraining.",
+        "pretraining. `LLaMA Pro` has six layers, too, two of them silent copies at first.",
         score_table(every),
         difference_table(
             every,
@@ -122,6 +127,7 @@ def solar() -> list[str]:
                 ("pretrainer", "upscaler"),
                 ("pretrainer", "base_model"),
                 ("pretrainer", "base_model, continued"),
+                ("pretrainer", "LLaMA Pro, continued"),
                 ("finetuner", "pretrainer"),
                 ("aligner", "finetuner"),
                 ("other_aligner", "finetuner"),
@@ -140,6 +146,7 @@ def solar() -> list[str]:
 def minitron() -> list[str]:
     """Return the parts of Minitron's page."""
     parts = [_method(models("minitron_width", ["corrector"]))]
+    parts += [minutes(f"minitron_{kind}") for kind in ("width", "depth", "iterative")]
     for axis in ("width", "depth"):
         names = ["base_model", "corrector", "pruner", "distiller", "imitator", "scratch"]
         every = models(f"minitron_{axis}", [*names, "finetuner"])
@@ -198,6 +205,7 @@ def tinyllama() -> list[str]:
     pairs = [(later, sooner) for sooner, later in itertools.pairwise(names)]
     return [
         _method(every, "a model from random weights of its own"),
+        minutes("tinyllama"),
         "### Every model",
         score_table(every),
         difference_table(every, pairs),
@@ -219,6 +227,7 @@ def birbal() -> list[str]:
     }
     return [
         _method(every),
+        minutes("birbal"),
         "### Every model",
         score_table(every),
         difference_table(every, [("finetuner", "base_model")]),

@@ -97,6 +97,15 @@ def documents(groups: Groups) -> int:
     return sum(task["n"] for task in summary["tasks"].values())
 
 
+def minutes(run: str) -> str:
+    """Return how long a cell's stages took without the world's base model, as a sentence."""
+    taken = [
+        sum(s.seconds or 0.0 for s in cell.stages if s.component != "tinyworld")
+        for cell in cells(run)
+    ]
+    return f"`{run}` takes {max(taken) / 60:.1f} minutes after its base model, on one thread."
+
+
 def sweep_markdown(run: str) -> str:
     """Return a sweep's table as Markdown."""
     header, rows = sweep_table(record(run))
