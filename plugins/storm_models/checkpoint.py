@@ -33,7 +33,10 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
-COMPANION_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+SURGERY_FILE = "surgery.json"
+"""What a changed depth leaves: {"source_layers": […], "new_layers": […]}."""
+
+COMPANION_FILES = ("config.json", "generation_config.json", SURGERY_FILE, *TOKENIZER_FILES)
 """What stands beside the weights."""
 
 WEIGHT_FILE = "model.safetensors"
@@ -191,7 +194,7 @@ class Checkpoint(Artifact):
             return read_tensor(weights, name)
 
     def copy_companions(self, directory: Path) -> None:
-        """Copy config, generation config, tokenizer and chat template to another directory."""
+        """Copy all that stands beside the weights to another directory."""
         for name in COMPANION_FILES:
             if (self.directory / name).is_file():
                 shutil.copyfile(self.directory / name, directory / name)
