@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from storm_models.architecture import FAMILIES, head_dim, key_value_heads, ties_head
-from storm_models.depth import PER_LAYER_LISTS, layer_types
+from storm_models.attention import layer_types
+from storm_models.depth import PER_LAYER_LISTS
 
 _SIZES = (
     "model_type",
