@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from omegaconf import II
@@ -46,10 +47,11 @@ class NewModel:
         """Check the settings; raises SettingError."""
         if self.config:
             check_new_config(self.config)
-        if self.embedding_gain <= 0:
-            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0")
-        if self.residual_gain < 0:
-            raise SettingError("residual_gain", self.residual_gain, "must not be negative")
+        if not 0 < self.embedding_gain < math.inf:
+            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0, and finite")
+        if not 0 <= self.residual_gain < math.inf:
+            problem = "must not be negative, and finite"
+            raise SettingError("residual_gain", self.residual_gain, problem)
         if self.dtype not in DTYPES:
             problem = f"must be of {', '.join(DTYPES)}{did_you_mean(self.dtype, DTYPES)}"
             raise SettingError("dtype", self.dtype, problem)

@@ -116,6 +116,7 @@ def test_without_a_known_vocabulary_nothing_is_foretold():
     [
         (lambda: new_model("lama"), "config.model_type"),
         (lambda: new_model(embedding_gain=0.0), "embedding_gain"),
+        (lambda: new_model(embedding_gain=float("nan")), "embedding_gain"),
         (lambda: new_model(residual_gain=-1.0), "residual_gain"),
         (lambda: new_model(dtype="float8"), "dtype"),
     ],
