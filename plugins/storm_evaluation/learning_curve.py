@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from storm_evaluation.task_names import short_names
 from storm_exp.record import CellRecord, RunRecord, StageRecord
 from storm_exp.report import Place, Section
 from storm_report.chart import Line, line_chart
@@ -66,9 +67,10 @@ def curve(points: list[Point]) -> Markup:
     higher = [
         task for task, entry in points[0][2]["tasks"].items() if entry.get("higher_is_better", True)
     ]
+    shown = short_names(points[0][2]["tasks"])
     lines = [
         Line(
-            name=task,
+            name=shown[task],
             points=[
                 (tokens, evaluation["tasks"][task]["score"]) for _, tokens, evaluation in points
             ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
 
+from storm_evaluation.task_names import short_names
 from storm_exp.record import CellRecord, RunRecord, StageRecord
 from storm_exp.report import Place, Section
 from storm_report.chart import WIDTH, Bars, bar_chart
@@ -106,7 +108,8 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
         if means:
             caption += " The mean is over tasks."
         width = WIDTH / 2 - 10 if beside else WIDTH
-        charts += figure(bar_chart(groups, bars, y_title=metrics, width=width), caption)
+        shown = [_shown(tasks, group) for group in groups]
+        charts += figure(bar_chart(shown, bars, y_title=metrics, width=width), caption)
     html = Markup('<div class="columns">{}</div>').format(charts)
     return html + _score_table(
         lineup, [*shares, *([_MEAN] if len(shares) > 1 else []), *losses], palette
@@ -120,6 +123,10 @@ def _entry(lineup: _Lineup, position: int, task: str) -> dict[str, Any]:
     if lineup.comparison and lineup.comparison.get("mean"):
         return dict(lineup.comparison["mean"][position])
     return {"score": lineup.evaluations[position].get("mean")}
+
+
+def _shown(tasks: Iterable[str], column: str) -> str:
+    return short_names(tasks).get(column, column)
 
 
 def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -> Markup:
@@ -143,7 +150,7 @@ def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -
             row.append(text if score != best[column] else _strong(text))
         rows.append(row)
     return figure(
-        table(["model", *columns], rows, "scores"),
+        table(["model", *(_shown(tasks, column) for column in columns)], rows, "scores"),
         "The same scores ± one standard error; the best of each column is bold.",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from jinja2 import TemplateError
+from transformers import GenerationConfig
 
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
@@ -29,8 +32,10 @@ Answer = tuple[str, str]
 def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
     """Write `data` into the stage with new answers; raises InputError when none can be used."""
     torch.set_num_threads(stage.runtime.thread_count())
-    asker = _Asker(settings, stage, model)
     splits = [name for name in ("train", "validation") if data.count(name)]
+    if "train" not in splits:
+        raise InputError("the data set has no rows to answer in its split 'train'")
+    asker = _Asker(settings, stage, model)
     made, rejected = Dataset(stage.directory), []
     kept = 0
     with stage.progress(sum(data.count(name) for name in splits), "chats", "answering") as bar:
@@ -38,17 +43,18 @@ def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) ->
             rows: list[Row] = []
             for shard in _shards(data.rows(split), settings.shard_rows):
                 for row, (text, problem) in zip(shard, asker.ask(shard), strict=True):
-                    turns = [*row["messages"][:-1], {"role": "assistant", "content": text}]
+                    turns = [*question(row), {"role": "assistant", "content": text}]
                     if problem:
                         rejected.append({**row, "reason": problem})
                     else:
                         rows.append({**row, "messages": turns})
                 bar.advance(len(shard))
-            schema = data.table(split).schema
-            made.write(split, rows, schema)
+            if not rows:
+                reasons = Counter(row["reason"] for row in rejected).most_common(3)
+                shown = "; ".join(f"{count} times {reason}" for reason, count in reasons)
+                raise InputError(f"no answer of the split '{split}' can be used: {shown}")
+            made.write(split, rows, data.table(split).schema)
             kept += len(rows)
-    if not kept:
-        raise InputError(f"none of {len(rejected)} answers can be used ({rejected[0]['reason']})")
     if rejected:
         schema = data.table(splits[0]).schema.append(pa.field("reason", pa.string()))
         pq.write_table(
@@ -60,6 +66,12 @@ def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) ->
     return made
 
 
+def question(row: Row) -> list[dict[str, Any]]:
+    """Return a chat up to where the model answers: its last turn goes if the assistant's."""
+    turns: list[dict[str, Any]] = row["messages"]
+    return turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
+
+
 class _Asker:
     """The model, loaded for the first shard that needs it, and the shards that are finished."""
 
@@ -67,6 +79,7 @@ class _Asker:
         self._settings, self._stage, self._model = settings, stage, model
         self._tokenizer = model.tokenizer()
         self._prompt = ChatPrompt(self._tokenizer)
+        self._positions = model.config().get("max_position_embeddings")
         self._network: Any = None
 
     def ask(self, rows: list[Row]) -> list[Answer]:
@@ -75,10 +88,13 @@ class _Asker:
         file = self._stage.scratch / f"{address.hexdigest()}.json"
         if file.is_file():
             return [(text, problem) for text, problem in json.loads(file.read_text())]
-        chats = [row["messages"][:-1] for row in rows]
-        prompts = self._prompt.encode(chats)
-        order = sorted(range(len(rows)), key=lambda index: len(prompts[index]))
-        found: list[Answer] = [("", "")] * len(rows)
+        prompts, found = [], []
+        for row in rows:
+            prompt, problem = self._encode(question(row))
+            prompts.append(prompt)
+            found.append(("", problem))
+        usable = [index for index, (_, problem) in enumerate(found) if not problem]
+        order = sorted(usable, key=lambda index: len(prompts[index]))
         size = self._settings.batch_rows
         torch.manual_seed(self._settings.seed + int(address.hexdigest()[:8], 16))
         for start in range(0, len(order), size):
@@ -88,6 +104,19 @@ class _Asker:
                 found[index] = one
         _publish(file, found)
         return found
+
+    def _encode(self, turns: list[dict[str, Any]]) -> tuple[list[int], str]:
+        """Return the ids of a question, and why it cannot be asked."""
+        if not turns:
+            return [], "there is nothing before the answer"
+        try:
+            (ids,) = self._prompt.encode([turns])
+        except (TemplateError, TypeError, ValueError) as error:
+            return [], f"refused by the chat template ({error})"
+        room = (self._positions or len(ids) + self._settings.new_tokens) - len(ids)
+        if room < self._settings.new_tokens:
+            return ids, f"{len(ids)} tokens leave no room for an answer in {self._positions}"
+        return ids, ""
 
     @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
@@ -107,6 +136,7 @@ class _Asker:
             attention_mask=mask.to(network.device),
             max_new_tokens=settings.new_tokens,
             do_sample=drawn,
+            top_k=0,
             pad_token_id=int(padding),
             **options,
         )[:, width:].tolist()
@@ -127,6 +157,9 @@ class _Asker:
             if device == "auto":
                 device = "cuda" if torch.cuda.is_available() else "cpu"
             self._network = self._model.load("auto", device)
+            # A model's own habits (top_k, a penalty on repetition) are not what was asked for.
+            ends = self._network.generation_config.eos_token_id
+            self._network.generation_config = GenerationConfig(eos_token_id=ends)
         return self._network
 
 

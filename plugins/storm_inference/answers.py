@@ -8,16 +8,19 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component
+from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.flops import Reading
+from storm_models.inference_cost import inference_cost
 
 
-@component("answerer", "answers", version=1, requires=("torch", "transformers"), extra="train")
+@component("answerer", "answers", version=2, requires=("torch", "transformers"), extra="train")
 class Answers:
-    """Replaces the last turn of the assistant by what the model says.
+    """Ends every chat with what the model says; an answer that stands there already goes.
 
     A student may be tuned on what its teacher answers, instead of on the teacher's logits. A chat
-    whose answer does not end within `new_tokens`, or is empty, is kept among the rejected rows
-    with its reason. Finished shards survive a crash.
+    that cannot be asked, or whose answer does not end within `new_tokens` or is empty, is kept
+    among the rejected rows with its reason. Finished shards survive a crash.
     """
 
     new_tokens: int = 256
@@ -52,10 +55,24 @@ class Answers:
             raise InputError("the model's tokenizer has no chat template: it cannot be asked")
         if data.columns and "messages" not in data.columns:
             raise InputError(f"the data set has no column 'messages' (it has {data.columns})")
+        positions = (model.config or {}).get("max_position_embeddings")
+        if positions and self.new_tokens >= positions:
+            problem = f"leaves no room for a question in the model's {positions} positions"
+            raise SettingError("new_tokens", self.new_tokens, problem)
         if data.splits is None:
             return dataclasses.replace(data)
         splits = {name: [0, most] for name, (_, most) in data.splits.items() if name != "rejected"}
         return DatasetForecast(splits=splits, columns=data.columns)
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate the reading of every chat, and of as long an answer as there may be."""
+        rows, asked = data.likely_rows(), data.row_tokens
+        length = self.new_tokens + (asked or 0.0)
+        reading = None
+        if rows is not None and asked is not None:
+            reading = Reading(rows * length, length, rows * self.new_tokens)
+        batch = Reading(self.batch_rows * length, length, self.batch_rows)
+        return inference_cost(model, reading, batch, assumes=f"answers of {self.new_tokens} tokens")
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from storm_exp import InputError
 from storm_exp.cost import Cost
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_merging.computation import computation
+from storm_models.architecture import parameter_count, tensor_shapes, ties_head
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.flops import EMBEDDING, HEAD
 from storm_models.inference_cost import writing_cost
 from storm_models.memory import PROCESS
 
 T = TypeVar("T")
 
 _FLOATING = ("F64", "F32", "BF16", "F16")
-_SIZES = (
-    "model_type",
-    "num_hidden_layers",
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "tie_word_embeddings",
-)
+Headers = dict[str, tuple[str, tuple[int, ...]]]
+"""{tensor name: (safetensors dtype, shape)}"""
 
 
 def forecast_merge(
@@ -35,6 +30,8 @@ def forecast_merge(
 
     Raises InputError, naming what differs, for checkpoints that cannot be merged.
     """
+    same = len({model.shapes for model in models if model.shapes}) < 2
+    models = models if same else [_without_tied_head(model) for model in models]
     first = models[0]
     for model, name in zip(models, names, strict=True):
         if "quantization_config" in (model.config or {}):
@@ -61,20 +58,27 @@ def sum_cost(merged: CheckpointForecast, models: int, each: int = 2) -> Cost | N
     return dataclasses.replace(writing, flops=flops, memory=PROCESS)
 
 
-def check_tensors(models: Sequence[Checkpoint]) -> None:
-    """Compare the headers of checkpoints; raises InputError that names the first difference."""
-    first = models[0].headers()
+def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
+    """Return {name: (dtype, shape)} of what a merge gives, in the first model's dtypes.
+
+    A tied head that only some models store beside the embedding is not among them. Raises
+    InputError that names the first difference.
+    """
+    headers = [model.headers() for model in models]
+    stored = [HEAD in each for each in headers]
+    if any(stored) and not all(stored) and ties_head(models[0].config()):
+        for model, each in zip(models, headers, strict=True):
+            if each.pop(HEAD, None):
+                _check_tied_head(model)
+    first = headers[0]
     for name, (dtype, _) in first.items():
         if dtype not in _FLOATING:
             raise InputError(f"{name} is stored as {dtype}: only floating-point tensors are merged")
-    for position, model in enumerate(models[1:], start=2):
-        other = model.headers()
+    for position, other in enumerate(headers[1:], start=2):
         for ours, theirs, lacking in ((first, other, position), (other, first, 1)):
             missing = [name for name in ours if name not in theirs]
             if missing:
-                raise InputError(
-                    f"model {lacking} lacks {missing[0]} ({len(missing)} tensors differ)"
-                )
+                raise InputError(f"model {lacking} lacks {_listed(missing)}")
         for name, (_, shape) in first.items():
             dtype, found = other[name]
             if found != shape:
@@ -84,26 +88,79 @@ def check_tensors(models: Sequence[Checkpoint]) -> None:
                 )
             if dtype not in _FLOATING:
                 raise InputError(f"{name} is stored as {dtype} in model {position}")
+    return first
+
+
+def _check_tied_head(model: Checkpoint) -> None:
+    """Raise InputError for a stored head that is not the embedding: transformers obeys it."""
+    from storm_models.weights import pieces
+
+    with model.open_weights() as weights:
+        for start, stop in pieces(math.prod(weights.headers[HEAD][1])):
+            head, embedding = (weights.read(name, start, stop) for name in (HEAD, EMBEDDING))
+            if not bool((head == embedding).all()):
+                raise InputError(
+                    f"{model.directory}: config.json ties the head to the embedding, and the "
+                    f"weights hold a {HEAD} that differs from it"
+                )
+
+
+def _without_tied_head(model: CheckpointForecast) -> CheckpointForecast:
+    """Return the facts without a head that is tied and stored beside the embedding all the same."""
+    shapes = _expected_shapes(model)
+    if shapes is None or HEAD in shapes:
+        return model
+    if model.shapes != shapes_digest({**shapes, HEAD: shapes[EMBEDDING]}):
+        return model
+    return dataclasses.replace(
+        model, parameters=parameter_count(model.config or {}), shapes=shapes_digest(shapes)
+    )
 
 
 def _compare(first: CheckpointForecast, other: CheckpointForecast, one: str, two: str) -> None:
-    if first.config and other.config:
-        for size in _SIZES:
-            if size not in first.config or size not in other.config:
-                continue
-            ours, theirs = first.config[size], other.config[size]
-            if ours != theirs:
-                raise InputError(
-                    f"{one} and {two} cannot be merged: {size} is {ours} in one, {theirs} in the "
-                    "other"
-                )
+    ours, theirs = (computation(model.config or {}) for model in (first, other))
+    for name in ours:
+        if name in theirs and ours[name] != theirs[name]:
+            raise InputError(
+                f"{one} and {two} cannot be merged: {name} is {ours[name]} in one, {theirs[name]} "
+                "in the other"
+            )
     if first.shapes and other.shapes and first.shapes != other.shapes:
-        raise InputError(f"{one} and {two} cannot be merged: their tensors differ in name or shape")
+        raise InputError(
+            f"{one} and {two} cannot be merged: their tensors differ in name or shape"
+            f"{_tensors_apart(first, other, one, two)}"
+        )
     if first.tokenizer and other.tokenizer and first.tokenizer != other.tokenizer:
         raise InputError(
             f"{one} and {two} cannot be merged: their tokenizers give different ids to the same "
             "text"
         )
+
+
+def _tensors_apart(first: CheckpointForecast, other: CheckpointForecast, one: str, two: str) -> str:
+    """Return what digests and configs tell of tensors that differ, for the end of a sentence."""
+    ours, theirs = _expected_shapes(first), _expected_shapes(other)
+    if ours is None or theirs is None:
+        return ""
+    apart = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if apart:
+        return f": {_listed(apart)}"
+    further = [
+        f"{whose} stores {model.parameters - sum(map(math.prod, shapes.values())):,} parameters"
+        for model, shapes, whose in ((first, ours, one), (other, theirs, two))
+        if model.parameters is not None and model.shapes != shapes_digest(shapes)
+    ]
+    return f": {', '.join(further)} beside those that its config.json asks for" if further else ""
+
+
+def _expected_shapes(model: CheckpointForecast) -> dict[str, tuple[int, ...]] | None:
+    return tensor_shapes(model.config) if model.config else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
 
 
 def _first_known(values: Iterable[T | None]) -> T | None:

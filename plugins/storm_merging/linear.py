@@ -5,7 +5,7 @@ from __future__ import annotations
 from storm_exp import InputError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_merging.compatibility import forecast_merge, sum_cost
-from storm_merging.schedule import equal_weights
+from storm_merging.schedule import check_weights, equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
@@ -22,6 +22,9 @@ class Linear:
     normalise: bool = True
     """Whether the weights are divided by their sum."""
 
+    def __post_init__(self) -> None:
+        check_weights(self.weights)
+
     def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
         """Return the first model's facts; raises InputError for models that do not fit."""
         if len(models) < 2:
@@ -35,15 +38,15 @@ class Linear:
 
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
         """Average the checkpoints."""
-        from storm_merging.compatibility import check_tensors
+        from storm_merging.compatibility import shared_tensors
         from storm_merging.merged import merge, write_summary
         from storm_merging.parents import check_finite
 
         self.forecast([model.facts() for model in models])
-        check_tensors(models)
+        names = shared_tensors(models)
         check_finite(stage, models)
         shares = self._shares(len(models))
-        merged = merge(stage, models, dict.fromkeys(models[0].headers(), shares))
+        merged = merge(stage, models, dict.fromkeys(names, shares))
         write_summary(merged, "linear", weights=shares)
         stage.metric("models", len(models), main=True)
         return merged

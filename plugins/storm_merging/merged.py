@@ -19,12 +19,13 @@ def merge(
 ) -> Checkpoint:
     """Make Σ coefficient · tensor for every tensor, with all else from the first model.
 
-    `models` have the same tensors, `coefficients` a number per model for each. Weights get the
+    `coefficients` holds a number per model for each tensor, which all of them have. Weights get the
     first model's dtypes, each rounded once. Tensors that a model ties are stored once and stay
     tied. In a store that holds the models no weight is written: the result refers to them.
     Elsewhere it is written, and NaN or overflow raises InputError where it is met.
     """
-    headers = models[0].headers()
+    stored = models[0].headers().items()
+    headers = {name: entry for name, entry in stored if name in coefficients}
     if shared_store(stage, models) is not None:
         for model in {model.key: model for model in models}.values():
             stage.reference(model)

@@ -10,7 +10,7 @@ import torch
 from mergekit.merge_methods import merge_tensors
 
 from storm_exp import InputError, Stage
-from storm_merging.compatibility import check_tensors
+from storm_merging.compatibility import shared_tensors
 from storm_merging.merged import write_summary
 from storm_models.checkpoint import WEIGHT_FILE, Checkpoint
 from storm_models.tensor_file import DTYPES, TensorWriter
@@ -42,8 +42,7 @@ def merge_with_mergekit(
         for name, value in parameters.items()
     }
     merged_models = [*([base] if base else []), *(models[i] for i in others)]
-    check_tensors(merged_models)
-    headers = merged_models[0].headers()
+    headers = shared_tensors(merged_models)
     with contextlib.ExitStack() as stack:
         parents = [stack.enter_context(model.open_weights()) for model in merged_models]
         writer = stack.enter_context(TensorWriter(stage.directory / WEIGHT_FILE, headers))

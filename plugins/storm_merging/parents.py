@@ -12,6 +12,7 @@ from typing import Any
 from storm_exp import InputError, Stage
 from storm_exp.store import Store
 from storm_merging.arithmetic import Angle
+from storm_merging.compatibility import Headers
 from storm_models.checkpoint import Checkpoint
 from storm_models.derived import derive, store_of
 from storm_models.weights import pieces
@@ -24,25 +25,28 @@ def shared_store(stage: Stage, models: Sequence[Checkpoint]) -> Store | None:
     return store_of(stage.directory) if all(model.key for model in models) else None
 
 
-def pair_angles(stage: Stage, first: Checkpoint, second: Checkpoint) -> dict[str, Angle]:
-    """Return {tensor name: angle between the two models' tensors}.
+def pair_angles(
+    stage: Stage, first: Checkpoint, second: Checkpoint, names: Headers
+) -> dict[str, Angle]:
+    """Return {tensor name: angle between the two models' tensors}; `names` are those of both.
 
     In a store they are kept: another t needs no look at the weights. Raises InputError, naming
     the tensor, for NaN or infinity.
     """
     store = shared_store(stage, [first, second])
     if store is None:
-        sums = _pair_sums(stage, first, second)
+        sums = _pair_sums(stage, first, second, names)
     else:
         inputs = {"models": [first.key, second.key]}
-        sums = _kept(store, "angles", inputs, partial(_pair_sums, stage, first, second))
+        sums = _kept(store, "angles", inputs, partial(_pair_sums, stage, first, second, names))
     return {name: Angle(*values) for name, values in sums.items()}
 
 
-def _pair_sums(stage: Stage, first: Checkpoint, second: Checkpoint) -> dict[str, list[float]]:
+def _pair_sums(
+    stage: Stage, first: Checkpoint, second: Checkpoint, names: Headers
+) -> dict[str, list[float]]:
     """Return {tensor name: [Σ a², Σ b², Σ a·b]}."""
     found = {}
-    names = first.headers()
     with (
         first.open_weights() as one,
         second.open_weights() as two,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -87,6 +88,14 @@ def interpolate(points: Sequence[float], position: float) -> float:
 def _layer(name: str) -> int | None:
     found = _LAYER.search(name)
     return int(found.group(1)) if found else None
+
+
+def check_weights(weights: Sequence[float], scale: float = 1.0) -> None:
+    """Raise SettingError for NaN or infinity."""
+    if not all(map(math.isfinite, weights)):
+        raise SettingError("weights", list(weights), "must be finite")
+    if not math.isfinite(scale):
+        raise SettingError("scale", scale, "must be finite")
 
 
 def equal_weights(weights: list[float], count: int) -> list[float]:

@@ -46,14 +46,14 @@ class Slerp:
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
         """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""
         from storm_merging.arithmetic import slerp_coefficients
-        from storm_merging.compatibility import check_tensors
+        from storm_merging.compatibility import shared_tensors
         from storm_merging.merged import merge, write_summary
         from storm_merging.parents import pair_angles
 
         self.forecast([model.facts() for model in models])
-        check_tensors(models)
-        weights = resolve(self.t, self.schedules, list(models[0].headers()))
-        angles = pair_angles(stage, *models)
+        names = shared_tensors(models)
+        weights = resolve(self.t, self.schedules, list(names))
+        angles = pair_angles(stage, *models, names)
         coefficients = {
             name: slerp_coefficients(weights[name], angle) for name, angle in angles.items()
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from storm_exp import Stage, component, setting
 from storm_exp.cost import Cost
 from storm_merging.compatibility import forecast_merge, sum_cost
-from storm_merging.schedule import equal_weights
+from storm_merging.schedule import check_weights, equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
@@ -22,6 +22,9 @@ class TaskArithmetic:
     scale: float = 1.0
     """Multiplies every difference."""
 
+    def __post_init__(self) -> None:
+        check_weights(self.weights, self.scale)
+
     def forecast(
         self, base: CheckpointForecast, models: list[CheckpointForecast]
     ) -> CheckpointForecast:
@@ -36,16 +39,16 @@ class TaskArithmetic:
 
     def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
         """Add what the models differ by to the base."""
-        from storm_merging.compatibility import check_tensors
+        from storm_merging.compatibility import shared_tensors
         from storm_merging.merged import merge, write_summary
         from storm_merging.parents import check_finite
 
         self.forecast(base.facts(), [model.facts() for model in models])
-        check_tensors([base, *models])
+        names = shared_tensors([base, *models])
         check_finite(stage, [base, *models])
         weights = [self.scale * weight for weight in equal_weights(self.weights, len(models))]
         coefficients = [1.0 - sum(weights), *weights]
-        merged = merge(stage, [base, *models], dict.fromkeys(base.headers(), coefficients))
+        merged = merge(stage, [base, *models], dict.fromkeys(names, coefficients))
         write_summary(merged, "task_arithmetic", weights=weights)
         stage.metric("models", len(models), main=True)
         return merged

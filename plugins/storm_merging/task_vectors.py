@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any, ClassVar
 
 from omegaconf import II
@@ -11,7 +10,7 @@ from omegaconf import II
 from storm_exp import InputError, SettingError, Stage, setting
 from storm_exp.cost import Cost
 from storm_merging.compatibility import forecast_merge
-from storm_merging.schedule import equal_weights
+from storm_merging.schedule import check_weights, equal_weights
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.inference_cost import writing_cost
 
@@ -82,9 +81,7 @@ class TaskVectors(MergekitMerger):
     def __post_init__(self) -> None:
         if not 0 < self.density <= 1:
             raise SettingError("density", self.density, "must be above 0, at most 1")
-        for name, values in (("weights", self.weights), ("scale", [self.scale])):
-            if not all(math.isfinite(value) for value in values):
-                raise SettingError(name, getattr(self, name), "must be finite")
+        check_weights(self.weights, self.scale)
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return what all of these methods take."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from omegaconf import II
@@ -58,10 +57,14 @@ class BlockImportanceScanner(CalibrationSettings):
         return BlockImportanceForecast(shapes=model.shapes, layers=layers, counts=self.counts)
 
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
-        """Estimate a pass over the rows for the model, and a shorter one for every candidate."""
+        """Estimate a pass over the rows, and for every candidate one from behind it to the logits.
+
+        The runs of a count leave 0, 1, 2 and so on up to all other layers behind them.
+        """
         layers = (model.config or {}).get("num_hidden_layers") or 1
-        shorter = [(layers - count + 1) * (1 - count / layers) for count in self.counts]
-        return self.pass_cost(model, data, self.split, 1 + sum(shorter))
+        runs = [layers - count + 1 for count in self.counts]
+        behind = sum(places * (places - 1) / 2 for places in runs)
+        return self.pass_cost(model, data, self.split, 1 + behind / layers, 1 + sum(runs))
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> BlockImportance:
         """Score the whole model and every candidate."""
@@ -81,7 +84,9 @@ class BlockImportanceScanner(CalibrationSettings):
         network = model.load(self.dtype, device)
         with stage.progress(len(samples), "rows") as progress:
             batches = make_batches(samples, self, device)
-            scores, influence = score_runs(network, runs, batches, progress.advance)
+            scores, distances = score_runs(network, runs, batches, progress.advance)
+        influence = [row[: layers - first] for first, row in enumerate(distances.tolist())]
+        self.check_finite(value for row in influence for value in row)
         content: dict[str, Any] = {
             "shapes": shapes_digest({name: shape for name, (_, shape) in model.headers().items()}),
             "layers": layers,
@@ -93,9 +98,7 @@ class BlockImportanceScanner(CalibrationSettings):
             "candidates": [
                 {"first": first, "count": count, **scores[first, count]} for first, count in runs
             ],
-            "influence": [
-                [value for value in row if not math.isnan(value)] for row in influence.tolist()
-            ],
+            "influence": influence,
         }
         text = json.dumps(content, indent=1) + "\n"
         (stage.directory / "blocks.json").write_text(text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterable
 
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
@@ -66,12 +68,32 @@ class CalibrationSettings:
                 "max_tokens", self.max_tokens, f"the model has {positions} positions"
             )
 
+    def check_finite(self, measured: Iterable[float]) -> None:
+        """Raise SettingError for NaN or infinity in what was measured."""
+        if not all(map(math.isfinite, measured)):
+            raise SettingError(
+                "dtype",
+                self.dtype,
+                "the hidden states hold NaN or infinity: float16 overflows where bfloat16 and "
+                "float32 do not, or the model's weights hold them",
+            )
+
     def pass_cost(
-        self, model: CheckpointForecast, data: DatasetForecast, split: str, passes: float = 1.0
+        self,
+        model: CheckpointForecast,
+        data: DatasetForecast,
+        split: str,
+        passes: float = 1.0,
+        heads: float = 0.0,
     ) -> Cost | None:
-        """Return the cost of so many passes over the rows, as long as they are said to be."""
+        """Return the cost of reading the rows, as long as they are said to be.
+
+        `passes` counts passes through all layers, `heads` those that go on to logits of every
+        token: of chats, of which only answers are scored, the most that it can be.
+        """
         rows = min(self.samples, (data.splits or {}).get(split, [0, self.samples])[1])
         length = min(data.row_tokens or self.max_tokens, self.max_tokens)
-        read = rows * length * passes
+        read = rows * length
         batch = Reading(self.batch_size * self.max_tokens, length, 0)
-        return inference_cost(model, Reading(read, length, read), batch, dtype=self.dtype)
+        reading = Reading(read * passes, length, read * heads)
+        return inference_cost(model, reading, batch, dtype=self.dtype)

@@ -44,7 +44,7 @@ class ImportanceScanner(CalibrationSettings):
         return ImportanceForecast(shapes=model.shapes, samples=self.samples)
 
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
-        """Estimate one pass over the rows."""
+        """Estimate one pass over the rows, without the head."""
         return self.pass_cost(model, data, self.split)
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Importance:
@@ -64,6 +64,7 @@ class ImportanceScanner(CalibrationSettings):
         with stage.progress(len(samples), "rows") as progress:
             batches = make_batches(samples, self, device)
             values = measure(network, head_dim(model.config()), batches, progress.advance)
+        self.check_finite(value for axis in values.values() for value in axis.flatten().tolist())
         layout = {name: ("F64", tuple(tensor.shape)) for name, tensor in values.items()}
         with TensorWriter(stage.directory / "importance.safetensors", layout) as writer:
             for name, tensor in values.items():

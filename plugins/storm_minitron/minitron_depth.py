@@ -55,15 +55,14 @@ class MinitronDepth:
 
     def __post_init__(self) -> None:
         """Check the settings by themselves; raises SettingError."""
-        given = [n for n in ("layers", "layers_ratio") if getattr(self, n) is not None]
         if self.drop:
-            if given or self.first is not None:
-                raise SettingError("drop", self.drop, "names the layers already; leave out others")
-            if min(self.drop) < 0 or len(set(self.drop)) < len(self.drop):
-                raise SettingError("drop", self.drop, "must be different layers, from 0")
+            self._check_drop()
             return
-        if len(given) != 1:
+        if self.layers is None and self.layers_ratio is None:
             problem = "give one of layers, layers_ratio and drop"
+            raise SettingError("layers", self.layers, problem)
+        if self.layers is not None and self.layers_ratio is not None:
+            problem = f"layers_ratio={self.layers_ratio} is set too: unset it (layers_ratio=null)"
             raise SettingError("layers", self.layers, problem)
         if self.layers is not None and self.layers < 1:
             raise SettingError("layers", self.layers, "must be at least 1")
@@ -159,6 +158,20 @@ class MinitronDepth:
             problem = f"must be fewer than the model's {layers}"
             raise SettingError("layers", self.layers, problem)
         return layers - self.layers
+
+    def _check_drop(self) -> None:
+        if min(self.drop) < 0:
+            raise SettingError("drop", self.drop, "layers count from 0")
+        twice = [layer for layer in self.drop if self.drop.count(layer) > 1]
+        if twice:
+            raise SettingError("drop", self.drop, f"names layer {twice[0]} more than once")
+        others = {name: getattr(self, name) for name in ("layers", "layers_ratio", "first")}
+        others = {name: value for name, value in others.items() if value is not None}
+        if others:
+            values = ", ".join(f"{name}={value}" for name, value in others.items())
+            unset = " ".join(f"{name}=null" for name in others)
+            problem = f"names the layers already, and {values} is set too: unset it ({unset})"
+            raise SettingError("drop", self.drop, problem)
 
     def _check_scan(self, model: CheckpointForecast, scan: BlockImportanceForecast) -> None:
         if scan.shapes and model.shapes and scan.shapes != model.shapes:

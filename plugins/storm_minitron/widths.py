@@ -59,13 +59,17 @@ class WidthTargets:
                 raise SettingError(ratio, share, "must lie above 0 and be at most 1")
         if self.multiple_of < 1:
             raise SettingError("multiple_of", self.multiple_of, "must be at least 1")
-        if all(getattr(self, name) is None for pair in _PAIRS for name in pair):
+        if not self._given():
             raise SettingError(
                 "hidden_size", None, "nothing is pruned: give at least one size or ratio"
             )
 
     def resolve(self, config: dict[str, Any]) -> Widths:
-        """Return the sizes for a model of `config`; raises SettingError for impossible ones."""
+        """Return the sizes for a model of `config`.
+
+        Raises SettingError for impossible ones, for a share below 1 that keeps everything, and
+        where nothing is pruned at all.
+        """
         groups = key_value_heads(config)
         heads = self._size("heads", "heads_ratio", config["num_attention_heads"], groups)
         if heads % groups:
@@ -79,16 +83,30 @@ class WidthTargets:
         hidden = self._size("hidden_size", "hidden_ratio", config["hidden_size"], step)
         if hidden % heads:
             below = hidden - hidden % heads
+            near = [n for n in (below, below + heads) if 0 < n <= config["hidden_size"]]
             raise SettingError(
                 "hidden_size",
                 hidden,
-                f"must be a multiple of the {heads} heads, as transformers asks: {below} or "
-                f"{below + heads}",
+                f"must be a multiple of the {heads} heads, as transformers asks: "
+                f"{' or '.join(map(str, near))}",
             )
         inner = self._size(
             "intermediate_size", "intermediate_ratio", config["intermediate_size"], self.multiple_of
         )
+        if [hidden, inner, heads] == [config[name] for name in _COUNTED]:
+            name, value = next(iter(self._given().items()))
+            raise SettingError(
+                name,
+                value,
+                f"nothing is pruned: {hidden} channels, {inner} neurons and {heads} heads are all "
+                "that the model has",
+            )
         return Widths(hidden, inner, heads)
+
+    def _given(self) -> dict[str, float]:
+        """Return the targets that are set, by name."""
+        targets = {name: getattr(self, name) for pair in _PAIRS for name in pair}
+        return {name: value for name, value in targets.items() if value is not None}
 
     def _size(self, size: str, ratio: str, before: int, step: int) -> int:
         number, share = getattr(self, size), getattr(self, ratio)
@@ -98,7 +116,15 @@ class WidthTargets:
             return int(number)
         if share is None or share == 1:
             return before
-        return min(before, max(step, step * round(share * before / step)))
+        kept = max(step, step * round(share * before / step))
+        if kept >= before:
+            below = (before - 1) // step * step
+            finer = "" if size == "heads" else f" (lower multiple_of={self.multiple_of})"
+            smaller = f"the next smaller is {size}={below}" if below else f"none is smaller{finer}"
+            raise SettingError(
+                ratio, share, f"keeps all of {before}, rounded to a multiple of {step}: {smaller}"
+            )
+        return int(kept)
 
 
 _PAIRS = (
@@ -106,6 +132,7 @@ _PAIRS = (
     ("intermediate_size", "intermediate_ratio"),
     ("heads", "heads_ratio"),
 )
+_COUNTED = ("hidden_size", "intermediate_size", "num_attention_heads")
 
 
 def narrowed_config(config: dict[str, Any], widths: Widths) -> dict[str, Any]:

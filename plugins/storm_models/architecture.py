@@ -13,13 +13,14 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3
 _DEFAULT_KV_HEADS = {"mistral": 8, "qwen2": 32, "qwen3": 32, "gemma2": 4, "gemma3_text": 4}
 _DEFAULT_HEAD_DIM = {"qwen3": 128, "gemma2": 256, "gemma3_text": 256}
 _TIED_BY_DEFAULT = ("gemma2", "gemma3_text")
-_NEEDED = (
+SIZES = (
     "vocab_size",
     "hidden_size",
     "intermediate_size",
     "num_hidden_layers",
     "num_attention_heads",
 )
+"""What every config states."""
 _TAKES_ATTENTION_BIAS = ("llama", "qwen3", "gemma2", "gemma3_text")
 
 
@@ -48,7 +49,7 @@ def tensor_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
     """
     if config.get("model_type") not in FAMILIES:
         return None
-    for name in _NEEDED:
+    for name in SIZES:
         if not isinstance(config.get(name), int) or config[name] < 1:
             raise InputError(f"config.json: {name}={config.get(name)!r} is not a positive number")
     axes: dict[str, tuple[str, ...]] = {"model.embed_tokens.weight": ("vocabulary", "hidden")}
@@ -94,11 +95,17 @@ def check_changeable(config: dict[str, Any]) -> None:
         )
 
 
+def stated_head_dim(config: dict[str, Any]) -> int | None:
+    """Return the size of a head that config or family states, None where it follows from others."""
+    stated = config.get("head_dim") or _DEFAULT_HEAD_DIM.get(config["model_type"])
+    return int(stated) if stated else None
+
+
 def head_dim(config: dict[str, Any]) -> int:
     """Return the size of one attention head."""
-    stated = config.get("head_dim") or _DEFAULT_HEAD_DIM.get(config["model_type"])
+    stated = stated_head_dim(config)
     if stated:
-        return int(stated)
+        return stated
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     if hidden % heads:
         raise InputError(f"config.json: hidden_size={hidden} is not divisible by {heads} heads")

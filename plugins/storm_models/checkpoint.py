@@ -10,11 +10,11 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from storm_exp import Artifact, Forecast, InputError
 from storm_models.header import file_size, read_header
-from storm_models.tokenizer import tokenizer_digest
+from storm_models.tokenizer import known_digest, tokenizer_digest
 from storm_models.weighted_sum import SUM_FILE, WeightedSum
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
-COMPANION_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+SURGERY_FILE = "surgery.json"
+"""What a changed depth leaves: {"source_layers": […], "new_layers": […]}."""
+
+COMPANION_FILES = ("config.json", "generation_config.json", SURGERY_FILE, *TOKENIZER_FILES)
 """What stands beside the weights."""
 
 WEIGHT_FILE = "model.safetensors"
@@ -51,10 +54,15 @@ class CheckpointForecast(Forecast):
     parameters: int | None = None
     """Number of stored parameters; a tied head counts once."""
     tokenizer: str | None = None
-    """Digest of the tokenizer's files."""
+    """Digest of the tokenizer, None where it is not known or an earlier version took it."""
     has_chat_template: bool | None = None
     shapes: str | None = None
     """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Build a forecast from `to_json`, possibly of an earlier version."""
+        return super().from_json({**values, "tokenizer": known_digest(values.get("tokenizer"))})
 
     def summary(self) -> str:
         """Return, for example, `1,312,384 parameters, llama`."""
@@ -186,7 +194,7 @@ class Checkpoint(Artifact):
             return read_tensor(weights, name)
 
     def copy_companions(self, directory: Path) -> None:
-        """Copy config, generation config, tokenizer and chat template to another directory."""
+        """Copy all that stands beside the weights to another directory."""
         for name in COMPANION_FILES:
             if (self.directory / name).is_file():
                 shutil.copyfile(self.directory / name, directory / name)
@@ -232,7 +240,7 @@ class Checkpoint(Artifact):
         )
 
     def tokenizer_digest(self) -> str:
-        """Return a digest of the tokens and their ids; raises InputError without a tokenizer."""
+        """Return a digest of what decides a text's ids; raises InputError without a tokenizer."""
         return tokenizer_digest(self.directory)
 
     def has_chat_template(self) -> bool:

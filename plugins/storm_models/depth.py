@@ -11,16 +11,13 @@ from typing import Any
 
 from storm_exp import InputError
 from storm_models.architecture import check_changeable, parameter_count, tensor_shapes
-from storm_models.checkpoint import CheckpointForecast, read_json, shapes_digest
+from storm_models.attention import layer_types
+from storm_models.checkpoint import SURGERY_FILE, CheckpointForecast, read_json, shapes_digest
 
 PER_LAYER_LISTS = ("layer_types", "no_rope_layers", "mlp_layer_types", "layers_block_type")
 """Keys of config.json that hold an entry for every layer."""
 
-RECORD = "surgery.json"
-"""What a changed depth leaves in the payload: {"source_layers": […], "new_layers": […]}."""
-
 _LAYER = re.compile(r"(model\.layers\.)(\d+)(\..+)")
-_SLIDING = "sliding_attention"
 
 
 def forecast_depth(
@@ -62,28 +59,10 @@ def rearranged_config(config: dict[str, Any], sources: Sequence[int]) -> dict[st
         if len(entries) != depth:
             raise InputError(f"config.json: {name} has {len(entries)} entries for {depth} layers")
         result[name] = [entries[source] for source in sources]
-    if "max_window_layers" in config:
-        below = config["max_window_layers"]
+    below = config.get("max_window_layers")
+    if below is not None:
         result["max_window_layers"] = sum(source < below for source in sources)
     return result
-
-
-def layer_types(config: dict[str, Any]) -> list[str] | None:
-    """Return the kind of every layer, stated or implied; None for families of one kind."""
-    if isinstance(config.get("layer_types"), list):
-        return list(config["layer_types"])
-    family, depth = config.get("model_type"), range(config["num_hidden_layers"])
-    if family in ("qwen2", "qwen3"):
-        window = config.get("sliding_window", 4096) if config.get("use_sliding_window") else None
-        first = config.get("max_window_layers", 28)
-        return [_kind(window is not None and layer >= first) for layer in depth]
-    if family == "gemma2":
-        return [_kind(layer % 2 == 0) for layer in depth]
-    if family == "gemma3_text":
-        stated = config.get("sliding_window_pattern", config.get("_sliding_window_pattern"))
-        period = 6 if stated is None else stated
-        return [_kind((layer + 1) % period != 0) for layer in depth]
-    return None
 
 
 def tensor_sources(config: dict[str, Any], sources: Sequence[int]) -> dict[str, str]:
@@ -99,18 +78,14 @@ def new_layers(sources: Sequence[int]) -> list[int]:
 def write_record(directory: Path, sources: Sequence[int]) -> None:
     """Leave `surgery.json` beside the weights."""
     record = {"source_layers": list(sources), "new_layers": new_layers(sources)}
-    (directory / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    (directory / SURGERY_FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 def read_new_layers(directory: Path) -> list[int] | None:
     """Return the places of the layers that surgery added, None where there was no surgery."""
-    if not (directory / RECORD).is_file():
+    if not (directory / SURGERY_FILE).is_file():
         return None
-    return [int(place) for place in read_json(directory / RECORD).get("new_layers", [])]
-
-
-def _kind(sliding: bool) -> str:
-    return _SLIDING if sliding else "full_attention"
+    return [int(place) for place in read_json(directory / SURGERY_FILE).get("new_layers", [])]
 
 
 def _source_name(name: str, sources: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from storm_models.architecture import axis_sizes, tensor_shapes, ties_head
+from storm_models.attention import attention_windows
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -113,16 +114,6 @@ def training_flops(
     head = EMBEDDING if ties_head(config) else HEAD
     times = 1 + reached + (trained is None or head in trained)
     return total + _head(config) * reading.predicted * times
-
-
-def attention_windows(config: dict[str, Any]) -> list[int | None]:
-    """Return for every layer how many tokens a query sees at most, None for all before it."""
-    depth, window = config["num_hidden_layers"], config.get("sliding_window")
-    kinds = config.get("layer_types")
-    if kinds is None:
-        slides = config["model_type"] == "mistral" or config.get("use_sliding_window")
-        kinds = ["sliding_attention" if slides else "full_attention"] * depth
-    return [window if kind == "sliding_attention" else None for kind in kinds]
 
 
 def _layers(config: dict[str, Any]) -> list[list[list[Tensor]]] | None:

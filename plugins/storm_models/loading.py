@@ -16,6 +16,7 @@ from transformers import (
 from storm_exp import InputError
 from storm_models.checkpoint import Checkpoint
 from storm_models.quiet import quiet
+from storm_models.tensor_file import DTYPES
 from storm_models.weights import Weights, read_tensor
 
 
@@ -52,6 +53,8 @@ def _load_sum(checkpoint: Checkpoint, options: dict[str, Any]) -> Any:
     config = AutoConfig.from_pretrained(directory, local_files_only=True)
     with torch.device("meta"):
         kind = type(AutoModelForCausalLM.from_config(config))
+    if options["dtype"] == "auto" and config.dtype is None:
+        options = {**options, "dtype": _first_dtype(checkpoint)}
     try:
         generation = GenerationConfig.from_pretrained(directory, local_files_only=True)
     except OSError:
@@ -66,6 +69,12 @@ def _load_sum(checkpoint: Checkpoint, options: dict[str, Any]) -> Any:
         )
     model.config.name_or_path = model.name_or_path = str(directory)
     return model, info
+
+
+def _first_dtype(checkpoint: Checkpoint) -> torch.dtype:
+    """Return the dtype that transformers finds in files whose config names none."""
+    headers = checkpoint.headers()
+    return DTYPES[headers[min(headers)][0]]
 
 
 class _Deferred:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from omegaconf import II
 
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean, setting
-from storm_models.architecture import FAMILIES, parameter_count, tensor_shapes
+from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.new_config import check_new_config
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 _TAKEN_OVER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
 """What a new model's config has from the tokenizer's model, unless `config` says otherwise."""
+_OF_WEIGHTS = ("dtype", "torch_dtype", "quantization_config")
+"""What a config says of weights that a new model does not have."""
 
 
-@component("base_model", "new_model", version=1, requires=("torch", "transformers"), extra="train")
+@component("base_model", "new_model", version=2, requires=("torch", "transformers"), extra="train")
 class NewModel:
     """Makes a model of given sizes with random weights, and gives it the tokenizer of another one.
 
@@ -41,14 +45,13 @@ class NewModel:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        family = self.config.get("model_type")
-        if self.config and family not in FAMILIES:
-            problem = f"must be of {', '.join(FAMILIES)}{did_you_mean(str(family), FAMILIES)}"
-            raise SettingError("config.model_type", family, problem)
-        if self.embedding_gain <= 0:
-            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0")
-        if self.residual_gain < 0:
-            raise SettingError("residual_gain", self.residual_gain, "must not be negative")
+        if self.config:
+            check_new_config(self.config)
+        if not 0 < self.embedding_gain < math.inf:
+            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0, and finite")
+        if not 0 <= self.residual_gain < math.inf:
+            problem = "must not be negative, and finite"
+            raise SettingError("residual_gain", self.residual_gain, problem)
         if self.dtype not in DTYPES:
             problem = f"must be of {', '.join(DTYPES)}{did_you_mean(self.dtype, DTYPES)}"
             raise SettingError("dtype", self.dtype, problem)
@@ -56,14 +59,15 @@ class NewModel:
     def full_config(self, source: dict[str, Any]) -> dict[str, Any]:
         """Return `config` with what the tokenizer's model, whose config is `source`, adds to it.
 
-        An empty `config` gives the source's own.
+        An empty `config` gives the source's own, but for how its weights are stored.
 
         Raises SettingError for a vocabulary that is too small for the tokenizer.
         """
+        stored = {"dtype": self.dtype}
         if not self.config:
-            return dict(source)
+            return {n: value for n, value in source.items() if n not in _OF_WEIGHTS} | stored
         taken = {name: source[name] for name in _TAKEN_OVER if source.get(name) is not None}
-        config = {**taken, **self.config}
+        config = {**taken, **self.config, **stored}
         needed = source.get("vocab_size")
         if needed and config["vocab_size"] < needed:
             problem = f"the tokenizer's model has {needed} tokens"

@@ -23,8 +23,8 @@ _FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf")
 class Path:
     """A checkpoint in Hugging Face layout, adopted where it lies: nothing is copied.
 
-    Config, tokenizer, generation config, chat template and safetensors files belong to it; what
-    else the directory holds does not.
+    Config, tokenizer, generation config, chat template, safetensors files and the record of a
+    changed depth (`surgery.json`) belong to it; what else the directory holds does not.
     """
 
     path: str = setting(MISSING, semantic=False)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from markupsafe import Markup
 
 from storm_exp.record import RunRecord
 from storm_exp.report import Section
-from storm_models.depth import RECORD
+from storm_models.checkpoint import SURGERY_FILE
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
-from storm_report.shown import distinct
+from storm_report.shown import Shown, distinct
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return which layers the deeper and shallower models are made of."""
-    found = [shown for shown in distinct(run, RECORD) if shown.contents.get("source_layers")]
+    """Return which layers the deeper and shallower models are made of.
+
+    What is made of such a model carries its record on, and is not shown again.
+    """
+    found: dict[str, Shown] = {}
+    for shown in distinct(run, SURGERY_FILE):
+        if shown.contents.get("source_layers"):
+            found.setdefault(json.dumps(shown.contents), shown)
     if not found:
         return []
-    parts = [(shown.label, layers(shown.contents)) for shown in found]
-    return [Section("Layers", folded(parts), stage=found[0].stage.stage)]
+    parts = [(shown.label, layers(shown.contents)) for shown in found.values()]
+    return [Section("Layers", folded(parts), stage=next(iter(found.values())).stage.stage)]
 
 
 def layers(contents: dict[str, Any]) -> Markup:

@@ -13,11 +13,10 @@ from storm_exp import InputError, Stage
 from storm_models.architecture import tensor_shapes, ties_head
 from storm_models.checkpoint import Checkpoint
 from storm_models.depth import new_layers, rearranged_config, tensor_sources, write_record
+from storm_models.flops import EMBEDDING, HEAD
 from storm_models.quiet import quiet
 from storm_models.tensor_file import TensorWriter
 from storm_models.weights import pieces, read_tensor
-
-HEAD = "lm_head.weight"
 
 Change = Callable[[str, torch.Tensor], torch.Tensor]
 """Gives a tensor of the result from its name there and the source's tensor."""
@@ -52,13 +51,15 @@ def write_surgery(
     there is a `change` one tensor and what becomes of it. Dtypes stay, tied heads stay tied,
     tokenizer and generation config are carried over. Before a byte is written, a model of
     `config` is built on the meta device and its tensors are compared with those to be written.
-    Raises InputError where they differ, or where `model` lacks a tensor or holds one too many.
+    Raises InputError where they differ, or where `model` lacks a tensor or holds one too many, such
+    as a head beside the embedding that its config ties to it; one that equals it is left out.
     """
     torch.set_num_threads(stage.runtime.thread_count())
     _check_source(model)
     shapes = tensor_shapes(config) or {}
     assert set(shapes) == set(sources)
     _compare(meta_shapes(config), shapes)
+    _check_tied_head(model)
     headers = model.headers()
     layout = {name: (headers[source][0], shapes[name]) for name, source in sources.items()}
     file = stage.directory / "model.safetensors"
@@ -124,6 +125,23 @@ def _check_source(model: Checkpoint) -> None:
             raise InputError(
                 f"{model.directory}: the weights hold {name}, for which config.json has no place"
             )
+
+
+def _check_tied_head(model: Checkpoint) -> None:
+    """Raise InputError where the config ties the head to the embedding and the weights do not."""
+    headers = model.headers()
+    if HEAD not in headers or not ties_head(model.config()):
+        return
+    with model.open_weights() as weights:
+        same = headers[HEAD] == headers[EMBEDDING] and all(
+            torch.equal(weights.read(HEAD, *piece), weights.read(EMBEDDING, *piece))
+            for piece in pieces(math.prod(headers[HEAD][1]))
+        )
+    if not same:
+        raise InputError(
+            f"{model.directory}: config.json ties the head to the embedding, and the weights hold "
+            f"another {HEAD}: set tie_word_embeddings to false there, or remove that tensor"
+        )
 
 
 def _compare(asked: Mapping[str, Any], written: Mapping[str, Any]) -> None:

@@ -113,6 +113,14 @@ def short(value: float) -> str:
     return f"{value:#.3g}".rstrip(".") if abs(value) < 1000 else f"{value:.0f}"
 
 
+def _label(value: float) -> str:
+    """Return a place on the x-axis in full, or in millions or billions with three digits."""
+    for name, size in (("B", 1e9), ("M", 1e6)):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {name}"
+    return f"{value:,.6g}"
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round numbers that cover [low, high] in about `count` steps."""
     size = max(abs(low), abs(high))
@@ -177,7 +185,7 @@ def line_chart(
     distinct = sorted(set(xs))
     at = distinct if len(distinct) <= 9 else ticks(distinct[0], distinct[-1], 8)
     at = [v for v in at if distinct[0] <= v <= distinct[-1]]
-    drawn += [text(x(v), bottom + 18, f"{v:,.6g}", "tick", "middle") for v in at]
+    drawn += [text(x(v), bottom + 18, _label(v), "tick", "middle") for v in at]
     drawn.append(text(width, height - 4, x_title, "axis", "end"))
     for line in lines:
         class_ = f"s{line.colour % COLOURS}{' faint' * line.faint}{' dashed' * line.dashed}"

@@ -88,6 +88,13 @@ class Distillation(Finetuner):
         from storm_training.scoring import asked
         from storm_training.teaching import StoredTeaching, Teaching
 
+        self.forecast(
+            model.facts(),
+            tokens.facts(),
+            teacher.facts() if teacher else None,
+            answers.facts() if answers else None,
+            layers.facts() if layers else None,
+        )
         if answers is not None:
             train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
             assert train is not None
@@ -98,7 +105,6 @@ class Distillation(Finetuner):
         assert teacher is not None
         pairs: dict[int, int] = {}
         if self.hidden_weight:
-            self._check_hidden(model.config(), teacher.config())
             depths = [int(m.config()["num_hidden_layers"]) for m in (model, teacher)]
             pairs = layer_pairs(*depths, self.hidden_layers or depths[0])
         network = teacher.load(dtype="auto" if self.precision != "32" else "float32")

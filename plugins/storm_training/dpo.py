@@ -58,6 +58,8 @@ class Dpo(Finetuner):
         from storm_training.finetuning import finetune
         from storm_training.preference import Preference
 
+        table = layers.facts() if layers else None
+        self.forecast(model.facts(), tokens.facts(), reference.facts(), table)
         train, held_out = (reference.read(name, tokens) for name in ("train", "validation"))
         assert train is not None
         objective = Preference(

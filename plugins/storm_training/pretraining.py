@@ -36,5 +36,6 @@ class Pretraining(Finetuner):
         from storm_training.finetuning import finetune
         from storm_training.objective import NextToken
 
+        self.forecast(model.facts(), tokens.facts(), layers.facts() if layers else None)
         objective = NextToken("pretraining")
         return finetune(stage, self, model, tokens, objective, layers=layers, cut=True)

@@ -37,4 +37,5 @@ class Sft(Finetuner):
         from storm_training.finetuning import finetune
         from storm_training.objective import NextToken
 
+        self.forecast(model.facts(), tokens.facts(), layers.facts() if layers else None)
         return finetune(stage, self, model, tokens, NextToken("sft"), layers=layers)

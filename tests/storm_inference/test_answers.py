@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 
 import pytest
 import torch
@@ -33,6 +35,21 @@ def talker(tmp_path_factory):
             network.lm_head.weight[following] += 100 * direction / direction.norm()
     network.save_pretrained(folder)
     return Checkpoint(folder)
+
+
+def write_chats(folder, *chats) -> Dataset:
+    folder.mkdir()
+    data = Dataset(folder)
+    rows = [
+        {
+            "id": str(number),
+            "messages": [{"role": role, "content": content} for role, content in chat],
+            "source": "test",
+        }
+        for number, chat in enumerate(chats)
+    ]
+    data.write("train", rows, chat_schema())
+    return data
 
 
 def write(folder, count=5) -> Dataset:
@@ -118,3 +135,78 @@ def test_what_cannot_work_is_named():
         Answers(seed=0).forecast(CheckpointForecast(has_chat_template=False), DatasetForecast())
     with pytest.raises(InputError, match="no column 'messages'"):
         Answers(seed=0).forecast(CheckpointForecast(), DatasetForecast(columns=["text"]))
+
+
+def test_a_chat_that_ends_with_a_question_gets_an_answer(tmp_path, talker):
+    turns = [("user", "one"), ("assistant", "old"), ("user", "two")]
+    data = write_chats(tmp_path / "data", turns)
+    (row,) = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path), talker, data).rows("train")
+    assert [(turn["role"], turn["content"]) for turn in row["messages"]] == [
+        *turns,
+        ("assistant", "ab"),
+    ]
+
+
+def test_what_cannot_be_asked_is_kept_with_its_reason(tmp_path, talker, monkeypatch):
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    model = Checkpoint(shutil.copytree(talker.directory, tmp_path / "model"))
+    tokenizer = model.tokenizer()
+    tokenizer.chat_template = template + tokenizer.chat_template
+    tokenizer.save_pretrained(model.directory)
+    data = write_chats(
+        tmp_path / "data",
+        [("user", "fine")],
+        [("system", "be"), ("user", "q")],
+        [("assistant", "alone")],
+        [("user", "q" * 300)],
+    )
+    made = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path), model, data)
+    assert [row["id"] for row in made.rows("train")] == ["0"]
+    reasons = {row["id"]: row["reason"] for row in made.rows("rejected")}
+    assert "no system" in reasons["1"]
+    assert reasons["2"] == "there is nothing before the answer"
+    assert "leave no room for an answer in 256" in reasons["3"]
+
+
+def test_a_split_without_answers_is_an_error_that_counts_why(tmp_path, talker):
+    data = write_chats(tmp_path / "data", [("assistant", "a")], [("assistant", "b")])
+    with pytest.raises(InputError, match=r"'train'.*2 times there is nothing before"):
+        Answers(seed=0).run(make_stage(tmp_path, "one"), talker, data)
+    with pytest.raises(InputError, match="no rows to answer"):
+        Answers(seed=0).run(make_stage(tmp_path, "two"), talker, write_chats(tmp_path / "none"))
+
+
+def test_habits_of_the_model_are_not_used(tmp_path, talker):
+    """A strong penalty on repetition would keep the model from ending as it does."""
+    model = Checkpoint(shutil.copytree(talker.directory, tmp_path / "model"))
+    file = model.directory / "generation_config.json"
+    habits = {"repetition_penalty": 50.0, "min_new_tokens": 4, "no_repeat_ngram_size": 1}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **habits}))
+    data = write_chats(tmp_path / "data", [("user", "abab")])
+    (row,) = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path), model, data).rows("train")
+    assert row["messages"][-1]["content"] == "ab"
+
+
+def test_drawing_is_from_all_tokens(tmp_path):
+    """The library keeps 50 tokens of its own accord."""
+    model = make_checkpoint(tmp_path / "model", dtype="float32", initializer_range=0.001)
+    settings = Answers(new_tokens=1, temperature=1.0, seed=0)
+    asker = _Asker(settings, make_stage(tmp_path), model)
+    drawn = set()
+    for _ in range(20):
+        prompts = [[7, 8]] * 16
+        asker._read = lambda tokens: ("", str(drawn.update(tokens)))
+        asker._generate(prompts)
+    assert len(drawn) > 100
+
+
+def test_an_answer_longer_than_the_model_is_refused_at_plan_time():
+    model = CheckpointForecast(config={"max_position_embeddings": 256})
+    with pytest.raises(SettingError, match="256 positions"):
+        Answers(new_tokens=256, seed=0).forecast(model, DatasetForecast())
+
+
+def test_the_cost_counts_questions_and_answers(talker):
+    data = DatasetForecast(splits={"train": [10, 10]}, row_tokens=30)
+    cost = Answers(new_tokens=20, seed=0).cost(talker.facts(), data)
+    assert cost.tokens == 10 * 50 and cost.flops > 0 and cost.memory > 0

@@ -6,7 +6,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from storm_exp import InputError
+from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_merging.linear import Linear
 from storm_merging.slerp import Slerp
@@ -211,7 +211,10 @@ def test_nan_in_a_model_names_the_tensor(models, tmp_path, bad, merger):
         ({"num_hidden_layers": 3}, "num_hidden_layers is 2 in one, 3 in the other"),
         ({"vocab_size": 300}, "vocab_size is 262 in one, 300"),
         ({"tie_word_embeddings": True}, "tie_word_embeddings is False in one, True"),
-        ({"attention_bias": True}, "tensors differ in name or shape"),
+        (
+            {"attention_bias": True},
+            r"tensors differ in name or shape: model\.layers\.0\.\S+q_proj\.bias, .* and 5 more",
+        ),
         ({"family": "mistral"}, "model_type is llama in one, mistral"),
     ],
 )
@@ -262,3 +265,12 @@ def test_wrong_numbers_of_models_and_weights_are_refused(models):
         Linear(weights=[1.0, -1.0]).forecast([known] * 2)
     with pytest.raises(InputError, match="1 weights for 2 models"):
         TaskArithmetic(weights=[1.0]).forecast(known, [known] * 2)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("merger", [Linear, TaskArithmetic])
+def test_weights_that_are_no_numbers_are_refused_by_name(merger, bad):
+    with pytest.raises(SettingError, match=rf"weights=\[{bad}, 1.0\]: must be finite"):
+        merger(weights=[bad, 1.0])
+    with pytest.raises(SettingError, match=f"scale={bad}: must be finite"):
+        TaskArithmetic(scale=bad)

@@ -13,6 +13,7 @@ from storm_minitron.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.block_removal import WHOLE, score_runs
 from storm_minitron.calibration import Sample, make_batches, read_samples
 from storm_minitron.calibration_settings import CalibrationSettings
+from storm_minitron.importance_scanner import ImportanceScanner
 from storm_minitron.minitron_depth import Criterion, MinitronDepth, least_important
 from storm_models.checkpoint import CheckpointForecast
 
@@ -139,6 +140,26 @@ def test_a_scan_is_repeated_bit_by_bit_and_forecast(model, chats, scan, tmp_path
     assert scan.facts().summary() == "runs of 1, 2 of 4 layers"
 
 
+def test_hidden_states_that_overflow_are_refused(chats, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    model = family_checkpoint(tmp_path / "model", "llama")
+    tensors = load_file(model.directory / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"] *= 1e6
+    save_file(tensors, model.directory / "model.safetensors", metadata={"format": "pt"})
+    for name in ("float32", "float16"):
+        for scanner in (
+            BlockImportanceScanner(seed=0, max_tokens=64, dtype=name),
+            ImportanceScanner(seed=0, max_tokens=64, dtype=name),
+        ):
+            stage = make_stage(tmp_path, f"{name} {type(scanner).__name__}")
+            if name == "float32":
+                scanner.run(stage, model, chats)
+                continue
+            with pytest.raises(SettingError, match=r"dtype='float16': .*NaN or infinity"):
+                scanner.run(stage, model, chats)
+
+
 def test_without_counts_only_the_influence_is_measured(chats, scan, model, tmp_path):
     scanner = BlockImportanceScanner(seed=0, max_tokens=64)
     quick = scanner.run(make_stage(tmp_path), model, chats).content()
@@ -230,12 +251,19 @@ def test_shares_of_the_depth_are_rounded():
     ("settings", "message"),
     [
         ({}, "give one of layers, layers_ratio and drop"),
-        ({"layers": 3, "layers_ratio": 0.5}, "give one of layers"),
+        (
+            {"layers": 3, "layers_ratio": 0.5},
+            r"layers=3: layers_ratio=0.5 is set too: unset it \(layers_ratio=null\)",
+        ),
         ({"layers": 0}, "at least 1"),
         ({"layers_ratio": 1.0}, "between 0 and 1"),
-        ({"drop": [1, 1]}, "different layers"),
-        ({"drop": [-1]}, "different layers"),
-        ({"drop": [1], "layers": 3}, "names the layers already"),
+        ({"drop": [2, 1, 1], "layers_ratio": 0.5}, "names layer 1 more than once"),
+        ({"drop": [-1]}, "count from 0"),
+        (
+            {"drop": [1], "layers_ratio": 0.5, "first": 0},
+            "names the layers already, and layers_ratio=0.5, first=0 is set too: unset it "
+            r"\(layers_ratio=null first=null\)",
+        ),
         ({"drop": [32]}, "the layers are 0 to 31"),
         ({"drop": list(range(32))}, "leaves nothing"),
         ({"layers": 32, "first": 0}, "fewer than the model's 32"),

@@ -3,10 +3,21 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import (
+    AutoTokenizer,
+    GemmaTokenizer,
+    GPT2Tokenizer,
+    LlamaTokenizer,
+    Qwen2Tokenizer,
+)
 
 from storm_exp import InputError
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+TOKENS = ["<unk>", "<s>", "</s>", "<pad>", "<eos>", "<bos>", "<|endoftext|>", "▁", "a", "b", "ab"]
+PIECES = {token: place for place, token in enumerate(TOKENS)}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,90 @@ def test_a_tokenizer_with_another_token_has_another_digest(tmp_path):
     first = make_checkpoint(tmp_path / "a")
     second = make_checkpoint(tmp_path / "b", extra_tokens=("another",))
     assert first.tokenizer_digest() != second.tokenizer_digest()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("normalizer", {"type": "Lowercase"}),
+        ("pre_tokenizer", {**BYTES, "add_prefix_space": True}),
+        (
+            "post_processor",
+            {
+                "type": "TemplateProcessing",
+                "single": [
+                    {"SpecialToken": {"id": "<|end|>", "type_id": 0}},
+                    {"Sequence": {"id": "A", "type_id": 0}},
+                ],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}],
+                "special_tokens": {"<|end|>": {"id": "<|end|>", "ids": [1], "tokens": ["<|end|>"]}},
+            },
+        ),
+    ],
+)
+def test_a_tokenizer_that_encodes_otherwise_has_another_digest(tmp_path, part, value):
+    first, second = (make_checkpoint(tmp_path / name) for name in "ab")
+    file = second.directory / "tokenizer.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), part: value}))
+    text = "A text of Some words"
+    assert first.tokenizer()(text).input_ids != second.tokenizer()(text).input_ids
+    assert first.tokenizer_digest() != second.tokenizer_digest()
+    third = tmp_path / "c"
+    second.tokenizer().save_pretrained(third)
+    assert Checkpoint(third).tokenizer_digest() == second.tokenizer_digest()
+
+
+@pytest.mark.parametrize("family", [LlamaTokenizer, Qwen2Tokenizer, GemmaTokenizer, GPT2Tokenizer])
+def test_tokenizers_of_every_family_keep_their_digest(tmp_path, family):
+    family(vocab=PIECES, merges=[("a", "b")]).save_pretrained(tmp_path / "a")
+    for before, after in ("ab", "bc"):
+        again = AutoTokenizer.from_pretrained(tmp_path / before)
+        again("ab a", truncation=True, max_length=2)
+        again.save_pretrained(tmp_path / after)
+    digests = {Checkpoint(tmp_path / name).tokenizer_digest() for name in "abc"}
+    assert len(digests) == 1
+
+
+def test_sentencepieces_spaces_may_be_written_in_two_ways(tmp_path):
+    """Models of 2023 have them in the normaliser; transformers 5 rewrites what it loads."""
+    LlamaTokenizer(vocab=PIECES, merges=[("a", "b")]).save_pretrained(tmp_path / "a")
+    file = tmp_path / "a" / "tokenizer.json"
+    normal = [
+        {"type": "Prepend", "prepend": "▁"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+    ]
+    content = json.loads(file.read_text()) | {
+        "normalizer": {"type": "Sequence", "normalizers": normal},
+        "pre_tokenizer": None,
+    }
+    file.write_text(json.dumps(content))
+    AutoTokenizer.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
+    again = json.loads((tmp_path / "b" / "tokenizer.json").read_text())
+    assert again["pre_tokenizer"] != content["pre_tokenizer"]
+    one, two = (Checkpoint(tmp_path / name).tokenizer_digest() for name in "ab")
+    assert one == two
+
+
+def test_what_moves_offsets_or_adds_nothing_makes_no_difference(tmp_path):
+    first, second = (make_checkpoint(tmp_path / name) for name in "ab")
+    file = second.directory / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["pre_tokenizer"] = {
+        **BYTES,
+        "trim_offsets": not content["pre_tokenizer"]["trim_offsets"],
+    }
+    content["post_processor"] = BYTES
+    file.write_text(json.dumps(content))
+    text = "A text of Some words"
+    assert first.tokenizer()(text).input_ids == second.tokenizer()(text).input_ids
+    assert first.tokenizer_digest() == second.tokenizer_digest()
+
+
+def test_a_kept_digest_of_an_earlier_version_says_nothing(tmp_path):
+    facts = make_checkpoint(tmp_path).facts()
+    assert CheckpointForecast.from_json(facts.to_json()) == facts
+    earlier = CheckpointForecast.from_json({**facts.to_json(), "tokenizer": "0f" * 32})
+    assert earlier.tokenizer is None
 
 
 def test_weights_that_are_missing_are_not_made_up(tmp_path):

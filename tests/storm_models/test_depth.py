@@ -1,19 +1,18 @@
 import json
 
 import pytest
-from transformers import AutoConfig
 
 from storm_exp import InputError
-from storm_models.checkpoint import CheckpointForecast
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.depth import (
     forecast_depth,
-    layer_types,
     new_layers,
     read_new_layers,
     rearranged_config,
     tensor_sources,
     write_record,
 )
+from storm_models.testing import make_checkpoint
 
 SIZES = {
     "vocab_size": 64,
@@ -25,26 +24,8 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("family", "further"),
-    [
-        ("qwen2", {}),
-        ("qwen2", {"use_sliding_window": True, "max_window_layers": 3}),
-        ("qwen2", {"use_sliding_window": True, "sliding_window": None, "max_window_layers": 3}),
-        ("qwen3", {"use_sliding_window": True, "max_window_layers": 5}),
-        ("gemma2", {}),
-        ("gemma3_text", {}),
-        ("gemma3_text", {"sliding_window_pattern": 3}),
-    ],
-)
-def test_kinds_of_layers_that_a_config_implies_are_those_of_transformers(family, further):
-    config = AutoConfig.for_model(family, **SIZES, **further)
-    assert layer_types({"model_type": family, **SIZES, **further}) == config.layer_types
-
-
 @pytest.mark.parametrize("family", ["llama", "mistral", "phi3"])
-def test_families_of_one_kind_of_layer_have_no_list(family):
-    assert layer_types({"model_type": family, **SIZES}) is None
+def test_families_of_one_kind_of_layer_get_no_list(family):
     assert "layer_types" not in rearranged_config({"model_type": family, **SIZES}, [0, 1])
 
 
@@ -81,6 +62,11 @@ def test_the_first_sliding_layer_moves_with_the_layers_before_it(window, sources
     assert rearranged_config(config, sources)["max_window_layers"] == expected
 
 
+def test_a_first_sliding_layer_of_null_stays_one():
+    config = {"model_type": "qwen2", **SIZES, "max_window_layers": None}
+    assert rearranged_config(config, [0, 1])["max_window_layers"] is None
+
+
 def test_a_list_of_the_wrong_length_is_refused():
     config = {"model_type": "qwen2", **SIZES, "layer_types": ["full_attention"] * 7}
     with pytest.raises(InputError, match="layer_types has 7 entries for 8 layers"):
@@ -103,6 +89,15 @@ def test_the_added_layers_are_the_second_copies(tmp_path):
     write_record(tmp_path, [0, 0, 1])
     assert read_new_layers(tmp_path) == [1]
     assert json.loads((tmp_path / "surgery.json").read_text())["source_layers"] == [0, 0, 1]
+
+
+def test_the_record_goes_where_the_model_goes(tmp_path):
+    made = make_checkpoint(tmp_path / "made")
+    write_record(made.directory, [0, 0])
+    assert "surgery.json" in made.files()
+    (tmp_path / "next").mkdir()
+    made.copy_companions(tmp_path / "next")
+    assert read_new_layers(Checkpoint(tmp_path / "next").directory) == [1]
 
 
 def test_what_is_not_known_at_plan_time_is_no_error_and_what_cannot_work_is():

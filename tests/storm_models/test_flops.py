@@ -143,6 +143,16 @@ def test_a_window_bounds_what_a_token_is_compared_with() -> None:
     assert forward_flops(slides, READING) == forward_flops(config, READING._replace(context=10))
 
 
+def test_layers_that_a_config_only_implies_slide_as_stated_ones_do() -> None:
+    _, config = build("gemma2")
+    stated = {**config, "sliding_window": 10}
+    implied = {name: value for name, value in stated.items() if name != "layer_types"}
+    everywhere = forward_flops({**stated, "layer_types": ["full_attention"] * 3}, READING)
+    windowed = forward_flops(stated, READING)
+    assert windowed is not None and everywhere is not None
+    assert forward_flops(implied, READING) == windowed < everywhere
+
+
 def test_an_unknown_family_has_no_forecast() -> None:
     assert forward_flops({"model_type": "mamba"}, READING) is None
     assert training_flops({"model_type": "mamba"}, READING) is None

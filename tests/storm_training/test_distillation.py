@@ -180,3 +180,9 @@ def test_layers_are_paired_at_the_same_share_of_the_depth():
     assert layer_pairs(16, 32, 16) == {n: 2 * n + 1 for n in range(16)}
     assert layer_pairs(4, 8, 2) == {1: 3, 3: 7}
     assert layer_pairs(3, 3, 3) == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_teacher_of_another_tokenizer_is_refused_when_it_is_known_late(student, tokens, tmp_path):
+    other = make_checkpoint(tmp_path / "other", dtype="float32", extra_tokens=("<|more|>",))
+    with pytest.raises(InputError, match="different tokenizers"):
+        Distillation(**FEW).run(make_stage(tmp_path), student, tokens, teacher=other)

@@ -48,6 +48,16 @@ def record(result: Checkpoint) -> dict:
     return json.loads((result.directory / "training.json").read_text())
 
 
+def test_tokens_of_another_tokenizer_are_refused_when_it_is_known_late(
+    tmp_path, checkpoint, dataset
+):
+    other = make_checkpoint(tmp_path / "other", extra_tokens=("<|more|>",))
+    tokens = tokenise_chats(tmp_path / "tokens", checkpoint, dataset)
+    for finetuner in (Sft(**FEW), Pretraining(**FEW)):
+        with pytest.raises(InputError, match="another tokenizer"):
+            finetuner.run(make_stage(tmp_path, type(finetuner).__name__), other, tokens)
+
+
 def test_sft_trains_everything_and_keeps_the_layout(tmp_path, checkpoint, dataset):
     stage = make_stage(tmp_path, "finetuner")
     tokens = tokenise_chats(tmp_path / "tokens", checkpoint, dataset)
