@@ -131,16 +131,19 @@ def write(page: str) -> None:
 def main() -> None:
     """Run and write the pages that are named, or all."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("pages", nargs="*", choices=list(RUNS), default=list(RUNS))
+    parser.add_argument("pages", nargs="*", metavar="|".join(RUNS))
     parser.add_argument("--only-write", action="store_true")
     asked = parser.parse_args()
+    pages = asked.pages or list(RUNS)
+    if unknown := set(pages) - set(RUNS):
+        parser.error(f"no page {', '.join(sorted(unknown))}; there are {', '.join(RUNS)}")
     if not asked.only_write:
         WORK.mkdir(parents=True, exist_ok=True)
-        parts = [part for page in asked.pages for part in RUNS[page].items()]
+        parts = [part for page in pages for part in RUNS[page].items()]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             for _ in pool.map(lambda part: run(*part), parts):
                 pass
-    for page in asked.pages:
+    for page in pages:
         write(page)
 
 

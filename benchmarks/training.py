@@ -253,11 +253,14 @@ def curve(run: Run) -> list[float]:
 def main() -> None:
     """Compare the objectives that are named, or both."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("objectives", nargs="*", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("objectives", nargs="*", metavar="|".join(TASKS))
     for name in ("threads", "rows", "rounds"):
         parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
     given = vars(parser.parse_args())
-    for objective in given.pop("objectives"):
+    objectives = given.pop("objectives") or list(TASKS)
+    if unknown := set(objectives) - set(TASKS):
+        parser.error(f"no task {', '.join(sorted(unknown))}; there are {', '.join(TASKS)}")
+    for objective in objectives:
         compare(objective, **given)
 
 

@@ -68,3 +68,15 @@ def test_a_run_that_was_made_is_not_made_again(study, tmp_path, monkeypatch) -> 
     monkeypatch.setattr(study.subprocess, "run", None)
     (tmp_path / "solar.txt").write_text("outputs/runs/one")
     study.run("solar", [])
+
+
+def test_without_a_name_every_page_is_written(study, monkeypatch) -> None:
+    written = []
+    monkeypatch.setattr(study, "write", written.append)
+    monkeypatch.setattr(sys, "argv", ["study.py", "--only-write"])
+    study.main()
+    assert written == list(study.RUNS)
+    written.clear()
+    monkeypatch.setattr(sys, "argv", ["study.py", "--only-write", "solar"])
+    study.main()
+    assert written == ["solar"]
