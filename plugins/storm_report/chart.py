@@ -179,7 +179,7 @@ def line_chart(
     legend, top = _legend(entries.items() if len(entries) > 1 else [], 52, width)
     top, bottom = top + 14, height - 38
     xs = [x for x, _ in points]
-    x = _Axis(min(xs), max(xs), 64, width - 16)
+    x = _Axis(min(xs), max(xs), 64, width - 28)
     y = _Axis(levels[0], levels[-1], bottom, top)
     drawn = _grid(y, levels, 52, width, y_title)
     distinct = sorted(set(xs))
