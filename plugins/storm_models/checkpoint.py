@@ -10,11 +10,11 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Forecast, InputError
 from storm_models.header import file_size, read_header
-from storm_models.tokenizer import known_digest, tokenizer_digest
+from storm_models.tokenizer import tokenizer_digest
 from storm_models.weighted_sum import SUM_FILE, WeightedSum
 
 if TYPE_CHECKING:
@@ -54,15 +54,10 @@ class CheckpointForecast(Forecast):
     parameters: int | None = None
     """Number of stored parameters; a tied head counts once."""
     tokenizer: str | None = None
-    """Digest of the tokenizer, None where it is not known or an earlier version took it."""
+    """Digest of the tokens and their ids."""
     has_chat_template: bool | None = None
     shapes: str | None = None
     """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """Build a forecast from `to_json`, possibly of an earlier version."""
-        return super().from_json({**values, "tokenizer": known_digest(values.get("tokenizer"))})
 
     def summary(self) -> str:
         """Return, for example, `1,312,384 parameters, llama`."""
@@ -240,7 +235,7 @@ class Checkpoint(Artifact):
         )
 
     def tokenizer_digest(self) -> str:
-        """Return a digest of what decides a text's ids; raises InputError without a tokenizer."""
+        """Return a digest of the tokens and their ids; raises InputError without a tokenizer."""
         return tokenizer_digest(self.directory)
 
     def has_chat_template(self) -> bool:

@@ -13,7 +13,7 @@ from storm_training.token_set import CHATS, TokenSet, TokenSetForecast
 from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
-@component("tokens", "chat_tokens", version=2, requires=("transformers", "pyarrow"), extra="train")
+@component("tokens", "chat_tokens", version=1, requires=("transformers", "pyarrow"), extra="train")
 class ChatTokenSet:
     """Renders chats with the model's own template; every turn of the assistant is supervised.
 

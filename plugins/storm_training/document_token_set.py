@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @component(
-    "tokens", "document_tokens", version=2, requires=("transformers", "pyarrow"), extra="train"
+    "tokens", "document_tokens", version=1, requires=("transformers", "pyarrow"), extra="train"
 )
 class DocumentTokenSet:
     """Tokenises whole documents: one BOS before, one EOS after, every token supervised.

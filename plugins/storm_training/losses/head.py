@@ -12,6 +12,8 @@ from storm_exp import InputError
 
 PIECE = 1 << 25
 """Logits in memory at a time (128 MiB in fp32)."""
+CACHED, ROWS = 1 << 21, 256
+"""On a CPU as many logits as its cache holds, but no fewer positions than make a good product."""
 _SAME = 0.02
 """Largest difference between logits, as a share of the largest, that rounding to bf16 explains."""
 
@@ -102,9 +104,11 @@ def require_known_head(model: PreTrainedModel) -> None:
         )
 
 
-def pieces(count: int, width: int) -> Iterator[slice]:
+def pieces(count: int, width: int, device: torch.device) -> Iterator[slice]:
     """Yield the pieces of `count` positions whose logits, `width` each, are few enough."""
     size = max(1, PIECE // max(width, 1))
+    if device.type == "cpu":
+        size = min(size, max(ROWS, CACHED // max(width, 1)))
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 

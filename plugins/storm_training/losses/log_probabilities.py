@@ -36,7 +36,7 @@ class _LogProbabilities(torch.autograd.Function):
         states, head = Head(weight, bias, scale, softcap).to_compute(hidden)
         found = torch.empty(len(labels), dtype=head.wide(), device=hidden.device)
         normalisers = torch.empty_like(found)
-        for piece in pieces(len(labels), len(weight)):
+        for piece in pieces(len(labels), len(weight), hidden.device):
             logits = head.logits(states[piece])
             normalisers[piece] = logits.logsumexp(1)
             found[piece] = logits.gather(1, labels[piece].unsqueeze(1)).squeeze(1)
@@ -50,7 +50,7 @@ class _LogProbabilities(torch.autograd.Function):
         states, weight, bias, labels, normalisers = ctx.saved_tensors
         head = Head(weight, bias, *ctx.head)
         gradients = Gradients(states, head, ctx.needs_input_grad[:3])
-        for piece in pieces(len(labels), len(weight)):
+        for piece in pieces(len(labels), len(weight), states.device):
             logits = head.logits(states[piece])
             slope = head.slope(logits)
             by_logits = logits.sub_(normalisers[piece].unsqueeze(1)).exp_()

@@ -42,7 +42,7 @@ class _Summed(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:3]
         gradients = Gradients(states, head, wanted)
         total = torch.zeros(sums, dtype=head.wide(), device=hidden.device)
-        for piece in pieces(len(hidden), width or len(weight)):
+        for piece in pieces(len(hidden), width or len(weight), hidden.device):
             logits = head.logits(states[piece])
             slope = head.slope(logits) if any(wanted) else 1.0
             found, by_logits = term(piece, logits, any(wanted))

@@ -33,7 +33,7 @@ def top_k(hidden: torch.Tensor, head: Head, k: int) -> TopK:
     """Return the k most likely tokens of every position of `hidden` [n, hidden]."""
     states, head = head.detach().to_compute(hidden)
     parts = []
-    for piece in pieces(len(hidden), len(head.weight)):
+    for piece in pieces(len(hidden), len(head.weight), hidden.device):
         likely = head.logits(states[piece]).log_softmax(1)
         values, ids = likely.topk(k, dim=1)
         others = likely.scatter_(1, ids, float("-inf")).logsumexp(1)

@@ -240,3 +240,21 @@ def test_autocast_multiplies_in_bf16_and_adds_up_in_fp32():
         functional.cross_entropy(whole(hidden, head), labels, reduction="sum"), [head.weight]
     )[0]
     assert (head.weight.grad - exact).norm() < 0.01 * exact.norm()
+
+
+@pytest.mark.parametrize(
+    ("width", "device", "rows"),
+    [
+        (128_000, "cpu", 262),
+        (16_384, "cpu", 256),
+        (8_192, "cpu", 256),
+        (1_024, "cpu", 2_048),
+        (8_192, "cuda", 4_096),
+    ],
+)
+def test_pieces_fit_a_processors_cache_and_fill_a_card(monkeypatch, width, device, rows):
+    monkeypatch.setattr(head_module, "PIECE", 1 << 25)
+    found = list(head_module.pieces(10_000, width, torch.device(device)))
+    assert found[0] == slice(0, rows)
+    assert [piece.start for piece in found[1:]] == [piece.stop for piece in found[:-1]]
+    assert found[-1].stop == 10_000
