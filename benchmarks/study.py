@@ -4,7 +4,8 @@
     python benchmarks/study.py solar minitron     those pages only
     python benchmarks/study.py --only-write       write from the runs that are there
 
-Every seed has a base model of its own. The figures are whatever was measured. A run takes one
+Every seed has a base model of its own, but in the sweeps merge_weight and curation_threshold, where
+all share one. The figures are whatever was measured. A run takes one
 thread, and as many run side by side as the machine has cores: its figures do not depend on how many
 those are.
 """

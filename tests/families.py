@@ -18,6 +18,17 @@ FAMILIES = {
 }
 """The families that can be pruned, with what makes each peculiar."""
 
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+}
+"""What a config of any family may state, of a model of eight layers."""
+
 
 def family_checkpoint(folder, family, **sizes):
     """A random model whose weights are large enough for its parts to differ."""

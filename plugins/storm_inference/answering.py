@@ -113,8 +113,7 @@ class _Asker:
             (ids,) = self._prompt.encode([turns])
         except (TemplateError, TypeError, ValueError) as error:
             return [], f"refused by the chat template ({error})"
-        room = (self._positions or len(ids) + self._settings.new_tokens) - len(ids)
-        if room < self._settings.new_tokens:
+        if self._positions and len(ids) + self._settings.new_tokens > self._positions:
             return ids, f"{len(ids)} tokens leave no room for an answer in {self._positions}"
         return ids, ""
 

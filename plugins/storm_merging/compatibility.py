@@ -10,9 +10,14 @@ from typing import TypeVar
 from storm_exp import InputError
 from storm_exp.cost import Cost
 from storm_merging.computation import computation
-from storm_models.architecture import parameter_count, tensor_shapes, ties_head
+from storm_models.architecture import (
+    EMBEDDING,
+    HEAD,
+    parameter_count,
+    tensor_shapes,
+    ties_head,
+)
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
-from storm_models.flops import EMBEDDING, HEAD
 from storm_models.inference_cost import writing_cost
 from storm_models.memory import PROCESS
 
@@ -93,16 +98,13 @@ def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
 
 def _check_tied_head(model: Checkpoint) -> None:
     """Raise InputError for a stored head that is not the embedding: transformers obeys it."""
-    from storm_models.weights import pieces
+    from storm_models.tied_head import holds_embedding
 
-    with model.open_weights() as weights:
-        for start, stop in pieces(math.prod(weights.headers[HEAD][1])):
-            head, embedding = (weights.read(name, start, stop) for name in (HEAD, EMBEDDING))
-            if not bool((head == embedding).all()):
-                raise InputError(
-                    f"{model.directory}: config.json ties the head to the embedding, and the "
-                    f"weights hold a {HEAD} that differs from it"
-                )
+    if not holds_embedding(model):
+        raise InputError(
+            f"{model.directory}: config.json ties the head to the embedding, and the weights hold "
+            f"a {HEAD} that differs from it"
+        )
 
 
 def _without_tied_head(model: CheckpointForecast) -> CheckpointForecast:

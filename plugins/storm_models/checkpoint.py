@@ -61,9 +61,9 @@ class CheckpointForecast(Forecast):
 
     def summary(self) -> str:
         """Return, for example, `1,312,384 parameters, llama`."""
-        if self.parameters is None:
-            return str((self.config or {}).get("model_type", ""))
         kind = str((self.config or {}).get("model_type", ""))
+        if self.parameters is None:
+            return kind
         return f"{self.parameters:,} parameters, {kind}".rstrip(", ")
 
 

@@ -11,10 +11,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from storm_models.architecture import axis_sizes, tensor_shapes, ties_head
+from storm_models.architecture import EMBEDDING, HEAD, axis_sizes, tensor_shapes, ties_head
 from storm_models.attention import attention_windows
-
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
 _ORDER = (

@@ -9,8 +9,15 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from storm_models.architecture import axis_sizes, parameter_count, tensor_shapes, ties_head
-from storm_models.flops import EMBEDDING, HEAD, Reading
+from storm_models.architecture import (
+    EMBEDDING,
+    HEAD,
+    axis_sizes,
+    parameter_count,
+    tensor_shapes,
+    ties_head,
+)
+from storm_models.flops import Reading
 
 PROCESS = 0.55 * 2**30
 """A process with its libraries: torch and transformers on a CPU, the context on a GPU."""

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from storm_exp import InputError, Stage
-from storm_models.architecture import tensor_shapes, ties_head
+from storm_models.architecture import EMBEDDING, HEAD, tensor_shapes, ties_head
 from storm_models.checkpoint import Checkpoint
 from storm_models.depth import new_layers, rearranged_config, tensor_sources, write_record
-from storm_models.flops import EMBEDDING, HEAD
 from storm_models.quiet import quiet
 from storm_models.tensor_file import TensorWriter
+from storm_models.tied_head import holds_embedding
 from storm_models.weights import pieces, read_tensor
 
 Change = Callable[[str, torch.Tensor], torch.Tensor]
@@ -132,12 +132,7 @@ def _check_tied_head(model: Checkpoint) -> None:
     headers = model.headers()
     if HEAD not in headers or not ties_head(model.config()):
         return
-    with model.open_weights() as weights:
-        same = headers[HEAD] == headers[EMBEDDING] and all(
-            torch.equal(weights.read(HEAD, *piece), weights.read(EMBEDDING, *piece))
-            for piece in pieces(math.prod(headers[HEAD][1]))
-        )
-    if not same:
+    if headers[HEAD] != headers[EMBEDDING] or not holds_embedding(model):
         raise InputError(
             f"{model.directory}: config.json ties the head to the embedding, and the weights hold "
             f"another {HEAD}: set tie_word_embeddings to false there, or remove that tensor"

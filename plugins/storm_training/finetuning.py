@@ -11,7 +11,8 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from storm_exp import Stage
-from storm_models.checkpoint import Checkpoint, read_json, readable_count
+from storm_models.checkpoint import Checkpoint, readable_count
+from storm_models.depth import read_new_layers
 from storm_training.finetuned_checkpoint import stored_names, write_changed, write_checkpoint
 from storm_training.finetuner import Finetuner, require_same_model
 from storm_training.layer_table import LayerRow, LayerTable
@@ -113,8 +114,7 @@ def _prepare(
         from storm_training.low_rank import add_updates
 
         return network, add_updates(network, chosen, settings.seed)
-    surgery = model.directory / "surgery.json"
-    new_layers = read_json(surgery).get("new_layers", []) if surgery.is_file() else []
+    new_layers = read_new_layers(model.directory) or []
     names = [name for name, _ in network.named_parameters()]
     return network, choose(chosen, names, modules=modules, new_layers=new_layers)
 

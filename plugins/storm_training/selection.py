@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from storm_exp import InputError, SettingError, did_you_mean
+from storm_models.architecture import EMBEDDING, HEAD
 from storm_training.layer_table import LayerRow
 from storm_training.parameters import Parameters
 
 _NORM = re.compile(r".*(?:norm|layernorm)\.weight")
 _LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\..*")
-EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
-HEAD = "lm_head.weight"
 
 
 def choose(

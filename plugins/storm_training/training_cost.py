@@ -7,9 +7,9 @@ import math
 from typing import Any, NamedTuple
 
 from storm_exp.cost import Cost, Place
-from storm_models.architecture import parameter_count, tensor_shapes, ties_head
+from storm_models.architecture import EMBEDDING, parameter_count, tensor_shapes, ties_head
 from storm_models.checkpoint import CheckpointForecast
-from storm_models.flops import EMBEDDING, Reading, forward_flops, training_flops
+from storm_models.flops import Reading, forward_flops, training_flops
 from storm_models.memory import (
     PROCESS,
     activation_bytes,

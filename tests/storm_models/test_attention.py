@@ -4,17 +4,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from families import SIZES
 from storm_models.attention import attention_windows, layer_types
 
-SIZES = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 8,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "pad_token_id": 0,
-}
 SLIDES = {"use_sliding_window": True, "max_window_layers": 3}
 HALF = ["full_attention", "sliding_attention"] * 4
 CASES = [

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from families import SIZES
 from storm_exp import InputError
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.depth import (
@@ -13,15 +14,6 @@ from storm_models.depth import (
     write_record,
 )
 from storm_models.testing import make_checkpoint
-
-SIZES = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 8,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "phi3"])

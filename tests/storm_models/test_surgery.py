@@ -4,11 +4,10 @@ from safetensors.torch import save_file
 
 from storm_exp import InputError
 from storm_exp.testing import make_stage
+from storm_models.architecture import EMBEDDING, HEAD
 from storm_models.checkpoint import Checkpoint
-from storm_models.surgery import HEAD, rearrange
+from storm_models.surgery import rearrange
 from storm_models.testing import make_checkpoint
-
-EMBEDDING = "model.embed_tokens.weight"
 
 
 def with_head(folder, change):

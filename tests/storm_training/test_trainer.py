@@ -241,6 +241,8 @@ def die_in_step(stop: int, folder: Path, chosen: TrainingSettings) -> int:
                 os.kill(os.getpid(), signal.SIGKILL)
             take(module, batches, index)
 
+        # The fork has lost torch's threads: they are made anew before many load at once.
+        torch.set_num_threads(torch.get_num_threads())
         TrainingModule.training_step = dying
         model = Checkpoint(folder / "model").load("float32")
         validation = ragged_sequences(6)
