@@ -24,7 +24,7 @@ class ChatJsonl(JsonlSource):
     source: str = "chat"
     """The source of rows that name none."""
 
-    columns: ClassVar[list[str]] = ["id", "messages", "source"]
+    columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
 
     def form(self) -> ChatRows:
         """Return how a row is read."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm_data.conversation import FIELDS
 from storm_exp import Artifact, Forecast, InputError
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class DatasetForecast(Forecast):
 class Dataset(Artifact):
     """Rows with `id` and `source`, their content, and further columns.
 
-    Chats have `messages` (list of {role, content}), documents `text`, preferences `prompt`,
-    `chosen` and `rejected` (lists of messages: what was asked, and two answers to it).
+    Chats have `messages`, documents `text`, preferences `prompt`, `chosen` and `rejected` (lists of
+    messages: what was asked, and two answers to it). Messages are read through `Conversation`;
+    `tools`, beside them, is JSON text of the functions that may be called, or null.
     `train` and `validation` hold rows to use, `rejected` every row that was turned away, with
     its `reason`.
     """
@@ -108,7 +110,9 @@ class Dataset(Artifact):
 
 def chat_schema(**further: str) -> pa.Schema:
     """Return the Arrow schema of chat rows, with `further` columns by Arrow type name."""
-    return _schema({"messages": _messages()}, further)
+    import pyarrow as pa
+
+    return _schema({"messages": message_list(), "tools": pa.string()}, further)
 
 
 def document_schema(**further: str) -> pa.Schema:
@@ -120,13 +124,18 @@ def document_schema(**further: str) -> pa.Schema:
 
 def preference_schema(**further: str) -> pa.Schema:
     """Return the Arrow schema of preferences, with `further` columns by Arrow type name."""
-    return _schema(dict.fromkeys(("prompt", "chosen", "rejected"), _messages()), further)
-
-
-def _messages() -> pa.DataType:
     import pyarrow as pa
 
-    return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    messages = dict.fromkeys(("prompt", "chosen", "rejected"), message_list())
+    return _schema({**messages, "tools": pa.string()}, further)
+
+
+def message_list() -> pa.DataType:
+    """Return the Arrow type of a column of messages (`conversation.FIELDS`)."""
+    import pyarrow as pa
+
+    kinds = {name: pa.string() for name in FIELDS} | {"weight": pa.float64()}
+    return pa.list_(pa.struct(list(kinds.items())))
 
 
 def _schema(content: dict[str, pa.DataType], further: dict[str, str]) -> pa.Schema:

@@ -18,7 +18,7 @@ class HubChat(HubSource):
     sources, are rejected with their reason.
     """
 
-    columns: ClassVar[list[str]] = ["id", "messages", "source"]
+    columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
 
     def form(self) -> ChatRows:
         """Return how a row is read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storm_data.conversation import FIELDS, Conversation
 from storm_data.dataset import (
     SPLITS,
     Dataset,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _USED = ("train", "validation")
+_MAYBE = ", maybe with tool_calls (JSON), name and tool_call_id: string, weight: double"
 
 
 def check_schemas(data: Dataset) -> None:
@@ -55,6 +57,8 @@ def check_rows(data: Dataset) -> None:
         for number, row in enumerate(data.rows(split), start=1):
             where = f"{data.directory}/{split}.parquet, row {number}"
             empty = [name for name in ("id", *columns) if not row[name]]
+            for name in columns if not empty and columns != ["text"] else ():
+                Conversation.of(row, name)
             if empty:
                 raise InputError(f"{where}: '{empty[0]}' is empty")
             if row["id"] in seen:
@@ -66,13 +70,15 @@ def _contents(schema: pa.Schema) -> list[str]:
     """Return the columns that hold what is learnt from."""
     kinds = (chat_schema(), document_schema(), preference_schema())
     for kind in kinds:
-        names = [name for name in kind.names if name not in ("id", "source")]
+        names = [name for name in kind.names if name not in ("id", "source", "tools")]
         if set(names) <= set(schema.names):
             return names
     return []
 
 
 def _check_schema(file: str, schema: pa.Schema) -> None:
+    import pyarrow as pa
+
     contents = _contents(schema)
     if not contents:
         raise InputError(
@@ -81,12 +87,16 @@ def _check_schema(file: str, schema: pa.Schema) -> None:
         )
     for name in ("id", "source", *contents):
         text = name in ("id", "source", "text")
-        wanted = "string" if text else "list of {role: string, content: string}"
+        wanted = "string" if text else f"list of {{role: string, content: string}}{_MAYBE}"
         if name not in schema.names:
             raise InputError(f"{file}: no column '{name}' ({wanted})")
         found = schema.field(name).type
         if not (_is_text(found) if text else _is_messages(found)):
             raise InputError(f"{file}: the column '{name}' is {found}, expected {wanted}")
+    if "tools" in schema.names and contents != ["text"]:
+        found = schema.field("tools").type
+        if not (_is_text(found) or pa.types.is_null(found)):
+            raise InputError(f"{file}: the column 'tools' is {found}, expected string (JSON)")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -101,8 +111,15 @@ def _is_messages(kind: pa.DataType) -> bool:
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         return False
     message = kind.value_type
+    if not pa.types.is_struct(message):
+        return False
+    kinds = {field.name: field.type for field in message}
+    if not {"role", "content"} <= set(kinds) <= set(FIELDS):
+        return False
+    weight = kinds.pop("weight", pa.null())
+    optional = (kinds.pop(name, pa.null()) for name in FIELDS[2:])
     return (
-        bool(pa.types.is_struct(message))
-        and {field.name for field in message} == {"role", "content"}
-        and all(_is_text(field.type) for field in message)
+        all(_is_text(found) for found in kinds.values())
+        and all(_is_text(found) or pa.types.is_null(found) for found in optional)
+        and bool(pa.types.is_floating(weight) or pa.types.is_null(weight))
     )

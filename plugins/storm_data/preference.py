@@ -11,7 +11,7 @@ from storm_data.row_form import Content
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = ["id", "prompt", "chosen", "rejected", "source"]
+COLUMNS = ["id", "prompt", "chosen", "rejected", "tools", "source"]
 
 Messages = list[dict[str, str]]
 

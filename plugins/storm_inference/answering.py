@@ -16,6 +16,7 @@ import torch
 from jinja2 import TemplateError
 from transformers import GenerationConfig
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
 from storm_inference.chat_prompt import ChatPrompt
@@ -43,7 +44,7 @@ def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) ->
             rows: list[Row] = []
             for shard in _shards(data.rows(split), settings.shard_rows):
                 for row, (text, problem) in zip(shard, asker.ask(shard), strict=True):
-                    turns = [*question(row), {"role": "assistant", "content": text}]
+                    turns = [*_asked(row), {"role": "assistant", "content": text}]
                     if problem:
                         rejected.append({**row, "reason": problem})
                     else:
@@ -68,6 +69,11 @@ def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) ->
 
 def question(row: Row) -> list[dict[str, Any]]:
     """Return a chat up to where the model answers: its last turn goes if the assistant's."""
+    return Conversation.of(row).messages[: len(_asked(row))]
+
+
+def _asked(row: Row) -> list[dict[str, Any]]:
+    """Return the messages of `question` as the row holds them."""
     turns: list[dict[str, Any]] = row["messages"]
     return turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jinja2 import TemplateError
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset
 from storm_exp import InputError
 from storm_inference.branches import batches
@@ -110,12 +111,13 @@ def _sample(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> Sample |
     if row.get("messages") is None:
         ids = tokenizer(row["text"])["input_ids"]
         return Sample(ids, [False] + [True] * (len(ids) - 1)) if len(ids) > 1 else "empty"
-    turns = [place for place, turn in enumerate(row["messages"]) if turn["role"] == "assistant"]
+    messages = Conversation.of(row).messages
+    turns = [place for place, turn in enumerate(messages) if turn["role"] == "assistant"]
     if not turns or turns[-1] == 0:
         return "without an answer"
     try:
-        before = _render(tokenizer, row["messages"][: turns[-1]], True)
-        text = _render(tokenizer, row["messages"][: turns[-1] + 1], False).rstrip()
+        before = _render(tokenizer, messages[: turns[-1]], True)
+        text = _render(tokenizer, messages[: turns[-1] + 1], False).rstrip()
     except (TemplateError, TypeError, ValueError):
         return "refused by the chat template"
     if not text.startswith(before) or text == before:

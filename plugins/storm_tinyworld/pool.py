@@ -41,7 +41,7 @@ class TinyworldPool:
     def forecast(self) -> DatasetForecast:
         """Say how many rows there will be."""
         splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
-        columns = ["id", "messages", "source", *TRUTH]
+        columns = ["id", "messages", "tools", "source", *TRUTH]
         return DatasetForecast(splits=splits, columns=columns, row_tokens=_ROW_TOKENS)
 
     def run(self, stage: Stage) -> Dataset:

@@ -42,7 +42,7 @@ class TinyworldPreferences(Asking):
 
     def forecast(self) -> DatasetForecast:
         """Say how many rows there will be."""
-        return self.forecast_rows(["id", "prompt", "chosen", "rejected", "source", *TRUTH])
+        return self.forecast_rows(["id", "prompt", "chosen", "rejected", "tools", "source", *TRUTH])
 
     def run(self, stage: Stage) -> Dataset:
         """Ask, answer, and spoil the answers."""

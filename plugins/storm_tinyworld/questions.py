@@ -33,7 +33,7 @@ class TinyworldQuestions(Asking):
 
     def forecast(self) -> DatasetForecast:
         """Say how many rows there will be."""
-        return self.forecast_rows(["id", "messages", "source", *TRUTH])
+        return self.forecast_rows(["id", "messages", "tools", "source", *TRUTH])
 
     def run(self, stage: Stage) -> Dataset:
         """Ask and answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import SettingError, Stage, component
 from storm_exp.cost import Cost
@@ -46,7 +47,7 @@ class ChatTokenSet:
         tokenizer = ChatTokenizer(model.tokenizer())
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
-            for tokens in tokenizer.encode([row["messages"] for row in rows]):
+            for tokens in tokenizer.encode([Conversation.of(row).messages for row in rows]):
                 if isinstance(tokens, ChatTokens):
                     yield [(tokens.ids, tokens.supervised)]
                 else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import SettingError, Stage, component
 from storm_exp.cost import Cost
@@ -47,8 +48,12 @@ class PreferenceTokenSet:
         tokenizer = ChatTokenizer(model.tokenizer())
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
-            chats = [row["prompt"] + row[side] for row in rows for side in ("chosen", "rejected")]
-            firsts = [len(row["prompt"]) for row in rows for _ in range(2)]
+            chats, firsts = [], []
+            for row in rows:
+                prompt = Conversation.of(row, "prompt")
+                for side in ("chosen", "rejected"):
+                    chats.append((prompt + Conversation.of(row, side)).messages)
+                    firsts.append(len(prompt.messages))
             found = tokenizer.encode(chats, firsts)
             for chosen, rejected in zip(found[::2], found[1::2], strict=True):
                 if not isinstance(chosen, ChatTokens) or not isinstance(rejected, ChatTokens):

@@ -188,7 +188,7 @@ def test_columns_and_order_of_the_pool_are_kept(tmp_path):
     curated, _ = curate(tmp_path, Thresholds(validation=0.2, seed=1), [score()] * 20)
     for split, further in (("train", []), ("validation", []), ("rejected", ["reason"])):
         table = curated.table(split)
-        assert table.column_names == ["id", "messages", "source", "depth", *further]
+        assert table.column_names == ["id", "messages", "tools", "source", "depth", *further]
         depths = table.column("depth").to_pylist()
         assert depths == sorted(depths)
     assert curated.facts().splits == {"rejected": [0, 0], "train": [16, 16], "validation": [4, 4]}

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
@@ -81,8 +82,8 @@ def test_the_model_answers_every_chat_in_place_of_the_old_answer(tmp_path, talke
     )
     for split in ("train", "validation"):
         for old, new in zip(data.rows(split), made.rows(split), strict=True):
-            assert new["messages"] == [
-                old["messages"][0],
+            assert Conversation.of(new).messages == [
+                Conversation.of(old).messages[0],
                 {"role": "assistant", "content": "ab"},
             ]
             assert new["id"] == old["id"]
