@@ -29,6 +29,12 @@ ROOT = Path(__file__).parents[1]
 SEEDS = "seed=0,1,2"
 OWN_BASE = "base_model.seed=${seed}"
 EVALUATED = "targets=[evaluator]"
+STRANGER = [
+    "+base_model@stranger=tinyworld_same_size",
+    "+graph.stranger={tokenizer: corrector}",
+    "graph.distiller.teacher=stranger",
+]
+"""A teacher of random weights, in the shape of the true one."""
 UNCORRECTED = [
     "graph.scanner.model=base_model",
     "graph.pruner.model=base_model",
@@ -75,8 +81,9 @@ RUNS: dict[str, dict[str, list[str]]] = {
     "minitron": {
         "minitron_width": over_seeds("minitron_width"),
         "minitron_depth": over_seeds("minitron_depth"),
-        "minitron_width_shuffled": distilled("width", "distiller.shuffled=true"),
-        "minitron_depth_shuffled": distilled("depth", "distiller.shuffled=true"),
+        "minitron_width_shuffled": distilled("width", "distiller.control=positions"),
+        "minitron_depth_shuffled": distilled("depth", "distiller.control=positions"),
+        "minitron_width_stranger": distilled("width", *STRANGER),
         "minitron_width_uncorrected": distilled("width", *UNCORRECTED),
         "minitron_depth_uncorrected": distilled("depth", *UNCORRECTED),
         "minitron_iterative": over_seeds("minitron_iterative"),

@@ -9,6 +9,7 @@ from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_training.finetuner import Finetuner
 from storm_training.layer_table import LayerTable, LayerTableForecast
 from storm_training.teacher_answers import TeacherAnswers, TeacherAnswersForecast
+from storm_training.teacher_control import TeacherControl
 from storm_training.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
 
 
@@ -34,8 +35,10 @@ class Distillation(Finetuner):
     equal."""
     hidden_layers: int = setting(0, neutral=0)
     """How many layers of the student are drawn to the teacher's, over all its depth; 0: all."""
-    shuffled: bool = setting(False, neutral=False)
-    """A control: the teacher's vocabulary in a random order, from which nothing can be learnt."""
+    control: TeacherControl = setting(TeacherControl.none, neutral=TeacherControl.none)
+    """What of the teacher's answers is shuffled anew at every training pass, to show that a gain
+    comes from them: none, positions or vocabulary. Held-out rows are scored against the teacher as
+    it is. (A teacher of random weights is another control: `new_model` in the teacher's place.)"""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -67,8 +70,9 @@ class Distillation(Finetuner):
                 "teacher and student have different tokenizers: their logits are not comparable"
             )
         if answers is not None:
-            for name, idle in (("temperature", 1.0), ("hidden_weight", 0.0), ("shuffled", False)):
-                whole = getattr(self, name) == idle
+            idle = {"temperature": 1.0, "hidden_weight": 0.0, "control": TeacherControl.none}
+            for name, value in idle.items():
+                whole = getattr(self, name) == value
                 self._require(name, whole, "needs the teacher in the loop, not its stored answers")
         if teacher is not None and self.hidden_weight:
             self._check_hidden(model.config or {}, teacher.config or {})
@@ -115,7 +119,7 @@ class Distillation(Finetuner):
             ce_weight=self.ce_weight,
             hidden_weight=self.hidden_weight,
             layers=pairs,
-            shuffle=self.seed if self.shuffled else None,
+            control=self.control,
         )
         with asked(stage, network, self.precision):
             return finetune(stage, self, model, tokens, taught, layers=layers, cut=True)

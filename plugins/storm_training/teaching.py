@@ -13,6 +13,7 @@ from storm_training.losses import Head, TopK, divergence, top_k_divergence
 from storm_training.objective import Objective, supervised_positions, supervised_states
 from storm_training.packing import PackedBatch
 from storm_training.teacher_answers import StoredAnswers
+from storm_training.teacher_control import TeacherControl
 
 
 class Teaching(Objective):
@@ -34,26 +35,22 @@ class Teaching(Objective):
         ce_weight: float,
         hidden_weight: float = 0.0,
         layers: Mapping[int, int] | None = None,
-        shuffle: int | None = None,
+        control: TeacherControl = TeacherControl.none,
     ) -> None:
         """`layers` maps layers of the student (counted from 0) to those of the teacher.
 
-        `shuffle` is the seed by which the teacher's vocabulary is put in another order: a control.
+        `control` shuffles what the teacher says in training passes, by torch's generator, which
+        training seeds anew for every step.
         """
         self._teacher = teacher.requires_grad_(False).eval()
         self._weights = (temperature, kl_weight, ce_weight)
         self._hidden_weight, self._layers = hidden_weight, dict(layers or {})
         self._sums = torch.zeros(4, dtype=torch.float64)
-        self._order: torch.Tensor | None = None
-        if shuffle is not None:
-            generator = torch.Generator().manual_seed(shuffle)
-            size = teacher.get_output_embeddings().weight.shape[0]
-            self._order = torch.randperm(size, generator=generator)
+        self._control = control
 
     def to(self, device: torch.device) -> None:
         """Move the teacher."""
         self._teacher.to(device)
-        self._order = None if self._order is None else self._order.to(device)
 
     def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
         """Return the weighted sum of the terms over supervised positions."""
@@ -61,13 +58,16 @@ class Teaching(Objective):
         labels = batch.labels.flatten().index_select(0, chosen)
         with torch.no_grad():
             taught = _states(self._teacher, batch, chosen, set(self._layers.values()))
+        control = self._control if model.training else TeacherControl.none
+        if control is TeacherControl.positions:
+            taught = _elsewhere(taught)
         states = _states(model, batch, chosen, set(self._layers))
         temperature, kl_weight, ce_weight = self._weights
         found = divergence(
             states[-1],
             Head.of(model),
             taught[-1],
-            self._teacher_head(),
+            self._teacher_head(shuffled=control is TeacherControl.vocabulary),
             labels,
             temperature=temperature,
             kl_weight=kl_weight,
@@ -86,12 +86,13 @@ class Teaching(Objective):
             self._sums += torch.tensor([float(figure) for figure in figures])
         return loss
 
-    def _teacher_head(self) -> Head:
+    def _teacher_head(self, *, shuffled: bool) -> Head:
         head = Head.of(self._teacher)
-        if self._order is None:
+        if not shuffled:
             return head
-        bias = None if head.bias is None else head.bias[self._order]
-        return head._replace(weight=head.weight[self._order], bias=bias)
+        order = torch.randperm(len(head.weight)).to(head.weight.device)
+        bias = None if head.bias is None else head.bias[order]
+        return head._replace(weight=head.weight[order], bias=bias)
 
     def figures(self) -> dict[str, tuple[float, float]]:
         """Return the terms per supervised token, those that have a weight."""
@@ -141,6 +142,15 @@ class StoredTeaching(Objective):
             kl_weight=self._kl_weight,
             ce_weight=self._ce_weight,
         ).loss
+
+
+def _elsewhere(states: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    """Return states [n, hidden] with every position's at another one, for n of 2 and more."""
+    (count,) = {len(state) for state in states.values()}
+    order = torch.randperm(count)
+    source = torch.empty_like(order)
+    source[order] = order.roll(1)
+    return {layer: state[source.to(state.device)] for layer, state in states.items()}
 
 
 def _states(
