@@ -11,6 +11,7 @@ from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families import Use, check_family
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 
@@ -94,6 +95,7 @@ class ZeroShot:
         """Say which labels there will be, and for how many rows."""
         if model.has_chat_template is False:
             raise InputError("the judge's tokenizer has no chat template: it cannot be asked")
+        check_family(model.config, Use.ASK)
         rows = None
         if data.splits is not None:
             if "train" not in data.splits:

@@ -6,6 +6,7 @@ import json
 
 from storm_exp import InputError, Stage, component
 from storm_exp.cost import Cost
+from storm_models.architecture import is_quantised
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.inference_cost import writing_cost
 
@@ -18,7 +19,7 @@ class Bf16:
         """Return the model's facts with the new dtype; raises InputError for a quantised model."""
         if model.config is None:
             return model
-        if "quantization_config" in model.config:
+        if is_quantised(model.config):
             raise InputError("the model is quantised already: cast the model it was made from")
         config = {name: value for name, value in model.config.items() if name != "torch_dtype"}
         return CheckpointForecast(**{**model.to_json(), "config": {**config, "dtype": "bfloat16"}})

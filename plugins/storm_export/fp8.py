@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
-from storm_models.architecture import ties_head
+from storm_models.architecture import is_quantised, ties_head
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.memory import PROCESS, checkpoint_bytes, stored_width
 
@@ -29,7 +29,7 @@ class Fp8Dynamic:
     def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
         """Return the model's facts, quantised; raises InputError for one that is already."""
         config = model.config or {}
-        if "quantization_config" in config:
+        if is_quantised(config):
             raise InputError("the model is quantised already")
         quantised = {**config, "quantization_config": {"quant_method": "compressed-tensors"}}
         return CheckpointForecast(

@@ -13,6 +13,7 @@ from storm_merging.computation import computation
 from storm_models.architecture import (
     EMBEDDING,
     HEAD,
+    is_quantised,
     parameter_count,
     tensor_shapes,
     ties_head,
@@ -39,7 +40,7 @@ def forecast_merge(
     models = models if same else [_without_tied_head(model) for model in models]
     first = models[0]
     for model, name in zip(models, names, strict=True):
-        if "quantization_config" in (model.config or {}):
+        if is_quantised(model.config):
             raise InputError(f"{name} is quantised; merge first and compress the result")
         _compare(first, model, names[0], name)
     return dataclasses.replace(

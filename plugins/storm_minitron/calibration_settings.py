@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
 from storm_exp.cost import Cost
-from storm_models.architecture import check_changeable
 from storm_models.checkpoint import CheckpointForecast
+from storm_models.families import check_changeable
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 

@@ -11,7 +11,6 @@ from storm_exp.cost import Cost
 from storm_minitron.importance import Importance, ImportanceForecast
 from storm_minitron.widths import Widths, WidthTargets, narrowed_config
 from storm_models.architecture import (
-    check_changeable,
     key_value_heads,
     parameter_count,
     tensor_shapes,
@@ -22,6 +21,7 @@ from storm_models.checkpoint import (
     readable_count,
     shapes_digest,
 )
+from storm_models.families import check_changeable
 from storm_models.inference_cost import writing_cost
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from storm_exp import InputError
@@ -86,15 +87,9 @@ def parameter_count(config: dict[str, Any]) -> int | None:
     return None if shapes is None else sum(math.prod(shape) for shape in shapes.values())
 
 
-def check_changeable(config: dict[str, Any]) -> None:
-    """Raise InputError for a config whose tensors are not all known, and for a quantised model."""
-    if "quantization_config" in config:
-        raise InputError("the model is quantised: change its shape first and compress the result")
-    if tensor_shapes(config) is None:
-        raise InputError(
-            f"the shape of models of the family {config.get('model_type')!r} cannot be changed; "
-            f"known are {', '.join(FAMILIES)}"
-        )
+def is_quantised(config: Mapping[str, Any] | None) -> bool:
+    """Return whether a config says that the weights are quantised; null says that they are not."""
+    return (config or {}).get("quantization_config") is not None
 
 
 def stated_head_dim(config: dict[str, Any]) -> int | None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.architecture import check_changeable, parameter_count, tensor_shapes
+from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.attention import layer_types
 from storm_models.checkpoint import SURGERY_FILE, CheckpointForecast, read_json, shapes_digest
+from storm_models.families import check_changeable
 
 PER_LAYER_LISTS = ("layer_types", "no_rope_layers", "mlp_layer_types", "layers_block_type")
 """Keys of config.json that hold an entry for every layer."""

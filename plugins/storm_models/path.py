@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
-from storm_models.architecture import tensor_shapes
+from storm_models.architecture import is_quantised, tensor_shapes
 from storm_models.checkpoint import INDEX_FILE, WEIGHT_FILE, Checkpoint, CheckpointForecast
 from storm_models.location import located
 from storm_models.weighted_sum import SUM_FILE
@@ -73,7 +73,7 @@ def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointForecast:
             f"{checkpoint.directory}/config.json: {', '.join(map(str, architectures))} is no "
             "causal language model (…ForCausalLM)"
         )
-    if "quantization_config" not in config:
+    if not is_quantised(config):
         _check_shapes(checkpoint)
     return facts
 

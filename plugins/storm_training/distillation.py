@@ -6,6 +6,7 @@ from typing import Any
 
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families import Use, check_family
 from storm_training.finetuner import Finetuner
 from storm_training.layer_table import LayerTable, LayerTableForecast
 from storm_training.teacher_answers import TeacherAnswers, TeacherAnswersForecast
@@ -69,6 +70,8 @@ class Distillation(Finetuner):
             raise InputError(
                 "teacher and student have different tokenizers: their logits are not comparable"
             )
+        if teacher is not None:
+            check_family(teacher.config, Use.PACK)
         if answers is not None:
             idle = {"temperature": 1.0, "hidden_weight": 0.0, "control": TeacherControl.none}
             for name, value in idle.items():

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from storm_exp import InputError, SettingError, setting
 from storm_exp.cost import Cost, Place
+from storm_models.architecture import is_quantised
 from storm_models.checkpoint import CheckpointForecast
+from storm_models.families import Use, check_family
 from storm_training.layer_table import LayerTableForecast
 from storm_training.parameters import Parameters
 from storm_training.settings import TrainingSettings
@@ -45,8 +47,9 @@ class Finetuner(TrainingSettings):
             raise InputError(f"takes tokenised {' or '.join(kinds)}, not {tokens.kind}")
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
             raise InputError("the tokens were made with another tokenizer than the model's")
-        if "quantization_config" in (model.config or {}):
+        if is_quantised(model.config):
             raise InputError("the model is quantised; train it before it is compressed")
+        check_family(model.config, Use.TRAIN)
         self._check_parameters(model, layers)
         return dataclasses.replace(model)
 

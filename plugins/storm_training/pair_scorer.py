@@ -7,6 +7,7 @@ import json
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families import Use, check_family
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 from storm_training.pair_scores import PairScores, PairScoresForecast
@@ -43,6 +44,7 @@ class PairScorer:
             raise InputError(f"scores tokenised preferences, not {tokens.kind}")
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
             raise InputError("the tokens were made with another tokenizer than the model's")
+        check_family(model.config, Use.PACK)
         return PairScoresForecast(tokenizer=tokens.tokenizer)
 
     def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:

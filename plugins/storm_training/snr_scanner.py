@@ -6,6 +6,7 @@ from storm_exp import InputError, Stage, component
 from storm_exp.cost import Cost
 from storm_models.architecture import tensor_shapes
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.families import Use, check_family
 from storm_training.layer_table import LayerRow, LayerTable, LayerTableForecast
 from storm_training.matrices import find_matrices
 
@@ -22,6 +23,7 @@ class SnrScanner:
 
     def forecast(self, model: CheckpointForecast) -> LayerTableForecast:
         """Count the matrices; raises InputError for a model that has none by the known names."""
+        check_family(model.config, Use.SCAN)
         shapes = tensor_shapes(model.config) if model.config is not None else None
         modules = None if shapes is None else len(find_matrices(shapes))
         if modules == 0:

@@ -7,6 +7,7 @@ import json
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families import Use, check_family
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 from storm_training.settings import PRECISIONS
@@ -49,6 +50,7 @@ class TopKTeacher:
             raise InputError("a teacher answers chats or documents, not pairs")
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
             raise InputError("teacher and tokens have different tokenizers")
+        check_family(model.config, Use.PACK)
         size = (model.config or {}).get("vocab_size")
         if size and self.k >= size:
             problem = f"the vocabulary has {size}: put the teacher in the loop"

@@ -96,7 +96,7 @@ def test_what_is_not_known_at_plan_time_is_no_error_and_what_cannot_work_is():
     unknown = CheckpointForecast(tokenizer="t", parameters=5)
     assert forecast_depth(unknown, lambda layers: [0]) == CheckpointForecast(tokenizer="t")
     for config, message in [
-        ({"model_type": "mamba"}, "family 'mamba' cannot be changed; known are llama"),
+        ({"model_type": "mamba"}, "family .mamba. cannot be changed in shape: known are llama"),
         ({"model_type": "llama", **SIZES, "quantization_config": {}}, "is quantised"),
     ]:
         with pytest.raises(InputError, match=message):
