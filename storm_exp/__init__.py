@@ -16,6 +16,7 @@ from storm_exp.errors import (
     did_you_mean,
 )
 from storm_exp.hookspecs import hookimpl
+from storm_exp.rehearsal import Rehearsed
 from storm_exp.stage import Runtime, Stage
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "PlanError",
     "PluginError",
     "Port",
+    "Rehearsed",
     "Runtime",
     "SettingError",
     "Stage",

@@ -17,11 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from storm_exp import planning
 from storm_exp.plugins import Plugins, load_plugins
 from storm_exp.record import CellRecord
+from storm_exp.rehearse import rehearse
 from storm_exp.run import Composition, run
 from storm_exp.sweep import main_metrics
 
 only_plan = False
 """Whether configurations are planned and shown instead of run; set by the verb `plan`."""
+rehearsing = False
+"""Whether configurations are rehearsed instead of run; set by the verb `rehearse`."""
 why = False
 """Whether the plan tells why each stage is to be made."""
 _failures: list[BaseException] = []
@@ -92,9 +95,12 @@ def _task(config: DictConfig) -> float | None:
 
 
 def act(compositions: list[Composition]) -> list[float | None]:
-    """Plan or run; return the objective of every cell, for sweepers that optimise."""
+    """Plan, rehearse or run; return the objective of every cell, for sweepers that optimise."""
     if only_plan:
         planning.show(compositions, why=why)
+        return [None] * len(compositions)
+    if rehearsing:
+        rehearse(compositions)
         return [None] * len(compositions)
     return [objective(cell) for cell in run(compositions).cells]
 

@@ -42,9 +42,11 @@ def artifact_key(
     settings: dict[str, Any],
     inputs: dict[str, str | list[str]],
     fingerprint: Any,
+    rehearsed_in: str = "",
 ) -> str:
     """Return the key of what a component makes of these settings and input keys.
 
+    `rehearsed_in` tells a rehearsal's artifacts apart, by the environment that they prove.
     Raises PluginError when something in it cannot be written as JSON.
     """
     covered = {
@@ -55,6 +57,8 @@ def artifact_key(
         "inputs": inputs,
         "fingerprint": fingerprint,
     }
+    if rehearsed_in:
+        covered["rehearsed_in"] = rehearsed_in
     try:
         return value_digest(covered)
     except (TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from storm_exp.artifact import Forecast
@@ -85,22 +86,35 @@ class Cell:
 class Plan:
     """Everything that a run will do, known before it starts."""
 
-    def __init__(self, store: Store) -> None:
-        """Start empty; `add` takes one recipe after the other."""
+    def __init__(self, store: Store, rehearsed_in: str = "") -> None:
+        """Start empty; `add` takes one recipe after the other.
+
+        `rehearsed_in` makes it the plan of a rehearsal, in the environment of this digest.
+        """
         self.store = store
+        self.rehearsed_in = rehearsed_in
         self.cells: list[Cell] = []
         self.nodes: dict[str, Node] = {}
         """In an order in which inputs come before what needs them."""
         self._fingerprints: dict[str, Any] = {}
 
-    def add(self, name: str, recipe: Recipe, overrides: list[str]) -> Cell:
+    def add(
+        self,
+        name: str,
+        recipe: Recipe,
+        overrides: list[str],
+        prepare: Callable[[StageUse, Cell], None] | None = None,
+    ) -> Cell:
         """Place a recipe's stages, compute keys and forecasts, and decide what to make.
 
+        `prepare` may change a stage before it is placed; what it needs is placed by then.
         Raises GraphError, or PlanError for what a stage's forecast refuses, which names the
         stage, the setting and the place it came from.
         """
         cell = Cell(name, recipe, overrides)
         for stage in recipe.stages.values():
+            if prepare is not None:
+                prepare(stage, cell)
             cell.placed[stage.name] = self._place(stage, cell)
         self.cells.append(cell)
         for target in recipe.targets:
@@ -162,7 +176,9 @@ class Plan:
             node = Node(
                 "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
             )
-            node.key = artifact_key(stage.component, settings, node.input_keys(), fingerprint)
+            node.key = artifact_key(
+                stage.component, settings, node.input_keys(), fingerprint, self.rehearsed_in
+            )
             if node.key in self.nodes:
                 return self.nodes[node.key]
             found = self.store.find(node.key)

@@ -69,9 +69,12 @@ def run(compositions: list[Composition]) -> RunRecord:
     Raises StageError when a stage failed, after recording what was made; the cells of a sweep
     that do not need the failed stage are finished first.
     """
+    return carry_out(make_plan(compositions), compositions, Path(compositions[0].config.outputs))
+
+
+def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> RunRecord:
+    """Make what a plan of these compositions lacks, as `run` does; records go to `outputs`."""
     started = time.monotonic()
-    plan = make_plan(compositions)
-    outputs = Path(str(compositions[0].config.outputs))
     recipe = plan.cells[0].recipe
     name = recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep"
     folder = new_run_folder(outputs, name.replace("/", "-") or "run")

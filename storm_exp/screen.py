@@ -19,6 +19,8 @@ def scale(plan: Plan) -> str:
 
     It is a plain attribute of a component's class: miniature, own model, full size.
     """
+    if plan.rehearsed_in:
+        return "rehearsal on twins"
     uses = plan.cells[0].recipe.stages.values()
     return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
 

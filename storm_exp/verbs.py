@@ -1,4 +1,4 @@
-"""The verbs of the command line besides running: plan, plugins, store, report."""
+"""The verbs of the command line besides running: plan, rehearse, plugins, store, report."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def plan(arguments: list[str]) -> int:
         application.compose_and_act(kept)
     finally:
         application.only_plan = application.why = False
+    return 0
+
+
+def rehearse(arguments: list[str]) -> int:
+    """Run a recipe end to end on small stand-ins, before the real thing."""
+    application.rehearsing = True
+    try:
+        application.compose_and_act([a for a in arguments if not a.startswith("hydra/launcher=")])
+    finally:
+        application.rehearsing = False
     return 0
 
 
@@ -193,6 +203,7 @@ def plugin_verbs() -> dict[str, Any]:
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "plan": plan,
+    "rehearse": rehearse,
     "plugins": plugins,
     "store": store,
     "report": report,

@@ -65,7 +65,7 @@ def test_the_engine_stays_small():
         }
         text = file.read_text(encoding="utf-8").splitlines()
         lines += sum(bool(text[number - 1].strip()) for number in code - documented)
-    assert lines < 3050
+    assert lines < 3400
 
 
 def is_docstring(node: ast.AST) -> bool:

@@ -8,7 +8,7 @@ from storm_exp import hookimpl
 @hookimpl
 def storm_components() -> list[type]:
     """Return the components of this plugin."""
-    from storm_toys import adders, sources, totals, workers
+    from storm_toys import adders, rehearsals, sources, totals, workers
 
     return [
         sources.Number,
@@ -27,6 +27,10 @@ def storm_components() -> list[type]:
         workers.SharedOut,
         workers.Elsewhere,
         totals.Collect,
+        rehearsals.StandIn,
+        rehearsals.Large,
+        rehearsals.Proportional,
+        rehearsals.BadlyRehearsed,
     ]
 
 

@@ -1,0 +1,71 @@
+"""The verb `rehearse`: a recipe end to end on twins, and what that says of the real run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from storm_exp import screen
+from storm_exp.errors import StageError
+from storm_exp.plan import Plan, Status
+from storm_exp.plugins import load_plugins
+from storm_exp.rehearsal import FOLDER, Understudy, environment_digest, understudies
+from storm_exp.run import Composition, carry_out, make_plan
+
+_NEVER_REHEARSED = (
+    "memory, speed and disk of the real sizes (see `storm-exp plan`)",
+    "what models and data are worth: twins are random, so their scores mean nothing",
+)
+
+
+def rehearse(compositions: list[Composition]) -> None:
+    """Rehearse what is composed, and print a verdict.
+
+    First the recipe is planned as it is: what that refuses ends the rehearsal. Raises a
+    StormError that names the stage and the cause, after the verdict.
+    """
+    started = time.monotonic()
+    root = Path(str(compositions[0].config.outputs)) / FOLDER
+    real = make_plan(compositions)
+    plan, parts = understudies(real, environment_digest(load_plugins()), root)
+    screen.say("rehearsal: the recipe's own stages, on small stand-ins")
+    for part in parts:
+        screen.say(f"  {part.line()}")
+    total, kept = len(plan.to_make()), _kept(plan)
+    try:
+        carry_out(plan, compositions, root)
+    except StageError as error:
+        left = sum(node.manifest is None for node in plan.to_make())
+        print(
+            "\n".join(["", f"rehearsal broke; {total - left} of {total} stages ran", *_say(parts)])
+        )
+        raise StageError(f"the rehearsal broke in {error}") from error
+    seconds = time.monotonic() - started
+    again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
+    print(
+        "\n".join(
+            ["", f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}", *_say(parts)]
+        )
+    )
+
+
+def _kept(plan: Plan) -> int:
+    return sum(node.status is Status.KEPT for node in plan.nodes.values())
+
+
+def _say(parts: list[Understudy]) -> list[str]:
+    """Return the verdict's lines: what was not the recipe's own, and what nobody can tell yet."""
+    replaced = [part for part in parts if part.substitute]
+    reduced = [part for part in parts if part.reduced]
+    undeclared = [part for part in parts if not part.declared]
+    lines = []
+    for title, found in (
+        ("replaced", replaced),
+        ("with smaller settings", reduced),
+        ("as they are, declaring no rehearsal", undeclared),
+    ):
+        if found:
+            lines.append(f"{title}: {', '.join(dict.fromkeys(part.stage for part in found))}")
+    lines.append("not rehearsed:")
+    own = dict.fromkeys(text for part in parts for text in part.left_out)
+    return [*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]

@@ -1,0 +1,84 @@
+"""The verb `rehearse`: a recipe on stand-ins, in a store of its own, with a verdict."""
+
+from __future__ import annotations
+
+from storm_exp.record import RunRecord
+
+LARGE = ("recipe=sum", "source=large", "adder=proportional")
+
+
+def rehearsed(tmp_path):
+    record = RunRecord.read((tmp_path / "outputs/rehearsals/latest").resolve())
+    return {stage.label: stage for stage in record.stages()}
+
+
+def test_a_rehearsal_runs_substitutes_and_reduced_settings(storm, tmp_path):
+    said = storm("rehearse", *LARGE, "other.amount=1")
+    assert said.code == 0, said.err
+    stages = rehearsed(tmp_path)
+    assert stages["source"].component == "stand_in"
+    assert stages["source"].metrics["value"] == 5
+    assert stages["adder"].metrics["value"] == 105
+    assert stages["total"].metrics["value"] == 5 + 105 + 6
+
+
+def test_what_was_changed_and_what_was_not_is_told(storm):
+    said = storm("rehearse", *LARGE, "other.amount=1")
+    assert "source (large): replaced by stand_in" in said.err
+    assert "adder (proportional): amount 1000.0 → 100.0" in said.err
+    assert "total (collect): as it is; the component declares no rehearsal" in said.err
+    verdict = said.out[said.out.index("rehearsal passed: 4 stages ran") :]
+    assert "whether there is room for a large number" in verdict
+    assert "memory, speed and disk" in verdict
+
+
+def test_a_rehearsal_leaves_store_and_latest_as_they_were(storm, tmp_path):
+    assert storm("recipe=sum").code == 0
+    latest = (tmp_path / "outputs/latest").readlink()
+    kept = sorted((tmp_path / "outputs/store/artifacts").glob("??/*"))
+    assert storm("rehearse", "recipe=sum").code == 0
+    assert (tmp_path / "outputs/latest").readlink() == latest
+    assert sorted((tmp_path / "outputs/store/artifacts").glob("??/*")) == kept
+    others = {p.name for p in (tmp_path / "outputs/rehearsals/store/artifacts").glob("??/*")}
+    assert others
+    assert not others & {place.name for place in kept}
+
+
+def test_what_was_rehearsed_is_not_made_again_until_something_changes(storm, monkeypatch, tmp_path):
+    assert storm("rehearse", "recipe=sum").code == 0
+    said = storm("rehearse", "recipe=sum")
+    assert "4 were rehearsed before and nothing has changed since" in said.out
+    monkeypatch.setattr(
+        "storm_exp.rehearsal.installed_distributions", lambda: {"numpy": "another version"}
+    )
+    said = storm("rehearse", "recipe=sum")
+    assert "rehearsal passed: 4 stages ran" in said.out
+    assert "rehearsed before" not in said.out
+
+
+def test_a_rehearsal_that_breaks_names_stage_and_cause(storm):
+    said = storm("rehearse", "recipe=sum", "adder=fussy", "adder.limit=0.5")
+    assert said.code == 1
+    assert "the rehearsal broke in adder failed with ArithmeticError: that is too much" in said.err
+    assert "rehearsal broke; 2 of 4 stages ran" in said.out
+
+
+def test_what_a_plan_refuses_ends_a_rehearsal_before_it_begins(storm, tmp_path):
+    said = storm("rehearse", "recipe=sum", "adder.amount=100")
+    assert said.code == 1
+    assert "adder.amount=100.0: the sum would be more than 100" in said.err
+    assert not (tmp_path / "outputs/rehearsals").exists()
+
+
+def test_a_substitute_of_another_type_breaks_the_contract(storm):
+    said = storm("rehearse", "recipe=sum", "adder=badly_rehearsed")
+    assert said.code == 1
+    assert "'badly_rehearsed' makes Text, not Value" in said.err
+
+
+def test_the_cells_of_a_sweep_are_rehearsed_together(storm, tmp_path):
+    said = storm("rehearse", "-m", *LARGE, "adder.again=1,2", "other.amount=1")
+    assert said.code == 0, said.err
+    record = RunRecord.read((tmp_path / "outputs/rehearsals/latest").resolve())
+    totals = [cell.stages[-1].metrics["value"] for cell in record.cells]
+    assert totals == [116, 216]
