@@ -91,6 +91,7 @@ def run_in_workers(node: Node, payloads: dict[str, Path], stage: Stage) -> list[
             ) as process:
                 try:
                     while process.poll() is None and not (folder / FAILURE).exists():
+                        stage.check()
                         time.sleep(_POLL_SECONDS)
                 finally:
                     _end(process)

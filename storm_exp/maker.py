@@ -12,7 +12,7 @@ import socket
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storm_exp.artifact import Artifact
 from storm_exp.component import Component
@@ -24,7 +24,10 @@ from storm_exp.manifest import Manifest
 from storm_exp.plan import Node
 from storm_exp.progress import Progress
 from storm_exp.stage import Runtime, Stage
-from storm_exp.store import Store
+from storm_exp.store import Found, Store
+
+if TYPE_CHECKING:
+    from storm_exp.lease import Lease
 
 
 @dataclasses.dataclass
@@ -56,25 +59,21 @@ class Maker:
         """
         started = time.monotonic()
 
-        def is_there() -> bool:
-            return self._store.find(node.key).manifest is not None
-
         def tell(owner: str) -> None:
             Progress.write(f"  {node.label}: waiting for {owner}, who is making it")
 
-        lease = self._store.lease(node.key)
-        if lease.acquire(is_there, tell):
-            with lease:
-                found = self._store.find(node.key)
-                if found.manifest is None:
-                    if found.damage:
-                        node.damage = found.damage
-                        self._clear(node)
-                    return self._make(node)
-        manifest = self._store.find(node.key).manifest
-        assert manifest is not None
-        node.manifest = manifest
-        return Made(manifest, False, time.monotonic() - started, 0)
+        try:
+            made = self._store.make_once(
+                node.key, tell, lambda lease, found: self._make(node, lease, found)
+            )
+        except Exception as error:
+            raise self._failure(node, error) from error
+        if made is not None:
+            node.manifest = made.manifest
+            return made
+        node.manifest = self._store.find(node.key).manifest
+        assert node.manifest is not None
+        return Made(node.manifest, False, time.monotonic() - started, 0)
 
     def write_out(self, node: Node) -> Path:
         """Return a directory that holds all of a node's artifact; raises StageError."""
@@ -83,20 +82,15 @@ class Maker:
         except (StormError, OSError) as error:
             raise StageError(f"{node.label}: {error}") from error
 
-    def _clear(self, node: Node) -> None:
-        damage, node.damage = node.damage, ""
-        aside = self._store.set_aside(node.key)
-        Progress.write(
-            f"  {node.label}: what the store held of this {node.component.output.__name__} cannot "
-            f"be used ({damage}); it was moved to {aside} and is made again"
-        )
-
-    def _make(self, node: Node) -> Made:
+    def _make(self, node: Node, lease: Lease, found: Found) -> Made:
         store = self._store
+        if found.damage:
+            self._clear(node, found.damage)
         partial = store.open_partial(node.key)
         scratch = store.scratch(node.key)
         scratch.mkdir(parents=True, exist_ok=True)
         stage = Stage(node.label, partial, scratch, self._runtime, self._log)
+        stage.superseded = lambda: lease.taken
         _reset_peak_memory()
         started = time.monotonic()
         try:
@@ -106,19 +100,19 @@ class Maker:
             facts = artifact.facts().to_json()
             seconds = time.monotonic() - started
             manifest = self._manifest(node, stage, facts, seconds, memory)
-            manifest = store.publish(partial, manifest, stage.adopted_files)
-        except BaseException as error:
+            published = store.publish(partial, manifest, stage.adopted_files)
+        except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
-            if not isinstance(error, Exception):
-                raise
-            # Whoever took this process for dead, and over, has cleared its folders.
-            elsewhere = store.find(node.key).manifest
-            if elsewhere is None:
-                raise self._failure(node, error) from error
-            node.manifest = elsewhere
-            return Made(elsewhere, False, time.monotonic() - started, 0)
-        node.manifest = manifest
-        return Made(manifest, True, seconds, manifest.made["peak_memory"])
+            raise
+        return Made(published, published is manifest, seconds, sum(memory))
+
+    def _clear(self, node: Node, damage: str) -> None:
+        node.damage = ""
+        aside = self._store.set_aside(node.key)
+        Progress.write(
+            f"  {node.label}: what the store held of this {node.component.output.__name__} cannot "
+            f"be used ({damage}); it was moved to {aside} and is made again"
+        )
 
     def _run(self, node: Node, stage: Stage) -> list[int]:
         """Run the component here or in workers; return the peak memory of each process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -15,8 +16,20 @@ _QUIET_SECONDS = 15.0
 class Progress:
     """Counts `total` steps of `unit`, showing how many are left and for how long."""
 
-    def __init__(self, label: str, total: int, unit: str, *, quiet: bool = False) -> None:
-        """Start counting; nothing is drawn before the first step, and nothing ever if `quiet`."""
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        unit: str,
+        *,
+        quiet: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Start counting; nothing is drawn before the first step, and nothing ever if `quiet`.
+
+        `check` is called at every step and may raise, to end what makes the steps.
+        """
+        self._check = check
         self._label, self._total, self._unit = label, total, unit
         self._done = 0
         self._started = self._spoke = time.monotonic()
@@ -32,6 +45,8 @@ class Progress:
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Count `steps` more; `figures` (a loss, say) are shown behind the bar."""
         self._done += steps
+        if self._check is not None:
+            self._check()
         shown = {name: f"{value:.3g}" for name, value in figures.items()}
         if self._bar is not None:
             if shown:

@@ -6,13 +6,13 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from storm_exp.artifact import Artifact
 from storm_exp.cost import CARDS
-from storm_exp.errors import SettingError, did_you_mean
+from storm_exp.errors import SettingError, StageError, did_you_mean
 from storm_exp.progress import Progress
 
 STRATEGIES = ("auto", "ddp", "fsdp")
@@ -100,11 +100,18 @@ class Stage:
         self.adopted_files: list[str] = []
         self.references: list[str] = []
         self.log = log
+        self.superseded: Callable[[], bool] = lambda: False
+        """Whether another process has taken over the making of this artifact."""
+
+    def check(self) -> None:
+        """Raise StageError where another process has taken over: what is made here is in vain."""
+        if self.superseded():
+            raise StageError(f"{self.name}: another process has taken over")
 
     def progress(self, total: int, unit: str, label: str = "") -> Progress:
         """Return a bar with time left; use it as a context manager and call `advance`."""
         text = f"{self.name}: {label}" if label else self.name
-        return Progress(text, total, unit, quiet=self.rank > 0)
+        return Progress(text, total, unit, quiet=self.rank > 0, check=self.check)
 
     def metric(self, name: str, value: float, *, main: bool = False) -> None:
         """Record a number in the manifest; the main one appears in the closing table."""

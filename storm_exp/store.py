@@ -8,14 +8,18 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from storm_exp.digest import FileDigests, file_digest
 from storm_exp.errors import StoreError, did_you_mean
-from storm_exp.lease import Lease
 from storm_exp.manifest import MANIFEST, Manifest, fsync, fsync_tree, list_adopted, list_files
+
+if TYPE_CHECKING:
+    from storm_exp.lease import Lease
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass
@@ -46,7 +50,39 @@ class Store:
 
     def lease(self, key: str) -> Lease:
         """Return the lease over the making of a key."""
-        return Lease(self.root / "leases" / key)
+        # Imported here: a run that finds everything needs none.
+        from storm_exp.lease import PATIENCE_SECONDS, Lease
+
+        return Lease(self.root / "leases" / key, PATIENCE_SECONDS)
+
+    def make_once(
+        self, key: str, waiting: Callable[[str], None], make: Callable[[Lease, Found], T]
+    ) -> T | None:
+        """Call `make` with the lease of a key, unless somebody else made the artifact: then None.
+
+        `waiting` is told whom this process waits for. A `make` that fails after somebody took its
+        lease (this process was suspended, say) did not fail: its successor is waited for. Raises
+        what `make` raises, and StoreError where leases cannot be written.
+        """
+        while True:
+            lease = self.lease(key)
+            try:
+                acquired = lease.acquire(lambda: self.find(key).manifest is not None, waiting)
+            except OSError as error:
+                raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
+            if not acquired:
+                return None
+            with lease:
+                found = self.find(key)
+                if found.manifest is not None:
+                    return None
+                try:
+                    return make(lease, found)
+                except Exception:
+                    if self.find(key).manifest is not None:
+                        return None
+                    if not lease.lost():
+                        raise
 
     def find(self, key: str) -> Found:
         """Look a key up: a hit has every file, and all that it references, with the right size."""

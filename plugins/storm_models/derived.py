@@ -9,12 +9,15 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storm_exp.digest import value_digest
 from storm_exp.manifest import Manifest
 from storm_exp.progress import Progress
-from storm_exp.store import Store
+from storm_exp.store import Found, Store
+
+if TYPE_CHECKING:
+    from storm_exp.lease import Lease
 
 
 def store_of(directory: Path) -> Store | None:
@@ -35,21 +38,10 @@ def derive(
     """
     key = value_digest({"derived": name, "version": version, "inputs": inputs})
 
-    def is_there() -> bool:
-        return store.find(key).manifest is not None
-
     def tell(owner: str) -> None:
         Progress.write(f"  waiting for {owner}, who is making: {name}")
 
-    if is_there():
-        return store.place(key)
-    lease = store.lease(key)
-    if not lease.acquire(is_there, tell):
-        return store.place(key)
-    with lease:
-        found = store.find(key)
-        if found.manifest is not None:
-            return store.place(key)
+    def make(_: Lease, found: Found) -> None:
         if found.damage:
             aside = store.set_aside(key)
             Progress.write(f"  {name}: {found.damage}; it was moved to {aside} and is made again")
@@ -78,4 +70,7 @@ def derive(
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+
+    if store.find(key).manifest is None:
+        store.make_once(key, tell, make)
     return store.place(key)

@@ -118,12 +118,13 @@ def hear_ctrl_c() -> None:
 def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """Return a function that starts `python …` in the test's folder, with the toys installed."""
     started: list[subprocess.Popen[str]] = []
+    path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
     def call(*arguments: str, **environment: str) -> Started:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(TOYS), "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

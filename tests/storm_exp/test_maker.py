@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +151,47 @@ def test_a_maker_that_was_taken_for_dead_takes_what_its_successor_published(
     monkeypatch.setattr(Store, "publish", overtaken)
     assert storm(*SUM).code == 0
     assert statuses()["adder"] == "waited"
+
+
+IMPATIENT = """
+import sys
+from storm_exp import lease
+from storm_exp.__main__ import main
+lease.PATIENCE_SECONDS = 1.0
+sys.exit(main())
+"""
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("adder", ["slow", "counting"])
+def test_a_run_that_was_suspended_waits_for_who_took_over(start, tmp_path, adder):
+    arguments = ("-c", IMPATIENT, "recipe=sum", f"adder={adder}", "adder.seconds=4")
+    leases = tmp_path / "outputs/store/leases"
+
+    def owners() -> str:
+        return "".join(file.read_text() for file in leases.glob("*") if "." not in file.name)
+
+    first = start(*arguments)
+    scratch = tmp_path / "outputs/store/scratch"
+    until(lambda: bool(list(scratch.glob("*/begun"))))
+    first.process.send_signal(signal.SIGSTOP)
+    second = start(*arguments)
+    until(lambda: f"pid={second.process.pid}" in owners())
+    first.process.send_signal(signal.SIGCONT)
+    came = [first.wait(), second.wait()]
+    assert [said.code for said in came] == [0, 0], came
+    assert f"adder: waiting for process {second.process.pid} on" in came[0].err
+    runs = [RunRecord.read(folder) for folder in (tmp_path / "outputs/runs").iterdir()]
+    statuses = [s.status for run in runs for s in run.cells[0].stages if s.stage == "adder"]
+    assert sorted(statuses) == ["made", "waited"]
+    assert not (tmp_path / "outputs/store/failures").exists()
 
 
 def test_adopted_files_that_moved_are_adopted_where_they_are_now(storm, tmp_path, values):

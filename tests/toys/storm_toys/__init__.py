@@ -23,6 +23,7 @@ def storm_components() -> list[type]:
         adders.Weighted,
         adders.Fussy,
         adders.Slow,
+        adders.Counting,
         adders.Patient,
         workers.SharedOut,
         workers.Elsewhere,

@@ -75,7 +75,24 @@ class Slow:
     seconds: float = 0.2
 
     def run(self, stage: Stage, number: Value) -> Value:
+        (stage.scratch / "begun").touch()
         time.sleep(self.seconds)
+        return write_value(stage, number.read())
+
+
+@component("adder", "counting", version=1)
+class Counting:
+    """Takes its time, and says how far it is."""
+
+    seconds: float = 0.2
+
+    def run(self, stage: Stage, number: Value) -> Value:
+        (stage.scratch / "begun").touch()
+        steps = round(self.seconds / 0.05)
+        with stage.progress(steps, "steps") as progress:
+            for _ in range(steps):
+                time.sleep(0.05)
+                progress.advance()
         return write_value(stage, number.read())
 
 
