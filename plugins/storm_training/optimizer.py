@@ -9,7 +9,7 @@ import torch
 
 from storm_exp import SettingError
 from storm_training.bf16_adamw import BFloat16AdamW
-from storm_training.settings import TrainingSettings
+from storm_training.settings import Decayed, TrainingSettings
 
 
 def check_optimizer(settings: TrainingSettings, *, sharded: bool) -> None:
@@ -22,14 +22,15 @@ def check_optimizer(settings: TrainingSettings, *, sharded: bool) -> None:
 def build_optimizer(
     parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings, precision: str
 ) -> torch.optim.Optimizer:
-    """Return AdamW over `parameters`; weight decay acts on matrices alone.
+    """Return AdamW over `parameters`; weight decay acts on what `settings.decayed` says.
 
     `precision` is what `choose_precision` returned: bf16 takes the variant of AdamW that rounds as
     `settings.rounding` says.
     """
     every = list(parameters)
     matrices = {"params": [p for p in every if p.ndim >= 2], "weight_decay": settings.weight_decay}
-    vectors = {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0}
+    decay = settings.weight_decay if settings.decayed is Decayed.all else 0.0
+    vectors = {"params": [p for p in every if p.ndim < 2], "weight_decay": decay}
     groups = [group for group in (matrices, vectors) if group["params"]]
     options: dict[str, Any] = {
         "lr": settings.learning_rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import Enum
 from importlib.util import find_spec
 
 from omegaconf import II
@@ -14,6 +15,14 @@ PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
 ROUNDINGS = ("nearest", "stochastic", "kahan")
 OPTIMIZERS = ("adamw", "adamw_8bit")
 ATTENTIONS = ("auto", "documents", "sdpa", "flex", "eager")
+
+
+class Decayed(Enum):
+    """Which parameters weight decay acts on."""
+
+    matrices = "matrices"
+    all = "all"
+
 
 LOGGERS = {"csv": "", "tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 """The package that each logger needs."""
@@ -57,7 +66,12 @@ class TrainingSettings:
     schedule_to: float = setting(1.0, neutral=1.0)
     """Where in the schedule training ends."""
     weight_decay: float = 0.0
-    """Decoupled weight decay (AdamW), on matrices only."""
+    """Decoupled weight decay (AdamW)."""
+    decayed: Decayed = setting(Decayed.matrices, neutral=Decayed.matrices)
+    """What decays: matrices, or all, norms and biases too, as TinyLlama did."""
+    neftune: float = setting(0.0, neutral=0.0)
+    """Noise on the embedded tokens while training (NEFTune, Jain et al. 2023; 5 to 15): uniform in
+    ± neftune / √(tokens of the sequence · hidden size). Losses on held-out rows have none."""
     beta1: float = 0.9
     """AdamW: decay of the first moment."""
     beta2: float = 0.95
@@ -106,7 +120,7 @@ class TrainingSettings:
             self._require(name, getattr(self, name) >= 1, "must be at least 1")
         for name in ("steps", "validation_rows", "validation_every", "checkpoint_every"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
-        for name in ("weight_decay", "gradient_clip"):
+        for name in ("weight_decay", "gradient_clip", "neftune"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("final_rate", "warmup"):
             self._require(name, 0 <= getattr(self, name) <= 1, "must lie between 0 and 1")

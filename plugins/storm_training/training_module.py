@@ -14,6 +14,7 @@ from storm_exp import InputError
 from storm_training.attention import require_isolation
 from storm_training.devices import Devices, clip
 from storm_training.losses import require_known_head
+from storm_training.neftune import noisy_embeddings
 from storm_training.objective import Objective
 from storm_training.optimizer import build_optimizer
 from storm_training.packing import PackedBatch
@@ -61,7 +62,8 @@ class TrainingModule(LightningModule):
         Every pass goes through here, because this is where divided weights come together.
         """
         if batch is not None:
-            return self.objective.loss(self.model, batch)
+            with noisy_embeddings(self.model, batch, self.settings.neftune):
+                return self.objective.loss(self.model, batch)
         token = torch.zeros((1, 1), dtype=torch.int64, device=self.device)
         inputs = {"input_ids": token, "position_ids": token, "use_cache": False}
         hidden = self.model.get_decoder()(**inputs).last_hidden_state

@@ -15,7 +15,7 @@ from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
 from storm_training.bf16_adamw import BFloat16AdamW, stochastic_round
 from storm_training.optimizer import build_optimizer, check_optimizer
-from storm_training.settings import TrainingSettings
+from storm_training.settings import Decayed, TrainingSettings
 from storm_training.testing import ragged_sequences, small_settings
 from storm_training.trainer import train
 
@@ -166,6 +166,14 @@ def test_the_settings_choose_the_optimiser():
     assert [group["weight_decay"] for group in found.param_groups] == [0.1, 0.0]
     assert [group["params"] for group in found.param_groups] == [[matrix], [vector]]
     assert type(build_optimizer([vector], chosen, "bf16-mixed")) is torch.optim.AdamW
+
+
+def test_norms_decay_where_every_parameter_does():
+    matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
+    chosen = small_settings(weight_decay=0.1, decayed=Decayed.all)
+    for precision in ("32", "bf16"):
+        found = build_optimizer([matrix, vector], chosen, precision)
+        assert {group["weight_decay"] for group in found.param_groups} == {0.1}
 
 
 def eight_bit() -> TrainingSettings:
