@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storm_curation.scores import Scores, ScoresForecast
-from storm_curation.splitting import curated_forecast
+from storm_curation.splitting import HeldOut, curated_forecast
 from storm_curation.thresholds import Thresholds
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component
@@ -33,11 +33,12 @@ class HighestValue(Thresholds):
         self.check_scales(scores)
         if self.by_source and data.columns is not None and "source" not in data.columns:
             raise InputError("by_source=true needs data with a column 'source'")
-        forecast = curated_forecast(data, self.expected_share)
-        if forecast.splits is not None:
-            most = self.sizes(forecast.splits["train"][1])
-            for name, rows in zip(("train", "validation"), most, strict=True):
-                forecast.splits[name][1] = rows
+        forecast = curated_forecast(self, data, self.expected_share)
+        if forecast.splits is not None and data.splits is not None:
+            most = self.sizes(data.splits["train"][1])
+            forecast.splits["train"][1] = most[0]
+            if self.held_out is HeldOut.kept:
+                forecast.splits["validation"][1] = most[1]
         return forecast
 
     def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from storm_curation.funnel import funnel
 from storm_curation.scores import DIFFICULTY, EDUCATION, OK, QUESTIONS, Scores
-from storm_curation.splitting import Splitting
+from storm_curation.splitting import HeldOut, Splitting
 from storm_curation.thresholds import EducationBy, Thresholds
 from storm_data.dataset import Dataset
-from storm_exp import InputError, Stage
+from storm_exp import InputError, SettingError, Stage
 
 BUDGET = "budget"
 
@@ -138,6 +139,11 @@ def divide(
         raise InputError(f"no row is left of {len(verdicts)}: {reasons}")
     assigned = assign(settings, verdicts)
     _write_splits(stage, data, assigned)
+    if settings.held_out is HeldOut.data:
+        if not data.count("validation"):
+            problem = "the data set has no rows that are held out"
+            raise SettingError("held_out", settings.held_out.name, problem)
+        shutil.copyfile(*(d / "validation.parquet" for d in (data.directory, stage.directory)))
     content = funnel(assigned, (*steps, BUDGET), data.rows("train"))
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (stage.directory / "funnel.json").write_text(text + "\n", encoding="utf-8")

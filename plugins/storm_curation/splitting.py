@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from enum import Enum
 
 from omegaconf import II
 
 from storm_data.dataset import DatasetForecast
-from storm_exp import InputError, SettingError
+from storm_exp import InputError, SettingError, setting
+
+
+class HeldOut(Enum):
+    """Where the split `validation` of a curated data set comes from."""
+
+    kept = "kept"
+    """Rows held back of those that are kept, as in Storm."""
+    data = "data"
+    """The data's own held-out rows, as they are: whatever is selected and however, losses are on
+    the same rows, and can be compared."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -22,6 +33,9 @@ class Splitting:
 
     Storm's 15 K of 975 K are 1.5 %.
     """
+    held_out: HeldOut = setting(HeldOut.kept, neutral=HeldOut.kept)
+    """What becomes the split `validation`: rows of those that are kept (as many as `validation`
+    says), or the data's own, so that arms of a comparison are scored on the same rows."""
     seed: int = II("seed")
     """Decides which of the kept rows are drawn and held back."""
 
@@ -40,7 +54,9 @@ class Splitting:
         A share that is not 0 holds back at least one of two or more rows, and leaves one. Raises
         InputError where nothing would be left to train on.
         """
-        if self.validation >= 1:
+        if self.held_out is HeldOut.data:
+            held_back = 0
+        elif self.validation >= 1:
             held_back = int(self.validation)
         else:
             wanted = round(self.train_rows / (1 - self.validation)) if self.train_rows else kept
@@ -66,11 +82,12 @@ class Splitting:
 
 
 def curated_forecast(
-    data: DatasetForecast, share: float = 1.0, train_rows: int = 0
+    settings: Splitting, data: DatasetForecast, share: float = 1.0
 ) -> DatasetForecast:
     """Return what is known of a curated data set: between no row and all of them in each split.
 
-    `share` of the rows is expected to be kept; `train_rows` train at most, 0 sets no limit.
+    `share` of the rows is expected to be kept. Raises InputError for data without a split `train`,
+    SettingError where its own held-out rows are asked for and there are none.
     """
     rows = data.likely_rows()
     if data.splits is None:
@@ -78,9 +95,13 @@ def curated_forecast(
     if "train" not in data.splits:
         raise InputError("the data set has no split 'train' to select from")
     most = data.splits["train"][1]
+    own = data.splits.get("validation", [0, 0])
+    if settings.held_out is HeldOut.data and own[1] == 0:
+        problem = "the data set has no rows that are held out"
+        raise SettingError("held_out", settings.held_out.name, problem)
     splits = {
-        "train": [1, min(most, train_rows or most)],
-        "validation": [0, most],
+        "train": [1, min(most, settings.train_rows or most)],
+        "validation": list(own) if settings.held_out is HeldOut.data else [0, most],
         "rejected": [0, most],
     }
     return DatasetForecast(

@@ -24,7 +24,7 @@ class Thresholds(Splitting):
     """Keeps rows that teach enough and are hard enough; a row without a judgement is not kept.
 
     Selects from the split `train` of the data. `rejected` holds every row that was turned away,
-    with its reason. The data's own `validation` is not read: it stays for held-out measurements.
+    with its reason. The data's own `validation` is read with held_out=data only.
     """
 
     min_education: float = 3.0
@@ -65,7 +65,7 @@ class Thresholds(Splitting):
     def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
         """Check the thresholds against the judge's scales."""
         self.check_scales(scores)
-        return curated_forecast(data, self.expected_share, self.train_rows)
+        return curated_forecast(self, data, self.expected_share)
 
     def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
         """Apply the thresholds and split what is kept."""

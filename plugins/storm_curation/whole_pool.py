@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm_curation.splitting import Splitting, curated_forecast
+from storm_curation.splitting import HeldOut, Splitting, curated_forecast
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import Stage, component
 
@@ -16,16 +16,18 @@ class WholePool(Splitting):
 
     def forecast(self, data: DatasetForecast) -> DatasetForecast:
         """Say how the rows are split, where their number is known."""
-        forecast = curated_forecast(data)
+        forecast = curated_forecast(self, data)
         if data.splits is not None and data.splits["train"][0] == data.splits["train"][1]:
             rows = data.splits["train"][0]
             train, validation = self.sizes(rows)
             rest = rows - train - validation
             forecast.splits = {
+                **(forecast.splits or {}),
                 "train": [train, train],
-                "validation": [validation, validation],
                 "rejected": [rest, rest],
             }
+            if self.held_out is HeldOut.kept:
+                forecast.splits["validation"] = [validation, validation]
         return forecast
 
     def run(self, stage: Stage, data: Dataset) -> Dataset:

@@ -30,7 +30,7 @@ class TinyworldOracle(Splitting):
         """Check that the pool knows its truth."""
         if data.columns is not None and "truth_quality" not in data.columns:
             raise InputError("an oracle needs rows with known truth (column truth_quality)")
-        return curated_forecast(data)
+        return curated_forecast(self, data)
 
     def run(self, stage: Stage, data: Dataset) -> Dataset:
         """Keep what is worth keeping."""

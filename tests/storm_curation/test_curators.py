@@ -14,7 +14,7 @@ from storm_curation.judging import score_schema
 from storm_curation.random_subset import RandomSubset
 from storm_curation.rubric import Question
 from storm_curation.scores import Scores, ScoresForecast
-from storm_curation.splitting import Splitting
+from storm_curation.splitting import HeldOut, Splitting
 from storm_curation.thresholds import EducationBy, Thresholds
 from storm_curation.whole_pool import WholePool
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
@@ -246,6 +246,24 @@ def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path):
     scores = [score(1), score(1), score(status="too_long")]
     with pytest.raises(InputError, match=r"no row is left of 3: .*2 × education 1 < 3"):
         curate(tmp_path, Thresholds(seed=1), scores)
+
+
+@pytest.mark.parametrize("cls", [Thresholds, RandomSubset, WholePool])
+def test_arms_may_be_scored_on_the_data_s_own_held_out_rows(tmp_path, cls):
+    curator = cls(held_out=HeldOut.data, validation=0.5, seed=1)
+    curated, stage = curate(tmp_path, curator, [score()] * 10)
+    assert ids_of(curated, "validation") == ["r0"]
+    assert curated.count("train") == 10
+    assert funnel_of(stage)["splits"]["validation"] == 0
+    ports = [Dataset(tmp_path / "data").facts()]
+    if cls is not WholePool:
+        ports.append(Scores(tmp_path / "scores").facts())
+    assert curator.forecast(*ports).splits["validation"] == [1, 1]
+
+
+def test_data_without_held_out_rows_cannot_lend_any():
+    with pytest.raises(SettingError, match="held_out"):
+        WholePool(held_out=HeldOut.data, seed=1).forecast(DatasetForecast(splits={"train": [9, 9]}))
 
 
 def test_a_validation_split_that_takes_everything_is_an_error(tmp_path):
