@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from omegaconf import II
-
 from storm_exp import SettingError, Stage
 
 if TYPE_CHECKING:
@@ -29,8 +27,9 @@ class Limits:
     max_characters: int = 100_000
     """Characters in a conversation, or a document, above which its row is bad."""
 
-    seed: int = II("seed")
-    """Chooses the rows that are held out."""
+    seed: int = 0
+    """Chooses the rows that are held out. Of its own, not the run's: models of different seeds are
+    asked the same questions, and nothing is judged again for another seed."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
