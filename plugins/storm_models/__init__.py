@@ -18,8 +18,9 @@ def storm_components() -> list[type]:
     from storm_models.hub import Hub
     from storm_models.new_model import NewModel
     from storm_models.path import Path
+    from storm_models.twins.model_twin import ModelTwin
 
-    return [Hub, Path, Command, NewModel]
+    return [Hub, Path, Command, NewModel, ModelTwin]
 
 
 @hookimpl

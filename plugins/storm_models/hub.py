@@ -20,6 +20,8 @@ from storm_models.checkpoint import (
 from storm_models.inference_cost import writing_cost
 from storm_models.path import CHECKPOINT_MENUS, inspect_checkpoint
 from storm_models.repository import cached_snapshot, fetch, resolve_commit
+from storm_models.twins.model_twin import ModelTwin, twin_of_folder, twin_of_repository
+from storm_models.twins.originals import original_of
 
 _PATTERNS = [*COMPANION_FILES, "model*.safetensors", "model.safetensors.index.json"]
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -88,6 +90,34 @@ class Hub:
         stage.metric("parameters", facts.parameters or 0, main=True)
         return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
 
+    def rehearsal(self) -> Hub | ModelTwin:
+        """Return a twin: of the files in the hub's cache, else of what is known of the model.
+
+        Raises SettingError where nothing is known, or the cache contradicts `expected_config`.
+        """
+        snapshot = cached_snapshot(self.repo, self.revision)
+        if snapshot is not None and (snapshot / "config.json").is_file():
+            self._compare(read_json(snapshot / "config.json"))
+            if (snapshot / "tokenizer_config.json").is_file():
+                return twin_of_folder(self.repo, snapshot)
+        if not self.expected_config:
+            problem = (
+                "no twin can be made for a rehearsal: say what config.json holds, or fetch it "
+                f"(hf download {self.repo} --include '*.json')"
+            )
+            raise SettingError("expected_config", {}, problem)
+        return twin_of_repository(self.repo, self.expected_config)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what a twin does not show."""
+        lines = [f"{self.repo}: whether you may fetch it, and its weights"]
+        if cached_snapshot(self.repo, self.revision) is None:
+            original, known = original_of(self.repo, self.expected_config)
+            if not known:
+                has = "has a chat template" if original.template else "has no chat template"
+                lines.append(f"{self.repo}: its tokenizer, and that it {has} (both are guessed)")
+        return lines
+
     def _cached(self) -> Checkpoint | None:
         snapshot = cached_snapshot(self.repo, self.revision)
         if snapshot is None:
@@ -101,7 +131,11 @@ class Hub:
 
     def _inspect(self, checkpoint: Checkpoint) -> CheckpointForecast:
         facts = inspect_checkpoint(checkpoint)
-        config = read_json(checkpoint.directory / "config.json")
+        self._compare(read_json(checkpoint.directory / "config.json"))
+        return facts
+
+    def _compare(self, config: dict[str, Any]) -> None:
+        """Raise SettingError where config.json contradicts `expected_config`."""
         for name, expected in self.expected_config.items():
             if name in config and config[name] != expected:
                 raise SettingError(
@@ -109,4 +143,3 @@ class Hub:
                     {name: expected},
                     f"config.json of {self.repo} says {config[name]!r}",
                 )
-        return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -11,6 +12,8 @@ from storm_exp import InputError, SettingError, Stage, component, did_you_mean, 
 from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_models.new_config import check_new_config
+from storm_models.twins.model_twin import is_small
+from storm_models.twins.shrinking import shrink
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -91,6 +94,13 @@ class NewModel:
             has_chat_template=tokenizer.has_chat_template,
             shapes=shapes_digest(shapes),
         )
+
+    def rehearsal(self) -> NewModel:
+        """Shrink the config as a twin's; the vocabulary comes with the tokenizer's twin."""
+        if not self.config or is_small({"vocab_size": 1, **self.config}):
+            return self
+        config = {n: value for n, value in shrink(self.config).items() if n != "vocab_size"}
+        return dataclasses.replace(self, config=config)
 
     def run(self, stage: Stage, tokenizer: Checkpoint) -> Checkpoint:
         """Draw the weights."""

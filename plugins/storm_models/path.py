@@ -11,6 +11,7 @@ from storm_exp.digest import FileDigests
 from storm_models.architecture import is_quantised, tensor_shapes
 from storm_models.checkpoint import INDEX_FILE, WEIGHT_FILE, Checkpoint, CheckpointForecast
 from storm_models.location import located
+from storm_models.twins.model_twin import ModelTwin, is_small, twin_of_folder
 from storm_models.weighted_sum import SUM_FILE
 
 CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
@@ -47,6 +48,14 @@ class Path:
         facts = inspect_checkpoint(checkpoint)
         stage.metric("parameters", facts.parameters or 0, main=True)
         return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
+
+    def rehearsal(self) -> Path | ModelTwin:
+        """Return a twin with the model's own tokenizer; a small model is taken as it is."""
+        checkpoint = self._checkpoint()
+        config = checkpoint.config()
+        if is_small(config) or "quantization_config" in config:
+            return self
+        return twin_of_folder(checkpoint.directory.name, checkpoint.directory)
 
     def _checkpoint(self) -> Checkpoint:
         directory = located("path", self.path)

@@ -1,0 +1,81 @@
+"""Making a twin: random weights in the layout of a published model, and what stands beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from storm_exp import InputError, Stage
+from storm_models.checkpoint import Checkpoint
+from storm_models.quiet import quiet
+from storm_models.twins.kinds import KINDS
+from storm_models.twins.model_twin import TEMPLATES, ModelTwin
+from storm_models.twins.tokenizers import write_tokenizer
+
+_SHARDS = 3
+
+
+def make_twin(settings: ModelTwin, stage: Stage, companions: list[Path]) -> Checkpoint:
+    """Write a twin into the stage's directory, in several files as large models are.
+
+    Raises InputError for a config that transformers refuses.
+    """
+    torch.set_num_threads(stage.runtime.thread_count())
+    config = dict(settings.config)
+    for file in companions:
+        shutil.copyfile(file, stage.directory / file.name)
+    if not companions:
+        config |= _with_tokenizer(settings, stage.directory)
+    config["dtype"] = "bfloat16"
+    with quiet():
+        model = _draw(config, settings.of)
+        config.setdefault("architectures", [type(model).__name__])
+        size = sum(p.numel() * p.element_size() for p in model.parameters())
+        model.save_pretrained(stage.directory, max_shard_size=size // _SHARDS + 1)
+    (stage.directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    for file in companions:  # transformers wrote another generation config
+        if file.name == "generation_config.json":
+            shutil.copyfile(file, stage.directory / file.name)
+    checkpoint = Checkpoint(stage.directory)
+    stage.metric("parameters", checkpoint.facts().parameters or 0, main=True)
+    return checkpoint
+
+
+def _with_tokenizer(settings: ModelTwin, folder: Path) -> dict[str, Any]:
+    """Write a tokenizer and the generation config; return what config.json says of them."""
+    original = settings.original
+    template = ""
+    if original.template:
+        template = (TEMPLATES / f"{original.template}.jinja").read_text(encoding="utf-8")
+    tokenizer = write_tokenizer(original, template, folder)
+    kind = KINDS[original.tokenizer]
+    stops = [tokenizer.token_to_id(token) for token in original.stops]
+    eos = tokenizer.token_to_id(original.eos or kind.eos)
+    ids = {
+        "bos_token_id": tokenizer.token_to_id(kind.bos) if kind.bos else None,
+        "eos_token_id": stops or eos,
+        "pad_token_id": tokenizer.token_to_id(kind.pad) if kind.pad else None,
+    }
+    stated = {name: value for name, value in ids.items() if value is not None}
+    text = json.dumps({**stated, **original.generation}, indent=1)
+    (folder / "generation_config.json").write_text(text + "\n", encoding="utf-8")
+    return ids
+
+
+def _draw(config: dict[str, Any], of: str) -> Any:
+    try:
+        kind = CONFIG_MAPPING[config["model_type"]]
+        parsed = kind.from_dict({n: v for n, v in config.items() if v is not None})
+    except Exception as error:  # transformers' validators raise types of their own
+        problem = " ".join(str(error).split())
+        raise InputError(f"transformers refuses the config of a twin of {of}: {problem}") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(of.encode()))
+        return AutoModelForCausalLM.from_config(parsed, dtype=torch.bfloat16)

@@ -1,0 +1,109 @@
+"""The component `model_twin`: a small random model in place of a large one, for rehearsals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+from storm_exp import Stage, component, setting
+from storm_exp.digest import FileDigests
+from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.checkpoint import (
+    COMPANION_FILES,
+    Checkpoint,
+    CheckpointForecast,
+    read_json,
+    shapes_digest,
+)
+from storm_models.twins.kinds import KINDS, vocabulary
+from storm_models.twins.originals import Original, original_of
+from storm_models.twins.shrinking import shrink
+
+SMALL = 30_000_000
+"""Parameters up to which a model is rehearsed with as it is."""
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@component("twin", "model_twin", version=1, requires=("torch", "transformers"), extra="train")
+class ModelTwin:
+    """A random model of a model's family, shrunk in width, with a tokenizer of its kind.
+
+    Of what can be read, config and tokenizer are the model's own. Otherwise the tokenizer is
+    trained here, with the special tokens, the BOS and the chat template's form of its family.
+    """
+
+    of: str = MISSING
+    """The model that it stands in for."""
+    config: dict[str, Any] = setting({})
+    """config.json, shrunk."""
+    original: Original = setting(Original)
+    """How the tokenizer is made; not used where `files` says where one is."""
+    files: str = setting("", semantic=False)
+    """The folder with the model's own config and tokenizer."""
+
+    scale = "rehearsal on twins"
+
+    @property
+    def stands_for(self) -> str:
+        """What the rehearsal says of it."""
+        how = (
+            "its own tokenizer"
+            if self.files
+            else f"a tokenizer of {self.original.tokenizer}'s kind"
+        )
+        return f"a random {self.config.get('model_type')} model with {how}"
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the digests of the files that are taken over."""
+        return {path.name: files.digest(path) for path in self._companions()}
+
+    def forecast(self) -> CheckpointForecast:
+        """Say what is known before it is made."""
+        if self.files:
+            source = Checkpoint(Path(self.files))
+            tokenizer, chats = source.tokenizer_digest(), source.has_chat_template()
+            return CheckpointForecast(
+                config=dict(self.config), tokenizer=tokenizer, has_chat_template=chats
+            )
+        chats = bool(self.original.template)
+        shapes = tensor_shapes(self.config)
+        return CheckpointForecast(
+            config=dict(self.config),
+            parameters=parameter_count(self.config),
+            has_chat_template=chats,
+            shapes=shapes_digest(shapes) if shapes else None,
+        )
+
+    def run(self, stage: Stage) -> Checkpoint:
+        """Draw the weights, and write or copy what stands beside them."""
+        from storm_models.twins.making import make_twin
+
+        return make_twin(self, stage, self._companions())
+
+    def _companions(self) -> list[Path]:
+        if not self.files:
+            return []
+        folder = Path(self.files)
+        return [folder / name for name in COMPANION_FILES if (folder / name).is_file()]
+
+
+def twin_of_folder(of: str, folder: Path) -> ModelTwin:
+    """Return the twin of a model whose config and tokenizer lie in a folder."""
+    config = shrink(read_json(folder / "config.json"))
+    return ModelTwin(of=of, config=config, files=str(folder))
+
+
+def twin_of_repository(repo: str, config: dict[str, Any]) -> ModelTwin:
+    """Return the twin of a repository of which no file is here, from what its config will say."""
+    original, _ = original_of(repo, config)
+    twin = shrink({**original.config, **config})
+    twin["vocab_size"] = vocabulary(KINDS[original.tokenizer], original.padded)
+    return ModelTwin(of=repo, config=twin, original=original)
+
+
+def is_small(config: dict[str, Any]) -> bool:
+    """Return whether a model is no larger than a twin may be: it needs none."""
+    parameters = parameter_count(config)
+    return parameters is not None and parameters <= SMALL

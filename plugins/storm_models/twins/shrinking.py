@@ -1,0 +1,88 @@
+"""The config of a twin: a model of the same family and depth, as narrow as its ratios allow."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+HEAD_DIM = 8
+"""Channels of a twin's attention head."""
+HEADS, KV_HEADS = 4, 2
+"""Heads of a twin, at least where the model has as many: query heads come in whole groups."""
+EXPERTS = 4
+"""Experts of a twin's layer at most."""
+
+_WIDTHS = (
+    "intermediate_size",
+    "moe_intermediate_size",
+    "shared_expert_intermediate_size",
+    "n_inner",
+    "ffn_dim",
+)
+_EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
+_ROPE_LISTS = ("long_factor", "short_factor")
+
+
+def shrink(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a twin.
+
+    Kept: family, depth and kinds of layers, windows and positions, ties, RoPE's kind, activations,
+    the size of a group of query heads, the ratio of an MLP to the hidden size, and whether the
+    heads together are as wide as the hidden size. The vocabulary is left as it is. What the config
+    does not state is left to the family's defaults, except for widths, which are always stated.
+    """
+    twin = dict(config)
+    for name in ("quantization_config", "auto_map", "_name_or_path"):
+        twin.pop(name, None)
+    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    groups = config.get("num_key_value_heads") or heads
+    head_dim = config.get("head_dim") or hidden // heads
+    group = max(1, heads // groups)
+    twin_groups = min(groups, max(KV_HEADS, math.ceil(HEADS / group)))
+    twin_heads = group * twin_groups
+    ratio = twin_heads * HEAD_DIM / (heads * head_dim)
+    twin_hidden = _multiple(hidden * ratio, twin_heads if hidden % heads == 0 else HEADS)
+    twin |= {
+        "num_attention_heads": twin_heads,
+        "num_key_value_heads": twin_groups,
+        "hidden_size": twin_hidden,
+    }
+    if config.get("head_dim") or twin_hidden != twin_heads * HEAD_DIM:
+        twin["head_dim"] = HEAD_DIM
+    for name in _WIDTHS:
+        if config.get(name):
+            twin[name] = _multiple(config[name] * twin_hidden / hidden, 8)
+    for name in _EXPERT_COUNTS:
+        if config.get(name):
+            twin[name] = min(config[name], EXPERTS)
+    if config.get("num_experts_per_tok"):
+        twin["num_experts_per_tok"] = min(config["num_experts_per_tok"], EXPERTS // 2)
+    for name in ("rope_scaling", "rope_parameters"):
+        if isinstance(config.get(name), dict):
+            twin[name] = _shrink_rope(config[name], config)
+    return twin
+
+
+def scaled(size: int, real: int, twin: int) -> int:
+    """Return what `size` of a model `real` wide is in a twin that is `twin` wide, at least 1.
+
+    What is smaller than the real width stays smaller than the twin's.
+    """
+    result = max(1, round(size * twin / real))
+    return min(result, twin - 1) if size < real and twin > 1 else result
+
+
+def _shrink_rope(rope: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Take as many of longrope's factors as a twin's head rotates pairs, evenly."""
+    twin = dict(rope)
+    partial = config.get("partial_rotary_factor") or rope.get("partial_rotary_factor") or 1.0
+    pairs = int(HEAD_DIM * partial) // 2
+    for name in _ROPE_LISTS:
+        factors = rope.get(name)
+        if isinstance(factors, list) and len(factors) > pairs:
+            twin[name] = [factors[i * len(factors) // pairs] for i in range(pairs)]
+    return twin
+
+
+def _multiple(size: float, of: int) -> int:
+    return max(of, math.floor(size / of + 0.5) * of)
