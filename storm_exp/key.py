@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable
 from typing import Any
 
 from storm_exp.component import Component
@@ -12,28 +13,28 @@ from storm_exp.errors import PluginError
 
 FORMAT = 1
 """Version of what a key covers. Raising it orphans every store."""
+_UNSET = object()
 
 
 def semantic_settings(settings: Any) -> dict[str, Any]:
     """Return the settings that enter the key, as JSON values.
 
-    Fields with `semantic=False` are left out, and so are fields that have their neutral value.
+    Fields with `semantic=False` are left out, and so are fields that have their neutral value:
+    those of nested dataclasses as well.
     """
-    kept: dict[str, Any] = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if not field.metadata.get("semantic", True):
-            continue
-        if "neutral" in field.metadata and value == field.metadata["neutral"]:
-            continue
-        kept[field.name] = _plain(value)
-    return kept
+    return {
+        field.name: _plain(value, semantic_settings)
+        for field in dataclasses.fields(settings)
+        if field.metadata.get("semantic", True)
+        and (value := getattr(settings, field.name)) != field.metadata.get("neutral", _UNSET)
+    }
 
 
 def all_settings(settings: Any) -> dict[str, Any]:
     """Return every setting as JSON values, for records and tables."""
     return {
-        field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)
+        field.name: _plain(getattr(settings, field.name), all_settings)
+        for field in dataclasses.fields(settings)
     }
 
 
@@ -65,13 +66,14 @@ def artifact_key(
         raise PluginError(f"component '{component.name}': its key is not JSON ({error})") from error
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, inner: Callable[[Any], dict[str, Any]]) -> Any:
+    """Return a value as JSON, with `inner` for the dataclasses in it."""
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return semantic_settings(value)
+        return inner(value)
     if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): _plain(item, inner) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, inner) for item in value]
     return value

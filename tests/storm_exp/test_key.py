@@ -54,6 +54,29 @@ def test_the_contents_of_a_file_outside_enter_the_key(plan, tmp_path):
     assert keys(plan, "recipe=sum", "source=from_file", "source.path=a.txt") != first
 
 
+def test_two_files_in_nested_settings_have_two_keys(storm, tmp_path, values):
+    (tmp_path / "a.txt").write_text("5", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("6", encoding="utf-8")
+    swaps = ("source=from_nested", "source.place.path=a.txt", "+source@second=from_nested")
+    ports = ("second.place.path=b.txt", "+graph.second={}", "graph.total.numbers=[source,second]")
+    assert storm("recipe=sum", *swaps, *ports).code == 0
+    assert values()["total"] == 11
+
+
+def test_nested_settings_follow_the_rules_of_settings(plan, record, storm, tmp_path):
+    (tmp_path / "a.txt").write_text("5", encoding="utf-8")
+    nested = ("recipe=sum", "source=from_nested", "source.place.path=a.txt")
+    (source,) = (n for n in plan(*nested).nodes.values() if n.label == "source")
+    assert semantic_settings(source.settings) == {"place": {}}
+    (wider,) = (
+        n for n in plan(*nested, "source.place.margin=2").nodes.values() if n.label == "source"
+    )
+    assert semantic_settings(wider.settings) == {"place": {"margin": 2}}
+    assert wider.key != source.key
+    assert storm(*nested).code == 0
+    assert record().cells[0].stages[0].settings == {"place": {"path": "a.txt", "margin": 0}}
+
+
 def test_two_files_of_one_component_have_two_keys(plan, tmp_path):
     (tmp_path / "a.txt").write_text("5", encoding="utf-8")
     (tmp_path / "b.txt").write_text("6", encoding="utf-8")

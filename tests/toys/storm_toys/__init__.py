@@ -15,6 +15,7 @@ def storm_components() -> list[type]:
         sources.Drawn,
         sources.Settled,
         sources.FromFile,
+        sources.FromNested,
         sources.Adopted,
         sources.Unavailable,
         sources.Word,

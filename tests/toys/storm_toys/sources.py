@@ -86,6 +86,25 @@ class FromFile:
         return write_value(stage, float(Path(self.path).read_text(encoding="utf-8")))
 
 
+@dataclasses.dataclass
+class Located:
+    path: str = setting("???", semantic=False)
+    margin: int = setting(0, neutral=0)
+
+
+@component("source", "from_nested", version=1)
+class FromNested:
+    """As `from_file`, with the file in a setting of a setting."""
+
+    place: Located = setting(Located)
+
+    def fingerprint(self, files: FileDigests) -> Any:
+        return files.digest(self.place.path)
+
+    def run(self, stage: Stage) -> Value:
+        return write_value(stage, float(Path(self.place.path).read_text(encoding="utf-8")))
+
+
 @component("source", "adopted", version=1)
 class Adopted:
     """A finished artifact outside the store, taken where it lies."""
