@@ -65,3 +65,19 @@ class FileDigests:
             partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
             partial.write_text(json.dumps(self._known), encoding="utf-8")
             partial.replace(self._memory)
+
+
+class NotedDigests(FileDigests):
+    """Digests of files, with a note of which were asked for."""
+
+    def __init__(self, digests: FileDigests) -> None:
+        """Ask `digests`, and note what it says."""
+        self._digests = digests
+        self.found: dict[str, str] = {}
+        """{absolute path: digest}"""
+
+    def digest(self, file: Path | str) -> str:
+        """Return the sha256 of a file."""
+        digest = self._digests.digest(file)
+        self.found[str(Path(file).absolute())] = digest
+        return digest

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from storm_exp.artifact import Artifact
 from storm_exp.component import Component
 from storm_exp.digest import value_digest
-from storm_exp.errors import InputError, StageError, StormError
+from storm_exp.errors import StageError, StormError
 from storm_exp.key import semantic_settings
 from storm_exp.launch import run_in_workers, wants_workers
 from storm_exp.manifest import Manifest
+from storm_exp.outside import ChangedError, compare, look
 from storm_exp.plan import Node
 from storm_exp.progress import Progress
 from storm_exp.stage import Runtime, Stage
@@ -87,22 +88,26 @@ class Maker:
         if found.damage:
             self._clear(node, found.damage)
         partial = store.open_partial(node.key)
-        scratch = store.scratch(node.key)
-        scratch.mkdir(parents=True, exist_ok=True)
-        stage = Stage(node.label, partial, scratch, self._runtime, self._log)
+        stage = Stage(node.label, partial, store.scratch(node.key), self._runtime, self._log)
         stage.superseded = lambda: lease.taken
         _reset_peak_memory()
         started = time.monotonic()
         try:
+            before = look(node, store)
+            if store.begin(node.key, before):
+                stage.say("files outside were written since it was begun, so it begins anew")
             memory = self._run(node, stage)
-            self._check_outside(node)
             artifact = node.component.output(stage.adopted or partial)
             facts = artifact.facts().to_json()
             seconds = time.monotonic() - started
             manifest = self._manifest(node, stage, facts, seconds, memory)
-            published = store.publish(partial, manifest, stage.adopted_files)
-        except BaseException:
+            published = store.publish(
+                partial, manifest, stage.adopted_files, lambda: compare(before, look(node, store))
+            )
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, ChangedError):  # what was begun may come from other contents
+                shutil.rmtree(store.scratch(node.key), ignore_errors=True)
             raise
         return Made(published, published is manifest, seconds, sum(memory))
 
@@ -127,12 +132,6 @@ class Maker:
         }
         check_output(node.component, node.settings.run(stage, **inputs))
         return [peak_memory()]
-
-    def _check_outside(self, node: Node) -> None:
-        """Raise InputError when what the key covers outside the store changed since the plan."""
-        compute = getattr(node.settings, "fingerprint", None)
-        if compute is not None and compute(self._store.digests) != node.fingerprint:
-            raise InputError("what it reads from outside changed while it ran; run it again")
 
     def _open(self, node: Node) -> Artifact:
         return node.component.output(self._payload(node), node.key)

@@ -10,6 +10,7 @@ from typing import Any
 
 from storm_exp.artifact import Forecast
 from storm_exp.component import Component
+from storm_exp.digest import NotedDigests
 from storm_exp.errors import GraphError, PlanError, StormError
 from storm_exp.graph import StageUse
 from storm_exp.key import all_settings, artifact_key, semantic_settings
@@ -41,6 +42,8 @@ class Node:
     damage: str
     forecast: Forecast
     status: Status = Status.NOT_NEEDED
+    reads: dict[str, str] = dataclasses.field(default_factory=dict)
+    """{path: digest} of the files that its fingerprint asked for."""
 
     def level(self) -> int:
         """Return the length of the longest way here from a node without inputs."""
@@ -96,7 +99,7 @@ class Plan:
         self.cells: list[Cell] = []
         self.nodes: dict[str, Node] = {}
         """In an order in which inputs come before what needs them."""
-        self._fingerprints: dict[str, Any] = {}
+        self._fingerprints: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def add(
         self,
@@ -172,10 +175,11 @@ class Plan:
         settings = semantic_settings(stage.settings)
         ports = {port: inputs[port] for port in sorted(inputs)}
         try:
-            fingerprint = self._fingerprint(stage)
+            fingerprint, reads = self._fingerprint(stage)
             node = Node(
                 "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
             )
+            node.reads = reads
             node.key = artifact_key(
                 stage.component, settings, node.input_keys(), fingerprint, self.rehearsed_in
             )
@@ -191,14 +195,16 @@ class Plan:
             node.status = Status.KEPT
         return node
 
-    def _fingerprint(self, stage: StageUse) -> Any:
+    def _fingerprint(self, stage: StageUse) -> tuple[Any, dict[str, str]]:
+        """Return a stage's fingerprint, and the digests of the files that it asked for."""
         compute = getattr(stage.settings, "fingerprint", None)
         if compute is None:
-            return None
+            return None, {}
         # Of all settings: a path is in no key, and yet says whose fingerprint this is.
         known = f"{stage.component.name} {all_settings(stage.settings)}"
         if known not in self._fingerprints:
-            self._fingerprints[known] = compute(self.store.digests)
+            digests = NotedDigests(self.store.digests)
+            self._fingerprints[known] = compute(digests), digests.found
         return self._fingerprints[known]
 
 

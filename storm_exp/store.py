@@ -123,12 +123,33 @@ class Store:
             raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
         return partial
 
+    def begin(self, key: str, outside: dict[str, list[int]]) -> bool:
+        """Have a scratch folder for a key; return whether there was one that had to go.
+
+        It goes when it was begun of other files `outside` than they are now.
+        """
+        scratch = self.scratch(key)
+        seen = scratch / ".outside.json"
+        text = json.dumps(outside, sort_keys=True)
+        stale = seen.is_file() and seen.read_text(encoding="utf-8") != text
+        if stale:
+            shutil.rmtree(scratch)
+        scratch.mkdir(parents=True, exist_ok=True)
+        if outside:
+            seen.write_text(text, encoding="utf-8")
+        return stale
+
     def publish(
-        self, partial: Path, manifest: Manifest, adopted_files: list[str] | None = None
+        self,
+        partial: Path,
+        manifest: Manifest,
+        adopted_files: list[str] | None = None,
+        confirm: Callable[[], None] = lambda: None,
     ) -> Manifest:
         """Publish a filled folder under the manifest's key; return the manifest that is now there.
 
-        Losing the race to another process is a hit: its manifest is returned.
+        Losing the race to another process is a hit: its manifest is returned. `confirm` has the
+        last word, and raises to publish nothing.
         """
         if manifest.adopted is not None:
             manifest.files, manifest.adopted_mtimes = list_adopted(
@@ -143,6 +164,7 @@ class Store:
                 file.chmod(0o444)
         fsync_tree(partial)
         place = self.place(manifest.key)
+        confirm()
         try:
             partial.rename(place)
         except OSError:

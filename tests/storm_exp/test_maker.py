@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,9 +73,109 @@ def test_what_changes_outside_between_plan_and_end_is_not_kept(storm, tmp_path, 
     monkeypatch.setattr(FromFile, "run", edited_meanwhile)
     said = storm("recipe=sum", "source=from_file", f"source.path={file}")
     assert said.code == 1
-    assert "source: what it reads from outside changed while it ran" in said.err
+    assert f"source: {file} changed since the plan was made; nothing was kept" in said.err
     monkeypatch.setattr(FromFile, "run", run)
     assert storm("recipe=sum", "source=from_file", f"source.path={file}").code == 0
+
+
+def overwrite(file: Path, text: str) -> None:
+    """Write a file anew, in a later moment."""
+    file.write_text(text, encoding="utf-8")
+    later = file.stat().st_mtime_ns + 5_000_000_000
+    os.utime(file, ns=(later, later))
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """Return a finished artifact outside the store."""
+    file = tmp_path / "finished/value.json"
+    file.parent.mkdir()
+    file.write_text("7", encoding="utf-8")
+    return file
+
+
+def test_a_model_that_is_overwritten_while_a_stage_reads_it_does_not_poison_the_store(
+    storm, start, tmp_path, finished, values
+):
+    adopt = ("recipe=sum", "source=adopted", f"source.path={finished.parent}")
+    run = start("-m", "storm_exp", *adopt, "adder=counting", "adder.seconds=2")
+    until(lambda: bool(list((tmp_path / "outputs/store/scratch").glob("*/begun"))))
+    before = finished.stat()
+    overwrite(finished, "8")
+    said = run.wait()
+    assert said.code == 1
+    assert f"adder: {finished} changed since adopted took it" in said.err
+    assert not list((tmp_path / "outputs/store/scratch").glob("*/begun"))
+    finished.write_text("7", encoding="utf-8")
+    os.utime(finished, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert storm(*adopt, "adder=counting", "adder.seconds=2").code == 0
+    assert values()["adder"] == 7
+
+
+def test_a_file_that_is_back_when_the_stage_ends_was_still_written_meanwhile(
+    storm, finished, monkeypatch
+):
+    from storm_toys.adders import Add
+
+    run = Add.run
+
+    def there_and_back(self: Add, stage: Stage, number: Artifact) -> Artifact:
+        overwrite(finished, "8")
+        made = run(self, stage, number)
+        overwrite(finished, "7")
+        return made
+
+    monkeypatch.setattr(Add, "run", there_and_back)
+    adopt = ("recipe=sum", "source=adopted", f"source.path={finished.parent}")
+    said = storm(*adopt)
+    assert said.code == 1
+    assert f"adder: {finished} was written while the stage ran" in said.err
+    monkeypatch.setattr(Add, "run", run)
+    assert storm(*adopt).code == 0
+
+
+def test_a_file_that_changes_before_its_stage_begins_is_not_read(storm, finished, monkeypatch):
+    from storm_toys.sources import Adopted
+
+    run = Adopted.run
+
+    def overwritten(self: Adopted, stage: Stage) -> Artifact:
+        overwrite(finished, "8")
+        return run(self, stage)
+
+    monkeypatch.setattr(Adopted, "run", overwritten)
+    said = storm("recipe=sum", "source=adopted", f"source.path={finished.parent}")
+    assert said.code == 1
+    assert f"source: {finished} changed since the plan was made" in said.err
+    assert "not reached" in said.out
+
+
+def test_what_a_killed_run_began_of_other_contents_is_begun_anew(
+    storm, start, tmp_path, finished, values
+):
+    adopt = ("recipe=sum", "source=adopted", f"source.path={finished.parent}")
+    slow = ("adder=slow", "adder.seconds=2")
+    run = start("-m", "storm_exp", *adopt, *slow)
+    until(lambda: bool(list((tmp_path / "outputs/store/scratch").glob("*/begun"))))
+    overwrite(finished, "8")
+    run.process.kill()
+    run.wait()
+    overwrite(finished, "7")
+    said = storm(*adopt, *slow)
+    assert said.code == 0
+    assert "adder: files outside were written since it was begun" in said.err
+    assert values()["adder"] == 7
+
+
+def test_a_file_that_was_only_touched_before_the_run_is_still_the_same(storm, tmp_path, values):
+    file = tmp_path / "number.txt"
+    file.write_text("3", encoding="utf-8")
+    os.utime(file, (1000, 1000))
+    arguments = ("recipe=sum", "source=from_file", f"source.path={file}")
+    assert storm("plan", *arguments).code == 0
+    os.utime(file, (2000, 2000))
+    assert storm(*arguments).code == 0
+    assert values()["source"] == 3
 
 
 def test_a_full_disk_fails_the_stage_and_says_so(storm, tmp_path, monkeypatch):
@@ -141,12 +242,12 @@ def test_a_maker_that_was_taken_for_dead_takes_what_its_successor_published(
     assert storm(*SUM, "store.path=theirs").code == 0
     publish = Store.publish
 
-    def overtaken(store: Store, partial: Path, manifest: Manifest, files: list[str]) -> Manifest:
+    def overtaken(store: Store, partial: Path, manifest: Manifest, *more: Any) -> Manifest:
         if manifest.component == "weighted":
             shutil.rmtree(partial)
             theirs = Store(tmp_path / "theirs").place(manifest.key)
             shutil.copytree(theirs, store.place(manifest.key))
-        return publish(store, partial, manifest, files)
+        return publish(store, partial, manifest, *more)
 
     monkeypatch.setattr(Store, "publish", overtaken)
     assert storm(*SUM).code == 0

@@ -1,0 +1,91 @@
+"""What stages read from outside the store: looked at again before what they made is published.
+
+A file may be overwritten while a stage reads it, or between the plan and the stage. What was made
+of it must not lie under a key that covers the former contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from storm_exp.digest import FileDigests, NotedDigests
+from storm_exp.errors import InputError
+from storm_exp.manifest import Manifest
+from storm_exp.plan import Node
+from storm_exp.store import Store
+
+Marks = dict[str, list[int]]
+"""{path: [bytes, modification time in ns, inode]}"""
+
+
+class ChangedError(InputError):
+    """A file outside the store is not what the plan saw."""
+
+    def __init__(self, file: str | Path, what: str) -> None:
+        """`what` has happened to `file`."""
+        super().__init__(f"{file} {what}; nothing was kept of this stage, run it again")
+
+
+def look(node: Node, store: Store) -> Marks:
+    """Return the marks of every file outside that a stage reads, its inputs' adopted ones included.
+
+    Contents are only read where size, time or inode differ from when they last were. Raises
+    ChangedError for a file that is not what the keys cover.
+    """
+    marks = _look_at_own(node, store.digests)
+    for manifest in _adopted(node, store):
+        for name, (size, digest) in manifest.files.items():
+            file = manifest.payload(store.place(manifest.key)) / name
+            marks[str(file)] = mark = _mark(file)
+            if mark[:2] == [size, manifest.adopted_mtimes[name]]:
+                continue
+            if store.digests.digest(file) != digest:
+                raise ChangedError(file, f"changed since {manifest.component} took it")
+    return marks
+
+
+def compare(before: Marks, after: Marks) -> None:
+    """Raise ChangedError for the first file whose marks differ."""
+    for file in sorted(before.keys() | after.keys()):
+        if before.get(file) != after.get(file):
+            raise ChangedError(file, "was written while the stage ran")
+
+
+def _look_at_own(node: Node, digests: FileDigests) -> Marks:
+    compute = getattr(node.settings, "fingerprint", None)
+    if compute is None:
+        return {}
+    noted = NotedDigests(digests)
+    try:
+        now = compute(noted)
+    except FileNotFoundError as error:
+        raise ChangedError(error.filename, "is gone") from error
+    if now != node.fingerprint:
+        for file in sorted(node.reads.keys() | noted.found.keys()):
+            if node.reads.get(file) != noted.found.get(file):
+                raise ChangedError(file, "changed since the plan was made")
+        raise InputError("what it reads from outside changed since the plan was made; run it again")
+    return {file: _mark(file) for file in noted.found}
+
+
+def _adopted(node: Node, store: Store) -> Iterator[Manifest]:
+    """Yield the manifests of adopted artifacts that a stage reads, directly or by reference."""
+    waiting = [n.manifest for nodes in node.inputs.values() for n in nodes]
+    seen: set[str] = set()
+    while waiting:
+        manifest = waiting.pop()
+        if manifest is None or manifest.key in seen:
+            continue
+        seen.add(manifest.key)
+        waiting += [Manifest.read(store.place(key)) for key in manifest.references]
+        if manifest.adopted is not None:
+            yield manifest
+
+
+def _mark(file: str | Path) -> list[int]:
+    try:
+        status = Path(file).stat()
+    except FileNotFoundError as error:
+        raise ChangedError(file, "is gone") from error
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
