@@ -1,0 +1,11 @@
+"""How surprised a model is by the right answers: finer than whether it gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def per_character(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+    """Return an answer's negative log-likelihood per character, its end counted as one."""
+    likelihood, _ = results[0]
+    return {"nats_per_character": -likelihood / (len(doc["response"]) + 1)}
