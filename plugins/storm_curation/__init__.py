@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 def storm_components() -> list[type]:
     """Return the judge and the curators."""
     from storm_curation.highest_value import HighestValue
+    from storm_curation.mistakes import Mistakes
     from storm_curation.random_subset import RandomSubset
     from storm_curation.thresholds import Thresholds
     from storm_curation.whole_pool import WholePool
     from storm_curation.zero_shot import ZeroShot
 
-    return [ZeroShot, Thresholds, HighestValue, RandomSubset, WholePool]
+    return [ZeroShot, Thresholds, HighestValue, Mistakes, RandomSubset, WholePool]
 
 
 @hookimpl

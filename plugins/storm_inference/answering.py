@@ -20,6 +20,7 @@ from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
 from storm_inference.chat_prompt import ChatPrompt
+from storm_inference.shots import Shots, put_before
 from storm_models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) ->
     splits = [name for name in ("train", "validation") if data.count(name)]
     if "train" not in splits:
         raise InputError("the data set has no rows to answer in its split 'train'")
-    asker = _Asker(settings, stage, model)
+    shots = Shots(data.rows("train"), settings.shots, settings.task_column, settings.seed)
+    asker = _Asker(settings, stage, model, shots)
     made, rejected = Dataset(stage.directory), []
     kept = 0
     with stage.progress(sum(data.count(name) for name in splits), "chats", "answering") as bar:
@@ -81,8 +83,9 @@ def _asked(row: Row) -> list[dict[str, Any]]:
 class _Asker:
     """The model, loaded for the first shard that needs it, and the shards that are finished."""
 
-    def __init__(self, settings: Answers, stage: Stage, model: Checkpoint) -> None:
+    def __init__(self, settings: Answers, stage: Stage, model: Checkpoint, shots: Shots) -> None:
         self._settings, self._stage, self._model = settings, stage, model
+        self._shots = shots
         self._tokenizer = model.tokenizer()
         self._prompt = ChatPrompt(self._tokenizer)
         self._positions = model.config().get("max_position_embeddings")
@@ -96,7 +99,7 @@ class _Asker:
             return [(text, problem) for text, problem in json.loads(file.read_text())]
         prompts, found = [], []
         for row in rows:
-            prompt, problem = self._encode(question(row))
+            prompt, problem = self._encode(put_before(question(row), self._shots.of(row)))
             prompts.append(prompt)
             found.append(("", problem))
         usable = [index for index, (_, problem) in enumerate(found) if not problem]

@@ -7,7 +7,7 @@ import dataclasses
 from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import InputError, SettingError, Stage, component
+from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.flops import Reading
@@ -29,18 +29,24 @@ class Answers:
     """0 takes the most probable token at every step; above 0 draws."""
     top_p: float = 1.0
     """Draws among the most probable tokens that have this probability together."""
+    shots: int = setting(0, neutral=0)
+    """Examples before every question: other rows of its task with their answers, as turns."""
+    task_column: str = setting("source", neutral="source")
+    """The column that names a row's task; read with `shots` above 0 only."""
     batch_rows: int = 16
     """Chats that are answered at once."""
     shard_rows: int = 256
     """Chats between two points at which a killed stage goes on."""
     seed: int = II("seed")
-    """Decides what is drawn."""
+    """Decides what is drawn, and which examples."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         for name in ("new_tokens", "batch_rows", "shard_rows"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
+        if self.shots < 0:
+            raise SettingError("shots", self.shots, "must not be negative")
         if self.temperature < 0:
             raise SettingError("temperature", self.temperature, "must not be negative")
         if not 0 < self.top_p <= 1:
@@ -55,6 +61,9 @@ class Answers:
             raise InputError("the model's tokenizer has no chat template: it cannot be asked")
         if data.columns and "messages" not in data.columns:
             raise InputError(f"the data set has no column 'messages' (it has {data.columns})")
+        if self.shots and data.columns and self.task_column not in data.columns:
+            problem = f"the data set has the columns {', '.join(data.columns)}"
+            raise SettingError("task_column", self.task_column, problem)
         positions = (model.config or {}).get("max_position_embeddings")
         if positions and self.new_tokens >= positions:
             problem = f"leaves no room for a question in the model's {positions} positions"

@@ -34,11 +34,28 @@ def test_one_card_of_40_gb_tunes_it_within_a_day(plan):
     assert 0 < bill.hours(cost) < 24
 
 
-def test_the_graph_is_storms_without_a_merge(planned):
+def test_the_graph_is_storms_without_judge_and_merge(planned):
     for recipe in ("birbal", "birbal_7b"):
         stages = {label.partition("[")[0] for label in planned(f"recipe={recipe}")}
         storm = {label.partition("[")[0] for label in planned("recipe=storm")}
-        assert stages == storm - {"scanner", "partner", "merger", "compressor"}
+        unused = {"judge", "scanner", "partner", "merger", "compressor"}
+        assert stages == storm - unused | {"attempts"}
+
+
+def test_the_judge_s_choice_is_one_word_away(planned):
+    for recipe, curator in (("birbal", "tinyworld_budget"), ("birbal_7b", "birbal_highest_value")):
+        nodes = planned(f"recipe={recipe}", f"curator={curator}")
+        assert "judge" in nodes and "attempts" not in nodes
+        assert (
+            nodes["curator"].forecast.splits["train"]
+            == planned(f"recipe={recipe}")["curator"].forecast.splits["train"]
+        )
+
+
+def test_it_is_tuned_as_its_authors_did(planned):
+    settings = planned("recipe=birbal_7b")["finetuner"].settings
+    assert (settings.beta2, settings.neftune, settings.keep) == (0.999, 5.0, "best")
+    assert settings.validation_every == 64
 
 
 def test_the_miniature_curates_to_the_budget_and_tunes_once(tmp_path):
