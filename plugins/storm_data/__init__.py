@@ -16,6 +16,7 @@ def storm_components() -> list[type]:
     """Return the sources of data."""
     from storm_data.chat_jsonl import ChatJsonl
     from storm_data.dataset_command import DatasetCommand
+    from storm_data.dataset_excerpt import DatasetExcerpt
     from storm_data.dataset_path import DatasetPath
     from storm_data.hub_chat import HubChat
     from storm_data.hub_documents import HubDocuments
@@ -32,6 +33,7 @@ def storm_components() -> list[type]:
         HubPreferences,
         DatasetPath,
         DatasetCommand,
+        DatasetExcerpt,
     ]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from omegaconf import MISSING
 
 from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset_excerpt import DatasetExcerpt
+from storm_data.limits import REHEARSED_ROWS
 from storm_data.parquet_splits import check_rows, check_schemas
 from storm_exp import SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
@@ -44,6 +46,13 @@ class DatasetPath:
         check_rows(data)
         stage.metric("train", data.count("train"), main=True)
         return Dataset(stage.adopt(data.directory, _files(data)))
+
+    def rehearsal(self) -> DatasetPath | DatasetExcerpt:
+        """Return the first rows of every split; a small data set is taken as it is."""
+        data = self._data()
+        if all(data.count(name) <= REHEARSED_ROWS for name in data.splits()):
+            return self
+        return DatasetExcerpt(path=str(data.directory), rows=REHEARSED_ROWS)
 
     def _data(self) -> Dataset:
         directory = located("path", self.path)

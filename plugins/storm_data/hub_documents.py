@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from storm_data.dataset import Dataset
 from storm_data.document import COLUMNS, DocumentRows
-from storm_data.hub_source import HubSource, is_folder
+from storm_data.hub_source import HubSource, is_folder, is_sample
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_models.repository import resolve_commit
 
@@ -76,12 +76,12 @@ class HubDocuments(HubSource):
             raise InputError(f"files: {packed[0]} is packed with Zstandard: pip install zstandard")
         return super().run(stage)
 
-    def place(self, name: str) -> str:
+    def place(self, name: str, scratch: Path) -> str:
         """Return the folder that holds a source, or the repository when it is streamed."""
         place = self.sources[name]
-        if self.stream and not is_folder(place):
+        if self.stream and not is_folder(place) and not is_sample(place):
             return place
-        return super().place(name)
+        return super().place(name, scratch)
 
     def options(self, name: str, split: str) -> dict[str, Any]:
         """Return what `load_dataset` is told of a source besides its place and split."""
@@ -89,6 +89,6 @@ class HubDocuments(HubSource):
         if name in self.files:
             options["data_files"] = {split: self.files[name]}
         place, revision = self.sources[name], self.revision(name)
-        if self.stream and not is_folder(place):
+        if self.stream and not is_folder(place) and not is_sample(place):
             options["revision"] = resolve_commit(place, revision, "dataset") or revision
         return options

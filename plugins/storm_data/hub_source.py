@@ -5,15 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_data.limits import Limits
 from storm_data.row_form import RowForm
+from storm_data.samples import sample_of, write_sample
 from storm_exp import InputError, SettingError, Stage, did_you_mean, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located
 from storm_models.repository import cached_snapshot, fetch, resolve_commit
+
+SAMPLE = "sample:"
+"""What stands before a repository whose sample is read in its place."""
+_ROWS, _LEAST_ROWS = 160, 32
+"""Rows of a rehearsal together, and of each source at least."""
+_HELD_OUT = 10
+"""A rehearsal holds out one row of so many, at most."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -73,7 +81,10 @@ class HubSource(Limits):
         """Return per source the commit (the revision while unknown) or the files' digests."""
         found: dict[str, Any] = {}
         for name, place in self.sources.items():
-            if is_folder(place):
+            if is_sample(place):
+                file = sample_of(place.removeprefix(SAMPLE))
+                found[name] = files.digest(file) if file else None
+            elif is_folder(place):
                 folder = located(f"sources.{name}", place)
                 found[name] = {
                     str(file.relative_to(folder)): files.digest(file)
@@ -91,6 +102,7 @@ class HubSource(Limits):
             + (f", about {self.expected_rows[name]} rows" if name in self.expected_rows else "")
             for name, place in self.sources.items()
             if not is_folder(place)
+            and not is_sample(place)
             and cached_snapshot(place, self.revision(name), "dataset") is None
         ]
 
@@ -128,7 +140,7 @@ class HubSource(Limits):
         missing = self.fetches()
         if missing:
             stage.say(f"fetching {'; '.join(missing)}")
-        places = {name: self.place(name) for name in self.sources}
+        places = {name: self.place(name, stage.scratch) for name in self.sources}
         parts = [(name, *part) for name in self.sources for part in self.parts(name)]
         parts.sort(key=lambda part: part[2])  # what trains first: nothing held out may be in it
         with (
@@ -146,13 +158,59 @@ class HubSource(Limits):
             self.finish(intake, stage, f"sources={', '.join(self.sources)}")
         return Dataset(stage.directory)
 
+    def rehearsal(self) -> Self:
+        """Return the same with a few rows a source: the first of what is here, else a sample.
+
+        Raises SettingError for a repository that is not here and of which there is no sample.
+        """
+        rows = max(_LEAST_ROWS, _ROWS // len(self.sources))
+        sources = {name: self._rehearsed(name, place) for name, place in self.sources.items()}
+        limits = {name: min(rows, self.limits.get(name, rows)) for name in sources}
+        return dataclasses.replace(
+            self,
+            sources=sources,
+            limits=limits,
+            expected_rows={},
+            expected_tokens={},
+            validation_rows=min(self.validation_rows, sum(limits.values()) // _HELD_OUT),
+        )
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what a sample does not show."""
+        return [
+            f"{place}: whether you may fetch it, and its rows (the sample is of our own text)"
+            for name, place in self.sources.items()
+            if not self._is_here(name, place)
+        ]
+
+    def _rehearsed(self, name: str, place: str) -> str:
+        if self._is_here(name, place):
+            return place
+        if sample_of(place) is None:
+            problem = (
+                "no sample of its rows is known for a rehearsal; where there is a network: "
+                f"hf download {place} --repo-type dataset"
+            )
+            raise SettingError(f"sources.{name}", place, problem)
+        return SAMPLE + place
+
+    def _is_here(self, name: str, place: str) -> bool:
+        if is_folder(place):
+            return True
+        snapshot = cached_snapshot(place, self.revision(name), "dataset")
+        return snapshot is not None and bool(self.data_files(name, snapshot))
+
     def revision(self, name: str) -> str:
         """Return the revision of a source."""
         return self.revisions.get(name, "main")
 
-    def place(self, name: str) -> str:
+    def place(self, name: str, scratch: Path) -> str:
         """Return the folder that holds a source, fetched where it is missing."""
         place = self.sources[name]
+        if is_sample(place):
+            folder = scratch / "samples" / name
+            write_sample(place.removeprefix(SAMPLE), folder, self.limits[name])
+            return str(folder)
         if is_folder(place):
             return str(located(f"sources.{name}", place))
         patterns = [*self.wanted(name), "README.md"]  # it says which files are of which split
@@ -179,6 +237,11 @@ class HubSource(Limits):
         except Exception as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)
             raise InputError(f"{self.sources[name]} ({name}) cannot be read: {text}") from error
+
+
+def is_sample(place: str) -> bool:
+    """Return whether a source is the sample of a repository, as in rehearsals."""
+    return place.startswith(SAMPLE)
 
 
 def is_folder(place: str) -> bool:

@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from storm_data.chat import BadRow
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_data.limits import Limits
+from storm_data.limits import Excerpt, Limits
 from storm_data.row_form import RowForm
 from storm_exp import SettingError, Stage, setting
 from storm_exp.digest import FileDigests
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(kw_only=True)
-class JsonlSource(Limits):
+class JsonlSource(Excerpt):
     """Settings and work of every component that reads one JSONL file."""
 
     path: str = setting(MISSING, semantic=False)
@@ -46,6 +46,7 @@ class JsonlSource(Limits):
         from storm_data.lines import count_lines
 
         rows = count_lines(self._file())
+        rows = min(rows, self.limit) if self.limit else rows
         if self.validation_rows >= rows:
             raise SettingError(
                 "validation_rows", self.validation_rows, f"the file has {rows} lines"
@@ -61,7 +62,7 @@ class JsonlSource(Limits):
             Intake(stage.scratch, self.form(), self.max_characters) as intake,
             stage.progress(file.stat().st_size, "bytes", "reading") as progress,
         ):
-            take_lines(intake, file, self, self.source, progress)
+            take_lines(intake, file, self, self.source, progress, limit=self.limit)
             self.finish(intake, stage, f"path={self.path!r}")
         return Dataset(stage.directory)
 
@@ -80,15 +81,19 @@ def take_lines(
     source: str,
     progress: Progress,
     within: str = "",
-) -> None:
-    """Take every line of a JSONL file in.
+    limit: int = 0,
+) -> int:
+    """Take the lines of a JSONL file in, all or the first `limit`; return how many.
 
     Where there are several files, `within` names this one, and begins the ids of its rows.
     """
     from storm_data.lines import parse_line, read_lines
 
     longest = 8 * settings.max_characters + 65_536
+    number = 0
     for number, line, whole in read_lines(file, longest):
+        if limit and number > limit:
+            return limit
         progress.advance(len(line))
         try:
             if not whole:
@@ -99,6 +104,7 @@ def take_lines(
             intake.reject(error, number, source, _decoded(line), name)
             continue
         intake.take(_named(row, within, number), number, source, settings.seed)
+    return number
 
 
 def _named(row: dict[str, Any], within: str, number: int) -> dict[str, Any]:

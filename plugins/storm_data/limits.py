@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from storm_exp import SettingError, Stage
+from storm_exp import SettingError, Stage, setting
 
 if TYPE_CHECKING:
     from storm_data.intake import Intake
+
+REHEARSED_ROWS = 200
+"""Rows of a file that a rehearsal reads."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -62,6 +65,30 @@ class Limits:
             share=self.validation_share,
             rows=self.validation_rows,
         )
+
+
+@dataclasses.dataclass(kw_only=True)
+class Excerpt(Limits):
+    """Limits of a component that reads files of the user's own."""
+
+    limit: int = setting(0, neutral=0)
+    """Rows to read at most, the first ones; 0 reads all."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if self.limit < 0:
+            raise SettingError("limit", self.limit, "must not be negative")
+
+    def rehearsal(self) -> Self:
+        """Return the same for the first rows."""
+        rows = min(REHEARSED_ROWS, self.limit or REHEARSED_ROWS)
+        held_out = min(self.validation_rows, rows // 10)
+        return dataclasses.replace(self, limit=rows, validation_rows=held_out)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what the first rows do not show."""
+        return [f"the data: what comes after its first {REHEARSED_ROWS} rows"]
 
 
 def validation_count(good: int, share: float, rows: int) -> int:

@@ -11,7 +11,7 @@ from storm_data.chat import BadRow
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_data.document import COLUMNS, DocumentRows, read_text
 from storm_data.jsonl_source import take_lines
-from storm_data.limits import Limits
+from storm_data.limits import Excerpt
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located
@@ -20,7 +20,7 @@ _JSONL = ".jsonl"
 
 
 @component("dataset", "text_documents", version=1, requires=("pyarrow",), extra="train")
-class TextDocuments(Limits):
+class TextDocuments(Excerpt):
     """Documents for pretraining: one a text file, or one a line of a JSONL file.
 
     Bad documents are rejected with their reason, and so is a document that came before.
@@ -62,6 +62,7 @@ class TextDocuments(Limits):
             if file.suffix == _JSONL:
                 check_jsonl("path", file)
             rows += count_lines(file) if file.suffix == _JSONL else 1
+        rows = min(rows, self.limit) if self.limit else rows
         if self.validation_rows >= rows:
             raise SettingError("validation_rows", self.validation_rows, f"there are {rows} rows")
         return DatasetForecast(splits=self.splits(rows), columns=COLUMNS)
@@ -76,10 +77,17 @@ class TextDocuments(Limits):
             Intake(stage.scratch, DocumentRows(self.column), self.max_characters) as intake,
             stage.progress(total, "bytes", "reading") as progress,
         ):
+            read = 0
             for name, file in files.items():
+                left = self.limit - read
+                if self.limit and left <= 0:
+                    break
                 if file.suffix == _JSONL:
-                    take_lines(intake, file, self, self.source, progress, within=name)
+                    read += take_lines(
+                        intake, file, self, self.source, progress, within=name, limit=max(0, left)
+                    )
                     continue
+                read += 1
                 try:
                     text = read_text(file, self.max_characters)
                 except BadRow as error:
