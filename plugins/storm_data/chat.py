@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from storm_data import message
+from storm_data.bad_row import BadRow
+from storm_data.conversation import Message
 from storm_data.dataset import chat_schema
+from storm_data.fields import Fields, Names, named
 from storm_data.row_form import Content
+from storm_data.tool_calls import TOOLS, read_tools, text_of
+from storm_data.tool_form import ToolForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,191 +26,216 @@ class ChatFormat(Enum):
     auto = "auto"
     """Whichever of the following the row has."""
     openai = "openai"
-    """`messages`: a list of {role, content}."""
+    """`messages`: a list of {role, content}, with `tool_calls` and `weight`."""
     sharegpt = "sharegpt"
     """`conversations`: a list of {from, value}."""
     preference = "preference"
     """`chosen` (messages, or text that answers `prompt`): what was preferred is kept."""
     question = "question"
-    """A question and its answer in two columns: Alpaca's `instruction` (with `input`) and `output`,
-    OpenOrca's `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`,
-    Natural Instructions' `definition`, `inputs` and `targets`."""
+    """A question and its answer in two columns: Alpaca's `instruction` (with `input`, and maybe
+    `history`) and `output`, Dolly's `instruction` (with `context`) and `response`, OpenOrca's
+    `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`, Natural
+    Instructions' `definition`, `inputs` and `targets`, HelpSteer's `prompt` and `response`, TRL's
+    `prompt` and `completion`, which may be lists of messages."""
 
 
-ROLES = ("system", "user", "assistant", "tool")
-
-_SPEAKERS = {
-    "system": "system",
-    "developer": "system",
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "model": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "function_call": "assistant",
-    "tool": "tool",
-    "observation": "tool",
-    "function_response": "tool",
-    "function": "tool",
+NAMES: Names = {
+    **message.NAMES,
+    "messages": ("messages",),
+    "conversations": ("conversations",),
+    "prompt": ("prompt", "question", "instruction", "input"),
+    "chosen": ("chosen",),
+    "system": ("system_prompt", "system"),
+    "question": ("instruction", "question", "query", "definition", "prompt"),
+    "further": ("input", "inputs", "context"),
+    "answer": ("output", "response", "answer", "targets", "completion"),
+    "calls": (),
+    "history": ("history",),
+    "tools": ("tools", "functions"),
 }
+"""What a chat's row holds, and the columns that hold it. `calls` answers with calls of tools."""
 
-_SYSTEMS = ("system_prompt", "system")
-_QUESTIONS = ("instruction", "question", "query", "definition")
-_FURTHER = ("input", "inputs")
-_ANSWERS = ("output", "response", "answer", "targets")
+_KEYS = {
+    ChatFormat.openai: ("messages",),
+    ChatFormat.sharegpt: ("conversations",),
+    ChatFormat.preference: ("chosen",),
+    ChatFormat.question: ("answer", "calls"),
+}
+"""What a row of each format has."""
 
-
-class BadRow(Exception):
-    """A row that cannot be used: `reason` is one of a few, `detail` says what exactly."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
-        self.detail = detail
+OPENING = "begins with the assistant: context only"
 
 
 class ChatRows:
     """Rows that are conversations: `messages`."""
 
-    def __init__(self, form: ChatFormat) -> None:
-        """Read rows of this form alone."""
-        self._form = form
+    def __init__(
+        self,
+        form: ChatFormat = ChatFormat.auto,
+        fields: Mapping[str, str] | None = None,
+        tool_form: ToolForm = ToolForm.template,
+    ) -> None:
+        """Read rows of this form alone; `fields` name columns. Raises SettingError."""
+        self._form, self._tool_form = form, tool_form
+        self._names = named(NAMES, fields or {})
+        forms = list(_KEYS) if form is ChatFormat.auto else [form]
+        self._forms = sorted(forms, key=lambda one: not set(_KEYS[one]) & set(fields or {}))
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
         return chat_schema(**further)
 
     def read(self, row: dict[str, Any]) -> Content:
-        """Return a row's messages; raises BadRow."""
-        messages = read_messages(row, self._form)
-        return Content({"messages": messages}, said(messages), size(messages))
+        """Return a row's messages and tools; raises BadRow.
+
+        Besides what `read_turns` refuses, bad are a conversation without a user's turn, or without
+        one of the assistant's after it that may be learnt, and what is no text. Where the assistant
+        speaks first, that is context, as `Conversation` has it.
+        """
+        fields = Fields(row, self._names)
+        message.refuse_media(fields, "the row")
+        messages = message.read_turns(fields, self._turns(fields))
+        messages = with_system(fields, messages)
+        tools = read_tools(fields.get("tools"))
+        _check(fields, messages)
+        fields.close(texts(messages))
+        messages, tools = self._tool_form.written(messages, tools)
+        columns = {"messages": messages, "tools": text_of(tools, TOOLS) if tools else None}
+        return Content(
+            columns, identity(messages, tools), size(messages), remarks=frozenset(fields.remarks)
+        )
+
+    def _turns(self, fields: Fields) -> list[Any]:
+        form = next((f for f in self._forms if fields.peek(*_KEYS[f]) is not None), None)
+        if form is None:
+            keys = [name for f in self._forms for key in _KEYS[f] for name in fields.columns(key)]
+            raise BadRow("no messages", f"no {' or '.join(keys)}; the row has {fields.there()}")
+        if form is ChatFormat.preference:
+            return _chosen(fields)
+        turns = _asked(fields) if form is ChatFormat.question else turns_of(fields, _KEYS[form][0])
+        if not turns:
+            raise BadRow("no messages", "the list is empty")
+        return turns
 
 
-def read_messages(row: dict[str, Any], form: ChatFormat) -> list[dict[str, str]]:
-    """Return a row's messages as {role, content}; raises BadRow.
-
-    Besides what `read_turns` refuses, a conversation without a user's and an assistant's turn
-    makes the row bad.
-    """
-    turns = _turns(row, form)
-    if not turns:
-        raise BadRow("no messages", "the list is empty")
-    messages = read_turns(turns)
-    for role in ("user", "assistant"):
-        if not any(message["role"] == role for message in messages):
-            raise BadRow(f"no {role} turn", f"{len(messages)} messages")
-    return messages
-
-
-def read_turns(turns: list[Any]) -> list[dict[str, str]]:
-    """Return messages as {role, content}; raises BadRow.
-
-    Roles become system, user, assistant or tool. An empty system message is dropped; any other
-    empty message, and an unknown role, make the row bad.
-    """
-    read = (_message(turn, position) for position, turn in enumerate(turns, start=1))
-    return [message for message in read if message is not None]
-
-
-def said(messages: list[dict[str, str]]) -> list[list[str]]:
-    """Return messages as [role, content]: what makes two conversations the same."""
-    return [[message["role"], message["content"]] for message in messages]
-
-
-def size(messages: list[dict[str, str]]) -> int:
-    """Return the number of characters of a conversation."""
-    return sum(len(message["content"]) for message in messages)
-
-
-def _turns(row: dict[str, Any], form: ChatFormat) -> list[Any]:
-    if form in (ChatFormat.auto, ChatFormat.openai) and row.get("messages") is not None:
-        return _list(row, "messages")
-    if form in (ChatFormat.auto, ChatFormat.sharegpt) and row.get("conversations") is not None:
-        system = row.get("system")
-        first = [{"from": "system", "value": system}] if isinstance(system, str) else []
-        return first + _list(row, "conversations")
-    if form in (ChatFormat.auto, ChatFormat.preference) and row.get("chosen") is not None:
-        return _chosen(row)
-    if form in (ChatFormat.auto, ChatFormat.question) and _first(row, _ANSWERS) is not None:
-        return _asked(row)
-    wanted = {
-        ChatFormat.openai: "messages",
-        ChatFormat.sharegpt: "conversations",
-        ChatFormat.preference: "chosen",
-        ChatFormat.question: " or ".join(_ANSWERS),
-        ChatFormat.auto: "messages, conversations, chosen or answer",
-    }[form]
-    raise BadRow("no messages", f"no {wanted}; the row has {', '.join(map(str, row)) or 'no keys'}")
-
-
-def _chosen(row: dict[str, Any]) -> list[Any]:
-    chosen, prompt = row["chosen"], row.get("prompt")
-    if isinstance(chosen, str):
-        answer: list[Any] = [{"role": "assistant", "content": chosen}]
-    else:
-        answer = _list(row, "chosen")
-    if any(
-        isinstance(turn, dict)
-        and turn.get("role", turn.get("from")) != "assistant"
-        and turn.get("from") != "gpt"
-        for turn in answer
-    ):
-        return answer
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}, *answer]
-    return [*prompt, *answer] if isinstance(prompt, list) else answer
-
-
-def _asked(row: dict[str, Any]) -> list[Any]:
-    question, further = _first(row, _QUESTIONS), _first(row, _FURTHER)
-    if isinstance(question, str) and isinstance(further, str) and further.strip():
-        question = f"{question}\n\n{further}"
-    return [
-        {"role": "system", "content": _first(row, _SYSTEMS)},
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": _first(row, _ANSWERS)},
-    ]
-
-
-def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), None)
-
-
-def _list(row: dict[str, Any], key: str) -> list[Any]:
-    value = row[key]
+def turns_of(fields: Fields, name: str) -> list[Any]:
+    """Return a column's list of messages, which may be JSON text; raises BadRow."""
+    value = fields.get(name)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise BadRow("no messages", f"{name} is no JSON: {error}"[:200]) from error
     if not isinstance(value, list):
-        raise BadRow("no messages", f"{key} is no list")
+        raise BadRow("no messages", f"{name} is no list")
     return value
 
 
-def _message(turn: Any, position: int) -> dict[str, str] | None:
-    if not isinstance(turn, dict):
-        raise BadRow("malformed message", f"message {position} is no object")
-    speaker = turn.get("role", turn.get("from"))
-    role = _SPEAKERS.get(speaker) if isinstance(speaker, str) else None
-    if role is None:
-        raise BadRow("unknown role", f"{speaker!r} in message {position}"[:200])
-    content = _text(turn.get("content", turn.get("value")), position)
-    if not content.strip():
-        if role == "system":
-            return None
-        raise BadRow("empty message", f"message {position} ({role})")
-    return {"role": role, "content": content}
+def with_system(fields: Fields, messages: list[Message]) -> list[Message]:
+    """Return messages after the system's words in a column of their own, where they have none."""
+    words = fields.peek("system")
+    if not isinstance(words, str) or not words.strip():
+        return messages
+    if any(turn["role"] == "system" for turn in messages):
+        return messages
+    text = message.read_text(fields, fields.get("system"), "the system's column")
+    return [{"role": "system", "content": text}, *messages]
 
 
-def _text(content: Any, position: int) -> str:
-    if isinstance(content, list):  # OpenAI's parts
-        parts = [part.get("text") if isinstance(part, dict) else None for part in content]
-        if all(isinstance(part, str) for part in parts):
-            content = "".join(str(part) for part in parts)
-    if content is None:
-        return ""
-    if not isinstance(content, str):
-        raise BadRow("malformed message", f"the content of message {position} is no text")
-    try:
-        content.encode()
-    except UnicodeEncodeError as error:
-        raise BadRow("broken UTF-8", f"a lone surrogate in message {position}") from error
-    return content
+def identity(messages: list[Message], tools: list[dict[str, Any]] | None = None) -> list[Any]:
+    """Return what makes two conversations the same: what is said, called and offered.
+
+    Names of calls are not: whoever made the row chose them.
+    """
+    said: list[Any] = [[turn["role"], turn["content"], *_beside(turn)] for turn in messages]
+    return [*said, {"tools": tools}] if tools else said
+
+
+def texts(messages: list[Message]) -> list[str]:
+    """Return the contents of messages."""
+    return [turn["content"] for turn in messages]
+
+
+def size(messages: list[Message]) -> int:
+    """Return the number of characters of a conversation, calls included."""
+    return sum(len(turn["content"]) + len(turn.get("tool_calls") or "") for turn in messages)
+
+
+def _beside(turn: Message) -> list[Any]:
+    calls = json.loads(turn.get("tool_calls") or "[]")
+    found = {
+        "calls": [[call["name"], call["arguments"]] for call in calls] or None,
+        "name": turn.get("name"),
+        "weight": turn.get("weight"),
+    }
+    found = {key: value for key, value in found.items() if value is not None}
+    return [found] if found else []
+
+
+def _check(fields: Fields, messages: list[Message]) -> None:
+    roles = [turn["role"] for turn in messages]
+    if "user" not in roles:
+        raise BadRow("no user turn", f"{len(messages)} messages")
+    first = roles.index("user")
+    answers = [turn for turn in messages[first:] if turn["role"] == "assistant"]
+    if not answers:
+        raise BadRow("no assistant turn", f"none after the user's first, of {len(messages)}")
+    if all(turn.get("weight") == 0 for turn in answers):
+        raise BadRow("nothing to learn", "the weight of every answer is 0")
+    if "assistant" in roles[:first]:
+        fields.remarks.add(OPENING)
+
+
+def _chosen(fields: Fields) -> list[Any]:
+    chosen = fields.peek("chosen")
+    if isinstance(chosen, str):
+        answer: list[Any] = [{"role": "assistant", "content": fields.get("chosen")}]
+    else:
+        answer = turns_of(fields, "chosen")
+    if any(_speaker(turn) not in ("assistant", "gpt") for turn in answer):
+        return answer
+    prompt = fields.peek("prompt")
+    if isinstance(prompt, list):
+        return [*fields.get("prompt"), *answer]
+    return [{"role": "user", "content": fields.get("prompt")}, *answer] if prompt else answer
+
+
+def _speaker(turn: Any) -> Any:
+    return turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
+
+
+def _asked(fields: Fields) -> list[Any]:
+    if fields.peek("label") is False:  # of TRL's unpaired preferences
+        raise BadRow("marked as bad", "its label is false")
+    if isinstance(fields.peek("label"), bool):
+        fields.get("label")
+    question, answer = fields.get("question"), fields.get("answer")
+    further = fields.peek("further")
+    if question is None:
+        question = fields.get("further")
+    elif isinstance(question, str) and isinstance(further, str) and further.strip():
+        question = f"{question}\n\n{fields.get('further')}"
+    before = question if _is_chat(question) else [{"role": "user", "content": question}]
+    after: Any = answer if _is_chat(answer) else [{"role": "assistant", "content": answer}]
+    if (calls := fields.get("calls")) is not None:
+        after = [{"role": "assistant", "content": answer, "tool_calls": calls}]
+    return [*_history(fields), *before, *after]
+
+
+def _history(fields: Fields) -> list[Any]:
+    """Return the earlier turns of LLaMA-Factory's form: pairs of a question and an answer."""
+    pairs = fields.peek("history")
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs
+    ):
+        return []
+    roles = ("user", "assistant")
+    return [
+        {"role": role, "content": text}
+        for pair in fields.get("history")
+        for role, text in zip(roles, pair, strict=True)
+    ]
+
+
+def _is_chat(value: Any) -> bool:
+    return isinstance(value, list) and all(_speaker(turn) is not None for turn in value)

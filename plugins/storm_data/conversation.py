@@ -14,6 +14,9 @@ Message = dict[str, Any]
 `tool_calls` (`{type: function, function: {name, arguments}}`, maybe with an `id`), `name` and
 `tool_call_id`."""
 
+WHOLE = "messages"
+"""The column of whole conversations."""
+
 FIELDS = ("role", "content", "tool_calls", "name", "tool_call_id", "weight")
 """The fields of a message in a row. `tool_calls` is JSON text of a list of {id?, name, arguments};
 `weight` is null, or 0 for a turn that is context and never learnt. All but `role` and `content` may
@@ -28,7 +31,8 @@ class Conversation:
     tools: list[dict[str, Any]] | None = None
     """OpenAI's form: {type: function, function: {name, description, parameters}}."""
     supervised: list[bool] = dataclasses.field(default_factory=list)
-    """Per message, whether it may be learnt: not where its weight is 0. All, where none is given.
+    """Per message, whether it may be learnt: not where its weight is 0, nor where the assistant
+    speaks before the user did, which answers nothing and is context. All, where none is given.
     Whose turns are learnt is for who learns to say."""
 
     def __post_init__(self) -> None:
@@ -38,18 +42,24 @@ class Conversation:
             raise ValueError(f"{len(self.supervised)} marks for {len(self.messages)} messages")
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], column: str = "messages") -> Conversation:
+    def of(cls, row: Mapping[str, Any], column: str = WHOLE) -> Conversation:
         """Return what a column of a row says; raises InputError, naming the row, for broken JSON.
 
-        A column that is null, as in rejected rows, is an empty conversation.
+        A column that is null, as in rejected rows, is an empty conversation. `messages` holds whole
+        conversations, the other columns parts of one.
         """
         try:
             messages = row[column] or []
             tools = row.get("tools")
+            roles = [message["role"] for message in messages]
+            asked = roles.index("user") if column == WHOLE and "user" in roles else 0
             return cls(
                 [_shown(message) for message in messages],
                 json.loads(tools) if tools else None,
-                [message.get("weight") != 0 for message in messages],
+                [
+                    message.get("weight") != 0 and (place >= asked or roles[place] != "assistant")
+                    for place, message in enumerate(messages)
+                ],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"{type(error).__name__}: {error}"

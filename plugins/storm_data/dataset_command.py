@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from storm_data.chat import ChatFormat, ChatRows
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_data.dataset_path import DATASET_MENUS
 from storm_data.limits import Limits
 from storm_data.parquet_splits import check_rows, check_schemas
+from storm_data.tool_form import ToolForm
 from storm_exp import InputError, Stage, component
 from storm_models.checkpoint import Checkpoint
 from storm_models.program import Program
 
 
-@component(DATASET_MENUS, "dataset_command", version=1, requires=("pyarrow",), extra="train")
+@component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
 class DatasetCommand(Limits, Program):
     """Runs a program that leaves data in `{out}`, and keeps what it made.
 
@@ -24,12 +27,19 @@ class DatasetCommand(Limits, Program):
     without one. In it, `{model}`, `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced.
     """
 
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written in the chats of JSONL files."""
+
     places: ClassVar[tuple[str, ...]] = ("model", "data", "out", "scratch", "seed")
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         Limits.__post_init__(self)
         Program.__post_init__(self)
+
+    def form(self, fields: Mapping[str, str]) -> ChatRows:
+        """Return how a row of a JSONL file is read."""
+        return ChatRows(ChatFormat.auto, fields, self.tool_form)
 
     def forecast(self, **ports: Any) -> DatasetForecast:
         """Check that the program exists; nothing is known of what it makes."""
@@ -70,16 +80,14 @@ class DatasetCommand(Limits, Program):
         return made
 
     def _take(self, stage: Stage, files: list[Path]) -> None:
-        from storm_data.chat import ChatFormat, ChatRows
-        from storm_data.intake import Intake
-        from storm_data.jsonl_source import take_lines
+        from storm_data.jsonl_source import take_rows
 
         total = sum(file.stat().st_size for file in files)
         with (
-            Intake(stage.scratch, ChatRows(ChatFormat.auto), self.max_characters) as intake,
+            self.intake(stage.scratch, self.form(self.fields)) as intake,
             stage.progress(total, "bytes", "reading") as progress,
         ):
             for file in files:
                 within = file.stem if len(files) > 1 else ""
-                take_lines(intake, file, self, "command", progress, within)
+                take_rows(intake, file, self, "command", progress, within)
             self.finish(intake, stage, "what the program left")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_data.chat import BadRow
+from storm_data.bad_row import BadRow
 from storm_data.dataset import document_schema
+from storm_data.fields import Fields, Names, named
 from storm_data.row_form import Content
 
 if TYPE_CHECKING:
@@ -14,15 +16,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ["id", "text", "source"]
 
-_TEXT_COLUMNS = ("text", "content")
+NAMES: Names = {"text": ("text", "content")}
+"""What a document's row holds, and the columns that hold it: StarCoder's is `content`."""
 
 
 class DocumentRows:
     """Rows that are documents: `text`."""
 
-    def __init__(self, column: str = "") -> None:
-        """Read the text from `column`; empty: from `text`, else from `content`, as StarCoder's."""
-        self._columns = (column,) if column else _TEXT_COLUMNS
+    def __init__(self, fields: Mapping[str, str] | None = None) -> None:
+        """Read the text from the column that `fields` name; raises SettingError."""
+        self._names = named(NAMES, fields or {})
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
@@ -30,10 +33,11 @@ class DocumentRows:
 
     def read(self, row: dict[str, Any]) -> Content:
         """Return a row's text as it is; raises BadRow for one that is missing, empty or broken."""
-        text = next((row[name] for name in self._columns if row.get(name) is not None), None)
+        fields = Fields(row, self._names)
+        text = fields.get("text")
         if text is None:
-            wanted, there = " or ".join(self._columns), ", ".join(map(str, row)) or "no keys"
-            raise BadRow("no text", f"no {wanted}; the row has {there}"[:200])
+            wanted = " or ".join(fields.columns("text"))
+            raise BadRow("no text", f"no {wanted}; the row has {fields.there()}"[:200])
         if not isinstance(text, str):
             raise BadRow("malformed text", f"a {type(text).__name__}")
         if not text.strip():
@@ -42,7 +46,8 @@ class DocumentRows:
             text.encode()
         except UnicodeEncodeError as error:
             raise BadRow("broken UTF-8", f"a lone surrogate at {error.start}") from error
-        return Content({"text": text}, text, len(text))
+        fields.close([text])
+        return Content({"text": text}, text, len(text), remarks=frozenset(fields.remarks))
 
 
 def read_text(file: Path, max_characters: int) -> str:

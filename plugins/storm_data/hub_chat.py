@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from storm_data.chat import ChatFormat, ChatRows
 from storm_data.hub_source import HubSource
+from storm_data.tool_form import ToolForm
 from storm_exp import component
 
 
-@component("dataset", "hub_chat", version=2, requires=("datasets", "pyarrow"), extra="evaluate")
+@component("dataset", "hub_chat", version=3, requires=("datasets", "pyarrow"), extra="evaluate")
 class HubChat(HubSource):
     """Chat data sets from the hub or from folders, one after the other, in one form.
 
@@ -18,8 +20,11 @@ class HubChat(HubSource):
     sources, are rejected with their reason.
     """
 
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written."""
+
     columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
 
-    def form(self) -> ChatRows:
+    def form(self, fields: Mapping[str, str]) -> ChatRows:
         """Return how a row is read."""
-        return ChatRows(ChatFormat.auto)
+        return ChatRows(ChatFormat.auto, fields, self.tool_form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from storm_models.repository import resolve_commit
 
 
 @component(
-    "dataset", "hub_documents", version=1, requires=("datasets", "pyarrow"), extra="evaluate"
+    "dataset", "hub_documents", version=2, requires=("datasets", "pyarrow"), extra="evaluate"
 )
 class HubDocuments(HubSource):
     """Documents for pretraining, such as SlimPajama's and StarCoder's, one source after the other.
@@ -25,9 +26,6 @@ class HubDocuments(HubSource):
     files: dict[str, str] = setting({})
     """Which files are read, by source name, as a pattern inside the repository: one language of
     StarCoder is `python/*.parquet`. Others are not fetched."""
-
-    column: str = ""
-    """The column that holds the text. Empty: `text`, else `content`."""
 
     stream: bool = setting(False, semantic=False)
     """Read rows over the network as far as `limits` go, instead of fetching the files first:
@@ -48,9 +46,9 @@ class HubDocuments(HubSource):
             problem = f"streaming needs a limit for '{endless[0]}', or it reads to the end"
             raise SettingError("limits", self.limits, problem)
 
-    def form(self) -> DocumentRows:
+    def form(self, fields: Mapping[str, str]) -> DocumentRows:
         """Return how a row is read."""
-        return DocumentRows(self.column)
+        return DocumentRows(fields)
 
     def fetches(self) -> list[str]:
         """Return what has to be downloaded before this can run, for people."""

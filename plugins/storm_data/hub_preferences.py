@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from storm_data.hub_source import HubSource
 from storm_data.limits import by_groups
 from storm_data.preference import COLUMNS, PreferenceRows
+from storm_data.tool_form import ToolForm
 from storm_exp import SettingError, component, setting
 
 
 @component(
-    "dataset", "hub_preferences", version=1, requires=("datasets", "pyarrow"), extra="evaluate"
+    "dataset", "hub_preferences", version=2, requires=("datasets", "pyarrow"), extra="evaluate"
 )
 class HubPreferences(HubSource):
     """Preferences from the hub or from folders, one after the other, in one form.
@@ -27,6 +29,13 @@ class HubPreferences(HubSource):
     validation_splits: dict[str, str] = setting({})
     """The split to hold out by source name. With any of them, no share of the training rows is
     held out."""
+
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written."""
+
+    least_margin: float | None = None
+    """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
+    matter, and ties are counted."""
 
     columns: ClassVar[list[str]] = COLUMNS
     by_source: ClassVar[tuple[str, ...]] = (
@@ -46,9 +55,9 @@ class HubPreferences(HubSource):
                 problem = f"'{name}' is trained on this split"
                 raise SettingError("validation_splits", split, problem)
 
-    def form(self) -> PreferenceRows:
+    def form(self, fields: Mapping[str, str]) -> PreferenceRows:
         """Return how a row is read."""
-        return PreferenceRows()
+        return PreferenceRows(fields, self.tool_form, self.least_margin)
 
     def parts(self, name: str) -> list[tuple[str, bool]]:
         """Return the splits of a source to read, and whether each is held out."""

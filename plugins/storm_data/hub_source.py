@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_data.limits import Limits
-from storm_data.row_form import RowForm
 from storm_data.samples import sample_of, write_sample
 from storm_exp import InputError, SettingError, Stage, did_you_mean, setting
 from storm_exp.digest import FileDigests
@@ -58,6 +57,10 @@ class HubSource(Limits):
     patterns: ClassVar[list[str]] = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz"]
     """The files that can be read."""
 
+    fields: dict[str, str] = setting({})
+    """The columns of rows that name things in their own way, by what they hold:
+    `{question: ask, answer: reply}`. `{xlam.calls: answers}` is said of the source `xlam` alone."""
+
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
@@ -69,9 +72,21 @@ class HubSource(Limits):
                     known = did_you_mean(name, self.sources)
                     raise SettingError(field, name, f"is no source{known}")
 
-    def form(self) -> RowForm:
-        """Return how a row is read."""
-        raise NotImplementedError
+    def check_fields(self) -> None:
+        """Raise SettingError for a name in `fields` that rows do not have."""
+        for name in self.sources:
+            self.form(self.fields_of(name))
+
+    def fields_of(self, source: str) -> dict[str, str]:
+        """Return the names of columns in a source: its own before those of all."""
+        own: dict[str, str] = {}
+        for name, column in self.fields.items():
+            first, _, rest = name.partition(".")
+            if not rest or first not in self.sources:
+                own.setdefault(name, column)
+            elif first == source:
+                own[rest] = column
+        return own
 
     def parts(self, name: str) -> list[tuple[str, bool]]:
         """Return the splits of a source to read, and whether each is held out."""
@@ -135,16 +150,15 @@ class HubSource(Limits):
 
     def run(self, stage: Stage) -> Dataset:
         """Fetch what is missing, read, check and split; raises InputError without a network."""
-        from storm_data.intake import Intake
-
         missing = self.fetches()
         if missing:
             stage.say(f"fetching {'; '.join(missing)}")
         places = {name: self.place(name, stage.scratch) for name in self.sources}
         parts = [(name, *part) for name in self.sources for part in self.parts(name)]
         parts.sort(key=lambda part: part[2])  # what trains first: nothing held out may be in it
+        forms = {name: self.form(self.fields_of(name)) for name in self.sources}
         with (
-            Intake(stage.scratch, self.form(), self.max_characters) as intake,
+            self.intake(stage.scratch, self.form({})) as intake,
             stage.progress(sum(self.expected_rows.values()), "rows", "reading") as progress,
         ):
             for name, split, held_out in parts:
@@ -153,7 +167,7 @@ class HubSource(Limits):
                         break
                     prefix = f"{name}:{split}" if held_out else name
                     row = {**row, "id": f"{prefix}:{number}", "source": name}
-                    intake.take(row, number, name, self.seed, held_out=held_out)
+                    intake.take(row, number, name, self.seed, held_out=held_out, form=forms[name])
                     progress.advance()
             self.finish(intake, stage, f"sources={', '.join(self.sources)}")
         return Dataset(stage.directory)
@@ -233,7 +247,8 @@ class HubSource(Limits):
 
         try:
             options = self.options(name, split)
-            yield from load_dataset(place, split=split, streaming=True, **options)
+            for row in load_dataset(place, split=split, streaming=True, **options):
+                yield {column: _without_nulls(value) for column, value in row.items()}
         except Exception as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)
             raise InputError(f"{self.sources[name]} ({name}) cannot be read: {text}") from error
@@ -247,3 +262,14 @@ def is_sample(place: str) -> bool:
 def is_folder(place: str) -> bool:
     """Return whether a source is a folder of this machine."""
     return place.startswith(("/", ".", "~"))
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out the fields of nested objects that are null.
+
+    In a column of objects Arrow gives each the fields of all, so that a tool would have every other
+    tool's parameters.
+    """
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value

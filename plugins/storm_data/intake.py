@@ -5,24 +5,29 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from storm_data.chat import BadRow
+from storm_data.bad_row import BadRow
 from storm_data.limits import validation_count
-from storm_data.row_form import RowForm, content_digest
+from storm_data.row_file import RowFile
+from storm_data.row_form import Content, RowForm, content_digest
 from storm_exp import InputError, Stage
 
 DUPLICATE = "duplicate"
-"""The one reason for rejecting a row that is not the row's fault."""
+"""The reason for rejecting a row that came before, which is not the row's fault."""
+EXCLUDED = "excluded by "
+"""What the reason begins with where a setting turned a row away, before the column's name."""
 
-_BATCH_ROWS = 2048
+_MOST_REMARKS = 100
+_OTHER_REMARKS = "unused: still others"
+
 _SHOWN_CHARACTERS = 2000
 _EXAMPLES = 5
 
@@ -30,28 +35,50 @@ _EXAMPLES = 5
 class Intake:
     """Rows on their way to the splits train, validation and rejected."""
 
-    def __init__(self, scratch: Path, form: RowForm, max_characters: int) -> None:
-        """Keep the good rows in a file under `scratch` until they are split."""
+    def __init__(
+        self,
+        scratch: Path,
+        form: RowForm,
+        max_characters: int,
+        exclude: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the good rows in a file under `scratch` until they are split.
+
+        A row is left out whose text in a column of `exclude` matches the pattern.
+        """
+        self._exclude = {name: re.compile(text) for name, text in (exclude or {}).items()}
+        self._seen: set[str] = set()
         self._form, self._max_characters = form, max_characters
-        self._good = _Writer(scratch / "accepted.parquet", form.schema())
-        self._bad = _Writer(scratch / "rejected.parquet", rejected_schema(form))
+        self._good = RowFile(scratch / "accepted.parquet", form.schema())
+        self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(form))
         self._ids: set[bytes] = set()
         self._ranks: list[bytes] = []
         self._held_out: set[int] = set()
         self._trained: set[bytes] = set()
         self.read = 0
         self.reasons: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
         self.examples: list[dict[str, Any]] = []
 
     def take(
-        self, row: dict[str, Any], line: int, source: str, seed: int, *, held_out: bool = False
+        self,
+        row: dict[str, Any],
+        line: int,
+        source: str,
+        seed: int,
+        *,
+        held_out: bool = False,
+        form: RowForm | None = None,
     ) -> None:
         """Accept or reject one row; one that comes `held_out` goes to validation.
+
+        `form` reads it where a source has columns of its own.
 
         Rows to train on come first: what is held out must not share its group with one of them.
         """
         try:
-            content = self._form.read(row)
+            self._check_excluded(row)
+            content = _read(form or self._form, row)
             if content.characters > self._max_characters:
                 raise BadRow("enormous", f"{content.characters} characters")
             digest = content_digest(content.identity)
@@ -69,6 +96,7 @@ class Intake:
             self._held_out.add(self.accepted)
         elif content.group is not None:
             self._trained.add(rank)
+        self._remark(content.remarks)
         self._ranks.append(rank)
         self._good.add({"id": name, **content.columns, "source": _source(row) or source})
 
@@ -99,8 +127,14 @@ class Intake:
 
     @property
     def bad(self) -> int:
-        """The number of rows that cannot be used; duplicates are not among them."""
-        return sum(self.reasons.values()) - self.reasons[DUPLICATE]
+        """The number of rows that cannot be used; those that came before or were excluded are not
+        among them.
+        """
+        return sum(
+            count
+            for reason, count in self.reasons.items()
+            if reason != DUPLICATE and not reason.startswith(EXCLUDED)
+        )
 
     def finish(
         self, stage: Stage, what: str, *, max_bad_share: float, share: float, rows: int
@@ -124,9 +158,19 @@ class Intake:
             stage.metric(name, count, main=name == "train")
         if self.reasons:
             stage.say(f"{splits['rejected']} of {self.read} rows rejected ({self._counts()})")
+        if self.remarks:
+            told = ", ".join(f"{remark}: {count}" for remark, count in self.remarks.most_common())
+            stage.say(f"rows that were taken, and what was not used or not as usual ({told})")
 
     def _check(self, what: str, max_bad_share: float) -> None:
-        """Raise InputError when no row is good or the share of bad ones is above the allowed."""
+        """Raise InputError when no row is good or the share of bad ones is above the allowed.
+
+        And where no row has a column that rows are to be excluded by: a misspelt one would exclude
+        none.
+        """
+        for name in self._exclude:
+            if name not in self._seen:
+                raise InputError(f"{what}: no row has the column {name!r} that exclude names")
         if self.accepted and self.bad <= max_bad_share * self.read:
             return
         if self.accepted == 0:
@@ -161,13 +205,13 @@ class Intake:
         """Write the splits; returns their sizes. The order of the file stays."""
         self._good.close()
         outputs = {
-            name: _Writer(directory / f"{name}.parquet", self._form.schema())
+            name: RowFile(directory / f"{name}.parquet", self._form.schema())
             for name in ("train", "validation")
         }
         for position, row in enumerate(self._good.rows()):
             outputs["validation" if position in validation else "train"].add(row)
         self._bad.close()
-        outputs["rejected"] = _Writer(directory / "rejected.parquet", rejected_schema(self._form))
+        outputs["rejected"] = RowFile(directory / "rejected.parquet", rejected_schema(self._form))
         for row in self._bad.rows():
             outputs["rejected"].add(row)
         for output in outputs.values():
@@ -180,10 +224,24 @@ class Intake:
             "read": self.read,
             "splits": splits,
             "rejected": dict(sorted(self.reasons.items())),
+            "remarks": dict(sorted(self.remarks.items())),
             "examples": self.examples,
         }
         text = json.dumps(funnel, indent=1, ensure_ascii=False) + "\n"
         (directory / "funnel.json").write_text(text, encoding="utf-8")
+
+    def _check_excluded(self, row: dict[str, Any]) -> None:
+        for name, pattern in self._exclude.items():
+            if name not in row:
+                continue
+            self._seen.add(name)
+            if isinstance(row[name], str | int) and pattern.fullmatch(str(row[name])):
+                raise BadRow(f"{EXCLUDED}{name}", f"{row[name]} matches {pattern.pattern}"[:200])
+
+    def _remark(self, remarks: Collection[str]) -> None:
+        full = len(self.remarks) >= _MOST_REMARKS
+        known = {one if one in self.remarks or not full else _OTHER_REMARKS for one in remarks}
+        self.remarks.update(known)
 
     def _counts(self) -> str:
         return ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common())
@@ -211,41 +269,16 @@ class Intake:
         self._bad.close()
 
 
-class _Writer:
-    """A Parquet file written in batches of rows."""
-
-    def __init__(self, file: Path, schema: pa.Schema) -> None:
-        self._file, self._schema = file, schema
-        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(file, schema, compression="zstd")
-        self._rows: list[dict[str, Any]] = []
-        self.count = 0
-
-    def add(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        self.count += 1
-        if len(self._rows) >= _BATCH_ROWS:
-            self._flush()
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._flush()
-            self._writer.close()
-            self._writer = None
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        with pq.ParquetFile(self._file) as reader:
-            for batch in reader.iter_batches(batch_size=_BATCH_ROWS):
-                yield from batch.to_pylist()
-
-    def _flush(self) -> None:
-        if self._rows and self._writer is not None:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
-
-
 def rejected_schema(form: RowForm) -> pa.Schema:
     """Return the Arrow schema of rejected rows: a row without content, and why."""
     return form.schema(line="int64", reason="string", detail="string", text="string")
+
+
+def _read(form: RowForm, row: dict[str, Any]) -> Content:
+    try:
+        return form.read(row)
+    except RecursionError as error:
+        raise BadRow("malformed row", "nested too deeply") from error
 
 
 def _name(row: dict[str, Any]) -> str | None:
@@ -261,4 +294,7 @@ def _source(row: dict[str, Any]) -> str | None:
 
 
 def _shown(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError, TypeError):
+        return ", ".join(map(str, row))

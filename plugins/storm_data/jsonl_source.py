@@ -1,4 +1,4 @@
-"""Reading a JSONL file: a row a line, whatever the rows hold."""
+"""Reading a file of rows, JSONL or one JSON list, whatever the rows hold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
-from storm_data.chat import BadRow
+from storm_data.bad_row import BadRow
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_data.limits import Excerpt, Limits
-from storm_data.row_form import RowForm
+from storm_data.limits import Excerpt
 from storm_exp import SettingError, Stage, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located
@@ -33,36 +32,28 @@ class JsonlSource(Excerpt):
 
     columns: ClassVar[list[str]]
 
-    def form(self) -> RowForm:
-        """Return how a row is read."""
-        raise NotImplementedError
-
     def fingerprint(self, files: FileDigests) -> str:
         """Return the digest of the file."""
         return files.digest(self._file())
 
     def forecast(self) -> DatasetForecast:
         """Return the rows as intervals; raises SettingError for an empty file or other formats."""
-        from storm_data.lines import count_lines
+        from storm_data.lines import count_rows
 
-        rows = count_lines(self._file())
+        rows = count_rows(self._file())
         rows = min(rows, self.limit) if self.limit else rows
         if self.validation_rows >= rows:
-            raise SettingError(
-                "validation_rows", self.validation_rows, f"the file has {rows} lines"
-            )
+            raise SettingError("validation_rows", self.validation_rows, f"the file has {rows} rows")
         return DatasetForecast(splits=self.splits(rows), columns=self.columns)
 
     def run(self, stage: Stage) -> Dataset:
         """Read, check and split the rows; raises InputError when too many are bad."""
-        from storm_data.intake import Intake
-
         file = self._file()
         with (
-            Intake(stage.scratch, self.form(), self.max_characters) as intake,
+            self.intake(stage.scratch, self.form(self.fields)) as intake,
             stage.progress(file.stat().st_size, "bytes", "reading") as progress,
         ):
-            take_lines(intake, file, self, self.source, progress, limit=self.limit)
+            take_rows(intake, file, self, self.source, progress, limit=self.limit)
             self.finish(intake, stage, f"path={self.path!r}")
         return Dataset(stage.directory)
 
@@ -74,7 +65,7 @@ class JsonlSource(Excerpt):
         return file
 
 
-def take_lines(
+def take_rows(
     intake: Intake,
     file: Path,
     settings: Limits,
@@ -83,22 +74,23 @@ def take_lines(
     within: str = "",
     limit: int = 0,
 ) -> int:
-    """Take the lines of a JSONL file in, all or the first `limit`; return how many.
+    """Take the rows of a JSONL file, or of a JSON list, in: all or the first `limit`; return how
+    many.
 
     Where there are several files, `within` names this one, and begins the ids of its rows.
     """
-    from storm_data.lines import parse_line, read_lines
+    from storm_data.lines import parse_row, read_rows
 
     longest = 8 * settings.max_characters + 65_536
     number = 0
-    for number, line, whole in read_lines(file, longest):
+    for number, line, whole in read_rows(file, longest):
         if limit and number > limit:
             return limit
         progress.advance(len(line))
         try:
             if not whole:
-                raise BadRow("enormous", f"a line of more than {longest} bytes")
-            row = parse_line(line)
+                raise BadRow("enormous", f"a row of more than {longest} bytes")
+            row = parse_row(line)
         except BadRow as error:
             name = f"{within}:{number}" if within else None
             intake.reject(error, number, source, _decoded(line), name)

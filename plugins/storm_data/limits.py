@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from storm_data.row_form import RowForm
 from storm_exp import SettingError, Stage, setting
 
 if TYPE_CHECKING:
@@ -30,6 +34,14 @@ class Limits:
     max_characters: int = 100_000
     """Characters in a conversation, or a document, above which its row is bad."""
 
+    fields: dict[str, str] = setting({})
+    """The columns of rows that name things in their own way, by what they hold:
+    `{question: ask, answer: reply}`. What there is to name is said when a name is unknown."""
+
+    exclude: dict[str, str] = setting({})
+    """Rows to leave out, by column: a regular expression that the column's whole text matches, such
+    as `{task_name: ".*mmmlu.*"}`. They are counted, and not as bad."""
+
     seed: int = 0
     """Chooses the rows that are held out. Of its own, not the run's: models of different seeds are
     asked the same questions, and nothing is judged again for another seed."""
@@ -45,6 +57,27 @@ class Limits:
             raise SettingError("max_bad_share", self.max_bad_share, "must lie between 0 and 1")
         if self.max_characters < 1:
             raise SettingError("max_characters", self.max_characters, "must be positive")
+        for column, pattern in self.exclude.items():
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                problem = f"must be a regular expression ({error})"
+                raise SettingError(f"exclude.{column}", pattern, problem) from error
+        self.check_fields()
+
+    def check_fields(self) -> None:
+        """Raise SettingError for a name in `fields` that rows do not have."""
+        self.form(self.fields)
+
+    def form(self, fields: Mapping[str, str]) -> RowForm:
+        """Return how a row is read whose columns `fields` name; raises SettingError."""
+        raise NotImplementedError
+
+    def intake(self, scratch: Path, form: RowForm) -> Intake:
+        """Return what takes rows in that `form` reads."""
+        from storm_data.intake import Intake
+
+        return Intake(scratch, form, self.max_characters, self.exclude)
 
     def splits(self, rows: int) -> dict[str, list[int]]:
         """Return what becomes of `rows` rows, as intervals: nothing is known of the bad ones."""

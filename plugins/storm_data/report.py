@@ -22,12 +22,18 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def intake(funnel: dict[str, Any]) -> Markup:
-    """Return the splits and the rows that were turned away, with the first examples."""
+    """Return the splits, the rows that were turned away, with the first examples, and what was not
+    used of the others.
+    """
     splits = [[name, f"{count:,}"] for name, count in funnel.get("splits", {}).items()]
     html = figure(table(["split", "rows"], splits), f"{funnel['read']:,} rows were read.")
     reasons = [[reason, f"{count:,}"] for reason, count in funnel["rejected"].items()]
     if reasons:
         html += figure(table(["reason", "rows"], reasons), "Rows that could not be used.")
+    remarks = [[remark, f"{count:,}"] for remark, count in funnel.get("remarks", {}).items()]
+    if remarks:
+        caption = "Rows that were taken, and what of them was not used or not as usual."
+        html += figure(table(["remark", "rows"], remarks), caption)
     examples = [
         [str(e.get("line", "")), e.get("reason", ""), e.get("detail", "")]
         for e in funnel.get("examples", [])

@@ -23,6 +23,9 @@ class Content:
     """The size of its text."""
     group: Any = None
     """A JSON value that rows share which must not be divided between splits. None: `identity`."""
+    remarks: frozenset[str] = frozenset()
+    """What was done about the row besides: a field that says something and was not used, an empty
+    message that was left out. Rows are counted by it."""
 
 
 class RowForm(Protocol):

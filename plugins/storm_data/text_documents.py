@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from glob import has_magic
 from pathlib import Path
 
 from omegaconf import MISSING
 
-from storm_data.chat import BadRow
+from storm_data.bad_row import BadRow
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_data.document import COLUMNS, DocumentRows, read_text
-from storm_data.jsonl_source import take_lines
+from storm_data.jsonl_source import take_rows
 from storm_data.limits import Excerpt
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
@@ -19,7 +20,7 @@ from storm_models.location import located
 _JSONL = ".jsonl"
 
 
-@component("dataset", "text_documents", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "text_documents", version=2, requires=("pyarrow",), extra="train")
 class TextDocuments(Excerpt):
     """Documents for pretraining: one a text file, or one a line of a JSONL file.
 
@@ -32,9 +33,6 @@ class TextDocuments(Excerpt):
 
     suffixes: list[str] = setting([".txt", ".md", ".py"])
     """What else than `.jsonl` is read of a folder or pattern."""
-
-    column: str = ""
-    """The column of a JSONL row that holds the text. Empty: `text`, else `content`."""
 
     source: str = "text"
     """The source of documents that name none."""
@@ -49,19 +47,23 @@ class TextDocuments(Excerpt):
             if not suffix.startswith("."):
                 raise SettingError("suffixes", suffix, f"must begin with a dot: '.{suffix}'")
 
+    def form(self, fields: Mapping[str, str]) -> DocumentRows:
+        """Return how a row is read."""
+        return DocumentRows(fields)
+
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the files' digests by their names inside the folder."""
         return {name: files.digest(file) for name, file in self._files().items()}
 
     def forecast(self) -> DatasetForecast:
         """Return the documents as intervals; raises InputError for files that hold none."""
-        from storm_data.lines import check_jsonl, count_lines
+        from storm_data.lines import check_jsonl, count_rows
 
         rows = 0
         for file in self._files().values():
             if file.suffix == _JSONL:
                 check_jsonl("path", file)
-            rows += count_lines(file) if file.suffix == _JSONL else 1
+            rows += count_rows(file) if file.suffix == _JSONL else 1
         rows = min(rows, self.limit) if self.limit else rows
         if self.validation_rows >= rows:
             raise SettingError("validation_rows", self.validation_rows, f"there are {rows} rows")
@@ -69,12 +71,10 @@ class TextDocuments(Excerpt):
 
     def run(self, stage: Stage) -> Dataset:
         """Read, check and split the documents; raises InputError when too many are bad."""
-        from storm_data.intake import Intake
-
         files = self._files()
         total = sum(file.stat().st_size for file in files.values())
         with (
-            Intake(stage.scratch, DocumentRows(self.column), self.max_characters) as intake,
+            self.intake(stage.scratch, self.form(self.fields)) as intake,
             stage.progress(total, "bytes", "reading") as progress,
         ):
             read = 0
@@ -83,7 +83,7 @@ class TextDocuments(Excerpt):
                 if self.limit and left <= 0:
                     break
                 if file.suffix == _JSONL:
-                    read += take_lines(
+                    read += take_rows(
                         intake, file, self, self.source, progress, within=name, limit=max(0, left)
                     )
                     continue

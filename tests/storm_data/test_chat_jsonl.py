@@ -61,6 +61,8 @@ BAD = [
     (chat(99, id="first"), "duplicate"),
     (chat(10**600), "enormous"),
     (b"[" * 3000, "not JSON"),
+    (b'{"messages": [], "messages": [1]}', "key given twice"),
+    (b'{"instruction": "Why?", "output": NaN}', "no messages"),
 ]
 
 
@@ -215,11 +217,12 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path):
     [
         (b"", "the file is empty"),
         (b"\n \n", "the file is empty"),
-        (b'[\n{"messages": []}\n]'.replace(b"{", b"[").replace(b"}", b"]"), "one JSON array"),
+        (b"[\n1,\n2]", "no JSON list of objects"),
+        (b'[\n{"messages": [}\n]', "element 1 of the list is no JSON"),
         (b"id,text\n1,hello\n", "not JSONL"),
         (b"PAR1\x15\x04\x15", "not JSONL"),
     ],
-    ids=["empty", "blank", "array", "csv", "parquet"],
+    ids=["empty", "blank", "list of numbers", "broken list", "csv", "parquet"],
 )
 def test_what_is_not_jsonl_is_refused_at_plan_time(tmp_path, content, message):
     file = tmp_path / "x.jsonl"

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storm_data import hub_chat
+from storm_data.conversation import Conversation
 from storm_data.hub_chat import HubChat
 from storm_exp import InputError, SettingError
 from storm_exp.digest import FileDigests
@@ -46,6 +47,61 @@ def test_sources_become_one_data_set_without_test_splits_and_duplicates(folders,
     assert {row["source"] for row in rows} == {"sharegpt", "pairs"}
     (rejected,) = dataset.rows("rejected")
     assert (rejected["source"], rejected["line"], rejected["reason"]) == ("pairs", 1, "duplicate")
+
+
+def test_a_source_has_columns_and_rows_to_leave_out_of_its_own(tmp_path, offline):
+    places = {}
+    for name, question in (("ours", "ask"), ("theirs", "question")):
+        folder = places[name] = tmp_path / name
+        folder.mkdir()
+        rows = [
+            {question: f"{name} {n}", "answer": "a", "task": f"t{n}" if name == "ours" else "u"}
+            for n in range(4)
+        ]
+        (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = HubChat(
+        sources={name: str(place) for name, place in places.items()},
+        fields={"ours.question": "ask"},
+        exclude={"task": "t[12]"},
+        validation_share=0.0,
+        max_bad_share=0.0,
+        seed=0,
+    ).run(make_stage(tmp_path))
+    asked = [row["messages"][0]["content"] for row in dataset.rows("train")]
+    assert asked == ["ours 0", "ours 3", *(f"theirs {n}" for n in range(4))]
+    assert [row["reason"] for row in dataset.rows("rejected")] == ["excluded by task"] * 2
+
+
+def test_a_tool_has_its_own_parameters_alone(tmp_path, offline):
+    """Arrow gives each object of a column the fields of all."""
+    tools = [
+        {"name": name, "parameters": {"properties": {name: {"type": "y"}, "x": {"type": name}}}}
+        for name in "ab"
+    ]
+    rows = [
+        {
+            "tools": [tool],
+            "messages": [
+                {"role": "user", "content": "q"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"name": tool["name"], "arguments": {tool["name"]: 1}}],
+                },
+            ],
+        }
+        for tool in tools
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = HubChat(sources={"x": str(tmp_path)}, validation_share=0.0, seed=0)
+    dataset = source.run(make_stage(tmp_path))
+    for row, tool in zip(dataset.rows("train"), tools, strict=True):
+        found = Conversation.of(row)
+        (call,) = found.messages[1]["tool_calls"]
+        assert call["function"]["arguments"] == {tool["name"]: 1}
+        (shown,) = found.tools
+        assert shown["function"]["parameters"]["properties"]["x"] == {"type": tool["name"]}
+        assert set(shown["function"]["parameters"]["properties"]) == {tool["name"], "x"}
 
 
 def test_a_limit_takes_the_first_rows(folders, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_data.chat import BadRow
+from storm_data.bad_row import BadRow
 from storm_data.dataset import preference_schema
 from storm_data.preference import PreferenceRows
 from storm_data.preference_jsonl import PreferenceJsonl

@@ -76,7 +76,7 @@ def test_a_file_is_read_alone_whatever_its_name(tmp_path):
 def test_a_column_that_was_asked_for_is_the_only_one_read(tmp_path):
     rows = [{"text": "no", "body": "yes"}, {"text": "no"}, {"body": "also"}]
     file = fill(tmp_path, {"rows.jsonl": rows}) / "rows.jsonl"
-    dataset = make(tmp_path, file, column="body")
+    dataset = make(tmp_path, file, fields={"text": "body"})
     assert sorted(texts(dataset).values()) == ["also", "yes"]
     (rejected,) = dataset.rows("rejected")
     assert (rejected["line"], rejected["reason"]) == (2, "no text")

@@ -1,0 +1,162 @@
+"""The fields of a row, and which of them were used: what a row says is never dropped unsaid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from storm_exp import SettingError, did_you_mean
+
+Names = Mapping[str, tuple[str, ...]]
+"""What a reading looks for, by its name, and the columns that may hold it, best first."""
+
+_NAMES_AND_PLACES = """
+id _id uuid idx index hash key sha __index_level_0__ index_level_0 position part file filename path
+url link origin license licence split version source sources dataset dataset_name data_source subset
+config provenance author annotator user generator model models model_name engine teacher created
+created_at updated_at timestamp date time original_dataset original_source
+"""
+_JUDGEMENTS = """
+score scores rating ratings reward rewards quality helpfulness correctness coherence complexity
+verbosity toxicity perplexity ppl confidence likes stars
+"""
+_TOPICS_AND_SIZES = """
+category categories subcategory topic topics domain task task_name task_type task_category tag tags
+language languages lang lang_code difficulty level intent keywords status type
+length len size tokens chars characters words turn turns rounds
+"""
+_NOTES = "meta metadata info extra extra_info extras notes comment stats statistics attributes"
+WITHOUT_MEANING = frozenset(
+    f"{_NAMES_AND_PLACES} {_JUDGEMENTS} {_TOPICS_AND_SIZES} {_NOTES}".split()
+)
+"""Fields that say nothing to learn from: names, origins, scores, topics, sizes, notes."""
+
+_WITHOUT_MEANING = re.compile(
+    r"(.+_|)(ids?|uuid|hash|idx|index|score|scores|rating|reward|count|counts|length|timestamp|url"
+    r"|ppl|embedding|license)|(num|n|score|rating|is|reward|token|tokens)_.+"
+)
+_LONGEST_NAME = 60
+
+
+class Fields:
+    """The fields of a row, a message or a part of one.
+
+    What a reading asks for counts as used. `close` remarks on every other field that says
+    something; `remarks` are shared with the row that a message belongs to.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        names: Names,
+        remarks: set[str] | None = None,
+        where: str = "",
+    ) -> None:
+        """Read `values`; `where` precedes their names in remarks (`message.`)."""
+        self._values, self._names, self._where = values, names, where
+        self._used: set[str] = set()
+        self.remarks: set[str] = set() if remarks is None else remarks
+
+    def get(self, *wanted: str) -> Any:
+        """Return what is there under the first of these names, None without any: it is used."""
+        column = self._column(wanted)
+        if column is None:
+            return None
+        self._used.add(column)
+        return self._values[column]
+
+    def peek(self, *wanted: str) -> Any:
+        """Return what `get` would, without using it."""
+        column = self._column(wanted)
+        return None if column is None else self._values[column]
+
+    def columns(self, wanted: str) -> tuple[str, ...]:
+        """Return the columns that may hold something."""
+        return self._names.get(wanted, (wanted,))
+
+    def there(self) -> str:
+        """Return the names of the fields, for people."""
+        return ", ".join(map(str, self._values))[:200] or "no keys"
+
+    def inner(self, values: Mapping[str, Any], where: str) -> Fields:
+        """Return the fields of something inside, whose remarks are the row's."""
+        return Fields(values, self._names, self.remarks, where)
+
+    def close(self, said: Collection[str] = ()) -> None:
+        """Remark on what was not used.
+
+        Nothing is said of fields that are empty or without meaning, and of those that repeat
+        `said`, the texts that were read: one of them, all in one text, or as a list of messages.
+        """
+        for name in self._values:
+            column = str(name)
+            if column in self._used or not says_something(self._values[name]):
+                continue
+            known = column.lower()
+            if known in WITHOUT_MEANING or _WITHOUT_MEANING.fullmatch(known):
+                continue
+            if said and _repeats(self._values[name], said):
+                continue
+            shown = column[:_LONGEST_NAME]
+            shown = shown if shown.isprintable() and shown else ascii(shown)
+            self.remarks.add(f"unused: {self._where}{shown}")
+
+    def _column(self, wanted: Collection[str]) -> str | None:
+        for name in wanted:
+            for column in self.columns(name):
+                if not _missing(self._values.get(column)):
+                    return column
+        return None
+
+
+def named(names: Names, chosen: Mapping[str, str]) -> Names:
+    """Return `names` with the columns that the setting `fields` chose; raises SettingError."""
+    for name, column in chosen.items():
+        if name not in names:
+            known = did_you_mean(name, names) or f": known are {', '.join(sorted(names))}"
+            raise SettingError("fields", name, f"is nothing that a row holds{known}")
+        if not column:
+            raise SettingError(f"fields.{name}", column, "must name a column")
+    return {**names, **{name: (column,) for name, column in chosen.items()}}
+
+
+def says_something(value: Any) -> bool:
+    """Return whether a value is more than nothing: null, NaN, white space, empty lists of it."""
+    if _missing(value):
+        return False
+    if isinstance(value, str):
+        return bool(value.strip())
+    if isinstance(value, dict):
+        return any(says_something(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return any(says_something(inner) for inner in value)
+    return True
+
+
+def _missing(value: Any) -> bool:
+    """Null, or NaN: what pandas writes where nothing is."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _repeats(value: Any, said: Collection[str]) -> bool:
+    texts = {text.strip() for text in said if text.strip()}
+    if isinstance(value, str):
+        return value.strip() in texts or bool(texts and all(text in value for text in texts))
+    leaves = list(_leaves(value)) if isinstance(value, list) else []
+    return bool(leaves) and all(leaf.strip() in texts for leaf in leaves)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Yield the texts of messages: every string that is no name of a speaker."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in ("role", "from", "type") and says_something(inner):
+                yield from _leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield repr(value)

@@ -1,0 +1,299 @@
+"""What a row says is used, or told: nothing is dropped in silence."""
+
+import json
+
+import pytest
+
+from storm_data.bad_row import BadRow
+from storm_data.chat import OPENING, ChatRows
+from storm_data.chat_jsonl import ChatJsonl
+from storm_data.conversation import Conversation
+from storm_data.document import DocumentRows
+from storm_data.fields import Fields
+from storm_data.preference import REVERSED, TIED, PreferenceRows
+from storm_data.preference_jsonl import PreferenceJsonl
+from storm_exp import InputError, SettingError
+from storm_exp.testing import make_stage
+
+
+def user(text, **more):
+    return {"role": "user", "content": text, **more}
+
+
+def assistant(text, **more):
+    return {"role": "assistant", "content": text, **more}
+
+
+def said(row, **settings):
+    content = ChatRows(**settings).read(row)
+    return [(turn["role"], turn["content"]) for turn in content.columns["messages"]]
+
+
+def remarks(row, rows=None):
+    return set((rows or ChatRows()).read(row).remarks)
+
+
+def reason(row, rows=None):
+    with pytest.raises(BadRow) as caught:
+        (rows or ChatRows()).read(row)
+    return caught.value.reason
+
+
+QUESTIONS = {
+    "dolly": (
+        {"instruction": "Who?", "context": "Ann came.", "response": "Ann.", "category": "qa"},
+        [("user", "Who?\n\nAnn came."), ("assistant", "Ann.")],
+    ),
+    "helpsteer": (
+        {"prompt": "Hi", "response": "Hello", "helpfulness": 4, "verbosity": 1},
+        [("user", "Hi"), ("assistant", "Hello")],
+    ),
+    "trl": (
+        {"prompt": "Hi", "completion": "Hello"},
+        [("user", "Hi"), ("assistant", "Hello")],
+    ),
+    "trl, messages": (
+        {"prompt": [user("Hi"), assistant("Yes?"), user("x")], "completion": [assistant("Hello")]},
+        [("user", "Hi"), ("assistant", "Yes?"), ("user", "x"), ("assistant", "Hello")],
+    ),
+    "llama-factory": (
+        {"instruction": "c", "input": "", "output": "d", "system": "s", "history": [["a", "b"]]},
+        [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")],
+    ),
+    "a question in the second column": (
+        {"inputs": "Hi", "targets": "Hello"},
+        [("user", "Hi"), ("assistant", "Hello")],
+    ),
+    "messages with the system's words in a column": (
+        {"system": "s", "messages": [user("Hi"), assistant("Hello")]},
+        [("system", "s"), ("user", "Hi"), ("assistant", "Hello")],
+    ),
+    "messages as JSON text": (
+        {"messages": json.dumps([user("Hi"), assistant("Hello")])},
+        [("user", "Hi"), ("assistant", "Hello")],
+    ),
+    "orca pairs": (
+        {"system": "s", "question": "Hi", "chosen": "Hello", "rejected": "Hello"},
+        [("system", "s"), ("user", "Hi"), ("assistant", "Hello")],
+    ),
+    "pandas": (
+        {"instruction": "Hi", "input": float("nan"), "output": "Hello", "note": float("nan")},
+        [("user", "Hi"), ("assistant", "Hello")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_published_form_is_read_whole(name):
+    row, expected = QUESTIONS[name]
+    assert said(row) == expected
+    assert remarks(row) == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"messages": [user("a"), assistant("b")], "context": "c"}, {"unused: context"}),
+        ({"messages": [user("a"), assistant("b", thinking="x")]}, {"unused: message.thinking"}),
+        ({"messages": [user("a"), assistant("b", id="1", model="m")], "score": 2}, set()),
+        ({"messages": [user("a"), assistant("b")], "prompt": " a ", "prompt_id": "9"}, set()),
+        ({"instruction": "a", "output": "b", "text": "### a\n### b"}, set()),
+        ({"instruction": "a", "output": "b", "text": "### a"}, {"unused: text"}),
+        ({"instruction": "a", "output": "b", "images": [], "more": {"a": [None]}}, set()),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, {"unused: rejected"}),
+        (
+            {"messages": [{"role": "system", "content": ""}, user("a"), assistant("b")]},
+            {"empty system message"},
+        ),
+        (
+            {"messages": [user([{"type": "text", "text": "a", "cache": 1}]), assistant("b")]},
+            {"unused: part.cache"},
+        ),
+        (
+            {"messages": [assistant("x"), user("a"), assistant("b")]},
+            {OPENING},
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_not_used_is_remarked_on_unless_it_says_nothing(row, expected):
+    assert remarks(row) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"messages": [user([{"type": "image_url", "image_url": 1}]), assistant("b")]}, "not text"),
+        ({"messages": [user("a", images=["x.png"]), assistant("b")]}, "not text"),
+        ({"messages": [user("<image>a"), assistant("b")], "images": ["x.png"]}, "not text"),
+        ({"messages": [user("a"), assistant("b", weight=0.5)]}, "unusable weight"),
+        ({"messages": [user("a"), assistant("b", weight=0)]}, "nothing to learn"),
+        ({"messages": [assistant("x"), user("a")]}, "no assistant turn"),
+        ({"prompt": "a", "completion": "b", "label": False}, "marked as bad"),
+        ({"instruction": "a", "output": {"text": "b"}}, "malformed message"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_shown_as_text_is_rejected(row, expected):
+    assert reason(row) == expected
+
+
+@pytest.mark.parametrize(
+    ("turn", "learnt"),
+    [
+        ({"weight": 0}, False),
+        ({"weight": 1}, True),
+        ({"weight": None}, True),
+        ({"loss": False}, False),
+        ({"loss": True}, True),
+        ({"train": False, "weight": 1}, False),
+        ({"training": False}, False),
+        ({"loss": 0.0}, True),  # a measurement
+    ],
+    ids=str,
+)
+def test_a_turn_of_weight_0_is_context(turn, learnt):
+    row = {"messages": [user("a"), assistant("five", **turn), user("c"), assistant("four")]}
+    columns = ChatRows().read(row).columns
+    assert Conversation.of(columns).supervised == [True, learnt, True, True]
+    assert [turn["content"] for turn in columns["messages"]] == ["a", "five", "c", "four"]
+
+
+def test_where_the_assistant_speaks_first_that_is_context_in_every_stage():
+    row = {"messages": [assistant("Welcome."), user("a"), assistant("b")]}
+    content = ChatRows().read(row)
+    assert Conversation.of(content.columns).supervised == [False, True, True]
+    whole = Conversation.of({"prompt": [user("a")]}, "prompt") + Conversation.of(
+        {"chosen": [assistant("b"), user("c"), assistant("d")]}, "chosen"
+    )
+    assert whole.supervised == [True] * 4
+
+
+def test_fields_name_columns_of_any_names():
+    row = {"ask": "Why?", "reply": "So.", "note": "Because.", "messages": "none"}
+    fields = {"question": "ask", "answer": "reply", "further": "note"}
+    assert said(row, fields=fields) == [("user", "Why?\n\nBecause."), ("assistant", "So.")]
+    row = {"dialogue": [{"who": "human", "says": "Hi"}, {"who": "bot", "says": "Hello"}]}
+    fields = {"messages": "dialogue", "role": "who", "content": "says"}
+    assert said(row, fields=fields) == [("user", "Hi"), ("assistant", "Hello")]
+    pair = PreferenceRows({"prompt": "ask", "chosen": "good", "rejected": "bad"})
+    columns = pair.read({"ask": "Why?", "good": "So.", "bad": "No."}).columns
+    assert [columns[name][0]["content"] for name in ("prompt", "chosen", "rejected")] == [
+        "Why?",
+        "So.",
+        "No.",
+    ]
+    assert DocumentRows({"text": "raw"}).read({"raw": "x", "text": "y"}).columns == {"text": "x"}
+    assert reason({"raw": "x"}, DocumentRows({"text": "body"})) == "no text"
+    assert said({"messages": [user("a"), assistant("b")]}, fields={"answer": "x"}) == [
+        ("user", "a"),
+        ("assistant", "b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("component", "fields", "message"),
+    [
+        (ChatJsonl, {"anwser": "x"}, r"fields='anwser'.*answer"),
+        (PreferenceJsonl, {"chosn": "x"}, "fields='chosn'.*chosen"),
+        (ChatJsonl, {"answer": ""}, r"fields\.answer"),
+    ],
+)
+def test_fields_that_a_row_does_not_have_are_refused(component, fields, message):
+    with pytest.raises(SettingError, match=message):
+        component(path="x", seed=0, fields=fields)
+
+
+def pair(chosen=None, rejected=None, **more):
+    scores = {"score_chosen": chosen, "score_rejected": rejected}
+    return {"prompt": "a", "chosen": "b", "rejected": "c", **scores, **more}
+
+
+def test_ties_and_reversed_scores_of_pairs_are_counted_or_rejected():
+    rows = PreferenceRows()
+    assert remarks(pair(2.0, 1.0), rows) == set()
+    assert remarks(pair(2.0, 2), rows) == {TIED}
+    assert remarks(pair(1, 2), rows) == {REVERSED}
+    assert remarks(pair(), rows) == set()
+    assert remarks(pair(margin=3.0), rows) == {"unused: margin"}
+    strict = PreferenceRows(least_margin=0.5)
+    assert reason(pair(2, 1.75), strict) == "scores too close"
+    assert reason(pair(), strict) == "no scores"
+    assert remarks(pair(2, 1), strict) == set()
+
+
+def test_the_system_of_a_pair_in_its_own_column_joins_whole_conversations():
+    sides = {name: [user("a"), assistant(name)] for name in ("chosen", "rejected")}
+    columns = PreferenceRows().read({"system": "s", "prompt": "a", **sides}).columns
+    assert columns["prompt"] == [{"role": "system", "content": "s"}, user("a")]
+
+
+def make(tmp_path, rows, name="stage", component=ChatJsonl, text=None, **settings):
+    file = tmp_path / f"{name}.jsonl"
+    file.write_text(text or "".join(json.dumps(row) + "\n" for row in rows))
+    settings = {"seed": 0, "validation_rows": 1, **settings}
+    made = component(path=str(file), **settings).run(make_stage(tmp_path, name))
+    return made, json.loads((made.directory / "funnel.json").read_text())
+
+
+def chat(number, **more):
+    return {"messages": [user(f"{number}?"), assistant(f"{number}")], **more}
+
+
+def test_remarks_are_counted_by_rows_that_were_taken(tmp_path, capsys):
+    rows = [chat(n, context="c") for n in range(3)] + [chat(3), chat(0, context="c")]
+    rows.append({"messages": [], "context": "c"})
+    _, funnel = make(tmp_path, rows)
+    assert funnel["remarks"] == {"unused: context": 3}
+    assert funnel["rejected"] == {"duplicate": 1, "no messages": 1}
+    assert "unused: context: 3" in capsys.readouterr().err
+
+
+def test_rows_of_endless_fields_do_not_fill_the_funnel(tmp_path):
+    _, funnel = make(tmp_path, [chat(n, **{f"x{n}": "y"}) for n in range(300)])
+    assert len(funnel["remarks"]) == 101
+    assert sum(funnel["remarks"].values()) == 300
+
+
+def test_rows_are_excluded_by_a_column_and_counted(tmp_path):
+    rows = [chat(n, task=f"task{n}_mmmlu_x" if n % 2 else f"task{n}_qa") for n in range(10)]
+    data, funnel = make(tmp_path, rows, exclude={"task": r"task\d+_mmmlu_.*"}, max_bad_share=0.0)
+    assert funnel["rejected"] == {"excluded by task": 5}
+    assert data.count("train") + data.count("validation") == 5
+    with pytest.raises(InputError, match="no row has the column 'tusk'"):
+        make(tmp_path, rows, name="typo", exclude={"tusk": "x"})
+    with pytest.raises(SettingError, match=r"exclude\.task"):
+        ChatJsonl(path="x", seed=0, exclude={"task": "("})
+
+
+def test_one_json_list_gives_the_rows_of_the_lines(tmp_path):
+    rows = [chat(n) for n in range(40)] + [{"x": 1}]
+    lines, funnel = make(tmp_path, rows)
+    for indent in (None, 1):
+        text = "\ufeff" + json.dumps(rows, indent=indent)
+        listed, same = make(tmp_path, rows, name=f"list{indent}", text=text)
+        assert list(listed.rows("train")) == list(lines.rows("train"))
+        assert same["splits"] == funnel["splits"] and same["rejected"] == {"no messages": 1}
+    with pytest.raises(InputError, match="element 41 of the list is no JSON"):
+        make(tmp_path, rows, name="torn", text=json.dumps(rows)[:-5])
+    with pytest.raises(InputError, match="goes on with"):
+        make(tmp_path, rows, name="two", text=json.dumps(rows, indent=1) + "{}")
+
+
+def test_lines_may_end_as_on_windows(tmp_path):
+    rows = [chat(n) for n in range(5)]
+    text = "".join(json.dumps(row) + "\r\n" for row in rows)
+    data, _ = make(tmp_path, rows, text=text)
+    assert data.count("train") == 4 and data.count("rejected") == 0
+
+
+def test_a_document_says_what_is_left_of_its_row(tmp_path):
+    content = DocumentRows().read({"text": "x", "meta": {"a": 1}, "title": "T", "url": "u"})
+    assert content.remarks == {"unused: title"}
+
+
+def test_a_field_counts_as_used_under_whichever_name_it_was_found():
+    fields = Fields({"b": "1", "c": "2"}, {"a": ("x", "b")})
+    assert fields.peek("a") == "1" and fields.get("a") == "1"
+    fields.close()
+    assert fields.remarks == {"unused: c"}
