@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from storm_data.bad_row import BadRow
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_data.limits import Excerpt
+from storm_data.limits import Excerpt, Limits
 from storm_exp import SettingError, Stage, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located

@@ -16,6 +16,7 @@ from storm_data.hub_documents import HubDocuments
 from storm_data.hub_preferences import HubPreferences
 from storm_data.samples import write_sample
 from storm_data.text_documents import TextDocuments
+from storm_data.tool_form import ToolForm
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 
@@ -33,6 +34,8 @@ def presets():
     for file in sorted((CONF / "dataset").glob("*.yaml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         first, *_ = content.pop("defaults")
+        if "tool_form" in content:
+            content["tool_form"] = ToolForm(content["tool_form"])
         if first in KINDS:
             found[file.stem] = KINDS[first](seed=0, **content)
     return found
