@@ -40,8 +40,9 @@ class FileDigests:
         """Keep what is learnt in the file `memory`; a damaged memory is forgotten."""
         self._memory = memory
         self._known: dict[str, list[Any]] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self._known = dict(json.loads(memory.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            known = json.loads(memory.read_text(encoding="utf-8"))
+            self._known = dict(filter(_is_known, known.items())) if isinstance(known, dict) else {}
 
     def digest(self, file: Path | str) -> str:
         """Return the sha256 of a file, read only if it changed since it was last read."""
@@ -65,6 +66,11 @@ class FileDigests:
             partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
             partial.write_text(json.dumps(self._known), encoding="utf-8")
             partial.replace(self._memory)
+
+
+def _is_known(item: tuple[str, Any]) -> bool:
+    known = item[1]
+    return isinstance(known, list) and len(known) == 4 and isinstance(known[3], str)
 
 
 class NotedDigests(FileDigests):

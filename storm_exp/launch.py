@@ -141,7 +141,7 @@ def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: Stage) -> 
     errors.seek(0)
     said = errors.read().decode("utf-8", "replace")
     if said and stage.log:
-        with stage.log.open("a", encoding="utf-8") as stream:
+        with stage.log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(said)
     with contextlib.suppress(FileNotFoundError):
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))

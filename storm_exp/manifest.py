@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
+from storm_exp import typed_json
 from storm_exp.digest import FileDigests, file_digest, value_digest
 from storm_exp.errors import StoreError
 
@@ -41,18 +43,32 @@ class Manifest:
     made: dict[str, Any] = dataclasses.field(default_factory=dict)
     """When, where, how long, with which versions: recorded, never keyed."""
 
+    seal: str = ""
+    """Digest of all the above, as it was published."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def read(cls, directory: Path) -> Self | None:
-        """Return the manifest of a published artifact, None when there is none or it is damaged."""
+        """Return the manifest of a published artifact, None when there is none or it is damaged.
+
+        Raises StoreError when it may not be read.
+        """
         try:
-            values = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-            return cls(**values)
-        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            found = typed_json.read(cls, directory / MANIFEST)
+        except (FileNotFoundError, StoreError) as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise
             return None
+        return found if all(map(_is_entry, found.files.items())) else None
+
+    def sealed(self) -> str:
+        """Return the digest of everything that the manifest says."""
+        # As it will be read: JSON has no tuples, and orders the names of dicts as texts.
+        values = json.loads(json.dumps(self.to_json() | {"seal": ""}))
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def digest(self) -> str:
         """Return a digest of the payload: names and contents of its files."""
@@ -61,6 +77,13 @@ class Manifest:
     def payload(self, directory: Path) -> Path:
         """Return where the files are, given the artifact's place in the store."""
         return Path(self.adopted) if self.adopted is not None else directory
+
+
+def _is_entry(item: tuple[str, list[Any]]) -> bool:
+    """Return whether a name and what is said of it can be a file of an artifact."""
+    path, said = PurePath(item[0]), item[1]
+    inside = not path.is_absolute() and ".." not in path.parts
+    return inside and len(said) == 2 and isinstance(said[0], int) and isinstance(said[1], str)
 
 
 def list_files(directory: Path) -> dict[str, list[Any]]:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
+from storm_exp import typed_json
 from storm_exp.key import all_settings
 from storm_exp.plan import Cell, Node, Status
 from storm_exp.store import Store
@@ -121,13 +122,11 @@ class RunRecord:
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read the record of a run; raises FileNotFoundError when there is none."""
-        values = json.loads((directory / RECORD).read_text(encoding="utf-8"))
-        cells = [
-            CellRecord(**{**cell, "stages": [StageRecord(**s) for s in cell["stages"]]})
-            for cell in values.pop("cells")
-        ]
-        return cls(directory=directory, cells=cells, **values)
+        """Read the record of a run.
+
+        Raises FileNotFoundError when there is none, StoreError when it is damaged.
+        """
+        return typed_json.read(cls, directory / RECORD, directory=directory)
 
 
 def record_cell(

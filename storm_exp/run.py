@@ -176,7 +176,7 @@ def _tell(event: str, **arguments: Any) -> None:
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Send the libraries' log records and warnings to a file instead of the screen."""
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     before = root.handlers[:], root.level

@@ -125,7 +125,7 @@ class Stage:
             return
         Progress.write(f"  {self.name}: {message}")
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as stream:
+            with self.log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(f"{self.name}: {message}\n")
 
     def adopt(self, directory: Path, files: Iterable[str]) -> Path:

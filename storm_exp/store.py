@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -92,15 +93,19 @@ class Store:
         manifest = Manifest.read(place)
         if manifest is None:
             return Found(damage=f"{MANIFEST} is missing or unreadable")
+        if manifest.key != key:
+            return Found(damage=f"{MANIFEST} is that of {manifest.key[:12]}")
         for name, (size, _) in manifest.files.items():
             file = manifest.payload(place) / name
             try:
                 status = file.stat()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return Found(damage=f"{file} is gone")
+            except OSError as error:
+                raise StoreError(f"cannot read the store: {error}") from error
             if status.st_size != size:
                 return Found(damage=f"{file} has {status.st_size} bytes, {size} were published")
-            if manifest.adopted and manifest.adopted_mtimes[name] != status.st_mtime_ns:
+            if manifest.adopted and manifest.adopted_mtimes.get(name) != status.st_mtime_ns:
                 return Found(damage=f"{file} was touched since it was adopted")
         for reference in manifest.references:
             if self.find(reference).manifest is None:
@@ -157,6 +162,7 @@ class Store:
             )
         else:
             manifest.files = list_files(partial)
+        manifest.seal = manifest.sealed()
         text = json.dumps(manifest.to_json(), indent=1, sort_keys=True)
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         for file in partial.rglob("*"):
@@ -191,16 +197,27 @@ class Store:
         file.write_text(json.dumps(values, indent=1), encoding="utf-8")
         return file
 
+    def keys(self) -> list[str]:
+        """Return the key of every published artifact, in order."""
+        return [place.name for place in self._places() if _is_key(place)]
+
+    def strays(self) -> list[Path]:
+        """Return what lies among the artifacts and is none: left by a dead maker, or a stranger."""
+        return [place for place in self._places() if not _is_key(place)]
+
+    def _places(self) -> list[Path]:
+        return sorted(self.root.glob("artifacts/*/*"))
+
     def manifests(self) -> Iterator[Manifest]:
-        """Yield the manifest of every published artifact, ordered by key."""
-        for place in sorted(self.root.glob("artifacts/??/*")):
-            manifest = Manifest.read(place)
+        """Yield the manifest of every published artifact that has one, ordered by key."""
+        for key in self.keys():
+            manifest = Manifest.read(self.place(key))
             if manifest is not None:
                 yield manifest
 
     def resolve(self, prefix: str) -> str:
         """Return the one key that begins with `prefix`; raises StoreError otherwise."""
-        keys = [place.name for place in self.root.glob("artifacts/??/*")]
+        keys = self.keys()
         matches = [key for key in keys if key.startswith(prefix)]
         if len(matches) == 1:
             return matches[0]
@@ -214,8 +231,16 @@ class Store:
         found = self.find(key)
         if found.manifest is None:
             return found.damage or "not in the store"
+        if found.manifest.seal != found.manifest.sealed():
+            return f"{self.place(key) / MANIFEST} does not say what was published"
         payload = found.manifest.payload(self.place(key))
         for name, (_, digest) in found.manifest.files.items():
             if file_digest(payload / name) != digest:
                 return f"{payload / name} does not have the contents that were published"
         return ""
+
+
+def _is_key(place: Path) -> bool:
+    """Return whether an artifact lies at a place, as its name and the folder's say."""
+    named = re.fullmatch("[0-9a-f]{64}", place.name) is not None
+    return named and place.parent.name == place.name[:2] and place.is_dir()

@@ -97,7 +97,7 @@ def write_sweep_table(record: RunRecord) -> Path:
     settings, _, rows = summarise(record)
     labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
     file = record.directory / TABLE
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
         columns = [c for label in labels for c in (label, f"{label} sd", f"{label} n")]
         writer.writerow([*settings, "cells", *columns])

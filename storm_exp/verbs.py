@@ -141,10 +141,10 @@ def store(arguments: list[str]) -> int:
 
 def _list(kept: Store, words: list[str]) -> int:
     rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
-    for manifest in sorted(kept.manifests(), key=lambda m: m.made.get("when", "")):
+    for manifest in sorted(kept.manifests(), key=lambda m: str(m.made.get("when", ""))):
         size = 0 if manifest.adopted else sum(entry[0] for entry in manifest.files.values())
         metric = screen.main_metric(manifest.metrics, manifest.main_metric)
-        when = manifest.made.get("when", "")[:16].replace("T", " ")
+        when = str(manifest.made.get("when", ""))[:16].replace("T", " ")
         rows.append(
             [
                 manifest.key[:12],
@@ -172,13 +172,17 @@ def _show(kept: Store, words: list[str]) -> int:
 
 def _verify(kept: Store, words: list[str]) -> int:
     keys = [kept.resolve(prefix) for prefix in words]
-    keys = keys or sorted(place.name for place in kept.root.glob("artifacts/??/*"))
+    strays = [] if keys else kept.strays()
+    keys = keys or kept.keys()
     damaged = 0
     for key in keys:
         problem = kept.verify(key)
         if problem:
             damaged += 1
             print(f"{key[:12]}  damaged: {problem}")
+    for stray in strays:
+        begun = "begun, by a run that goes on or died" if stray.name.startswith(".partial-") else ""
+        print(f"{stray}: no artifact{f' ({begun})' if begun else ''}")
     print(f"{len(keys)} artifacts, {damaged} damaged")
     return 1 if damaged else 0
 

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import dataclasses
-import enum
 import json
 import os
 import signal
 import sys
 import threading
 import traceback
-import types
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from storm_exp.maker import check_output, peak_memory
 from storm_exp.plugins import load_plugins
 from storm_exp.run import logging_to
 from storm_exp.stage import Runtime, Stage
+from storm_exp.typed_json import build
 
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
@@ -58,29 +55,10 @@ def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
     directory, scratch, log = (Path(job[name]) for name in ("directory", "scratch", "log"))
     world = int(os.environ.get("WORLD_SIZE", "1"))
     stage = Stage(job["name"], directory, scratch, Runtime(**job["runtime"]), log, rank, world)
-    settings = _build(component.cls, job["settings"])
+    settings = build(component.cls, job["settings"])
     with logging_to(log if rank == 0 else Path(os.devnull)):
         check_output(component, settings.run(stage, **inputs))
     return stage.reported()
-
-
-def _build(hint: Any, value: Any) -> Any:
-    """Return the setting of type `hint` that JSON `value` was written from."""
-    arms = typing.get_args(hint)
-    if value is None:
-        return None
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return _build(next(arm for arm in arms if arm is not types.NoneType), value)
-    if typing.get_origin(hint) is list:
-        return [_build(arms[0], item) for item in value]
-    if typing.get_origin(hint) is dict:
-        return {name: _build(arms[1], item) for name, item in value.items()}
-    if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
-        return typing.cast(type, hint)(**{n: _build(hints[n], v) for n, v in value.items()})
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return hint[value] if value in hint.__members__ else hint(value)
-    return value
 
 
 def _note(error: Exception, file: Path, rank: int) -> None:

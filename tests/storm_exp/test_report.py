@@ -77,6 +77,59 @@ def test_a_plugin_that_fails_is_named_and_costs_the_report_nothing_else(make):
     assert "Stages" in page.text
 
 
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        None,
+        5,
+        "text",
+        {"a": 1},
+        Section("Title", None),  # type: ignore[arg-type]
+        Section(5, Markup("x")),  # type: ignore[arg-type]
+        Section("Title", Markup("x"), stage=None),  # type: ignore[arg-type]
+        Section("Title", Markup("x"), place="top"),  # type: ignore[arg-type]
+        Section("Title", Markup("x"), style=3),  # type: ignore[arg-type]
+    ],
+)
+def test_rubbish_instead_of_a_section_is_named_and_the_rest_stays(make, rubbish):
+    page = show(
+        make.run(cell(make.stage("source", "Value"))),
+        plugins_with(
+            shaky=lambda run: [Section("Before", Markup("b")), rubbish, Section("After", "a")],  # type: ignore[arg-type]
+            steady=lambda run: [Section("Stages", Markup("text"))],
+        ),
+    )
+    assert "shaky could not show its part of the report" in page.text
+    assert "no Section: " in page.text
+    for title in ("Before", "After", "Stages"):
+        assert title in page.text
+
+
+def leave(run: RunRecord) -> list[Section]:
+    raise SystemExit(3)
+
+
+def no_list(run: RunRecord) -> list[Section]:
+    return 7  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("hook", [leave, no_list])
+def test_a_hook_that_leaves_or_gives_no_list_is_named(make, hook):
+    steady = [Section("Stages", Markup("text"))]
+    page = show(make.run(cell()), plugins_with(shaky=hook, steady=lambda run: steady))
+    assert "shaky could not show its part of the report" in page.text
+    assert "Stages" in page.text
+
+
+def test_what_no_file_can_hold_is_written_in_other_words(make):
+    record = make.run(cell(make.stage("a", "Value", status="failed", error="no \ud800 there")))
+    title = Section("Of \udcff", Markup("text \udc80"))
+    text = show(record, plugins_with(odd=lambda run: [title])).text
+    assert "no \\ud800 there" in text
+    assert "Of \\udcff" in text
+    assert "text \\udc80" in text
+
+
 def test_sections_stand_in_the_order_of_the_stages(make):
     def sections(run: RunRecord) -> list[Section]:
         parts = [("Late", "b"), ("Early", "a"), ("Elsewhere", "")]

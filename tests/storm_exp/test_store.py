@@ -116,6 +116,60 @@ def test_verify_finds_what_sizes_do_not_show(store):
     assert "does not have the contents that were published" in store.verify(KEY)
 
 
+def test_artifacts_whose_folders_were_swapped_are_found(store):
+    publish(store, KEY, "content")
+    publish(store, OTHER, "CONTENT")
+    store.place(KEY).rename(store.root / "aside")
+    store.place(OTHER).rename(store.place(KEY))
+    (store.root / "aside").rename(store.place(OTHER))
+    assert store.find(KEY).damage == "manifest.json is that of cd1111111111"
+    assert "is that of ab0000000000" in store.verify(OTHER)
+
+
+@pytest.mark.parametrize("field", ["component", "metrics", "settings", "made"])
+def test_a_manifest_that_says_something_else_than_was_published_is_found(store, field):
+    publish(store)
+    file = store.place(KEY) / MANIFEST
+    values = json.loads(file.read_text())
+    values[field] = "else" if field == "component" else {"else": 1.0}
+    rewrite(file, json.dumps(values))
+    assert "manifest.json does not say what was published" in store.verify(KEY)
+
+
+def test_a_manifest_with_a_foreign_key_and_payload_is_found(store):
+    publish(store, KEY, "content")
+    publish(store, OTHER, "CONTENT")
+    for name in ("a.txt", MANIFEST):
+        text = (store.place(OTHER) / name).read_text().replace(OTHER, KEY)
+        rewrite(store.place(KEY) / name, text)
+    assert "manifest.json does not say what was published" in store.verify(KEY)
+
+
+def test_what_is_no_artifact_is_listed_and_harms_nothing(store):
+    publish(store)
+    begun = store.open_partial(OTHER)
+    (store.place(KEY).parent / ".DS_Store").touch()
+    (store.root / "artifacts/notes").mkdir()
+    (store.root / "artifacts/notes/x").touch()
+    store.place(KEY).parent.joinpath(OTHER).mkdir()  # a place for another key
+    assert store.keys() == [KEY]
+    assert [m.key for m in store.manifests()] == [KEY]
+    assert store.resolve("a") == KEY
+    found = {path.name for path in store.strays()}
+    assert found == {begun.name, ".DS_Store", "x", OTHER}
+
+
+def test_a_store_that_may_not_be_read_is_not_taken_for_damaged(store, monkeypatch):
+    publish(store)
+
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(StoreError, match=r"cannot read .*manifest.json: Permission denied"):
+        store.find(KEY)
+
+
 def test_an_artifact_without_what_it_references_is_no_hit(store):
     publish(store, OTHER)
     publish(store, KEY, references=[OTHER])

@@ -106,6 +106,16 @@ def test_store_ls_show_and_verify(storm, tmp_path, record):
     shown = storm("store", "show", adder.key[:8])
     assert json.loads(shown.out[shown.out.index("{") :])["settings"] == {"amount": 1.0}
     assert storm("store", "verify").out == "4 artifacts, 0 damaged\n"
+    place = tmp_path / "outputs/store/artifacts" / adder.key[:2]
+    (place / f".partial-{adder.key}-abc").mkdir()
+    (place / ".DS_Store").touch()
+    tolerated = storm("store", "verify")
+    assert tolerated.code == 0
+    assert f"{place}/.DS_Store: no artifact\n" in tolerated.out
+    assert f".partial-{adder.key}-abc: no artifact (begun, by a run that goes on or died)" in (
+        tolerated.out
+    )
+    assert len(storm("store", "ls").out.splitlines()) == 5
     file = tmp_path / "outputs/latest/adder/value.json"
     file.chmod(0o644)
     file.write_text("3.0", encoding="utf-8")
