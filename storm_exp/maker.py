@@ -154,6 +154,8 @@ class Maker:
             forecast=facts,
             metrics=stage.metrics,
             main_metric=stage.main_metric,
+            shown_metrics=stage.shown_metrics,
+            measured_on=stage.measured_on,
             files={},
             adopted=str(stage.adopted) if stage.adopted is not None else None,
             references=stage.references,

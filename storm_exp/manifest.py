@@ -38,6 +38,10 @@ class Manifest:
     adopted: str | None = None
     """Directory outside the store that holds the files, when they were adopted."""
     adopted_mtimes: dict[str, int] = dataclasses.field(default_factory=dict)
+    shown_metrics: list[str] = dataclasses.field(default_factory=list)
+    """Metrics that sweeps show beside the main one."""
+    measured_on: dict[str, str] = dataclasses.field(default_factory=dict)
+    """{metric: digest of what it was measured on}, where that was said."""
     references: list[str] = dataclasses.field(default_factory=list)
     """Keys of artifacts that the payload cannot do without."""
     made: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -45,6 +45,9 @@ class StageRecord:
     """Bytes."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     main_metric: str = ""
+    shown_metrics: list[str] = dataclasses.field(default_factory=list)
+    measured_on: dict[str, str] = dataclasses.field(default_factory=dict)
+    """{metric: digest of what it was measured on}, where that was said."""
     digest: str = ""
     """Digest of the payload."""
     directory: str = ""
@@ -181,6 +184,8 @@ def _record_node(
         record.peak_memory = manifest.made.get("peak_memory")
         record.metrics = manifest.metrics
         record.main_metric = manifest.main_metric
+        record.shown_metrics = manifest.shown_metrics
+        record.measured_on = manifest.measured_on
         record.forecast = manifest.forecast
         record.digest = manifest.digest()
         record.directory = str(manifest.payload(store.place(node.key)))

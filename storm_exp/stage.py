@@ -96,6 +96,8 @@ class Stage:
         self.rank, self.world = rank, world
         self.metrics: dict[str, float] = {}
         self.main_metric = ""
+        self.shown_metrics: list[str] = []
+        self.measured_on: dict[str, str] = {}
         self.adopted: Path | None = None
         self.adopted_files: list[str] = []
         self.references: list[str] = []
@@ -113,11 +115,22 @@ class Stage:
         text = f"{self.name}: {label}" if label else self.name
         return Progress(text, total, unit, quiet=self.rank > 0, check=self.check)
 
-    def metric(self, name: str, value: float, *, main: bool = False) -> None:
-        """Record a number in the manifest; the main one appears in the closing table."""
+    def metric(
+        self, name: str, value: float, *, main: bool = False, shown: bool = False, on: str = ""
+    ) -> None:
+        """Record a number in the manifest.
+
+        The main one appears in the closing table, those that are `shown` beside it in sweeps. `on`
+        is a digest of what was measured on, such as held-out rows: numbers that were measured on
+        different things are not put side by side without saying so.
+        """
         self.metrics[name] = float(value)
         if main:
             self.main_metric = name
+        if shown and name not in self.shown_metrics:
+            self.shown_metrics.append(name)
+        if on:
+            self.measured_on[name] = on
 
     def say(self, message: str) -> None:
         """Write one line for the user, and into the run's log."""
@@ -147,6 +160,8 @@ class Stage:
         return {
             "metrics": self.metrics,
             "main_metric": self.main_metric,
+            "shown_metrics": self.shown_metrics,
+            "measured_on": self.measured_on,
             "references": self.references,
             "adopted": str(self.adopted) if self.adopted else None,
             "adopted_files": self.adopted_files,
@@ -155,6 +170,7 @@ class Stage:
     def take_over(self, reported: dict[str, Any]) -> None:
         """Report what another process's stage had `reported`."""
         self.metrics, self.main_metric = reported["metrics"], reported["main_metric"]
+        self.shown_metrics, self.measured_on = reported["shown_metrics"], reported["measured_on"]
         self.references = reported["references"]
         if reported["adopted"]:
             self.adopt(Path(reported["adopted"]), reported["adopted_files"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storm_exp.record import CellRecord, RunRecord
+from storm_exp.record import CellRecord, RunRecord, StageRecord
 
 TABLE = "sweep.csv"
 
@@ -37,6 +39,40 @@ def main_metrics(cell: CellRecord) -> dict[str, float]:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A number that a table of cells has a column for."""
+
+    stage: StageRecord
+    metric: str
+
+    @property
+    def column(self) -> str:
+        """The stage's label; for what stands beside its main metric, the metric's name, too."""
+        main = self.metric == self.stage.main_metric
+        return self.stage.label if main else f"{self.stage.label} {self.metric}"
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.stage.metrics[self.metric]
+
+    @property
+    def on(self) -> str:
+        """Digest of what it was measured on, empty where nobody said."""
+        return self.stage.measured_on.get(self.metric, "")
+
+
+def measures(cell: CellRecord) -> list[Measure]:
+    """Return the main metric of every stage of a cell, each with those shown beside it."""
+    return [
+        Measure(stage, metric)
+        for stage in cell.stages
+        for metric in dict.fromkeys((stage.main_metric, *stage.shown_metrics))
+        if metric in stage.metrics
+    ]
+
+
 def groups(record: RunRecord) -> list[tuple[dict[str, str], list[CellRecord]]]:
     """Return the cells grouped by the settings that differ, seeds aside."""
     found: dict[tuple[tuple[str, str], ...], list[CellRecord]] = {}
@@ -56,18 +92,25 @@ def spread(values: list[float]) -> tuple[float, float]:
 
 
 def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, Any]]]:
-    """Return (settings, metrics, rows); a row holds settings, cells, and (mean, spread, n)."""
+    """Return (settings, columns, rows).
+
+    A row holds `settings`, names of `cells`, `metrics` by column as (mean, spread, n), and by
+    column what they were measured `on`.
+    """
     rows: list[dict[str, Any]] = []
     for settings, cells in groups(record):
         values: dict[str, list[float]] = {}
+        on: dict[str, set[str]] = {}
         for cell in cells:
-            for label, value in main_metrics(cell).items():
-                values.setdefault(label, []).append(value)
+            for measure in measures(cell):
+                values.setdefault(measure.column, []).append(measure.value)
+                on.setdefault(measure.column, set()).add(measure.on)
         rows.append(
             {
                 "settings": settings,
                 "cells": [cell.name for cell in cells],
                 "metrics": {label: (*spread(v), len(v)) for label, v in values.items()},
+                "on": {label: tuple(sorted(found)) for label, found in on.items()},
             }
         )
     labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
@@ -79,11 +122,22 @@ def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, A
     return list(rows[0]["settings"]) if rows else [], varying or labels, rows
 
 
+def comparable(column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the rows' figures of a column were measured on the same things."""
+    return len({row["on"][column] for row in rows if column in row["on"]}) < 2
+
+
 def sweep_table(record: RunRecord) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows for the screen: settings that differ, metrics that differ."""
+    """Return header and rows for the screen: settings that differ, metrics that differ.
+
+    A column whose rows were not measured on the same things says so.
+    """
     settings, labels, rows = summarise(record)
     seeds = max((len(row["cells"]) for row in rows), default=1)
-    header = [*settings, *(["n"] if seeds > 1 else []), *labels]
+    marked = [
+        label if comparable(label, rows) else f"{label} (not on the same rows)" for label in labels
+    ]
+    header = [*settings, *(["n"] if seeds > 1 else []), *marked]
     lines = []
     for row in rows:
         figures = [_show(row["metrics"].get(label)) for label in labels]
@@ -93,18 +147,28 @@ def sweep_table(record: RunRecord) -> tuple[list[str], list[list[str]]]:
 
 
 def write_sweep_table(record: RunRecord) -> Path:
-    """Write `sweep.csv`: mean, spread and count of every stage's main metric; return its path."""
+    """Write `sweep.csv` and return its path.
+
+    Mean, spread and count of every stage's main metric and those beside it; where it was said what
+    a figure was measured on, digests of that as well.
+    """
     settings, _, rows = summarise(record)
     labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
     file = record.directory / TABLE
     with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
-        columns = [c for label in labels for c in (label, f"{label} sd", f"{label} n")]
+        told = {label for label in labels for row in rows if any(row["on"].get(label, ()))}
+        columns = []
+        for label in labels:
+            columns += [label, f"{label} sd", f"{label} n"]
+            columns += [f"{label} on"] if label in told else []
         writer.writerow([*settings, "cells", *columns])
         for row in rows:
             figures: list[Any] = []
             for label in labels:
                 figures += row["metrics"].get(label, ("", "", 0))
+                if label in told:
+                    figures.append(" ".join(row["on"].get(label, ())))
             writer.writerow([*row["settings"].values(), len(row["cells"]), *figures])
     return file
 

@@ -134,11 +134,15 @@ class LmEval:
 
 
 def report_metrics(stage: Stage, evaluation: Evaluation) -> None:
-    """Record the mean and each task's score as metrics of the stage."""
+    """Record the mean, the loss where there is one, and each task's score as metrics."""
     summary = evaluation.summary()
     if summary["mean"] is not None:
         stage.metric("mean_score", summary["mean"], main=True)
-    for task, entry in summary["tasks"].items():
+    tasks = summary["tasks"].items()
+    losses = [entry["score"] for _, entry in tasks if not entry["higher_is_better"]]
+    if losses:
+        stage.metric("loss", sum(losses) / len(losses), main=summary["mean"] is None, shown=True)
+    for task, entry in tasks:
         stage.metric(f"score/{task}", entry["score"])
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.record import RunRecord, StageRecord
+from storm_exp.record import RunRecord
 from storm_exp.report import Place, Section
-from storm_exp.sweep import summarise, sweep_table
+from storm_exp.sweep import Measure, comparable, measures, summarise, sweep_table
 from storm_report.chart import WIDTH, Bars, Line, bar_chart, line_chart
 from storm_report.markup import figure, table
 from storm_report.shown import colours
@@ -26,12 +26,7 @@ Curves = dict[str, dict[str, Figure]]
 def sweep_section(record: RunRecord) -> Section:
     """Return charts over every setting that takes several values, and the table of all cells."""
     settings, _, rows = summarise(record)
-    stages = {
-        stage.label: stage
-        for cell in record.cells
-        for stage in cell.stages
-        if stage.main_metric in stage.metrics
-    }
+    stages = {measure.column: measure for cell in record.cells for measure in measures(cell)}
     panels = [
         (setting, *panel)
         for setting in settings
@@ -39,7 +34,7 @@ def sweep_section(record: RunRecord) -> Section:
     ]
     panels.sort(key=lambda panel: len(panel[2]) <= _MANY)
     palette = colours(record)
-    hues = [palette.get(s.element or s.stage) for s in stages.values()]
+    hues = [palette.get(m.stage.element or m.stage.stage) for m in stages.values()]
     colour = {label: hue for label, hue in zip(stages, hues, strict=True) if hue is not None}
     charts = Markup().join(_chart(*panel, colour, len(panels) > 2) for panel in panels)
     header, lines = sweep_table(record)
@@ -54,23 +49,36 @@ def sweep_section(record: RunRecord) -> Section:
     return Section("Sweep", html, place=Place.TOP)
 
 
-def _shared(stages: dict[str, StageRecord], setting: str, rows: Rows) -> list[tuple[str, Curves]]:
-    """Return a panel per metric that moves, with all stages that have it, moving or not."""
-    moved = [label for label in stages if moves(label, setting, rows)]
-    metrics = dict.fromkeys(stages[label].main_metric for label in reversed(moved))
+def _shared(stages: dict[str, Measure], setting: str, rows: Rows) -> list[tuple[str, Curves]]:
+    """Return a panel per metric that moves, with all stages that have it, moving or not.
+
+    Figures that were measured on different things do not share a panel.
+    """
+    moved = [column for column in stages if moves(column, setting, rows)]
+    kinds = dict.fromkeys(_kind(stages[column], rows) for column in reversed(moved))
     return [
         (
-            metric,
-            {k: _curve(k, setting, rows) for k, s in stages.items() if s.main_metric == metric},
+            metric if len(on) < 2 else f"{metric} (not on the same rows)",
+            {
+                column: _curve(column, setting, rows)
+                for column, measure in stages.items()
+                if _kind(measure, rows) == (metric, on)
+            },
         )
-        for metric in metrics
+        for metric, on in kinds
     ]
 
 
-def _separate(stages: dict[str, StageRecord], setting: str, rows: Rows) -> list[tuple[str, Curves]]:
+def _kind(measure: Measure, rows: Rows) -> tuple[str, frozenset[Any]]:
+    """Return the metric, and all that the rows' figures were measured on."""
+    column = measure.column
+    return measure.metric, frozenset(row["on"][column] for row in rows if column in row["on"])
+
+
+def _separate(stages: dict[str, Measure], setting: str, rows: Rows) -> list[tuple[str, Curves]]:
     """Return a panel per stage that moves, a curve per value of the other settings that move it."""
     panels = []
-    for label, stage in reversed(stages.items()):
+    for label, measure in reversed(stages.items()):
         if not moves(label, setting, rows):
             continue
         curves: dict[str, Rows] = {}
@@ -79,7 +87,10 @@ def _separate(stages: dict[str, StageRecord], setting: str, rows: Rows) -> list[
             name = " · ".join(f"{k}={row['settings'][k]}" for k in others) or label
             curves.setdefault(name, []).append(row)
         found = {name: _curve(label, setting, own) for name, own in curves.items()}
-        panels.append((f"{stage.main_metric} of {label}", found))
+        title = f"{measure.metric} of {measure.stage.label}"
+        if not comparable(label, rows):
+            title += " (not on the same rows)"
+        panels.append((title, found))
     return panels
 
 

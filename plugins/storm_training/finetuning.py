@@ -87,7 +87,8 @@ def finetune(
         "steps": log.steps,
     }
     (stage.directory / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-    _report(stage, log, table)
+    measured = f"{objective.name} on {held_out.sequences.digest()}" if held_out else ""
+    _report(stage, log, table, measured)
     return result
 
 
@@ -165,7 +166,8 @@ def _describe(table: list[dict[str, Any]]) -> str:
     )
 
 
-def _report(stage: Stage, log: TrainingLog, table: list[dict[str, Any]]) -> None:
+def _report(stage: Stage, log: TrainingLog, table: list[dict[str, Any]], measured: str) -> None:
+    """Report losses; `measured` says what that on held-out rows was measured on."""
     last = log.steps[-max(1, len(log.steps) // 10) :]
     supervised = sum(entry["supervised"] for entry in last)
     loss = sum(entry["loss"] * entry["supervised"] for entry in last) / supervised
@@ -173,7 +175,7 @@ def _report(stage: Stage, log: TrainingLog, table: list[dict[str, Any]]) -> None
     if log.validation:
         step = len(log.steps) if log.kept is None else log.kept
         kept = next(entry for entry in log.validation if entry["step"] == step)
-        stage.metric("validation_loss", kept["loss"], main=True)
-        stage.metric("validation_loss_before", log.validation[0]["loss"])
+        stage.metric("validation_loss", kept["loss"], main=True, on=measured)
+        stage.metric("validation_loss_before", log.validation[0]["loss"], on=measured)
     stage.metric("steps", len(log.steps))
     stage.metric("trained_parameters", sum(r["parameters"] for r in table if r["trained"]))

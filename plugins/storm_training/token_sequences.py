@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -80,6 +81,16 @@ class TokenSequences:
         return any(
             self.parts[part][1][start + 1 : end].any() for part, start, end in self.spans.tolist()
         )
+
+    def digest(self) -> str:
+        """Return a digest of all tokens and marks: what a loss is measured on."""
+        found = hashlib.sha256(str(self.together).encode())
+        for number in range(len(self.spans)):
+            ids, supervised = self._sequence(number)
+            found.update(len(ids).to_bytes(8, "big"))
+            found.update(np.ascontiguousarray(ids, np.int32).tobytes())
+            found.update(np.ascontiguousarray(supervised, bool).tobytes())
+        return found.hexdigest()[:16]
 
     def select(self, indices: np.ndarray) -> TokenSequences:
         """Return the examples with these indices; the arrays are shared."""

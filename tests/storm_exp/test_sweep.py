@@ -161,6 +161,38 @@ def test_mean_and_spread_are_over_seeds_of_the_same_settings(tmp_path):
     assert lines == [["1", "3", "12 ± 1"], ["2", "3", "22 ± 1"]]
 
 
+def test_figures_that_were_not_measured_on_the_same_say_so(tmp_path):
+    cells = [
+        a_cell([f"t={t}", f"seed={seed}"], alike=t + seed, apart=t * seed)
+        for t in (1, 2)
+        for seed in (1, 2)
+    ]
+    for cell, where in zip(cells, ("1", "2", "1", "2"), strict=True):
+        cell.stages[0].measured_on = {"value": f"rows of seed {where}"}
+    for cell, where in zip(cells, "aabb", strict=True):
+        cell.stages[1].measured_on = {"value": f"rows {where}"}
+    header, _ = sweep_table(a_sweep(tmp_path, cells))
+    assert header == ["t", "n", "alike", "apart (not on the same rows)"]
+    rows = list(csv.DictReader(write_sweep_table(a_sweep(tmp_path, cells)).open()))
+    assert [row["apart on"] for row in rows] == ["rows a", "rows b"]
+    assert {row["alike on"] for row in rows} == {"rows of seed 1 rows of seed 2"}
+
+
+def test_what_is_shown_beside_the_main_metric_has_a_column_of_its_own(tmp_path):
+    cells = [a_cell([f"t={t}"], score=float(t)) for t in (1, 2)]
+    for cell in cells:
+        cell.stages[0].metrics |= {"loss": 1 / cell.stages[0].metrics["value"], "rows": 3.0}
+        cell.stages[0].shown_metrics = ["loss"]
+    header, lines = sweep_table(a_sweep(tmp_path, cells))
+    assert header == ["t", "score", "score loss"]
+    assert lines == [["1", "1", "1"], ["2", "2", "0.5"]]
+    text = write_sweep_table(a_sweep(tmp_path, cells)).read_text()
+    assert (
+        text.splitlines()[0]
+        == "t,cells,score,score sd,score n,score loss,score loss sd,score loss n"
+    )
+
+
 def test_a_cell_without_a_figure_leaves_a_gap(tmp_path):
     cells = [a_cell(["t=1"], score=1.0), a_cell(["t=2"])]
     _, lines = sweep_table(a_sweep(tmp_path, cells))

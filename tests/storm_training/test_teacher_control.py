@@ -160,3 +160,20 @@ def most_frequent(tokens) -> float:
         ids, marks = (np.array(part) for part in sequences[index])
         counts.update(ids[marks.astype(bool)].tolist())
     return max(counts.values()) / counts.total()
+
+
+def test_a_loss_says_what_it_was_measured_on(tmp_path, student, tokens, teacher):
+    few = {**FEW, "steps": 1}
+    runs = [
+        (Sft(**few), (student, tokens)),
+        (Sft(**few, neftune=5.0), (student, tokens)),
+        (Sft(**few, validation_rows=5), (student, tokens)),
+        (Distillation(**few), (student, tokens, teacher)),
+    ]
+    found = []
+    for number, (component, ports) in enumerate(runs):
+        stage = make_stage(tmp_path / str(number))
+        component.run(stage, *ports)
+        found.append(stage.measured_on["validation_loss"])
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
