@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -13,12 +14,14 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from storm_exp.application import config_folder
 from storm_exp.errors import StormError, did_you_mean
 from storm_exp.plugins import load_plugins
+from storm_exp.renamed import new_preset, new_setting
 from storm_exp.wrong_value import wrong_value
 
 
@@ -54,9 +57,12 @@ def _unreadable(override: str, problem: str) -> str:
 
 def recipe_of_this_name(word: str) -> str:
     """Return `; did you mean recipe=X?` where there is a recipe of this very name."""
-    folders = [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
-    there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in folders)
+    there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in _preset_folders())
     return f"; did you mean recipe={word}?" if there else ""
+
+
+def _preset_folders() -> list[Path]:
+    return [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -76,7 +82,11 @@ def _missing_option(error: MissingConfigException) -> str:
         f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
         for plugin in load_plugins().broken()
     )
-    return f"{group}={option}: no such option{did_you_mean(option, error.options)}{broken}"
+    new = new_preset(_preset_folders(), group, option)
+    near = (
+        f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, error.options)
+    )
+    return f"{group}={option}: no such option{near}{broken}"
 
 
 def _composition(error: ConfigCompositionException) -> str:
@@ -132,7 +142,11 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     if full.startswith("graph."):
         near = did_you_mean(name, known)
         return f"'{full}' is not in the graph{near} (to add it, write `+{full}=…`)"
-    return f"'{full}' is not a setting{did_you_mean(name, known)}"
+    cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
+    owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), "")
+    new = new_setting(_preset_folders(), owner, name)
+    near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(name, known)
+    return f"'{full}' is not a setting{near}"
 
 
 def _no_option(text: str) -> str:

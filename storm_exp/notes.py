@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from storm_exp.graph import StageUse
 from storm_exp.maker import source_digest
+from storm_exp.origin import Origins
 from storm_exp.plan import Node, Plan, Status
 from storm_exp.why import source_changed
 
 
 def notes(plan: Plan) -> list[str]:
-    """Return lines about unused edges, changed sources, and what is to be fetched."""
+    """Return lines about what the user left unused, changed sources, and what is to be fetched."""
     lines = [
         f"unused: {use.component.name} {_why_unused(use, port)} (graph.{use.name}.{port})"
         for cell in plan.cells
         for use in cell.recipe.stages.values()
         for port in use.unused
+        if _is_the_users(use, port, cell.recipe.origins)
     ]
     idle = plan.cells[0].recipe.idle
     if idle:
@@ -25,11 +27,17 @@ def notes(plan: Plan) -> list[str]:
         if node.damage and node.status is Status.NOT_NEEDED
     ]
     lines += [f"warning: {text}" for text in _changed_sources(plan)]
+    return list(dict.fromkeys([*lines, *_to_fetch(plan)]))
+
+
+def _to_fetch(plan: Plan) -> list[str]:
+    """Return a line for everything that is to be fetched, with the stages that need it."""
+    needed: dict[str, dict[str, None]] = {}
     for node in plan.to_make():
         fetches = getattr(node.settings, "fetches", None)
-        if fetches is not None:
-            lines += [f"to fetch: {what} ({node.label})" for what in fetches()]
-    return list(dict.fromkeys(lines))
+        for what in fetches() if fetches is not None else ():
+            needed.setdefault(what, {})[node.label.partition("[")[0]] = None
+    return [f"to fetch: {what} ({', '.join(stages)})" for what, stages in needed.items()]
 
 
 def _changed_sources(plan: Plan) -> list[str]:
@@ -44,6 +52,17 @@ def _changed_sources(plan: Plan) -> list[str]:
         "settings now give another result"
         for name, nodes in changed.items()
     ]
+
+
+def _is_the_users(use: StageUse, port: str, origins: Origins) -> bool:
+    """Return whether an edge is unused because of what the user wrote.
+
+    A recipe connects ports that other components of a menu have, so that one word swaps them: that
+    the chosen one lacks such a port is no news.
+    """
+    if origins.own_recipe or origins.wrote(f"graph.{use.name}.{port}", use.name):
+        return True
+    return port in use.component.ports and origins.wrote_below(use.name)
 
 
 def _why_unused(use: StageUse, port: str) -> str:

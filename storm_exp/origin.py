@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -24,10 +25,25 @@ class Origins:
     """{stage: "menu/option"}"""
     menus: dict[str, str]
     """{stage: menu}"""
+    own_recipe: bool = False
+    """Whether the recipe lies in a folder that the user named (`-cd`)."""
+
+    def wrote(self, *paths: str) -> bool:
+        """Return whether the user wrote one of the dotted paths, or something above it."""
+        return any(
+            path == name or path.startswith(f"{name}.") for path in paths for name in self._named()
+        )
+
+    def wrote_below(self, path: str) -> bool:
+        """Return whether the user wrote something below a dotted path."""
+        return any(name.startswith(f"{path}.") for name in self._named())
+
+    def _named(self) -> dict[str, str]:
+        return {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
 
     def of(self, path: str) -> str:
         """Say where the value at a dotted path came from, for an error message."""
-        named = {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
+        named = self._named()
         parts = path.split(".")
         for length in range(len(parts), 0, -1):
             override = named.get(".".join(parts[:length]))
@@ -59,9 +75,12 @@ def read_origins(hydra: DictConfig) -> Origins:
         menu, _, package = group.partition("@")
         stages[package or menu] = f"{menu}/{option}"
         menus[package or menu] = menu
+    recipe = str(choices.get("recipe") or "")
+    folders = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
     return Origins(
-        recipe=str(choices.get("recipe") or ""),
+        recipe=recipe,
         overrides=[str(override) for override in hydra.overrides.task],
         choices=stages,
         menus=menus,
+        own_recipe=any(Path(folder, "recipe", f"{recipe}.yaml").is_file() for folder in folders),
     )

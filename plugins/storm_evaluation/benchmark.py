@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
 from storm_evaluation.evaluation_cost import evaluation_cost
+from storm_evaluation.task_checks import check_lengths, check_tasks, resources
 from storm_evaluation.task_folder import TaskFolder
+from storm_evaluation.task_index import TaskIndex
+from storm_evaluation.task_record import describe_tasks
+from storm_evaluation.task_settings import ByTask, TaskSettings, check_values, resolve
+from storm_evaluation.task_tree import Leaf, leaves
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.repository import cached_snapshot
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -23,26 +29,32 @@ class FileDigests(Protocol):
         """Return the sha256 of a file."""
 
 
-@component("evaluator", "lm_eval", version=1, requires=("lm_eval", "torch"), extra="evaluate")
+@component("evaluator", "lm_eval", version=2, requires=("lm_eval", "torch"), extra="evaluate")
 class LmEval:
-    """Score a model on tasks of lm-evaluation-harness, document by document."""
+    """Score a model on tasks of lm-evaluation-harness, document by document.
+
+    How a task is asked is said once for all, and in `by_task` for those that differ:
+    `by_task.num_fewshot={gsm8k: 5, mmlu: 5}`.
+    """
 
     tasks: list[str] = setting([])
     """Names of tasks, groups or tags."""
     task_folder: str = ""
     """Where the tasks' YAMLs lie: a folder, or `pkg://package/folder`. Nothing is fetched then.
     Empty: the tasks that the harness brings along, with data from the Hugging Face hub."""
-    metrics: dict[str, str] = setting({})
-    """The metric of a task, where it is not the first in its YAML; a group's name stands for
-    all its tasks. It must be a mean over documents."""
+    by_task: ByTask = setting(ByTask)
+    """The same settings for single tasks, or for the tasks of a group."""
     num_fewshot: int | None = None
-    """Examples before each question; none: as each task says."""
+    """Examples before each question; none: as each task says. A task whose YAML says 0 stays at
+    0, as in the harness."""
     apply_chat_template: bool = True
     fewshot_as_multiturn: bool = True
     """Examples as turns of one conversation; has no effect without the chat template."""
     system_instruction: str = ""
     limit: int | None = None
-    """Only the first documents of each task."""
+    """Only so many documents of each task, and of each task of a group; none: all."""
+    limit_seed: int | None = None
+    """Draws the documents that `limit` leaves, the same for every model; none: the first."""
     batch_size: int = 32
     """Documents computed together. In the key: padding moves scores in their last bits."""
     max_length: int | None = None
@@ -63,22 +75,18 @@ class LmEval:
         repeated = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
         if repeated:
             raise SettingError("tasks", repeated[0], "is listed twice")
-        for name, value in (("limit", self.limit), ("num_fewshot", self.num_fewshot)):
-            if value is not None and value < (1 if name == "limit" else 0):
-                raise SettingError(name, value, "must be a positive number, or null")
-        if self.max_generated_tokens is not None and self.max_generated_tokens < 1:
-            raise SettingError("max_generated_tokens", self.max_generated_tokens, "must be ≥ 1")
-        for task in self.metrics:
-            if task not in self.tasks:
-                raise SettingError("metrics", task, f"is not among the tasks {self.tasks}")
+        check_values(self, self.by_task)
 
     def forecast(self, model: CheckpointForecast) -> EvaluationForecast:
         """Check tasks and template; raises SettingError or InputError for what cannot work."""
-        if not self.tasks:
-            raise SettingError("tasks", [], "name at least one task")
-        if self.task_folder:
-            TaskFolder(self.task_folder).check(self.tasks)
-        check_model(model, self.apply_chat_template, self.max_length)
+        asked = self.asked()
+        check_tasks(asked)
+        window = check_model(model, self.max_length)
+        check_lengths(asked, window)
+        if model.has_chat_template is False:
+            for leaf, settings in asked.values():
+                if settings.apply_chat_template:
+                    refuse_template(leaf.asked if self.by_task.apply_chat_template else "")
         return EvaluationForecast(tasks=list(self.tasks))
 
     def fingerprint(self, files: FileDigests) -> dict[str, Any]:
@@ -92,40 +100,74 @@ class LmEval:
         return {"lm_eval": _harness_version()}
 
     def cost(self, model: CheckpointForecast) -> Cost | None:
-        """Estimate from the tokens that are expected."""
+        """Estimate from the tokens that are expected, in batches of most of the tasks."""
         return evaluation_cost(
             model, self.batch_size, self.max_length, self.dtype, self.expected_tokens or None
         )
 
-    def run(self, stage: Stage, model: Checkpoint) -> Evaluation:
-        """Evaluate the model on every task."""
-        from storm_evaluation.harness import Harness, HarnessSettings
+    def fetches(self) -> list[str]:
+        """Return what the tasks need of the hub and of nltk, and this machine lacks."""
+        if self.task_folder:
+            return []
+        asked = self.asked()
+        named = {str(leaf.config.get("dataset_path") or "") for leaf, _ in asked.values()}
+        found = [
+            f"dataset {name} (of a task)"
+            for name in sorted(named)
+            if "/" in name and cached_snapshot(name, "main", "dataset") is None
+        ]
+        return found + [f"nltk's {name}" for name in resources(asked)]
 
-        folder = TaskFolder(self.task_folder).directory if self.task_folder else None
-        settings = HarnessSettings(
-            tasks=tuple(self.tasks),
-            task_folder=folder,
-            metrics=dict(self.metrics),
+    def asked(self) -> dict[str, tuple[Leaf, TaskSettings]]:
+        """Return every task that is asked, by name, and how; raises SettingError, InputError."""
+        if not self.tasks:
+            raise SettingError("tasks", [], "name at least one task")
+        index = self._index()
+        if index is None:
+            return {}
+        found = leaves(index, self.tasks)
+        self.by_task.check_names(name for leaf in found for name in leaf.names)
+        return {
+            leaf.name: (leaf, resolve(self.settings(), self.by_task, leaf.names)) for leaf in found
+        }
+
+    def settings(self) -> TaskSettings:
+        """Return what holds for every task that `by_task` does not name."""
+        return TaskSettings(
             num_fewshot=self.num_fewshot,
             apply_chat_template=self.apply_chat_template,
-            fewshot_as_multiturn=self.fewshot_as_multiturn and self.apply_chat_template,
-            system_instruction=self.system_instruction or None,
+            fewshot_as_multiturn=self.fewshot_as_multiturn,
+            system_instruction=self.system_instruction,
+            batch_size=self.batch_size,
             limit=self.limit,
+            limit_seed=self.limit_seed,
             max_generated_tokens=self.max_generated_tokens,
+        )
+
+    def _index(self) -> TaskIndex | None:
+        if self.task_folder:
+            return TaskFolder(self.task_folder).index()
+        return TaskIndex.of_harness(tuple(self.tasks))
+
+    def run(self, stage: Stage, model: Checkpoint) -> Evaluation:
+        """Evaluate the model on every task."""
+        from storm_evaluation.harness import Harness, HarnessTasks
+
+        folder = TaskFolder(self.task_folder).directory if self.task_folder else None
+        asked = self.asked()
+        tasks = HarnessTasks(
+            names=tuple(self.tasks),
+            task_folder=folder,
+            settings={name: settings for name, (_, settings) in asked.items()},
             seed=self.seed,
         )
-        harness = Harness(stage, model, self.batch_size, self.max_length, self.dtype)
-        result = harness.evaluate(settings)
+        harness = Harness(stage, model, self.max_length, self.dtype)
+        result = harness.evaluate(tasks)
         evaluation = Evaluation(stage.directory)
         described = {
-            "num_fewshot": result.fewshot,
-            "apply_chat_template": self.apply_chat_template,
-            "fewshot_as_multiturn": settings.fewshot_as_multiturn,
-            "system_instruction": self.system_instruction,
-            "limit": self.limit,
-            "max_generated_tokens": self.max_generated_tokens,
+            "by_task": describe_tasks(asked, result),
             "seed": self.seed,
-            **harness.describe(self.apply_chat_template),
+            **harness.describe(any(s.apply_chat_template for _, s in asked.values())),
         }
         scores = evaluation.write(result.metrics, result.samples, described, harness.version)
         report_metrics(stage, evaluation)
@@ -156,15 +198,16 @@ def check_common(batch_size: int, max_length: int | None, dtype: str) -> None:
         raise SettingError("dtype", dtype, f"must be one of {', '.join(DTYPES)}")
 
 
-def check_model(model: CheckpointForecast, chat_template: bool, max_length: int | None) -> None:
-    """Raise where the model cannot be asked in this way, as far as its files tell."""
-    if chat_template and model.has_chat_template is False:
-        raise SettingError(
-            "apply_chat_template", True, "the model's tokenizer has no chat template; set it false"
-        )
+def check_model(model: CheckpointForecast, max_length: int | None) -> int | None:
+    """Return the tokens that a prompt and its answer may have, None where the config is not known.
+
+    Raises SettingError for more than the model has positions, InputError for a model whose files
+    need a package that is missing.
+    """
     config = model.config or {}
     positions = config.get("max_position_embeddings")
-    if max_length is not None and isinstance(positions, int) and max_length > positions:
+    positions = positions if isinstance(positions, int) else None
+    if max_length is not None and positions is not None and max_length > positions:
         raise SettingError("max_length", max_length, f"the model has {positions} positions")
     method = (config.get("quantization_config") or {}).get("quant_method")
     if method == "compressed-tensors" and importlib.util.find_spec("compressed_tensors") is None:
@@ -172,6 +215,17 @@ def check_model(model: CheckpointForecast, chat_template: bool, max_length: int 
             "the model is stored as compressed-tensors, and the package compressed_tensors is "
             "missing: pip install 'storm-exp[fp8]'"
         )
+    return max_length or positions
+
+
+def refuse_template(task: str) -> NoReturn:
+    """Raise SettingError for a template that is to be applied and that the model does not have."""
+    place = f"by_task.apply_chat_template.{task}" if task else "apply_chat_template"
+    raise SettingError(
+        place,
+        True,
+        "the model's tokenizer has no chat template; set it false, or give the model one",
+    )
 
 
 def _harness_version() -> str:

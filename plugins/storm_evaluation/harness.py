@@ -17,30 +17,34 @@ import numpy as np
 import torch
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._index import TaskIndex as HarnessIndex
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from storm_evaluation.language_model import HarnessModel
 from storm_evaluation.outcome import HarnessResult, collect
 from storm_evaluation.quiet import offline, quiet
+from storm_evaluation.task_index import TaskIndex
+from storm_evaluation.task_settings import TaskSettings
+from storm_evaluation.task_tree import definitions
 from storm_exp import InputError, Stage
 from storm_models.checkpoint import Checkpoint
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class HarnessSettings:
+@dataclasses.dataclass(frozen=True)
+class HarnessTasks:
     """What to ask, and how."""
 
-    tasks: tuple[Any, ...]
+    names: tuple[Any, ...]
     """Names, or the harness's own configurations of tasks as dicts."""
-    task_folder: Path | None = None
-    metrics: dict[str, str] = dataclasses.field(default_factory=dict)
-    num_fewshot: int | None = None
-    apply_chat_template: bool = True
-    fewshot_as_multiturn: bool = False
-    system_instruction: str | None = None
-    limit: int | None = None
-    max_generated_tokens: int | None = None
-    seed: int = 1234
+    task_folder: Path | None
+    settings: dict[str, TaskSettings]
+    """Of every task that the names stand for."""
+    seed: int
+
+    @property
+    def by_name(self) -> bool:
+        """Return whether the harness's index is needed."""
+        return any(isinstance(name, str) for name in self.names)
 
 
 class Harness:
@@ -50,11 +54,11 @@ class Harness:
         self,
         stage: Stage,
         checkpoint: Checkpoint,
-        batch_size: int,
         max_length: int | None,
         dtype: str,
+        batch_size: int = 1,
     ) -> None:
-        """Load the model on the stage's device."""
+        """Load the model on the stage's device; `batch_size` is for what is asked besides tasks."""
         self._stage = stage
         device = stage.runtime.device
         if device == "auto":
@@ -65,102 +69,134 @@ class Harness:
         with quiet():
             self.tokenizer = checkpoint.tokenizer()
             self.model = checkpoint.load(dtype=dtype, device=device)
-        self._batch_size, self._max_length = batch_size, max_length
-        self.language_model = self._wrap(None)
+        self._max_length = max_length
+        self._beginnings: set[int] = set()
+        self.language_model = self._wrap(batch_size, None)
 
-    def evaluate(self, settings: HarnessSettings) -> HarnessResult:
+    def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
         """Score every document; raises InputError for tasks that the harness cannot score so."""
-        local = settings.task_folder is not None or not _by_name(settings)
-        self.language_model = self._wrap(settings.max_generated_tokens)
+        local = tasks.task_folder is not None or not tasks.by_name
         near = offline() if local else contextlib.nullcontext()
         with quiet(), near, _templates_kept():
-            manager = TaskManager(
-                include_path=str(settings.task_folder) if settings.task_folder else None,
-                include_defaults=settings.task_folder is None and _by_name(settings),
-            )
-            if settings.task_folder is not None:
+            manager = _manager(tasks)
+            if tasks.task_folder is not None:
                 _anchor_data_files(manager, self._stage.scratch / "datasets")
-            members, tasks, groups = _load(manager, settings)
-            for task in tasks.values():
-                self._configure(task, settings)
-            _seed_everything(settings.seed)
-            result = evaluate(
-                lm=self.language_model,
-                task_dict={"tasks": tasks, "groups": groups},
-                limit=settings.limit,
-                bootstrap_iters=0,
-                log_samples=True,
-                system_instruction=settings.system_instruction,
-                apply_chat_template=settings.apply_chat_template,
-                fewshot_as_multiturn=settings.fewshot_as_multiturn,
-            )
-        assert result is not None
-        return collect(result, members, tasks, settings.metrics)
+            members, loaded = _load(manager, tasks)
+            alike: dict[Any, list[str]] = {}
+            for name, task in loaded.items():
+                _configure(task, tasks.settings[name], tasks.seed)
+                alike.setdefault(tasks.settings[name].together(), []).append(name)
+            results = [
+                self._ask({name: loaded[name] for name in names}, tasks) for names in alike.values()
+            ]
+        metrics = {name: s.metric for name, s in tasks.settings.items() if s.metric}
+        return collect(_merged(results), members, loaded, metrics)
+
+    def _ask(self, loaded: dict[str, Any], tasks: HarnessTasks) -> Any:
+        """Ask tasks that share flags and batches in one call."""
+        settings = tasks.settings[next(iter(loaded))]
+        self.language_model = self._wrap(settings.batch_size, settings.max_generated_tokens)
+        chosen = {
+            name: _drawn(name, len(task.eval_docs), tasks.settings[name])
+            for name, task in loaded.items()
+            if tasks.settings[name].limit and tasks.settings[name].limit_seed is not None
+        }
+        _seed_everything(tasks.seed)
+        return evaluate(
+            lm=self.language_model,
+            task_dict={"tasks": loaded, "groups": {}},
+            limit=None if chosen else settings.limit,
+            samples=chosen or None,
+            bootstrap_iters=0,
+            log_samples=True,
+            system_instruction=settings.system_instruction or None,
+            apply_chat_template=settings.apply_chat_template,
+            fewshot_as_multiturn=settings.fewshot_as_multiturn,
+        )
 
     def describe(self, chat_template: bool) -> dict[str, Any]:
-        """Return what moves scores besides the weights."""
-        beginnings = self.language_model.beginnings
+        """Return what moves scores besides the weights and what is said by task."""
         template = self.tokenizer.chat_template if chat_template else None
         text = template if isinstance(template, str | None) else repr(sorted(template.items()))
         return {
             "chat_template": hashlib.sha256(text.encode()).hexdigest() if text else None,
-            "bos": _describe_bos(beginnings, bool(text and "bos_token" in text)),
-            "batch_size": self._batch_size,
+            "bos": _describe_bos(self._beginnings, bool(text and "bos_token" in text)),
             "max_length": self.language_model.max_length,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "quantization": self._quantization.get("quant_method"),
         }
 
-    def _wrap(self, max_generated_tokens: int | None) -> HarnessModel:
+    def _wrap(self, batch_size: int, max_generated_tokens: int | None) -> HarnessModel:
         with quiet():
-            return HarnessModel(
+            model = HarnessModel(
                 self.model,
                 self.tokenizer,
                 self._stage,
-                batch_size=self._batch_size,
+                batch_size=batch_size,
                 max_length=self._max_length,
                 max_generated_tokens=max_generated_tokens,
             )
-
-    def _configure(self, task: Any, settings: HarnessSettings) -> None:
-        own = task.get_config("num_fewshot")
-        if settings.num_fewshot is not None and own != 0:
-            task.set_config(key="num_fewshot", value=settings.num_fewshot)
-        elif own is None:
-            task.set_config(key="num_fewshot", value=0)
-        task.set_fewshot_seed(seed=settings.seed)
-        if task.get_config("output_type") == "generate_until" and settings.max_generated_tokens:
-            task.set_config(
-                key="generation_kwargs",
-                value={"max_gen_toks": settings.max_generated_tokens},
-                update=True,
-            )
+        model.beginnings = self._beginnings
+        return model
 
 
-def _by_name(settings: HarnessSettings) -> bool:
-    return any(isinstance(task, str) for task in settings.tasks)
+def _configure(task: Any, settings: TaskSettings, seed: int) -> None:
+    own = task.get_config("num_fewshot")
+    if settings.num_fewshot is not None and own != 0:
+        task.set_config(key="num_fewshot", value=settings.num_fewshot)
+    elif own is None:
+        task.set_config(key="num_fewshot", value=0)
+    task.set_fewshot_seed(seed=seed)
+    if task.get_config("output_type") == "generate_until" and settings.max_generated_tokens:
+        task.set_config(
+            key="generation_kwargs",
+            value={"max_gen_toks": settings.max_generated_tokens},
+            update=True,
+        )
 
 
-def _load(
-    manager: TaskManager, settings: HarnessSettings
-) -> tuple[dict[str, list[str]], dict[str, Any], dict[str, Any]]:
-    """Return (asked name → its leaf tasks), (leaf tasks by name), (groups by name)."""
+def _drawn(task: str, documents: int, settings: TaskSettings) -> list[int]:
+    """Return the documents to ask, in order: a function of the task and the settings alone."""
+    assert settings.limit is not None
+    draw = random.Random(f"{settings.limit_seed} {task}")
+    return sorted(draw.sample(range(documents), min(settings.limit, documents)))
+
+
+def _merged(results: list[Any]) -> dict[str, dict[str, Any]]:
+    """Return the parts of several results that scores are read from, as one."""
+    parts = ("samples", "results", "higher_is_better", "n-shot")
+    return {part: {k: v for result in results for k, v in result[part].items()} for part in parts}
+
+
+def _manager(tasks: HarnessTasks) -> TaskManager:
+    """Return a manager that knows the tasks asked: to read all there are takes half a minute."""
+    if tasks.task_folder is not None:
+        return TaskManager(include_path=str(tasks.task_folder), include_defaults=False)
+    manager = TaskManager(include_defaults=False)
+    names = [name for name in tasks.names if isinstance(name, str)]
+    index = TaskIndex.of_harness(tuple(names)) if names else None
+    for file in definitions(index, names) if index is not None else ():
+        config = load_yaml(file, resolve_func=False)
+        HarnessIndex.process_cfg(config, file, manager.task_index)
+    return manager
+
+
+def _load(manager: TaskManager, asked: HarnessTasks) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Return (asked name → its leaf tasks), (leaf tasks by name)."""
     members: dict[str, list[str]] = {}
     tasks: dict[str, Any] = {}
-    groups: dict[str, Any] = {}
-    for asked in settings.tasks:
-        name = asked if isinstance(asked, str) else asked["task"]
+    for item in asked.names:
+        name = item if isinstance(item, str) else item["task"]
         try:
-            loaded = manager.load([asked])
+            loaded = manager.load([item])
         except KeyError as error:
             raise InputError(f"lm-evaluation-harness has no task '{name}'") from error
-        twice = sorted(set(loaded["tasks"]) & set(tasks))
-        if twice:
-            raise InputError(f"the tasks contain '{twice[0]}' twice, once within '{name}'")
         members[name] = list(loaded["tasks"])
         tasks.update(loaded["tasks"])
-        groups.update(loaded.get("groups", {}))
-    return members, tasks, groups
+    if set(tasks) != set(asked.settings):
+        differ = ", ".join(sorted(set(tasks) ^ set(asked.settings))[:4])
+        raise InputError(f"lm-evaluation-harness has other tasks than its YAMLs say: {differ}")
+    return members, tasks
 
 
 def _anchor_data_files(manager: TaskManager, cache: Path) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_evaluation.benchmark import check_common, check_model, report_metrics
+from storm_evaluation.benchmark import (
+    check_common,
+    check_model,
+    refuse_template,
+    report_metrics,
+)
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
 from storm_evaluation.evaluation_cost import evaluation_cost
 from storm_exp import InputError, SettingError, Stage, component
@@ -53,7 +58,9 @@ class HeldOut:
 
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> EvaluationForecast:
         """Check template and split; raises SettingError for what cannot work."""
-        check_model(model, self.apply_chat_template, self.max_length)
+        check_model(model, self.max_length)
+        if self.apply_chat_template and model.has_chat_template is False:
+            refuse_template("")
         if data.splits is not None and data.splits.get(self.split, [0, 0])[1] < 2:
             there = ", ".join(f"{name} at most {high}" for name, (_, high) in data.splits.items())
             raise SettingError(
@@ -77,7 +84,7 @@ class HeldOut:
         from storm_evaluation.held_out_tasks import score_answers, score_choices
 
         conversations = self._conversations(data)
-        harness = Harness(stage, model, self.batch_size, self.max_length, self.dtype)
+        harness = Harness(stage, model, self.max_length, self.dtype, self.batch_size)
         renderer = ChatRenderer(harness.tokenizer, self.apply_chat_template)
         questions = build_questions(conversations, self.choices, self.choice_characters, self.seed)
         loss, cut = score_answers(harness, renderer, conversations, LOSS)

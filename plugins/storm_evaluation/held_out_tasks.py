@@ -10,7 +10,8 @@ import datasets
 
 from storm_evaluation.continuation import ChatRenderer, Messages, Question
 from storm_evaluation.evaluation import Sample, shorten, shorten_front
-from storm_evaluation.harness import Harness, HarnessSettings
+from storm_evaluation.harness import Harness, HarnessTasks
+from storm_evaluation.task_settings import TaskSettings
 from storm_exp import InputError
 
 
@@ -89,5 +90,5 @@ def score_choices(
         "target_delimiter": "",
         "metric_list": [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}],
     }
-    settings = HarnessSettings(tasks=(config,), apply_chat_template=False, seed=seed)
-    return harness.evaluate(settings).samples
+    settings = TaskSettings(apply_chat_template=False, batch_size=model.batch_size)
+    return harness.evaluate(HarnessTasks((config,), None, {task: settings}, seed)).samples

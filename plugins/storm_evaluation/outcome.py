@@ -22,6 +22,8 @@ class HarnessResult:
     """Task → (metric, whether more is better), in the order asked for."""
     fewshot: dict[str, int]
     """Task or subtask → number of examples."""
+    scored_by: dict[str, str]
+    """Task or subtask → metric."""
 
 
 def collect(
@@ -29,14 +31,16 @@ def collect(
 ) -> HarnessResult:
     """Pick each task's metric out of the harness's result.
 
-    `members` gives the leaf tasks of each name that was asked for, `chosen` the metrics where
-    they are not the first. Raises InputError for a metric that is not a mean over documents.
+    `members` gives the leaf tasks of each name that was asked for, `chosen` the metrics of leaf
+    tasks where they are not the first. Raises InputError for a metric that is not a mean over
+    documents.
     """
     samples: list[Sample] = []
     metrics: dict[str, tuple[str, bool]] = {}
+    scored_by: dict[str, str] = {}
     for asked, leaves in members.items():
         for leaf in leaves:
-            metric = _metric(asked, leaf, tasks[leaf], chosen)
+            metric = scored_by[leaf] = _metric(leaf, tasks[leaf], chosen)
             rows = _first_filter(result["samples"][leaf])
             scores = [_score(row, metric, leaf) for row in rows]
             _check_mean(result["results"][leaf], metric, rows, scores, leaf)
@@ -44,7 +48,7 @@ def collect(
             if metrics.setdefault(asked, (metric, better)) != (metric, better):
                 raise InputError(
                     f"task {asked}: its parts are scored by {metrics[asked][0]} and {metric}; "
-                    f"name one in metrics.{asked}"
+                    f"name one in by_task.metric.{asked}"
                 )
             names = _document_names([f"{leaf}:{row['doc_hash']}" for row in rows])
             for row, score, name in zip(rows, scores, names, strict=True):
@@ -61,14 +65,14 @@ def collect(
                     )
                 )
     fewshot = {name: int(count or 0) for name, count in result["n-shot"].items()}
-    return HarnessResult(samples=samples, metrics=metrics, fewshot=fewshot)
+    return HarnessResult(samples=samples, metrics=metrics, fewshot=fewshot, scored_by=scored_by)
 
 
-def _metric(asked: str, leaf: str, task: Any, chosen: dict[str, str]) -> str:
+def _metric(leaf: str, task: Any, chosen: dict[str, str]) -> str:
     known = list(task.aggregation())
-    metric: str = chosen.get(asked, known[0])
+    metric: str = chosen.get(leaf, known[0])
     if metric not in known:
-        raise InputError(f"metrics.{asked}: task {leaf} has no metric '{metric}' (has {known})")
+        raise InputError(f"by_task.metric: task {leaf} has no metric '{metric}' (has {known})")
     return metric
 
 
@@ -82,7 +86,7 @@ def _score(row: dict[str, Any], metric: str, task: str) -> float:
     if not isinstance(value, int | float | np.number | np.bool_):
         raise InputError(
             f"task {task}: metric '{metric}' gives no number per document; choose another in "
-            f"`metrics`"
+            f"`by_task.metric`"
         )
     return float(value)
 
@@ -98,7 +102,7 @@ def _check_mean(
     if abs(reported - float(np.mean(scores))) > 1e-9 * max(1.0, abs(reported)):
         raise InputError(
             f"task {task}: metric '{metric}' is not a mean over documents; choose another in "
-            f"`metrics`"
+            f"`by_task.metric`"
         )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from storm_exp import InputError, SettingError, did_you_mean
+from storm_evaluation.task_index import TaskIndex
+from storm_evaluation.task_yaml import load_task_yaml
+from storm_exp import InputError, SettingError
 
 _PACKAGE = "pkg://"
 
@@ -39,32 +41,16 @@ class TaskFolder:
             if file.suffix != ".yaml":
                 continue
             try:
-                content = yaml.load(file.read_text(encoding="utf-8"), Loader=_TaskLoader)
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                content = load_task_yaml(file)
+            except (yaml.YAMLError, ValueError) as error:
                 raise InputError(f"{file}: not a task's YAML ({error})") from error
-            if isinstance(content, dict):
-                found.update(_names_in(content))
+            found.update(_names_in(content))
         return sorted(found)
 
-    def check(self, tasks: list[str]) -> None:
-        """Raise SettingError for a task that the folder does not define."""
-        names = self.names()
-        for task in tasks:
-            if task not in names:
-                raise SettingError(
-                    "tasks", task, f"{self.directory} has no such task{did_you_mean(task, names)}"
-                )
-
-
-class _TaskLoader(yaml.SafeLoader):
-    """Reads the harness's YAML, in which `!function` names a Python function."""
-
-
-def _read_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
-    return f"!{suffix} {getattr(node, 'value', '')}"
-
-
-_TaskLoader.add_multi_constructor("!", _read_tag)
+    def index(self) -> TaskIndex:
+        """Return what its names stand for; raises InputError for a broken YAML."""
+        self.names()
+        return TaskIndex.of_folder(self.directory)
 
 
 def _names_in(content: dict[str, Any]) -> Iterator[str]:

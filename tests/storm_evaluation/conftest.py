@@ -134,3 +134,21 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoding="utf-8",
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def preset() -> Callable[[str], object]:
+    """Return a function that gives an evaluator as its preset in conf/ says."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from storm_exp import application
+    from storm_exp.plugins import load_plugins
+
+    def make(name: str) -> object:
+        application.register_components(load_plugins())
+        with initialize_config_dir(str(application.config_folder()), version_base="1.3"):
+            config = compose("config", ["recipe=storm", f"evaluator={name}"])
+        return OmegaConf.to_object(config.evaluator)
+
+    return make

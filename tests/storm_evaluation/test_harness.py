@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from storm_evaluation.benchmark import LmEval
+from storm_evaluation.task_settings import ByTask
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import Checkpoint
@@ -151,7 +152,7 @@ def test_settings_reach_the_harness(
         checkpoint,
         task_folder,
         limit=5,
-        metrics={"choose": "acc_norm"},
+        by_task=ByTask(metric={"choose": "acc_norm"}),
         max_generated_tokens=3,
         batch_size=2,
         max_length=128,
@@ -161,8 +162,11 @@ def test_settings_reach_the_harness(
     assert {task["n"] for task in summary["tasks"].values()} == {5}
     assert summary["tasks"]["choose"]["metric"] == "acc_norm"
     assert max(len(s.prediction) for s in evaluation.samples() if s.task == "write") <= 3
-    expected = {"batch_size": 2, "max_length": 128, "dtype": "bfloat16", "limit": 5}
+    expected = {"max_length": 128, "dtype": "bfloat16"}
     assert expected.items() <= summary["settings"].items()
+    for task, metric in (("choose", "acc_norm"), ("write", "near")):
+        said = {"batch_size": 2, "limit": 5, "max_generated_tokens": 3, "metric": metric}
+        assert said.items() <= summary["settings"]["by_task"][task].items()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_few_shot_examples_stand_before_the_question_and_follow_the_seed(
             limit=3,
             seed=seed,
         )
-        assert evaluation.summary()["settings"]["num_fewshot"] == {"choose": 2}
+        assert evaluation.summary()["settings"]["by_task"]["choose"]["num_fewshot"] == 2
         prompts.append([sample.prompt for sample in evaluation.samples()])
     assert prompts[0][0].count("<|user|>") == 3, "as turns of one conversation"
     assert prompts[0] == prompts[1] != prompts[2]
@@ -229,7 +233,12 @@ def test_a_metric_that_is_no_mean_over_documents_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="has no metric 'f1'"):
         evaluate(
-            tmp_path, checkpoint, task_folder, tasks=["choose"], metrics={"choose": "f1"}, limit=2
+            tmp_path,
+            checkpoint,
+            task_folder,
+            tasks=["choose"],
+            by_task=ByTask(metric={"choose": "f1"}),
+            limit=2,
         )
 
 

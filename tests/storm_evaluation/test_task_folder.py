@@ -9,6 +9,7 @@ import pytest
 from storm_evaluation.benchmark import LmEval
 from storm_evaluation.evaluation import EvaluationForecast
 from storm_evaluation.task_folder import TaskFolder
+from storm_evaluation.task_settings import ByTask
 from storm_exp import InputError, SettingError
 from storm_models.checkpoint import CheckpointForecast
 
@@ -81,8 +82,9 @@ def test_the_harness_version_is_in_the_key_only_for_its_own_tasks(task_folder: P
         ({"dtype": "int4"}, "dtype"),
         ({"limit": 0}, "limit"),
         ({"tasks": ["a", "a"]}, "listed twice"),
-        ({"metrics": {"b": "acc"}}, "not among the tasks"),
         ({"max_generated_tokens": 0}, "max_generated_tokens"),
+        ({"by_task": ByTask(num_fewshot={"a": -1})}, "by_task.num_fewshot.a"),
+        ({"by_task": ByTask(batch_size={"a": 0})}, "by_task.batch_size.a"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict, problem: str) -> None:

@@ -1,0 +1,42 @@
+"""How every task was asked, as evaluation.json says it beside the scores."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from storm_evaluation.task_settings import TaskSettings
+from storm_evaluation.task_tree import Leaf
+
+
+class Asked(Protocol):
+    """What a result tells of the tasks."""
+
+    fewshot: dict[str, int]
+    """Task → number of examples that stood before a question."""
+    scored_by: dict[str, str]
+    """Task → metric."""
+
+
+def describe_tasks(
+    asked: dict[str, tuple[Leaf, TaskSettings]], result: Asked
+) -> dict[str, dict[str, Any]]:
+    """Return each task's settings; a group whose tasks were all asked alike has one entry."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, (leaf, settings) in asked.items():
+        groups.setdefault(leaf.asked, {})[name] = {
+            "num_fewshot": result.fewshot.get(name, 0),
+            "metric": result.scored_by[name],
+            "apply_chat_template": settings.apply_chat_template,
+            "fewshot_as_multiturn": settings.fewshot_as_multiturn,
+            "system_instruction": settings.system_instruction,
+            "batch_size": settings.batch_size,
+            "limit": settings.limit,
+            "limit_seed": settings.limit_seed if settings.limit else None,
+            "max_generated_tokens": settings.max_generated_tokens,
+        }
+    described: dict[str, dict[str, Any]] = {}
+    for group, tasks in groups.items():
+        first = next(iter(tasks.values()))
+        alike = all(entry == first for entry in tasks.values())
+        described |= {group: first} if alike else tasks
+    return described

@@ -1,0 +1,68 @@
+"""YAML of lm-evaluation-harness tasks, read without running the functions that it names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedFunction:
+    """A Python function that a task's YAML names with `!function module.function`."""
+
+    folder: Path
+    """Where the YAML lies: the module is looked for there first."""
+    name: str
+
+
+def load_task_yaml(file: Path) -> dict[str, Any]:
+    """Return a YAML file without what it includes; raises ValueError for what is no mapping.
+
+    Functions are NamedFunctions, other tags texts. Raises yaml.YAMLError and OSError.
+    """
+
+    class Loader(_SafeLoader):  # type: ignore[misc]
+        """Knows the folder of the file that it reads."""
+
+    def function(loader: Any, node: yaml.Node) -> NamedFunction:
+        return NamedFunction(file.parent, str(node.value))
+
+    def other(loader: Any, suffix: str, node: yaml.Node) -> str:
+        return f"!{suffix} {getattr(node, 'value', '')}"
+
+    Loader.add_multi_constructor("!", other)
+    Loader.add_constructor("!function", function)
+    with file.open(encoding="utf-8") as stream:
+        content = yaml.load(stream, Loader=Loader)
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: not a task's YAML")
+    return content
+
+
+def included(content: dict[str, Any], folder: Path) -> Iterator[Path]:
+    """Yield the files that a YAML includes."""
+    names = content.get("include") or []
+    for name in [names] if isinstance(names, str) else names:
+        yield folder / str(name)
+
+
+def load_whole_yaml(file: Path, depth: int = 0) -> dict[str, Any]:
+    """Return a YAML file with what it includes; its own keys win, as in the harness.
+
+    Raises ValueError for files that include each other.
+    """
+    if depth > 20:
+        raise ValueError(f"{file}: its includes do not end")
+    own = load_task_yaml(file)
+    merged: dict[str, Any] = {}
+    for other in included(own, file.parent):
+        merged |= load_whole_yaml(other, depth + 1)
+    own.pop("include", None)
+    merged.pop("task_list", None)
+    return merged | own

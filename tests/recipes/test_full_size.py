@@ -1,0 +1,66 @@
+"""Every recipe that ships: it plans, says nothing that reads like the user's fault, and would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from end_to_end.workplace import Workplace
+from storm_exp import application
+from storm_exp.notes import notes
+
+NEEDED = {
+    "merge": ["base_model.path={models}/a", "partner.path={models}/b"],
+    "storm_own": ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"],
+}
+"""What the recipes for one's own files take."""
+RECIPES = sorted(file.stem for file in (application.config_folder() / "recipe").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from storm_models.testing import make_checkpoint
+
+    folder = tmp_path_factory.mktemp("models")
+    for name in "ab":
+        make_checkpoint(folder / name)
+    rows = (
+        '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    )
+    (folder / "chats.jsonl").write_text(rows * 8, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_shipped_recipe_says_that_something_is_unused(plan, models, recipe):
+    own = [text.format(models=models) for text in NEEDED.get(recipe, [])]
+    planned = plan(f"recipe={recipe}", *own)
+    assert [line for line in notes(planned) if line.startswith("unused")] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["finetuner=lora"], "unused: sft has no port 'data' (graph.finetuner.data)"),
+        (["merger=slerp"], "unused: slerp has no port 'base' (graph.merger.base)"),
+        (["+graph.compressor.data=dataset"], "unused: "),
+    ],
+)
+def test_what_the_user_left_unused_is_said(plan, overrides, said):
+    lines = notes(plan("recipe=storm", *overrides))
+    assert any(line.startswith(said) for line in lines if line.startswith("unused")), lines
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("evaluator=open_llm_leaderboard", "did you mean 'h6'?"),
+        ("evaluator=storm_8b", "did you mean 'storm'?"),
+        ("evaluator=tinyllama_1_1b", "did you mean 'tinyllama'?"),
+        ("evaluator.metrics.arc_easy=acc", "did you mean 'by_task.metric'?"),
+    ],
+)
+def test_an_old_name_is_answered_with_the_new_one(tmp_path, typed, meant):
+    said = Workplace(tmp_path / "work").run("plan", "recipe=solar_10_7b", typed, code=1)
+    assert meant in said
