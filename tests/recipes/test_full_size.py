@@ -1,7 +1,8 @@
-"""Every recipe that ships: it plans, says nothing that reads like the user's fault, and would run."""
+"""Every recipe that ships: it plans, and says nothing that reads like the user's fault."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name in "ab":
         make_checkpoint(folder / name)
-    rows = (
-        '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
-    )
-    (folder / "chats.jsonl").write_text(rows * 8, encoding="utf-8")
+    rows = [
+        {"messages": [{"role": "user", "content": str(n)}, {"role": "assistant", "content": "b"}]}
+        for n in range(400)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "chats.jsonl").write_text(text, encoding="utf-8")
     return folder
 
 
