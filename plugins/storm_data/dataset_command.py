@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+
+from omegaconf import II
 
 from storm_data.chat import ChatFormat, ChatRows
 from storm_data.dataset import Dataset, DatasetForecast
@@ -16,6 +20,8 @@ from storm_data.tool_form import ToolForm
 from storm_exp import InputError, Stage, component
 from storm_models.checkpoint import Checkpoint
 from storm_models.program import Program
+
+_OUT = "out-"
 
 
 @component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
@@ -29,6 +35,9 @@ class DatasetCommand(Limits, Program):
 
     tool_form: ToolForm = ToolForm.template
     """template, or storm: how calls of tools are written in the chats of JSONL files."""
+
+    seed: int = II("seed")
+    """What `{seed}` in the command line becomes. It does not choose the rows that are held out."""
 
     places: ClassVar[tuple[str, ...]] = ("model", "data", "out", "scratch", "seed")
 
@@ -50,10 +59,12 @@ class DatasetCommand(Limits, Program):
         self, stage: Stage, model: Checkpoint | None = None, data: Dataset | None = None
     ) -> Dataset:
         """Run the program and take in what it left; raises InputError when that cannot be used."""
-        out, scratch = stage.scratch / "out", stage.scratch / "program"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
+        scratch = stage.scratch / "program"
         scratch.mkdir(exist_ok=True)
+        for left in stage.scratch.glob(f"{_OUT}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # An attempt's own: what an earlier one still writes is nobody's.
+        out = Path(tempfile.mkdtemp(prefix=_OUT, dir=stage.scratch))
         values = {
             "model": str(model.written().directory) if model and "{model}" in self.line else "",
             "data": str(data.directory) if data else "",
@@ -82,6 +93,7 @@ class DatasetCommand(Limits, Program):
     def _take(self, stage: Stage, files: list[Path]) -> None:
         from storm_data.jsonl_source import take_rows
 
+        settings = dataclasses.replace(self, seed=0)
         total = sum(file.stat().st_size for file in files)
         with (
             self.intake(stage.scratch, self.form(self.fields)) as intake,
@@ -89,5 +101,5 @@ class DatasetCommand(Limits, Program):
         ):
             for file in files:
                 within = file.stem if len(files) > 1 else ""
-                take_rows(intake, file, self, "command", progress, within)
+                take_rows(intake, file, settings, "command", progress, within)
             self.finish(intake, stage, "what the program left")

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from omegaconf import II
 
 from storm_exp import InputError, SettingError, Stage, setting
 from storm_exp.digest import FileDigests
+from storm_models import guardian
+
+_POLL_SECONDS = 0.05
+_LAST_BYTES = 1 << 16
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -62,7 +71,9 @@ class Program:
     ) -> None:
         """Run the program; raises InputError with the end of its output when it fails.
 
-        `values` replace their places; of `lists`, each element is an argument of its own.
+        `values` replace their places; of `lists`, each element is an argument of its own. The
+        program, and what it starts, ends when this process does, however that ends; until then
+        nobody else runs one of the same stage.
         """
         several = {f"{{{name}}}": elements for name, elements in (lists or {}).items()}
         kept = {name: f"{{{name}}}" for name in lists or {}}
@@ -70,18 +81,57 @@ class Program:
         for argument in self._fill({**values, "seed": str(self.seed), **kept}):
             arguments += several.get(argument, [argument])
         stage.say(" ".join(arguments))
-        done = subprocess.run(
-            arguments,
-            env=stage.worker_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
-            tail = "\n".join(done.stdout.splitlines()[-15:])
-            raise InputError(f"the program ended with {done.returncode}:\n{tail}")
+        with _alone(stage) as lock, (stage.scratch / "program.log").open("w+b") as output:
+            code = _run(arguments, stage, output, lock)
+            if code != 0:
+                tail = "\n".join(_last_words(output).splitlines()[-15:])
+                raise InputError(f"the program ended with {code}:\n{tail}")
 
     def _fill(self, values: dict[str, str]) -> list[str]:
         return [argument.format(**values) for argument in shlex.split(self.line)]
+
+
+@contextlib.contextmanager
+def _alone(stage: Stage) -> Iterator[int]:
+    """Wait until no program of an earlier attempt runs; yield the lock that its guardian keeps.
+
+    The guardian inherits it: it is free when both have ended.
+    """
+    with (stage.scratch / "program.lock").open("wb") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                stage.check()
+                time.sleep(_POLL_SECONDS)
+            except OSError:  # a file system without locks
+                break
+        yield file.fileno()
+
+
+def _run(arguments: list[str], stage: Stage, output: IO[bytes], lock: int) -> int:
+    with subprocess.Popen(
+        [sys.executable, "-I", guardian.__file__, *arguments],
+        env=stage.worker_environment(),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=(lock,),
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        try:
+            while process.poll() is None:
+                stage.check()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            process.stdin.close()
+            process.wait()
+    return process.returncode
+
+
+def _last_words(output: IO[bytes]) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _LAST_BYTES))
+    return output.read().decode(errors="replace")

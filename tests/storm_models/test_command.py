@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_models import guardian
 from storm_models.checkpoint import Checkpoint
 from storm_models.command import Command
 from storm_models.testing import make_model
@@ -71,3 +73,32 @@ def test_the_contents_of_what_it_reads_enter_the_key(tmp_path: Path) -> None:
     script.write_text("two!", encoding="utf-8")
     assert command.fingerprint(digests) != first
     assert str(tmp_path) not in str(first)
+
+
+def test_a_program_that_a_signal_ended_says_which(tmp_path: Path) -> None:
+    command = Command(line="sh -c 'kill -TERM $$' {out}", seed=0)
+    with pytest.raises(InputError, match="ended with -15"):
+        command.run(make_stage(tmp_path, "out"))
+
+
+def test_nothing_that_a_program_started_outlives_it(model: Checkpoint, tmp_path: Path) -> None:
+    script = tmp_path / "leaves.py"
+    left = "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+    left += f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+    script.write_text(f"import subprocess\n{left}{COPY}", encoding="utf-8")
+    command = Command(line=f"{sys.executable} {script} {{model}} {{out}}", seed=0)
+    assert command.run(make_stage(tmp_path, "out"), model=model).facts() == model.facts()
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+
+
+def test_a_program_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "deaf.py"
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n"
+    script.write_text(f"import signal, time\n{deaf}time.sleep(600)", encoding="utf-8")
+    guarded = [sys.executable, "-I", guardian.__file__, sys.executable, str(script)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(guarded, stdin=pipe, stdout=pipe) as process:
+        assert process.stdin and process.stdout
+        assert process.stdout.readline() == b"deaf\n"
+        process.stdin.close()
+        assert process.wait(guardian.PATIENCE_SECONDS + 10) == -9
