@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from storm_curation.scores import Scores, ScoresForecast
 from storm_curation.splitting import HeldOut, curated_forecast
 from storm_curation.thresholds import Thresholds
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import InputError, SettingError, Stage, component
+from storm_exp import InputError, Rehearsed, SettingError, Stage, component
+
+_BUDGET = 48
+"""Rows of a rehearsal's budget, at most."""
 
 
 @component("curator", "highest_value", version=1, requires=("pyarrow",), extra="train")
@@ -27,6 +32,11 @@ class HighestValue(Thresholds):
         if self.train_rows < 1:
             problem = "is the budget, and must be at least 1 (thresholds alone: curator=thresholds)"
             raise SettingError("train_rows", self.train_rows, problem)
+
+    def rehearsal(self, scores: Rehearsed[ScoresForecast]) -> HighestValue:
+        """Return the same with a budget that the few rows exceed."""
+        few = min(self.train_rows, _BUDGET)
+        return dataclasses.replace(super().rehearsal(scores), train_rows=few)
 
     def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
         """Forecast at most the budget; raises InputError where sources are not told apart."""

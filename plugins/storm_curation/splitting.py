@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from enum import Enum
+from typing import Self
 
 from omegaconf import II
 
@@ -20,6 +21,10 @@ class HeldOut(Enum):
     data = "data"
     """The data's own held-out rows, as they are: whatever is selected and however, losses are on
     the same rows, and can be compared."""
+
+
+_FEW = 8
+"""Rows that a rehearsal holds back at most."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -38,6 +43,11 @@ class Splitting:
     says), or the data's own, so that arms of a comparison are scored on the same rows."""
     seed: int = II("seed")
     """Decides which of the kept rows are drawn and held back."""
+
+    def rehearsal(self) -> Self:
+        """Return the same with few rows held back."""
+        few = min(self.validation, _FEW) if self.validation >= 1 else self.validation
+        return dataclasses.replace(self, validation=few)
 
     def check_sizes(self) -> None:
         """Raise SettingError for sizes that cannot be."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from enum import Enum
+from typing import Self
 
 from storm_curation.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
 from storm_curation.splitting import Splitting, curated_forecast
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import SettingError, Stage, component, did_you_mean, setting
+from storm_exp import Rehearsed, SettingError, Stage, component, did_you_mean, setting
 
 
 class EducationBy(Enum):
@@ -47,6 +49,22 @@ class Thresholds(Splitting):
             raise SettingError(
                 "difficulties", self.difficulties, "keeps nothing: name at least one"
             )
+
+    def rehearsal(self, scores: Rehearsed[ScoresForecast]) -> Self:
+        """Return the same with thresholds that every judged row passes: twins judge at random."""
+        scales = scores.real.scales or {}
+        known = scales.get(DIFFICULTY, self.difficulties)
+        lowest = min((float(label) for label in scales.get(EDUCATION, [])), default=0.0)
+        return dataclasses.replace(
+            super().rehearsal(),
+            min_education=min(self.min_education, lowest),
+            difficulties=list(dict.fromkeys([*self.difficulties, *known])),
+            min_label_mass=0.0,
+        )
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what random judgements do not show."""
+        return ["the curator's thresholds: how many rows they leave"]
 
     def check_scales(self, scores: ScoresForecast) -> None:
         """Raise SettingError for thresholds outside the judge's scales, where these are known."""

@@ -15,6 +15,8 @@ from storm_models.families import Use, check_family
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 
+_SHARD = 64
+"""Rows in a shard of a rehearsal."""
 _CHARACTERS = 4
 """Characters of English in a token, about."""
 
@@ -103,6 +105,10 @@ class ZeroShot:
             rows = data.splits["train"]
         scales = {name: question.scale() for name, question in self.questions().items()}
         return ScoresForecast(scales=scales, rows=rows)
+
+    def rehearsal(self) -> ZeroShot:
+        """Return the same in several shards; prompts stay as long as they are."""
+        return dataclasses.replace(self, shard_rows=min(self.shard_rows, _SHARD))
 
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
         """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""

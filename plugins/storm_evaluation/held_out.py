@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from storm_data.dataset import Dataset, DatasetForecast
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 LOSS, CHOICE = "held_out_loss", "held_out_choice"
 
+_FEW = 12
+"""Rows of a rehearsal."""
 _LONGER = 3
 """How much longer than the average a batch of the longest rows is taken to be."""
 
@@ -67,6 +70,11 @@ class HeldOut:
                 "split", self.split, f"needs at least 2 rows; the data set has: {there or 'none'}"
             )
         return EvaluationForecast(tasks=[LOSS, CHOICE])
+
+    def rehearsal(self) -> HeldOut:
+        """Return the same for a few rows."""
+        few = _FEW if self.limit is None else min(self.limit, _FEW)
+        return dataclasses.replace(self, limit=few)
 
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
         """Estimate one pass for the loss, and one for the choices, whose question is read once."""

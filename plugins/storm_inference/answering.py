@@ -155,7 +155,7 @@ class _Asker:
         stops = set(ends if isinstance(ends, list) else [ends]) | {self._tokenizer.eos_token_id}
         place = next((i for i, token in enumerate(tokens) if token in stops), None)
         text = self._tokenizer.decode(tokens[:place], skip_special_tokens=True)
-        if place is None:
+        if place is None and not self._settings.unfinished:
             return text, f"the answer does not end within {self._settings.new_tokens} tokens"
         return text, "" if text.strip() else "the answer is empty"
 

@@ -33,6 +33,8 @@ class Answers:
     """Examples before every question: other rows of its task with their answers, as turns."""
     task_column: str = setting("source", neutral="source")
     """The column that names a row's task; read with `shots` above 0 only."""
+    unfinished: bool = setting(False, neutral=False)
+    """Take an answer that does not end within `new_tokens` as it is, cut."""
     batch_rows: int = 16
     """Chats that are answered at once."""
     shard_rows: int = 256
@@ -72,6 +74,15 @@ class Answers:
             return dataclasses.replace(data)
         splits = {name: [0, most] for name, (_, most) in data.splits.items() if name != "rejected"}
         return DatasetForecast(splits=splits, columns=data.columns)
+
+    def rehearsal(self) -> Answers:
+        """Return the same for short answers, taken as they are: a random model never ends one."""
+        return dataclasses.replace(
+            self,
+            new_tokens=min(self.new_tokens, 8),
+            unfinished=True,
+            shard_rows=min(self.shard_rows, 64),
+        )
 
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
         """Estimate the reading of every chat, and of as long an answer as there may be."""

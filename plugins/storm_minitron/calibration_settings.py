@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
+from typing import Self
 
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
@@ -14,6 +15,8 @@ from storm_models.families import check_changeable
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 
+_SAMPLES, _TOKENS = 16, 512
+"""Rows of a rehearsal, and tokens of a row."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -45,6 +48,15 @@ class CalibrationSettings:
             raise SettingError("max_tokens", self.max_tokens, "must be at least 2")
         if self.dtype not in DTYPES:
             raise SettingError("dtype", self.dtype, f"must be one of {', '.join(DTYPES)}")
+
+    def rehearsal(self) -> Self:
+        """Return the same on a few short rows."""
+        return dataclasses.replace(
+            self,
+            samples=min(self.samples, _SAMPLES),
+            max_tokens=min(self.max_tokens, _TOKENS),
+            batch_size=min(self.batch_size, 4),
+        )
 
     def check(self, model: CheckpointForecast, data: DatasetForecast, split: str) -> None:
         """Raise for a model that cannot be measured, or a data set that has nothing to read."""

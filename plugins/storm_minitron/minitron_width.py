@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import InputError, Stage, component
+from storm_exp import InputError, Rehearsed, Stage, component
 from storm_exp.cost import Cost
 from storm_minitron.importance import Importance, ImportanceForecast
 from storm_minitron.widths import Widths, WidthTargets, narrowed_config
@@ -23,12 +23,19 @@ from storm_models.checkpoint import (
 )
 from storm_models.families import check_changeable
 from storm_models.inference_cost import writing_cost
+from storm_models.twins.shrinking import scaled
 
 if TYPE_CHECKING:
     import torch
 
     from storm_minitron.selection import Kept
 
+_TARGETS = {
+    "hidden_size": "hidden_size",
+    "intermediate_size": "intermediate_size",
+    "heads": "num_attention_heads",
+}
+"""{target: what the config calls it}"""
 _HEAD_DIM_IMPLIED = ("qwen2", "phi3")
 """Families whose configs have no `head_dim`: transformers obeys one, other programs may not."""
 
@@ -63,6 +70,22 @@ class MinitronWidth(WidthTargets):
         return dataclasses.replace(
             model, config=config, parameters=parameter_count(config), shapes=shapes_digest(shapes)
         )
+
+    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> MinitronWidth:
+        """Return the same with sizes in the twin's proportions; shares stay as they are."""
+        real, twin = (each.config or {} for each in (model.real, model.twin))
+        sizes: dict[str, int] = {}
+        for name, width in _TARGETS.items():
+            target = getattr(self, name)
+            if target is not None and width in real and width in twin:
+                sizes[name] = scaled(target, real[width], twin[width])
+        if "heads" in sizes:  # whole groups
+            groups = key_value_heads(twin)
+            sizes["heads"] = max(groups, sizes["heads"] // groups * groups)
+        if "hidden_size" in sizes:
+            heads = sizes.get("heads", twin["num_attention_heads"])
+            sizes["hidden_size"] = max(heads, sizes["hidden_size"] // heads * heads)
+        return dataclasses.replace(self, multiple_of=1, **sizes)
 
     def cost(self, forecast: CheckpointForecast) -> Cost | None:
         """Estimate the room that the files take."""

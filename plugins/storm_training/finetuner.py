@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from collections.abc import Sequence
+from typing import Self
 
-from storm_exp import InputError, SettingError, setting
+from storm_exp import InputError, Rehearsed, SettingError, setting
 from storm_exp.cost import Cost, Place
 from storm_models.architecture import is_quantised
 from storm_models.checkpoint import CheckpointForecast
@@ -16,6 +17,7 @@ from storm_training.parameters import Parameters
 from storm_training.settings import TrainingSettings
 from storm_training.token_set import TokenSetForecast
 from storm_training.training_cost import training_cost
+from storm_training.training_rehearsal import few_steps, has_gpu
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -52,6 +54,19 @@ class Finetuner(TrainingSettings):
         check_family(model.config, Use.TRAIN)
         self._check_parameters(model, layers)
         return dataclasses.replace(model)
+
+    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> Self:
+        """Return the same for a few steps on short rows; without a GPU, qlora becomes lora."""
+        positions = (model.real.config or {}).get("max_position_embeddings")
+        chosen = self.parameters
+        if chosen.choice == "qlora" and not has_gpu():
+            chosen = dataclasses.replace(chosen, choice="lora")
+        return dataclasses.replace(few_steps(self, positions), parameters=chosen)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what a few steps on this machine do not show."""
+        quantised = self.parameters.choice == "qlora" and not has_gpu()
+        return super().not_rehearsed() + ["parameters.choice=qlora: lora stands in"] * quantised
 
     def cost(
         self,

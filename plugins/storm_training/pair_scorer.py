@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean
@@ -13,6 +14,7 @@ from storm_models.inference_cost import inference_cost
 from storm_training.pair_scores import PairScores, PairScoresForecast
 from storm_training.settings import PRECISIONS
 from storm_training.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.training_rehearsal import short_passes
 
 
 @component("reference", "pair_scores", version=1, requires=("torch",), extra="train")
@@ -46,6 +48,10 @@ class PairScorer:
             raise InputError("the tokens were made with another tokenizer than the model's")
         check_family(model.config, Use.PACK)
         return PairScoresForecast(tokenizer=tokens.tokenizer)
+
+    def rehearsal(self) -> PairScorer:
+        """Return the same on short rows."""
+        return dataclasses.replace(self, **short_passes(self))
 
     def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
         """Estimate one pass over the tokens."""

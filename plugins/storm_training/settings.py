@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from enum import Enum
 from importlib.util import find_spec
+from typing import Self
 
 from omegaconf import II
 
 from storm_exp import SettingError, did_you_mean, setting
+from storm_training.training_rehearsal import few_steps
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
@@ -148,6 +150,15 @@ class TrainingSettings:
         missing = self.optimizer == "adamw_8bit" and not find_spec("bitsandbytes")
         problem = "needs the package bitsandbytes: pip install 'storm-exp[gpu]'"
         self._require("optimizer", not missing, problem)
+
+    def rehearsal(self) -> Self:
+        """Return the same for a few steps on short rows."""
+        return few_steps(self)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what a few steps on one device do not show."""
+        lines = [f"loggers={name}" for name in self.loggers if name not in ("csv", "tensorboard")]
+        return lines + ["compile=true"] * self.compile
 
     def _require_logger(self, name: str) -> None:
         if name not in LOGGERS:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from omegaconf import II
 
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_training.token_set import DOCUMENTS, PREFERENCES, TokenSet, TokenSetForecast
+
+_REHEARSED = 20_000
+"""Tokens of a rehearsal, at most."""
 
 
 @component("tokens", "token_mixture", version=1, requires=("numpy",), extra="train")
@@ -39,6 +44,10 @@ class TokenMixture:
             tokenizer=next((part.tokenizer for part in parts if part.tokenizer), None),
             tokens={"train": self.tokens} if self.tokens else None,
         )
+
+    def rehearsal(self) -> TokenMixture:
+        """Return the same of few tokens."""
+        return dataclasses.replace(self, tokens=min(self.tokens, _REHEARSED))
 
     def run(self, stage: Stage, parts: list[TokenSet]) -> TokenSet:
         """Draw, and write the spans."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
-from storm_exp import InputError, SettingError, Stage, component, did_you_mean
+from storm_exp import InputError, Rehearsed, SettingError, Stage, component, did_you_mean
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.families import Use, check_family
@@ -13,6 +14,7 @@ from storm_models.inference_cost import inference_cost
 from storm_training.settings import PRECISIONS
 from storm_training.teacher_answers import TeacherAnswers, TeacherAnswersForecast
 from storm_training.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.training_rehearsal import short_passes
 
 
 @component("reference", "top_k_answers", version=1, requires=("torch",), extra="train")
@@ -56,6 +58,12 @@ class TopKTeacher:
             problem = f"the vocabulary has {size}: put the teacher in the loop"
             raise SettingError("k", self.k, problem)
         return TeacherAnswersForecast(tokenizer=tokens.tokenizer, k=self.k)
+
+    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> TopKTeacher:
+        """Return the same on short rows, with no more tokens than the twin's vocabulary has."""
+        size = (model.twin.config or {}).get("vocab_size")
+        k = min(self.k, size - 1) if size else self.k
+        return dataclasses.replace(self, k=k, **short_passes(self))
 
     def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
         """Estimate one pass over the tokens."""

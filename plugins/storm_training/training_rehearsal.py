@@ -1,0 +1,55 @@
+"""What a training of few steps on short rows shows of a long one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+STEPS = 3
+"""Optimiser steps of a rehearsal."""
+LENGTH = 512
+"""Tokens of a rehearsal's packed rows, at most."""
+BATCH, ACCUMULATION = 4, 2
+"""Rows of a forward pass, and passes of a step, at most: both kinds of several stay several."""
+_ROWS = 4
+
+S = TypeVar("S")
+
+
+def few_steps(settings: S, positions: int | None = None) -> S:
+    """Return training settings of a few steps, with validations and checkpoints between them.
+
+    Where the device cannot multiply bf16, mixed precision becomes fp32, as `auto` says.
+
+    `positions` is how many the real model has: rows that are longer than that stay so.
+    """
+    given: Any = settings
+    return dataclasses.replace(
+        given,
+        steps=min(given.steps or STEPS, STEPS),
+        validation_every=min(given.validation_every, 2),
+        validation_rows=min(given.validation_rows, _ROWS),
+        checkpoint_every=min(given.checkpoint_every, 2),
+        accumulation=min(given.accumulation, ACCUMULATION),
+        compile=False,
+        loggers=[name for name in given.loggers if name in ("csv", "tensorboard")],
+        **short_passes(given, positions),
+    )
+
+
+def has_gpu() -> bool:
+    """Return whether CUDA is there; imports torch."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def short_passes(settings: Any, positions: int | None = None) -> dict[str, Any]:
+    """Return `sequence_length`, `batch_rows` and `precision` of a rehearsal."""
+    length, rows = settings.sequence_length, settings.batch_rows
+    fits = positions is None or length <= positions
+    return {
+        "sequence_length": min(length, LENGTH) if fits else length,
+        "batch_rows": min(rows, BATCH),
+        "precision": "auto" if settings.precision == "bf16-mixed" else settings.precision,
+    }
