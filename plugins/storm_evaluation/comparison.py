@@ -28,13 +28,17 @@ class Comparison(Artifact):
 
     Models are numbered in the order of the port, from 0: keys and payloads know no stage names,
     the record of a run maps positions to names. The file holds
-    - `models`, their number, and `best`, the position with the highest mean;
+    - `models`, their number, `runs`, how often each was trained, and `best`, the position with the
+      highest mean;
     - `tasks`: per task `metric`, `higher_is_better`, `n`, `scores` (a list of {score, stderr});
-    - `mean`: a list of {score, stderr} over the tasks in which more is better, or null;
-    - `against_first` and `pairs`: lists of {first, second, tasks: {task: difference}, mean};
-    - a difference: `difference` (second − first), `low`, `high`, `p`, `p_holm`, `test`, and
-      `better` (position of the model that is better after Holm's correction, or null). That of
-      the mean also has `clustered_stderr`.
+    - `mean`: a list of {score, stderr} over the tasks in which more is better, or null, and `loss`,
+      the same over those in which less is; of several runs with `by_run`, a score for each;
+    - `against_first` and `pairs`: lists of {first, second, tasks: {task: difference}, mean, loss};
+    - a difference: `difference` (second − first), `low`, `high`, `p`, `p_holm`, `test`, `better`
+      (position of the model that is better after Holm's correction, or null), `equivalence` (the
+      interval of two one-sided tests) and `verdict` (of the second model: better, worse, no effect,
+      undecided). Means of single runs also have `clustered_stderr`, differences of several
+      `together`, the interval that holds for all arms against the first at once.
     """
 
     forecast_type = ComparisonForecast

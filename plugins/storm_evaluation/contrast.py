@@ -2,162 +2,126 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import numpy as np
+from typing import Any, Protocol
 
 from storm_evaluation import significance
 from storm_evaluation.alignment import AlignedTask
-from storm_evaluation.evaluation import mean_and_stderr
-from storm_evaluation.significance import Floats
+
+Cell = dict[str, Any]
+"""A difference, as comparison.json holds it."""
+
+NO_EFFECT, UNDECIDED = "no effect", "undecided"
+"""Verdicts where neither of two models is better: the interval lies within the margin, or not."""
+
+
+class Estimator(Protocol):
+    """Says how uncertain scores and differences are."""
+
+    models: int
+    """How many models, or arms of several runs, are compared."""
+    runs: int
+    """How often each was trained."""
+
+    def score(self, tasks: Sequence[AlignedTask], model: int) -> Cell:
+        """Return `score`, the mean over tasks, and its `stderr`."""
+        ...
+
+    def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
+        """Return `difference`, `low`, `high`, `p` and `test` of the mean over tasks.
+
+        `equivalence` is the interval that misses with twice the chance (TOST).
+        """
+        ...
 
 
 class Contrast:
-    """All models over all tasks; every difference is drawn from the same resamples."""
+    """All models over all tasks."""
 
     def __init__(
-        self, tasks: Sequence[AlignedTask], *, confidence: float, resamples: int, seed: int
+        self,
+        tasks: Sequence[AlignedTask],
+        estimator: Estimator,
+        *,
+        confidence: float,
+        margin: float,
+        settings: dict[str, Any],
     ) -> None:
-        """Draw the bootstrap means, seeded by `seed` and the task's name."""
-        self._tasks = tasks
-        self._confidence, self._resamples, self._seed = confidence, resamples, seed
-        self._models = tasks[0].scores_MN.shape[0]
-        self._draws = {
-            task.name: significance.bootstrap_means(
-                task.scores_MN, task.weights_MN, resamples, self._random("bootstrap", task.name)
-            )
-            for task in tasks
+        """Compare at `confidence`; differences within ± `margin` are taken to be none."""
+        self._tasks, self._estimator = tasks, estimator
+        self._confidence, self._margin, self._settings = confidence, margin, settings
+        self._groups = {
+            "mean": [task for task in tasks if task.higher_is_better],
+            "loss": [task for task in tasks if not task.higher_is_better],
         }
-        self._averaged = [task for task in tasks if task.higher_is_better]
 
     def describe(self) -> dict[str, Any]:
         """Return the contents of comparison.json."""
-        mean = self._mean_scores()
-        first = [(0, second) for second in range(1, self._models)]
-        every = list(itertools.combinations(range(self._models), 2))
+        models = range(self._estimator.models)
+        means = {
+            name: [self._estimator.score(group, model) for model in models] if group else None
+            for name, group in self._groups.items()
+        }
+        mean = means["mean"]
+        first = [(0, second) for second in models[1:]]
         return {
-            "models": self._models,
-            "best": max(range(self._models), key=lambda m: mean[m]["score"]) if mean else None,
+            "models": len(models),
+            "runs": self._estimator.runs,
+            "best": max(models, key=lambda m: mean[m]["score"]) if mean else None,
             "tasks": {
                 task.name: {
                     "metric": task.metric,
                     "higher_is_better": task.higher_is_better,
                     "n": int(task.scores_MN.shape[1]),
-                    "scores": self._scores(task),
+                    "scores": [self._estimator.score([task], model) for model in models],
                 }
                 for task in self._tasks
             },
-            "mean": mean,
+            **means,
             "against_first": self._differences(first),
-            "pairs": self._differences(every),
-            "settings": {
-                "confidence": self._confidence,
-                "resamples": self._resamples,
-                "seed": self._seed,
-            },
+            "pairs": self._differences(list(itertools.combinations(models, 2))),
+            "settings": self._settings,
         }
 
-    def _scores(self, task: AlignedTask) -> list[dict[str, Any]]:
-        rows = zip(task.scores_MN, task.weights_MN, strict=True)
-        pairs = [mean_and_stderr(scores.tolist(), weights.tolist()) for scores, weights in rows]
-        return [{"score": score, "stderr": stderr} for score, stderr in pairs]
-
-    def _mean_scores(self) -> list[dict[str, Any]] | None:
-        if not self._averaged:
-            return None
-        columns = [self._scores(task) for task in self._averaged]
-        means: list[dict[str, Any]] = []
-        for model in range(self._models):
-            cells = [column[model] for column in columns]
-            errors = [cell["stderr"] for cell in cells]
-            known = [error for error in errors if error is not None]
-            score = sum(cell["score"] for cell in cells) / len(cells)
-            squares = sum(error**2 for error in known)
-            stderr = squares**0.5 / len(cells) if len(known) == len(cells) else None
-            means.append({"score": score, "stderr": stderr})
-        return means
-
-    def _differences(self, pairs: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
-        """Return an entry per pair; Holm's correction is over all cells, and over all means."""
-        entries: list[dict[str, Any]] = [
-            {
-                "first": first,
-                "second": second,
-                "tasks": {task.name: self._on_task(task, first, second) for task in self._tasks},
-                "mean": self._on_mean(first, second),
-            }
-            for first, second in pairs
-        ]
+    def _differences(self, pairs: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Return an entry per pair; Holm's correction is over all tasks, and over all means."""
+        entries: list[dict[str, Any]] = []
+        for first, second in pairs:
+            entry: dict[str, Any] = {"first": first, "second": second, "tasks": {}}
+            for task in self._tasks:
+                entry["tasks"][task.name] = self._estimator.difference([task], first, second)
+            for name, group in self._groups.items():
+                found = self._estimator.difference(group, first, second) if group else None
+                entry[name] = found
+            entries.append(entry)
         directions = {task.name: task.higher_is_better for task in self._tasks}
-        self._correct(
+        self._decide(
             (entry, cell, directions[name])
             for entry in entries
             for name, cell in entry["tasks"].items()
         )
-        self._correct((entry, entry["mean"], True) for entry in entries if entry["mean"])
+        for name in self._groups:
+            self._decide((entry, entry[name], name == "mean") for entry in entries if entry[name])
         return entries
 
-    def _correct(self, cells: Iterable[tuple[dict[str, Any], dict[str, Any], bool]]) -> None:
+    def _decide(self, cells: Iterable[tuple[dict[str, Any], Cell, bool]]) -> None:
         known = list(cells)
         adjusted = significance.holm([cell["p"] for _, cell, _ in known])
         for (entry, cell, higher_is_better), value in zip(known, adjusted, strict=True):
             cell["p_holm"] = value
             won = "second" if (cell["difference"] > 0) == higher_is_better else "first"
             cell["better"] = entry[won] if value < 1.0 - self._confidence else None
-
-    def _on_task(self, task: AlignedTask, first: int, second: int) -> dict[str, Any]:
-        low, high = significance.interval(
-            self._draws[task.name][:, second] - self._draws[task.name][:, first], self._confidence
-        )
-        if significance.is_binary(task.scores_MN) and bool(np.all(task.weights_MN == 1)):
-            test, p = "mcnemar", significance.mcnemar(task.scores_MN[first], task.scores_MN[second])
-        else:
-            test = "sign_flip"
-            p = significance.sign_flip(
-                _contributions(task, first, second),
-                self._resamples,
-                self._random(test, task.name, first, second),
-            )
-        difference = float(_contributions(task, first, second).sum())
-        return {"difference": difference, "low": low, "high": high, "p": p, "test": test}
-
-    def _on_mean(self, first: int, second: int) -> dict[str, Any] | None:
-        """Compare means over tasks: documents are drawn within their task, never across."""
-        if not self._averaged:
-            return None
-        count = len(self._averaged)
-        terms = [_contributions(task, first, second) for task in self._averaged]
-        draws = (
-            sum(
-                self._draws[t.name][:, second] - self._draws[t.name][:, first]
-                for t in self._averaged
-            )
-            / count
-        )
-        low, high = significance.interval(np.asarray(draws), self._confidence)
-        joined: Floats = np.concatenate(terms) / count
-        random = self._random("sign_flip", "", first, second)
-        return {
-            "difference": float(joined.sum()),
-            "low": low,
-            "high": high,
-            "p": significance.sign_flip(joined, self._resamples, random),
-            "test": "sign_flip",
-            "clustered_stderr": significance.clustered_stderr(
-                [float(values.sum()) for values in terms]
-            ),
-        }
-
-    def _random(self, *purpose: object) -> np.random.Generator:
-        digest = hashlib.sha256(repr(purpose).encode()).digest()
-        return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "big")])
+            cell["verdict"] = verdict(cell, entry["second"], self._margin)
 
 
-def _contributions(task: AlignedTask, first: int, second: int) -> Floats:
-    return significance.contributions(
-        (task.scores_MN[first], task.scores_MN[second]),
-        (task.weights_MN[first], task.weights_MN[second]),
-    )
+def verdict(cell: Cell, second: int, margin: float) -> str:
+    """Return `better` or `worse` (the second model), `no effect`, or `undecided`.
+
+    No effect is claimed only where the whole equivalence interval lies within ± `margin`: two
+    one-sided tests. Not to find a difference is not to find that there is none.
+    """
+    if cell["better"] is not None:
+        return "better" if cell["better"] == second else "worse"
+    low, high = cell["equivalence"]
+    return NO_EFFECT if -margin < low and high < margin else UNDECIDED

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from storm_evaluation.comparison import Comparison, ComparisonForecast
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
-from storm_exp import InputError, SettingError, Stage, component
+from storm_exp import InputError, SettingError, Stage, component, setting
+
+if TYPE_CHECKING:
+    from storm_evaluation.alignment import AlignedTask
 
 
-@component("comparison", "paired", version=1, requires=("numpy",), extra="train")
+@component("comparison", "paired", version=2, requires=("numpy", "scipy"), extra="train")
 class Paired:
-    """Put models side by side, with paired differences to the first and between all."""
+    """Put models side by side, with paired differences to the first and between all.
+
+    Models that were trained once each are compared as they are: the result holds for these trained
+    models. Where every arm was trained several times, it holds for the arms (docs/statistics.md).
+    """
 
     confidence: float = 0.95
     """Coverage of the intervals; 1 − confidence is the level of the tests."""
+    runs: int = setting(1, neutral=1)
+    """How many evaluations in a row are runs of the same arm, in the order of their seeds."""
+    margin: float = setting(0.02, neutral=0.02)
+    """Differences within ± margin count as none: what "no effect" means, in scores or nats."""
     resamples: int = 4000
-    """Bootstrap resamples, and random sign flips of the permutation test."""
+    """Bootstrap resamples, and random sign flips of the permutation test; of single runs."""
     seed: int = 0
     """Of its own, not the run's: statistics are no part of what a run's seed repeats."""
 
@@ -24,6 +39,10 @@ class Paired:
             raise SettingError("confidence", self.confidence, "must lie between 0.5 and 1")
         if self.resamples < 100:
             raise SettingError("resamples", self.resamples, "must be at least 100")
+        if self.runs < 1:
+            raise SettingError("runs", self.runs, "must be at least 1")
+        if not self.margin > 0:
+            raise SettingError("margin", self.margin, "must be above 0")
 
     def forecast(self, evaluations: list[EvaluationForecast]) -> ComparisonForecast:
         """Check that the evaluations are over the same tasks, as far as is known."""
@@ -34,20 +53,18 @@ class Paired:
                     f"evaluations {known[0][0]} and {position} (counted from 0) are over different "
                     f"tasks: {', '.join(known[0][1])} and {', '.join(tasks)}"
                 )
+        if len(evaluations) % self.runs or len(evaluations) == self.runs > 1:
+            problem = f"{len(evaluations)} evaluations are not two or more arms of so many runs"
+            raise SettingError("runs", self.runs, problem)
         return ComparisonForecast(
-            models=len(evaluations), tasks=list(known[0][1]) if known else None
+            models=len(evaluations) // self.runs, tasks=list(known[0][1]) if known else None
         )
 
     def run(self, stage: Stage, evaluations: list[Evaluation]) -> Comparison:
         """Align the evaluations and compare."""
         from storm_evaluation.alignment import align
-        from storm_evaluation.contrast import Contrast
 
-        tasks = align(evaluations)
-        contrast = Contrast(
-            tasks, confidence=self.confidence, resamples=self.resamples, seed=self.seed
-        )
-        content = contrast.describe()
+        content = self.compare(align(evaluations))
         comparison = Comparison(stage.directory)
         comparison.write(content)
         if content["mean"] is not None:
@@ -57,4 +74,27 @@ class Paired:
                 stage.metric(f"mean_score/{position}", cell["score"])
             for entry in content["against_first"]:
                 stage.metric(f"gain/{entry['second']}", entry["mean"]["difference"])
+                if entry["loss"]:
+                    stage.metric(f"loss_gain/{entry['second']}", entry["loss"]["difference"])
         return comparison
+
+    def compare(self, tasks: Sequence[AlignedTask]) -> dict[str, Any]:
+        """Return the contents of comparison.json."""
+        from storm_evaluation.contrast import Contrast, Estimator
+        from storm_evaluation.one_run import OneRun
+        from storm_evaluation.several_runs import SeveralRuns
+
+        estimator: Estimator
+        if self.runs == 1:
+            estimator = OneRun(
+                tasks, confidence=self.confidence, resamples=self.resamples, seed=self.seed
+            )
+        else:
+            estimator = SeveralRuns(tasks, runs=self.runs, confidence=self.confidence)
+        return Contrast(
+            tasks,
+            estimator,
+            confidence=self.confidence,
+            margin=self.margin,
+            settings=dataclasses.asdict(self),
+        ).describe()
