@@ -24,6 +24,6 @@ def storm_components() -> list[type]:
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on all models over all tasks, and over their training."""
-    from storm_evaluation import learning_curve, report
+    from storm_evaluation import learning_curve, over_runs, report
 
-    return [*report.sections(run), *learning_curve.sections(run)]
+    return [*over_runs.sections(run), *report.sections(run), *learning_curve.sections(run)]

@@ -8,6 +8,9 @@ from typing import Any
 
 from storm_exp import Artifact, Forecast, InputError
 
+NO_EFFECT, UNDECIDED = "no effect", "undecided"
+"""Verdicts where neither of two models is better: the interval lies within the margin, or not."""
+
 
 @dataclasses.dataclass(kw_only=True)
 class ComparisonForecast(Forecast):

@@ -8,12 +8,10 @@ from typing import Any, Protocol
 
 from storm_evaluation import significance
 from storm_evaluation.alignment import AlignedTask
+from storm_evaluation.comparison import NO_EFFECT, UNDECIDED
 
 Cell = dict[str, Any]
 """A difference, as comparison.json holds it."""
-
-NO_EFFECT, UNDECIDED = "no effect", "undecided"
-"""Verdicts where neither of two models is better: the interval lies within the margin, or not."""
 
 
 class Estimator(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from storm_evaluation.over_runs import difference_cells
 from storm_evaluation.task_names import short_names
 from storm_exp.record import CellRecord, RunRecord, StageRecord
 from storm_exp.report import Place, Section
@@ -27,8 +28,20 @@ class _Lineup:
     evaluations: list[dict[str, Any]]
     comparison: dict[str, Any] | None
 
+    @property
+    def runs(self) -> int:
+        """How often each model was trained."""
+        return int((self.comparison or {}).get("runs", 1))
+
+    @property
+    def models(self) -> int:
+        """How many models are compared."""
+        return len(self.stages) // self.runs
+
     def name(self, position: int) -> str:
-        return self.stages[position].element or self.stages[position].label
+        """Return the name of a model; where it has several runs, that of the first."""
+        stage = self.stages[position * self.runs]
+        return stage.element or stage.label
 
     def tasks(self) -> dict[str, dict[str, Any]]:
         return {task: entry for e in self.evaluations for task, entry in e["tasks"].items()}
@@ -96,7 +109,7 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
                 errors=[_entry(lineup, position, g).get("stderr") for g in groups],
                 colour=palette.get(lineup.name(position), position),
             )
-            for position in range(len(lineup.stages))
+            for position in range(lineup.models)
         ]
         metrics = ", ".join(dict.fromkeys(tasks[name]["metric"] for name in names))
         sizes = ", ".join(f"{name} {tasks[name]['n']:,}" for name in names)
@@ -119,6 +132,8 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
 def _entry(lineup: _Lineup, position: int, task: str) -> dict[str, Any]:
     """Return score and standard error of a model on a task, or of its mean over tasks."""
     if task != _MEAN:
+        if lineup.comparison and lineup.runs > 1:
+            return dict(lineup.comparison["tasks"][task]["scores"][position])
         return dict(lineup.evaluations[position]["tasks"].get(task, {}))
     if lineup.comparison and lineup.comparison.get("mean"):
         return dict(lineup.comparison["mean"][position])
@@ -133,11 +148,11 @@ def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -
     tasks, rows = lineup.tasks(), []
     best = {}
     for column in columns:
-        known = [_entry(lineup, p, column).get("score") for p in range(len(lineup.stages))]
+        known = [_entry(lineup, p, column).get("score") for p in range(lineup.models)]
         known = [score for score in known if score is not None]
         higher = tasks.get(column, {}).get("higher_is_better", True)
         best[column] = (max if higher else min)(known) if known else None
-    for position in range(len(lineup.stages)):
+    for position in range(lineup.models):
         row: list[Any] = [_model(lineup, position, palette)]
         for column in columns:
             entry = _entry(lineup, position, column)
@@ -170,22 +185,21 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     against = (lineup.comparison or {}).get("against_first") or []
     if not against or lineup.comparison is None:
         return Markup()
-    confidence = lineup.comparison.get("settings", {}).get("confidence", 0.95)
-    higher = {t: e.get("higher_is_better", True) for t, e in lineup.comparison["tasks"].items()}
-    header = ["model", "difference", f"{confidence:.0%} interval", "p", "p (Holm)"]
-    means = [
-        [_model(lineup, entry["second"], palette), *_difference(entry, entry["mean"], True)]
-        for entry in against
-        if entry.get("mean")
-    ]
-    caption = (
-        f"Differences to {lineup.name(0)} in the mean over tasks, paired by document: bootstrap "
-        "intervals, sign-flip test, Holm's correction over the models. Green and red: significant "
-        "after the correction."
-    )
-    html = figure(table(header, means), caption) if means else Markup()
+    settings = lineup.comparison.get("settings", {})
+    confidence, margin = settings.get("confidence", 0.95), settings.get("margin", 0.02)
+    header = ["model", "difference", f"{confidence:.0%} interval", "p (Holm)", "verdict"]
+    html = Markup()
+    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, less is better")):
+        lines = [
+            [_model(lineup, entry["second"], palette), *difference_cells(entry[measure], margin)]
+            for entry in against
+            if entry.get(measure)
+        ]
+        if lines:
+            caption = f"Differences to {lineup.name(0)} in {words}. {_scope(lineup)}"
+            html += figure(table(header, lines), caption)
     rows = [
-        [_model(lineup, entry["second"], palette), task, *_difference(entry, cell, higher[task])]
+        [_model(lineup, entry["second"], palette), task, *difference_cells(cell, margin)]
         for entry in against
         for task, cell in entry["tasks"].items()
     ]
@@ -211,13 +225,16 @@ def answers(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     return Markup("<details><summary>Some answers</summary>{}</details>").format(inner)
 
 
-def _difference(entry: dict[str, Any], cell: dict[str, Any], higher: bool) -> list[Any]:
-    better = cell.get("better")
-    class_ = "" if better is None else "better" if better == entry["second"] else "worse"
-    text = Markup('<span class="{}">{:+.3f}</span>').format(class_, cell["difference"])
-    interval = f"{cell['low']:+.3f} to {cell['high']:+.3f}"
-    return [text, interval, _p(cell["p"]), _p(cell["p_holm"])]
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+def _scope(lineup: _Lineup) -> str:
+    """Say what the differences speak of: these trained models, or the arms."""
+    if lineup.runs > 1:
+        return (
+            f"Over {lineup.runs} runs of each and over questions; Holm's correction over the "
+            "models. Green and red: significant after the correction."
+        )
+    return (
+        "Paired by document: bootstrap intervals, permutation or McNemar's test, Holm's "
+        "correction over the models. Green and red: significant after the correction. One run "
+        "each: this says how these trained models differ, over questions; trained again, they may "
+        "differ otherwise (-m seed=0,1,2 tells)."
+    )

@@ -45,7 +45,7 @@ def comparison() -> Files:
         "p_holm": 0.0008,
         "test": "mcnemar",
     }
-    cell["better"] = 1
+    cell |= {"better": 1, "verdict": "better"}
     entry = {"first": 0, "second": 1, "tasks": {"lookup": cell}, "mean": cell}
     return {
         "models": 2,
@@ -136,7 +136,8 @@ def test_models_are_shown_by_name_with_scores_and_paired_differences(make):
     text = show(make.run(models(make))).text
     assert "base_model 0.500 ± 0.010" in text
     assert "merger 0.750 ± 0.010" in text
-    assert "merger +0.250 +0.125 to +0.375 < 0.001 < 0.001" in text
+    assert "merger +0.250 +0.125 to +0.375 < 0.001 better" in text
+    assert "One run each: this says how these trained models differ" in text
 
 
 def test_bars_of_models_have_the_heights_of_their_scores(make):

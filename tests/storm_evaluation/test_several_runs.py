@@ -1,0 +1,173 @@
+"""Comparisons of arms that were trained several times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from storm_evaluation.contrast import verdict
+from storm_evaluation.evaluation import Evaluation, EvaluationForecast, Sample
+from storm_evaluation.over_runs import comparisons, in_words, sections
+from storm_evaluation.paired import Paired
+from storm_exp import SettingError
+from storm_exp.record import CellRecord, RunRecord, StageRecord
+from storm_exp.testing import make_stage
+
+QUESTIONS = 60
+
+
+def evaluate(folder: Path, right: np.ndarray, losses: np.ndarray) -> Evaluation:
+    folder.mkdir(parents=True)
+    rows = [Sample(task="t", document=f"d{n}", score=float(s)) for n, s in enumerate(right)]
+    rows += [
+        Sample(task="nll", document=f"d{n}", score=float(s), weight=1.0 + n % 3)
+        for n, s in enumerate(losses)
+    ]
+    made = Evaluation(folder)
+    made.write({"t": ("acc", True), "nll": ("nats", False)}, rows, {}, "")
+    return made
+
+
+def arms(folder: Path, effects: list[float], runs: int = 3, run_sd: float = 0.0, seed: int = 0):
+    """Evaluations of arms that answer better by `effects`, arm by arm."""
+    draw = np.random.default_rng(seed)
+    easy = draw.normal(size=QUESTIONS)
+    found = []
+    for arm, effect in enumerate(effects):
+        for run in range(runs):
+            shift = effect + draw.normal(0, run_sd)
+            losses = 2 + 0.3 * easy - shift + draw.normal(0, 0.05, QUESTIONS)
+            right = draw.random(QUESTIONS) < 1 / (1 + np.exp(easy - 3 * shift))
+            found.append(evaluate(folder / f"{arm}-{run}", right, losses))
+    return found
+
+
+def compare(folder: Path, evaluations: list[Evaluation], **settings) -> dict:
+    stage = make_stage(folder, "comparison")
+    return Paired(**settings).run(stage, evaluations).summary()
+
+
+def test_arms_are_compared_over_their_runs(tmp_path):
+    found = compare(tmp_path, arms(tmp_path, [0.0, 0.5, 0.0], run_sd=0.05), runs=3)
+    assert (found["models"], found["runs"]) == (3, 3)
+    better, same = found["against_first"]
+    assert better["loss"]["verdict"] == "better" and better["loss"]["difference"] < -0.4
+    assert better["loss"]["test"] == "runs_and_questions"
+    assert same["loss"]["better"] is None
+    assert len(found["mean"][0]["by_run"]) == 3
+    assert found["loss"][1]["score"] == pytest.approx(np.mean(found["loss"][1]["by_run"]))
+    low, high = better["loss"]["together"]
+    assert low < better["loss"]["low"] < better["loss"]["high"] < high
+
+
+def test_what_varies_from_run_to_run_is_no_effect_of_the_arm(tmp_path):
+    """Each trained model differs from each other for certain, and the arms do not."""
+    evaluations = arms(tmp_path / "e", [0.0, 0.0], runs=3, run_sd=0.3, seed=4)
+    alone = compare(tmp_path / "one", [evaluations[0], evaluations[3]])
+    together = compare(tmp_path / "all", evaluations, runs=3)
+    assert alone["against_first"][0]["loss"]["p"] < 0.01
+    assert together["against_first"][0]["loss"]["p"] > 0.05
+    assert together["against_first"][0]["loss"]["verdict"] == "undecided"
+
+
+def test_two_arms_of_one_question_are_a_paired_t_test(tmp_path):
+    values = np.array([[0.1, 0.5, 0.3], [0.7, 0.8, 0.9]])
+    found = []
+    for arm in range(2):
+        for run in range(3):
+            folder = tmp_path / f"{arm}{run}"
+            folder.mkdir()
+            made = Evaluation(folder)
+            made.write(
+                {"t": ("acc", True)},
+                [Sample(task="t", document="d", score=values[arm, run])],
+                {},
+                "",
+            )
+            found.append(made)
+    cell = compare(tmp_path, found, runs=3)["against_first"][0]["mean"]
+    assert cell["p"] == pytest.approx(stats.ttest_rel(values[1], values[0]).pvalue, rel=1e-6)
+
+
+def test_runs_must_divide_the_evaluations():
+    with pytest.raises(SettingError, match="runs"):
+        Paired(runs=2).forecast([EvaluationForecast()] * 3)
+    with pytest.raises(SettingError, match="runs"):
+        Paired(runs=3).forecast([EvaluationForecast()] * 3)
+    assert Paired(runs=3).forecast([EvaluationForecast()] * 6).models == 2
+
+
+@pytest.mark.parametrize(
+    ("better", "equivalence", "said"),
+    [
+        (1, (0.01, 0.05), "better"),
+        (0, (-0.05, -0.01), "worse"),
+        (None, (-0.01, 0.019), "no effect shown, less than 0.02 either way"),
+        (None, (-0.01, 0.021), "undecided"),
+        (None, (-0.021, 0.0), "undecided"),
+    ],
+)
+def test_no_effect_is_claimed_within_the_margin_only(better, equivalence, said):
+    cell = {"better": better, "equivalence": equivalence}
+    assert in_words(verdict(cell, 1, 0.02), 0.02) == said
+
+
+def sweep(folder: Path, values: tuple[str, ...], seeds: int = 3) -> RunRecord:
+    """A sweep of a setting over seeds, whose evaluations are in `folder`."""
+    evaluations = iter(arms(folder / "arms", [0.3 * n for n in range(len(values))], runs=seeds))
+    cells = []
+    for value in values:
+        for seed in range(seeds):
+            stage = StageRecord(
+                stage="evaluator",
+                element="finetuner",
+                component="lm_eval",
+                artifact="Evaluation",
+                key=f"{value}{seed}",
+                inputs={},
+                status="made",
+                settings={},
+                forecast={},
+                directory=str(next(evaluations).directory),
+            )
+            overrides = [f"curator={value}", f"seed={seed}"]
+            cells.append(CellRecord(name="", overrides=overrides, config={}, stages=[stage]))
+    return RunRecord(
+        directory=folder,
+        recipe="storm",
+        scale="",
+        when="",
+        argv=[],
+        seconds=0.0,
+        status="finished",
+        environment={},
+        cells=cells,
+    )
+
+
+def test_a_report_on_a_sweep_over_seeds_speaks_of_its_arms(tmp_path):
+    run = sweep(tmp_path, ("all", "best"))
+    assert list(comparisons(run)) == ["evaluator[finetuner]"]
+    assert list(comparisons(run)["evaluator[finetuner]"]) == ["curator=all", "curator=best"]
+    (section,) = sections(run)
+    assert "3 runs of each arm" in section.html
+    assert "not of these trained models alone" in section.html
+    assert 'class="worse"' not in section.html and 'class="better"' in section.html
+
+
+def test_a_sweep_with_one_seed_says_nothing_of_arms(tmp_path):
+    assert sections(sweep(tmp_path, ("all", "best"), seeds=1)) == []
+
+
+def test_arms_that_answered_other_questions_are_not_compared(tmp_path):
+    run = sweep(tmp_path, ("all", "best"))
+    other = tmp_path / "other"
+    other.mkdir()
+    rows = [Sample(task=task, document="x", score=1.0) for task in ("t", "nll")]
+    Evaluation(other).write({"t": ("acc", True), "nll": ("nats", False)}, rows, {}, "")
+    run.cells[0].stages[0].directory = str(other)
+    (section,) = sections(run)
+    assert "not compared" in section.html and "different documents" in section.html
