@@ -3,13 +3,15 @@
 python benchmarks/engine.py warm     a second `recipe=storm` (makes the first one if need be)
 python benchmarks/engine.py own      the same for `storm_own` on a model of 1 GB
 python benchmarks/engine.py sweep    nine cells over a store that holds one run
-python benchmarks/engine.py          all three
+python benchmarks/engine.py plan     1,000 cells planned on one core, by one setting and by three
+python benchmarks/engine.py          all of them
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -111,6 +113,36 @@ def sweep() -> None:
     write_section(title, "python benchmarks/engine.py sweep", table(["", ""], rows))
 
 
+SWEEPS = {
+    "1,000 values of `merger.t`": ["merger.t=range(0,1,0.001)"],
+    "10 × 10 × 10 of `curator.min_education`, `seed`, `merger.t`": [
+        "curator.min_education=range(1,5,0.4)",
+        "seed=range(10)",
+        "merger.t=range(0,1,0.1)",
+    ],
+}
+"""A thousand cells, of which one stage differs, or nearly all."""
+
+
+def plan() -> None:
+    """Measure the planning of 1,000 cells on one core, over an empty store."""
+    rows = []
+    for name, settings in SWEEPS.items():
+        arguments = ["plan", "-m", "recipe=storm", *settings, "store.path=nothing"]
+        seconds, text = run(["taskset", "--cpu-list", _one_core(), *STORM, *arguments])
+        cells = re.search(r"(\d+) cells", text)
+        artifacts = re.search(r"(\d+) of (\d+) artifacts", text)
+        counted = artifacts[2] if artifacts else "?"
+        rows.append([name, cells[1] if cells else "1", counted, f"{seconds:.1f} s", "60 s"])
+    header = ["sweep", "cells", "artifacts", "wall", "bar"]
+    title = "A thousand cells are planned in a minute"
+    write_section(title, "python benchmarks/engine.py plan", table(header, rows))
+
+
+def _one_core() -> str:
+    return str(min(os.sched_getaffinity(0)))
+
+
 def own() -> None:
     """Measure a warm run of `storm_own` on a model of 1 GB."""
     model, chats = WORK / "model_1gb", WORK / "chats.jsonl"
@@ -131,11 +163,13 @@ def own() -> None:
 
 def main(names: list[str]) -> None:
     """Run the benchmarks that are named, or all."""
-    chosen = names or ["warm", "sweep", "own"]
+    chosen = names or ["warm", "sweep", "plan", "own"]
     if "warm" in chosen:
         warm("A second run makes nothing", "warm", ["recipe=storm"])
     if "sweep" in chosen:
         sweep()
+    if "plan" in chosen:
+        plan()
     if "own" in chosen:
         own()
 

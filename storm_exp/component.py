@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import importlib.util
 import inspect
 import types
@@ -46,7 +47,12 @@ class Component:
 
     def missing_packages(self) -> list[str]:
         """Return the importable names in `requires` that this environment lacks."""
-        return [name for name in self.requires if importlib.util.find_spec(name) is None]
+        return [name for name in self.requires if not _is_installed(name)]
+
+
+@functools.cache
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def setting(default: Any, *, semantic: bool = True, neutral: Any = dataclasses.MISSING) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from storm_exp.component import Component
 from storm_exp.errors import ComposeError, GraphError, SettingError, StormError, did_you_mean
@@ -83,9 +84,7 @@ def _check_sections(config: DictConfig, origins: Origins) -> None:
 
 def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
     try:
-        schema = OmegaConf.structured(Runtime)
-        OmegaConf.set_readonly(schema, False)
-        found = OmegaConf.to_object(OmegaConf.merge(schema, config.runtime))
+        found = OmegaConf.to_object(OmegaConf.merge(_runtime_schema(), config.runtime))
     except OmegaConfBaseException as error:
         path, problem = wrong_value(error)
         where = origins.of(f"runtime.{path}")
@@ -94,6 +93,13 @@ def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
         raise ComposeError(origins.locate(error, "runtime")) from error
     assert isinstance(found, Runtime)
     return found
+
+
+@functools.cache
+def _runtime_schema() -> DictConfig:
+    schema: DictConfig = OmegaConf.structured(Runtime)
+    OmegaConf.set_readonly(schema, False)
+    return schema
 
 
 def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> Component:
@@ -138,10 +144,11 @@ def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Or
             f"{name}: the component '{component.name}' needs {', '.join(packages)}; "
             f"pip install '{extra}'"
         )
-    for path in sorted(OmegaConf.missing_keys(node)):
-        raise ComposeError(f"{path} has no value; give one: {path}=…")
     try:
         return OmegaConf.to_object(node)
+    except MissingMandatoryValue as error:
+        path = str(error.full_key)
+        raise ComposeError(f"{path} has no value; give one: {path}=…") from error
     except StormError as error:
         raise ComposeError(origins.locate(error, name)) from error
     except OmegaConfBaseException as error:

@@ -33,8 +33,9 @@ class StagesLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keep what Hydra gives; the task function is not called, the engine is."""
-        self._context = hydra_context
-        self._config = config
+        from hydra_plugins.storm_exp_hydra.composer import Composer
+
+        self._composer = Composer(hydra_context.config_loader, config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -49,7 +50,7 @@ class StagesLauncher(Launcher):
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             told_apart = [o for o in filter_overrides(overrides) if o not in shared]
             name = " ".join(told_apart) or str(number)
-            config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+            config = self._composer.compose(list(overrides))
             with open_dict(config):
                 config.hydra.job.id = str(number)
                 config.hydra.job.num = number
@@ -60,10 +61,17 @@ class StagesLauncher(Launcher):
             JobReturn(
                 overrides=list(cell.hydra.overrides.task),
                 cfg=cell.config,
-                hydra_cfg=DictConfig({"hydra": cell.hydra}),
+                hydra_cfg=_alone(cell.hydra),
                 task_name="storm_exp",
                 status=JobStatus.COMPLETED,
                 _return_value=objective,
             )
             for cell, objective in zip(cells, objectives, strict=True)
         ]
+
+
+def _alone(hydra: DictConfig) -> DictConfig:
+    """Return a configuration of the node `hydra` only, which is not copied."""
+    config = DictConfig({}, flags={"no_deepcopy_set_nodes": True})
+    config.hydra = hydra
+    return config
