@@ -129,12 +129,14 @@ def plan() -> None:
     rows = []
     for name, settings in SWEEPS.items():
         arguments = ["plan", "-m", "recipe=storm", *settings, "store.path=nothing"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds, text = run(["taskset", "--cpu-list", _one_core(), *STORM, *arguments])
-        cells = re.search(r"(\d+) cells", text)
-        artifacts = re.search(r"(\d+) of (\d+) artifacts", text)
-        counted = artifacts[2] if artifacts else "?"
-        rows.append([name, cells[1] if cells else "1", counted, f"{seconds:.1f} s", "60 s"])
-    header = ["sweep", "cells", "artifacts", "wall", "bar"]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        cells = re.findall(r"(\d+) cells", text)[:1]
+        artifacts = text.split("\n\n")[0].count("\n") - 1
+        rows.append([name, *cells, str(artifacts), f"{seconds:.1f} s", f"{busy:.1f} s", "60 s"])
+    header = ["sweep", "cells", "artifacts", "wall", "processor", "bar"]
     title = "A thousand cells are planned in a minute"
     write_section(title, "python benchmarks/engine.py plan", table(header, rows))
 

@@ -45,9 +45,10 @@ class Node:
     reads: dict[str, str] = dataclasses.field(default_factory=dict)
     """{path: digest} of the files that its fingerprint asked for."""
 
-    def level(self) -> int:
-        """Return the length of the longest way here from a node without inputs."""
-        return 1 + max((n.level() for nodes in self.inputs.values() for n in nodes), default=-1)
+    def __post_init__(self) -> None:
+        inputs = (node.level for nodes in self.inputs.values() for node in nodes)
+        self.level: int = 1 + max(inputs, default=-1)
+        """The length of the longest way here from a node without inputs."""
 
     def input_keys(self) -> dict[str, str | list[str]]:
         """Return the keys at each port, a list for ports that collect."""
@@ -99,6 +100,8 @@ class Plan:
         self.cells: list[Cell] = []
         self.nodes: dict[str, Node] = {}
         """In an order in which inputs come before what needs them."""
+        self._met: dict[Any, tuple[Any, Node]] = {}
+        """Nodes by what they are of; the settings are kept, or another's could have their id."""
         self._fingerprints: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def add(
@@ -128,7 +131,7 @@ class Plan:
     def to_make(self) -> list[Node]:
         """Return the nodes that a run would make, level by level."""
         missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
-        return sorted(missing, key=Node.level)
+        return sorted(missing, key=lambda node: node.level)
 
     def _need(self, node: Node) -> None:
         if node.status is not Status.NOT_NEEDED:
@@ -172,8 +175,12 @@ class Plan:
         self, stage: StageUse, element: str, inputs: dict[str, list[Node]], cell: Cell
     ) -> Node:
         label = f"{stage.name}[{element}]" if element else stage.name
-        settings = semantic_settings(stage.settings)
         ports = {port: inputs[port] for port in sorted(inputs)}
+        # The cells of a sweep share what they agree on.
+        same = id(stage.settings), *((port, *map(id, nodes)) for port, nodes in ports.items())
+        if same in self._met:
+            return self._met[same][1]
+        settings = semantic_settings(stage.settings)
         try:
             fingerprint, reads = self._fingerprint(stage)
             node = Node(
@@ -183,8 +190,10 @@ class Plan:
             node.key = artifact_key(
                 stage.component, settings, node.input_keys(), fingerprint, self.rehearsed_in
             )
+            node = self.nodes.get(node.key, node)
+            self._met[same] = stage.settings, node
             if node.key in self.nodes:
-                return self.nodes[node.key]
+                return node
             found = self.store.find(node.key)
             node.manifest, node.damage = found.manifest, found.damage
             node.forecast = _forecast(node)

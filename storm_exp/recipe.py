@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
+from omegaconf import AnyNode, Container, DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from storm_exp.component import Component
@@ -35,8 +35,13 @@ class Recipe:
     origins: Origins
 
 
-def read_recipe(config: DictConfig, plugins: Plugins, origins: Origins) -> Recipe:
-    """Read a composed configuration; raises ComposeError and GraphError for what cannot work."""
+def read_recipe(
+    config: DictConfig, plugins: Plugins, origins: Origins, shared: dict[Any, Any]
+) -> Recipe:
+    """Read a composed configuration; raises ComposeError and GraphError for what cannot work.
+
+    `shared` holds the settings that earlier cells of a sweep had: those that agree are one object.
+    """
     _check_sections(config, origins)
     graph = read_graph(config)
     deleted = {name for name, edges in graph.items() if edges is None}
@@ -57,7 +62,10 @@ def read_recipe(config: DictConfig, plugins: Plugins, origins: Origins) -> Recip
     needed = set(targets)
     for stage in reversed(ordered):
         if stage.name in needed:
-            stage.settings = _settings(config, stage, plugins, origins)
+            written = stage.component.name, _written(config[stage.name])
+            if written not in shared:
+                shared[written] = _settings(config, stage, plugins, origins)
+            stage.settings = shared[written]
             leave_idle_ports(stage)
             needed.update(source for sources in stage.edges.values() for source in sources)
     return Recipe(
@@ -131,6 +139,19 @@ def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origin
     component = _component(config, name, plugins, origins)
     _check_keys(config._get_node(name), name, origins)
     return StageUse(name, origins.menus.get(name, component.menus[0]), component)
+
+
+def _written(node: Node) -> Any:
+    """Return all that a node holds, hashable, with what its interpolations come to."""
+    found = node._maybe_dereference_node()
+    if found is None:
+        return object()  # equal to nothing: it is not to be had, and will be refused
+    children = found._content if isinstance(found, Container) else None
+    if isinstance(children, dict):
+        return tuple((name, _written(child)) for name, child in children.items())
+    if isinstance(children, list):
+        return tuple(_written(child) for child in children)
+    return repr(found._value())
 
 
 def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Origins) -> Any:

@@ -49,10 +49,11 @@ def make_plan(compositions: list[Composition]) -> Plan:
     """Plan all compositions as one; raises a StormError before anything is made."""
     plugins = load_plugins()
     plan = Plan(Store(Path(str(compositions[0].config.store.path))))
+    shared: dict[Any, Any] = {}
     for composition in compositions:
         origins = read_origins(composition.hydra)
         try:
-            recipe = read_recipe(composition.config, plugins, origins)
+            recipe = read_recipe(composition.config, plugins, origins, shared)
             plan.add(composition.name, recipe, origins.overrides)
         except StormError as error:
             if not composition.name:

@@ -11,9 +11,9 @@ from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from hydra_plugins.storm_exp_hydra.composer import Composer
 from omegaconf import DictConfig
 
+from hydra_plugins.storm_exp_hydra.composer import Composer
 from storm_exp import application
 from storm_exp.explain import explain
 from storm_exp.origin import read_origins
@@ -117,9 +117,7 @@ def same(
     return len(expected) == 2
 
 
-@pytest.mark.parametrize(
-    ("recipe", "count"), [("storm", 20), ("solar", 10), ("minitron_width", 6)]
-)
+@pytest.mark.parametrize(("recipe", "count"), [("storm", 20), ("solar", 10), ("minitron_width", 6)])
 def test_a_cell_is_what_hydra_would_have_composed(loader, recipe, count):
     hydra_words = ["hydra.mode=MULTIRUN", "hydra.job.config.override_dirname.kv_sep=-"]
     master = loader.load_configuration(

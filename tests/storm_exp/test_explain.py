@@ -73,13 +73,13 @@ def test_an_error_says_what_where_from_and_what_was_meant(storm, tmp_path, overr
 
 
 def test_an_error_in_a_users_preset_names_the_preset(storm, tmp_path):
-    preset = tmp_path / "mine/source/large.yaml"
+    preset = tmp_path / "mine/source/vast.yaml"
     preset.parent.mkdir(parents=True)
     preset.write_text("defaults: [number, _self_]\nvalue: 5000\n", encoding="utf-8")
-    said = storm("-cd", str(tmp_path / "mine"), "recipe=sum", "source=large")
+    said = storm("-cd", str(tmp_path / "mine"), "recipe=sum", "source=vast")
     assert said.code == 1
     assert "source.value=5000.0: must be at most 1000" in said.err
-    assert "source=large" in said.err
+    assert "source=vast" in said.err
 
 
 def test_a_typo_in_a_users_preset_names_the_preset(storm, tmp_path):
