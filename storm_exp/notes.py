@@ -10,7 +10,7 @@ from storm_exp.why import source_changed
 
 
 def notes(plan: Plan) -> list[str]:
-    """Return lines about what the user left unused, changed sources, and what is to be fetched."""
+    """Return lines about unused edges, changed sources, inputs, and what is to be fetched."""
     lines = [
         f"unused: {use.component.name} {_why_unused(use, port)} (graph.{use.name}.{port})"
         for cell in plan.cells
@@ -27,6 +27,9 @@ def notes(plan: Plan) -> list[str]:
         if node.damage and node.status is Status.NOT_NEEDED
     ]
     lines += [f"warning: {text}" for text in _changed_sources(plan)]
+    for node in plan.to_make():
+        remarks = getattr(node.settings, "notes", None)
+        lines += [f"note: {text} ({node.label})" for text in (remarks() if remarks else [])]
     return list(dict.fromkeys([*lines, *_to_fetch(plan)]))
 
 

@@ -247,7 +247,10 @@ class HubSource(Limits):
 
         try:
             options = self.options(name, split)
-            for row in load_dataset(place, split=split, streaming=True, **options):
+            rows = load_dataset(
+                place, split=split, streaming=True, trust_remote_code=False, **options
+            )
+            for row in rows:
                 yield {column: _without_nulls(value) for column, value in row.items()}
         except Exception as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)

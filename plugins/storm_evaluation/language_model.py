@@ -58,7 +58,11 @@ class HarnessModel(HFLM):
     ) -> None:
         """Wrap a loaded model; `max_generated_tokens` bounds answers of tasks that set none."""
         super().__init__(
-            pretrained=model, tokenizer=tokenizer, batch_size=batch_size, max_length=max_length
+            pretrained=model,
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+            max_length=max_length,
+            trust_remote_code=False,
         )
         self._stage = stage
         self._max_generated_tokens = max_generated_tokens

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm_exp import SettingError, did_you_mean
-from storm_models.checkpoint import COMPANION_FILES, Checkpoint
+from storm_models.checkpoint import Checkpoint
 from storm_models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -36,23 +36,23 @@ def compress(
         import torch
         from llmcompressor import oneshot
         from llmcompressor.modifiers.quantization import QuantizationModifier
+        from transformers import GenerationConfig
 
         torch.set_num_threads(threads)
         network = model.load()
         _check_ignored(network, ignore)
         advance()
         recipe = QuantizationModifier(targets="Linear", scheme=scheme, ignore=ignore)
-        oneshot(model=network, recipe=recipe)
+        oneshot(model=network, recipe=recipe, trust_remote_code_model=False)
         advance()
+        network.generation_config = GenerationConfig()  # the file is copied, valid or not
         with tempfile.TemporaryDirectory(dir=directory) as folder:
             network.save_pretrained(folder, save_compressed=True, max_shard_size="100GB")
             for file in Path(folder).iterdir():
                 if file.name == "config.json" or "safetensors" in file.name:
                     file.rename(directory / file.name)
         advance()
-    for name in COMPANION_FILES:
-        if name != "config.json" and (model.directory / name).is_file():
-            (directory / name).write_bytes((model.directory / name).read_bytes())
+    model.copy_companions(directory, but=("config.json",))
 
 
 def _check_ignored(network: torch.nn.Module, ignore: list[str]) -> None:

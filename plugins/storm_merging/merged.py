@@ -9,7 +9,8 @@ from typing import Any
 
 from storm_exp import Stage
 from storm_merging.parents import shared_store
-from storm_models.checkpoint import WEIGHT_FILE, Checkpoint
+from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint_files import WEIGHT_FILE
 from storm_models.weighted_sum import WeightedSum
 from storm_models.weights import SumWeights, write_weights
 

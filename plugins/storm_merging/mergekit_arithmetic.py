@@ -12,7 +12,8 @@ from mergekit.merge_methods import merge_tensors
 from storm_exp import InputError, Stage
 from storm_merging.compatibility import shared_tensors
 from storm_merging.merged import write_summary
-from storm_models.checkpoint import WEIGHT_FILE, Checkpoint
+from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint_files import WEIGHT_FILE
 from storm_models.tensor_file import DTYPES, TensorWriter
 from storm_models.weights import accumulator, read_tensor
 

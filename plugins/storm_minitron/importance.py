@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Forecast, InputError
-from storm_models.checkpoint import read_json
+from storm_models.json_file import read_json
 
 if TYPE_CHECKING:
     import torch

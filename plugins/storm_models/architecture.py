@@ -24,6 +24,9 @@ SIZES = (
     "num_attention_heads",
 )
 """What every config states."""
+LARGEST_SIZE = 1 << 31
+"""No dimension of a model, and nothing else that its config counts, reaches it."""
+MOST_LAYERS = 10_000
 _TAKES_ATTENTION_BIAS = ("llama", "qwen3", "gemma2", "gemma3_text")
 
 
@@ -53,8 +56,10 @@ def tensor_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
     if config.get("model_type") not in FAMILIES:
         return None
     for name in SIZES:
-        if not isinstance(config.get(name), int) or config[name] < 1:
-            raise InputError(f"config.json: {name}={config.get(name)!r} is not a positive number")
+        most = MOST_LAYERS if name == "num_hidden_layers" else LARGEST_SIZE
+        if type(config.get(name)) is not int or not 1 <= config[name] <= most:
+            problem = f"is not a positive whole number of at most {most}"
+            raise InputError(f"config.json: {name}={config.get(name)!r} {problem}")
     axes: dict[str, tuple[str, ...]] = {"model.embed_tokens.weight": ("vocabulary", "hidden")}
     layer = _layer_axes(config)
     for index in range(config["num_hidden_layers"]):

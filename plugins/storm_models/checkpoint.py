@@ -8,39 +8,29 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Forecast, InputError
+from storm_models.checkpoint_files import (
+    INDEX_FILE,
+    WEIGHT_FILE,
+    checkpoint_files,
+    companion_files,
+)
+from storm_models.config_check import check_config
 from storm_models.header import file_size, read_header
+from storm_models.json_file import read_json
 from storm_models.tokenizer import tokenizer_digest
-from storm_models.weighted_sum import SUM_FILE, WeightedSum
+from storm_models.vocabulary import check_vocabulary
+from storm_models.weighted_sum import WeightedSum
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from storm_models.weights import Weights
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-)
-SURGERY_FILE = "surgery.json"
-"""What a changed depth leaves: {"source_layers": […], "new_layers": […]}."""
-
-COMPANION_FILES = ("config.json", "generation_config.json", SURGERY_FILE, *TOKENIZER_FILES)
-"""What stands beside the weights."""
-
-WEIGHT_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
 
 _QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
 
@@ -85,13 +75,18 @@ class Checkpoint(Artifact):
         self._known_parents: list[Checkpoint] | None = None
 
     def config(self) -> dict[str, Any]:
-        """Return config.json; raises InputError when it is missing or no JSON object."""
-        return read_json(self.directory / "config.json")
+        """Return config.json; raises InputError when it is missing or says what cannot be."""
+        file = self.directory / "config.json"
+        companion_files(self.directory)
+        config = read_json(file)
+        check_config(config, str(file))
+        return config
 
     def weighted_sum(self) -> WeightedSum | None:
         """Return what the weights are made of, None when they lie in files."""
         if self._known_sum is None:
-            self._known_sum = WeightedSum.read(self.directory)
+            stored = any((self.directory / name).is_file() for name in (WEIGHT_FILE, INDEX_FILE))
+            self._known_sum = None if stored else WeightedSum.read(self.directory)
         return self._known_sum
 
     def parents(self) -> list[Checkpoint]:
@@ -116,25 +111,14 @@ class Checkpoint(Artifact):
 
     def weight_files(self) -> list[Path]:
         """Return the safetensors files, in order; raises InputError when there are none."""
-        index = self.directory / INDEX_FILE
-        if index.is_file():
-            names = sorted(set(read_json(index)["weight_map"].values()))
-            files = [self.directory / name for name in names]
-        else:
-            files = [self.directory / WEIGHT_FILE]
-        missing = [file.name for file in files if not file.is_file()]
-        if missing and (self.directory / SUM_FILE).is_file():
+        weights = checkpoint_files(self.directory).weights
+        if not weights:
             raise InputError(f"{self.directory}: a sum of checkpoints, whose weights lie elsewhere")
-        if missing:
-            raise InputError(f"{self.directory}: no {', '.join(missing)} (weights in safetensors)")
-        return files
+        return [self.directory / name for name in weights]
 
     def files(self) -> list[str]:
         """Return the names of the files that make up the checkpoint, and no others."""
-        names = [name for name in COMPANION_FILES if (self.directory / name).is_file()]
-        if (self.directory / INDEX_FILE).is_file():
-            names.append(INDEX_FILE)
-        return names + [file.name for file in self.weight_files()]
+        return checkpoint_files(self.directory).names()
 
     def headers(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return {tensor name: (safetensors dtype, shape)}, reading no weights."""
@@ -188,10 +172,10 @@ class Checkpoint(Artifact):
         with self.open_weights() as weights:
             return read_tensor(weights, name)
 
-    def copy_companions(self, directory: Path) -> None:
-        """Copy all that stands beside the weights to another directory."""
-        for name in COMPANION_FILES:
-            if (self.directory / name).is_file():
+    def copy_companions(self, directory: Path, *, but: Collection[str] = ()) -> None:
+        """Copy what stands beside the weights to another directory, as it is; raises InputError."""
+        for name in companion_files(self.directory):
+            if name not in but:
                 shutil.copyfile(self.directory / name, directory / name)
 
     def _index(self) -> dict[str, tuple[Path, tuple[str, tuple[int, ...]]]]:
@@ -215,15 +199,16 @@ class Checkpoint(Artifact):
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""
-        from transformers import AutoTokenizer
+        from storm_models.pretrained import read_tokenizer
 
-        return AutoTokenizer.from_pretrained(self.directory, local_files_only=True)
+        return read_tokenizer(self.directory)
 
     def facts(self) -> CheckpointForecast:
         """Read config, headers and tokenizer files; raises InputError when one is missing."""
-        headers = self.headers()
+        headers, config = self.headers(), self.config()
+        check_vocabulary(self.directory, config)
         return CheckpointForecast(
-            config=self.config(),
+            config=config,
             parameters=sum(
                 math.prod(shape)
                 for name, (_, shape) in headers.items()
@@ -250,19 +235,6 @@ def shapes_digest(shapes: dict[str, tuple[int, ...]]) -> str:
     """Return a digest of names and shapes, independent of order and dtype."""
     text = json.dumps({name: list(shapes[name]) for name in sorted(shapes)})
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Return a JSON object from a file; raises InputError that names the file."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{file.parent}: no {file.name}") from error
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: expected a JSON object")
-    return content
 
 
 def readable_count(number: float) -> str:

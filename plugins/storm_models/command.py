@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from storm_data.dataset import Dataset
 from storm_exp import Stage, component
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.inspection import inspect_checkpoint
 from storm_models.program import Program
 
 
@@ -32,7 +33,10 @@ class Command(Program):
         models: list[Checkpoint] | None = None,
         data: Dataset | None = None,
     ) -> Checkpoint:
-        """Run the program; raises InputError with the end of its output when it fails."""
+        """Run the program; raises InputError with the end of its output when it fails.
+
+        Also for what it made, when that is no checkpoint that could be used.
+        """
         values = {
             "model": str(model.written().directory) if model and "{model}" in self.line else "",
             "data": str(data.directory) if data else "",
@@ -41,4 +45,6 @@ class Command(Program):
         }
         several = models or [] if "{models}" in self.line else []
         self.execute(stage, values, {"models": [str(m.written().directory) for m in several]})
-        return Checkpoint(stage.directory)
+        made = Checkpoint(stage.directory)
+        inspect_checkpoint(made)
+        return made

@@ -12,8 +12,10 @@ from typing import Any
 from storm_exp import InputError
 from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.attention import layer_types
-from storm_models.checkpoint import SURGERY_FILE, CheckpointForecast, read_json, shapes_digest
+from storm_models.checkpoint import CheckpointForecast, shapes_digest
+from storm_models.checkpoint_files import SURGERY_FILE
 from storm_models.families import check_changeable
+from storm_models.json_file import read_json
 
 PER_LAYER_LISTS = ("layer_types", "no_rope_layers", "mlp_layer_types", "layers_block_type")
 """Keys of config.json that hold an entry for every layer."""

@@ -9,7 +9,9 @@ fail; the stage looks again at the model itself before it begins.
 from __future__ import annotations
 
 import enum
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
@@ -30,6 +32,13 @@ class Use(enum.Enum):
     ASK = "be asked several questions at once"
     """A judge: a cache of keys and values, and a mask over a tree of questions."""
 
+
+_TAKEN = (
+    "apertus arcee bitnet cohere cohere2 cwm diffllama ernie4_5 exaone4 gemma glm glm4 granite "
+    "granite_swa granitemoe_swa helium hunyuan_v1_dense hyperclovax jais2 ministral ministral3 "
+    "nanochat nemotron olmo olmo2 olmo3 phi seed_oss smollm3 stablelm starcoder2 vaultgemma"
+)
+"""Families beside `FAMILIES` with which nothing failed."""
 
 _EXPERTS = "its files hold one tensor per expert, which transformers fuses in memory"
 _RENAMED = "transformers gives its tensors other names than its files do"
@@ -78,6 +87,24 @@ _REFUSED: dict[Use, dict[str, str]] = {
         **dict.fromkeys(("bloom", "openai-gpt"), "it takes no mask over a tree of questions"),
     },
 }
+
+
+def check_known(config: Mapping[str, Any], directory: Path) -> None:
+    """Raise InputError for a family of which transformers has no code; nothing else is ever run.
+
+    Where transformers is not installed, nothing is known.
+    """
+    family = config.get("model_type")
+    named = {*FAMILIES, *_TAKEN.split()}.union(*_REFUSED.values())
+    if family in named or importlib.util.find_spec("transformers") is None:
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if family in CONFIG_MAPPING_NAMES:
+        return
+    coded = config.get("auto_map")
+    problem = "and the code that lies beside it is never run" if coded else "is it newer?"
+    raise InputError(f"{directory}: transformers knows no model_type {family!r}, {problem}")
 
 
 def check_family(config: Mapping[str, Any] | None, use: Use) -> None:

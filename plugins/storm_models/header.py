@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,11 @@ DTYPE_BYTES = {
 }
 """Bytes of an element by the dtype's name in the header."""
 
-_LONGEST_HEADER = 100_000_000
+_LONGEST_HEADER = 1 << 25
+"""Bytes of the longest header that is read: a quarter of a million tensors in one file."""
+_LARGEST = 1 << 53
+"""No offset and no tensor's size reaches it."""
+_DIMENSIONS = 64
 
 
 def read_header(file: Path) -> dict[str, dict[str, Any]]:
@@ -41,33 +46,68 @@ def read_header(file: Path) -> dict[str, dict[str, Any]]:
 def read_layout(file: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return the offset of the data in bytes, and the header without its metadata.
 
-    Raises InputError that names the file when it is not in the safetensors format or shorter
-    than its header says.
+    Raises InputError that names the file when it is not in the safetensors format, or longer or
+    shorter than its header says. Tensors must lie one behind the other, as the safetensors library
+    demands: nothing may lie between them, and none in another.
     """
-    actual = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if actual < 8 or length > min(_LONGEST_HEADER, actual - 8):
-            raise InputError(
-                f"{file}: not a safetensors file, or cut short ({actual} bytes, and the header "
-                f"alone should have {length})"
-            )
-        try:
-            header = json.loads(stream.read(length))
-            assert isinstance(header, dict)
-            header.pop("__metadata__", None)
-            end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-            odd = [name for name, entry in header.items() if not _consistent(entry)]
-        except (ValueError, KeyError, TypeError, IndexError, AssertionError) as error:
-            raise InputError(f"{file}: not a safetensors file ({error!r})") from error
-    if odd:
-        raise InputError(f"{file}: the header contradicts itself about {odd[0]}")
-    start = 8 + length
-    if actual < start + end:
+    try:
+        with file.open("rb") as stream:
+            actual = os.fstat(stream.fileno()).st_size
+            length = int.from_bytes(stream.read(8), "little")
+            if actual < 8 or length > actual - 8:
+                raise InputError(
+                    f"{file}: not a safetensors file, or cut short ({actual} bytes, and the header "
+                    f"alone should have {length})"
+                )
+            if length > _LONGEST_HEADER:
+                raise InputError(f"{file}: a header of {length:,} bytes, more than is ever needed")
+            text = stream.read(length)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
+    header = _parsed(file, text)
+    end = _checked_end(file, header)
+    if actual < 8 + length + end:
         raise InputError(
-            f"{file}: cut short: its header describes {start + end} bytes, it has {actual}"
+            f"{file}: cut short: its header describes {8 + length + end} bytes, it has {actual}"
         )
-    return start, header
+    if actual > 8 + length + end:
+        raise InputError(
+            f"{file}: {actual - 8 - length - end} bytes more than its header describes: it was "
+            "overwritten or damaged"
+        )
+    return 8 + length, header
+
+
+def _parsed(file: Path, text: bytes) -> dict[str, dict[str, Any]]:
+    try:
+        header = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+    except RecursionError as error:
+        raise InputError(f"{file}: not a safetensors file (nested too deeply)") from error
+    except ValueError as error:
+        raise InputError(f"{file}: not a safetensors file ({error})") from error
+    if not isinstance(header, dict):
+        raise InputError(f"{file}: not a safetensors file (its header is no object)")
+    header.pop("__metadata__", None)
+    return header
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number here")
+
+
+def _checked_end(file: Path, header: dict[str, dict[str, Any]]) -> int:
+    """Return where the last tensor ends; raises InputError for entries that cannot be right."""
+    for name, entry in header.items():
+        if not _consistent(entry):
+            raise InputError(f"{file}: the header contradicts itself about {name}")
+    end = 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        start = entry["data_offsets"][0]
+        if start != end:
+            problem = "overlaps another tensor" if start < end else "leaves a gap before it"
+            raise InputError(f"{file}: the header contradicts itself: {name} {problem}")
+        end = entry["data_offsets"][1]
+    return end
 
 
 def new_layout(
@@ -96,7 +136,18 @@ def file_size(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
     return len(beginning) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
 
 
-def _consistent(entry: dict[str, Any]) -> bool:
+def _consistent(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
+        return False
+    if len(shape) > _DIMENSIONS or math.prod(shape) >= _LARGEST:
+        return False
     width = DTYPE_BYTES.get(entry["dtype"])
-    begin, end = entry["data_offsets"]
-    return width is None or end - begin == width * math.prod(entry["shape"])
+    begin, end = offsets
+    return bool(begin <= end and (width is None or end - begin == width * math.prod(shape)))
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(v) is int and 0 <= v < _LARGEST for v in values)

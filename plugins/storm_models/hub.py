@@ -6,19 +6,16 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp import SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
-from storm_models.checkpoint import (
-    COMPANION_FILES,
-    Checkpoint,
-    CheckpointForecast,
-    read_json,
-    shapes_digest,
-)
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint_files import COMPANION_FILES, is_complete
 from storm_models.inference_cost import writing_cost
-from storm_models.path import CHECKPOINT_MENUS, inspect_checkpoint
+from storm_models.inspection import inspect_checkpoint, passed_over
+from storm_models.json_file import read_json
+from storm_models.path import CHECKPOINT_MENUS
 from storm_models.repository import cached_snapshot, fetch, resolve_commit
 from storm_models.twins.model_twin import ModelTwin, twin_of_folder, twin_of_repository
 from storm_models.twins.originals import original_of
@@ -87,6 +84,8 @@ class Hub:
             stage.say("; ".join(f"fetching {what}" for what in self.fetches()))
         checkpoint = Checkpoint(fetch(self.repo, self.revision, _PATTERNS))
         facts = self._inspect(checkpoint)
+        for note in passed_over(checkpoint):
+            stage.say(note)
         stage.metric("parameters", facts.parameters or 0, main=True)
         return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
 
@@ -122,12 +121,7 @@ class Hub:
         snapshot = cached_snapshot(self.repo, self.revision)
         if snapshot is None:
             return None
-        checkpoint = Checkpoint(snapshot)
-        try:
-            checkpoint.facts()
-        except InputError:  # only some of the files were fetched
-            return None
-        return checkpoint
+        return Checkpoint(snapshot) if is_complete(snapshot) else None
 
     def _inspect(self, checkpoint: Checkpoint) -> CheckpointForecast:
         facts = inspect_checkpoint(checkpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from typing import Any
 
 import torch
@@ -11,7 +10,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, Stage
-from storm_models.checkpoint import TOKENIZER_FILES, Checkpoint
+from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint_files import OF_THE_MODEL
 from storm_models.new_model import NewModel
 from storm_models.quiet import quiet
 
@@ -26,9 +26,7 @@ def write_new_model(settings: NewModel, stage: Stage, tokenizer: Checkpoint) -> 
     model = draw_weights(config, settings.seed, settings.embedding_gain, settings.residual_gain)
     with quiet():
         model.to(getattr(torch, settings.dtype)).save_pretrained(stage.directory)
-    for name in TOKENIZER_FILES:
-        if (tokenizer.directory / name).is_file():
-            shutil.copyfile(tokenizer.directory / name, stage.directory / name)
+    tokenizer.copy_companions(stage.directory, but=OF_THE_MODEL)
     made = Checkpoint(stage.directory)
     _compare_tokenizers(tokenizer, made)
     stage.metric("parameters", sum(p.numel() for p in model.parameters()), main=True)

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    CompressedTensorsConfig,
-    GenerationConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrainedModel
 
 from storm_exp import InputError
 from storm_models.checkpoint import Checkpoint
+from storm_models.pretrained import read_config, read_generation, read_network
 from storm_models.quiet import quiet
 from storm_models.tensor_file import DTYPES
 from storm_models.weights import Weights, read_tensor
@@ -35,9 +30,7 @@ def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedMod
         if method == "compressed-tensors":  # otherwise it is unpacked in the first forward
             options["quantization_config"] = CompressedTensorsConfig(run_compressed=False)
         if checkpoint.weighted_sum() is None:
-            model, info = AutoModelForCausalLM.from_pretrained(
-                checkpoint.directory, local_files_only=True, use_safetensors=True, **options
-            )
+            model, info = read_network(checkpoint.directory, **options)
         else:
             model, info = _load_sum(checkpoint, options)
     missing = sorted(info["missing_keys"])
@@ -50,20 +43,17 @@ def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedMod
 def _load_sum(checkpoint: Checkpoint, options: dict[str, Any]) -> Any:
     """Return (model, loading info) as transformers does for files with the same weights."""
     directory = checkpoint.directory
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    config = read_config(directory)
     with torch.device("meta"):
         kind = type(AutoModelForCausalLM.from_config(config))
     if options["dtype"] == "auto" and config.dtype is None:
         options = {**options, "dtype": _first_dtype(checkpoint)}
-    try:
-        generation = GenerationConfig.from_pretrained(directory, local_files_only=True)
-    except OSError:
-        generation = None
     with checkpoint.open_weights() as weights:
-        model, info = kind.from_pretrained(
-            None,
+        model, info = read_network(
+            directory,
+            kind,
             config=config,
-            generation_config=generation,
+            generation_config=read_generation(directory),
             state_dict={name: _Deferred(weights, name) for name in weights.headers},
             **options,
         )

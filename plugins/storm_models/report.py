@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from storm_exp.record import RunRecord
 from storm_exp.report import Section
-from storm_models.checkpoint import SURGERY_FILE
+from storm_models.checkpoint_files import SURGERY_FILE
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
 from storm_report.shown import Shown, distinct

@@ -8,7 +8,8 @@ from pathlib import Path
 from storm_exp import StoreError
 from storm_exp.manifest import MANIFEST
 from storm_exp.progress import Progress
-from storm_models.checkpoint import WEIGHT_FILE, Checkpoint
+from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint_files import WEIGHT_FILE
 from storm_models.derived import derive, store_of
 from storm_models.weighted_sum import SUM_FILE
 

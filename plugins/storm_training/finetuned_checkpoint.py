@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from storm_exp import InputError
-from storm_models.checkpoint import INDEX_FILE, Checkpoint
+from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint_files import checkpoint_files
 from storm_models.tensor_file import DTYPES, TensorWriter
 from storm_models.weights import read_tensor
 
@@ -73,8 +74,7 @@ def _write(source: Checkpoint, values: Mapping[str, torch.Tensor], directory: Pa
                         problem = "is not finite: lower learning_rate"
                         raise InputError(f"after training, {name} {problem}")
                     writer.write(name, rounded)
-    index = source.directory / INDEX_FILE
-    if index.is_file():
-        shutil.copyfile(index, directory / index.name)
+    if index := checkpoint_files(source.directory).index:
+        shutil.copyfile(source.directory / index, directory / index)
     source.copy_companions(directory)
     return Checkpoint(directory)

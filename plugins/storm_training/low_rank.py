@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError
 from storm_models.checkpoint import Checkpoint
+from storm_models.pretrained import read_network
 from storm_training.matrices import MODULE_TYPES
 from storm_training.parameters import Parameters
 
@@ -70,7 +71,7 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
     if not torch.cuda.is_available() or device == "cpu":
         raise InputError("qlora needs a GPU: bitsandbytes holds 4-bit weights there only")
     from peft import prepare_model_for_kbit_training
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     quantisation = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -78,10 +79,8 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    network = AutoModelForCausalLM.from_pretrained(
+    network = read_network(
         model.written().directory,
-        local_files_only=True,
-        use_safetensors=True,
         quantization_config=quantisation,
         device_map={"": int(device.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))},
     )

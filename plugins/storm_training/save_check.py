@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from storm_exp import InputError, Stage
 from storm_models.checkpoint import Checkpoint
+from storm_models.pretrained import read_config
 from storm_training.training_module import TrainingModule
 
 Writer = Callable[[Path], Checkpoint]
@@ -45,9 +46,9 @@ def require_readable(checkpoint: Checkpoint) -> None:
 
     The model is built without weights, so this takes no memory; the tokenizer is loaded.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True)
+    config = read_config(checkpoint.directory)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     wanted = {name: tuple(p.shape) for name, p in model.named_parameters()}

@@ -205,8 +205,8 @@ def test_a_config_that_transformers_refuses_stops_before_a_byte(tmp_path):
     model = make_checkpoint(tmp_path / "model")
     file = model.directory / "config.json"
     config = json.loads(file.read_text())
-    file.write_text(json.dumps({**config, "num_hidden_layers": 2, "rms_norm_eps": "small"}))
+    file.write_text(json.dumps({**config, "num_hidden_layers": 2, "hidden_act": "small"}))
     stage = make_stage(tmp_path)
-    with pytest.raises(InputError, match=r"transformers refuses.*rms_norm_eps"):
+    with pytest.raises(InputError, match=r"transformers refuses.*small"):
         DepthUpscale(m=0).run(stage, Checkpoint(model.directory))
     assert not any(stage.directory.iterdir())

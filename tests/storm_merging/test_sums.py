@@ -283,5 +283,6 @@ def test_a_program_is_given_files_if_it_asks_for_the_model(kept, merged, models,
     copied = Command(line=copying, seed=0).run(make_stage(tmp_path, "copy"), merged)
     assert same_tensors(copied.tensors(), merged.tensors())
     other = kept.merge(Slerp(t=0.9), [kept.adopt(model) for model in models[:2]])
-    Command(line="touch {out}/x", seed=0).run(make_stage(tmp_path, "touch"), other)
+    line = f"cp -r {tmp_path}/copy/. {{out}}"
+    Command(line=line, seed=0).run(make_stage(tmp_path, "other"), other)
     assert kept.components().count("written") == 1

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_the_files_of_a_checkpoint_are_no_others(sharded):
 
 def test_a_missing_shard_is_named(sharded, tmp_path):
     for name in sharded.files()[:-1]:
-        (tmp_path / name).symlink_to(sharded.directory / name)
+        shutil.copyfile(sharded.directory / name, tmp_path / name)
     with pytest.raises(InputError, match=sharded.weight_files()[-1].name):
         Checkpoint(tmp_path).headers()
 

@@ -10,13 +10,9 @@ from omegaconf import MISSING
 from storm_exp import Stage, component, setting
 from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
-from storm_models.checkpoint import (
-    COMPANION_FILES,
-    Checkpoint,
-    CheckpointForecast,
-    read_json,
-    shapes_digest,
-)
+from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint_files import companion_files
+from storm_models.json_file import read_json
 from storm_models.twins.kinds import KINDS, vocabulary
 from storm_models.twins.originals import Original, original_of
 from storm_models.twins.shrinking import shrink
@@ -86,7 +82,7 @@ class ModelTwin:
         if not self.files:
             return []
         folder = Path(self.files)
-        return [folder / name for name in COMPANION_FILES if (folder / name).is_file()]
+        return [folder / name for name in companion_files(folder)]
 
 
 def twin_of_folder(of: str, folder: Path) -> ModelTwin:

@@ -1,0 +1,427 @@
+"""Whatever lies in a model's folder, a plan ends with a forecast or with a sentence for its user.
+
+Each folder is a small model with one thing wrong: a value in a config, an index or a tokenizer, a
+header, the bytes of a file, or what a file is. Seeds are fixed. Only StormErrors may leave what a
+plan calls, and each folder takes bounded time and memory.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storm_curation.zero_shot import ZeroShot
+from storm_data.dataset import DatasetForecast
+from storm_evaluation.held_out import HeldOut
+from storm_exp import StormError
+from storm_exp.cost import CARDS, Place
+from storm_exp.digest import FileDigests
+from storm_export.bf16 import Bf16
+from storm_export.fp8 import Fp8Dynamic
+from storm_merging.block_expand import BlockExpand
+from storm_merging.depth_upscale import DepthUpscale
+from storm_merging.slerp import Slerp
+from storm_minitron.block_importance_scanner import BlockImportanceScanner
+from storm_minitron.importance import ImportanceForecast
+from storm_minitron.importance_scanner import ImportanceScanner
+from storm_minitron.minitron_depth import MinitronDepth
+from storm_minitron.minitron_width import MinitronWidth
+from storm_models.architecture import tensor_shapes
+from storm_models.checkpoint import CheckpointForecast
+from storm_models.header import new_layout
+from storm_models.path import Path as PathComponent
+from storm_training.sft import Sft
+from storm_training.snr_scanner import SnrScanner
+from storm_training.token_set import TokenSetForecast
+from storm_training.top_k_teacher import TopKTeacher
+
+PLACE = Place(CARDS["cpu"], 1, False)
+FOLDERS = 320
+SECONDS = 5.0
+"""For one folder, on a machine that is busy with other things."""
+
+SIZES = {
+    "vocab_size": 12,
+    "hidden_size": 8,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 64,
+}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {"rope_scaling": None, "attention_bias": False, "head_dim": 4},
+    "qwen2": {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 16},
+    "gemma2": {"head_dim": 4, "query_pre_attn_scalar": 4, "sliding_window": 16},
+    "gemma3_text": {"head_dim": 4, "rope_local_base_freq": 1e4, "sliding_window_pattern": 2},
+    "phi3": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
+    "mixtral": {"num_local_experts": 2},
+}
+ODD: list[Callable[[], Any]] = [
+    lambda: None,
+    lambda: True,
+    lambda: 0,
+    lambda: -1,
+    lambda: 3,
+    lambda: 10**7,
+    lambda: 10**30,
+    lambda: 2**63,
+    lambda: 1.5,
+    lambda: 1e308,
+    lambda: float("inf"),
+    lambda: float("nan"),
+    lambda: "",
+    lambda: "32",
+    lambda: "../../etc/passwd",
+    lambda: "\ud800\0\n[red]",
+    lambda: [],
+    lambda: [None],
+    lambda: [1, "x", [2]],
+    lambda: ["full_attention"] * 3,
+    lambda: {},
+    lambda: {"a": {"b": None}},
+    lambda: {"full_attention": {"rope_theta": "x"}, "other": 3},
+    lambda: nested(300),
+]
+TEXTS = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"x"',
+    b"\xff\xfe{\x00}\x00",
+    b"\xef\xbb\xbf{}",
+    b"[" * 200_000,
+    b'{"a":' * 100_000,
+    b'{"vocab_size": ' + b"9" * 6000 + b"}",
+    b"\0" * 100,
+    b'{"model_type": "llama", "model_type": 3}',
+]
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def write_folder(folder: Path, family: str) -> None:
+    """Write a model with zeros for weights, without torch: one file, or for qwen2 two shards."""
+    config = {"model_type": family, **SIZES, "architectures": ["XForCausalLM"], **FAMILIES[family]}
+    config |= {"eos_token_id": 1, "pad_token_id": 0, "torch_dtype": "float16"}
+    shapes = tensor_shapes(config) or {"model.embed_tokens.weight": (12, 8), "x.weight": (3,)}
+    folder.mkdir(parents=True)
+    parts = [shapes] if family != "qwen2" else [dict(list(shapes.items())[i::2]) for i in range(2)]
+    names = ["model.safetensors"] if len(parts) == 1 else ["a.safetensors", "b.safetensors"]
+    for name, part in zip(names, parts, strict=True):
+        beginning, entries = new_layout({tensor: ("F16", shape) for tensor, shape in part.items()})
+        size = max(entry["data_offsets"][1] for entry in entries.values())
+        (folder / name).write_bytes(beginning + bytes(size))
+    if len(parts) > 1:
+        places = {tensor: name for name, part in zip(names, parts, strict=True) for tensor in part}
+        write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": places})
+    write_json(folder / "config.json", config)
+    vocabulary = {f"t{number}": number for number in range(10)}
+    added = [{"id": 10, "content": "<x>", "special": True}, {"id": 11, "content": "<y>"}]
+    model = {"type": "BPE", "vocab": vocabulary, "merges": ["t0 t1", ["t2", "t3"]]}
+    write_json(folder / "tokenizer.json", {"model": model, "added_tokens": added})
+    settings = {"chat_template": "{{ messages }}", "added_tokens_decoder": {"10": {"content": "x"}}}
+    write_json(folder / "tokenizer_config.json", settings)
+    write_json(folder / "added_tokens.json", {"<x>": 10})
+    write_json(folder / "generation_config.json", {"eos_token_id": [1, 2], "temperature": 0.5})
+    write_json(folder / "surgery.json", {"source_layers": [0, 0], "new_layers": [1]})
+
+
+def write_json(file: Path, content: Any) -> None:
+    file.write_bytes(json.dumps(content).encode("utf-8", "surrogatepass"))
+
+
+def change_value(draw: random.Random, content: Any) -> Any:
+    """Return the content with one value, anywhere in it, replaced, removed or added."""
+    content = copy.deepcopy(content)
+    place = content
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            return draw.choice(ODD)()
+        key = draw.choice(keys)
+        if not isinstance(place[key], dict | list) or not place[key] or draw.random() < 0.3:
+            break
+        place = place[key]
+    action = draw.random()
+    if action < 0.1:
+        del place[key]
+    elif action < 0.2 and isinstance(place, dict):
+        place[draw.choice(["", "auto_map", "quantization_config", "sliding_window"])] = place[key]
+    else:
+        place[key] = draw.choice(ODD)()
+    return content
+
+
+def change_json(draw: random.Random, folder: Path) -> None:
+    files = [file for file in sorted(folder.glob("*.json")) if file.name != "config.json"]
+    file = draw.choice([folder / "config.json"] * len(files) + files)
+    write_json(file, change_value(draw, json.loads(file.read_bytes())))
+
+
+def change_header(draw: random.Random, folder: Path) -> None:
+    file = draw.choice(sorted(folder.glob("*.safetensors")))
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    text = json.dumps(change_value(draw, header)).encode("utf-8", "surrogatepass")
+    length = draw.choice([len(text)] * 8 + [0, 1, len(text) + 5, 2**40, 2**63])
+    file.write_bytes(length.to_bytes(8, "little") + text + data[8 + length :][: 10**6])
+
+
+def change_offsets(draw: random.Random, folder: Path) -> None:
+    file = draw.choice(sorted(folder.glob("*.safetensors")))
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    one, other = draw.sample(sorted(set(header) - {"__metadata__"}), 2)
+    odd = [-1, 2**62, float("inf"), float("nan"), "0", None, 1.0, True, [], 10**400]
+    draw.choice(
+        [
+            lambda: header[one].update(data_offsets=header[other]["data_offsets"]),
+            lambda: header[one]["data_offsets"].reverse(),
+            lambda: header[one]["data_offsets"].append(4),
+            lambda: header[one]["data_offsets"].__setitem__(draw.randrange(2), draw.choice(odd)),
+            lambda: header[one].update(shape=[draw.choice(odd)] * draw.choice([1, 2, 90])),
+            lambda: header[one].update(shape=[2**40] * 2000),
+            lambda: header[one].update(dtype=draw.choice(["F99", "", None, 4, "U64", ["F16"]])),
+            lambda: header.update({one: draw.choice(odd)}),
+        ]
+    )()
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+
+
+def change_bytes(draw: random.Random, folder: Path) -> None:
+    file = draw.choice(sorted(folder.iterdir()))
+    data = bytearray(file.read_bytes())
+    action = draw.randrange(3)
+    if action == 0 or not data:
+        file.write_bytes(draw.choice(TEXTS))
+    elif action == 1:
+        file.write_bytes(data[: draw.randrange(len(data))])
+    else:
+        for _ in range(draw.randint(1, 20)):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        file.write_bytes(data)
+
+
+def change_kind(draw: random.Random, folder: Path) -> None:
+    """Let a file be missing, a folder, a pipe, or a link to nothing, to itself or to elsewhere."""
+    file = draw.choice(sorted(folder.iterdir()))
+    file.unlink()
+    draw.choice(
+        [
+            lambda: None,
+            file.mkdir,
+            lambda: os.mkfifo(file),
+            lambda: file.symlink_to("nowhere"),
+            lambda: file.symlink_to(file.name),
+            lambda: file.symlink_to("/dev/zero"),
+            lambda: file.symlink_to("/etc/hostname"),
+        ]
+    )()
+
+
+def add_file(draw: random.Random, folder: Path) -> None:
+    name = draw.choice(
+        [
+            "weighted_sum.json",
+            "adapter_config.json",
+            "model.safetensors.index.json",
+            "model.safetensors",
+            "vocab.json",
+            "merges.txt",
+            "chat_template.jinja",
+            "special_tokens_map.json",
+            "tokenizer.model",
+            "pytorch_model.bin",
+        ]
+    )
+    (folder / name).write_bytes(draw.choice(TEXTS))
+    if draw.random() < 0.5:
+        (folder / "tokenizer.json").unlink(missing_ok=True)
+
+
+CHANGES = [
+    *[change_json] * 8,
+    *[change_header] * 3,
+    *[change_offsets] * 3,
+    *[change_bytes] * 4,
+    *[change_kind] * 2,
+    *[add_file] * 2,
+]
+
+
+def what_a_plan_calls(folder: Path, digests: FileDigests) -> list[Callable[[], Any]]:
+    """Return everything that a plan asks of a model and of what may follow on it."""
+    adopted = PathComponent(path=str(folder))
+    adopted.fingerprint(digests)
+    model = adopted.forecast()
+    adopted.notes()
+    model.summary()
+    json.dumps(model.to_json(), allow_nan=False)
+    chats = DatasetForecast(splits={"train": [9, 9]}, columns=["messages"], row_tokens=20.0)
+    tokens = TokenSetForecast(tokens={"train": 100.0})
+    few: dict[str, Any] = {"seed": 0, "validation_rows": 0}
+    steps: list[tuple[Any, tuple[Any, ...]]] = [
+        (Sft(**few), (model, tokens)),
+        (SnrScanner(), (model,)),
+        (TopKTeacher(k=2), (model, tokens)),
+        (Slerp(t=0.5), ([model, model],)),
+        (BlockExpand(every=1), (model,)),
+        (DepthUpscale(m=1), (model,)),
+        (MinitronDepth(drop=[1]), (model,)),
+        (MinitronWidth(hidden_size=4), (model, ImportanceForecast())),
+        (ImportanceScanner(seed=0), (model, chats)),
+        (BlockImportanceScanner(seed=0), (model, chats)),
+        (Bf16(), (model,)),
+        (Fp8Dynamic(), (model,)),
+        (ZeroShot(), (model, chats)),
+        (HeldOut(), (model, chats)),
+    ]
+    return [lambda step=step, ports=ports: ask(step, ports) for step, ports in steps]
+
+
+def ask(component: Any, ports: tuple[Any, ...]) -> None:
+    """Ask a component for its forecast and what it costs."""
+    made = component.forecast(*ports)
+    made.summary()
+    if not hasattr(component, "cost"):
+        return
+    wanted = component.cost.__code__.co_varnames[1 : component.cost.__code__.co_argcount]
+    given = {"forecast": made, "place": PLACE}
+    for port in ports:
+        if isinstance(port, CheckpointForecast):
+            given |= {"model": port, "tokenizer": port}
+        elif isinstance(port, DatasetForecast):
+            given["data"] = port
+        elif isinstance(port, TokenSetForecast):
+            given["tokens"] = port
+        elif isinstance(port, list):
+            given["models"] = port
+    component.cost(**{name: given[name] for name in wanted if name in given})
+
+
+def outcome(call: Callable[[], Any]) -> str:
+    """Return what became of a call: `passed`, `refused`, or the name of what it raised."""
+    try:
+        call()
+    except StormError as error:
+        assert str(error)
+        return "refused"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "passed"
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return an unharmed folder of every family."""
+    root = tmp_path_factory.mktemp("wholes")
+    for family in FAMILIES:
+        write_folder(root / family, family)
+    return {family: root / family for family in FAMILIES}
+
+
+def test_the_unharmed_folders_pass(wholes: dict[str, Path], tmp_path: Path) -> None:
+    digests = FileDigests(tmp_path / "digests")
+    for family, folder in wholes.items():
+        results = [outcome(call) for call in what_a_plan_calls(folder, digests)]
+        assert set(results) <= {"passed", "refused"}, (family, results)
+        assert results.count("passed") > (3 if family == "mixtral" else 8), (family, results)
+
+
+def test_no_folder_gives_a_traceback(wholes: dict[str, Path], tmp_path: Path) -> None:
+    digests = FileDigests(tmp_path / "digests")
+    tracebacks: list[str] = []
+    slow: list[str] = []
+    refused = 0
+    for seed in range(FOLDERS):
+        draw = random.Random(seed)
+        family = draw.choice(sorted(FAMILIES))
+        folder = tmp_path / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(wholes[family], folder)
+        change = draw.choice(CHANGES)
+        change(draw, folder)
+        where = f"seed {seed} ({family}, {change.__name__})"
+        started = time.monotonic()
+        calls: list[Callable[[], Any]] = []
+
+        def plan(folder: Path = folder, calls: list[Callable[[], Any]] = calls) -> None:
+            calls.extend(what_a_plan_calls(folder, digests))
+
+        result = outcome(plan)
+        refused += result == "refused"
+        for each in (result, *map(outcome, calls)):
+            if each not in ("passed", "refused"):
+                tracebacks.append(f"{where}: {each[:200]}")
+        if time.monotonic() - started > SECONDS:
+            slow.append(where)
+    assert len(tracebacks) == 0, "\n".join(tracebacks)
+    assert not slow
+    assert FOLDERS // 3 < refused < FOLDERS
+
+
+HOSTILE: dict[str, Callable[[Path], None]] = {
+    "ten million layers": lambda folder: edit(folder, num_hidden_layers=10**7),
+    "a wide model": lambda folder: edit(folder, hidden_size=10**12, vocab_size=10**12),
+    "ten million kinds": lambda folder: edit(folder, layer_types=["full_attention"] * 10**6),
+    "a long header": lambda folder: long_header(folder / "model.safetensors"),
+}
+
+
+def edit(folder: Path, **values: Any) -> None:
+    config = json.loads((folder / "config.json").read_bytes())
+    write_json(folder / "config.json", {**config, **values})
+
+
+def long_header(file: Path) -> None:
+    with file.open("wb") as stream:
+        stream.write((90 << 20).to_bytes(8, "little"))
+        stream.truncate(100 << 20)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_sizes_take_no_memory(name: str, wholes: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(wholes["llama"], folder)
+    HOSTILE[name](folder)
+    program = (
+        "import resource, sys\n"
+        "from storm_exp import StormError\n"
+        "from storm_models.path import Path\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n    Path(path=sys.argv[1]).forecast()\n"
+        "except StormError:\n    pass\nelse:\n    sys.exit('passed')\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 200_000
