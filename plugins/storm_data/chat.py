@@ -162,13 +162,10 @@ def size(messages: list[Message]) -> int:
 
 
 def _beside(turn: Message) -> list[Any]:
-    calls = json.loads(turn.get("tool_calls") or "[]")
-    found = {
-        "calls": [[call["name"], call["arguments"]] for call in calls] or None,
-        "name": turn.get("name"),
-        "weight": turn.get("weight"),
-    }
-    found = {key: value for key, value in found.items() if value is not None}
+    found = {name: turn[name] for name in ("name", "weight") if turn.get(name) is not None}
+    if turn.get("tool_calls"):
+        calls = json.loads(turn["tool_calls"])
+        found["calls"] = [[call["name"], call["arguments"]] for call in calls]
     return [found] if found else []
 
 

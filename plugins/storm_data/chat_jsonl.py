@@ -17,7 +17,7 @@ class ChatJsonl(JsonlSource):
 
     Rows hold OpenAI's `messages`, ShareGPT's `conversations`, or a question and its answer, may
     have `tools`, an `id` and a `source`. A bad row is rejected with its line number and reason, and
-    a row whose id or content came before is rejected as a duplicate, so nothing is in two splits.
+    a row whose content or id came before is rejected too, so nothing is in two splits.
     Fields that say something and are not used are counted.
     """
 

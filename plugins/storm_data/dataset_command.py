@@ -79,6 +79,9 @@ class DatasetCommand(Limits, Program):
                 f"the program left {left}; expected JSONL files of chats, or Parquet files named "
                 "by split (train.parquet)"
             )
+        besides = sorted(file.name for file in out.iterdir() if file not in (*lines, *tables))
+        if besides:
+            stage.say(f"not read of what the program left: {', '.join(besides)}"[:500])
         if lines:
             self._take(stage, lines)
         for table in tables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from storm_exp import SettingError, did_you_mean
@@ -71,6 +71,14 @@ class Fields:
         column = self._column(wanted)
         return None if column is None else self._values[column]
 
+    def among(self, names: frozenset[str]) -> list[str]:
+        """Return which of these are names of fields."""
+        return sorted(names & self._values.keys())
+
+    def used(self) -> int:
+        """Return how many fields were used."""
+        return len(self._used)
+
     def columns(self, wanted: str) -> tuple[str, ...]:
         """Return the columns that may hold something."""
         return self._names.get(wanted, (wanted,))
@@ -89,6 +97,8 @@ class Fields:
         Nothing is said of fields that are empty or without meaning, and of those that repeat
         `said`, the texts that were read: one of them, all in one text, or as a list of messages.
         """
+        ordered = [text.strip() for text in said if text.strip()]
+        known_texts = frozenset(ordered)
         for name in self._values:
             column = str(name)
             if column in self._used or not says_something(self._values[name]):
@@ -96,16 +106,17 @@ class Fields:
             known = column.lower()
             if known in WITHOUT_MEANING or _WITHOUT_MEANING.fullmatch(known):
                 continue
-            if said and _repeats(self._values[name], said):
+            if _repeats(self._values[name], ordered, known_texts):
                 continue
             shown = column[:_LONGEST_NAME]
             shown = shown if shown.isprintable() and shown else ascii(shown)
             self.remarks.add(f"unused: {self._where}{shown}")
 
     def _column(self, wanted: Collection[str]) -> str | None:
+        values, names = self._values, self._names
         for name in wanted:
-            for column in self.columns(name):
-                if not _missing(self._values.get(column)):
+            for column in names.get(name, (name,)):
+                if column in values and not _missing(values[column]):
                     return column
         return None
 
@@ -139,12 +150,23 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
-def _repeats(value: Any, said: Collection[str]) -> bool:
-    texts = {text.strip() for text in said if text.strip()}
+def _repeats(value: Any, ordered: Sequence[str], texts: Set[str]) -> bool:
+    """Return whether a value is one of the texts, all of them in their order, or a list of them."""
     if isinstance(value, str):
-        return value.strip() in texts or bool(texts and all(text in value for text in texts))
+        return value.strip() in texts or (bool(ordered) and _holds(value, ordered))
     leaves = list(_leaves(value)) if isinstance(value, list) else []
     return bool(leaves) and all(leaf.strip() in texts for leaf in leaves)
+
+
+def _holds(value: str, ordered: Sequence[str]) -> bool:
+    """Each is looked for behind the one before, so that a long text is gone through once."""
+    end = 0
+    for text in ordered:
+        start = value.find(text, end)
+        if start < 0:
+            return False
+        end = start + len(text)
+    return True
 
 
 def _leaves(value: Any) -> Iterator[str]:

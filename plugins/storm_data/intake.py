@@ -251,9 +251,11 @@ class Intake:
             hashlib.sha256(text.encode(errors="replace")).digest()[:16]
             for text in (f"id {name}", f"content {content}")
         ]
-        for key, what in zip(keys, (f"the id {name}", "the content"), strict=True):
-            if key in self._ids:
-                raise BadRow(DUPLICATE, f"an earlier row has {what}"[:200])
+        of_id, of_content = keys
+        if of_content in self._ids:
+            raise BadRow(DUPLICATE, "an earlier row has the content")
+        if of_id in self._ids:
+            raise BadRow("id given twice", f"an earlier row of other content has {name}"[:200])
         self._ids.update(keys)
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ NAMES: Names = {
 """What of a message may have other names, and its usual ones."""
 
 NOT_TEXT = "not text"
-MEDIA = ("image", "images", "video", "videos", "audio", "audios")
+MEDIA = frozenset(("image", "images", "video", "videos", "audio", "audios"))
 """Fields that hold, or point to, what is no text."""
 
 _CALL = "function_call"
@@ -85,7 +85,7 @@ def check_unicode(text: str, where: str) -> None:
 
 def refuse_media(fields: Fields, where: str) -> None:
     """Raise BadRow where something is said that is no text."""
-    for name in MEDIA:
+    for name in fields.among(MEDIA):
         if says_something(fields.peek(name)):
             raise BadRow(NOT_TEXT, f"{where} has {name}")
 
@@ -114,10 +114,11 @@ def _message(fields: Fields, turn: Any, position: int) -> Message | None:
         if role == "system":
             return None
         raise BadRow("empty message", f"{where} ({role})")
-    _name(own, message, where)
-    if (weight := _weight(own, where)) is not None:
-        message["weight"] = weight
-    own.close()
+    if own.used() < len(turn):
+        _name(own, message, where)
+        if (weight := _weight(own, where)) is not None:
+            message["weight"] = weight
+        own.close()
     return message
 
 

@@ -173,7 +173,7 @@ def _shared(chosen: Messages, rejected: Messages) -> Messages:
 
 def _agree(given: Messages, shared: Messages) -> None:
     """Raise BadRow where a row names another prompt than its answers begin with."""
-    known = [turn["content"].strip() for turn in shared]
+    known = {turn["content"].strip() for turn in shared}
     for turn in given:
         if turn["content"].strip() not in known:
             raise BadRow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from glob import has_magic
 from pathlib import Path
@@ -72,6 +73,8 @@ class TextDocuments(Excerpt):
     def run(self, stage: Stage) -> Dataset:
         """Read, check and split the documents; raises InputError when too many are bad."""
         files = self._files()
+        if left_out := self._left_out():
+            stage.say(f"files that are not read, by their ends (suffixes): {left_out}")
         total = sum(file.stat().st_size for file in files.values())
         with (
             self.intake(stage.scratch, self.form(self.fields)) as intake,
@@ -104,8 +107,7 @@ class TextDocuments(Excerpt):
         folder = located("path", place)
         if folder.is_file():
             return {"": folder}
-        found = [file for file in folder.glob(pattern) if file.is_file()]
-        found = [file for file in found if not _hidden(file, folder)]
+        found = _found(folder, pattern)
         files = [file for file in found if file.suffix in (_JSONL, *self.suffixes)]
         if not files:
             there = ", ".join(sorted({file.suffix or file.name for file in found})[:8])
@@ -115,6 +117,20 @@ class TextDocuments(Excerpt):
                 + (f"; there are {there}" if there else "; there are no files")
             )
         return dict(sorted((file.relative_to(folder).as_posix(), file) for file in files))
+
+    def _left_out(self) -> str:
+        """Return how many files of the folder end in something else, for people."""
+        place, pattern = _divided(self.path)
+        folder = located("path", place)
+        found = [] if folder.is_file() else _found(folder, pattern)
+        ends = Counter(file.suffix or file.name for file in found)
+        left = {end: ends[end] for end in sorted(ends) if end not in (_JSONL, *self.suffixes)}
+        return ", ".join(f"{end}: {count}" for end, count in left.items())
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    found = [file for file in folder.glob(pattern) if file.is_file()]
+    return [file for file in found if not _hidden(file, folder)]
 
 
 def _divided(path: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from enum import Enum
 from typing import Any
@@ -52,15 +53,12 @@ def _in_text(message: Message) -> Message:
 def _results_joined(messages: list[Message]) -> list[Message]:
     """Write results as the user's turns, those of several calls as one."""
     joined: list[Message] = []
-    for number, message in enumerate(messages):
-        if message["role"] != "tool":
-            joined.append(message)
+    for is_tool, turns in itertools.groupby(messages, key=lambda turn: turn["role"] == "tool"):
+        if not is_tool:
+            joined += turns
             continue
-        text = f"<tool_response>{message['content']}</tool_response>"
-        if number and messages[number - 1]["role"] == "tool":
-            joined[-1] = {**joined[-1], "content": f"{joined[-1]['content']}\n{text}"}
-        else:
-            joined.append({"role": "user", "content": text})
+        results = (f"<tool_response>{turn['content']}</tool_response>" for turn in turns)
+        joined.append({"role": "user", "content": "\n".join(results)})
     return joined
 
 

@@ -58,7 +58,7 @@ BAD = [
     ({"response": "x"}, "empty message"),
     ({"instruction": ["Answer"], "output": "x"}, "malformed message"),
     (chat(1), "duplicate"),
-    (chat(99, id="first"), "duplicate"),
+    (chat(99, id="first"), "id given twice"),
     (chat(10**600), "enormous"),
     (b"[" * 3000, "not JSON"),
     (b'{"messages": [], "messages": [1]}', "key given twice"),

@@ -195,3 +195,10 @@ def test_settings_that_cannot_work_are_refused(tmp_path):
 def test_a_text_is_kept_as_it_is(text):
     content = DocumentRows().read({"text": text})
     assert content.columns == {"text": text} and content.characters == len(text)
+
+
+def test_files_that_are_not_read_are_told(tmp_path, capsys):
+    folder = tmp_path / "texts"
+    fill(folder, {"a.txt": "one", "b.txt": "two", "c.pdf": "x", "d/e.pdf": "y", "LICENSE": "z"})
+    make(tmp_path, folder, validation_share=0.0)
+    assert "(suffixes): .pdf: 2, LICENSE: 1" in capsys.readouterr().err
