@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
 
-from storm_exp.errors import StormError, did_you_mean
+from storm_exp.errors import Interrupted, StormError, did_you_mean
 
 USAGE = """\
 usage: storm-exp recipe=NAME [setting=value …]        run a recipe
@@ -25,15 +26,24 @@ for example:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 for an error, 130 when interrupted."""
+    """Run the command line and return its exit code.
+
+    0, 1 for an error, 130 when interrupted, 143 when terminated.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A path or an error may hold what the terminal, or any file, cannot.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
     try:
         return _dispatch(arguments)
+    except Interrupted as interruption:
+        return interruption.code
     except KeyboardInterrupt:
-        print("\ninterrupted: what was published is kept", file=sys.stderr)
+        print("\ninterrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0

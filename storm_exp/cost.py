@@ -6,6 +6,8 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from storm_exp.errors import strangers_code
+
 if TYPE_CHECKING:
     from storm_exp.plan import Node
     from storm_exp.stage import Runtime
@@ -93,6 +95,8 @@ def estimate(node: Node, place: Place) -> Cost | None:
         return None
     given = {"place": place, "forecast": node.forecast, **node.input_forecasts()}
     wanted = inspect.signature(compute).parameters
-    cost = compute(**{name: value for name, value in given.items() if name in wanted})
-    assert cost is None or isinstance(cost, Cost), f"{node.component.name}.cost returned {cost!r}"
+    with strangers_code(f"{node.label}: the component '{node.component.name}' (cost)"):
+        cost = compute(**{name: value for name, value in given.items() if name in wanted})
+        if not (cost is None or isinstance(cost, Cost)):
+            raise TypeError(f"{cost!r:.100} is no Cost")
     return cost

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class StormError(Exception):
@@ -45,6 +47,41 @@ class StoreError(StormError):
 
 class StageError(StormError):
     """A stage failed while it ran; the cause is chained."""
+
+
+class RunFolderError(StormError):
+    """What a run has to say of itself cannot be written."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A stage, or a run, was ended by a signal; the message says what is kept, and was shown."""
+
+    code = 130
+    """The exit code that says which signal: 130 for SIGINT, 143 for SIGTERM."""
+
+
+@contextmanager
+def strangers_code(what: str) -> Iterator[None]:
+    """Have whatever the code of a plugin raises, SystemExit too, become a PluginError about `what`.
+
+    Errors that are meant for users pass, and so does Ctrl-C.
+    """
+    try:
+        yield
+    except (StormError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        text = f"{what} failed with {type(error).__name__}: {error}"
+        raise PluginError(f"{text} (STORM_EXP_TRACEBACK=1 shows where)") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Have an OSError name the path that could not be written; raises RunFolderError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -93,6 +94,12 @@ def run_in_workers(node: Node, payloads: dict[str, Path], stage: Stage) -> list[
                     while process.poll() is None and not (folder / FAILURE).exists():
                         stage.check()
                         time.sleep(_POLL_SECONDS)
+                except KeyboardInterrupt:
+                    # They may keep what they have, as a stage of this process would.
+                    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                        os.killpg(process.pid, signal.SIGINT)
+                        process.wait(_PATIENCE_SECONDS)
+                    raise
                 finally:
                     _end(process)
             return _read_outcomes(folder, process.returncode, errors, stage)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from storm_exp.artifact import Artifact
 from storm_exp.component import Component
 from storm_exp.digest import value_digest
-from storm_exp.errors import StageError, StormError
+from storm_exp.errors import Interrupted, StageError, StormError
 from storm_exp.key import semantic_settings
 from storm_exp.launch import run_in_workers, wants_workers
 from storm_exp.manifest import Manifest
 from storm_exp.outside import ChangedError, compare, look
 from storm_exp.plan import Node
 from storm_exp.progress import Progress
+from storm_exp.signals import Signals
 from storm_exp.stage import Runtime, Stage
 from storm_exp.store import Found, Store
 
@@ -47,8 +48,15 @@ class Made:
 class Maker:
     """Makes the missing artifacts of a plan, each once among all processes of a store."""
 
-    def __init__(self, store: Store, runtime: Runtime, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runtime: Runtime,
+        log: Path | None = None,
+        signals: Signals | None = None,
+    ) -> None:
         """Publish into `store`; what stages say goes to `log` as well."""
+        self._signals = signals or Signals()
         self._store = store
         self._runtime = runtime
         self._log = log
@@ -56,7 +64,7 @@ class Maker:
     def make(self, node: Node) -> Made:
         """Make a node's artifact, or wait for whoever is making it.
 
-        Raises StageError when the stage fails; the failure is recorded in the store.
+        Raises StageError when the stage fails, which is recorded in the store, and Interrupted.
         """
         started = time.monotonic()
 
@@ -67,7 +75,9 @@ class Maker:
             made = self._store.make_once(
                 node.key, tell, lambda lease, found: self._make(node, lease, found)
             )
-        except Exception as error:
+        except BaseException as error:  # a component may even leave by SystemExit
+            if isinstance(error, KeyboardInterrupt) or self._signals.came:
+                raise self._interruption(node, time.monotonic() - started) from error
             raise self._failure(node, error) from error
         if made is not None:
             node.manifest = made.manifest
@@ -171,7 +181,15 @@ class Maker:
             },
         )
 
-    def _failure(self, node: Node, error: Exception) -> StageError:
+    def _interruption(self, node: Node, seconds: float) -> Interrupted:
+        """Return the error to raise for a stage that a signal ended."""
+        begun = self._store.scratch(node.key)
+        unfinished = begun.is_dir() and any(not f.name.startswith(".") for f in begun.iterdir())
+        next_time = "goes on from what it had kept" if unfinished else "begins anew"
+        text = f"{node.label}: interrupted after {seconds:.1f} s; the next run {next_time}"
+        return Interrupted(text)
+
+    def _failure(self, node: Node, error: BaseException) -> StageError:
         """Record a failure in the store and return the error to raise."""
         file = None
         try:
@@ -190,6 +208,8 @@ class Maker:
         details = f"; details in {file}" if file else ""
         if isinstance(error, StormError):
             return StageError(f"{node.label}: {error}")
+        if isinstance(error, OSError) and error.filename is None:
+            details = f" (what stages write is in {self._store.root}){details}"
         return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")
 
 

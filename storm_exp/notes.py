@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from storm_exp.errors import strangers_code
 from storm_exp.graph import StageUse
 from storm_exp.maker import source_digest
 from storm_exp.origin import Origins
@@ -28,8 +29,7 @@ def notes(plan: Plan) -> list[str]:
     ]
     lines += [f"warning: {text}" for text in _changed_sources(plan)]
     for node in plan.to_make():
-        remarks = getattr(node.settings, "notes", None)
-        lines += [f"note: {text} ({node.label})" for text in (remarks() if remarks else [])]
+        lines += [f"note: {text} ({node.label})" for text in _ask(node, "notes")]
     return list(dict.fromkeys([*lines, *_to_fetch(plan)]))
 
 
@@ -37,10 +37,16 @@ def _to_fetch(plan: Plan) -> list[str]:
     """Return a line for everything that is to be fetched, with the stages that need it."""
     needed: dict[str, dict[str, None]] = {}
     for node in plan.to_make():
-        fetches = getattr(node.settings, "fetches", None)
-        for what in fetches() if fetches is not None else ():
+        for what in _ask(node, "fetches"):
             needed.setdefault(what, {})[node.label.partition("[")[0]] = None
     return [f"to fetch: {what} ({', '.join(stages)})" for what, stages in needed.items()]
+
+
+def _ask(node: Node, hook: str) -> list[str]:
+    """Return the lines that a node's component has to say, if it has such a method."""
+    method = getattr(node.settings, hook, None)
+    with strangers_code(f"{node.label}: the component '{node.component.name}' ({hook})"):
+        return list(method()) if method is not None else []
 
 
 def _changed_sources(plan: Plan) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from storm_exp.artifact import Forecast
 from storm_exp.component import Component
 from storm_exp.digest import NotedDigests
-from storm_exp.errors import GraphError, PlanError, StormError
+from storm_exp.errors import GraphError, PlanError, PluginError, StormError, strangers_code
 from storm_exp.graph import StageUse
 from storm_exp.key import all_settings, artifact_key, semantic_settings
 from storm_exp.manifest import Manifest
@@ -213,7 +213,8 @@ class Plan:
         known = f"{stage.component.name} {all_settings(stage.settings)}"
         if known not in self._fingerprints:
             digests = NotedDigests(self.store.digests)
-            self._fingerprints[known] = compute(digests), digests.found
+            with strangers_code(f"the component '{stage.component.name}' (fingerprint)"):
+                self._fingerprints[known] = compute(digests), digests.found
         return self._fingerprints[known]
 
 
@@ -227,6 +228,11 @@ def _forecast(node: Node) -> Forecast:
         return kind()
     wanted = inspect.signature(compute).parameters
     given = node.input_forecasts()
-    forecast = compute(**{port: each for port, each in given.items() if port in wanted})
-    assert isinstance(forecast, Forecast), f"{node.component.name}.forecast returned {forecast!r}"
+    with strangers_code(f"the component '{node.component.name}' (forecast)"):
+        forecast = compute(**{port: each for port, each in given.items() if port in wanted})
+    if not isinstance(forecast, kind):
+        raise PluginError(
+            f"the component '{node.component.name}' (forecast) gave {forecast!r:.100}, "
+            f"no {kind.__name__}"
+        )
     return forecast

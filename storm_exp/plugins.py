@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.metadata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from storm_exp.component import Component, describe
 from storm_exp.errors import PluginError, did_you_mean
 
 ENTRY_POINT_GROUP = "storm_exp"
+Verb = Callable[[list[str]], int]
 
 
 @dataclasses.dataclass
@@ -28,7 +30,7 @@ class Plugin:
     error: str = ""
     components: list[str] = dataclasses.field(default_factory=list)
     config_folder: Path | None = None
-    verbs: dict[str, Callable[[list[str]], int]] = dataclasses.field(default_factory=dict)
+    verbs: dict[str, Verb] = dataclasses.field(default_factory=dict)
 
 
 class Plugins:
@@ -58,7 +60,9 @@ class Plugins:
             folder = _call(plugin, "storm_config_folder")
             plugin.config_folder = Path(folder) if folder is not None else None
             plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
-        except Exception as error:  # a stranger's code may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger's code may raise anything
             plugin.error = f"{type(error).__name__}: {error}"
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
@@ -102,19 +106,37 @@ class Plugins:
         """Return (plugin name, folder of presets) for the plugins that bring one."""
         return [(p.name, p.config_folder) for p in self.plugins if p.config_folder is not None]
 
-    def verbs(self) -> dict[str, Callable[[list[str]], int]]:
-        """Return the command-line verbs that plugins add; a verb taken twice raises PluginError."""
-        verbs: dict[str, Callable[[list[str]], int]] = {}
-        owners: dict[str, Plugin] = {}
+    def verbs(self, taken: Iterable[str]) -> tuple[dict[str, Verb], list[str]]:
+        """Return the command-line verbs that plugins add, and what is wrong with those left out."""
+        names = Counter([*taken, *(name for plugin in self.plugins for name in plugin.verbs)])
+        verbs: dict[str, Verb] = {}
+        problems = []
         for plugin in self.plugins:
             for name, verb in plugin.verbs.items():
-                if name in verbs:
-                    raise PluginError(
-                        f"two plugins bring the verb '{name}': one from the distribution "
-                        f"'{owners[name].distribution}', one from '{plugin.distribution}'"
-                    )
-                verbs[name], owners[name] = verb, plugin
-        return verbs
+                if names[name] == 1:
+                    verbs[name] = verb
+                    continue
+                who = "the engine has" if name in taken else "another plugin brings"
+                problems.append(
+                    f"the verb '{name}' of the plugin '{plugin.name}' ({plugin.distribution}) is "
+                    f"left out: {who} one of the same name"
+                )
+        return verbs, problems
+
+    def tell(self, event: str, **arguments: Any) -> list[str]:
+        """Call a lifecycle hook of every plugin; return what went wrong with which."""
+        problems = []
+        for implementation in getattr(self.manager.hook, event).get_hookimpls():
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                problems.append(
+                    f"{event}: the plugin '{implementation.plugin_name}' failed with "
+                    f"{type(error).__name__}: {error}"
+                )
+        return problems
 
     def component(self, name: str) -> Component:
         """Return a component by name; raises PluginError with the nearest name."""

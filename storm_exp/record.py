@@ -10,12 +10,14 @@ import platform
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
 from storm_exp import typed_json
+from storm_exp.errors import RunFolderError, writing
 from storm_exp.key import all_settings
 from storm_exp.plan import Cell, Node, Status
 from storm_exp.store import Store
@@ -36,7 +38,8 @@ class StageRecord:
     key: str
     inputs: dict[str, Any]
     status: str
-    """made, kept, waited (another process made it), failed, or not needed."""
+    """made, kept, waited (another process made it), failed, interrupted, not reached, or not
+    needed."""
     settings: dict[str, Any]
     forecast: dict[str, Any]
     seconds: float | None = None
@@ -100,7 +103,7 @@ class RunRecord:
     argv: list[str]
     seconds: float
     status: str
-    """finished, or failed."""
+    """finished, failed, or interrupted."""
     environment: dict[str, Any]
     cells: list[CellRecord]
 
@@ -161,7 +164,7 @@ def _record_node(
     outcome = outcomes.get(node.key)
     status = "not needed" if node.status is Status.NOT_NEEDED else "kept"
     if isinstance(outcome, BaseException):
-        status = "failed"
+        status = "interrupted" if isinstance(outcome, KeyboardInterrupt) else "failed"
     elif outcome is not None:
         status = "made" if outcome.made_here else "waited"
     elif node.manifest is None and node.status is Status.TO_MAKE:
@@ -195,16 +198,15 @@ def _record_node(
 def new_run_folder(outputs: Path, name: str) -> Path:
     """Create and return `outputs/runs/<when>-<name>`; a number tells runs of one second apart."""
     runs = outputs.absolute() / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
+    with writing(runs):
+        runs.mkdir(parents=True, exist_ok=True)
     when = time.strftime("%Y-%m-%d_%H-%M-%S")
     for attempt in range(1, 10_000):
         folder = runs / (f"{when}-{name}" if attempt == 1 else f"{when}-{name}-{attempt}")
-        try:
+        with writing(folder), suppress(FileExistsError):
             folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise FileExistsError(f"{runs}: thousands of runs in one second")
+            return folder
+    raise RunFolderError(f"{runs}: thousands of runs in one second")
 
 
 def link_artifacts(folder: Path, cell: CellRecord) -> None:

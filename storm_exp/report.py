@@ -66,7 +66,7 @@ def write_report(record: RunRecord, plugins: Plugins) -> Path:
         duration=duration(record.seconds),
         command=shlex.join(record.argv),
         counts=Counter(s.status for s in stages),
-        failures=[s for s in stages if s.status == "failed"],
+        failures=[s for s in stages if s.status in ("failed", "interrupted")],
         sections=sections,
         styles=[Markup(style) for style in dict.fromkeys(s.style for s in sections) if style],
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from omegaconf import DictConfig
 
 from storm_exp import screen
 from storm_exp.bill import Bill
-from storm_exp.errors import PlanError, StageError, StormError
+from storm_exp.errors import Interrupted, PlanError, StageError, StormError, writing
 from storm_exp.maker import Made, Maker
 from storm_exp.origin import read_origins
 from storm_exp.plan import Node, Plan
@@ -30,6 +31,7 @@ from storm_exp.record import (
     record_cell,
 )
 from storm_exp.report import write_report
+from storm_exp.signals import Signals
 from storm_exp.store import Store
 from storm_exp.sweep import write_sweep_table
 
@@ -93,20 +95,19 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
         cells=[],
     )
     outcomes: dict[str, Made | BaseException] = {}
-    failure: BaseException | None = None
-    with logging_to(folder / "log.txt"):
-        maker = Maker(plan.store, recipe.runtime, folder / "log.txt")
-        try:
-            failure = _make_missing(plan, maker, outcomes)
-        except KeyboardInterrupt as interrupt:
-            failure = interrupt
+    with logging_to(folder / "log.txt"), Signals() as signals:
+        maker = Maker(plan.store, recipe.runtime, folder / "log.txt", signals)
+        failure = _make_missing(plan, maker, outcomes, signals)
         record.cells = [
             record_cell(cell, composition.config, plan.store, outcomes)
             for cell, composition in zip(plan.cells, compositions, strict=True)
         ]
         if failure is None and not compositions[0].name:
             failure = _write_out(plan, maker, record)
-        record.status = "finished" if failure is None else "failed"
+        if failure is None:
+            record.status = "finished"
+        elif isinstance(failure, Interrupted):
+            record.status, failure.code = "interrupted", 128 + (signals.came or signal.SIGINT)
         record.seconds = round(time.monotonic() - started, 3)
         _finish(record, outputs)
     if failure is not None:
@@ -115,9 +116,9 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
 
 
 def _make_missing(
-    plan: Plan, maker: Maker, outcomes: dict[str, Made | BaseException]
+    plan: Plan, maker: Maker, outcomes: dict[str, Made | BaseException], signals: Signals
 ) -> BaseException | None:
-    """Make every missing node whose inputs are there; return the first failure."""
+    """Make every missing node whose inputs are there; return the first failure, or interruption."""
     failure: BaseException | None = None
     missing = plan.to_make()
     for position, node in enumerate(missing, start=1):
@@ -126,18 +127,24 @@ def _make_missing(
         screen.start_stage(node, position, len(missing))
         try:
             outcomes[node.key] = made = maker.make(node)
+            screen.end_stage(node, made.made_here, made.seconds)
+            _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
+            if signals.came:  # and the stage finished nevertheless
+                raise Interrupted(f"interrupted after {node.label}")
         except StageError as error:
             outcomes[node.key] = error
             failure = failure or error
-            if len(plan.cells) > 1:
-                screen.say(f"  {error}")
-            continue
-        screen.end_stage(node, made.made_here, made.seconds)
-        _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
+            screen.say(f"  {error}")
+        except Interrupted as interruption:
+            outcomes.setdefault(node.key, interruption)
+            screen.say(f"  {interruption}")
+            return interruption
+        except KeyboardInterrupt:
+            return Interrupted(f"interrupted after {node.label}")
     return failure
 
 
-def _write_out(plan: Plan, maker: Maker, record: RunRecord) -> StageError | None:
+def _write_out(plan: Plan, maker: Maker, record: RunRecord) -> BaseException | None:
     """Have every artifact of a run of one recipe written in full; return what went wrong."""
     try:
         for stage in record.stages():
@@ -145,6 +152,8 @@ def _write_out(plan: Plan, maker: Maker, record: RunRecord) -> StageError | None
                 stage.written = str(maker.write_out(plan.nodes[stage.key]))
     except StageError as error:
         return error
+    except KeyboardInterrupt:
+        return Interrupted("interrupted while models were written out")
     return None
 
 
@@ -153,31 +162,34 @@ def _inputs_are_there(node: Node) -> bool:
 
 
 def _finish(record: RunRecord, outputs: Path) -> None:
-    if record.is_sweep:
-        for number, cell in enumerate(record.cells):
-            link_artifacts(record.directory / "cells" / str(number), cell)
-        write_sweep_table(record)
-    else:
-        link_artifacts(record.directory, record.cells[0])
-    record.write()
-    point_latest(outputs, record.directory)
-    report = write_report(record, load_plugins())
+    """Write record, links and report, and say how the run ended; raises RunFolderError."""
+    with writing(record.directory):
+        record.write()
+        if record.is_sweep:
+            for number, cell in enumerate(record.cells):
+                link_artifacts(record.directory / "cells" / str(number), cell)
+            write_sweep_table(record)
+        else:
+            link_artifacts(record.directory, record.cells[0])
+        point_latest(outputs, record.directory)
+        report = write_report(record, load_plugins())
     screen.conclude(record, report)
     _tell("storm_run_finished", run=record)
 
 
 def _tell(event: str, **arguments: Any) -> None:
     """Call a lifecycle hook; what a tracker raises does not end the run."""
-    try:
-        getattr(load_plugins().manager.hook, event)(**arguments)
-    except Exception as error:
-        screen.say(f"  {event}: a plugin failed with {type(error).__name__}: {error}")
+    for problem in load_plugins().tell(event, **arguments):
+        screen.say(f"  {problem}")
 
 
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Send the libraries' log records and warnings to a file instead of the screen."""
-    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+    with writing(file):
+        handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+    # A full disk under the log is no reason for a run to fail.
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     before = root.handlers[:], root.level
@@ -189,4 +201,5 @@ def logging_to(file: Path) -> Iterator[None]:
     finally:
         logging.captureWarnings(False)
         root.handlers, root.level = before
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -91,15 +91,7 @@ def conclude(record: RunRecord, report: Path) -> None:
         out += align([header, *rows])
     else:
         out += align(_stage_rows(record))
-    made = sum(stage.status == "made" for stage in record.stages())
-    failed = [stage for stage in record.stages() if stage.status == "failed"]
-    out.append("")
-    if failed:
-        out.append(f"failed: {', '.join(stage.label for stage in failed)}")
-    elif made:
-        out.append(f"made {made} artifacts in {record.seconds:.0f} s")
-    else:
-        out.append(f"nothing to make: everything was kept ({record.seconds:.1f} s)")
+    out += ["", _outcome(record)]
     latest = record.directory.parent.parent / "latest"
     out.append(f"report   {shorten(latest / report.name)}")
     if record.is_sweep:
@@ -109,6 +101,24 @@ def conclude(record: RunRecord, report: Path) -> None:
         models = {s.stage for s in record.cells[0].of_type("Checkpoint")}
         out += [f"model    {shorten(latest / name)}" for name in sorted(models)]
     print("\n".join(out), file=sys.stdout, flush=True)
+
+
+def _outcome(record: RunRecord) -> str:
+    """Return the sentence that says how a run ended."""
+    labels = {
+        status: [stage.label for stage in record.stages() if stage.status == status]
+        for status in ("made", "failed", "interrupted")
+    }
+    made = f"{len(labels['made'])} artifacts"
+    if record.status == "interrupted":
+        where = f" in {', '.join(labels['interrupted'])}" if labels["interrupted"] else ""
+        kept = f"the {made} made before are kept" if labels["made"] else "nothing was finished yet"
+        return f"interrupted{where}: {kept}; the same command goes on from there"
+    if labels["failed"]:
+        return f"failed: {', '.join(labels['failed'])}"
+    if labels["made"]:
+        return f"made {made} in {record.seconds:.0f} s"
+    return f"nothing to make: everything was kept ({record.seconds:.1f} s)"
 
 
 def _stage_rows(record: RunRecord) -> list[list[str]]:

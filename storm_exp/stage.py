@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,10 @@ class Stage:
             return
         Progress.write(f"  {self.name}: {message}")
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(f"{self.name}: {message}\n")
+            line = f"{self.name}: {message}\n".encode(errors="backslashreplace")
+            # A full disk under the log is no reason for a stage to fail.
+            with suppress(OSError), self.log.open("ab") as stream:
+                stream.write(line)
 
     def adopt(self, directory: Path, files: Iterable[str]) -> Path:
         """Take finished files where they lie instead of filling `directory`.

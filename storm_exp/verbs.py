@@ -7,16 +7,16 @@ import dataclasses
 import enum
 import inspect
 import json
+import sys
 import textwrap
 import typing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from storm_exp import application, screen
 from storm_exp.component import Component
 from storm_exp.errors import StormError, did_you_mean
-from storm_exp.plugins import load_plugins
+from storm_exp.plugins import Verb, load_plugins
 from storm_exp.record import RECORD, RunRecord
 from storm_exp.report import write_report
 from storm_exp.store import Store
@@ -196,16 +196,15 @@ def report(arguments: list[str]) -> int:
     return 0
 
 
-def plugin_verbs() -> dict[str, Any]:
-    """Return the verbs that plugins add; raises PluginError for one that the engine has."""
-    found = load_plugins().verbs()
-    for name in found:
-        if name in VERBS:
-            raise StormError(f"a plugin brings the verb '{name}', which the engine has")
+def plugin_verbs() -> dict[str, Verb]:
+    """Return the verbs that plugins add; say which are left out, and why."""
+    found, problems = load_plugins().verbs(VERBS)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     return found
 
 
-VERBS: dict[str, Callable[[list[str]], int]] = {
+VERBS: dict[str, Verb] = {
     "plan": plan,
     "rehearse": rehearse,
     "plugins": plugins,

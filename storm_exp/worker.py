@@ -38,7 +38,9 @@ def main(job: Path) -> int:
         outcome = _run(json.loads(job.read_text(encoding="utf-8")), rank)
         text = json.dumps({"reported": outcome, "peak_memory": peak_memory()})
         (job.parent / OUTCOME.format(rank)).write_text(text, encoding="utf-8")
-    except Exception as error:
+    except KeyboardInterrupt:
+        return 130
+    except BaseException as error:
         _note(error, job.with_name(FAILURE), rank)
         return 1
     return 0
@@ -61,7 +63,7 @@ def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
     return stage.reported()
 
 
-def _note(error: Exception, file: Path, rank: int) -> None:
+def _note(error: BaseException, file: Path, rank: int) -> None:
     """Write the first failure among all workers; the others follow from it."""
     failure = {
         "error": type(error).__name__,

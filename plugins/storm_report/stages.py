@@ -12,6 +12,8 @@ from storm_report.diagram import Box, diagram
 from storm_report.markup import number, size, table
 from storm_report.template import render
 
+_WORST_FIRST = ("failed", "interrupted", "not reached", "made")
+
 
 def stage_section(record: RunRecord) -> Section:
     """Return the graph and the table of all stages."""
@@ -82,7 +84,9 @@ def stage_graph(record: RunRecord) -> Markup:
     boxes = {}
     for name, stages in groups.items():
         statuses = Counter(s.status for s in stages.values())
-        worst = next((s for s in ("failed", "not reached", "made") if s in statuses), "")
+        worst = next(
+            (s for s in ("failed", "interrupted", "not reached", "made") if s in statuses), ""
+        )
         note = ", ".join(dict.fromkeys(s.component for s in stages.values()))
         boxes[name] = Box(
             name=name,

@@ -173,21 +173,3 @@ def test_a_run_imports_nothing_heavy(start, tmp_path: Path):
     said = start("-c", script).wait()
     assert said.code == 0
     assert said.err.splitlines()[-1] == "[]"
-
-
-def test_an_interrupt_ends_with_130_and_keeps_what_was_published(storm, monkeypatch, statuses):
-    from storm_toys.adders import Add
-
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Add, "run", interrupted)
-    said = storm("recipe=sum")
-    assert said.code == 130
-    assert "interrupted: what was published is kept" in said.err
-    assert statuses() == {
-        "source": "made",
-        "adder": "not reached",
-        "other": "not reached",
-        "total": "not reached",
-    }

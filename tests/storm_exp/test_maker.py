@@ -378,7 +378,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ("owner", "name", "when", "count"),
     [
         (store_module, "list_files", "before", 2),
-        (Manifest, "to_json", "before", 2),
+        (Manifest, "sealed", "before", 2),
         (store_module, "fsync_tree", "before", 2),
         (store_module, "fsync_tree", "after", 2),
         (Path, "rename", "before", 2),

@@ -82,7 +82,7 @@ def test_a_plugin_whose_hook_fails_is_broken_as_well(hook):
     ]
     assert plugins.component("x").menus == ("menu",)
     assert plugins.config_folders() == []
-    assert plugins.verbs() == {}
+    assert plugins.verbs([]) == ({}, [])
 
 
 def test_a_plugin_with_something_that_is_no_component_is_broken():
@@ -118,12 +118,18 @@ def test_a_plugin_name_taken_twice_names_both_distributions():
         plugins.add(Plugin("same", "dist-two"), a_plugin)
 
 
-def test_a_verb_taken_twice_names_both_distributions():
+def test_a_verb_taken_twice_is_left_out_and_names_both_distributions():
     plugins = Plugins()
     for name in ("one", "two"):
-        plugins.add(Plugin(name, f"dist-{name}"), lambda: a_plugin(storm_verbs={"chat": print}))
-    with pytest.raises(PluginError, match=r"two plugins bring the verb 'chat'.*dist-one.*dist-two"):
-        plugins.verbs()
+        verbs = {"chat": print, name: print}
+        plugins.add(Plugin(name, f"dist-{name}"), lambda verbs=verbs: a_plugin(storm_verbs=verbs))
+    found, problems = plugins.verbs([])
+    assert set(found) == {"one", "two"}
+    assert problems == [
+        f"the verb 'chat' of the plugin '{name}' (dist-{name}) is left out: another plugin brings "
+        "one of the same name"
+        for name in ("one", "two")
+    ]
 
 
 VERBS = """
@@ -160,15 +166,45 @@ def test_a_tracker_that_fails_does_not_end_the_run(storm, folder, statuses):
     install(folder, "polite_toys", VERBS)
     said = storm("recipe=sum")
     assert said.code == 0
-    assert "storm_run_finished: a plugin failed with RuntimeError: the tracker is down" in said.err
+    assert (
+        "storm_run_finished: the plugin 'polite_toys' failed with RuntimeError: the tracker"
+        in said.err
+    )
     assert set(statuses().values()) == {"made"}
 
 
 def test_a_plugin_cannot_replace_a_verb_of_the_engine(storm, folder):
-    install(folder, "rude_toys", VERBS.replace('"greet"', '"plan"'))
+    verbs = VERBS.replace('{"greet": greet}', '{"plan": greet, "hail": greet}')
+    install(folder, "rude_toys", verbs)
+    said = storm("plan", "recipe=sum")
+    assert said.code == 0
+    assert "to make: 1 source" in said.out
+    assert (
+        "the verb 'plan' of the plugin 'rude_toys' (rude_toys) is left out: the engine has one of "
+        "the same name" in said.err
+    )
+    assert storm("hail", "all").out == "hello all\n"
+
+
+@pytest.mark.parametrize("leaves", ["raise SystemExit(3)", "import sys; sys.exit()"])
+def test_a_plugin_that_leaves_when_it_is_loaded_is_named(storm, folder, leaves):
+    install(folder, "leaving_toys", f"{leaves}\n")
     said = storm("plugins")
-    assert said.code == 1
-    assert "a plugin brings the verb 'plan', which the engine has" in said.err
+    assert said.code == 0
+    assert "leaving_toys (leaving_toys): broken: SystemExit: " in said.out
+    assert storm("recipe=sum").code == 0
+
+
+def test_a_tracker_that_leaves_is_named_and_the_others_hear(storm, folder, statuses):
+    failing = 'raise RuntimeError("the tracker is down")'
+    install(folder, "leaving_toys", VERBS.replace(failing, "raise SystemExit(2)"))
+    hearing = VERBS.replace(failing, 'print("heard of the end")').replace('"greet"', '"hi"')
+    install(folder, "quiet_toys", hearing)
+    said = storm("recipe=sum")
+    assert said.code == 0
+    assert "storm_run_finished: the plugin 'leaving_toys' failed with SystemExit: 2" in said.err
+    assert "heard of the end" in said.out
+    assert set(statuses().values()) == {"made"}
 
 
 def test_an_unavailable_component_is_listed_with_the_extra_to_install(storm):

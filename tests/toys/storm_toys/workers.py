@@ -31,8 +31,12 @@ class SharedOut:
             raise ArithmeticError("that is too much")
         if stage.rank == self.dies_at:
             os.abort()
-        while stage.rank == self.hangs_at:
-            time.sleep(0.01)
+        try:
+            while stage.rank == self.hangs_at:
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            (stage.scratch / "kept").touch()
+            raise
         shares = [stage.scratch / f"share-{rank}" for rank in range(stage.world)]
         (shares[stage.rank]).write_text(str(self.amount / stage.world), encoding="utf-8")
         while not all(share.exists() and share.read_text("utf-8") for share in shares):

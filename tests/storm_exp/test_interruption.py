@@ -1,0 +1,170 @@
+"""Runs that a signal ends, and stages that leave in other ways than by an error."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storm_exp.record import RunRecord
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def begun(folder: Path) -> bool:
+    """Return whether the slow stage runs."""
+    return bool(list((folder / "outputs/store/scratch").glob("*/begun")))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
+    start, storm, tmp_path, statuses, record, number, code
+):
+    slow = ("recipe=sum", "adder=slow", "adder.seconds=30")
+    assert storm("recipe=sum", "targets=[source]").code == 0
+    run = start("-m", "storm_exp", *slow)
+    until(lambda: begun(tmp_path))
+    run.process.send_signal(number)
+    said = run.wait()
+    assert said.code == code
+    assert "  adder: interrupted after " in said.err
+    assert "the next run goes on from what it had kept" in said.err
+    assert "nothing was finished yet; the same command goes on from there" in said.out
+    assert "nothing to make" not in said.out + said.err
+    assert "Traceback" not in said.err
+    assert record().status == "interrupted"
+    assert statuses() == {
+        "source": "kept",
+        "adder": "interrupted",
+        "other": "not reached",
+        "total": "not reached",
+    }
+    page = (tmp_path / "outputs/latest/report.html").read_text(encoding="utf-8")
+    assert "adder was interrupted" in page
+    assert not (tmp_path / "outputs/store/failures").exists()
+    assert not list((tmp_path / "outputs/store/leases").iterdir())
+
+
+def test_what_was_made_before_a_signal_is_kept_and_counted(start, storm, tmp_path, statuses):
+    run = start("-m", "storm_exp", "recipe=sum", "adder=slow", "adder.seconds=30")
+    until(lambda: begun(tmp_path))
+    run.process.send_signal(signal.SIGINT)
+    assert "interrupted in adder: the 1 artifacts made before are kept" in run.wait().out
+    assert storm("recipe=sum").code == 0
+    assert statuses()["source"] == "kept"
+
+
+SWALLOWED = """
+import sys, time
+from storm_exp.__main__ import main
+from storm_toys.adders import Slow
+run = Slow.run
+def stubborn(self, stage, number):
+    (stage.scratch / "begun").touch()
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt:
+        {then}
+    self.seconds = 0
+    return run(self, stage, number)
+Slow.run = stubborn
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "adder"),
+    [("sys.exit(1)", "interrupted"), ("raise ValueError('odd')", "interrupted"), ("pass", "made")],
+)
+def test_a_library_that_swallows_a_signal_does_not_hide_it(
+    start, tmp_path, statuses, record, then, adder
+):
+    run = start("-c", SWALLOWED.format(then=then), "recipe=sum", "adder=slow")
+    until(lambda: begun(tmp_path))
+    run.process.send_signal(signal.SIGINT)
+    said = run.wait()
+    assert said.code == 130
+    assert record().status == "interrupted"
+    assert statuses()["adder"] == adder
+    assert statuses()["total"] == "not reached"
+
+
+def test_workers_may_keep_what_they_have_before_they_end(start, tmp_path):
+    arguments = ("adder=shared_out", "adder.hangs_at=0", "runtime.devices=2")
+    run = start("-m", "storm_exp", "recipe=sum", *arguments)
+    scratch = tmp_path / "outputs/store/scratch"
+    until(lambda: len(list(scratch.glob("*/share-*"))) == 1)
+    run.process.send_signal(signal.SIGINT)
+    said = run.wait()
+    assert said.code == 130
+    assert len(list(scratch.glob("*/kept"))) == 1
+    assert "Traceback" not in said.err + said.out
+
+
+class Own(BaseException):
+    """As test runners raise it."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), SystemExit(3), GeneratorExit(), Own("end")])
+def test_a_stage_that_leaves_without_an_error_is_named(storm, monkeypatch, statuses, error):
+    from storm_toys.adders import Add
+
+    def leave(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Add, "run", leave)
+    said = storm("recipe=sum")
+    assert said.code == 1
+    assert f"adder failed with {type(error).__name__}: {error}" in said.err
+    assert statuses()["adder"] == "failed"
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), Own("end"), KeyError("x")])
+@pytest.mark.parametrize("hook", ["forecast", "fingerprint", "cost", "fetches"])
+def test_a_component_that_leaves_while_it_is_planned_is_named(storm, monkeypatch, hook, error):
+    from storm_toys.adders import Add
+
+    def leave(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Add, hook, leave, raising=False)
+    said = storm("plan", "recipe=sum")
+    assert said.code == 1
+    assert f"adder: the component 'add' ({hook}) failed with {type(error).__name__}" in said.err
+
+
+def test_a_forecast_of_another_kind_is_refused(storm, monkeypatch):
+    from storm_toys.adders import Add
+
+    monkeypatch.setattr(Add, "forecast", lambda self, number: {"value": 3})
+    said = storm("plan", "recipe=sum")
+    assert said.code == 1
+    assert "the component 'add' (forecast) gave {'value': 3}, no ValueForecast" in said.err
+
+
+def test_a_failing_stage_is_named_when_it_fails(storm):
+    said = storm("recipe=sum", "adder=fussy", "source.value=9")
+    assert said.err.index("adder failed with ArithmeticError") < said.err.index("] other (")
+
+
+def test_an_error_that_no_terminal_can_show_is_shown_in_other_words(start, tmp_path):
+    (tmp_path / "a").write_text("x", encoding="utf-8")
+    odd = "import sys; from storm_toys.adders import Add; from storm_exp.__main__ import main\n"
+    odd += "def fail(*_, **__): raise ValueError('no \\udcff there')\n"
+    odd += "Add.run = fail; sys.exit(main())"
+    said = start("-c", odd, "recipe=sum", PYTHONIOENCODING="ascii").wait()
+    assert said.code == 1
+    assert "Traceback" not in said.err
+    assert "adder failed with ValueError: no \\udcff there" in said.err
+    (run,) = (tmp_path / "outputs/runs").iterdir()
+    assert RunRecord.read(run).cells[0].stages[1].error.startswith("adder failed with ValueError")
+    assert "no \\udcff there" in (run / "report.html").read_text(encoding="utf-8")
