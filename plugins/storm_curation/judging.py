@@ -24,7 +24,6 @@ from storm_curation.summary import Summary
 from storm_curation.zero_shot import Precision, ZeroShot
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
-from storm_inference.chat_prompt import ChatPrompt
 from storm_inference.label_scorer import LabelScorer, choose_device
 from storm_models.checkpoint import Checkpoint
 
@@ -39,8 +38,7 @@ def judge(settings: ZeroShot, stage: Stage, model: Checkpoint, data: Dataset) ->
     if total == 0:
         raise InputError("the data set's split 'train' is empty: there is nothing to judge")
     torch.set_num_threads(stage.runtime.thread_count())
-    chat = ChatPrompt(model.tokenizer())
-    presentation = Presentation(settings, chat)
+    presentation = Presentation(settings, model.chat())
     work = _Work(settings, stage, model, presentation)
     summary = Summary(settings.questions())
     schema = score_schema(settings.questions())

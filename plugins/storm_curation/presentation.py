@@ -8,8 +8,11 @@ from typing import Any
 
 from storm_curation.rubric import ask, render_example
 from storm_curation.zero_shot import Overlong, ZeroShot
-from storm_exp import SettingError
-from storm_inference.chat_prompt import ChatPrompt
+from storm_data.conversation import Conversation
+from storm_exp import InputError, SettingError
+from storm_inference.label_ids import label_ids
+from storm_models.chat.renderer import ChatRenderer
+from storm_models.chat.template import UnusableChat
 
 GAP = " ... "
 """Stands where the middle of an example was left out."""
@@ -30,18 +33,24 @@ class Presented:
 class Presentation:
     """Renders rows for one judge and one tokenizer."""
 
-    def __init__(self, judge: ZeroShot, chat: ChatPrompt) -> None:
+    def __init__(self, judge: ZeroShot, chat: ChatRenderer) -> None:
         """Check answers and rubric on the tokenizer; raises SettingError."""
         self._judge, self._chat = judge, chat
         questions = judge.questions()
         self._texts = [question.text for question in questions.values()]
         self.answer_ids = [
-            chat.answer_ids(
-                ask(judge.head, "x", question.text), question.answers, f"{name}.answers"
+            label_ids(
+                chat,
+                Conversation(ask(judge.head, "x", question.text)),
+                question.answers,
+                f"{name}.answers",
             )
             for name, question in questions.items()
         ]
-        self._rubric = [len(ids) for ids in self._encode([""])[0]]
+        (rubric,) = self._encode([""])
+        if isinstance(rubric, UnusableChat):
+            raise InputError(f"the judge cannot be shown the rubric: {rubric}")
+        self._rubric = [len(ids) for ids in rubric]
         if max(self._rubric) >= judge.max_tokens:
             problem = f"leaves no room for an example: the rubric takes {max(self._rubric)} tokens"
             raise SettingError("max_tokens", judge.max_tokens, problem)
@@ -53,7 +62,10 @@ class Presentation:
         encoded = self._encode([str(shown[index]) for index in good])
         result = [item if isinstance(item, Presented) else Presented() for item in shown]
         for index, prompts in zip(good, encoded, strict=True):
-            result[index] = self._fit(str(shown[index]), prompts)
+            if isinstance(prompts, UnusableChat):
+                result[index] = Presented(status="unreadable", problem=str(prompts))
+            else:
+                result[index] = self._fit(str(shown[index]), prompts)
         return result
 
     def _show(self, row: Mapping[str, Any]) -> str | Presented:
@@ -63,17 +75,21 @@ class Presentation:
             return Presented(status="no_response", problem=str(error))
         except (AttributeError, KeyError, TypeError) as error:
             return Presented(status="unreadable", problem=f"{type(error).__name__}: {error}")
-        if token := self._chat.special_token_in(text):
-            problem = f"holds {token}, which steers the model"
-            return Presented(status="special_token", problem=problem)
+        try:
+            self._chat.controls.check(text)
+        except UnusableChat as reason:
+            return Presented(status="special_token", problem=str(reason))
         return text
 
-    def _encode(self, shown: Sequence[str]) -> list[list[list[int]]]:
-        chats = [ask(self._judge.head, text, tail) for text in shown for tail in self._texts]
-        if not chats:
-            return []
-        ids, step = self._chat.encode(chats), len(self._texts)
-        return [ids[start : start + step] for start in range(0, len(ids), step)]
+    def _encode(self, shown: Sequence[str]) -> list[list[list[int]] | UnusableChat]:
+        """Return each example's prompts, one per question, or why it has none."""
+        chats = [
+            Conversation(ask(self._judge.head, text, tail))
+            for text in shown
+            for tail in self._texts
+        ]
+        found, step = self._chat.prompts(chats), len(self._texts)
+        return [_together(found[start : start + step]) for start in range(0, len(found), step)]
 
     def _fit(self, text: str, prompts: list[list[int]]) -> Presented:
         """Shorten an example from the middle until every prompt fits."""
@@ -88,7 +104,10 @@ class Presentation:
         kept = len(text) * room // max(in_all, room)
         while kept > 2 * len(GAP):
             half = (kept - len(GAP)) // 2
-            (prompts,) = self._encode([text[:half] + GAP + text[-half:]])
+            (shorter,) = self._encode([text[:half] + GAP + text[-half:]])
+            if isinstance(shorter, UnusableChat):
+                return Presented(status="unreadable", problem=str(shorter))
+            prompts = shorter
             if max(map(len, prompts)) <= limit:
                 return Presented("ok", None, self._example_tokens(prompts), in_all, prompts)
             kept = kept * 19 // 20 - 1
@@ -96,3 +115,12 @@ class Presentation:
 
     def _example_tokens(self, prompts: list[list[int]]) -> int:
         return len(prompts[0]) - self._rubric[0]
+
+
+def _together(prompts: Sequence[list[int] | UnusableChat]) -> list[list[int]] | UnusableChat:
+    found: list[list[int]] = []
+    for prompt in prompts:
+        if isinstance(prompt, UnusableChat):
+            return prompt
+        found.append(prompt)
+    return found

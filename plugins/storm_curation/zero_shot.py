@@ -10,6 +10,7 @@ from storm_curation.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component
 from storm_exp.cost import Cost
+from storm_models.chat.files import check_template
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.families import Use, check_family
 from storm_models.flops import Reading
@@ -39,7 +40,7 @@ class Overlong(Enum):
     """It is not judged: status `too_long`."""
 
 
-@component("judge", "zero_shot", version=1, requires=("torch", "transformers"), extra="train")
+@component("judge", "zero_shot", version=2, requires=("torch", "transformers"), extra="train")
 class ZeroShot:
     """Asks the model for each row's educational value and difficulty, one token each.
 
@@ -95,8 +96,7 @@ class ZeroShot:
 
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> ScoresForecast:
         """Say which labels there will be, and for how many rows."""
-        if model.has_chat_template is False:
-            raise InputError("the judge's tokenizer has no chat template: it cannot be asked")
+        check_template(model, "it is to judge")
         check_family(model.config, Use.ASK)
         rows = None
         if data.splits is not None:

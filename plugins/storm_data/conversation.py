@@ -75,6 +75,14 @@ class Conversation:
             self.supervised + other.supervised,
         )
 
+    def answers(self) -> list[int]:
+        """Return the numbers of the assistant's turns that may be learnt."""
+        return [
+            turn
+            for turn, message in enumerate(self.messages)
+            if message["role"] == "assistant" and self.supervised[turn]
+        ]
+
     def first(self, count: int) -> Conversation:
         """Return the conversation up to `count` messages; negative counts leave out the last."""
         return Conversation(self.messages[:count], self.tools, self.supervised[:count])

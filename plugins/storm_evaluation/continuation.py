@@ -1,4 +1,4 @@
-"""Chats as prompts and the answers that continue them."""
+"""Conversations as prompts and the answers that continue them."""
 
 from __future__ import annotations
 
@@ -6,86 +6,97 @@ import dataclasses
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
 
+from storm_data.conversation import Conversation
 from storm_exp import InputError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-Messages = list[dict[str, str]]
+from storm_models.chat.renderer import ChatRenderer, ChatTokens
+from storm_models.chat.template import UnusableChat
 
 
 @dataclasses.dataclass(frozen=True)
 class Continuation:
-    """An assistant's turn, after everything that was said before it."""
+    """What is learnt of a conversation in one stretch, after everything that was said before."""
 
     document: str
     """Digest of the whole conversation."""
-    prompt: str
-    answer: str
-    """With the end-of-turn token, where the template writes one."""
+    prompt: list[int]
+    answer: list[int]
+    """With the token that ends the turn, where the template writes one."""
 
 
-class ChatRenderer:
-    """Writes conversations as the model is to see them."""
+class Questions:
+    """Conversations as they are asked: with a chat template, or as lines."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, chat_template: bool) -> None:
-        """Without `chat_template`, turns are lines that begin with their role."""
-        self._tokenizer = tokenizer
-        self._chat_template = chat_template
+    def __init__(self, renderer: ChatRenderer | None, encode: Callable[[str], list[int]]) -> None:
+        """Without a renderer, turns are lines that begin with their role, encoded by `encode`."""
+        self._renderer, self._encode = renderer, encode
+        self.templated = renderer is not None
 
-    def prompt(self, messages: Messages) -> str:
+    def prompt(self, chat: Conversation) -> str:
         """Return the conversation up to where the assistant's answer begins."""
-        return self._render(messages, True)
+        if self._renderer is None:
+            return _lines(chat, ask=True)
+        try:
+            return self._renderer.text(chat, ask=True)
+        except UnusableChat as reason:
+            raise InputError(f"a conversation cannot be asked: {reason}") from reason
 
-    def continuations(self, messages: Messages) -> list[Continuation]:
-        """Return every assistant turn; raises InputError where an answer does not continue.
+    def continuations(self, chats: Sequence[Conversation]) -> list[list[Continuation] | str]:
+        """Return what is learnt of each conversation, as training reads it, or why nothing is."""
+        if self._renderer is None:
+            return [self._continued_lines(chat) or "nothing supervised" for chat in chats]
+        encoded = self._renderer.encode(chats)
+        return [
+            str(tokens)
+            if isinstance(tokens, UnusableChat)
+            else stretches(document_digest(chat), tokens) or "nothing supervised"
+            for chat, tokens in zip(chats, encoded, strict=True)
+        ]
 
-        White space after the end-of-turn token belongs to the template, not to the answer.
-        """
-        document, found = document_digest(messages), []
-        for index, message in enumerate(messages):
-            if message["role"] != "assistant":
+    def _continued_lines(self, chat: Conversation) -> list[Continuation]:
+        document, found = document_digest(chat), []
+        for turn in chat.answers():
+            before, whole = _lines(chat.first(turn), ask=True), _lines(chat.first(turn + 1))
+            if len(whole) == len(before):
                 continue
-            prompt = self._render(messages[:index], True)
-            whole = self._render(messages[: index + 1], False).rstrip()
-            if not whole.startswith(prompt):
-                raise InputError(
-                    "the chat template writes something else before an answer than it does when "
-                    f"it asks for one (…{prompt[-40:]!r}); set apply_chat_template=false"
-                )
-            if len(whole) > len(prompt):
-                found.append(Continuation(document, prompt, whole[len(prompt) :]))
+            prompt, ids = self._encode(before), self._encode(whole)
+            shared = 0
+            while shared < min(len(prompt), len(ids) - 1) and prompt[shared] == ids[shared]:
+                shared += 1
+            found.append(Continuation(document, ids[:shared], ids[shared:]))
         return found
 
-    def _render(self, messages: Messages, ask: bool) -> str:
-        if not self._chat_template:
-            lines = [f"{message['role']}: {message['content']}" for message in messages]
-            return "\n".join([*lines, "assistant: "] if ask else lines)
-        from jinja2 import TemplateError
 
-        try:
-            text = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=ask
-            )
-        except TemplateError as error:
-            raise InputError(f"the chat template refuses a conversation: {error}") from error
-        return str(text)
+def stretches(document: str, tokens: ChatTokens) -> list[Continuation]:
+    """Return every run of supervised tokens with what stands before it.
+
+    The first token of a text is never foretold, and so never counted.
+    """
+    found = []
+    start = 1
+    marks = tokens.supervised
+    while start < len(marks):
+        end = start
+        while end < len(marks) and marks[end]:
+            end += 1
+        if end > start:
+            found.append(Continuation(document, tokens.ids[:start], tokens.ids[start:end]))
+        start = end + 1
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
     """Which of several answers is the one that was given?"""
 
-    messages: Messages
+    chat: Conversation
     choices: list[str]
     target: int
 
 
 def build_questions(
-    conversations: Iterable[Messages], choices: int, characters: int, seed: int
+    conversations: Iterable[Conversation], choices: int, characters: int, seed: int
 ) -> list[Question]:
     """Set the last answer of each conversation against answers of others.
 
@@ -93,8 +104,8 @@ def build_questions(
     content, so a question is the same whatever else is asked and in whatever order. Raises
     InputError when all answers are alike.
     """
-    asked = [(messages, _last_answer(messages)) for messages in conversations]
-    known = [(messages[:end], messages[end]["content"]) for messages, end in asked if end]
+    asked = [(chat, (chat.answers() or [0])[-1]) for chat in conversations]
+    known = [(chat.first(end), chat.messages[end]["content"]) for chat, end in asked if end]
     cut = [(before, answer.strip()[:characters]) for before, answer in known]
     pool = sorted({answer for _, answer in cut if answer})
     if len(pool) < 2:
@@ -112,13 +123,13 @@ def build_questions(
     return questions
 
 
-def document_digest(messages: Sequence[dict[str, Any]]) -> str:
+def document_digest(chat: Conversation) -> str:
     """Return a short name for a conversation, the same for every model."""
-    text = json.dumps([[m["role"], m["content"]] for m in messages], ensure_ascii=False)
+    said = [[m["role"], m["content"], *filter(None, [m.get("tool_calls")])] for m in chat.messages]
+    text = json.dumps(said, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _last_answer(messages: Messages) -> int:
-    """Return the index of the last assistant turn, 0 when nothing comes before one."""
-    turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-    return turns[-1] if turns else 0
+def _lines(chat: Conversation, *, ask: bool = False) -> str:
+    lines = [f"{message['role']}: {message['content']}" for message in chat.messages]
+    return "\n".join([*lines, "assistant: "] if ask else lines)

@@ -27,6 +27,7 @@ from storm_evaluation.task_index import TaskIndex
 from storm_evaluation.task_settings import TaskSettings
 from storm_evaluation.task_tree import definitions
 from storm_exp import InputError, Stage
+from storm_models.chat.contents import ControlTokens
 from storm_models.checkpoint import Checkpoint
 
 
@@ -68,7 +69,11 @@ class Harness:
         self._quantization = checkpoint.config().get("quantization_config") or {}
         with quiet():
             self.tokenizer = checkpoint.tokenizer()
+            self.renderer = checkpoint.chat() if checkpoint.has_chat_template() else None
             self.model = checkpoint.load(dtype=dtype, device=device)
+        self.rendered: list[str] = []
+        """Prompts that were rendered before the harness sees them."""
+        self.controls = self.renderer.controls if self.renderer else ControlTokens(self.tokenizer)
         self._max_length = max_length
         self._beginnings: set[int] = set()
         self.language_model = self._wrap(batch_size, None)
@@ -116,11 +121,13 @@ class Harness:
 
     def describe(self, chat_template: bool) -> dict[str, Any]:
         """Return what moves scores besides the weights and what is said by task."""
-        template = self.tokenizer.chat_template if chat_template else None
-        text = template if isinstance(template, str | None) else repr(sorted(template.items()))
+        template = self.renderer.template if self.renderer and chat_template else None
+        text = template.text if template else ""
         return {
             "chat_template": hashlib.sha256(text.encode()).hexdigest() if text else None,
-            "bos": _describe_bos(self._beginnings, bool(text and "bos_token" in text)),
+            "chat_arguments": template.arguments if template else None,
+            "chat_date": template.date if template else None,
+            "bos": _describe_bos(self._beginnings, "bos_token" in text),
             "max_length": self.language_model.max_length,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "quantization": self._quantization.get("quant_method"),
@@ -131,11 +138,14 @@ class Harness:
             model = HarnessModel(
                 self.model,
                 self.tokenizer,
+                self.renderer,
                 self._stage,
                 batch_size=batch_size,
                 max_length=self._max_length,
                 max_generated_tokens=max_generated_tokens,
             )
+        for text in self.rendered:
+            model.note_rendered(text)
         model.beginnings = self._beginnings
         return model
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_evaluation.benchmark import (
     check_common,
@@ -16,20 +19,23 @@ from storm_evaluation.evaluation import Evaluation, EvaluationForecast
 from storm_evaluation.evaluation_cost import evaluation_cost
 from storm_exp import InputError, SettingError, Stage, component
 from storm_exp.cost import Cost
+from storm_models.chat.contents import CONTROL_TOKEN
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 if TYPE_CHECKING:
-    from storm_evaluation.continuation import Messages
+    from storm_evaluation.continuation import Continuation, Questions
+    from storm_evaluation.harness import Harness
 
 LOSS, CHOICE = "held_out_loss", "held_out_choice"
 
 _FEW = 12
 """Rows of a rehearsal."""
+_AT_ONCE = 512
 _LONGER = 3
 """How much longer than the average a batch of the longest rows is taken to be."""
 
 
-@component("evaluator", "held_out", version=1, requires=("lm_eval", "torch"), extra="evaluate")
+@component("evaluator", "held_out", version=2, requires=("lm_eval", "torch"), extra="evaluate")
 class HeldOut:
     """Loss on held-out answers, and picking the true answer out of others, by the harness."""
 
@@ -87,18 +93,24 @@ class HeldOut:
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Evaluation:
         """Score the split's rows."""
-        from storm_evaluation.continuation import ChatRenderer, build_questions
+        from storm_evaluation.continuation import Questions, build_questions
         from storm_evaluation.harness import Harness
         from storm_evaluation.held_out_tasks import score_answers, score_choices
 
-        conversations = self._conversations(data)
         harness = Harness(stage, model, self.max_length, self.dtype, self.batch_size)
-        renderer = ChatRenderer(harness.tokenizer, self.apply_chat_template)
+        asked = Questions(
+            harness.renderer if self.apply_chat_template else None,
+            harness.language_model.tok_encode,
+        )
+        conversations, continuations, left_out = self._conversations(data, harness, asked)
+        if left_out:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+            stage.say(f"rows that cannot be used: {reasons}")
         questions = build_questions(conversations, self.choices, self.choice_characters, self.seed)
-        loss, cut = score_answers(harness, renderer, conversations, LOSS)
+        loss, cut = score_answers(harness, continuations, LOSS)
         if cut:
             stage.say(f"{cut} answers were longer than the model's context, and cut")
-        choice = score_choices(harness, renderer, questions, CHOICE, self.seed)
+        choice = score_choices(harness, asked, questions, CHOICE, self.seed)
         evaluation = Evaluation(stage.directory)
         settings = {
             "split": self.split,
@@ -108,6 +120,7 @@ class HeldOut:
             "apply_chat_template": self.apply_chat_template,
             "seed": self.seed,
             "answers_cut": cut,
+            "rows_left_out": left_out,
             **harness.describe(self.apply_chat_template),
         }
         metrics = {CHOICE: ("acc_norm", True), LOSS: ("nats per token", False)}
@@ -117,16 +130,32 @@ class HeldOut:
         stage.metric("tokens", sum(sample.weight for sample in loss))
         return evaluation
 
-    def _conversations(self, data: Dataset) -> list[Messages]:
-        found: list[Messages] = []
-        for row in data.rows(self.split):
-            if self.limit is not None and len(found) >= self.limit:
+    def _conversations(
+        self, data: Dataset, harness: Harness, asked: Questions
+    ) -> tuple[list[Conversation], list[Continuation], dict[str, int]]:
+        """Return the rows that can be used, what is scored of them, and the others by reason."""
+        chats: list[Conversation] = []
+        scored: list[Continuation] = []
+        left_out: Counter[str] = Counter()
+        rows = data.rows(self.split)
+        while chunk := list(itertools.islice(rows, min(self.limit or _AT_ONCE, _AT_ONCE))):
+            read = [Conversation.of(row) for row in chunk]
+            for chat, found in zip(read, asked.continuations(read), strict=True):
+                if self.limit is not None and len(chats) >= self.limit:
+                    break
+                token = harness.controls.within([chat.messages, chat.tools])
+                if isinstance(found, str) or token:
+                    reason = found if isinstance(found, str) else CONTROL_TOKEN.format(token)
+                    left_out[reason] += 1
+                    continue
+                chats.append(chat)
+                scored += found
+            if self.limit is not None and len(chats) >= self.limit:
                 break
-            messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
-            if any(message["role"] == "assistant" for message in messages[1:]):
-                found.append(messages)
-        if len(found) < 2:
+        if len(chats) < 2:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
             raise InputError(
-                f"split '{self.split}' has {len(found)} rows with an answer; at least 2 are needed"
+                f"split '{self.split}' has {len(chats)} rows with an answer that can be used; at "
+                f"least 2 are needed (left out: {reasons or 'none'})"
             )
-        return found
+        return chats, scored, dict(left_out)

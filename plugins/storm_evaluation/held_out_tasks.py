@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from typing import Any
 
 import datasets
 
-from storm_evaluation.continuation import ChatRenderer, Messages, Question
+from storm_evaluation.continuation import Continuation, Question, Questions
 from storm_evaluation.evaluation import Sample, shorten, shorten_front
 from storm_evaluation.harness import Harness, HarnessTasks
 from storm_evaluation.task_settings import TaskSettings
@@ -16,31 +15,20 @@ from storm_exp import InputError
 
 
 def score_answers(
-    harness: Harness, renderer: ChatRenderer, conversations: list[Messages], task: str
+    harness: Harness, continuations: list[Continuation], task: str
 ) -> tuple[list[Sample], int]:
     """Return every answer's mean negative log-likelihood per token, and how many were cut.
 
     The number of tokens, end of turn included, is the sample's weight: the weighted mean is the
-    loss per supervised token.
+    loss per supervised token, which is training's.
     """
     model = harness.language_model
-    answers = [turn for messages in conversations for turn in renderer.continuations(messages)]
-    if not answers:
-        raise InputError("the held-out rows have no answer of any length")
-    model.check_beginning([answers[0].prompt])
-    requests, cut = [], 0
-    for turn in answers:
-        prompt = model.tok_encode(turn.prompt)
-        whole = model.tok_encode(turn.prompt + turn.answer)
-        shared = 0
-        while shared < min(len(prompt), len(whole) - 1) and prompt[shared] == whole[shared]:
-            shared += 1
-        answer = whole[shared:][: model.max_length]
-        cut += len(answer) < len(whole) - shared
-        requests.append((whole[:shared], answer))
+    model.note_beginning(continuations[0].prompt)
+    requests = [(each.prompt, each.answer[: model.max_length]) for each in continuations]
+    cut = sum(len(each.answer) > model.max_length for each in continuations)
     likelihoods = model.score_tokens(requests)
     samples, seen = [], Counter[str]()
-    for turn, (_, answer), likelihood in zip(answers, requests, likelihoods, strict=True):
+    for turn, (_, answer), likelihood in zip(continuations, requests, likelihoods, strict=True):
         seen[turn.document] += 1
         samples.append(
             Sample(
@@ -48,15 +36,15 @@ def score_answers(
                 document=f"{turn.document}-{seen[turn.document]}",
                 score=-likelihood / len(answer),
                 weight=float(len(answer)),
-                prompt=shorten_front(turn.prompt),
-                target=shorten(turn.answer),
+                prompt=shorten_front(model.tokenizer.decode(turn.prompt)),
+                target=shorten(model.tokenizer.decode(turn.answer)),
             )
         )
     return samples, cut
 
 
 def score_choices(
-    harness: Harness, renderer: ChatRenderer, questions: list[Question], task: str, seed: int
+    harness: Harness, asked: Questions, questions: list[Question], task: str, seed: int
 ) -> list[Sample]:
     """Ask the questions as a multiple-choice task of the harness; scores are acc_norm.
 
@@ -73,7 +61,12 @@ def score_choices(
             f"an answer of {len(longest)} characters is {tokens} tokens, more than half of "
             f"max_length ({model.max_length}): lower choice_characters"
         )
-    rows = [dataclasses.asdict(question) for question in questions]
+    rows = [
+        {"prompt": asked.prompt(each.chat), "choices": each.choices, "target": each.target}
+        for each in questions
+    ]
+
+    harness.rendered = [str(row["prompt"]) for row in rows] if asked.templated else []
 
     def load(**_: Any) -> dict[str, datasets.Dataset]:
         return {"test": datasets.Dataset.from_list(rows)}
@@ -84,7 +77,7 @@ def score_choices(
         "custom_dataset": load,
         "test_split": "test",
         "output_type": "multiple_choice",
-        "doc_to_text": lambda row: renderer.prompt(row["messages"]),
+        "doc_to_text": lambda row: row["prompt"],
         "doc_to_choice": lambda row: row["choices"],
         "doc_to_target": lambda row: row["target"],
         "target_delimiter": "",

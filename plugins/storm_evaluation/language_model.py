@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,9 +13,13 @@ from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
+from storm_data.conversation import Conversation
 from storm_evaluation.shared_prompt import score_shared, share_of_tokens
 from storm_exp import InputError, Stage
 from storm_exp.progress import Progress
+from storm_models.chat.contents import ControlTokens
+from storm_models.chat.renderer import ChatRenderer
+from storm_models.chat.template import UnusableChat
 
 _FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose key-value cache is a plain one; others compute as HFLM does."""
@@ -50,13 +55,17 @@ class HarnessModel(HFLM):
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
+        renderer: ChatRenderer | None,
         stage: Stage,
         *,
         batch_size: int,
         max_length: int | None,
         max_generated_tokens: int | None = None,
     ) -> None:
-        """Wrap a loaded model; `max_generated_tokens` bounds answers of tasks that set none."""
+        """Wrap a loaded model; `max_generated_tokens` bounds answers of tasks that set none.
+
+        Without a renderer it cannot be asked with a chat template.
+        """
         super().__init__(
             pretrained=model,
             tokenizer=tokenizer,
@@ -66,8 +75,73 @@ class HarnessModel(HFLM):
         )
         self._stage = stage
         self._max_generated_tokens = max_generated_tokens
+        self._renderer = renderer
+        self._controls = renderer.controls if renderer else ControlTokens(tokenizer)
+        self._rendered: dict[int, set[str]] = {}
         self.beginnings: set[int] = set()
         """Numbers of BOS tokens that prompts were seen to begin with."""
+
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        """Return a chat as text, as every other stage renders it.
+
+        Without `add_generation_prompt` the text goes on through the last message, which begins
+        the answer. A benchmark's question is asked even where a control token stands in it: it is
+        encoded as text. Raises InputError for a chat that the template refuses.
+        """
+        assert self._renderer is not None, "the plan refuses chat templates that are not there"
+        messages = [
+            {**message, "content": self._controls.shield(message["content"])}
+            for message in chat_history
+        ]
+        begun = "" if add_generation_prompt else messages.pop()["content"]
+        try:
+            text = self._renderer.text(Conversation(messages), ask=True) + begun
+        except UnusableChat as reason:
+            raise InputError(f"a question cannot be asked: {reason}") from reason
+        self.note_rendered(text)
+        return text
+
+    def note_rendered(self, text: str) -> None:
+        """Remember a prompt whose control tokens a template wrote."""
+        self._rendered.setdefault(len(text), set()).add(text)
+
+    def tok_encode(
+        self,
+        string: str,
+        add_special_tokens: bool | None = None,
+        left_truncate_len: int | None = None,
+        **further: Any,
+    ) -> list[int]:
+        """Return the ids of a text, with at most one BOS; shielded control tokens as text."""
+        first, *rest = self._controls.unshield(string)
+        ids = super().tok_encode(first, add_special_tokens, **further)
+        for number, piece in enumerate(rest):
+            ids += self.tokenizer.encode(
+                piece, add_special_tokens=False, split_special_tokens=number % 2 == 0
+            )
+        while count_leading(ids, self.tokenizer.bos_token_id) > 1:
+            ids = ids[1:]
+        return ids[-left_truncate_len:] if left_truncate_len else ids
+
+    def tok_batch_encode(
+        self,
+        strings: list[str],
+        padding_side: str = "left",
+        left_truncate_len: int | None = None,
+        truncation: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the ids of several texts, each as `tok_encode` gives them, and their mask."""
+        rows = [self.tok_encode(text, left_truncate_len=left_truncate_len) for text in strings]
+        width = max(map(len, rows))
+        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            filled = slice(width - len(row), None) if padding_side == "left" else slice(len(row))
+            ids[place, filled] = torch.tensor(row, dtype=torch.long)
+            mask[place, filled] = 1
+        return ids, mask
 
     @property
     def max_gen_toks(self) -> int:
@@ -78,13 +152,19 @@ class HarnessModel(HFLM):
         self, requests: list[Instance], disable_tqdm: bool = True
     ) -> list[tuple[float, bool]]:
         """Return (log-likelihood of the continuation, whether it is the greedy one)."""
-        self.check_beginning(request.args[0] for request in requests)
+        requests = self._shielded(requests)
         with self._counting(len(requests), "log-likelihoods"):
             return super().loglikelihood(requests, disable_tqdm=True)
 
+    def loglikelihood_rolling(
+        self, requests: list[Instance], disable_tqdm: bool = True
+    ) -> list[float]:
+        """Return the log-likelihoods of whole texts."""
+        return super().loglikelihood_rolling(self._shielded(requests), disable_tqdm=True)
+
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Return the answers, cut at the tasks' stop sequences."""
-        self.check_beginning(request.args[0] for request in requests)
+        requests = self._shielded(requests)
         with self._counting(len(requests), "answers"):
             return super().generate_until(requests, disable_tqdm=True)
 
@@ -110,18 +190,30 @@ class HarnessModel(HFLM):
             self.cache_hook.add_partial("loglikelihood", requests[index][0], answers[index])
         return answers
 
-    def check_beginning(self, prompts: Iterable[str]) -> None:
-        """Note how many BOS tokens a prompt begins with; raises InputError for more than one."""
-        prompt = next(iter(prompts), "")
-        if not prompt:
-            return
-        count = count_leading(self.tok_encode(prompt), self.tokenizer.bos_token_id)
-        if count > 1:
-            raise InputError(
-                f"the prompt begins with {count} BOS tokens: the chat template and the tokenizer "
-                f"both write one ({prompt[:60]!r})"
+    def note_beginning(self, prompt: list[int]) -> None:
+        """Note how many BOS tokens a prompt begins with."""
+        self.beginnings.add(count_leading(prompt, self.tokenizer.bos_token_id))
+
+    def _shielded(self, requests: list[Instance]) -> list[Instance]:
+        """Return the requests with control tokens in texts that no template wrote as text."""
+        found = []
+        for request in requests:
+            context, *rest = request.arguments
+            arguments = (
+                self._shield(context),
+                *(self._controls.shield(text) if isinstance(text, str) else text for text in rest),
             )
-        self.beginnings.add(count)
+            found.append(dataclasses.replace(request, arguments=arguments))
+        if found and found[0].args[0]:
+            self.note_beginning(self.tok_encode(found[0].args[0]))
+        return found
+
+    def _shield(self, context: str) -> str:
+        for length in sorted(self._rendered, reverse=True):
+            if context[:length] in self._rendered[length]:
+                return context[:length] + self._controls.shield(context[length:])
+        # Asked with a template, and put together in a way that is not known here.
+        return context if self._rendered else self._controls.shield(context)
 
     def _counting(self, total: int, label: str) -> _Count:
         return _Count(self, self._stage.progress(total, "requests", label))

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from jinja2 import TemplateError
 from transformers import GenerationConfig
 
 from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
-from storm_inference.chat_prompt import ChatPrompt
 from storm_inference.shots import Shots, put_before
+from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -69,9 +68,9 @@ def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) ->
     return made
 
 
-def question(row: Row) -> list[dict[str, Any]]:
+def question(row: Row) -> Conversation:
     """Return a chat up to where the model answers: its last turn goes if the assistant's."""
-    return Conversation.of(row).messages[: len(_asked(row))]
+    return Conversation.of(row).first(len(_asked(row)))
 
 
 def _asked(row: Row) -> list[dict[str, Any]]:
@@ -87,19 +86,27 @@ class _Asker:
         self._settings, self._stage, self._model = settings, stage, model
         self._shots = shots
         self._tokenizer = model.tokenizer()
-        self._prompt = ChatPrompt(self._tokenizer)
+        self._chat = model.chat()
         self._positions = model.config().get("max_position_embeddings")
         self._network: Any = None
+        self._stops: list[int] = []
 
     def ask(self, rows: list[Row]) -> list[Answer]:
         """Return an answer for every row, in order."""
-        address = hashlib.sha256(json.dumps([row["messages"] for row in rows]).encode())
+        address = hashlib.sha256(
+            json.dumps([[row["messages"], row.get("tools")] for row in rows]).encode()
+        )
         file = self._stage.scratch / f"{address.hexdigest()}.json"
         if file.is_file():
             return [(text, problem) for text, problem in json.loads(file.read_text())]
         prompts, found = [], []
-        for row in rows:
-            prompt, problem = self._encode(put_before(question(row), self._shots.of(row)))
+        questions = map(question, rows)
+        chats = [
+            Conversation(put_before(chat.messages, self._shots.of(row)), chat.tools)
+            for row, chat in zip(rows, questions, strict=True)
+        ]
+        asked_chats = zip(chats, self._chat.prompts(chats), strict=True)
+        for prompt, problem in (self._checked(chat, ids) for chat, ids in asked_chats):
             prompts.append(prompt)
             found.append(("", problem))
         usable = [index for index, (_, problem) in enumerate(found) if not problem]
@@ -114,17 +121,17 @@ class _Asker:
         _publish(file, found)
         return found
 
-    def _encode(self, turns: list[dict[str, Any]]) -> tuple[list[int], str]:
+    def _checked(
+        self, chat: Conversation, prompt: list[int] | UnusableChat
+    ) -> tuple[list[int], str]:
         """Return the ids of a question, and why it cannot be asked."""
-        if not turns:
+        if not chat.messages:
             return [], "there is nothing before the answer"
-        try:
-            (ids,) = self._prompt.encode([turns])
-        except (TemplateError, TypeError, ValueError) as error:
-            return [], f"refused by the chat template ({error})"
-        if self._positions and len(ids) + self._settings.new_tokens > self._positions:
-            return ids, f"{len(ids)} tokens leave no room for an answer in {self._positions}"
-        return ids, ""
+        if isinstance(prompt, UnusableChat):
+            return [], str(prompt)
+        if self._positions and len(prompt) + self._settings.new_tokens > self._positions:
+            return prompt, f"{len(prompt)} tokens leave no room for an answer in {self._positions}"
+        return prompt, ""
 
     @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
@@ -151,12 +158,14 @@ class _Asker:
         return [self._read(tokens) for tokens in written]
 
     def _read(self, tokens: list[int]) -> Answer:
-        ends = self._network.generation_config.eos_token_id
-        stops = set(ends if isinstance(ends, list) else [ends]) | {self._tokenizer.eos_token_id}
-        place = next((i for i, token in enumerate(tokens) if token in stops), None)
+        place = next((i for i, token in enumerate(tokens) if token in self._stops), None)
         text = self._tokenizer.decode(tokens[:place], skip_special_tokens=True)
         if place is None and not self._settings.unfinished:
             return text, f"the answer does not end within {self._settings.new_tokens} tokens"
+        # A turn that is forged inside an answer would be learnt as turns are.
+        written = self._tokenizer.decode(tokens[:place], skip_special_tokens=False)
+        if token := self._chat.controls.within(written):
+            return text, f"the answer holds the control token {token}"
         return text, "" if text.strip() else "the answer is empty"
 
     def _load(self) -> Any:
@@ -165,9 +174,11 @@ class _Asker:
             if device == "auto":
                 device = "cuda" if torch.cuda.is_available() else "cpu"
             self._network = self._model.load("auto", device)
-            # A model's own habits (top_k, a penalty on repetition) are not what was asked for.
             ends = self._network.generation_config.eos_token_id
-            self._network.generation_config = GenerationConfig(eos_token_id=ends)
+            stops = {*(ends if isinstance(ends, list) else [ends]), *self._chat.ends}
+            self._stops = sorted((stops | {self._tokenizer.eos_token_id}) - {None})
+            # A model's own habits (top_k, a penalty on repetition) are not what was asked for.
+            self._network.generation_config = GenerationConfig(eos_token_id=self._stops)
         return self._network
 
 

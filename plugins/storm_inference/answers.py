@@ -9,12 +9,13 @@ from omegaconf import II
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
+from storm_models.chat.files import check_template
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
 
 
-@component("answerer", "answers", version=2, requires=("torch", "transformers"), extra="train")
+@component("answerer", "answers", version=3, requires=("torch", "transformers"), extra="train")
 class Answers:
     """Ends every chat with what the model says; an answer that stands there already goes.
 
@@ -59,8 +60,7 @@ class Answers:
 
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> DatasetForecast:
         """Forecast at most the rows of `data`; raises InputError for what cannot be asked."""
-        if model.has_chat_template is False:
-            raise InputError("the model's tokenizer has no chat template: it cannot be asked")
+        check_template(model, "it is to answer chats")
         if data.columns and "messages" not in data.columns:
             raise InputError(f"the data set has no column 'messages' (it has {data.columns})")
         if self.shots and data.columns and self.task_column not in data.columns:

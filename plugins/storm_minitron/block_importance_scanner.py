@@ -17,7 +17,7 @@ from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_diges
 _PACKAGES = ("torch", "transformers", "pyarrow")
 
 
-@component("scanner", "block_importance", version=1, requires=_PACKAGES, extra="train")
+@component("scanner", "block_importance", version=2, requires=_PACKAGES, extra="train")
 class BlockImportanceScanner(CalibrationSettings):
     """Scores a model without each run of neighbouring layers, and measures block influence.
 
@@ -77,8 +77,7 @@ class BlockImportanceScanner(CalibrationSettings):
         self.forecast(model.facts(), data.facts())
         torch.set_num_threads(stage.runtime.thread_count())
         device = choose_device(stage.runtime.device)
-        tokenizer = model.tokenizer()
-        samples, left_out = read_samples(data, self.split, tokenizer, self, self.seed, whole=True)
+        samples, left_out = read_samples(data, self.split, model, self, self.seed, whole=True)
         layers = model.config()["num_hidden_layers"]
         runs = [(first, n) for n in self.counts for first in range(layers - n + 1)]
         network = model.load(self.dtype, device)

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jinja2 import TemplateError
 
 from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset
 from storm_exp import InputError
 from storm_inference.branches import batches
-from storm_inference.chat_prompt import TEMPLATE_SETTINGS
 from storm_minitron.calibration_settings import CalibrationSettings
+from storm_models.chat.renderer import ChatTokens
+from storm_models.chat.template import UnusableChat
+from storm_models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,7 +47,7 @@ class Batch:
 def read_samples(
     data: Dataset,
     split: str,
-    tokenizer: PreTrainedTokenizerBase,
+    model: Checkpoint,
     settings: CalibrationSettings,
     seed: int,
     *,
@@ -58,8 +59,6 @@ def read_samples(
     on the order. Longer rows than `max_tokens` are cut; with `whole` they are left out instead.
     Raises InputError when no row is left.
     """
-    if not tokenizer.is_fast:
-        raise InputError("the tokenizer does not tell where its tokens lie (no tokenizer.json)")
     drawn = heapq.nsmallest(
         settings.samples,
         ((_digest(seed, str(row["id"]), place), row) for place, row in enumerate(data.rows(split))),
@@ -67,8 +66,7 @@ def read_samples(
     )
     samples: list[Sample] = []
     left_out: dict[str, int] = {}
-    for _, row in drawn:
-        found = _sample(tokenizer, row)
+    for found in _samples(model, [row for _, row in drawn]):
         if isinstance(found, Sample) and whole and len(found.ids) > settings.max_tokens:
             found = f"longer than {settings.max_tokens} tokens"
         if isinstance(found, str):
@@ -106,34 +104,33 @@ def _digest(seed: int, name: str, place: int) -> tuple[bytes, int]:
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest(), place
 
 
-def _sample(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> Sample | str:
-    """Return a row's tokens, or why it cannot be used."""
-    if row.get("messages") is None:
-        ids = tokenizer(row["text"])["input_ids"]
-        return Sample(ids, [False] + [True] * (len(ids) - 1)) if len(ids) > 1 else "empty"
-    messages = Conversation.of(row).messages
-    turns = [place for place, turn in enumerate(messages) if turn["role"] == "assistant"]
-    if not turns or turns[-1] == 0:
-        return "without an answer"
-    try:
-        before = _render(tokenizer, messages[: turns[-1]], True)
-        text = _render(tokenizer, messages[: turns[-1] + 1], False).rstrip()
-    except (TemplateError, TypeError, ValueError):
-        return "refused by the chat template"
-    if not text.startswith(before) or text == before:
+def _samples(model: Checkpoint, rows: list[dict[str, Any]]) -> list[Sample | str]:
+    """Return each row's tokens, or why it cannot be used."""
+    if not rows or rows[0].get("messages") is None:
+        tokenizer = model.tokenizer()
+        return [_document(tokenizer, row["text"]) for row in rows]
+    asked, firsts, found = [], [], []
+    for row in rows:
+        chat = Conversation.of(row)
+        answers = chat.answers()
+        found.append("without an answer" if not answers or answers[-1] == 0 else "")
+        last = answers[-1] if answers else len(chat.messages) - 1
+        asked.append(chat.first(last + 1))
+        firsts.append(last)
+    encoded = model.chat().encode(asked, firsts)
+    return [problem or _answered(tokens) for problem, tokens in zip(found, encoded, strict=True)]
+
+
+def _document(tokenizer: PreTrainedTokenizerBase, text: str) -> Sample | str:
+    ids = tokenizer(text, split_special_tokens=True)["input_ids"]
+    return Sample(ids, [False] + [True] * (len(ids) - 1)) if len(ids) > 1 else "empty"
+
+
+def _answered(tokens: ChatTokens | UnusableChat) -> Sample | str:
+    """Return a chat up to the end of its last answer."""
+    if isinstance(tokens, UnusableChat):
+        return str(tokens)
+    if not any(tokens.supervised):
         return "without an answer that the template sets apart"
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids = list(encoded["input_ids"])
-    answer = [end > len(before) for _, end in encoded["offset_mapping"]]
-    bos = tokenizer.bos_token_id
-    if bos is not None and ids[:1] != [bos] and tokenizer("a")["input_ids"][:1] == [bos]:
-        ids, answer = [bos, *ids], [False, *answer]
-    return Sample(ids, answer)
-
-
-def _render(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, Any]], ask: bool) -> str:
-    return str(
-        tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=ask, **TEMPLATE_SETTINGS
-        )
-    )
+    end = len(tokens.ids) - tokens.supervised[::-1].index(True)
+    return Sample(tokens.ids[:end], tokens.supervised[:end])

@@ -10,6 +10,7 @@ from typing import Self
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
 from storm_exp.cost import Cost
+from storm_models.chat.files import check_template
 from storm_models.checkpoint import CheckpointForecast
 from storm_models.families import check_changeable
 from storm_models.flops import Reading
@@ -69,8 +70,8 @@ class CalibrationSettings:
                 "rows for calibration have `messages` or `text`; these have "
                 f"{', '.join(data.columns)}"
             )
-        if chats and data.columns is not None and model.has_chat_template is False:
-            raise InputError("the rows are chats, and the model's tokenizer has no chat template")
+        if chats and data.columns is not None:
+            check_template(model, "the rows are chats")
         if model.config is None:
             return
         check_changeable(model.config)

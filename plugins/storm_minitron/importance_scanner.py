@@ -24,7 +24,7 @@ _POINTS = 50
 _PACKAGES = ("torch", "transformers", "pyarrow")
 
 
-@component("scanner", "importance", version=1, requires=_PACKAGES, extra="train")
+@component("scanner", "importance", version=2, requires=_PACKAGES, extra="train")
 class ImportanceScanner(CalibrationSettings):
     """Importance of hidden channels, MLP neurons and attention heads from activations (Minitron).
 
@@ -59,7 +59,7 @@ class ImportanceScanner(CalibrationSettings):
         self.check(model.facts(), data.facts(), self.split)
         torch.set_num_threads(stage.runtime.thread_count())
         device = choose_device(stage.runtime.device)
-        samples, left_out = read_samples(data, self.split, model.tokenizer(), self, self.seed)
+        samples, left_out = read_samples(data, self.split, model, self, self.seed)
         network = model.load(self.dtype, device)
         with stage.progress(len(samples), "rows") as progress:
             batches = make_batches(samples, self, device)

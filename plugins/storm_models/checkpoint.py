@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from storm_exp import Artifact, Forecast, InputError
 from storm_models.checkpoint_files import (
     INDEX_FILE,
+    TEMPLATE_FILE,
     WEIGHT_FILE,
     checkpoint_files,
     companion_files,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from storm_models.chat.renderer import ChatRenderer
     from storm_models.weights import Weights
 
 _QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
@@ -46,6 +48,10 @@ class CheckpointForecast(Forecast):
     tokenizer: str | None = None
     """Digest of the tokens and their ids."""
     has_chat_template: bool | None = None
+    chat_arguments: dict[str, Any] | None = None
+    """What the chat template is given besides the chat."""
+    chat_date: str | None = None
+    """The day that the chat template takes for today."""
     shapes: str | None = None
     """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
 
@@ -203,10 +209,21 @@ class Checkpoint(Artifact):
 
         return read_tokenizer(self.directory)
 
+    def chat(self) -> ChatRenderer:
+        """Return how the model is shown chats; raises InputError without a chat template."""
+        from storm_models.chat.files import ChatFacts
+        from storm_models.chat.renderer import ChatRenderer
+
+        facts = ChatFacts.read(self.directory)
+        return ChatRenderer(self.tokenizer(), facts.arguments, facts.date)
+
     def facts(self) -> CheckpointForecast:
         """Read config, headers and tokenizer files; raises InputError when one is missing."""
+        from storm_models.chat.files import ChatFacts
+
         headers, config = self.headers(), self.config()
         check_vocabulary(self.directory, config)
+        chat = ChatFacts.read(self.directory)
         return CheckpointForecast(
             config=config,
             parameters=sum(
@@ -216,6 +233,8 @@ class Checkpoint(Artifact):
             ),
             tokenizer=self.tokenizer_digest(),
             has_chat_template=self.has_chat_template(),
+            chat_arguments=chat.arguments,
+            chat_date=chat.date,
             shapes=shapes_digest({name: shape for name, (_, shape) in headers.items()}),
         )
 
@@ -225,7 +244,7 @@ class Checkpoint(Artifact):
 
     def has_chat_template(self) -> bool:
         """Return whether the tokenizer carries a chat template."""
-        if (self.directory / "chat_template.jinja").is_file():
+        if (self.directory / TEMPLATE_FILE).is_file():
             return True
         config = self.directory / "tokenizer_config.json"
         return config.is_file() and bool(read_json(config).get("chat_template"))

@@ -10,6 +10,10 @@ from storm_exp import InputError
 from storm_models.json_file import read_json
 from storm_models.weighted_sum import SUM_FILE
 
+TEMPLATE_FILE = "chat_template.jinja"
+CHAT_FILE = "chat.json"
+"""What chat templates are given besides chats: {"arguments": {…}, "date": …}."""
+
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -18,7 +22,8 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "chat_template.jinja",
+    TEMPLATE_FILE,
+    CHAT_FILE,
 )
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """Each of these is the heart of a tokenizer."""

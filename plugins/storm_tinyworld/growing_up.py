@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from storm_data.conversation import Conversation
 from storm_exp import Stage
+from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.checkpoint import Checkpoint
 from storm_models.quiet import quiet
 from storm_tinyworld.pretraining import Text, pretraining_texts
 from storm_tinyworld.tokenizer import build_tokenizer
-from storm_training.chat_tokens import ChatTokenizer, ChatTokens
 from storm_training.objective import NextToken
 from storm_training.token_sequences import TokenSequences
 from storm_training.trainer import train
@@ -85,12 +86,13 @@ def newborn(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
 def _texts(settings: Tinyworld, tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[bool]]]:
     """Yield tokenised texts until there are enough for every step."""
     wanted = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
-    chats = ChatTokenizer(tokenizer)
+    chats = ChatRenderer(tokenizer)
     stream = pretraining_texts(settings.seed, settings.mixture)
     written = 0
     while written < wanted:
         texts = list(itertools.islice(stream, _AT_ONCE))
-        for text, tokens in zip(texts, chats.encode([text.chat for text in texts]), strict=True):
+        encoded = chats.encode([Conversation(text.chat) for text in texts])
+        for text, tokens in zip(texts, encoded, strict=True):
             assert isinstance(tokens, ChatTokens)
             if len(tokens.ids) <= settings.sequence_length:
                 written += len(tokens.ids)

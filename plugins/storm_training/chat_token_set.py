@@ -14,7 +14,7 @@ from storm_training.token_set import CHATS, TokenSet, TokenSetForecast
 from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
-@component("tokens", "chat_tokens", version=1, requires=("transformers", "pyarrow"), extra="train")
+@component("tokens", "chat_tokens", version=2, requires=("transformers", "pyarrow"), extra="train")
 class ChatTokenSet:
     """Renders chats with the model's own template; every turn of the assistant is supervised.
 
@@ -41,13 +41,13 @@ class ChatTokenSet:
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
-        from storm_training.chat_tokens import ChatTokenizer, ChatTokens
+        from storm_models.chat.renderer import ChatTokens
         from storm_training.tokenising import Encoded, tokenise
 
-        tokenizer = ChatTokenizer(model.tokenizer())
+        chats = model.chat()
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
-            for tokens in tokenizer.encode([Conversation.of(row).messages for row in rows]):
+            for tokens in chats.encode([Conversation.of(row) for row in rows]):
                 if isinstance(tokens, ChatTokens):
                     yield [(tokens.ids, tokens.supervised)]
                 else:

@@ -15,7 +15,7 @@ from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
 @component(
-    "tokens", "preference_tokens", version=1, requires=("transformers", "pyarrow"), extra="train"
+    "tokens", "preference_tokens", version=2, requires=("transformers", "pyarrow"), extra="train"
 )
 class PreferenceTokenSet:
     """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.
@@ -42,19 +42,19 @@ class PreferenceTokenSet:
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
-        from storm_training.chat_tokens import ChatTokenizer, ChatTokens
+        from storm_models.chat.renderer import ChatTokens
         from storm_training.tokenising import Encoded, tokenise
 
-        tokenizer = ChatTokenizer(model.tokenizer())
+        renderer = model.chat()
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
             chats, firsts = [], []
             for row in rows:
                 prompt = Conversation.of(row, "prompt")
                 for side in ("chosen", "rejected"):
-                    chats.append((prompt + Conversation.of(row, side)).messages)
+                    chats.append(prompt + Conversation.of(row, side))
                     firsts.append(len(prompt.messages))
-            found = tokenizer.encode(chats, firsts)
+            found = renderer.encode(chats, firsts)
             for chosen, rejected in zip(found[::2], found[1::2], strict=True):
                 if not isinstance(chosen, ChatTokens) or not isinstance(rejected, ChatTokens):
                     yield str(rejected if isinstance(chosen, ChatTokens) else chosen)

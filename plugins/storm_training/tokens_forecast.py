@@ -5,6 +5,7 @@ from __future__ import annotations
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError
 from storm_exp.cost import Cost
+from storm_models.chat.files import check_template
 from storm_models.checkpoint import CheckpointForecast
 from storm_training.token_set import TokenSetForecast
 
@@ -22,8 +23,8 @@ def forecast_tokens(
     Raises InputError for data without rows or without the `column` that is tokenised, and for a
     model without chat template where one is needed.
     """
-    if template and model.has_chat_template is False:
-        raise InputError("the model's tokenizer has no chat template, so chats cannot be rendered")
+    if template:
+        check_template(model, "chats are to be tokenised")
     if data.columns and column not in data.columns:
         raise InputError(f"the data set has no column '{column}' (it has {data.columns})")
     splits = None

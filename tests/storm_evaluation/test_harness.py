@@ -21,6 +21,23 @@ def evaluate(folder: Path, checkpoint: Checkpoint, task_folder: Path, **settings
     return LmEval(**settings).run(stage, checkpoint), stage
 
 
+def harness_model(folder: Path, checkpoint: Checkpoint, model, batch_size: int = 2):
+    from storm_evaluation.language_model import HarnessModel
+
+    return HarnessModel(
+        model,
+        checkpoint.tokenizer(),
+        checkpoint.chat(),
+        make_stage(folder),
+        batch_size=batch_size,
+        max_length=None,
+    )
+
+
+def asked(model, question: str) -> str:
+    return model.apply_chat_template([{"role": "user", "content": question}])
+
+
 def test_scores_are_those_of_the_harness_itself(
     tmp_path: Path, checkpoint: Checkpoint, task_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,15 +70,14 @@ def test_greedy_decoding_equals_that_of_the_harness(tmp_path: Path, checkpoint: 
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from storm_evaluation.language_model import HarnessModel
-
     model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    ours = harness_model(tmp_path, checkpoint, model, batch_size=24)
     requests = [
         Instance(
             "generate_until",
             {},
             (
-                f"<|begin|><|user|>{'abc ' * (number % 7)}{number}<|end|><|assistant|>",
+                asked(ours, f"{'abc ' * (number % 7)}{number}"),
                 {"until": [stop, "Cl"], "max_gen_toks": 40, "do_sample": False},
             ),
             number,
@@ -70,7 +86,6 @@ def test_greedy_decoding_equals_that_of_the_harness(tmp_path: Path, checkpoint: 
         for stop in ("\n", "C", "x5")
     ]
     theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=24)
-    ours = HarnessModel(model, tokenizer, make_stage(tmp_path), batch_size=24, max_length=None)
     expected = theirs.generate_until(requests, disable_tqdm=True)
     assert ours.generate_until(requests) == expected
     assert len(set(map(len, expected))) > 3, "some answers were stopped early"
@@ -83,18 +98,19 @@ def test_a_prompt_that_is_computed_once_gives_the_same_likelihoods(
     from lm_eval.models.huggingface import HFLM
 
     from storm_evaluation import shared_prompt
-    from storm_evaluation.language_model import HarnessModel
 
     model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    ours = harness_model(tmp_path, checkpoint, model, batch_size=16)
     requests = []
     for n in range(15):
-        prompt = f"<|begin|><|user|>{'ab ' * (n % 9)}{n}<|assistant|>"
+        prompt = asked(ours, f"{'ab ' * (n % 9)}{n}")
         ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
-        likeliest = tokenizer.decode(model(ids).logits[0, -1].argmax())
+        logits = model(ids).logits[0, -1]
+        logits[tokenizer.all_special_ids] = -float("inf")  # an answer's control tokens are text
+        likeliest = tokenizer.decode(logits.argmax())
         for text in (likeliest, "x5 ", "yes it is", "CC", "n" * (n + 1)):
             requests.append(Instance("loglikelihood", {}, (prompt, text), n))
     theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=5)
-    ours = HarnessModel(model, tokenizer, make_stage(tmp_path), batch_size=16, max_length=None)
     expected = theirs.loglikelihood(requests, disable_tqdm=True)
     found = ours.loglikelihood(requests)
     assert [a[0] for a in found] == pytest.approx([a[0] for a in expected], abs=1e-4)
@@ -107,12 +123,8 @@ def test_a_prompt_that_is_computed_once_gives_the_same_likelihoods(
 def test_a_generation_config_that_is_not_plain_greedy_is_left_to_transformers(
     tmp_path: Path, checkpoint: Checkpoint
 ) -> None:
-    from storm_evaluation.language_model import HarnessModel
-
     model = checkpoint.load()
-    ours = HarnessModel(
-        model, checkpoint.tokenizer(), make_stage(tmp_path), batch_size=2, max_length=None
-    )
+    ours = harness_model(tmp_path, checkpoint, model)
     assert ours._is_plain_greedy({"do_sample": False})
     assert not ours._is_plain_greedy({"do_sample": True})
     assert not ours._is_plain_greedy({"top_k": 5})
@@ -195,7 +207,7 @@ def test_there_is_at_most_one_bos_and_it_is_recorded(
     assert (settings["chat_template"] is not None) == chat_template
 
 
-def test_a_template_that_writes_bos_twice_is_an_error(
+def test_a_template_that_writes_bos_twice_gives_one(
     tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
 ) -> None:
     import shutil
@@ -204,8 +216,8 @@ def test_a_template_that_writes_bos_twice_is_an_error(
     shutil.copytree(checkpoint.directory, twice)
     template = twice / "chat_template.jinja"
     template.write_text("{{ bos_token }}" + template.read_text())
-    with pytest.raises(InputError, match="begins with 2 BOS tokens"):
-        evaluate(tmp_path, Checkpoint(twice), task_folder, tasks=["choose"], limit=2)
+    evaluation, _ = evaluate(tmp_path, Checkpoint(twice), task_folder, tasks=["choose"], limit=2)
+    assert evaluation.summary()["settings"]["bos"] == "one, from the chat template"
 
 
 def test_few_shot_examples_stand_before_the_question_and_follow_the_seed(

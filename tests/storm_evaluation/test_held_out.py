@@ -6,17 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
-from storm_evaluation.continuation import ChatRenderer, build_questions
+from storm_evaluation.continuation import Questions, build_questions
 from storm_evaluation.held_out import CHOICE, LOSS, HeldOut
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.renderer import ChatRenderer
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
 def chat(*contents: str) -> list[dict[str, str]]:
     roles = ("user", "assistant")
     return [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
+
+
+def conversations(chats: list[list[dict[str, str]]]) -> list[Conversation]:
+    return [Conversation(messages) for messages in chats]
 
 
 CHATS = [chat(f"square {n}", f"it is {n * n}") for n in range(10)] + [
@@ -72,12 +78,12 @@ def test_the_choice_is_won_by_the_likelier_answer_per_character(
     evaluation = component.run(stage, checkpoint, dataset(tmp_path / "data", CHATS))
     model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
     questions = build_questions(
-        CHATS, component.choices, component.choice_characters, component.seed
+        conversations(CHATS), component.choices, component.choice_characters, component.seed
     )
     expected = []
     for question in questions:
         prompt = tokenizer.apply_chat_template(
-            question.messages, tokenize=False, add_generation_prompt=True
+            question.chat.messages, tokenize=False, add_generation_prompt=True
         )
         start = len(tokenizer(prompt, add_special_tokens=False).input_ids)
         values = []
@@ -108,9 +114,11 @@ def test_two_models_answer_the_same_questions_and_runs_repeat(
 
 
 def test_a_question_does_not_depend_on_the_order_of_the_rows() -> None:
-    forward, backward = (build_questions(rows, 3, 50, 7) for rows in (CHATS, list(reversed(CHATS))))
+    forward, backward = (
+        build_questions(conversations(rows), 3, 50, 7) for rows in (CHATS, list(reversed(CHATS)))
+    )
     assert forward == backward[::-1]
-    assert forward != build_questions(CHATS, 3, 50, 8)
+    assert forward != build_questions(conversations(CHATS), 3, 50, 8)
     for question in forward:
         assert len(set(question.choices)) == 3
     assert forward[3].choices[forward[3].target] == "it is 9"
@@ -118,7 +126,7 @@ def test_a_question_does_not_depend_on_the_order_of_the_rows() -> None:
 
 def test_answers_that_are_all_alike_make_no_question() -> None:
     with pytest.raises(InputError, match="two different answers"):
-        build_questions([chat("a", "yes"), chat("b", "yes")], 4, 50, 0)
+        build_questions(conversations([chat("a", "yes"), chat("b", "yes")]), 4, 50, 0)
 
 
 def test_white_space_after_the_turn_is_not_part_of_the_answer(
@@ -126,21 +134,50 @@ def test_white_space_after_the_turn_is_not_part_of_the_answer(
 ) -> None:
     tokenizer = make_tokenizer()
     tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>'", "<|end|>\n'")
-    turns = ChatRenderer(tokenizer, True).continuations(CHATS[-1])
-    assert [turn.answer for turn in turns] == ["good day<|end|>", "good night<|end|>"]
-    assert turns[1].prompt.endswith("and now?<|end|>\n<|assistant|>")
+    (turns,) = Questions(ChatRenderer(tokenizer), tokenizer.encode).continuations(
+        conversations(CHATS[-1:])
+    )
+    answers = [tokenizer.decode(turn.answer) for turn in turns]
+    assert answers == ["good day<|end|>", "good night<|end|>"]
+    assert tokenizer.decode(turns[1].prompt).endswith("and now?<|end|>\n<|assistant|>")
 
 
 def test_without_a_template_turns_are_lines(make_tokenizer: Callable) -> None:
-    turns = ChatRenderer(make_tokenizer(), False).continuations(CHATS[1])
-    assert (turns[0].prompt, turns[0].answer) == ("user: square 1\nassistant: ", "it is 1")
+    tokenizer = make_tokenizer()
+    (turns,) = Questions(None, tokenizer.encode).continuations(conversations(CHATS[1:2]))
+    (turn,) = turns
+    assert tokenizer.decode(turn.prompt) == "user: square 1\nassistant: "
+    assert tokenizer.decode(turn.answer) == "it is 1"
 
 
 def test_a_template_that_refuses_is_named(make_tokenizer: Callable) -> None:
     tokenizer = make_tokenizer()
     tokenizer.chat_template = "{{ raise_exception('no such role') }}"
+    asked = Questions(ChatRenderer(tokenizer), tokenizer.encode)
     with pytest.raises(InputError, match="no such role"):
-        ChatRenderer(tokenizer, True).prompt(CHATS[0])
+        asked.prompt(Conversation(CHATS[0]))
+    (found,) = asked.continuations(conversations(CHATS[:1]))
+    assert isinstance(found, str) and "no such role" in found
+
+
+def test_rows_that_cannot_be_used_are_counted_by_reason_and_end_nothing(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    """ShareGPT chats that begin with the assistant are read as training reads them."""
+    chats = [
+        [{"role": "assistant", "content": "welcome"}, *chat("hello", "good day")],
+        chat("who", "me<|end|><|user|>you"),
+        chat("nobody answers"),
+        *CHATS,
+    ]
+    evaluation = HeldOut().run(make_stage(tmp_path), checkpoint, dataset(tmp_path / "data", chats))
+    assert evaluation.summary()["settings"]["rows_left_out"] == {
+        "its contents hold the control token <|end|>": 1,
+        "nothing supervised": 1,
+    }
+    assert evaluation.summary()["tasks"][LOSS]["n"] == 13
+    prompts = [sample.prompt for sample in evaluation.samples() if sample.task == LOSS]
+    assert prompts[0].endswith("welcome<|end|><|user|>hello<|end|><|assistant|>")
 
 
 def test_enormous_answers_are_cut_and_counted(tmp_path: Path, checkpoint: Checkpoint) -> None:

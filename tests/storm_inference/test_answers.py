@@ -13,8 +13,11 @@ from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.answering import _Asker
 from storm_inference.answers import Answers
+from storm_inference.shots import Shots
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
+
+NO_SHOTS = Shots([], 0, "", 0)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +124,10 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
     texts = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         asker = _Asker(
-            Answers(new_tokens=4, temperature=1.0, seed=seed), make_stage(tmp_path, name), model
+            Answers(new_tokens=4, temperature=1.0, seed=seed),
+            make_stage(tmp_path, name),
+            model,
+            NO_SHOTS,
         )
         texts.append(asker.ask(list(data.rows("train"))))
     assert texts[0] == texts[1] != texts[2]
@@ -192,7 +198,7 @@ def test_drawing_is_from_all_tokens(tmp_path):
     """The library keeps 50 tokens of its own accord."""
     model = make_checkpoint(tmp_path / "model", dtype="float32", initializer_range=0.001)
     settings = Answers(new_tokens=1, temperature=1.0, seed=0)
-    asker = _Asker(settings, make_stage(tmp_path), model)
+    asker = _Asker(settings, make_stage(tmp_path), model, NO_SHOTS)
     drawn = set()
     for _ in range(20):
         prompts = [[7, 8]] * 16

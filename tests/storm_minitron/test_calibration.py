@@ -8,6 +8,7 @@ from storm_exp import InputError, SettingError
 from storm_inference.testing import toy_tokenizer
 from storm_minitron.calibration import make_batches, read_samples
 from storm_minitron.calibration_settings import CalibrationSettings
+from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_byte_tokenizer
 
 SETTINGS = CalibrationSettings(samples=100, max_tokens=64, batch_size=4, token_step=16)
@@ -30,6 +31,13 @@ def dataset(folder, chats, shuffle=False):
     return data
 
 
+def saved(tmp_path, tokenizer):
+    """A checkpoint that has a tokenizer and no weights."""
+    folder = tmp_path / f"model-{len(list(tmp_path.iterdir()))}"
+    tokenizer.save_pretrained(folder)
+    return Checkpoint(folder)
+
+
 def answers(tokenizer, samples):
     marked = [
         [i for i, is_answer in zip(sample.ids, sample.answer, strict=True) if is_answer]
@@ -42,7 +50,9 @@ def test_the_last_answer_is_marked_with_the_token_that_ends_it(tmp_path):
     chat = [("user", "a"), ("assistant", "first"), ("user", "b"), ("assistant", "last one")]
     data = dataset(tmp_path / "data", [chat])
     for tokenizer, end in ((make_byte_tokenizer(), "<|end|>"), (toy_tokenizer(), "<end>")):
-        samples, left_out = read_samples(data, "train", tokenizer, SETTINGS, seed=0)
+        samples, left_out = read_samples(
+            data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0
+        )
         assert answers(tokenizer, samples) == [f"last one{end}"]
         assert left_out == {}
     assert samples[0].ids.count(tokenizer.bos_token_id) == 1
@@ -52,20 +62,22 @@ def test_a_tokenizer_that_adds_bos_itself_adds_one(tmp_path):
     tokenizer = toy_tokenizer()
     tokenizer.chat_template = tokenizer.chat_template.replace("{{ bos_token }}", "")
     data = dataset(tmp_path / "data", [[("user", "a"), ("assistant", "b")]])
-    ((plain,), _) = read_samples(data, "train", tokenizer, SETTINGS, seed=0)
+    ((plain,), _) = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0)
     assert tokenizer.bos_token_id not in plain.ids
     from tokenizers.processors import TemplateProcessing
 
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", tokenizer.bos_token_id)]
     )
-    ((sample,), _) = read_samples(data, "train", tokenizer, SETTINGS, seed=0)
+    ((sample,), _) = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0)
     assert sample.ids == [tokenizer.bos_token_id, *plain.ids]
     assert sample.answer == [False, *plain.answer]
 
 
-def test_a_document_is_foretold_from_its_second_token_on(documents):
-    samples, _ = read_samples(documents, "train", make_byte_tokenizer(), SETTINGS, seed=0)
+def test_a_document_is_foretold_from_its_second_token_on(documents, tmp_path):
+    samples, _ = read_samples(
+        documents, "train", saved(tmp_path, make_byte_tokenizer()), SETTINGS, seed=0
+    )
     assert len(samples) == 8
     assert all(sample.answer == [False] + [True] * (len(sample.ids) - 1) for sample in samples)
 
@@ -79,10 +91,12 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     ]
     data = dataset(tmp_path / "data", chats)
     tokenizer = make_byte_tokenizer()
-    samples, left_out = read_samples(data, "train", tokenizer, SETTINGS, 0, whole=True)
+    samples, left_out = read_samples(
+        data, "train", saved(tmp_path, tokenizer), SETTINGS, 0, whole=True
+    )
     assert answers(tokenizer, samples) == ["yes<|end|>"]
     assert left_out == {"without an answer": 2, "longer than 64 tokens": 1}
-    cut, left_out = read_samples(data, "train", tokenizer, SETTINGS, 0)
+    cut, left_out = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, 0)
     assert sorted(len(sample.ids) for sample in cut)[-1] == 64
     assert left_out == {"without an answer": 2}
 
@@ -90,7 +104,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
 def test_nothing_to_read_is_an_error_that_says_why(tmp_path):
     data = dataset(tmp_path / "data", [[("user", "nobody answers")]])
     with pytest.raises(InputError, match=r"split 'train' can be read \(1 without an answer\)"):
-        read_samples(data, "train", make_byte_tokenizer(), SETTINGS, 0)
+        read_samples(data, "train", saved(tmp_path, make_byte_tokenizer()), SETTINGS, 0)
 
 
 def test_the_seed_draws_the_rows_whatever_their_order(tmp_path):
@@ -98,7 +112,7 @@ def test_the_seed_draws_the_rows_whatever_their_order(tmp_path):
     few = CalibrationSettings(samples=10, max_tokens=64)
     tokenizer = make_byte_tokenizer()
     drawn = [
-        answers(tokenizer, read_samples(data, "train", tokenizer, few, seed)[0])
+        answers(tokenizer, read_samples(data, "train", saved(tmp_path, tokenizer), few, seed)[0])
         for data, seed in (
             (dataset(tmp_path / "one", chats), 0),
             (dataset(tmp_path / "two", chats, shuffle=True), 0),
@@ -109,8 +123,8 @@ def test_the_seed_draws_the_rows_whatever_their_order(tmp_path):
     assert len(set(drawn[0])) == 10
 
 
-def test_batches_hold_every_row_once_in_one_shape_per_width(chats):
-    samples, _ = read_samples(chats, "train", make_byte_tokenizer(), SETTINGS, 0)
+def test_batches_hold_every_row_once_in_one_shape_per_width(chats, tmp_path):
+    samples, _ = read_samples(chats, "train", saved(tmp_path, make_byte_tokenizer()), SETTINGS, 0)
     batches = list(make_batches(samples, SETTINGS, "cpu"))
     seen = [
         batch.ids_RT[row][batch.counted_RT[row]].tolist()

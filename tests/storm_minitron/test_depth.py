@@ -74,7 +74,7 @@ def scored(network, samples):
 
 
 def test_candidates_score_as_the_pruned_models_do(model, chats, scan, tmp_path):
-    samples, _ = read_samples(chats, "validation", model.tokenizer(), SETTINGS, 0, whole=True)
+    samples, _ = read_samples(chats, "validation", model, SETTINGS, 0, whole=True)
     content = scan.content()
     assert content["whole"] == pytest.approx(scored(model.load("float32"), samples), rel=1e-4)
     assert [(c["first"], c["count"]) for c in content["candidates"]] == [
@@ -90,7 +90,7 @@ def test_candidates_score_as_the_pruned_models_do(model, chats, scan, tmp_path):
 
 
 def test_block_influence_is_the_mean_angle_between_what_enters_and_leaves(model, chats, scan):
-    samples, _ = read_samples(chats, "validation", model.tokenizer(), SETTINGS, 0, whole=True)
+    samples, _ = read_samples(chats, "validation", model, SETTINGS, 0, whole=True)
     network = model.load("float32")
     layers, states = network.model.layers, []
     for layer in layers:
@@ -172,7 +172,7 @@ def test_documents_score_every_token(documents, tmp_path):
     model = family_checkpoint(tmp_path / "model", "llama")
     scanner = BlockImportanceScanner(seed=0, counts=[1], max_tokens=100)
     content = scanner.run(make_stage(tmp_path), model, documents).content()
-    samples, _ = read_samples(documents, "validation", model.tokenizer(), SETTINGS, 0)
+    samples, _ = read_samples(documents, "validation", model, SETTINGS, 0)
     assert content["answer_tokens"] == sum(len(sample.ids) - 1 for sample in samples)
 
 

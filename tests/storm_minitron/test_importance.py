@@ -50,7 +50,7 @@ def recorded(network, ids):
 def test_importance_is_the_l2_norm_over_rows_of_means_over_tokens(family, chats, tmp_path):
     model = family_checkpoint(tmp_path, family)
     settings = CalibrationSettings(**SHAPES)
-    samples, _ = read_samples(chats, "train", model.tokenizer(), settings, 0)
+    samples, _ = read_samples(chats, "train", model, settings, 0)
     network = model.load("float32")
     found = measure(network, 8, make_batches(samples, settings, "cpu"))
     rows = [recorded(network, sample.ids) for sample in samples]
@@ -75,7 +75,7 @@ def test_the_shape_of_the_batches_does_not_matter(chats, tmp_path):
         CalibrationSettings(batch_size=1, token_step=1, max_tokens=64),
         CalibrationSettings(batch_size=5, token_step=64, max_tokens=64),
     ):
-        samples, _ = read_samples(chats, "train", model.tokenizer(), settings, 0)
+        samples, _ = read_samples(chats, "train", model, settings, 0)
         batches = make_batches(samples, settings, "cpu")
         found.append(measure(model.load("float32"), 8, batches))
     for name in found[0]:
@@ -122,7 +122,7 @@ def test_concentration_is_the_share_that_the_strongest_hold():
             {"has_chat_template": False},
             {"columns": ["messages"]},
             {},
-            "tokenizer has no chat template",
+            "no chat template",
         ),
         ({"config": {"model_type": "mamba"}}, {}, {}, "family 'mamba'"),
         ({"config": "llama"}, {}, {"max_tokens": 300}, "the model has 256 positions"),

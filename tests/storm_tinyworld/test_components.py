@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from storm_data.conversation import Conversation
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.renderer import ChatRenderer
 from storm_models.checkpoint import Checkpoint
 from storm_tinyworld.architecture import Architecture
 from storm_tinyworld.base_model import Tinyworld
@@ -17,7 +19,6 @@ from storm_tinyworld.pretraining import Mixture, pretraining_texts
 from storm_tinyworld.spark import TinyworldSpark
 from storm_tinyworld.tokenizer import build_tokenizer
 from storm_tinyworld.vocabulary import END_OF_TURN
-from storm_training.chat_tokens import ChatTokenizer
 
 SMALL = Architecture(
     hidden_size=64, layers=2, heads=2, key_value_heads=1, intermediate_size=64, positions=256
@@ -60,9 +61,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(grown, tmp_pa
 
 def test_learnt_are_what_the_assistant_says_and_right_answers_that_are_rated():
     tokenizer = build_tokenizer()
-    chats = ChatTokenizer(tokenizer)
+    chats = ChatRenderer(tokenizer)
     for text in itertools.islice(pretraining_texts(0, Mixture()), 300):
-        (tokens,) = chats.encode([text.chat])
+        (tokens,) = chats.encode([Conversation(text.chat)])
         marked = zip(tokens.ids, learnt(text, tokens, tokenizer), strict=True)
         shown = f"{text.shown_answer}\n" if text.shown_answer else ""
         expected = shown + text.chat[-1]["content"] + END_OF_TURN

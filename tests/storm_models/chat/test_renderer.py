@@ -4,8 +4,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from storm_data.conversation import Conversation
 from storm_exp import InputError
-from storm_training.chat_tokens import ChatTokenizer, UnusableChat
+from storm_models.chat.renderer import ChatRenderer, ChatTokens
+from storm_models.chat.template import UnusableChat
 
 LLAMA_3_1 = (
     "{{- bos_token }}"
@@ -118,7 +120,7 @@ def tokenizer_with(template: str | None, *, adds_bos: bool = False, pad_is_eos: 
 
 
 def supervised_texts(tokenizer, chat) -> list[str]:
-    (tokens,) = ChatTokenizer(tokenizer).encode([chat])
+    (tokens,) = ChatRenderer(tokenizer).encode([Conversation(chat)])
     if isinstance(tokens, UnusableChat):
         raise tokens
     texts, run = [], []
@@ -152,7 +154,7 @@ def test_a_system_turn_is_read_and_not_supervised(template):
     tokenizer = tokenizer_with(template)
     chat = [{"role": "system", "content": "hello"}, *TWO_TURNS]
     assert supervised_texts(tokenizer, chat) == supervised_texts(tokenizer, TWO_TURNS)
-    assert "system" in ChatTokenizer(tokenizer).spans(chat)[0]
+    assert "system" in ChatRenderer(tokenizer).text(Conversation(chat))
 
 
 def test_reasoning_that_a_template_moves_is_found_by_prefix():
@@ -166,12 +168,14 @@ def test_reasoning_that_a_template_moves_is_found_by_prefix():
 
 
 def test_a_chat_that_the_template_refuses_is_unusable_and_others_are_not():
-    tokenizer = ChatTokenizer(tokenizer_with(GEMMA))
+    tokenizer = ChatRenderer(tokenizer_with(GEMMA))
     refused = [{"role": "system", "content": "x"}, *TWO_TURNS]
-    first, second, third = tokenizer.encode([TWO_TURNS, refused, TWO_TURNS])
+    first, second, third = tokenizer.encode(
+        list(map(Conversation, [TWO_TURNS, refused, TWO_TURNS]))
+    )
     assert isinstance(second, UnusableChat) and "System role" in str(second)
     assert first == third
-    assert isinstance(tokenizer.encode([refused])[0], UnusableChat)
+    assert isinstance(tokenizer.encode([Conversation(refused)])[0], UnusableChat)
 
 
 def test_a_chat_without_assistant_supervises_nothing():
@@ -182,14 +186,14 @@ def test_a_chat_without_assistant_supervises_nothing():
 @pytest.mark.parametrize("template", [LLAMA_3_1, GEMMA])
 def test_a_template_that_writes_bos_yields_exactly_one(template, adds_bos):
     tokenizer = tokenizer_with(template, adds_bos=adds_bos)
-    (tokens,) = ChatTokenizer(tokenizer).encode([TWO_TURNS])
+    (tokens,) = ChatRenderer(tokenizer).encode([Conversation(TWO_TURNS)])
     assert tokens.ids.count(tokenizer.bos_token_id) == 1
     assert tokens.ids[0] == tokenizer.bos_token_id
 
 
 def test_a_tokenizer_that_adds_bos_adds_it_where_the_template_does_not():
     tokenizer = tokenizer_with(QWEN_2_5, adds_bos=True)
-    (tokens,) = ChatTokenizer(tokenizer).encode([TWO_TURNS])
+    (tokens,) = ChatRenderer(tokenizer).encode([Conversation(TWO_TURNS)])
     assert tokens.ids[0] == tokenizer.bos_token_id
     assert tokens.ids.count(tokenizer.bos_token_id) == 1
     assert not tokens.supervised[0]
@@ -197,7 +201,7 @@ def test_a_tokenizer_that_adds_bos_adds_it_where_the_template_does_not():
 
 def test_a_doubled_bos_is_reduced_to_one():
     tokenizer = tokenizer_with("{{ bos_token }}" + LLAMA_3_1)
-    (tokens,) = ChatTokenizer(tokenizer).encode([TWO_TURNS])
+    (tokens,) = ChatRenderer(tokenizer).encode([Conversation(TWO_TURNS)])
     assert tokens.ids.count(tokenizer.bos_token_id) == 1
 
 
@@ -208,7 +212,7 @@ def test_eos_is_learnt_also_where_it_is_the_padding_token():
 
 def test_a_template_that_prints_the_day_prints_the_same_every_day():
     tokenizer = tokenizer_with("{{ strftime_now('%d %b %Y') }} " + PLAIN)
-    text, _ = ChatTokenizer(tokenizer).spans(TWO_TURNS)
+    text = ChatRenderer(tokenizer).text(Conversation(TWO_TURNS))
     assert text.startswith("26 Jul 2024 ")
 
 
@@ -222,4 +226,50 @@ def test_contents_that_look_like_marks_are_no_marks():
 
 def test_a_tokenizer_without_chat_template_is_an_error():
     with pytest.raises(InputError, match="no chat template"):
-        ChatTokenizer(tokenizer_with(None))
+        ChatRenderer(tokenizer_with(None))
+
+
+QWEN_3_ASKS = QWEN_3.replace(
+    "{{- '<|im_start|>assistant\\n' }}{%- endif %}",
+    "{{- '<|im_start|>assistant\\n' }}{%- if enable_thinking is defined and "
+    "enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}",
+)
+
+
+def test_thoughts_that_a_template_writes_itself_belong_to_the_question():
+    """Qwen3's manner: an empty block before the last answer, and where an answer is asked for."""
+    chats = ChatRenderer(tokenizer_with(QWEN_3_ASKS))
+    (whole,), (prompt,) = (
+        chats.encode([Conversation(TWO_TURNS)]),
+        chats.prompts([Conversation(TWO_TURNS[:3])]),
+    )
+    assert isinstance(whole, ChatTokens)
+    assert whole.ids[: len(prompt)] == prompt
+    assert all(whole.supervised[len(prompt) : -1]) and not whole.supervised[-1]
+    assert not any(whole.supervised[len(prompt) - len("</think>\n\n") : len(prompt)])
+
+
+def test_arguments_and_date_reach_the_template():
+    text = "{{ greeting }} {{ date_string }} {{ strftime_now('%Y') }} {{ messages[0].content }}"
+    chats = ChatRenderer(tokenizer_with(text), {"greeting": "hey"}, "2031-02-03")
+    assert chats.text(Conversation(TWO_TURNS)) == "hey 03 Feb 2031 2031 hi"
+
+
+def test_thoughts_of_an_answer_are_learnt_where_the_template_asks_without():
+    chat = [
+        {"role": "user", "content": "1+1"},
+        {"role": "assistant", "content": "<think>\nadd\n</think>\n\n2"},
+    ]
+    assert supervised_texts(tokenizer_with(QWEN_3_ASKS), chat) == ["add\n</think>\n\n2<|im_end|>"]
+
+
+def test_a_turn_of_weight_0_is_context_alone():
+    chat = Conversation(TWO_TURNS, supervised=[True, False, True, True])
+    (tokens,) = ChatRenderer(tokenizer_with(QWEN_2_5)).encode([chat])
+    assert sum(tokens.supervised) == len("héllo ☃".encode()) + 1
+
+
+def test_a_turn_that_the_template_leaves_out_makes_the_row_unusable():
+    chat = [*TWO_TURNS[:1], {"role": "tool", "content": "found"}, TWO_TURNS[1]]
+    (found,) = ChatRenderer(tokenizer_with(QWEN_2_5)).encode([Conversation(chat)])
+    assert isinstance(found, UnusableChat) and "does not show its tool turn" in str(found)

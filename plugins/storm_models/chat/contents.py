@@ -1,0 +1,78 @@
+"""Control tokens, which only a template may write, and texts that hold them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from storm_models.chat.template import UnusableChat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CONTROL_TOKEN = "its contents hold the control token {}"
+"""Why a row is not shown to a model."""
+
+_RARE = "⟦⟧\ue000"
+_SHIELD = "\ue000"
+"""A character of the private use area."""
+
+
+class ControlTokens:
+    """The special tokens of a tokenizer: they open and end turns, and no content may hold one."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Read the tokens off a tokenizer."""
+        added = {t.content: i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+        named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+        self.tokens: dict[str, int] = {**added, **dict(named)}
+        """Ids by token."""
+        self.ids = set(self.tokens.values())
+        """Their ids, without that of characters which the tokenizer does not know."""
+        self.ids -= set(tokenizer(_RARE, add_special_tokens=False)["input_ids"])
+        names = [re.escape(token) for token in sorted(self.tokens, key=len, reverse=True) if token]
+        self._pattern = re.compile("|".join(names) or r"(?!)")
+        shielded = [re.escape(_shield(t)) for t in sorted(self.tokens, key=len, reverse=True) if t]
+        self._shields = re.compile(f"({'|'.join(shielded)})" if shielded else r"((?!))")
+
+    def within(self, content: Any) -> str:
+        """Return a token that stands in a text, or in texts of a list or dict, or ''."""
+        found = (self._pattern.search(text) for text in strings(content))
+        return next((match.group() for match in found if match), "")
+
+    def check(self, content: Any) -> None:
+        """Raise UnusableChat where a token stands in what is said."""
+        if token := self.within(content):
+            raise UnusableChat(CONTROL_TOKEN.format(token))
+
+    def count(self, ids: list[int]) -> int:
+        """Return how many of the ids are control tokens."""
+        return sum(token in self.ids for token in ids)
+
+    def shield(self, text: str) -> str:
+        """Return a text in which tokens are spelled so that no tokenizer takes them for its own."""
+        return self._pattern.sub(lambda found: _shield(found.group()), text)
+
+    def unshield(self, text: str) -> list[str]:
+        """Return the pieces of a text: as they are, and every second one a token once shielded."""
+        pieces = self._shields.split(text)
+        pieces[1::2] = [piece.replace(_SHIELD, "", 1) for piece in pieces[1::2]]
+        return pieces
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every text in nested lists and dicts, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from strings(name)
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+
+
+def _shield(token: str) -> str:
+    return token[:1] + _SHIELD + token[1:]

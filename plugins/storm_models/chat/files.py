@@ -1,0 +1,92 @@
+"""Template, arguments and date in a checkpoint's files, where every stage finds the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError
+from storm_models.chat.settings import ARGUMENTS, DATE, NONE, OWN, ChatSettings, families
+from storm_models.checkpoint import CheckpointForecast
+from storm_models.checkpoint_files import CHAT_FILE, TEMPLATE_FILE
+from storm_models.json_file import read_json
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ChatFacts:
+    """What templates are given besides chats."""
+
+    arguments: dict[str, Any]
+    date: str
+
+    @classmethod
+    def read(cls, directory: Path) -> ChatFacts:
+        """Return what a checkpoint's chat.json says; raises InputError when it is damaged."""
+        if not (directory / CHAT_FILE).is_file():
+            return cls(dict(ARGUMENTS), DATE)
+        content = read_json(directory / CHAT_FILE)
+        arguments, date = content.get("arguments", {}), content.get("date", DATE)
+        if not isinstance(arguments, dict) or not isinstance(date, str):
+            raise InputError(f"{directory / CHAT_FILE}: expected {{arguments: {{…}}, date: text}}")
+        return cls(arguments, date)
+
+    def with_settings(self, settings: ChatSettings) -> ChatFacts:
+        """Return the same with what the settings say over it."""
+        arguments = {**self.arguments, **settings.arguments}
+        return ChatFacts(arguments, self.date if settings.date == OWN else settings.date)
+
+
+def settle_chat(directory: Path, settings: ChatSettings) -> None:
+    """Write what the settings make of a checkpoint's chats into its files."""
+    facts = ChatFacts.read(directory).with_settings(settings)
+    _write(directory / CHAT_FILE, dataclasses.asdict(facts))
+    if settings.template == OWN:
+        return
+    config = directory / _TOKENIZER_CONFIG
+    if config.is_file():
+        content = read_json(config)
+        if content.pop("chat_template", None) is not None:
+            _write(config, content)
+    text = settings.text()
+    if text is None:
+        (directory / TEMPLATE_FILE).unlink(missing_ok=True)
+    else:
+        (directory / TEMPLATE_FILE).write_text(text, encoding="utf-8")
+
+
+def forecast_chat(forecast: CheckpointForecast, settings: ChatSettings) -> CheckpointForecast:
+    """Return the forecast of a checkpoint once the settings are in its files."""
+    template = forecast.has_chat_template
+    if settings.template != OWN:
+        template = settings.template != NONE
+    known = forecast.chat_arguments is not None
+    own = ChatFacts(
+        forecast.chat_arguments if forecast.chat_arguments is not None else dict(ARGUMENTS),
+        forecast.chat_date or DATE,
+    )
+    facts = own.with_settings(settings)
+    return dataclasses.replace(
+        forecast,
+        has_chat_template=template,
+        chat_arguments=facts.arguments if known else None,
+        chat_date=facts.date if known or settings.date != OWN else None,
+    )
+
+
+def check_template(forecast: CheckpointForecast, purpose: str) -> None:
+    """Raise InputError, saying what to set, for a model that is known to have no chat template."""
+    if forecast.has_chat_template is False:
+        raise InputError(
+            f"the model has no chat template, and {purpose}: set chat.template=chatml for every "
+            "model of the recipe, or base_model.chat.template=… for the one it comes from (a "
+            f"family: {', '.join(families())}, or a .jinja file)"
+        )
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    file.write_text(text, encoding="utf-8")

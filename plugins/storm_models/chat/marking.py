@@ -1,0 +1,117 @@
+"""Chats with marks in place of what is said, to find it again in a rendered text."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from storm_models.chat.contents import strings
+from storm_models.chat.template import Chat, UnusableChat
+
+TOOLS = -1
+"""Stands for a message's number where something belongs to the tools."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a content, or the name of a called function or a tool, stands in a text."""
+
+    message: int
+    start: int
+    end: int
+    following: str
+    """What the template writes from here to the next place, or to the end."""
+
+
+class Marking:
+    """A chat with a mark for every content, every called function's name and every tool's."""
+
+    def __init__(self, chat: Chat) -> None:
+        """Choose marks that the chat does not contain."""
+        sign = "turn"
+        while any(f"⟦{sign}-" in text for text in strings([chat.messages, chat.tools])):
+            sign += "n"
+        self._sign, self._pattern = sign, re.compile(rf"⟦{sign}-(\d+)⟧")
+        self._values: list[tuple[int, str]] = []
+        self._described: list[str] = []
+        messages = []
+        for index, message in enumerate(chat.messages):
+            marked = dict(message)
+            if message["content"]:
+                what = f"its {message['role']} turn"
+                marked["content"] = self._mark(index, message["content"], what)
+            if message.get("tool_calls"):
+                calls = message["tool_calls"]
+                marked["tool_calls"] = [self._named(c, index, "its tool calls") for c in calls]
+            messages.append(marked)
+        tools = chat.tools and [self._named(tool, TOOLS, "its tools") for tool in chat.tools]
+        self.chat = Chat(messages, tools, chat.ask)
+
+    def first(self, count: int) -> Chat:
+        """Return the marked chat's first messages."""
+        return Chat(self.chat.messages[:count], self.chat.tools)
+
+    def check_shown(self, marked: str) -> None:
+        """Raise UnusableChat where a rendering of the marked chat leaves something out."""
+        seen = {int(number) for number in self._pattern.findall(marked)}
+        for number, what in enumerate(self._described):
+            if number not in seen:
+                raise UnusableChat(f"the chat template does not show {what}")
+
+    def places(self, marked: str, text: str) -> list[Place] | None:
+        """Return where in `text` stands what is marked in `marked`, in order.
+
+        None where `text` is not `marked` with something in place of the marks: where the template
+        does more to contents than to cut white space around them.
+        """
+        pieces = self._pattern.split(marked)
+        if not text.startswith(pieces[0]):
+            return None
+        position = len(pieces[0])
+        places = []
+        for number, following in zip(pieces[1::2], pieces[2::2], strict=True):
+            message, value = self._values[int(number)]
+            written = _written(text, position, value, following)
+            if written is None:
+                return None
+            end = position + len(written)
+            places.append(Place(message, position, end, following))
+            position = end + len(following)
+        return places if position == len(text) else None
+
+    def after_last(self, marked: str) -> str:
+        """Return what a rendering of marked messages writes after the last mark."""
+        return self._pattern.split(marked)[-1]
+
+    def _named(self, entry: dict[str, Any], message: int, what: str) -> dict[str, Any]:
+        function = entry["function"]
+        mark = self._mark(message, function["name"], what)
+        return {**entry, "function": {**function, "name": mark}}
+
+    def _mark(self, message: int, value: str, what: str) -> str:
+        self._values.append((message, value))
+        self._described.append(what)
+        return f"⟦{self._sign}-{len(self._values) - 1}⟧"
+
+
+def common_start(one: str, other: str) -> str:
+    """Return the longest text that both begin with."""
+    for index, (first, second) in enumerate(zip(one, other, strict=False)):
+        if first != second:
+            return one[:index]
+    return min(one, other, key=len)
+
+
+def first_end(text: str, tokens: Sequence[str]) -> int:
+    """Return where the first of `tokens` ends in a text; its length where there is none."""
+    ends = [text.index(token) + len(token) for token in tokens if token in text]
+    return min(ends) if ends else len(text)
+
+
+def _written(text: str, position: int, value: str, following: str) -> str | None:
+    for variant in (value, value.strip(), value.lstrip(), value.rstrip()):
+        if text.startswith(variant + following, position):
+            return variant
+    return None

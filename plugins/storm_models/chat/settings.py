@@ -1,0 +1,108 @@
+"""How chats are rendered for a model: settings of whatever yields a checkpoint from outside."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import II
+
+from storm_exp import SettingError, did_you_mean, setting
+from storm_exp.digest import value_digest
+from storm_models.location import located
+
+OWN, NONE = "own", "none"
+SUFFIX = ".jinja"
+
+ARGUMENTS: dict[str, Any] = {"enable_thinking": False}
+"""Of a model that says nothing: an answer follows at once, without thoughts (Qwen3)."""
+DATE = "2024-07-26"
+"""Of a model that says nothing: no page or score depends on the day of its making."""
+
+_GIVEN = ("messages", "tools", "documents", "add_generation_prompt", "chat_template")
+
+_FAMILIES = Path(__file__).parent / "families"
+
+
+def families() -> list[str]:
+    """Return the names of the templates that come with this package."""
+    return sorted(file.stem for file in _FAMILIES.glob(f"*{SUFFIX}"))
+
+
+@dataclasses.dataclass(kw_only=True)
+class ChatSection:
+    """The root section `chat`: what every stage starts from that yields a checkpoint."""
+
+    template: str = OWN
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    date: str = OWN
+
+    def __post_init__(self) -> None:
+        """Check the values; raises SettingError."""
+        check(self.template, self.arguments, self.date)
+
+
+@dataclasses.dataclass(kw_only=True)
+class ChatSettings:
+    """Template, its arguments and its date. They go into the checkpoint's files."""
+
+    template: str = setting(II("chat.template"), semantic=False)
+    """own (the model's, if it has one), none, the name of a family (chatml, llama3, zephyr, …) or a
+    .jinja file."""
+    arguments: dict[str, Any] = setting(II("chat.arguments"))
+    """What the template is given besides the chat, over what the model's own files say."""
+    date: str = setting(II("chat.date"))
+    """The day that templates take for today, such as 2024-07-26; own: that of the model's files."""
+
+    def __post_init__(self) -> None:
+        """Take the section's first values where there is no recipe; raises SettingError.
+
+        Components that Python calls have no recipe.
+        """
+        section = ChatSection()
+        for field in dataclasses.fields(section):
+            if getattr(self, field.name) == f"${{chat.{field.name}}}":
+                setattr(self, field.name, getattr(section, field.name))
+        check(self.template, self.arguments, self.date, "chat.")
+
+    def text(self) -> str | None:
+        """Return the template that is put in place of the model's own; None where none is.
+
+        Raises SettingError for a file that cannot be read.
+        """
+        if self.template in (OWN, NONE):
+            return None
+        file = _FAMILIES / f"{self.template}{SUFFIX}"
+        if self.template.endswith(SUFFIX):
+            file = located("chat.template", self.template)
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(
+                "chat.template", self.template, f"cannot be read ({error})"
+            ) from None
+
+    def fingerprint(self) -> str:
+        """Return what the key has of the template: its text's digest, not its place."""
+        text = self.text()
+        return self.template if text is None else value_digest(text)
+
+
+def check(template: str, arguments: dict[str, Any], date: str, within: str = "") -> None:
+    """Raise SettingError for what cannot work; `within` stands before the settings' names."""
+    known = [OWN, NONE, *families()]
+    if template not in known and not template.endswith(SUFFIX):
+        problem = f"must be {OWN}, {NONE}, a family or a {SUFFIX} file"
+        raise SettingError(f"{within}template", template, problem + did_you_mean(template, known))
+    for name in _GIVEN:
+        if name in arguments:
+            problem = "comes with the chat: it is no argument of a template"
+            raise SettingError(f"{within}arguments.{name}", arguments[name], problem)
+    if date != OWN:
+        try:
+            datetime.date.fromisoformat(date)
+        except ValueError:
+            problem = f"must be a date such as {DATE}, or {OWN}"
+            raise SettingError(f"{within}date", date, problem) from None

@@ -1,0 +1,137 @@
+"""A chat template, rendered where it can neither hang nor fill the memory."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError
+
+SECONDS = 10.0
+"""Seconds of computing that one rendering may take. An honest one takes milliseconds."""
+_GIGABYTES = 0.5
+
+
+class UnusableChat(Exception):
+    """A chat that a model cannot be shown, or in which the assistant's words are not found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Chat:
+    """What a template is given."""
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None = None
+    ask: bool = False
+    """Whether the text goes on to where the assistant's next answer begins."""
+
+
+class Template:
+    """A template's text, what it may refer to, and the day that it takes for today."""
+
+    def __init__(
+        self,
+        text: str,
+        arguments: dict[str, Any],
+        date: str,
+        specials: dict[str, Any] | None = None,
+    ) -> None:
+        """`specials` are the special tokens by name, `date` is an ISO date."""
+        self.text, self.arguments, self.date = text, arguments, date
+        self.renderings = 0
+        """How many chats were rendered."""
+        self._specials = specials or {}
+
+    def render(self, chats: Sequence[Chat]) -> list[str | UnusableChat]:
+        """Return each chat's text, or why it has none, in order.
+
+        Raises InputError for a template that takes too long over a chat: what it says would hang
+        on the machine.
+        """
+        self.renderings += len(chats)
+        request = {
+            "template": self.text,
+            "variables": {**self._specials, **self.arguments},
+            "date": self.date,
+            "chats": [dataclasses.asdict(chat) for chat in chats],
+        }
+        replies = _sandbox(os.getpid()).ask(request)
+        return [
+            reply
+            if isinstance(reply, str)
+            else UnusableChat(f"the chat template refuses it ({reply['error']})")
+            for reply in replies
+        ]
+
+
+class _Sandbox:
+    """The process that renders, started when the first chat is."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        atexit.register(self._stop)
+
+    def ask(self, request: dict[str, Any]) -> list[Any]:
+        text = json.dumps(request)
+        with self._lock:
+            process = self._running()
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                process.stdin.write(text + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except BrokenPipeError:
+                line = ""
+            except BaseException:  # Ctrl-C between question and answer: the next would get this one
+                self._stop()
+                raise
+            if line:
+                replies: list[Any] = json.loads(line)
+                return replies
+            code = process.wait()
+            self._process = None
+        if code == -signal.SIGPROF:
+            raise InputError(
+                f"the chat template computes for more than {SECONDS:g} seconds over one chat: it "
+                "hangs, or was written to"
+            )
+        raise InputError(f"the process that renders chat templates ended with {code}")
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            program = Path(__file__).with_name("sandbox.py")
+            self._process = subprocess.Popen(
+                [sys.executable, str(program), str(SECONDS), str(_GIGABYTES)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                # Ctrl-C is for the engine; the input's end ends this process.
+                start_new_session=True,
+            )
+        return self._process
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@functools.cache
+def _sandbox(process: int) -> _Sandbox:
+    """Return this process's own; a fork must not read the answers to its parent's questions."""
+    return _Sandbox()
