@@ -71,10 +71,10 @@ def storm() -> list[str]:
         score_table(arms),
         difference_table(arms, [("curated", name) for name in list(arms)[1:]]),
         "### How much of the partner: `sweep=merge_weight`",
-        "Three seeds over one base model.",
+        "All seeds over one base model.",
         sweep_markdown("merge_weight"),
         "### From which educational value on: `sweep=curation_threshold`",
-        "Three seeds over one base model.",
+        "All seeds over one base model.",
         sweep_markdown("curation_threshold"),
         "### How much Spectrum trains: `sweep=spectrum_fraction`",
         "The share of the matrices of each kind; the table is of the fine-tuned model.",
@@ -153,6 +153,8 @@ def minitron() -> list[str]:
         names = ["base_model", "corrector", "pruner", "distiller", "imitator", "scratch"]
         every = models(f"minitron_{axis}", [*names, "finetuner"])
         every["shuffled teacher"] = group(f"minitron_{axis}_shuffled", "distiller")
+        if axis == "width":
+            every["random teacher"] = group("minitron_width_stranger", "distiller")
         every["no correction"] = group(f"minitron_{axis}_uncorrected", "distiller")
         parts += [
             f"### Pruned in {axis}",
@@ -163,7 +165,8 @@ def minitron() -> list[str]:
                     ("corrector", "base_model"),
                     ("pruner", "corrector"),
                     ("distiller", "pruner"),
-                    ("shuffled teacher", "pruner"),
+                    ("distiller", "shuffled teacher"),
+                    *([("distiller", "random teacher")] if axis == "width" else []),
                     ("distiller", "scratch"),
                     ("distiller", "imitator"),
                     ("distiller", "no correction"),
@@ -217,13 +220,15 @@ def tinyllama() -> list[str]:
 def birbal() -> list[str]:
     """Return the parts of Birbal's page."""
     every = models("birbal", ["base_model", "finetuner"])
+    every["at random"] = group("birbal_random", "finetuner")
     budgets = {
         f"{rows}, {name}": group(
             "budget_control", "finetuner", f"curator={curator}", f"curator.train_rows={rows}"
         )
         for rows in (400, 1200)
         for curator, name in (
-            ("tinyworld_budget", "curated"),
+            ("tinyworld_mistakes", "mistakes"),
+            ("tinyworld_budget", "highest value"),
             ("tinyworld_budget_random", "at random"),
         )
     }
@@ -232,23 +237,38 @@ def birbal() -> list[str]:
         minutes("birbal"),
         "### Every model",
         score_table(every),
-        difference_table(every, [("finetuner", "base_model")]),
-        "### The model's choice against chance: `sweep=budget_control`",
-        "Rows of the budget; the table is of the fine-tuned model.",
+        "`at random` is tuned on as many rows of the same pool, drawn at random.",
+        difference_table(every, [("finetuner", "base_model"), ("finetuner", "at random")]),
+        "### Three ways to spend a budget: `sweep=budget_control`",
+        "Rows of the budget; the table is of the fine-tuned model. `mistakes` is Birbal's way, "
+        "`highest value` Storm's judge. The pool is Storm's: about half of its answers are spoilt, "
+        "where the recipe's own are right.",
         score_table(budgets),
         difference_table(
-            budgets, [(f"{rows}, curated", f"{rows}, at random") for rows in (400, 1200)]
+            budgets,
+            [
+                (f"{rows}, {one}", f"{rows}, {other}")
+                for rows in (400, 1200)
+                for one, other in (
+                    ("mistakes", "at random"),
+                    ("highest value", "at random"),
+                    ("mistakes", "highest value"),
+                )
+            ],
         ),
     ]
 
 
 def _method(groups: Groups, own: str = "a base model of its own") -> str:
-    summary = next(iter(groups.values()))[0].summary()
+    found = next(iter(groups.values()))
+    runs, summary = len(found), found[0].summary()
+    tasks = [task for task, entry in summary["tasks"].items() if entry["higher_is_better"]]
     return (
-        f"Three seeds, each with {own}; {documents(groups):,} questions in "
-        f"{len(summary['tasks'])} tasks, scored by exact match. Spreads are standard deviations "
-        "over seeds; intervals are paired bootstraps over questions (scores averaged over seeds "
-        "first), p-values are corrected for all pairs of the table's models."
+        f"{runs} seeds, each with {own}; {documents(groups):,} questions in {len(tasks)} tasks, "
+        "scored by exact match, and the loss of the right answers of the first four (nats per "
+        "character). Spreads are standard deviations over seeds. Differences are over runs and "
+        f"questions, as [statistics](../statistics.md) says: with {runs} runs, intervals are wide; "
+        '"undecided" is not "equal". p-values are corrected for the table\'s lines.'
     )
 
 

@@ -12,20 +12,29 @@ from typing import Any
 import numpy as np
 
 from results import table
-from storm_evaluation.alignment import AlignedTask, align
-from storm_evaluation.contrast import Contrast
+from storm_evaluation.alignment import align
+from storm_evaluation.contrast import verdict
 from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.over_runs import in_words
+from storm_evaluation.several_runs import SeveralRuns
+from storm_evaluation.significance import holm
 from storm_exp.record import CellRecord, RunRecord
 from storm_exp.sweep import sweep_table
 
 WORK = Path(os.environ.get("STORM_EXP_STUDY", "outputs/study")).absolute()
+
+CONFIDENCE, MARGIN = 0.95, 0.02
+"""Of all tables: how sure, and which differences count as none."""
+COMMON = [f"tinyworld_{name}" for name in ("following", "lookup", "reasoning", "tools")]
+"""The tasks that every recipe is evaluated on."""
+LOSS = "tinyworld_loss"
 
 Groups = dict[str, list[Evaluation]]
 
 
 def record(run: str) -> RunRecord:
     """Return the record of a run of the study."""
-    folder = (WORK / f"{run}.txt").read_text(encoding="utf-8").strip()
+    folder = (WORK / f"{run}.txt").read_text(encoding="utf-8").splitlines()[0]
     return RunRecord.read(WORK / folder)
 
 
@@ -61,34 +70,60 @@ def spread(values: list[float]) -> str:
 
 
 def score_table(groups: Groups) -> str:
-    """Return a table of mean scores per task, mean ± sd over seeds."""
+    """Return scores per task, their mean, that of the common tasks, and the loss, mean ± sd."""
     summaries = {name: [e.summary() for e in found] for name, found in groups.items()}
-    tasks = list(next(iter(summaries.values()))[0]["tasks"])
+    tasks = next(iter(summaries.values()))[0]["tasks"]
+    exact = [task for task, entry in tasks.items() if entry["higher_is_better"]]
+    beyond = set(exact) > set(COMMON)
     rows = []
     for name, found in summaries.items():
-        scores = [spread([s["tasks"][task]["score"] for s in found]) for task in tasks]
-        rows.append([name, *scores, spread([s["mean"] for s in found])])
-    return table(["", *[task.removeprefix("tinyworld_") for task in tasks], "mean"], rows)
+        scores = [spread([s["tasks"][task]["score"] for s in found]) for task in exact]
+        means = [spread([s["mean"] for s in found])]
+        means += [spread([common_mean(s) for s in found])] if beyond else []
+        rows.append([name, *scores, *means, spread([s["tasks"][LOSS]["score"] for s in found])])
+    header = ["", *[task.removeprefix("tinyworld_") for task in exact], "mean"]
+    return table([*header, *(["mean of the first four"] if beyond else []), "loss"], rows)
+
+
+def common_mean(summary: dict[str, Any]) -> float:
+    """Return the mean over the four families that every recipe is asked."""
+    return float(np.mean([summary["tasks"][task]["score"] for task in COMMON]))
 
 
 def difference_table(groups: Groups, pairs: list[tuple[str, str]]) -> str:
-    """Return paired differences of means with 95 % intervals and Holm-corrected p-values.
+    """Return the declared differences between arms, over runs and questions.
 
-    Only the groups that `pairs` name are compared, but every pair of those counts for Holm.
+    Arms that `pairs` name are compared; Holm's correction is over the pairs, for scores and for
+    losses by themselves.
     """
     names = [name for name in groups if any(name in pair for pair in pairs)]
-    found = _contrast([groups[name] for name in names])
-    rows = []
-    for better, worse in pairs:
-        a, b = names.index(worse), names.index(better)
-        entry = next(p for p in found["pairs"] if {p["first"], p["second"]} == {a, b})
-        sign = 1 if (entry["first"], entry["second"]) == (a, b) else -1
-        mean = entry["mean"]
-        low, high = sorted((sign * mean["low"], sign * mean["high"]))
-        interval = f"[{low:+.3f}, {high:+.3f}]"
-        difference = f"{sign * mean['difference']:+.3f}"
-        rows.append([f"{better} − {worse}", difference, interval, f"{mean['p_holm']:.2g}"])
-    return table(["", "difference", "95 % interval", "p (Holm)"], rows)
+    flat = [evaluation for name in names for evaluation in groups[name]]
+    tasks, runs = align(flat), len(groups[names[0]])
+    estimator = SeveralRuns(tasks, runs=runs, confidence=CONFIDENCE)
+    columns = []
+    for higher in (True, False):
+        chosen = [task for task in tasks if task.higher_is_better == higher]
+        cells = [
+            estimator.difference(chosen, names.index(worse), names.index(better))
+            for better, worse in pairs
+        ]
+        for cell, p in zip(cells, holm([cell["p"] for cell in cells]), strict=True):
+            won = (cell["difference"] > 0) == higher
+            cell |= {"p_holm": p, "better": int(won) if p < 1 - CONFIDENCE else None}
+        columns.append([_difference(cell) for cell in cells])
+    rows = [
+        [f"{better} − {worse}", *score, *loss]
+        for (better, worse), score, loss in zip(pairs, *columns, strict=True)
+    ]
+    header = ["difference", "95 % interval", "p (Holm)", "verdict"]
+    return table(["", *header, "of the loss", *header[1:]], rows)
+
+
+def _difference(cell: dict[str, Any]) -> list[str]:
+    said = in_words(verdict(cell, 1, MARGIN), MARGIN)
+    interval = f"[{cell['low']:+.3f}, {cell['high']:+.3f}]"
+    p = "< 0.001" if cell["p_holm"] < 0.001 else f"{cell['p_holm']:.3f}"
+    return [f"{cell['difference']:+.3f}", interval, p, said]
 
 
 def documents(groups: Groups) -> int:
@@ -110,19 +145,3 @@ def sweep_markdown(run: str) -> str:
     """Return a sweep's table as Markdown."""
     header, rows = sweep_table(record(run))
     return table(header, rows)
-
-
-def _contrast(groups: list[list[Evaluation]]) -> dict[str, Any]:
-    """Compare groups: documents paired, scores averaged over seeds."""
-    flat = [evaluation for found in groups for evaluation in found]
-    averaged = []
-    for task in align(flat):
-        scores, start = [], 0
-        for found in groups:
-            scores.append(task.scores_MN[start : start + len(found)].mean(axis=0))
-            start += len(found)
-        weights_MN = task.weights_MN[: len(groups)]
-        averaged.append(
-            AlignedTask(task.name, task.metric, task.higher_is_better, np.stack(scores), weights_MN)
-        )
-    return Contrast(averaged, confidence=0.95, resamples=10_000, seed=0).describe()

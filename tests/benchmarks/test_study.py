@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,29 +26,35 @@ def study(monkeypatch, tmp_path):
 
 @pytest.fixture
 def groups(tmp_path):
-    """Two models over two seeds: `good` answers 30 of 40 questions, `bad` the first 10 of them."""
+    """Two models over three seeds: `good` answers 30 of 40 questions, `bad` 10 of them."""
+    tasks = [f"tinyworld_{name}" for name in ("following", "lookup", "reasoning", "tools")]
     found = {"good": [], "bad": []}
     for name, right in (("good", 30), ("bad", 10)):
-        for seed in range(2):
+        for seed in range(3):
             folder = tmp_path / f"{name}{seed}"
             folder.mkdir()
+            scores = {task: [float(n < right + seed) for n in range(40)] for task in tasks}
+            scores["tinyworld_loss"] = [(2 if name == "bad" else 1) + n / 40 for n in range(40)]
             samples = [
-                Sample(task="tinyworld_lookup", document=str(n), score=float(n < right + seed))
-                for n in range(40)
+                Sample(task=task, document=str(n), score=score)
+                for task, values in scores.items()
+                for n, score in enumerate(values)
             ]
             evaluation = Evaluation(folder)
-            evaluation.write({"tinyworld_lookup": ("exact_match", True)}, samples, {}, "none")
+            metrics = dict.fromkeys(tasks, ("exact_match", True))
+            metrics["tinyworld_loss"] = ("nats_per_character", False)
+            evaluation.write(metrics, samples, {}, "none")
             found[name].append(evaluation)
     return found
 
 
 def test_every_page_has_runs_and_every_run_left_its_table(study) -> None:
     assert set(study.RUNS) == set(study.PAGES)
+    tables = {file.stem for file in (ROOT / "benchmarks/study").glob("*.csv")}
     for page, runs in study.RUNS.items():
         text = (ROOT / f"docs/recipes/{page}.md").read_text(encoding="utf-8")
         assert text.count("<!-- measured -->") == 1
-        for name in runs:
-            assert (ROOT / f"benchmarks/study/{name}.csv").is_file()
+        assert study.OUTDATED in text or set(runs) <= tables, page
 
 
 def test_names_of_runs_are_used_once(study) -> None:
@@ -58,25 +65,61 @@ def test_names_of_runs_are_used_once(study) -> None:
 def test_differences_are_of_the_first_named_minus_the_second(study, groups) -> None:
     from study_tables import difference_table, documents, score_table
 
-    assert documents(groups) == 40
-    assert "| good − bad | +0.500 | [+0.3" in difference_table(groups, [("good", "bad")])
-    assert "| bad − good | -0.500 | [-0.6" in difference_table(groups, [("bad", "good")])
-    assert "| good | 0.762 ± 0.018 | 0.762 ± 0.018 |" in score_table(groups)
+    assert documents(groups) == 200
+    better = difference_table(groups, [("good", "bad")])
+    assert "| good − bad | +0.500 | [+0.4" in better
+    assert better.count("| better |") == 2 and "| -1.000 |" in better
+    worse = difference_table(groups, [("bad", "good")])
+    assert "| bad − good | -0.500 | [-0.5" in worse and worse.count("| worse |") == 2
+    assert "| good | 0.775 ± 0.025 |" in score_table(groups)
+    assert score_table(groups).splitlines()[0].endswith("| mean | loss |")
 
 
-def test_a_run_that_was_made_is_not_made_again(study, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(study.subprocess, "run", None)
-    (tmp_path / "solar.txt").write_text("outputs/runs/one")
-    study.run("solar", [])
+def test_a_run_that_was_made_is_not_made_again_unless_more_is_asked(study, monkeypatch) -> None:
+    asked = []
+
+    def run(command, stdout, **_):
+        asked.append(command)
+        stdout.write("run      outputs/runs/one\n")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(study.subprocess, "run", run)
+    for seeds in (3, 3, 5):
+        assert study.run("solar", ["recipe=solar"], seeds) == ""
+    assert [command[-2] for command in asked] == ["seed=0,1,2", "seed=0,1,2,3,4"]
 
 
-def test_without_a_name_every_page_is_written(study, monkeypatch) -> None:
+def test_a_run_that_fails_is_named_and_the_others_go_on(study, monkeypatch, capsys) -> None:
+    runs = {"one": {"bad": ["no=recipe"], "good": ["recipe=solar"]}}
+    monkeypatch.setattr(study, "RUNS", runs)
+    done = []
+
+    def run(command, stdout, **_):
+        done.append(command[3])
+        stdout.write("error: no such recipe\n" if "no=recipe" in command else "run  outputs/one\n")
+        return subprocess.CompletedProcess(command, int("no=recipe" in command))
+
+    monkeypatch.setattr(study.subprocess, "run", run)
+    monkeypatch.setattr(study, "write", lambda page: pytest.fail("written without its runs"))
+    monkeypatch.setattr(sys, "argv", ["study.py"])
+    with pytest.raises(SystemExit) as ended:
+        study.main()
+    assert sorted(done) == ["no=recipe", "recipe=solar"]
+    said = str(ended.value)
+    assert (
+        "bad failed: error: no such recipe" in said and "one is not written: it lacks bad" in said
+    )
+    assert "bad failed" in capsys.readouterr().out
+
+
+def test_without_a_name_every_page_is_written(study, monkeypatch, tmp_path) -> None:
     written = []
     monkeypatch.setattr(study, "write", written.append)
-    monkeypatch.setattr(sys, "argv", ["study.py", "--only-write"])
-    study.main()
-    assert written == list(study.RUNS)
-    written.clear()
-    monkeypatch.setattr(sys, "argv", ["study.py", "--only-write", "solar"])
-    study.main()
-    assert written == ["solar"]
+    for runs in study.RUNS.values():
+        for name in runs:
+            (tmp_path / f"{name}.txt").write_text("outputs/runs/one")
+    for arguments, pages in (([], list(study.RUNS)), (["solar"], ["solar"])):
+        written.clear()
+        monkeypatch.setattr(sys, "argv", ["study.py", "--only-write", *arguments])
+        study.main()
+        assert written == pages
