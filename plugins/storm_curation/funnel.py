@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from storm_data.conversation import plain_text
+
 if TYPE_CHECKING:
     from storm_curation.selection import Rejection
 
@@ -63,7 +65,7 @@ def _examples(
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     messages = [
-        {"role": message["role"], "content": _clip(message["content"] or "")}
+        {"role": message["role"], "content": _clip(plain_text(message))}
         for message in row["messages"]
     ]
     return {"id": row["id"], "source": row.get("source"), "messages": messages}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from storm_data.conversation import plain_text
 from storm_exp import SettingError
 
 Message = Mapping[str, Any]
@@ -83,19 +84,21 @@ def ask(head: str, shown: str, text: str) -> list[Message]:
 def render_example(example: str, messages: Sequence[Message]) -> str:
     """Fill `{instruction}` and `{response}` in a template with a row's messages.
 
-    The response is the last turn of the assistant; what follows it is left out. The instruction is
-    what stands before: the user's words alone where they are all there is, else every turn,
-    system and tools included, as `Role: content` with an empty line between turns. Braces inside
-    the row are text. Raises ValueError for a row without an assistant's answer.
+    The response is the last turn of the assistant that may be learnt, which one of weight 0 may
+    not; what follows it is left out. The instruction is what stands before: the user's words alone
+    where they are all there is, else every turn, system and tools included, as `Role: content` with
+    an empty line between turns. Calls of tools are shown as `plain_text` does. Braces inside the
+    row are text. Raises ValueError for a row without an assistant's answer.
     """
-    last = max((i for i, m in enumerate(messages) if m["role"] == "assistant"), default=0)
+    learnt = (m["role"] == "assistant" and m.get("weight") != 0 for m in messages)
+    last = max((place for place, own in enumerate(learnt) if own), default=0)
     if last == 0:
         raise ValueError("no assistant's answer to an instruction")
     before = messages[:last]
     if len(before) == 1 and before[0]["role"] == "user":
-        instruction = before[0]["content"] or ""
+        instruction = plain_text(before[0])
     else:
-        turns = (f"{m['role'].capitalize()}: {m['content'] or ''}" for m in before)
+        turns = (f"{m['role'].capitalize()}: {plain_text(m)}" for m in before)
         instruction = "\n\n".join(turns)
-    parts = {"{instruction}": instruction, "{response}": messages[last]["content"] or ""}
+    parts = {"{instruction}": instruction, "{response}": plain_text(messages[last])}
     return re.sub(r"\{instruction\}|\{response\}", lambda found: parts[found[0]], example)

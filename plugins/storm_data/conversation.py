@@ -93,6 +93,19 @@ def calls_text(calls: list[dict[str, Any]]) -> str | None:
     return json.dumps(calls, ensure_ascii=False) if calls else None
 
 
+def plain_text(message: Mapping[str, Any]) -> str:
+    """Return what a message of a row says and calls, for readers that know no tools.
+
+    A call is a line such as `find({"what": "a"})` below the content.
+    """
+    calls = json.loads(message.get("tool_calls") or "[]")
+    lines = [
+        f"{call['name']}({json.dumps(call['arguments'], ensure_ascii=False)})" for call in calls
+    ]
+    content = message["content"] or ""
+    return "\n".join([content, *lines] if content or not lines else lines)
+
+
 def _shown(message: Mapping[str, Any]) -> Message:
     shown: Message = {"role": message["role"], "content": message["content"] or ""}
     if message.get("tool_calls"):

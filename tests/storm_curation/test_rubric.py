@@ -17,6 +17,21 @@ def test_earlier_turns_and_the_system_are_part_of_the_instruction():
     assert text == "System: Be kind.\n\nUser: Why?\n\nAssistant: Because.\n\nUser: Why?|Because."
 
 
+def test_calls_of_tools_are_part_of_what_is_judged():
+    calls = '[{"id": "1", "name": "find", "arguments": {"what": "ü"}}]'
+    called = {"role": "assistant", "content": "", "tool_calls": calls}
+    row = [USER, called, {"role": "tool", "content": "here"}, {**ANSWER, "tool_calls": calls}]
+    shown = 'find({"what": "ü"})'
+    text = f"User: Why?\n\nAssistant: {shown}\n\nTool: here|Because.\n{shown}"
+    assert render_example("{instruction}|{response}", row) == text
+    assert render_example("{instruction}|{response}", row[:2]) == f"Why?|{shown}"
+
+
+def test_the_last_answer_that_may_be_learnt_is_judged():
+    row = [USER, ANSWER, USER, {"role": "assistant", "content": "No.", "weight": 0.0}]
+    assert render_example("{instruction}|{response}", row) == "Why?|Because."
+
+
 def test_braces_in_a_row_are_text():
     row = [{"role": "user", "content": "{response} {x}"}, {"role": "assistant", "content": "{0}"}]
     assert render_example("{{}}{instruction}/{response}", row) == "{{}}{response} {x}/{0}"
