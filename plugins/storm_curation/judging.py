@@ -153,7 +153,7 @@ def _address(settings: ZeroShot, rows: list[Row]) -> str:
 
     The model is part of the stage's key, and scratch belongs to a key.
     """
-    asked = [[row["id"], row["messages"]] for row in rows]
+    asked = [[row["id"], row["messages"], row.get("tools")] for row in rows]
     text = json.dumps([dataclasses.asdict(settings), asked], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

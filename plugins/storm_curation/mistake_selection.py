@@ -132,6 +132,8 @@ def _attempt(row: Mapping[str, Any], found: Mapping[str, str | None]) -> Attempt
     messages = row["messages"]
     if not messages or messages[-1]["role"] != "assistant" or not messages[-1]["content"]:
         return "no right answer is known"
+    if messages[-1].get("tool_calls"):
+        return "the right answer calls tools"
     if row["id"] not in found:
         return "the model was not asked"
     return Attempt(messages[-1]["content"], found[row["id"]])

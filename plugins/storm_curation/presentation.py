@@ -70,7 +70,7 @@ class Presentation:
 
     def _show(self, row: Mapping[str, Any]) -> str | Presented:
         try:
-            text = render_example(self._judge.example, row["messages"])
+            text = render_example(self._judge.example, row["messages"], row.get("tools"))
         except ValueError as error:
             return Presented(status="no_response", problem=str(error))
         except (AttributeError, KeyError, TypeError) as error:

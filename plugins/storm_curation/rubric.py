@@ -81,14 +81,15 @@ def ask(head: str, shown: str, text: str) -> list[Message]:
     return [{"role": "user", "content": head + shown + text}]
 
 
-def render_example(example: str, messages: Sequence[Message]) -> str:
+def render_example(example: str, messages: Sequence[Message], tools: str | None = None) -> str:
     """Fill `{instruction}` and `{response}` in a template with a row's messages.
 
     The response is the last turn of the assistant that may be learnt, which one of weight 0 may
     not; what follows it is left out. The instruction is what stands before: the user's words alone
     where they are all there is, else every turn, system and tools included, as `Role: content` with
-    an empty line between turns. Calls of tools are shown as `plain_text` does. Braces inside the
-    row are text. Raises ValueError for a row without an assistant's answer.
+    an empty line between turns. Calls of tools are shown as `plain_text` does, and `tools`, what a
+    row offers as JSON, come first. Braces inside the row are text. Raises ValueError for a
+    row without an assistant's answer.
     """
     learnt = (m["role"] == "assistant" and m.get("weight") != 0 for m in messages)
     last = max((place for place, own in enumerate(learnt) if own), default=0)
@@ -100,5 +101,7 @@ def render_example(example: str, messages: Sequence[Message]) -> str:
     else:
         turns = (f"{m['role'].capitalize()}: {plain_text(m)}" for m in before)
         instruction = "\n\n".join(turns)
+    if tools:
+        instruction = f"Tools: {tools}\n\n{instruction}"
     parts = {"{instruction}": instruction, "{response}": plain_text(messages[last])}
     return re.sub(r"\{instruction\}|\{response\}", lambda found: parts[found[0]], example)

@@ -6,9 +6,12 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from storm_data.conversation import Conversation
+
 Message = dict[str, Any]
 Row = Mapping[str, Any]
 
+_PLAIN = [(role, {"role", "content"}) for role in ("user", "assistant")]
 _KEPT = 64
 """Rows of a task that examples are drawn from, the first of the data."""
 
@@ -17,14 +20,15 @@ class Shots:
     """Draws the examples of a row. Which they are depends on the seed and the row's id alone."""
 
     def __init__(self, rows: Iterable[Row], count: int, task_column: str, seed: int) -> None:
-        """Remember the first rows of every task that are one question with its answer."""
+        """Remember the first rows of every task that are one question with its answer, in text."""
         self._count, self._column, self._seed = count, task_column, seed
         self._pool: dict[str, list[tuple[str, list[Message]]]] = {}
         for row in rows if count else ():
             kept = self._pool.setdefault(str(row[task_column]), [])
-            if len(kept) < _KEPT and [m["role"] for m in row["messages"]] == ["user", "assistant"]:
-                turns = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
-                kept.append((row["id"], turns))
+            chat = Conversation.of(row)
+            roles = [(m["role"], set(m)) for m in chat.messages]
+            if len(kept) < _KEPT and roles == _PLAIN and chat.answers() == [1] and not chat.tools:
+                kept.append((row["id"], chat.messages))
 
     def of(self, row: Row) -> list[Message]:
         """Return the turns of `count` examples, fewer where the task has not as many others."""

@@ -25,6 +25,9 @@ def test_calls_of_tools_are_part_of_what_is_judged():
     text = f"User: Why?\n\nAssistant: {shown}\n\nTool: here|Because.\n{shown}"
     assert render_example("{instruction}|{response}", row) == text
     assert render_example("{instruction}|{response}", row[:2]) == f"Why?|{shown}"
+    tools = '[{"type": "function", "function": {"name": "find"}}]'
+    text = render_example("{instruction}|{response}", row[:2], tools)
+    assert text == f"Tools: {tools}\n\nWhy?|{shown}"
 
 
 def test_the_last_answer_that_may_be_learnt_is_judged():
