@@ -10,6 +10,7 @@ from storm_curation.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component
 from storm_exp.cost import Cost
+from storm_models.attention import longest_prompt
 from storm_models.chat.files import check_template
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.families import Use, check_family
@@ -98,6 +99,9 @@ class ZeroShot:
         """Say which labels there will be, and for how many rows."""
         check_template(model, "it is to judge")
         check_family(model.config, Use.ASK)
+        longest, reason = longest_prompt(model.config or {})
+        if longest is not None and self.max_tokens > longest:
+            raise SettingError("max_tokens", self.max_tokens, f"{reason}: at most {longest}")
         rows = None
         if data.splits is not None:
             if "train" not in data.splits:

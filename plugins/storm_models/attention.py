@@ -41,6 +41,35 @@ def attention_windows(config: dict[str, Any]) -> list[int | None]:
     return [window if family in _ALIKE else None] * config["num_hidden_layers"]
 
 
+def longest_prompt(config: dict[str, Any]) -> tuple[int | None, str]:
+    """Return how many tokens can be read under a mask of one's own, and what sets the limit.
+
+    Where layers slide, such a mask does not follow their window: a prompt has to fit into it. None
+    where the config does not say.
+    """
+    found: dict[str, int] = {}
+    positions = config.get("max_position_embeddings")
+    if isinstance(positions, int):
+        found[f"the model has {positions} positions"] = positions
+    if config.get("model_type") in (*_MIXED, *_ALIKE) and isinstance(
+        config.get("num_hidden_layers"), int
+    ):
+        for window in filter(None, attention_windows(config)):
+            found[f"layers of the model attend through a window of {window} tokens"] = window
+    elif isinstance(window := config.get("sliding_window"), int) and _slides(config):
+        found[f"the model attends through a window of {window} tokens"] = window
+    if not found:
+        return None, ""
+    reason = min(found, key=lambda text: found[text])
+    return found[reason], reason
+
+
+def _slides(config: dict[str, Any]) -> bool:
+    kinds = config.get("layer_types")
+    stated = bool(config.get("use_sliding_window", True))
+    return stated and (not isinstance(kinds, list) or SLIDING in kinds)
+
+
 def _window(config: dict[str, Any]) -> int | None:
     family = config.get("model_type")
     if family in ("qwen2", "qwen3") and not config.get("use_sliding_window"):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from storm_exp.errors import PlanError
 from storm_models.surgery import meta_shapes
 
 PARAMETERS = {
@@ -40,3 +41,14 @@ def test_every_matrix_of_the_blocks_can_be_ranked(planned, recipe):
     kinds = 4 if forecast.config["model_type"] == "phi3" else 7
     assert ranked == f"{kinds * depth} matrices"
     assert len(matrices) - kinds * depth in (1, 2)
+
+
+@pytest.mark.parametrize("recipe", [name for name in PARAMETERS if name != "storm_phi3"])
+def test_the_judge_reads_as_much_as_the_preset_says(planned, recipe):
+    assert planned(f"recipe={recipe}")["judge"].settings.max_tokens == 4096
+
+
+def test_the_judges_prompts_fit_into_the_window_of_the_model(planned):
+    assert planned("recipe=storm_phi3")["judge"].settings.max_tokens == 2047
+    with pytest.raises(PlanError, match="window of 2047 tokens: at most 2047"):
+        planned("recipe=storm_phi3", "judge.max_tokens=2048")

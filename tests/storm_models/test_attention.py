@@ -1,11 +1,15 @@
 """Kinds and windows of layers, against the modules that transformers builds."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from families import SIZES
-from storm_models.attention import attention_windows, layer_types
+from storm_exp import InputError
+from storm_inference.label_scorer import check_attention
+from storm_models.attention import attention_windows, layer_types, longest_prompt
 
 SLIDES = {"use_sliding_window": True, "max_window_layers": 3}
 HALF = ["full_attention", "sliding_attention"] * 4
@@ -54,3 +58,14 @@ def test_a_first_sliding_layer_of_null_is_the_familys():
     config = {"model_type": "qwen2", **SIZES, "use_sliding_window": True, "num_hidden_layers": 29}
     expected = [None] * 28 + [4096]
     assert attention_windows({**config, "max_window_layers": None}) == expected
+
+
+@pytest.mark.parametrize(("family", "further"), [*CASES, ("starcoder2", {"sliding_window": 16})])
+def test_the_longest_prompt_is_the_longest_that_the_judge_takes(family, further):
+    config = AutoConfig.for_model(family, **{**SIZES, "max_position_embeddings": 64}, **further)
+    limit, reason = longest_prompt(config.to_dict())
+    model = SimpleNamespace(config=config)
+    check_attention(model, limit)
+    with pytest.raises(InputError):
+        check_attention(model, limit + 1)
+    assert str(limit) in reason
