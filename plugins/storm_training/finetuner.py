@@ -9,11 +9,12 @@ from typing import Self
 
 from storm_exp import InputError, Rehearsed, SettingError, setting
 from storm_exp.cost import Cost, Place
-from storm_models.architecture import is_quantised
+from storm_models.architecture import is_quantised, tensor_shapes
 from storm_models.checkpoint import CheckpointForecast
 from storm_models.families import Use, check_family
 from storm_training.layer_table import LayerTableForecast
 from storm_training.parameters import Parameters
+from storm_training.selection import check_names
 from storm_training.settings import TrainingSettings
 from storm_training.token_set import TokenSetForecast
 from storm_training.training_cost import training_cost
@@ -96,6 +97,9 @@ class Finetuner(TrainingSettings):
         if chosen.choice == "last_layers" and depth and chosen.layers > depth:
             problem = f"the model has {depth} layers"
             raise SettingError("parameters.layers", chosen.layers, problem)
+        shapes = tensor_shapes(config) if chosen.names or chosen.modules else None
+        if shapes is not None:
+            check_names(chosen, shapes)
         if chosen.choice == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
             problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
             raise SettingError("parameters.choice", chosen.choice, problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from storm_exp import InputError, SettingError, did_you_mean
 from storm_models.architecture import EMBEDDING, HEAD
@@ -57,6 +57,22 @@ def choose(
         ends |= {FINAL_NORM} if chosen.norms else set()
         return _of_layers(known, last, norms=chosen.norms) | ends & set(known)
     raise AssertionError(f"{chosen.choice} adds parameters instead of choosing some")
+
+
+def check_names(chosen: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise SettingError for names and types of matrices that a model's tensors do not have.
+
+    `shapes` are those of its stored tensors: a tied head has none, but can get an update.
+    """
+    if chosen.choice == "named":
+        _named(chosen.names, list(shapes))
+    if chosen.low_rank:
+        matrices = [name for name, shape in shapes.items() if len(shape) == 2]
+        types = {name.removesuffix(".weight").rsplit(".", 1)[-1] for name in [*matrices, HEAD]}
+        for kind in chosen.modules:
+            if kind not in types:
+                problem = f"the model has no such matrix{did_you_mean(kind, types)}"
+                raise SettingError("parameters.modules", kind, problem)
 
 
 def highest_snr(modules: Sequence[LayerRow], fraction: float) -> set[str]:

@@ -263,3 +263,44 @@ def test_a_dataset_that_was_opened_elsewhere_is_not_written_to(tmp_path, dataset
     model = make_checkpoint(tmp_path / "model")
     tokenise_chats(tmp_path / "tokens", model, Dataset(dataset.directory))
     assert {file.name: file.read_bytes() for file in dataset.directory.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"choice": "named", "names": [r"model\.layers\.9\..*"]}, "matches no parameter"),
+        ({"choice": "named", "names": ["lm_heed.weight"]}, "did you mean 'lm_head.weight'"),
+        ({"choice": "lora", "modules": ["q_prj"]}, "did you mean 'q_proj'"),
+        ({"choice": "lora", "modules": ["gate_up_proj"]}, "the model has no such matrix"),
+    ],
+)
+def test_names_that_the_model_lacks_are_refused_when_planned(parameters, problem):
+    config = {
+        "model_type": "llama",
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+    }
+    model = CheckpointForecast(config=config)
+    with pytest.raises(SettingError, match=problem):
+        Sft(parameters=Parameters(**parameters)).forecast(model, TokenSetForecast())
+    unknown = CheckpointForecast(config={**config, "model_type": "starcoder2"})
+    Sft(parameters=Parameters(**parameters)).forecast(unknown, TokenSetForecast())
+
+
+def test_names_that_the_model_has_pass_the_plan():
+    config = {
+        "model_type": "phi3",
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+    }
+    model = CheckpointForecast(config=config)
+    named = Parameters(choice="named", names=[r"model\.layers\.3\..*_proj\.weight"])
+    updated = Parameters(choice="lora", modules=["qkv_proj", "gate_up_proj", "lm_head"])
+    for parameters in (named, updated):
+        Sft(parameters=parameters).forecast(model, TokenSetForecast())
