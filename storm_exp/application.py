@@ -27,6 +27,8 @@ rehearsing = False
 """Whether configurations are rehearsed instead of run; set by the verb `rehearse`."""
 why = False
 """Whether the plan tells why each stage is to be made."""
+online = False
+"""Whether the plan asks the network for what is to be fetched."""
 _failures: list[BaseException] = []
 
 
@@ -97,7 +99,7 @@ def _task(config: DictConfig) -> float | None:
 def act(compositions: list[Composition]) -> list[float | None]:
     """Plan, rehearse or run; return the objective of every cell, for sweepers that optimise."""
     if only_plan:
-        planning.show(compositions, why=why)
+        planning.show(compositions, why=why, online=online)
         return [None] * len(compositions)
     if rehearsing:
         rehearse(compositions)

@@ -20,6 +20,7 @@ from yaml import YAMLError
 
 from storm_exp.application import config_folder
 from storm_exp.errors import StormError, did_you_mean
+from storm_exp.machine import launcher_hint
 from storm_exp.plugins import load_plugins
 from storm_exp.renamed import new_preset, new_setting
 from storm_exp.wrong_value import wrong_value
@@ -86,6 +87,8 @@ def _missing_option(error: MissingConfigException) -> str:
     near = (
         f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, error.options)
     )
+    if group == "hydra/launcher":
+        near = launcher_hint(option, error.options)
     return f"{group}={option}: no such option{near}{broken}"
 
 

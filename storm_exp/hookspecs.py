@@ -31,6 +31,11 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empt
     """Return command-line verbs: functions of the remaining arguments that return the exit code."""
 
 
+@hookspec(firstresult=True)
+def storm_device_count(kind: str) -> int | None:
+    """Return how many devices of a kind (cuda, mps) this process sees, None where unknown."""
+
+
 @hookspec
 def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
     """Return sections for the report of a finished run, in order."""

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from storm_exp import screen
 from storm_exp.bill import Bill
+from storm_exp.errors import PlanError
 from storm_exp.notes import notes
+from storm_exp.online import look_up, not_checked
 from storm_exp.plan import Plan
-from storm_exp.run import Composition, make_plan
+from storm_exp.run import Composition, check_here, make_plan
 from storm_exp.why import explain
 
 
-def show(compositions: list[Composition], why: bool) -> Plan:
-    """Print stages, keys, status and forecasts; with `why`, what differs from the store."""
+def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Plan:
+    """Print stages, keys, status and forecasts.
+
+    With `why`, what differs from the store; with `online`, what the network says of what is to be
+    fetched: then raises PlanError for what cannot be had.
+    """
     plan = make_plan(compositions)
+    if not plan.cells[0].recipe.runtime.card:  # a card that is named may be another machine's
+        check_here(plan)
     print(screen.headline(plan))
     rows = [["stage", "component", "key", "", "forecast"]]
     for node in plan.nodes.values():
@@ -21,10 +29,13 @@ def show(compositions: list[Composition], why: bool) -> Plan:
             [node.label, node.component.name, node.key[:12], status, node.forecast.summary()]
         )
     print("\n".join(screen.align(rows)))
-    for line in [*Bill(plan).lines(), *notes(plan)]:
+    found, problems = look_up(plan) if online else (not_checked(plan), [])
+    for line in [*Bill(plan).lines(), *notes(plan), *found]:
         print(line)
     if why:
         manifests = list(plan.store.manifests())
         for node in plan.to_make():
             print(f"why {node.label}: {'; '.join(explain(node, manifests))}")
+    if problems:
+        raise PlanError("; ".join(problems))
     return plan

@@ -138,6 +138,14 @@ class Plugins:
                 )
         return problems
 
+    def device_count(self, kind: str) -> int | None:
+        """Return how many devices of a kind this machine has, None where no plugin can tell."""
+        try:
+            found: int | None = self.manager.hook.storm_device_count(kind=kind)
+        except Exception:  # a stranger's code may raise anything, and this is a check alone
+            return None
+        return found
+
     def component(self, name: str) -> Component:
         """Return a component by name; raises PluginError with the nearest name."""
         if name not in self.components:

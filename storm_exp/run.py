@@ -15,7 +15,15 @@ from omegaconf import DictConfig
 
 from storm_exp import screen
 from storm_exp.bill import Bill
-from storm_exp.errors import Interrupted, PlanError, StageError, StormError, writing
+from storm_exp.errors import (
+    Interrupted,
+    PlanError,
+    SettingError,
+    StageError,
+    StormError,
+    writing,
+)
+from storm_exp.machine import check_machine
 from storm_exp.maker import Made, Maker
 from storm_exp.origin import read_origins
 from storm_exp.plan import Node, Plan
@@ -66,13 +74,26 @@ def make_plan(compositions: list[Composition]) -> Plan:
     return plan
 
 
+def check_here(plan: Plan) -> None:
+    """Raise PlanError when what is to be made asks for devices that this machine does not have."""
+    recipe = plan.cells[0].recipe
+    if not plan.to_make():
+        return
+    try:
+        check_machine(recipe.runtime, load_plugins())
+    except SettingError as error:
+        raise PlanError(recipe.origins.locate(error, "runtime")) from error
+
+
 def run(compositions: list[Composition]) -> RunRecord:
     """Make what the recipes need and the store lacks; return the record, which is written.
 
     Raises StageError when a stage failed, after recording what was made; the cells of a sweep
     that do not need the failed stage are finished first.
     """
-    return carry_out(make_plan(compositions), compositions, Path(compositions[0].config.outputs))
+    plan = make_plan(compositions)
+    check_here(plan)
+    return carry_out(plan, compositions, Path(compositions[0].config.outputs))
 
 
 def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> RunRecord:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import enum
 import inspect
+import itertools
 import json
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from typing import Any
 from storm_exp import application, screen
 from storm_exp.component import Component
 from storm_exp.errors import StormError, did_you_mean
+from storm_exp.machine import cell_launchers, check_launcher
 from storm_exp.plugins import Verb, load_plugins
 from storm_exp.record import RECORD, RunRecord
 from storm_exp.report import write_report
@@ -25,12 +27,18 @@ from storm_exp.store import Store
 def plan(arguments: list[str]) -> int:
     """Show what a run or a sweep would do."""
     # Another launcher would plan cells one by one, in other processes.
-    kept = [a for a in arguments if a != "--why" and not a.startswith("hydra/launcher=")]
-    application.only_plan, application.why = True, "--why" in arguments
+    launchers = [a.partition("=")[2] for a in arguments if a.startswith("hydra/launcher=")]
+    flags = ("--why", "--online")
+    kept = [a for a in arguments if a not in flags and not a.startswith("hydra/launcher=")]
+    if launchers:
+        after = [b for a, b in itertools.pairwise(arguments) if a in ("-cd", "--config-dir")]
+        check_launcher(launchers[-1], cell_launchers(after))
+    application.only_plan = True
+    application.why, application.online = (flag in arguments for flag in flags)
     try:
         application.compose_and_act(kept)
     finally:
-        application.only_plan = application.why = False
+        application.only_plan = application.why = application.online = False
     return 0
 
 

@@ -24,6 +24,14 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_device_count(kind: str) -> int | None:
+    """Return how many devices of a kind torch sees; without a driver, torch is not asked."""
+    from storm_models.devices import device_count
+
+    return device_count(kind)
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's section on models whose depth was changed."""
     from storm_models.report import sections

@@ -1,0 +1,30 @@
+"""How many devices this machine has."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+_DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA's driver, of AMD's, and of both under Windows' Linux."""
+
+
+def device_count(kind: str) -> int | None:
+    """Return the devices that torch could compute on, None where torch is not installed.
+
+    On Linux a machine without a driver has none, which is known without importing torch.
+    """
+    if kind == "cuda" and sys.platform == "linux" and not any(map(_exists, _DRIVERS)):
+        return 0
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    return torch.cuda.device_count()
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()

@@ -1,0 +1,99 @@
+"""Devices and launchers that are not there are refused before anything is made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from storm_exp.errors import ComposeError, SettingError
+from storm_exp.machine import cell_launchers, check_launcher, check_machine
+from storm_exp.plugins import Plugins
+from storm_exp.stage import Runtime
+
+
+class Machine(Plugins):
+    """Plugins that see a number of devices."""
+
+    def __init__(self, count: int | None) -> None:
+        super().__init__()
+        self._count = count
+
+    def device_count(self, kind: str) -> int | None:
+        return self._count
+
+
+@pytest.mark.parametrize(
+    ("runtime", "there"),
+    [
+        ({"device": "cuda"}, 0),
+        ({"device": "cuda:2"}, 2),
+        ({"device": "mps"}, 0),
+        ({"device": "cuda", "devices": 4}, 2),
+        ({"devices": 4}, 2),
+    ],
+)
+def test_devices_that_are_not_there_are_refused(runtime, there):
+    with pytest.raises(SettingError, match=f"this machine has {there} (cuda|mps) device"):
+        check_machine(Runtime(**runtime), Machine(there))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "there"),
+    [
+        ({}, 0),
+        ({"device": "cpu", "devices": 4}, 0),
+        ({"devices": 4}, 0),
+        ({"devices": 4}, 4),
+        ({"device": "cuda:1"}, 2),
+        ({"device": "cuda"}, None),
+    ],
+)
+def test_what_is_there_or_not_known_passes(runtime, there):
+    check_machine(Runtime(**runtime), Machine(there))
+
+
+def test_slurm_without_its_program_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    check_machine(Runtime(nodes=2), Machine(0))
+    with pytest.raises(SettingError, match="no program srun"):
+        check_machine(Runtime(launcher="srun"), Machine(0))
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    with pytest.raises(SettingError, match="no program srun"):
+        check_machine(Runtime(nodes=2), Machine(0))
+    (tmp_path / "srun").touch(mode=0o755)
+    check_machine(Runtime(nodes=2, launcher="srun"), Machine(0))
+
+
+def test_a_launcher_of_cells_that_is_not_installed_is_refused(tmp_path):
+    there = cell_launchers([str(tmp_path)])
+    assert "stages" in there
+    with pytest.raises(ComposeError, match=r"did you mean 'stages'"):
+        check_launcher("stage", there)
+    with pytest.raises(ComposeError, match=r"storm-exp\[slurm\]"):
+        check_launcher("submitit_slurm", there - {"submitit_slurm"})
+    (tmp_path / "hydra/launcher").mkdir(parents=True)
+    (tmp_path / "hydra/launcher/mine.yaml").write_text("_target_: x\n")
+    check_launcher("mine", cell_launchers([str(tmp_path)]))
+
+
+def test_a_plan_and_a_run_name_the_launcher_that_is_missing(storm):
+    for verb in (("plan",), ()):
+        said = storm(
+            *verb, "recipe=sum", "-m", "source.value=1,2", "hydra/launcher=submitit_slurms"
+        )
+        assert said.code == 1
+        assert "hydra/launcher=submitit_slurms: no such option" in said.err
+
+
+def test_a_machine_without_a_driver_has_no_gpus_and_torch_is_not_asked():
+    code = (
+        "import sys\n"
+        "from storm_models import devices\n"
+        "devices._DRIVERS = ()\n"
+        "print(devices.device_count('cuda'), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "False"]
