@@ -52,7 +52,17 @@ class HubDocuments(HubSource):
 
     def fetches(self) -> list[str]:
         """Return what has to be downloaded before this can run, for people."""
-        return [] if self.stream else super().fetches()
+        if not self.stream:
+            return super().fetches()
+        return [
+            f"dataset {place} at {self.revision(name)}, {self.limits[name]} rows over the network"
+            for name, place in self.sources.items()
+            if not is_folder(place) and not is_sample(place)
+        ]
+
+    def names_files(self, name: str) -> bool:
+        """Return whether files were named for a source, which then are the split."""
+        return name in self.files
 
     def wanted(self, name: str) -> list[str]:
         """Return the patterns of the files that are read of a source."""

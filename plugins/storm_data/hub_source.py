@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_data.limits import Limits
 from storm_data.samples import sample_of, write_sample
+from storm_data.source_lookup import look_up_source, without_nulls
 from storm_exp import InputError, SettingError, Stage, did_you_mean, setting
 from storm_exp.digest import FileDigests
 from storm_models.location import located
@@ -172,6 +173,25 @@ class HubSource(Limits):
             self.finish(intake, stage, f"sources={', '.join(self.sources)}")
         return Dataset(stage.directory)
 
+    def look_up(self) -> list[str]:
+        """Ask the hub for files, splits and first rows of every source that is not here.
+
+        Raises SettingError for a source of which no file, no split or no first row can be read,
+        InputError for a repository that is not there or closed.
+        """
+        return [
+            look_up_source(
+                f"sources.{name}",
+                place,
+                self.revision(name),
+                patterns=self.wanted(name),
+                splits=[] if self.names_files(name) else [split for split, _ in self.parts(name)],
+                form=self.form(self.fields_of(name)),
+            )
+            for name, place in self.sources.items()
+            if not self._is_here(name, place) and not is_sample(place)
+        ]
+
     def rehearsal(self) -> Self:
         """Return the same with a few rows a source: the first of what is here, else a sample.
 
@@ -234,6 +254,10 @@ class HubSource(Limits):
         """Return the patterns of the files that are read of a source."""
         return self.patterns
 
+    def names_files(self, name: str) -> bool:
+        """Return whether files were named for a source, which then are the split."""
+        return False
+
     def options(self, name: str, split: str) -> dict[str, Any]:
         """Return what `load_dataset` is told of a source besides its place and split."""
         return {}
@@ -251,7 +275,7 @@ class HubSource(Limits):
                 place, split=split, streaming=True, trust_remote_code=False, **options
             )
             for row in rows:
-                yield {column: _without_nulls(value) for column, value in row.items()}
+                yield {column: without_nulls(value) for column, value in row.items()}
         except Exception as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)
             raise InputError(f"{self.sources[name]} ({name}) cannot be read: {text}") from error
@@ -265,14 +289,3 @@ def is_sample(place: str) -> bool:
 def is_folder(place: str) -> bool:
     """Return whether a source is a folder of this machine."""
     return place.startswith(("/", ".", "~"))
-
-
-def _without_nulls(value: Any) -> Any:
-    """Leave out the fields of nested objects that are null.
-
-    In a column of objects Arrow gives each the fields of all, so that a tool would have every other
-    tool's parameters.
-    """
-    if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from storm_evaluation.evaluation_cost import evaluation_cost
 from storm_evaluation.task_checks import check_lengths, check_tasks, resources
 from storm_evaluation.task_folder import TaskFolder
 from storm_evaluation.task_index import TaskIndex
+from storm_evaluation.task_lookup import look_up_tasks
 from storm_evaluation.task_record import describe_tasks
 from storm_evaluation.task_settings import ByTask, TaskSettings, check_values, resolve
 from storm_evaluation.task_tree import Leaf, leaves
@@ -117,6 +118,10 @@ class LmEval:
             if "/" in name and cached_snapshot(name, "main", "dataset") is None
         ]
         return found + [f"nltk's {name}" for name in resources(asked)]
+
+    def look_up(self) -> list[str]:
+        """Ask the hub for the tasks' data; raises InputError for what cannot be had."""
+        return look_up_tasks(leaf for leaf, _ in self.asked().values())
 
     def asked(self) -> dict[str, tuple[Leaf, TaskSettings]]:
         """Return every task that is asked, by name, and how; raises SettingError, InputError."""

@@ -12,6 +12,7 @@ from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_models.checkpoint_files import COMPANION_FILES, is_complete
+from storm_models.hub_lookup import look_up_repository
 from storm_models.inference_cost import writing_cost
 from storm_models.inspection import inspect_checkpoint, passed_over
 from storm_models.json_file import read_json
@@ -88,6 +89,24 @@ class Hub:
             stage.say(note)
         stage.metric("parameters", facts.parameters or 0, main=True)
         return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
+
+    def look_up(self) -> list[str]:
+        """Ask the hub for the files; raises SettingError or InputError for what is not there."""
+        found = look_up_repository(self.repo, self.revision)
+        weights = found.matching(["model*.safetensors"])
+        if "config.json" not in found.sizes or not weights:
+            problem = "has no config.json" if weights else "has no weights in safetensors"
+            raise SettingError("repo", self.repo, f"the repository {problem}")
+        if not found.matching(["tokenizer.json", "tokenizer.model", "vocab.json"]):
+            raise SettingError("repo", self.repo, "the repository has no tokenizer")
+        self._compare(found.json("config.json"))
+        template = bool(found.matching(["chat_template.jinja"])) or (
+            "tokenizer_config.json" in found.sizes
+            and bool(found.json("tokenizer_config.json").get("chat_template"))
+        )
+        size = sum(found.sizes[file] for file in weights)
+        chats = "a chat template" if template else "no chat template"
+        return [f"{found.summary()}: {size / 1e9:.1f} GB of weights, {chats}"]
 
     def rehearsal(self) -> Hub | ModelTwin:
         """Return a twin: of the files in the hub's cache, else of what is known of the model.

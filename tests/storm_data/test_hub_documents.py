@@ -75,13 +75,13 @@ def test_only_the_named_files_are_fetched(folders, tmp_path, monkeypatch):
     assert {row["text"][:4] for row in dataset.rows("train")} == {"rust"}
 
 
-def test_a_stream_is_announced_by_no_download_and_read_at_its_commit(
+def test_a_stream_is_announced_as_such_and_read_at_its_commit(
     tmp_path,
 ):
     made = HubDocuments(sources={"x": "a/b"}, revisions={"x": "0" * 40}, limits={"x": 9}, seed=0)
     assert made.fetches() == [f"dataset a/b at {'0' * 40}"]
     made.stream = True
-    assert made.fetches() == []
+    assert made.fetches() == [f"dataset a/b at {'0' * 40}, 9 rows over the network"]
     assert made.place("x", tmp_path) == "a/b"
     assert made.options("x", "train") == {"revision": "0" * 40}
 
