@@ -61,14 +61,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def strangers_code(what: str) -> Iterator[None]:
+def strangers_code(what: str, *passing: type[BaseException]) -> Iterator[None]:
     """Have whatever the code of a plugin raises, SystemExit too, become a PluginError about `what`.
 
-    Errors that are meant for users pass, and so does Ctrl-C.
+    Errors that are meant for users pass, Ctrl-C does, and what else is `passing`.
     """
+    untouched: tuple[type[BaseException], ...] = (StormError, KeyboardInterrupt, *passing)
     try:
         yield
-    except (StormError, KeyboardInterrupt):
+    except untouched:
         raise
     except BaseException as error:
         text = f"{what} failed with {type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from storm_exp.component import Component
-from storm_exp.errors import GraphError, did_you_mean
+from storm_exp.errors import GraphError, did_you_mean, strangers_code
 from storm_exp.origin import Origins
 from storm_exp.plugins import Plugins
 
@@ -94,9 +94,13 @@ def connect(
 
 def leave_idle_ports(stage: StageUse) -> None:
     """Drop the edges that the component's settings make no use of (its `idle_ports`)."""
-    idle = stage.settings.idle_ports() if hasattr(stage.settings, "idle_ports") else set()
+    method = getattr(stage.settings, "idle_ports", None)
+    with strangers_code(f"{stage.name}: the component '{stage.component.name}' (idle_ports)"):
+        idle = set(method()) if method is not None else set()
+        for port in idle & set(stage.edges):
+            if not stage.component.ports[port].optional:
+                raise ValueError(f"the port '{port}' is not optional")
     for port in sorted(idle & set(stage.edges)):
-        assert stage.component.ports[port].optional, f"{stage.name}.{port} is not optional"
         del stage.edges[port]
         stage.unused.append(port)
 

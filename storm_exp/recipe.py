@@ -10,7 +10,14 @@ from omegaconf import AnyNode, Container, DictConfig, ListConfig, Node, OmegaCon
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from storm_exp.component import Component
-from storm_exp.errors import ComposeError, GraphError, SettingError, StormError, did_you_mean
+from storm_exp.errors import (
+    ComposeError,
+    GraphError,
+    SettingError,
+    StormError,
+    did_you_mean,
+    strangers_code,
+)
 from storm_exp.graph import StageUse, connect, in_order, leave_idle_ports, read_graph, sinks
 from storm_exp.origin import Origins
 from storm_exp.plugins import Plugins
@@ -79,7 +86,8 @@ def read_recipe(
 
 
 def _check_sections(config: DictConfig, origins: Origins) -> None:
-    """Raise ComposeError for keys, added with `+` or in a file, that nothing would read."""
+    """Raise ComposeError for root settings that cannot work, and keys that nothing would read."""
+    check_seed(config.seed, "seed", origins)
     known = {"store": ["path"], "runtime": [field.name for field in dataclasses.fields(Runtime)]}
     for section, names in known.items():
         for key in config[section]:
@@ -88,6 +96,13 @@ def _check_sections(config: DictConfig, origins: Origins) -> None:
                 raise ComposeError(
                     f"'{section}.{key}' is not a setting{did_you_mean(str(key), names)} ({where})"
                 )
+
+
+def check_seed(seed: Any, name: str, origins: Origins) -> None:
+    """Raise ComposeError for a seed that some generator of random numbers would refuse."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        right = "must be a whole number from 0 to 4294967295"
+        raise ComposeError(f"{name}={seed!r}: {right} ({origins.of(name)})")
 
 
 def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
@@ -165,8 +180,10 @@ def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Or
             f"{name}: the component '{component.name}' needs {', '.join(packages)}; "
             f"pip install '{extra}'"
         )
+    what = f"{name}: the component '{component.name}' (settings)"
     try:
-        return OmegaConf.to_object(node)
+        with strangers_code(what, OmegaConfBaseException):
+            settings: Any = OmegaConf.to_object(node)
     except MissingMandatoryValue as error:
         path = str(error.full_key)
         raise ComposeError(f"{path} has no value; give one: {path}=…") from error
@@ -175,6 +192,9 @@ def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Or
     except OmegaConfBaseException as error:
         path, problem = wrong_value(error)
         raise ComposeError(f"{problem} ({origins.of(path or name)})") from error
+    if isinstance(getattr(settings, "seed", None), int):
+        check_seed(settings.seed, f"{name}.seed", origins)
+    return settings
 
 
 def _check_keys(node: Any, path: str, origins: Origins) -> None:

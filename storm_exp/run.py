@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from storm_exp import screen
 from storm_exp.bill import Bill
 from storm_exp.errors import (
+    ComposeError,
     Interrupted,
     PlanError,
     SettingError,
@@ -57,6 +58,7 @@ class Composition:
 
 def make_plan(compositions: list[Composition]) -> Plan:
     """Plan all compositions as one; raises a StormError before anything is made."""
+    _check_shared(compositions)
     plugins = load_plugins()
     plan = Plan(Store(Path(str(compositions[0].config.store.path))))
     shared: dict[Any, Any] = {}
@@ -83,6 +85,28 @@ def check_here(plan: Plan) -> None:
         check_machine(recipe.runtime, load_plugins())
     except SettingError as error:
         raise PlanError(recipe.origins.locate(error, "runtime")) from error
+
+
+def _check_shared(compositions: list[Composition]) -> None:
+    """Raise ComposeError for folders that are none, and for cells that need two of one."""
+    first = compositions[0]
+    for name in ("outputs", "store.path"):
+        folder = OmegaConf.select(first.config, name)
+        if not isinstance(folder, str) or not folder or "\0" in folder:
+            where = read_origins(first.hydra).of(name)
+            raise ComposeError(f"{name}={folder!r}: must be a folder ({where})")
+    for name in ("outputs", "store", "runtime"):
+        for other in compositions[1:]:
+            here, there = first.config[name], other.config[name]
+            if here == there:
+                continue
+            if name != "outputs":
+                key = next(k for k in {**here, **there} if here.get(k) != there.get(k))
+                name, here, there = f"{name}.{key}", here.get(key), there.get(key)
+            raise ComposeError(
+                f"{name} is {here} in one cell and {there} in another, and a sweep has one: run "
+                f"them one after the other ({read_origins(other.hydra).of(name)})"
+            )
 
 
 def run(compositions: list[Composition]) -> RunRecord:

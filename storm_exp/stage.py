@@ -49,9 +49,9 @@ class Runtime:
         """Check what can be known here; whether devices are there shows when a stage needs them."""
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise SettingError("device", self.device, "must be auto, cpu, cuda or cuda:N")
-        for name in ("devices", "nodes"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
+        for name, least in (("threads", 0), ("devices", 1), ("nodes", 1)):
+            if getattr(self, name) < least:
+                raise SettingError(name, getattr(self, name), f"must be at least {least}")
         if ":" in self.device and self.devices > 1:
             raise SettingError("device", self.device, f"is one device, but devices={self.devices}")
         if not 0 < self.utilisation <= 1:

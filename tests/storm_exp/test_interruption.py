@@ -129,7 +129,9 @@ def test_a_stage_that_leaves_without_an_error_is_named(storm, monkeypatch, statu
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), Own("end"), KeyError("x")])
-@pytest.mark.parametrize("hook", ["forecast", "fingerprint", "cost", "fetches"])
+@pytest.mark.parametrize(
+    "hook", ["forecast", "fingerprint", "cost", "fetches", "notes", "idle_ports"]
+)
 def test_a_component_that_leaves_while_it_is_planned_is_named(storm, monkeypatch, hook, error):
     from storm_toys.adders import Add
 
@@ -139,7 +141,19 @@ def test_a_component_that_leaves_while_it_is_planned_is_named(storm, monkeypatch
     monkeypatch.setattr(Add, hook, leave, raising=False)
     said = storm("plan", "recipe=sum")
     assert said.code == 1
-    assert f"adder: the component 'add' ({hook}) failed with {type(error).__name__}" in said.err
+    assert f": the component 'add' ({hook}) failed with {type(error).__name__}" in said.err
+
+
+def test_a_component_that_leaves_while_it_is_built_is_named(storm, monkeypatch):
+    from storm_toys.sources import Number
+
+    def leave(_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Number, "__post_init__", leave)
+    said = storm("plan", "recipe=sum")
+    assert said.code == 1
+    assert "source: the component 'number' (settings) failed with SystemExit" in said.err
 
 
 def test_a_forecast_of_another_kind_is_refused(storm, monkeypatch):
