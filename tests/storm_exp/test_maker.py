@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from storm_exp import Artifact, Stage
+from storm_exp import lease as lease_module
+from storm_exp import run as run_module
 from storm_exp import store as store_module
 from storm_exp.__main__ import main
 from storm_exp.manifest import Manifest
@@ -385,6 +387,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (Path, "rename", "after", 2),
         (RunRecord, "write", "before", 1),
         (RunRecord, "write", "after", 1),
+        (run_module, "link_artifacts", "after", 1),
+        (run_module, "point_latest", "before", 1),
+        (Path, "replace", "before", 2),
+        (Path, "replace", "after", 2),
+        (run_module, "point_latest", "after", 1),
+        (run_module, "write_report", "after", 1),
+        (Store, "begin", "after", 2),
+        (Store, "open_partial", "after", 2),
+        (lease_module.Lease, "acquire", "after", 2),
+        (lease_module.Lease, "release", "before", 2),
+        (lease_module.Lease, "release", "after", 2),
     ],
 )
 def test_the_run_after_a_kill_finishes_and_remakes_nothing(
@@ -393,6 +406,8 @@ def test_the_run_after_a_kill_finishes_and_remakes_nothing(
     killed_at(owner, name, when, count)
     published = inodes(tmp_path / "outputs/store")
     assert published
+    latest = tmp_path / "outputs/latest"
+    assert not latest.is_symlink() or RunRecord.read(latest.resolve()).status == "finished"
     assert storm(*SUM).code == 0
     now = inodes(tmp_path / "outputs/store")
     assert {file: now[file] for file in published} == published
