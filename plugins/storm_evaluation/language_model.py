@@ -20,6 +20,7 @@ from storm_exp.progress import Progress
 from storm_models.chat.contents import ControlTokens
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
+from storm_models.rope import read_alike, short_context
 
 _FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose key-value cache is a plain one; others compute as HFLM does."""
@@ -74,6 +75,7 @@ class HarnessModel(HFLM):
             trust_remote_code=False,
         )
         self._stage = stage
+        self._rope = model.config.to_dict()
         self._max_generated_tokens = max_generated_tokens
         self._renderer = renderer
         self._controls = renderer.controls if renderer else ControlTokens(tokenizer)
@@ -180,6 +182,10 @@ class HarnessModel(HFLM):
         disable_tqdm: bool = True,
         override_bs: int | None = None,
     ) -> list[tuple[float, bool]]:
+        longest = self.max_length + 1  # of which the last token is not read
+        lengths = [min(len(a) + len(b), longest) - 1 for _, a, b in requests]
+        if len(groups := read_alike(self._rope, lengths)) > 1:
+            return self._apart(requests, groups, override_bs)
         pairs = [(context, continuation) for _, context, continuation in requests]
         fits = all(len(a) + len(b) <= self.max_length for a, b in pairs)
         if not (fits and self._is_plain() and share_of_tokens(pairs) < _SHARED_ENOUGH):
@@ -189,6 +195,16 @@ class HarnessModel(HFLM):
             answers[index] = (score, greedy)
             self.cache_hook.add_partial("loglikelihood", requests[index][0], answers[index])
         return answers
+
+    def _apart(
+        self, requests: list[Any], groups: list[list[int]], override_bs: int | None
+    ) -> list[tuple[float, bool]]:
+        answers: dict[int, tuple[float, bool]] = {}
+        for places in groups:
+            given = [requests[place] for place in places]
+            found = self._loglikelihood_tokens(given, True, override_bs)
+            answers |= dict(zip(places, found, strict=True))
+        return [answers[place] for place in range(len(requests))]
 
     def note_beginning(self, prompt: list[int]) -> None:
         """Note how many BOS tokens a prompt begins with."""
@@ -233,7 +249,8 @@ class HarnessModel(HFLM):
             return self._decode_greedily(context, mask, max_length - context.shape[1], stop)
 
     def _is_plain(self) -> bool:
-        return self.model.config.model_type in _FAMILIES and self.mixed_precision_dtype is None
+        known = self.model.config.model_type in _FAMILIES and short_context(self._rope) is None
+        return known and self.mixed_precision_dtype is None
 
     def _is_plain_greedy(self, asked: dict[str, Any]) -> bool:
         if asked.get("do_sample") or asked.get("temperature", 0.0) not in (0, None):

@@ -19,6 +19,7 @@ from storm_inference.branches import (
     shared_length,
     tree_size,
 )
+from storm_models.rope import short_context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -136,6 +137,12 @@ def check_attention(model: PreTrainedModel, tokens: int) -> None:
         raise InputError(
             f"a prompt of {tokens} tokens is longer than the model's attention window of "
             f"{window}: lower max_tokens"
+        )
+    context = short_context(config.to_dict())
+    if context and tokens > context:
+        raise InputError(
+            f"a prompt of {tokens} tokens is longer than the {context} up to which the model reads "
+            "all prompts by the same rotary factors: lower max_tokens"
         )
     limit = getattr(config, "max_position_embeddings", None)
     if limit and tokens > limit:

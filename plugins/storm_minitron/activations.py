@@ -59,7 +59,7 @@ def measure(
                 stack.callback(handle.remove)
         for batch in batches:
             counted.append(batch.counted_RT)
-            network.model(input_ids=batch.ids_RT, use_cache=False)
+            network.model(**batch.inputs(), use_cache=False)
             counted.clear()
             advance(int(batch.counted_RT.any(dim=1).sum()))
     roots = {key: total.sqrt().cpu() for key, total in sums.items()}

@@ -82,7 +82,7 @@ class BlockImportanceScanner(CalibrationSettings):
         runs = [(first, n) for n in self.counts for first in range(layers - n + 1)]
         network = model.load(self.dtype, device)
         with stage.progress(len(samples), "rows") as progress:
-            batches = make_batches(samples, self, device)
+            batches = make_batches(samples, self, device, model.config())
             scores, distances = score_runs(network, runs, batches, progress.advance)
         influence = [row[: layers - first] for first, row in enumerate(distances.tolist())]
         self.check_finite(value for row in influence for value in row)

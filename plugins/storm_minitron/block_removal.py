@@ -75,7 +75,7 @@ def score_runs(
         _add(scores[WHOLE], network, output, batch)
         for first, count in runs:
             with skipped(layers, first, count, states[first]):
-                output = network.model(input_ids=batch.ids_RT, use_cache=False).last_hidden_state
+                output = network.model(**batch.inputs(), use_cache=False).last_hidden_state
             _add(scores[first, count], network, output, batch)
         advance(int(batch.counted_RT.any(dim=1).sum()))
     distance = 1 - cosines / max(1, tokens)
@@ -117,7 +117,7 @@ def _states(network: PreTrainedModel, batch: Batch) -> tuple[list[torch.Tensor],
             stack.callback(handle.remove)
         last = layers[-1].register_forward_hook(lambda module, args, output: states.append(output))
         stack.callback(last.remove)
-        output = network.model(input_ids=batch.ids_RT, use_cache=False).last_hidden_state
+        output = network.model(**batch.inputs(), use_cache=False).last_hidden_state
     return states, output
 
 

@@ -18,6 +18,7 @@ from storm_minitron.calibration_settings import CalibrationSettings
 from storm_models.chat.renderer import ChatTokens
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint import Checkpoint
+from storm_models.rope import short_context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,6 +43,15 @@ class Batch:
     """True for tokens that are no padding and in no row that only fills the batch."""
     answer_RT: torch.Tensor
     """True for those of them that belong to an answer."""
+    positions_RT: torch.Tensor | None = None
+    """Positions that start anew where padding does, for models that read short rows otherwise than
+    long ones; None: each token's place in its row."""
+
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """Return what the model is given."""
+        if self.positions_RT is None:
+            return {"input_ids": self.ids_RT}
+        return {"input_ids": self.ids_RT, "position_ids": self.positions_RT}
 
 
 def read_samples(
@@ -81,9 +91,13 @@ def read_samples(
 
 
 def make_batches(
-    samples: Sequence[Sample], settings: CalibrationSettings, device: str
+    samples: Sequence[Sample], settings: CalibrationSettings, device: str, config: dict[str, Any]
 ) -> Iterator[Batch]:
-    """Yield all rows once, in batches of the settings' shape, short rows first."""
+    """Yield all rows once, in batches of the settings' shape, short rows first.
+
+    `config` is that of the model that reads them.
+    """
+    by_length = short_context(config) is not None
     sizes = [len(sample.ids) for sample in samples]
     for width, indices in batches(sizes, settings.batch_size, settings.token_step):
         shape = (len(indices), width)
@@ -97,7 +111,12 @@ def make_batches(
                 counted[row, : len(sample.ids)] = True
                 answer[row, : len(sample.ids)] = torch.tensor(sample.answer)
             seen.add(index)
-        yield Batch(ids.to(device), counted.to(device), answer.to(device))
+        positions = None
+        if by_length:
+            lengths = torch.tensor([len(samples[index].ids) for index in indices])[:, None]
+            places = torch.arange(width).expand(shape)
+            positions = torch.where(places < lengths, places, places - lengths).to(device)
+        yield Batch(ids.to(device), counted.to(device), answer.to(device), positions)
 
 
 def _digest(seed: int, name: str, place: int) -> tuple[bytes, int]:

@@ -62,7 +62,7 @@ class ImportanceScanner(CalibrationSettings):
         samples, left_out = read_samples(data, self.split, model, self, self.seed)
         network = model.load(self.dtype, device)
         with stage.progress(len(samples), "rows") as progress:
-            batches = make_batches(samples, self, device)
+            batches = make_batches(samples, self, device, model.config())
             values = measure(network, head_dim(model.config()), batches, progress.advance)
         self.check_finite(value for axis in values.values() for value in axis.flatten().tolist())
         layout = {name: ("F64", tuple(tensor.shape)) for name, tensor in values.items()}

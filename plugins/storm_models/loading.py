@@ -11,6 +11,7 @@ from storm_exp import InputError
 from storm_models.checkpoint import Checkpoint
 from storm_models.pretrained import read_config, read_generation, read_network
 from storm_models.quiet import quiet
+from storm_models.rotary import separate_documents
 from storm_models.tensor_file import DTYPES
 from storm_models.weights import Weights, read_tensor
 
@@ -19,7 +20,8 @@ def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedMod
     """Return a checkpoint's model, in evaluation mode, in `dtype` (auto: as stored).
 
     A compressed one is decompressed, a weighted sum is added up. Raises InputError for weights
-    that are missing: transformers would make them up.
+    that are missing: transformers would make them up. Rotary positions that depend on how long a
+    text is follow each document's own length.
     """
     options: dict[str, Any] = {
         "dtype": "auto" if dtype == "auto" else getattr(torch, dtype),
@@ -36,6 +38,7 @@ def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedMod
     missing = sorted(info["missing_keys"])
     if missing:
         raise InputError(f"{checkpoint.directory}: the weights lack {', '.join(missing[:3])}")
+    separate_documents(model)
     loaded: PreTrainedModel = model.to(device).eval()
     return loaded
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from storm_exp import InputError, SettingError
 from storm_models.checkpoint import Checkpoint
 from storm_models.pretrained import read_network
+from storm_models.rotary import separate_documents
 from storm_training.matrices import MODULE_TYPES
 from storm_training.parameters import Parameters
 
@@ -84,6 +85,7 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
         quantization_config=quantisation,
         device_map={"": int(device.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))},
     )
+    separate_documents(network)
     prepared: PreTrainedModel = prepare_model_for_kbit_training(
         network, use_gradient_checkpointing=False
     )

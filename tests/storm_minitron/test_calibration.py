@@ -125,7 +125,7 @@ def test_the_seed_draws_the_rows_whatever_their_order(tmp_path):
 
 def test_batches_hold_every_row_once_in_one_shape_per_width(chats, tmp_path):
     samples, _ = read_samples(chats, "train", saved(tmp_path, make_byte_tokenizer()), SETTINGS, 0)
-    batches = list(make_batches(samples, SETTINGS, "cpu"))
+    batches = list(make_batches(samples, SETTINGS, "cpu", {}))
     seen = [
         batch.ids_RT[row][batch.counted_RT[row]].tolist()
         for batch in batches

@@ -33,7 +33,7 @@ def network(model):
 def batches(settings):
     answer = [False] + [True] * (LENGTH - 1)
     samples = [Sample(list(range(row, row + LENGTH)), answer) for row in range(ROWS)]
-    return make_batches(samples, settings, "cpu")
+    return make_batches(samples, settings, "cpu", {})
 
 
 def test_importance_costs_a_pass_without_the_head(model, network):

@@ -124,7 +124,7 @@ def test_answers_that_a_model_would_give_count_as_exact(tmp_path):
     answer = [False] * 10 + [True] * 5
     wrong = [*written[:-1], (written[-1] + 1) % 200]
     samples = [Sample(written, answer), Sample(wrong, answer), Sample(prompt, [False] * 10)]
-    scores, _ = score_runs(network, [], make_batches(samples, SETTINGS, "cpu"))
+    scores, _ = score_runs(network, [], make_batches(samples, SETTINGS, "cpu", {}))
     assert scores[WHOLE]["exact_match"] == 0.5
     assert scores[WHOLE]["token_accuracy"] == 0.9
 

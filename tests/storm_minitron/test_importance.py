@@ -52,7 +52,7 @@ def test_importance_is_the_l2_norm_over_rows_of_means_over_tokens(family, chats,
     settings = CalibrationSettings(**SHAPES)
     samples, _ = read_samples(chats, "train", model, settings, 0)
     network = model.load("float32")
-    found = measure(network, 8, make_batches(samples, settings, "cpu"))
+    found = measure(network, 8, make_batches(samples, settings, "cpu", {}))
     rows = [recorded(network, sample.ids) for sample in samples]
 
     def norm(name, of=np.abs):
@@ -76,7 +76,7 @@ def test_the_shape_of_the_batches_does_not_matter(chats, tmp_path):
         CalibrationSettings(batch_size=5, token_step=64, max_tokens=64),
     ):
         samples, _ = read_samples(chats, "train", model, settings, 0)
-        batches = make_batches(samples, settings, "cpu")
+        batches = make_batches(samples, settings, "cpu", {})
         found.append(measure(model.load("float32"), 8, batches))
     for name in found[0]:
         torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-9)

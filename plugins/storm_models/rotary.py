@@ -1,0 +1,87 @@
+"""Rotary positions as each document alone would have them, in rows that hold several."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+
+def separate_documents(model: PreTrainedModel) -> None:
+    """Let a model choose rotary factors by each document's own length, in place.
+
+    transformers chooses by the longest position of a batch, so that one long document gives its
+    factors to all others, and with `dynamic` to those of later batches as well. Only models whose
+    factors depend on length are touched.
+    """
+    for module in model.modules():
+        stated = getattr(module, "rope_type", None)
+        kinds = list(stated.values()) if isinstance(stated, dict) else [stated]
+        if any(map(_depends_on_length, kinds)):
+            module.__class__ = _separated(type(module))
+
+
+def document_lengths(positions: torch.Tensor) -> torch.Tensor:
+    """Return for every token the length of its document, int64 as `positions` [rows, tokens].
+
+    A document is a run of positions that count up by one; it is as long as its last one says.
+    """
+    ends = torch.ones_like(positions, dtype=torch.bool)
+    ends[:, :-1] = positions[:, 1:] != positions[:, :-1] + 1
+    last = torch.where(ends, positions, torch.iinfo(positions.dtype).max)
+    # The last position of a run is the first end at or after a token.
+    places = torch.arange(positions.shape[1], device=positions.device).expand_as(positions)
+    ending = torch.where(ends, places, positions.shape[1]).flip(1).cummin(1).values.flip(1)
+    return last.gather(1, ending) + 1
+
+
+def _depends_on_length(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind == "longrope" or "dynamic" in kind)
+
+
+@functools.cache
+def _separated(stock: type[torch.nn.Module]) -> type[torch.nn.Module]:
+    """Return a rotary embedding that asks `stock` once for every length that reads otherwise."""
+
+    class Separated(stock):  # type: ignore[misc, valid-type]
+        def forward(
+            self, x: torch.Tensor, position_ids: torch.Tensor, layer_type: str | None = None
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            kind = self.rope_type if layer_type is None else self.rope_type[layer_type]
+            further = {} if layer_type is None else {"layer_type": layer_type}
+            if not _depends_on_length(kind):
+                return super().forward(x, position_ids, **further)
+            lengths = document_lengths(position_ids)
+            if kind == "longrope":
+                stated = self.config.rope_parameters
+                stated = stated if layer_type is None else stated[layer_type]
+                context = int(stated["original_max_position_embeddings"])
+                longest = int(lengths.max())
+                readings = torch.where(lengths > context, max(longest, context + 1), context)
+            else:
+                readings = lengths.clamp(min=int(self.original_max_seq_len))
+            cos = sin = None
+            for value in readings.unique().tolist():
+                self._forget(layer_type)
+                found = super().forward(x, position_ids.clamp(max=value - 1), **further)
+                if cos is None:
+                    cos, sin = found
+                    continue
+                here = (readings == value)[..., None]
+                cos, sin = torch.where(here, found[0], cos), torch.where(here, found[1], sin)
+            assert cos is not None and sin is not None
+            return cos, sin
+
+        def _forget(self, layer_type: str | None) -> None:
+            """Take back what a longer text of an earlier call left behind."""
+            prefix = "" if layer_type is None else f"{layer_type}_"
+            self.max_seq_len_cached = self.original_max_seq_len
+            if hasattr(self, f"{prefix}max_seq_len_cached"):
+                setattr(self, f"{prefix}max_seq_len_cached", self.original_max_seq_len)
+            original = getattr(self, f"{prefix}original_inv_freq")
+            self.register_buffer(f"{prefix}inv_freq", original, persistent=False)
+
+    Separated.__name__ = Separated.__qualname__ = stock.__name__
+    return Separated
