@@ -77,6 +77,12 @@ class Distillation(Finetuner):
             for name, value in idle.items():
                 whole = getattr(self, name) == value
                 self._require(name, whole, "needs the teacher in the loop, not its stored answers")
+        size = (model.config or {}).get("vocab_size")
+        if answers is not None and answers.k and size and answers.k >= size:
+            raise InputError(
+                f"the teacher's answers hold {answers.k} tokens a position, and the student's "
+                f"vocabulary has {size}"
+            )
         if teacher is not None and self.hidden_weight:
             self._check_hidden(model.config or {}, teacher.config or {})
         return self.forecast_training(model, tokens, layers, (CHATS, DOCUMENTS))

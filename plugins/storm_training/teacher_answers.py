@@ -49,7 +49,7 @@ class TeacherAnswers(Artifact):
             raise InputError("the teacher answered other examples than those that are trained on")
         if not (self.directory / f"{split}.ends.bin").is_file():
             return None
-        return StoredAnswers(self, split, int(content["k"]))
+        return StoredAnswers(self, split, int(content["k"]), int(content["rows"]))
 
     def facts(self) -> TeacherAnswersForecast:
         """Read k and the tokenizer's digest."""
@@ -60,10 +60,11 @@ class TeacherAnswers(Artifact):
 class StoredAnswers:
     """The answers of one split, read example by example."""
 
-    def __init__(self, answers: TeacherAnswers, split: str, k: int) -> None:
-        """Map the files of `split`."""
+    def __init__(self, answers: TeacherAnswers, split: str, k: int, rows: int) -> None:
+        """Map the files of `split`; `rows` is the size of the teacher's vocabulary."""
         import numpy as np
 
+        self.rows = rows
         folder = answers.directory
         self._ends = np.fromfile(folder / f"{split}.ends.bin", dtype=np.int64)
         self._ids = np.memmap(folder / f"{split}.ids.bin", dtype=np.int32, mode="r").reshape(-1, k)

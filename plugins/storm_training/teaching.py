@@ -139,6 +139,7 @@ class StoredTeaching(Objective):
             Head.of(model),
             teacher,
             labels,
+            rows=answers.rows,
             kl_weight=self._kl_weight,
             ce_weight=self._ce_weight,
         ).loss

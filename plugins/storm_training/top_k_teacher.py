@@ -90,6 +90,11 @@ class TopKTeacher:
             )
             if split == "train":
                 stage.metric("covered_probability", covered, main=True)
-        text = {"tokens": tokens.key, "tokenizer": content["tokenizer"], "k": self.k}
+        text = {
+            "tokens": tokens.key,
+            "tokenizer": content["tokenizer"],
+            "k": self.k,
+            "rows": model.config()["vocab_size"],
+        }
         (stage.directory / "answers.json").write_text(json.dumps(text) + "\n", encoding="utf-8")
         return TeacherAnswers(stage.directory)

@@ -11,10 +11,14 @@ from typing import NamedTuple
 
 import torch
 
-from storm_training.losses.cross_entropy import subtract_at
+from storm_training.losses.cross_entropy import subtract_at, surprisal
 from storm_training.losses.divergence import Divergence
 from storm_training.losses.head import Head, pieces
 from storm_training.losses.summing import summed
+
+
+_MOST_LOST = 1 - 1e-6
+"""Probability that may lie on entries which a student lacks; more than this is rounding."""
 
 
 class TopK(NamedTuple):
@@ -47,6 +51,7 @@ def top_k_divergence(
     teacher: TopK,
     labels: torch.Tensor,
     *,
+    rows: int | None = None,
     kl_weight: float = 1.0,
     ce_weight: float = 0.0,
 ) -> Divergence:
@@ -56,12 +61,20 @@ def top_k_divergence(
     `divergence`, a share of the cross-entropy costs no second pass. The lumped event keeps it a
     divergence: it is 0 only for a student that agrees, and never negative. Temperature is 1: what
     is lumped together cannot be softened.
+
+    `rows` is the size of the teacher's vocabulary, None for the student's. Where one is padded
+    beyond the other, both distributions are over the entries that they share, as in `divergence`:
+    those of the k that the student lacks are left out, and the teacher's others with them, as far
+    as they are among the k.
     """
+    shared = len(head.weight) if rows is None else min(rows, len(head.weight))
 
     def term(
         piece: slice, logits: torch.Tensor, wanted: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         ids, known, rest = (column[piece] for column in teacher)
+        if shared < logits.shape[1] or bool((ids >= shared).any()):
+            return shared_term(TopK(ids, known, rest), logits, labels[piece], wanted)
         logits -= logits.logsumexp(1, keepdim=True)
         surprise = -logits.gather(1, labels[piece].unsqueeze(1)).sum()
         chosen = logits.gather(1, ids)
@@ -81,4 +94,48 @@ def top_k_divergence(
         by_logits.scatter_(1, ids, inside.to(by_logits.dtype))
         return sums, subtract_at(by_logits, labels[piece], ce_weight)
 
+    def shared_term(
+        taught: TopK, logits: torch.Tensor, wanted_labels: torch.Tensor, wanted: bool
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        ids, known, rest = within(taught, shared)
+        surprise, normaliser = surprisal(logits, wanted_labels)
+        nobody = logits.new_full((len(logits), 1), float("-inf"))  # where left-out ids point
+        student = torch.cat([logits[:, :shared], nobody], dim=1)
+        student -= student.logsumexp(1, keepdim=True)
+        chosen = student.gather(1, ids)
+        student.scatter_(1, ids, float("-inf"))
+        others = student.logsumexp(1)
+        rest = rest.masked_fill(others == float("-inf"), float("-inf"))  # nothing shared is left
+        share, outside = known.exp(), rest.exp()
+        kl = torch.where(share > 0, share * (known - chosen), 0.0).sum()
+        kl += torch.where(outside > 0, outside * (rest - others), 0.0).sum()
+        sums = [kl_weight * kl + ce_weight * surprise, kl, surprise]
+        if not wanted:
+            return sums, None
+        by_logits = torch.zeros_like(logits)
+        if ce_weight:
+            by_logits = (logits - normaliser).exp_().mul_(ce_weight)
+            subtract_at(by_logits, wanted_labels, ce_weight)
+        weight = kl_weight * (share.sum(1) + outside)
+        together = weight * others.exp() - kl_weight * outside
+        lumped = others.clamp(min=torch.finfo(others.dtype).min)
+        towards = student.sub_(lumped.unsqueeze(1)).exp_().mul_(together.unsqueeze(1))
+        inside = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
+        towards.scatter_(1, ids, inside.to(towards.dtype))
+        by_logits[:, :shared] += towards[:, :shared]
+        return sums, by_logits
+
     return Divergence(*summed(hidden, head, term, sums=3))
+
+
+def within(taught: TopK, rows: int) -> TopK:
+    """Return what a teacher says when it can say the first `rows` tokens only.
+
+    Entries beyond get the id `rows` and no probability; the others are divided by what is left.
+    """
+    ids, known, rest = taught
+    beyond = ids >= rows
+    lost = torch.where(beyond, known.exp(), 0.0).sum(1).clamp(max=_MOST_LOST)
+    left = torch.log1p(-lost)
+    known = torch.where(beyond, float("-inf"), known - left.unsqueeze(1))
+    return TopK(ids.clamp(max=rows), known, rest - left)

@@ -258,3 +258,38 @@ def test_pieces_fit_a_processors_cache_and_fill_a_card(monkeypatch, width, devic
     assert found[0] == slice(0, rows)
     assert [piece.start for piece in found[1:]] == [piece.stop for piece in found[:-1]]
     assert found[-1].stop == 10_000
+
+
+@pytest.mark.parametrize("padding", [4, -4])
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.7, 0.3)])
+def test_stored_answers_are_compared_over_the_rows_that_both_have(padding, shares):
+    hidden, head, labels = draw()
+    other, other_head, _ = draw(vocabulary=19 + padding, seed=1)
+    labels = labels.clamp(max=min(19, 19 + padding) - 1)
+    weight = other_head.weight.detach().clone()
+    weight[19:] *= 3  # some of a teacher's likely tokens have no row in the student
+    other_head = other_head._replace(weight=weight)
+    kept = top_k(other, other_head, 19 + padding - 1)
+    if padding > 0:
+        assert (kept.ids >= 19).any() and (kept.ids[:, :3] >= 19).any()
+    weights = {"kl_weight": shares[0], "ce_weight": shares[1]}
+    full = divergence(hidden, head, other, other_head, labels, **weights)
+    ours = top_k_divergence(hidden, head, kept, labels, rows=19 + padding, **weights)
+    assert torch.allclose(ours.kl, full.kl, rtol=1e-3)
+    assert torch.allclose(ours.loss, full.loss, rtol=1e-3)
+    ours.loss.backward()
+    found = [hidden.grad.clone(), head.weight.grad.clone()]
+    hidden.grad = head.weight.grad = None
+    full.loss.backward()
+    assert torch.allclose(found[0], hidden.grad, atol=1e-3 * float(hidden.grad.abs().max()))
+    assert torch.allclose(
+        found[1], head.weight.grad, atol=1e-3 * float(head.weight.grad.abs().max())
+    )
+
+
+def test_a_student_with_the_teachers_own_rows_is_computed_as_before():
+    hidden, head, labels = draw()
+    other, other_head, _ = draw(seed=1)
+    kept = top_k(other, other_head, 5)
+    plain = top_k_divergence(hidden, head, kept, labels)
+    assert torch.equal(plain.loss, top_k_divergence(hidden, head, kept, labels, rows=19).loss)
