@@ -149,6 +149,7 @@ def test_held_out_rows_are_scored_as_alone(model: Checkpoint, tmp_path: Path) ->
     harness = HarnessModel(
         model.load("float32"),
         model.tokenizer(),
+        None,
         make_stage(tmp_path),
         batch_size=4,
         max_length=64,

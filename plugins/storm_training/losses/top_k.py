@@ -16,7 +16,6 @@ from storm_training.losses.divergence import Divergence
 from storm_training.losses.head import Head, pieces
 from storm_training.losses.summing import summed
 
-
 _MOST_LOST = 1 - 1e-6
 """Probability that may lie on entries which a student lacks; more than this is rounding."""
 
