@@ -47,12 +47,17 @@ class HubSource(Limits):
     split: str = "train"
     """The split that is read. Test splits stay out."""
 
+    task_columns: dict[str, str] = setting({}, neutral={})
+    """The column that names a row's task, by source name. The row's source is then `source/task`,
+    for who goes by tasks: curators, examples before a question."""
+
     columns: ClassVar[list[str]]
     by_source: ClassVar[tuple[str, ...]] = (
         "revisions",
         "limits",
         "expected_rows",
         "expected_tokens",
+        "task_columns",
     )
     """The settings whose keys are names of sources."""
     patterns: ClassVar[list[str]] = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz"]
@@ -167,7 +172,7 @@ class HubSource(Limits):
                     if number > self.limits.get(name, number):
                         break
                     prefix = f"{name}:{split}" if held_out else name
-                    row = {**row, "id": f"{prefix}:{number}", "source": name}
+                    row = {**row, "id": f"{prefix}:{number}", "source": self._task(name, row)}
                     intake.take(row, number, name, self.seed, held_out=held_out, form=forms[name])
                     progress.advance()
             self.finish(intake, stage, f"sources={', '.join(self.sources)}")
@@ -191,6 +196,16 @@ class HubSource(Limits):
             for name, place in self.sources.items()
             if not self._is_here(name, place) and not is_sample(place)
         ]
+
+    def _task(self, name: str, row: dict[str, Any]) -> str:
+        """Return the source of a row, with its task where one is named."""
+        column = self.task_columns.get(name)
+        if column is None:
+            return name
+        if column not in row:
+            problem = f"the rows have the columns {', '.join(row)}"
+            raise SettingError(f"task_columns.{name}", column, problem)
+        return f"{name}/{row[column]}"
 
     def rehearsal(self) -> Self:
         """Return the same with a few rows a source: the first of what is here, else a sample.

@@ -72,6 +72,18 @@ def test_a_source_has_columns_and_rows_to_leave_out_of_its_own(tmp_path, offline
     assert [row["reason"] for row in dataset.rows("rejected")] == ["excluded by task"] * 2
 
 
+def test_a_row_may_be_of_a_task_of_its_source(tmp_path, offline):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    rows = [{"question": f"q{n}", "answer": "a", "task": f"t{n % 2}"} for n in range(4)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = {"sources": {"ours": str(folder)}, "validation_share": 0.0, "seed": 0}
+    dataset = HubChat(**settings, task_columns={"ours": "task"}).run(make_stage(tmp_path, "a"))
+    assert [row["source"] for row in dataset.rows("train")] == ["ours/t0", "ours/t1"] * 2
+    with pytest.raises(SettingError, match=r"task_columns\.ours='kind'"):
+        HubChat(**settings, task_columns={"ours": "kind"}).run(make_stage(tmp_path, "b"))
+
+
 def test_a_tool_has_its_own_parameters_alone(tmp_path, offline):
     """Arrow gives each object of a column the fields of all."""
     tools = [
