@@ -4,8 +4,14 @@ Arms A, runs S (a seed is a block, the same seeds in every arm) and questions of
 The target is the mean effect over the questions and the runs that there could be. A difference
 between two arms varies with the run (its own a: the variance of the run means, over S), with the
 question (b: the variance of the question means, over their number) and with both (c: what is left,
-over all answers); a + b - c is the variance of the mean difference. Where arms are three or more, a
-is also pooled over all of them, and the larger of the two counts: arms may vary unequally.
+over all answers); a + b - c is the variance of the mean difference. Of a there are two estimates:
+from the pair's own runs, of which there are few, and pooled over all arms, which misleads where
+arms vary unequally. An interval's half width squared is
+
+    max(t² of the pooled one, t² of the pair's own) + z² max(b - c, 0)
+
+with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled one and 3/2 (S - 1) for the
+own: more than the S - 1 that it has, since the other stands in where it is small by chance.
 
 docs/statistics.md says how often this errs, and benchmarks/statistics.py simulates it.
 """
@@ -23,6 +29,7 @@ from storm_evaluation.significance import Floats
 Pairs = Sequence[tuple[int, int]]
 
 _SMALLEST_P = 1e-12
+_OWN = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +48,9 @@ class Spread:
     arms: int
 
     @property
-    def own_freedom(self) -> int:
-        """Degrees of freedom of `own`."""
-        return self.runs - 1
+    def own_freedom(self) -> float:
+        """Degrees of freedom that `own` counts with."""
+        return _OWN * (self.runs - 1)
 
     @property
     def freedom(self) -> int:
@@ -77,8 +84,7 @@ class Spread:
         return np.where(size == 0, 1.0, np.exp((low + high) / 2))
 
     def _half(self, pooled_t: Floats, own_t: Floats, normal: Floats) -> Floats:
-        del own_t
-        runs = pooled_t**2 * np.maximum(self.own, self.pooled)
+        runs = np.maximum(own_t**2 * self.own, pooled_t**2 * self.pooled)
         return np.asarray(np.sqrt(runs + normal**2 * self.questions))
 
 
@@ -146,7 +152,7 @@ def pseudo_scores(scores: Floats, weights: Floats) -> Floats:
     return np.asarray(mean + count * weights * (scores - mean) / total)
 
 
-def dunnett_quantile(comparisons: int, freedom: int | None, level: float) -> float:
+def dunnett_quantile(comparisons: int, freedom: float | None, level: float) -> float:
     """Return q: of `comparisons` with one control, max |t| exceeds q with chance `level`.
 
     Two-sided, equal numbers of runs (correlation ½); `freedom` None stands for infinity.

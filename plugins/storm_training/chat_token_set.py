@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import SettingError, Stage, component
+from storm_exp import SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_training.token_set import CHATS, TokenSet, TokenSetForecast
 from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
+class Supervised(Enum):
+    """What of a chat a model learns to write."""
+
+    answers = "answers"
+    """The assistant's turns."""
+    all = "all"
+    """Every token, questions and headings too."""
+
+
 @component("tokens", "chat_tokens", version=2, requires=("transformers", "pyarrow"), extra="train")
 class ChatTokenSet:
-    """Renders chats with the model's own template; every turn of the assistant is supervised.
+    """Renders chats with the model's template; every turn of the assistant is supervised.
 
     The token that ends a turn is supervised too. Made once for every training that shares data
     and model.
@@ -25,6 +35,9 @@ class ChatTokenSet:
     longest: int = 0
     """Tokens of the longest chat that is kept; 0: as many as the model has positions. Longer ones
     are left out and named, never cut."""
+    supervised: Supervised = setting(Supervised.answers, neutral=Supervised.answers)
+    """answers (the assistant's turns), or all: every token of the chat, as Zephyr was tuned. Chats
+    with turns that are context only (weight 0) are then left out and named."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -47,11 +60,16 @@ class ChatTokenSet:
         chats = model.chat()
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
-            for tokens in chats.encode([Conversation.of(row) for row in rows]):
-                if isinstance(tokens, ChatTokens):
-                    yield [(tokens.ids, tokens.supervised)]
-                else:
+            given = [Conversation.of(row) for row in rows]
+            for chat, tokens in zip(given, chats.encode(given), strict=True):
+                if not isinstance(tokens, ChatTokens):
                     yield str(tokens)
+                elif self.supervised is Supervised.answers:
+                    yield [(tokens.ids, tokens.supervised)]
+                elif not all(chat.supervised):
+                    yield "has turns that are context only, and supervised=all"
+                else:
+                    yield [(tokens.ids, None)]
 
         longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
         return tokenise(stage, data, model, CHATS, encode, longest=longest)

@@ -7,7 +7,7 @@ from typing import Any
 
 from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import SettingError, Stage, component
+from storm_exp import SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_training.token_set import PREFERENCES, TokenSet, TokenSetForecast
@@ -25,12 +25,19 @@ class PreferenceTokenSet:
 
     longest: int = 0
     """Tokens of the longest answer with its prompt; 0: as many as the model has positions. Pairs
-    with a longer one are left out and named, never cut."""
+    with a longer one are left out and named, unless `longest_prompt` says how to cut them."""
+    longest_prompt: int = setting(0, neutral=0)
+    """Above 0, pairs longer than `longest` are cut: the prompt to its last so many tokens, and if
+    that is not enough, the answers to what then is left for them; 0: left out."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        if self.longest < 0:
-            raise SettingError("longest", self.longest, "must not be negative")
+        for name in ("longest", "longest_prompt"):
+            if getattr(self, name) < 0:
+                raise SettingError(name, getattr(self, name), "must not be negative")
+        if self.longest_prompt and self.longest_prompt >= self.longest:
+            problem = f"must be below longest ({self.longest}), which leaves room for answers"
+            raise SettingError("longest_prompt", self.longest_prompt, problem)
 
     def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
         """Forecast at most a pair a row; raises InputError for what cannot be tokenised."""
@@ -43,6 +50,7 @@ class PreferenceTokenSet:
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
         from storm_models.chat.renderer import ChatTokens
+        from storm_training.pair_cutting import cut_pair
         from storm_training.tokenising import Encoded, tokenise
 
         renderer = model.chat()
@@ -61,7 +69,10 @@ class PreferenceTokenSet:
                 elif chosen.ids == rejected.ids:
                     yield "chosen and rejected are the same"
                 else:
-                    yield [(c.ids, c.supervised) for c in (chosen, rejected)]
+                    pair = [chosen, rejected]
+                    if self.longest_prompt:
+                        pair = cut_pair((chosen, rejected), self.longest, self.longest_prompt)
+                    yield [(c.ids, c.supervised) for c in pair]
 
         longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
         return tokenise(stage, data, model, PREFERENCES, encode, longest=longest, together=2)

@@ -10,7 +10,9 @@ from end_to_end.workplace import Workplace
 from storm_evaluation.learning_curve import longest_line
 from storm_exp.record import RunRecord
 from storm_models.surgery import meta_shapes
+from storm_training.chat_token_set import Supervised
 from storm_training.schedule import learning_rate
+from storm_training.settings import Decayed
 
 SMALL = [
     "base_model@tokenizer=tinyworld_smoke",
@@ -54,6 +56,25 @@ def test_three_epochs_of_950_b_tokens_follow_the_authors_schedule(planned):
         assert before[2] == pytest.approx(after[0], rel=1e-3)
     halfway = 4e-5 + 3.6e-4 * (1 + math.cos(math.pi / 2)) / 2
     assert rates[1][1] == pytest.approx(halfway, rel=0.01)
+
+
+def test_it_starts_and_decays_as_the_authors_did(planned):
+    for recipe, size, layers in (("tinyllama_1_1b", 2048, 22), ("tinyllama", 128, 4)):
+        nodes = planned(f"recipe={recipe}")
+        new = nodes["base_model"].settings
+        narrow = new.config["initializer_range"] * new.residual_gain
+        assert narrow == pytest.approx(1 / math.sqrt(size) / layers, rel=2e-3)
+        for name in EPOCHS:
+            settings = nodes[name].settings
+            assert (settings.weight_decay, settings.decayed) == (0.1, Decayed.all)
+
+
+def test_it_is_tuned_and_aligned_as_zephyr_was(planned):
+    nodes = planned("recipe=tinyllama_1_1b")
+    assert nodes["tokens"].settings.supervised is Supervised.all
+    pairs = nodes["pair_tokens"].settings
+    assert (pairs.longest, pairs.longest_prompt) == (1024, 512)
+    assert {nodes[name].settings.beta2 for name in ("finetuner", "aligner")} == {0.999}
 
 
 def test_text_and_code_share_the_tokens_seven_to_three(planned):

@@ -13,7 +13,7 @@ from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint import CheckpointForecast
 from storm_models.testing import make_checkpoint
-from storm_training.chat_token_set import ChatTokenSet
+from storm_training.chat_token_set import ChatTokenSet, Supervised
 from storm_training.document_token_set import DocumentTokenSet
 from storm_training.mixing import draw
 from storm_training.preference_token_set import PreferenceTokenSet
@@ -59,6 +59,26 @@ def test_chats_are_kept_whole_with_the_answers_marked(tmp_path, model):
         split: tokens.sequences(split).tokens() for split in ("train", "validation")
     }
     assert made.facts().tokenizer == model.tokenizer_digest()
+
+
+def test_every_token_of_a_chat_may_be_learnt(tmp_path, model):
+    messages = [
+        {"role": "user", "content": "a", "weight": None},
+        {"role": "assistant", "content": "b", "weight": None},
+    ]
+    rows = [
+        {"id": str(n), "messages": [{**m, "weight": weight} for m in messages], "source": "test"}
+        for n, weight in enumerate((None, 0.0))
+    ]
+    (tmp_path / "d").mkdir()
+    data = Dataset(tmp_path / "d")
+    data.write("train", rows, chat_schema())
+    tokens = ChatTokenSet(supervised=Supervised.all).run(make_stage(tmp_path), model, data)
+    ids, marks = tokens.sequences("train")[0]
+    assert text(model, ids) == text(model, ids[marks])
+    assert "user" in text(model, ids[marks])
+    (reason,) = tokens.dropped("train")
+    assert "context only" in reason
 
 
 def test_rows_that_become_no_example_are_named_with_their_reason(tmp_path, model):
@@ -136,6 +156,23 @@ def test_a_preference_supervises_the_two_answers_and_no_earlier_turn(tmp_path, m
         "no<|end|>",
     ]
     assert tokens.dropped("train") == {"chosen and rejected are the same": 1}
+
+
+def test_pairs_that_are_too_long_are_cut_where_that_is_asked(tmp_path, model):
+    import pyarrow as pa
+
+    message = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    row = {"prompt": [{"role": "user", "content": "q" * 40}]}
+    for name, word in (("chosen", "y" * 30), ("rejected", "n" * 5)):
+        row[name] = [{"role": "assistant", "content": word}]
+    data = write(tmp_path / "d", [row], prompt=message, chosen=message, rejected=message)
+    asked = PreferenceTokenSet(longest=24, longest_prompt=10)
+    (chosen, _), (rejected, _) = (
+        asked.run(make_stage(tmp_path), model, data).sequences("train").example(0)
+    )
+    assert len(chosen) == 24 and len(rejected) <= 24
+    assert list(chosen[:10]) == list(rejected[:10])
+    assert text(model, chosen[10:]) == "y" * 14
 
 
 def test_what_cannot_be_tokenised_fails_in_the_forecast():
