@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from results import setting
+from study_headline import headline
 from study_pages import PAGES
 from study_tables import WORK, record
 
@@ -160,6 +161,16 @@ def write(page: str) -> None:
     print(f"wrote {file.relative_to(ROOT)}")
 
 
+def write_readme() -> None:
+    """Write the README's table, where all of its runs are there."""
+    file = ROOT / "README.md"
+    before, _, rest = file.read_text(encoding="utf-8").partition("<!-- study -->")
+    _, _, after = rest.partition("<!-- /study -->")
+    body = f"<!-- study -->\n{headline()}\n<!-- /study -->"
+    file.write_text(before + body + after, encoding="utf-8")
+    print("wrote README.md")
+
+
 def main() -> None:
     """Run and write the pages that are named, or all."""
     parser = argparse.ArgumentParser()
@@ -184,6 +195,8 @@ def main() -> None:
             failures.append(f"{page} is not written: it lacks {', '.join(missing)}")
         else:
             write(page)
+    if all((WORK / f"{name}.txt").exists() for runs in RUNS.values() for name in runs):
+        write_readme()
     if failures:
         sys.exit("\n".join(["", *failures]))
 

@@ -20,7 +20,7 @@ def study(monkeypatch, tmp_path):
     import study
 
     yield study
-    for name in ("study", "study_pages", "study_tables", "results"):
+    for name in ("study", "study_pages", "study_tables", "study_headline", "results"):
         sys.modules.pop(name, None)
 
 
@@ -115,6 +115,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(study, monkeypatch, caps
 def test_without_a_name_every_page_is_written(study, monkeypatch, tmp_path) -> None:
     written = []
     monkeypatch.setattr(study, "write", written.append)
+    monkeypatch.setattr(study, "write_readme", lambda: written.append("README"))
     for runs in study.RUNS.values():
         for name in runs:
             (tmp_path / f"{name}.txt").write_text("outputs/runs/one")
@@ -122,4 +123,17 @@ def test_without_a_name_every_page_is_written(study, monkeypatch, tmp_path) -> N
         written.clear()
         monkeypatch.setattr(sys, "argv", ["study.py", "--only-write", *arguments])
         study.main()
-        assert written == pages
+        assert written == [*pages, "README"]
+
+
+def test_the_readme_s_arms_are_of_runs_of_the_study(study, monkeypatch, groups) -> None:
+    import study_headline
+
+    asked = []
+    monkeypatch.setattr(
+        study_headline, "group", lambda run, *_: asked.append(run) or groups["good"]
+    )
+    table = study_headline.headline()
+    assert set(asked) <= {name for runs in study.RUNS.values() for name in runs}
+    assert "| Storm | curated by the model itself | 3 | 0.775 ± 0.025 | 1.488 ± 0.000 |" in table
+    assert table.count("\n") == 1 + sum(map(len, study_headline.ARMS.values()))
