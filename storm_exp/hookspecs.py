@@ -22,6 +22,14 @@ def storm_components() -> list[type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def storm_sections() -> dict[str, type]:  # type: ignore[empty-body]
+    """Return root sections of a configuration: names, and the dataclass of each one's settings.
+
+    A component's settings take their defaults from a section by interpolation: `II("chat.date")`.
+    """
+
+
+@hookspec
 def storm_config_folder() -> str:  # type: ignore[empty-body]
     """Return the absolute path of a folder with presets, a folder per menu."""
 

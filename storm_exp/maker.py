@@ -112,7 +112,11 @@ class Maker:
             seconds = time.monotonic() - started
             manifest = self._manifest(node, stage, facts, seconds, memory)
             published = store.publish(
-                partial, manifest, stage.adopted_files, lambda: compare(before, look(node, store))
+                partial,
+                manifest,
+                stage.adopted_files,
+                stage.linked,
+                lambda: compare(before, look(node, store)),
             )
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)

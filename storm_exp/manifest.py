@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ class Manifest:
     adopted: str | None = None
     """Directory outside the store that holds the files, when they were adopted."""
     adopted_mtimes: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Modification times (ns) of the files outside the store: adopted ones, and those linked to."""
     shown_metrics: list[str] = dataclasses.field(default_factory=list)
     """Metrics that sweeps show beside the main one."""
     measured_on: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -90,13 +92,15 @@ def _is_entry(item: tuple[str, list[Any]]) -> bool:
     return inside and len(said) == 2 and isinstance(said[0], int) and isinstance(said[1], str)
 
 
-def list_files(directory: Path) -> dict[str, list[Any]]:
-    """Return {relative path: [bytes, sha256]} of what a stage has written.
+def list_files(directory: Path, linked: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return {relative path: [bytes, sha256]} of what a stage has written, `linked` left out.
 
-    Raises StoreError for links and other things that are no plain files.
+    Raises StoreError for other links and for things that are no plain files.
     """
     found: dict[str, list[Any]] = {}
     for path in sorted(directory.rglob("*")):
+        if path.parent == directory and path.name in linked:
+            continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise StoreError(f"{path}: an artifact holds plain files and folders only")
         if path.is_file() and path != directory / MANIFEST:
@@ -106,9 +110,9 @@ def list_files(directory: Path) -> dict[str, list[Any]]:
 
 
 def list_adopted(
-    directory: Path, names: list[str], digests: FileDigests
+    directory: Path, names: Sequence[str], digests: FileDigests
 ) -> tuple[dict[str, list[Any]], dict[str, int]]:
-    """Return the files and modification times (ns) of an adopted directory."""
+    """Return the files and modification times (ns) of files outside the store."""
     files, mtimes = {}, {}
     for name in names:
         file = directory / name
@@ -121,7 +125,8 @@ def list_adopted(
 def fsync_tree(directory: Path) -> None:
     """Flush every file and folder of a tree to the disk."""
     for path in [*directory.rglob("*"), directory]:
-        fsync(path)
+        if not path.is_symlink():
+            fsync(path)
 
 
 def fsync(path: Path) -> None:

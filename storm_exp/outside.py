@@ -35,10 +35,11 @@ def look(node: Node, store: Store) -> Marks:
     """
     marks = _look_at_own(node, store.digests)
     for manifest in _adopted(node, store):
-        for name, (size, digest) in manifest.files.items():
+        for name, time in manifest.adopted_mtimes.items():
+            size, digest = manifest.files[name]
             file = manifest.payload(store.place(manifest.key)) / name
             marks[str(file)] = mark = _mark(file)
-            if mark[:2] == [size, manifest.adopted_mtimes[name]]:
+            if mark[:2] == [size, time]:
                 continue
             if store.digests.digest(file) != digest:
                 raise ChangedError(file, f"changed since {manifest.component} took it")
@@ -79,7 +80,7 @@ def _adopted(node: Node, store: Store) -> Iterator[Manifest]:
             continue
         seen.add(manifest.key)
         waiting += [Manifest.read(store.place(key)) for key in manifest.references]
-        if manifest.adopted is not None:
+        if manifest.adopted_mtimes:
             yield manifest
 
 

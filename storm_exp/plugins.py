@@ -17,6 +17,9 @@ from storm_exp.component import Component, describe
 from storm_exp.errors import PluginError, did_you_mean
 
 ENTRY_POINT_GROUP = "storm_exp"
+
+SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
+"""Root keys of every configuration that are no stages."""
 Verb = Callable[[list[str]], int]
 
 
@@ -31,6 +34,7 @@ class Plugin:
     components: list[str] = dataclasses.field(default_factory=list)
     config_folder: Path | None = None
     verbs: dict[str, Verb] = dataclasses.field(default_factory=dict)
+    sections: dict[str, type] = dataclasses.field(default_factory=dict)
 
 
 class Plugins:
@@ -60,6 +64,7 @@ class Plugins:
             folder = _call(plugin, "storm_config_folder")
             plugin.config_folder = Path(folder) if folder is not None else None
             plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
+            plugin.sections = dict(_call(plugin, "storm_sections") or {})
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a stranger's code may raise anything
@@ -81,6 +86,21 @@ class Plugins:
         self.components[component.name] = component
         self._owner[component.name] = plugin
         plugin.components.append(component.name)
+
+    def sections(self) -> dict[str, type]:
+        """Return the root sections that plugins bring: dataclasses by name.
+
+        Raises PluginError for a name that is taken.
+        """
+        found: dict[str, type] = {}
+        for plugin in self.plugins:
+            for name, kind in plugin.sections.items():
+                if name in found or name in SECTIONS:
+                    raise PluginError(
+                        f"the plugin {plugin.name} brings the section '{name}', which is taken"
+                    )
+                found[name] = kind
+        return found
 
     def broken(self) -> list[Plugin]:
         """Return the plugins that could not be loaded."""

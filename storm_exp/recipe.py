@@ -20,12 +20,9 @@ from storm_exp.errors import (
 )
 from storm_exp.graph import StageUse, connect, in_order, leave_idle_ports, read_graph, sinks
 from storm_exp.origin import Origins
-from storm_exp.plugins import Plugins
+from storm_exp.plugins import SECTIONS, Plugins
 from storm_exp.stage import Runtime
 from storm_exp.wrong_value import wrong_value
-
-SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
-"""Root keys that are no stages."""
 
 
 @dataclasses.dataclass
@@ -49,10 +46,12 @@ def read_recipe(
 
     `shared` holds the settings that earlier cells of a sweep had: those that agree are one object.
     """
-    _check_sections(config, origins)
+    sections = plugins.sections()
+    _check_sections(config, sections, origins)
     graph = read_graph(config)
     deleted = {name for name, edges in graph.items() if edges is None}
-    names = [str(key) for key in config if key not in SECTIONS and key not in deleted]
+    others = {*SECTIONS, *sections, *deleted}
+    names = [str(key) for key in config if key not in others]
     stages = {name: _read_stage(config, name, plugins, origins) for name in names}
     for name in graph:
         if name not in stages and name not in config:
@@ -85,17 +84,22 @@ def read_recipe(
     )
 
 
-def _check_sections(config: DictConfig, origins: Origins) -> None:
+def _check_sections(config: DictConfig, sections: dict[str, type], origins: Origins) -> None:
     """Raise ComposeError for root settings that cannot work, and keys that nothing would read."""
     check_seed(config.seed, "seed", origins)
-    known = {"store": ["path"], "runtime": [field.name for field in dataclasses.fields(Runtime)]}
-    for section, names in known.items():
+    kinds = {"runtime": Runtime, **{name: k for name, k in sections.items() if name in config}}
+    known = {name: [field.name for field in dataclasses.fields(k)] for name, k in kinds.items()}
+    for section, names in {"store": ["path"], **known}.items():
+        if not isinstance(config[section], DictConfig):
+            raise ComposeError(f"{section} holds settings ({origins.of(section)})")
         for key in config[section]:
             if key not in names:
                 where = origins.of(f"{section}.{key}")
                 raise ComposeError(
                     f"'{section}.{key}' is not a setting{did_you_mean(str(key), names)} ({where})"
                 )
+    for section in kinds.keys() - {"runtime"}:
+        _read_section(config, section, kinds[section], origins)
 
 
 def check_seed(seed: Any, name: str, origins: Origins) -> None:
@@ -106,21 +110,24 @@ def check_seed(seed: Any, name: str, origins: Origins) -> None:
 
 
 def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
-    try:
-        found = OmegaConf.to_object(OmegaConf.merge(_runtime_schema(), config.runtime))
-    except OmegaConfBaseException as error:
-        path, problem = wrong_value(error)
-        where = origins.of(f"runtime.{path}")
-        raise ComposeError(f"runtime.{problem} ({where})") from error
-    except SettingError as error:
-        raise ComposeError(origins.locate(error, "runtime")) from error
+    found = _read_section(config, "runtime", Runtime, origins)
     assert isinstance(found, Runtime)
     return found
 
 
+def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -> Any:
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(_schema(kind), config[name]))
+    except OmegaConfBaseException as error:
+        path, problem = wrong_value(error)
+        raise ComposeError(f"{name}.{problem} ({origins.of(f'{name}.{path}')})") from error
+    except SettingError as error:
+        raise ComposeError(origins.locate(error, name)) from error
+
+
 @functools.cache
-def _runtime_schema() -> DictConfig:
-    schema: DictConfig = OmegaConf.structured(Runtime)
+def _schema(kind: type) -> DictConfig:
+    schema: DictConfig = OmegaConf.structured(kind)
     OmegaConf.set_readonly(schema, False)
     return schema
 
@@ -142,8 +149,7 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
                 f"the preset {origins.choices[name]} names no component: its `defaults` must begin "
                 "with one, as in `defaults: [slerp, _self_]`, and it must not share its name"
             )
-        stages = [str(key) for key in config if key not in SECTIONS and key != name]
-        known = [*stages, *SECTIONS]
+        known = {*SECTIONS, *map(str, config)} - {name}
         raise ComposeError(
             f"'{name}' is neither a stage nor a section{did_you_mean(name, known)} ({where})"
         )

@@ -101,6 +101,7 @@ class Stage:
         self.measured_on: dict[str, str] = {}
         self.adopted: Path | None = None
         self.adopted_files: list[str] = []
+        self.linked: list[str] = []
         self.references: list[str] = []
         self.log = log
         self.superseded: Callable[[], bool] = lambda: False
@@ -154,6 +155,14 @@ class Stage:
         self.adopted_files = sorted(files)
         return self.adopted
 
+    def link(self, file: Path) -> None:
+        """Put a finished file into `directory` by a link to where it lies.
+
+        The manifest then refers to it by size, time and digest.
+        """
+        (self.directory / file.name).symlink_to(Path(file).absolute())
+        self.linked.append(file.name)
+
     def reference(self, artifact: Artifact) -> None:
         """Note that the payload cannot do without another artifact of the store."""
         self.references.append(artifact.key)
@@ -168,13 +177,14 @@ class Stage:
             "references": self.references,
             "adopted": str(self.adopted) if self.adopted else None,
             "adopted_files": self.adopted_files,
+            "linked": self.linked,
         }
 
     def take_over(self, reported: dict[str, Any]) -> None:
         """Report what another process's stage had `reported`."""
         self.metrics, self.main_metric = reported["metrics"], reported["main_metric"]
         self.shown_metrics, self.measured_on = reported["shown_metrics"], reported["measured_on"]
-        self.references = reported["references"]
+        self.references, self.linked = reported["references"], reported["linked"]
         if reported["adopted"]:
             self.adopt(Path(reported["adopted"]), reported["adopted_files"])
 

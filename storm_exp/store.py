@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,7 +105,8 @@ class Store:
                 raise StoreError(f"cannot read the store: {error}") from error
             if status.st_size != size:
                 return Found(damage=f"{file} has {status.st_size} bytes, {size} were published")
-            if manifest.adopted and manifest.adopted_mtimes.get(name) != status.st_mtime_ns:
+            outside = manifest.adopted or name in manifest.adopted_mtimes
+            if outside and manifest.adopted_mtimes.get(name) != status.st_mtime_ns:
                 return Found(damage=f"{file} was touched since it was adopted")
         for reference in manifest.references:
             if self.find(reference).manifest is None:
@@ -148,7 +149,8 @@ class Store:
         self,
         partial: Path,
         manifest: Manifest,
-        adopted_files: list[str] | None = None,
+        adopted_files: Sequence[str] = (),
+        linked: Sequence[str] = (),
         confirm: Callable[[], None] = lambda: None,
     ) -> Manifest:
         """Publish a filled folder under the manifest's key; return the manifest that is now there.
@@ -158,15 +160,16 @@ class Store:
         """
         if manifest.adopted is not None:
             manifest.files, manifest.adopted_mtimes = list_adopted(
-                Path(manifest.adopted), adopted_files or [], self.digests
+                Path(manifest.adopted), adopted_files, self.digests
             )
         else:
-            manifest.files = list_files(partial)
+            outside, manifest.adopted_mtimes = list_adopted(partial, linked, self.digests)
+            manifest.files = {**list_files(partial, linked), **outside}
         manifest.seal = manifest.sealed()
         text = json.dumps(manifest.to_json(), indent=1, sort_keys=True)
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         for file in partial.rglob("*"):
-            if file.is_file():
+            if file.is_file() and not file.is_symlink():
                 file.chmod(0o444)
         fsync_tree(partial)
         place = self.place(manifest.key)

@@ -150,7 +150,8 @@ def store(arguments: list[str]) -> int:
 def _list(kept: Store, words: list[str]) -> int:
     rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
     for manifest in sorted(kept.manifests(), key=lambda m: str(m.made.get("when", ""))):
-        size = 0 if manifest.adopted else sum(entry[0] for entry in manifest.files.values())
+        own = manifest.files.keys() - manifest.adopted_mtimes.keys()
+        size = sum(manifest.files[name][0] for name in own)
         metric = screen.main_metric(manifest.metrics, manifest.main_metric)
         when = str(manifest.made.get("when", ""))[:16].replace("T", " ")
         rows.append(

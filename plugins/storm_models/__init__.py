@@ -32,6 +32,14 @@ def storm_device_count(kind: str) -> int | None:
 
 
 @hookimpl
+def storm_sections() -> dict[str, type]:
+    """Return the section whose values are the defaults of how chats are rendered."""
+    from storm_models.chat.settings import ChatSection
+
+    return {"chat": ChatSection}
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's section on models whose depth was changed."""
     from storm_models.report import sections

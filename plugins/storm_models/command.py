@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from storm_data.dataset import Dataset
-from storm_exp import Stage, component
+from storm_exp import Stage, component, setting
+from storm_exp.digest import FileDigests
+from storm_models.chat.files import forecast_chat, settle_chat
+from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.inspection import inspect_checkpoint
 from storm_models.program import Program
 
 
-@component(("base_model", "finetuner", "merger", "compressor"), "command", version=1)
+@component(("base_model", "finetuner", "merger", "compressor"), "command", version=2)
 class Command(Program):
     """Runs a program that leaves a checkpoint in `{out}`, and keeps what it made.
 
@@ -19,12 +22,19 @@ class Command(Program):
     (one argument each), `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced by paths.
     """
 
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for what the program makes, and for every model that is made of it."""
+
     places: ClassVar[tuple[str, ...]] = ("model", "models", "data", "out", "scratch", "seed")
 
     def forecast(self, **ports: Any) -> CheckpointForecast:
         """Check that the program exists; nothing is known of what it makes."""
         self.check_program()
-        return CheckpointForecast()
+        return forecast_chat(CheckpointForecast(), self.chat)
+
+    def fingerprint(self, files: FileDigests) -> Any:
+        """Return the digests of the files in `reads`, and of the chat template."""
+        return [*super().fingerprint(files), self.chat.fingerprint(files)]
 
     def run(
         self,
@@ -46,5 +56,6 @@ class Command(Program):
         several = models or [] if "{models}" in self.line else []
         self.execute(stage, values, {"models": [str(m.written().directory) for m in several]})
         made = Checkpoint(stage.directory)
+        settle_chat(made.directory, self.chat)
         inspect_checkpoint(made)
         return made

@@ -9,7 +9,10 @@ from omegaconf import MISSING
 from storm_exp import SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_exp.digest import FileDigests
+from storm_models.adoption import adopt
 from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.chat.files import forecast_chat
+from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_models.checkpoint_files import COMPANION_FILES, is_complete
 from storm_models.hub_lookup import look_up_repository
@@ -25,7 +28,7 @@ _PATTERNS = [*COMPANION_FILES, "model*.safetensors", "model.safetensors.index.js
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
-@component(CHECKPOINT_MENUS, "hub", version=1, requires=("huggingface_hub",), extra="train")
+@component(CHECKPOINT_MENUS, "hub", version=2, requires=("huggingface_hub",), extra="train")
 class Hub:
     """A repository of the hub at one commit, used from the hub's own cache."""
 
@@ -40,6 +43,9 @@ class Hub:
     """What config.json will say, as far as known: lets a plan forecast sizes without the hub.
     A checkpoint that says otherwise is refused."""
 
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it, and for every model that is made of it."""
+
     scale = "full size"
 
     def __post_init__(self) -> None:
@@ -48,9 +54,10 @@ class Hub:
             raise SettingError("repo", self.repo, "must be `owner/name`; a folder goes to `path`")
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
-        """Return the commit, or the revision while the hub cannot be asked."""
+        """Return the commit, or the revision while the hub cannot be asked, and the template."""
         commit = resolve_commit(self.repo, self.revision)
-        return {"commit": commit} if commit else {"revision": self.revision}
+        found = {"commit": commit} if commit else {"revision": self.revision}
+        return {**found, "chat": self.chat.fingerprint(files)}
 
     def fetches(self) -> list[str]:
         """Return what has to be downloaded before this can run, for people."""
@@ -65,15 +72,16 @@ class Hub:
         """Return the facts of the cached files, else what `expected_config` implies."""
         cached = self._cached()
         if cached is not None:
-            return self._inspect(cached)
+            return forecast_chat(self._inspect(cached), self.chat)
         if not self.expected_config:
-            return CheckpointForecast()
+            return forecast_chat(CheckpointForecast(), self.chat)
         shapes = tensor_shapes(self.expected_config)
-        return CheckpointForecast(
+        known = CheckpointForecast(
             config=dict(self.expected_config),
             parameters=parameter_count(self.expected_config),
             shapes=shapes_digest(shapes) if shapes else None,
         )
+        return forecast_chat(known, self.chat)
 
     def cost(self, forecast: CheckpointForecast) -> Cost | None:
         """Estimate the room that the files take."""
@@ -88,7 +96,7 @@ class Hub:
         for note in passed_over(checkpoint):
             stage.say(note)
         stage.metric("parameters", facts.parameters or 0, main=True)
-        return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
+        return adopt(stage, checkpoint, self.chat)
 
     def look_up(self) -> list[str]:
         """Ask the hub for the files; raises SettingError or InputError for what is not there."""
@@ -117,14 +125,14 @@ class Hub:
         if snapshot is not None and (snapshot / "config.json").is_file():
             self._compare(read_json(snapshot / "config.json"))
             if (snapshot / "tokenizer_config.json").is_file():
-                return twin_of_folder(self.repo, snapshot)
+                return twin_of_folder(self.repo, snapshot, self.chat)
         if not self.expected_config:
             problem = (
                 "no twin can be made for a rehearsal: say what config.json holds, or fetch it "
                 f"(hf download {self.repo} --include '*.json')"
             )
             raise SettingError("expected_config", {}, problem)
-        return twin_of_repository(self.repo, self.expected_config)
+        return twin_of_repository(self.repo, self.expected_config, self.chat)
 
     def not_rehearsed(self) -> list[str]:
         """Return what a twin does not show."""

@@ -9,7 +9,10 @@ from typing import Any
 from omegaconf import II
 
 from storm_exp import InputError, SettingError, Stage, component, did_you_mean, setting
+from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.chat.files import forecast_chat, settle_chat
+from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_models.new_config import check_new_config
 from storm_models.twins.model_twin import is_small
@@ -23,7 +26,7 @@ _OF_WEIGHTS = ("dtype", "torch_dtype", "quantization_config")
 """What a config says of weights that a new model does not have."""
 
 
-@component("base_model", "new_model", version=2, requires=("torch", "transformers"), extra="train")
+@component("base_model", "new_model", version=3, requires=("torch", "transformers"), extra="train")
 class NewModel:
     """Makes a model of given sizes with random weights, and gives it the tokenizer of another one.
 
@@ -43,6 +46,8 @@ class NewModel:
     takes 1 / √(2 · layers), as GPT-2 does."""
     dtype: str = "float32"
     """What weights are stored in: float32, bfloat16 or float16. Training keeps it."""
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it; its own template is that of the tokenizer's model."""
     seed: int = II("seed")
     """Decides the weights."""
 
@@ -80,20 +85,22 @@ class NewModel:
     def forecast(self, tokenizer: CheckpointForecast) -> CheckpointForecast:
         """Say what the model will be; raises InputError for sizes that contradict each other."""
         if tokenizer.config is None and (not self.config or "vocab_size" not in self.config):
-            return CheckpointForecast(
-                tokenizer=tokenizer.tokenizer, has_chat_template=tokenizer.has_chat_template
-            )
+            return forecast_chat(_of_tokenizer(tokenizer), self.chat)
         config = self.full_config(tokenizer.config or {})
         shapes = tensor_shapes(config)
         if shapes is None:
             raise InputError(f"no family of models is called {config.get('model_type')!r}")
-        return CheckpointForecast(
+        known = dataclasses.replace(
+            _of_tokenizer(tokenizer),
             config=config,
             parameters=parameter_count(config),
-            tokenizer=tokenizer.tokenizer,
-            has_chat_template=tokenizer.has_chat_template,
             shapes=shapes_digest(shapes),
         )
+        return forecast_chat(known, self.chat)
+
+    def fingerprint(self, files: FileDigests) -> str:
+        """Return the digest of the chat template."""
+        return self.chat.fingerprint(files)
 
     def rehearsal(self) -> NewModel:
         """Shrink the config as a twin's; the vocabulary comes with the tokenizer's twin."""
@@ -106,4 +113,16 @@ class NewModel:
         """Draw the weights."""
         from storm_models.initialisation import write_new_model
 
-        return write_new_model(self, stage, tokenizer)
+        made = write_new_model(self, stage, tokenizer)
+        settle_chat(made.directory, self.chat)
+        return made
+
+
+def _of_tokenizer(tokenizer: CheckpointForecast) -> CheckpointForecast:
+    """Return what a new model has of the model whose tokenizer it gets."""
+    return CheckpointForecast(
+        tokenizer=tokenizer.tokenizer,
+        has_chat_template=tokenizer.has_chat_template,
+        chat_arguments=tokenizer.chat_arguments,
+        chat_date=tokenizer.chat_date,
+    )

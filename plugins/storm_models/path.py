@@ -6,7 +6,10 @@ from omegaconf import MISSING
 
 from storm_exp import SettingError, Stage, component, setting
 from storm_exp.digest import FileDigests
+from storm_models.adoption import adopt
 from storm_models.architecture import is_quantised
+from storm_models.chat.files import forecast_chat
+from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.inspection import check_files, inspect_checkpoint, passed_over
 from storm_models.location import located
@@ -16,9 +19,9 @@ CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
 """The menus whose components yield a checkpoint."""
 
 
-@component(CHECKPOINT_MENUS, "path", version=1)
+@component(CHECKPOINT_MENUS, "path", version=2)
 class Path:
-    """A checkpoint in Hugging Face layout, adopted where it lies: nothing is copied.
+    """A checkpoint in Hugging Face layout, whose weights are used where they lie.
 
     Config, tokenizer, generation config, chat template, safetensors files and the record of a
     changed depth (`surgery.json`) belong to it; what else the directory holds does not.
@@ -27,17 +30,21 @@ class Path:
     path: str = setting(MISSING, semantic=False)
     """The directory. Its files' contents enter the key, its place does not."""
 
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it, and for every model that is made of it."""
+
     scale = "own model"
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
-        """Return the digest of every file of the checkpoint."""
+        """Return the digest of every file of the checkpoint, and of the chat template."""
         checkpoint = self._checkpoint()
         checkpoint.config()  # what cannot be a checkpoint is not read to its last byte
-        return {name: files.digest(checkpoint.directory / name) for name in checkpoint.files()}
+        found = {name: files.digest(checkpoint.directory / name) for name in checkpoint.files()}
+        return {**found, "chat": self.chat.fingerprint(files)}
 
     def forecast(self) -> CheckpointForecast:
         """Read config, tokenizer and file headers; raises InputError for what cannot be used."""
-        return inspect_checkpoint(self._checkpoint())
+        return forecast_chat(inspect_checkpoint(self._checkpoint()), self.chat)
 
     def notes(self) -> list[str]:
         """Say which files that look like weights are not read."""
@@ -50,7 +57,7 @@ class Path:
             stage.say(note)
         facts = inspect_checkpoint(checkpoint)
         stage.metric("parameters", facts.parameters or 0, main=True)
-        return Checkpoint(stage.adopt(checkpoint.directory, checkpoint.files()))
+        return adopt(stage, checkpoint, self.chat)
 
     def rehearsal(self) -> Path | ModelTwin:
         """Return a twin with the model's own tokenizer; a small model is taken as it is."""
@@ -58,7 +65,7 @@ class Path:
         config = checkpoint.config()
         if is_small(config) or is_quantised(config):
             return self
-        return twin_of_folder(checkpoint.directory.name, checkpoint.directory)
+        return twin_of_folder(checkpoint.directory.name, checkpoint.directory, self.chat)
 
     def _checkpoint(self) -> Checkpoint:
         directory = located("path", self.path)

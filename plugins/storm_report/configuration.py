@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from storm_exp.recipe import SECTIONS
+from storm_exp.plugins import SECTIONS, load_plugins
 from storm_exp.record import CellRecord, RunRecord
 from storm_exp.report import Place, Section
 from storm_report.template import render
@@ -25,6 +25,7 @@ def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, boo
     """
     given = {_override_path(o) for cell in cells for o in cell.overrides}
     values: dict[str, dict[str, None]] = {}
+    sections = (*SECTIONS, *load_plugins().sections())
     for cell in cells:
         for path, value in _flatten(cell.config):
             values.setdefault(path, {})[value] = None
@@ -37,10 +38,10 @@ def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, boo
             groups.setdefault(stage, []).append((name, " | ".join(found), marked))
         elif stage == "graph":
             groups.setdefault("graph", []).append((name, " | ".join(found), marked))
-        elif stage in SECTIONS:
+        elif stage in sections:
             groups.setdefault("run", []).append((path, " | ".join(found), marked))
     return {
-        name: groups[name] for name in sorted(groups, key=lambda name: name in (*SECTIONS, "run"))
+        name: groups[name] for name in sorted(groups, key=lambda name: name in (*sections, "run"))
     }
 
 

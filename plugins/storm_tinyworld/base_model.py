@@ -6,7 +6,10 @@ import dataclasses
 
 from storm_exp import SettingError, Stage, component, setting
 from storm_exp.cost import Cost, Place
+from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.chat.files import forecast_chat, settle_chat
+from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_tinyworld.architecture import Architecture
 from storm_tinyworld.pretraining import Mixture
@@ -18,7 +21,7 @@ from storm_training.training_cost import training_cost
 @component(
     "base_model",
     "tinyworld",
-    version=1,
+    version=2,
     requires=("torch", "transformers", "tokenizers", "lightning"),
     extra="train",
 )
@@ -29,6 +32,8 @@ class Tinyworld(TrainingSettings):
     can be asked what an example is worth.
     """
 
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it once it has grown up; it grows up with its own template."""
     architecture: Architecture = setting(Architecture)
     """Sizes of the model."""
     mixture: Mixture = setting(Mixture)
@@ -72,12 +77,19 @@ class Tinyworld(TrainingSettings):
         """Say what the model will be."""
         config = self.architecture.config()
         shapes = tensor_shapes(config)
-        return CheckpointForecast(
+        known = CheckpointForecast(
             config=config,
             parameters=parameter_count(config),
             has_chat_template=True,
+            chat_arguments=dict(ARGUMENTS),
+            chat_date=DATE,
             shapes=None if shapes is None else shapes_digest(shapes),
         )
+        return forecast_chat(known, self.chat)
+
+    def fingerprint(self, files: FileDigests) -> str:
+        """Return the digest of the chat template."""
+        return self.chat.fingerprint(files)
 
     def cost(self, place: Place, forecast: CheckpointForecast) -> Cost | None:
         """Estimate what pretraining takes."""
@@ -87,4 +99,6 @@ class Tinyworld(TrainingSettings):
         """Pretrain."""
         from storm_tinyworld.growing_up import grow_up
 
-        return grow_up(self, stage)
+        made = grow_up(self, stage)
+        settle_chat(made.directory, self.chat)
+        return made

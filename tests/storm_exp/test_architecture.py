@@ -80,9 +80,9 @@ def is_docstring(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
-def test_a_recipe_holds_graph_and_targets_and_nothing_else(file):
+def test_a_recipe_holds_graph_and_targets_and_how_chats_are_read(file):
     body = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert set(body) <= {"defaults", "graph", "targets"}
+    assert set(body) <= {"defaults", "graph", "targets", "chat"}
 
 
 @pytest.mark.parametrize("file", PRESETS, ids=lambda file: f"{file.parent.name}-{file.stem}")

@@ -294,3 +294,17 @@ def test_deleting_a_stage_that_is_not_there_is_an_error(storm, write_recipe):
 def test_the_plan_names_the_stages_that_nothing_needs(storm):
     said = storm("plan", "recipe=sum", "targets=[other]")
     assert "not planned, because nothing needs it: adder, total" in said.out
+
+
+def test_a_plugins_section_is_no_stage_and_holds_its_settings_alone(storm):
+    assert storm("plan", "recipe=sum", "chat.template=chatml").code == 0
+    for override, words in {
+        "+chat.templates=own": ["'chat.templates' is not a setting", "did you mean 'template'"],
+        "chat.template=chatlm": ["chat.template='chatlm'", "did you mean 'chatml'"],
+        "chat.date=today": ["chat.date='today'", "must be a date"],
+        "chat=chatml": ["chat holds settings"],
+    }.items():
+        said = storm("plan", "recipe=sum", override)
+        assert said.code == 2 or said.code == 1
+        assert all(word in said.err for word in words), said.err
+        assert override in said.err

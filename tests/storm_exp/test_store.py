@@ -243,6 +243,22 @@ def adopt(store: Store, folder: Path) -> None:
     store.publish(store.open_partial(KEY), manifest, ["weights"])
 
 
+def test_a_linked_file_is_watched_like_an_adopted_one(store, finished):
+    partial = store.open_partial(KEY)
+    (partial / "notes").write_text("own", encoding="utf-8")
+    (partial / "weights").symlink_to(finished / "weights")
+    store.publish(partial, a_manifest(), linked=["weights"])
+    manifest = store.find(KEY).manifest
+    assert manifest is not None and set(manifest.files) == {"notes", "weights"}
+    assert manifest.payload(store.place(KEY)) == store.place(KEY)
+    assert os.access(finished / "weights", os.W_OK)
+    assert store.verify(KEY) == ""
+    os.utime(finished / "weights", (1, 1))
+    assert "touched" in store.find(KEY).damage
+    (finished / "weights").unlink()
+    assert "is gone" in store.find(KEY).damage
+
+
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
     folder = tmp_path / "finished"

@@ -78,7 +78,7 @@ class Kept:
             references=stage.references,
             adopted=str(stage.adopted) if stage.adopted else None,
         )
-        published = self.store.publish(partial, manifest, stage.adopted_files)
+        published = self.store.publish(partial, manifest, stage.adopted_files, stage.linked)
         return Checkpoint(published.payload(self.store.place(key)), key)
 
     def adopt(self, checkpoint: Checkpoint) -> Checkpoint:

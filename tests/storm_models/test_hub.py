@@ -43,7 +43,7 @@ def test_a_plan_without_a_network_knows_sizes_and_what_to_fetch(cache, digests):
     assert hub.forecast().parameters == 8_030_261_248
     assert hub.forecast().shapes is not None
     assert hub.fetches() == ["model meta-llama/Llama-3.1-8B-Instruct at main, about 16.1 GB"]
-    assert hub.fingerprint(digests) == {"revision": "main"}
+    assert hub.fingerprint(digests) == {"revision": "main", "chat": "own"}
 
 
 def test_running_without_a_network_says_how_to_fetch(cache, tmp_path):
@@ -54,16 +54,18 @@ def test_running_without_a_network_says_how_to_fetch(cache, tmp_path):
 def test_what_the_cache_holds_needs_no_network(cached, tmp_path, digests):
     hub = Hub(repo="storm/tiny")
     assert hub.fetches() == []
-    assert hub.fingerprint(digests) == {"commit": COMMIT}
+    assert hub.fingerprint(digests) == {"commit": COMMIT, "chat": "own"}
     assert hub.forecast() == cached.facts()
     stage = make_stage(tmp_path)
     checkpoint = hub.run(stage)
-    assert stage.adopted == cached.directory
+    link = stage.directory / "model.safetensors"
+    assert link.readlink() == cached.directory / "model.safetensors"
     assert checkpoint.load() is not None
 
 
 def test_a_commit_given_as_revision_is_the_fingerprint(cache, digests):
-    assert Hub(repo="a/b", revision=COMMIT).fingerprint(digests) == {"commit": COMMIT}
+    hub = Hub(repo="a/b", revision=COMMIT)
+    assert hub.fingerprint(digests) == {"commit": COMMIT, "chat": "own"}
 
 
 def test_a_snapshot_without_its_weights_still_has_to_be_fetched(cached):
@@ -84,4 +86,4 @@ def test_what_is_no_repository_is_refused(repo):
 
 def test_the_commit_asked_for_once_is_kept_by_the_cache(cached, digests):
     shutil.rmtree(cached.directory)
-    assert Hub(repo="storm/tiny").fingerprint(digests) == {"revision": "main"}
+    assert Hub(repo="storm/tiny").fingerprint(digests) == {"revision": "main", "chat": "own"}

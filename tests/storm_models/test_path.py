@@ -23,14 +23,16 @@ def change_config(folder, **changes):
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def test_a_directory_is_adopted_where_it_lies(folder, tmp_path):
+def test_weights_stay_where_they_lie_and_what_stands_beside_them_is_copied(folder, tmp_path):
     (folder / "training_args.bin").write_bytes(b"x")
     stage = make_stage(tmp_path)
     checkpoint = Path(path=str(folder)).run(stage)
-    assert checkpoint.directory == stage.adopted == folder
-    assert "training_args.bin" not in stage.adopted_files
-    assert "model.safetensors" in stage.adopted_files
-    assert not any(stage.directory.iterdir())
+    made = {file.name: file for file in checkpoint.directory.iterdir()}
+    assert "training_args.bin" not in made
+    assert stage.linked == ["model.safetensors"]
+    assert made["model.safetensors"].readlink() == folder / "model.safetensors"
+    assert made["config.json"].read_bytes() == (folder / "config.json").read_bytes()
+    assert not made["config.json"].is_symlink()
     assert checkpoint.load().config.model_type == "llama"
 
 

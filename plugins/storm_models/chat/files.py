@@ -36,15 +36,16 @@ class ChatFacts:
 
     def with_settings(self, settings: ChatSettings) -> ChatFacts:
         """Return the same with what the settings say over it."""
-        arguments = {**self.arguments, **settings.arguments}
-        return ChatFacts(arguments, self.date if settings.date == OWN else settings.date)
+        given = settings.given()
+        arguments = {**self.arguments, **given.arguments}
+        return ChatFacts(arguments, self.date if given.date == OWN else given.date)
 
 
 def settle_chat(directory: Path, settings: ChatSettings) -> None:
     """Write what the settings make of a checkpoint's chats into its files."""
     facts = ChatFacts.read(directory).with_settings(settings)
     _write(directory / CHAT_FILE, dataclasses.asdict(facts))
-    if settings.template == OWN:
+    if settings.given().template == OWN:
         return
     config = directory / _TOKENIZER_CONFIG
     if config.is_file():
@@ -60,9 +61,9 @@ def settle_chat(directory: Path, settings: ChatSettings) -> None:
 
 def forecast_chat(forecast: CheckpointForecast, settings: ChatSettings) -> CheckpointForecast:
     """Return the forecast of a checkpoint once the settings are in its files."""
-    template = forecast.has_chat_template
-    if settings.template != OWN:
-        template = settings.template != NONE
+    given, template = settings.given(), forecast.has_chat_template
+    if given.template != OWN:
+        template = given.template != NONE
     known = forecast.chat_arguments is not None
     own = ChatFacts(
         forecast.chat_arguments if forecast.chat_arguments is not None else dict(ARGUMENTS),
@@ -73,7 +74,7 @@ def forecast_chat(forecast: CheckpointForecast, settings: ChatSettings) -> Check
         forecast,
         has_chat_template=template,
         chat_arguments=facts.arguments if known else None,
-        chat_date=facts.date if known or settings.date != OWN else None,
+        chat_date=facts.date if known or given.date != OWN else None,
     )
 
 

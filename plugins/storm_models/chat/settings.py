@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import II
 
 from storm_exp import SettingError, did_you_mean, setting
-from storm_exp.digest import value_digest
+from storm_exp.digest import FileDigests, value_digest
 from storm_models.location import located
 
 OWN, NONE = "own", "none"
@@ -57,26 +57,34 @@ class ChatSettings:
     """The day that templates take for today, such as 2024-07-26; own: that of the model's files."""
 
     def __post_init__(self) -> None:
-        """Take the section's first values where there is no recipe; raises SettingError.
+        """Check the values; raises SettingError."""
+        given = self.given()
+        check(given.template, given.arguments, given.date, "chat.")
 
-        Components that Python calls have no recipe.
+    def given(self) -> ChatSection:
+        """Return the values, the section's first ones where there is no recipe that has any.
+
+        Components that Python calls have no recipe: there the interpolations stand as they are,
+        and so they do where a recipe is composed, to be resolved later.
         """
-        section = ChatSection()
-        for field in dataclasses.fields(section):
-            if getattr(self, field.name) == f"${{chat.{field.name}}}":
-                setattr(self, field.name, getattr(section, field.name))
-        check(self.template, self.arguments, self.date, "chat.")
+        given = ChatSection()
+        for field in dataclasses.fields(given):
+            value = getattr(self, field.name)
+            if value != f"${{chat.{field.name}}}":
+                setattr(given, field.name, value)
+        return given
 
     def text(self) -> str | None:
         """Return the template that is put in place of the model's own; None where none is.
 
         Raises SettingError for a file that cannot be read.
         """
-        if self.template in (OWN, NONE):
+        template = self.given().template
+        if template in (OWN, NONE):
             return None
-        file = _FAMILIES / f"{self.template}{SUFFIX}"
-        if self.template.endswith(SUFFIX):
-            file = located("chat.template", self.template)
+        file = _FAMILIES / f"{template}{SUFFIX}"
+        if template.endswith(SUFFIX):
+            file = located("chat.template", template)
         try:
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -84,10 +92,12 @@ class ChatSettings:
                 "chat.template", self.template, f"cannot be read ({error})"
             ) from None
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, files: FileDigests) -> str:
         """Return what the key has of the template: its text's digest, not its place."""
-        text = self.text()
-        return self.template if text is None else value_digest(text)
+        template, text = self.given().template, self.text()
+        if template.endswith(SUFFIX):
+            return files.digest(located("chat.template", template))
+        return template if text is None else value_digest(text)
 
 
 def check(template: str, arguments: dict[str, Any], date: str, within: str = "") -> None:

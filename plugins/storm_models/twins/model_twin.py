@@ -10,6 +10,8 @@ from omegaconf import MISSING
 from storm_exp import Stage, component, setting
 from storm_exp.digest import FileDigests
 from storm_models.architecture import parameter_count, tensor_shapes
+from storm_models.chat.files import forecast_chat, settle_chat
+from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_models.checkpoint_files import companion_files
 from storm_models.json_file import read_json
@@ -22,7 +24,7 @@ SMALL = 30_000_000
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-@component("twin", "model_twin", version=1, requires=("torch", "transformers"), extra="train")
+@component("twin", "model_twin", version=2, requires=("torch", "transformers"), extra="train")
 class ModelTwin:
     """A random model of a model's family, shrunk in width, with a tokenizer of its kind.
 
@@ -39,6 +41,9 @@ class ModelTwin:
     files: str = setting("", semantic=False)
     """The folder with the model's own config and tokenizer."""
 
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for the model that it stands in for."""
+
     scale = "rehearsal on twins"
 
     @property
@@ -53,30 +58,35 @@ class ModelTwin:
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digests of the files that are taken over."""
-        return {path.name: files.digest(path) for path in self._companions()}
+        found = {path.name: files.digest(path) for path in self._companions()}
+        return {**found, "chat": self.chat.fingerprint(files)}
 
     def forecast(self) -> CheckpointForecast:
         """Say what is known before it is made."""
         if self.files:
             source = Checkpoint(Path(self.files))
             tokenizer, chats = source.tokenizer_digest(), source.has_chat_template()
-            return CheckpointForecast(
+            known = CheckpointForecast(
                 config=dict(self.config), tokenizer=tokenizer, has_chat_template=chats
             )
+            return forecast_chat(known, self.chat)
         chats = bool(self.original.template)
         shapes = tensor_shapes(self.config)
-        return CheckpointForecast(
+        known = CheckpointForecast(
             config=dict(self.config),
             parameters=parameter_count(self.config),
             has_chat_template=chats,
             shapes=shapes_digest(shapes) if shapes else None,
         )
+        return forecast_chat(known, self.chat)
 
     def run(self, stage: Stage) -> Checkpoint:
         """Draw the weights, and write or copy what stands beside them."""
         from storm_models.twins.making import make_twin
 
-        return make_twin(self, stage, self._companions())
+        made = make_twin(self, stage, self._companions())
+        settle_chat(made.directory, self.chat)
+        return made
 
     def _companions(self) -> list[Path]:
         if not self.files:
@@ -85,18 +95,18 @@ class ModelTwin:
         return [folder / name for name in companion_files(folder)]
 
 
-def twin_of_folder(of: str, folder: Path) -> ModelTwin:
+def twin_of_folder(of: str, folder: Path, chat: ChatSettings) -> ModelTwin:
     """Return the twin of a model whose config and tokenizer lie in a folder."""
     config = shrink(read_json(folder / "config.json"))
-    return ModelTwin(of=of, config=config, files=str(folder))
+    return ModelTwin(of=of, config=config, files=str(folder), chat=chat)
 
 
-def twin_of_repository(repo: str, config: dict[str, Any]) -> ModelTwin:
+def twin_of_repository(repo: str, config: dict[str, Any], chat: ChatSettings) -> ModelTwin:
     """Return the twin of a repository of which no file is here, from what its config will say."""
     original, _ = original_of(repo, config)
     twin = shrink({**original.config, **config})
     twin["vocab_size"] = vocabulary(KINDS[original.tokenizer], original.padded)
-    return ModelTwin(of=repo, config=twin, original=original)
+    return ModelTwin(of=repo, config=twin, original=original, chat=chat)
 
 
 def is_small(config: dict[str, Any]) -> bool:
