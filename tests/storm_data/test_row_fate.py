@@ -12,6 +12,7 @@ from storm_data.document import DocumentRows
 from storm_data.fields import Fields
 from storm_data.preference import REVERSED, TIED, PreferenceRows
 from storm_data.preference_jsonl import PreferenceJsonl
+from storm_data.report import intake
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 
@@ -297,3 +298,10 @@ def test_a_field_counts_as_used_under_whichever_name_it_was_found():
     assert fields.peek("a") == "1" and fields.get("a") == "1"
     fields.close()
     assert fields.remarks == {"unused: c"}
+
+
+def test_the_report_shows_what_was_rejected_and_what_was_not_used(tmp_path):
+    _, funnel = make(tmp_path, [chat(1, context="c"), chat(2, **{"<b>": "x"}), {"messages": []}])
+    html = str(intake(funnel))
+    assert "no messages" in html and "unused: context" in html
+    assert "unused: &lt;b&gt;" in html and "<b>" not in html
