@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from storm_evaluation.over_runs import difference_cells
 from storm_evaluation.task_names import short_names
+from storm_evaluation.task_record import COLUMNS, rows_of
 from storm_exp.record import CellRecord, RunRecord, StageRecord
 from storm_exp.report import Place, Section
 from storm_report.chart import WIDTH, Bars, bar_chart
@@ -54,7 +55,8 @@ def sections(run: RunRecord) -> list[Section]:
         return []
     palette = colours(run)
     parts = [
-        (lineup.label, scores(lineup, palette) + differences(lineup, palette)) for lineup in lineups
+        (lineup.label, scores(lineup, palette) + _asked(lineup) + differences(lineup, palette))
+        for lineup in lineups
     ]
     stage = lineups[0].stages[0].stage
     return [Section("Models over tasks", folded(parts), stage=stage, place=Place.LEAD)]
@@ -208,6 +210,15 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     inner = figure(table(["model", "task", *header[1:]], rows), caption)
     fold = Markup("<details><summary>Differences task by task</summary>{}</details>")
     return html + fold.format(inner)
+
+
+def _asked(lineup: _Lineup) -> Markup:
+    """Return how every task was asked, where the models were asked alike."""
+    tables = [rows_of(evaluation) for evaluation in lineup.evaluations]
+    if not tables[0] or any(rows != tables[0] for rows in tables):
+        return Markup()
+    inner = table(COLUMNS, tables[0])
+    return Markup("<details><summary>How every task was asked</summary>{}</details>").format(inner)
 
 
 def answers(lineup: _Lineup, palette: dict[str, int]) -> Markup:

@@ -40,3 +40,28 @@ def describe_tasks(
         alike = all(entry == first for entry in tasks.values())
         described |= {group: first} if alike else tasks
     return described
+
+
+COLUMNS = ("task", "metric", "examples", "chat template", "as turns", "batch", "documents")
+"""What a table of how tasks were asked shows."""
+
+
+def rows_of(evaluation: dict[str, Any]) -> list[list[Any]]:
+    """Return a row per task (or task of a group, where they differ) of an evaluation.json."""
+    settings, scores = evaluation.get("settings", {}), evaluation.get("tasks", {})
+    rows = []
+    for name, asked in (settings.get("by_task") or {}).items():
+        drawn = asked["limit_seed"]
+        limit = "" if asked["limit"] is None else f"{'first' if drawn is None else 'drawn'} "
+        rows.append(
+            [
+                name,
+                asked["metric"],
+                asked["num_fewshot"],
+                "yes" if asked["apply_chat_template"] else "no",
+                "yes" if asked["fewshot_as_multiturn"] else "no",
+                asked["batch_size"],
+                f"{limit}{scores[name]['n'] if name in scores else asked['limit'] or 'all'}",
+            ]
+        )
+    return rows

@@ -9,6 +9,7 @@ import pytest
 
 from end_to_end.workplace import Workplace
 from storm_exp import application
+from storm_exp.errors import PlanError
 from storm_exp.notes import notes
 
 NEEDED = {
@@ -67,3 +68,22 @@ def test_what_the_user_left_unused_is_said(plan, overrides, said):
 def test_an_old_name_is_answered_with_the_new_one(tmp_path, typed, meant):
     said = Workplace(tmp_path / "work").run("plan", "recipe=solar_10_7b", typed, code=1)
     assert meant in said
+
+
+@pytest.mark.parametrize(
+    ("family", "problem"),
+    [
+        ("gpt_neox", "other names than its files"),
+        ("qwen2_moe", "one tensor per expert"),
+        ("mamba", "carry state"),
+    ],
+)
+def test_a_family_that_a_stage_cannot_handle_is_refused_when_planned(plan, models, family, problem):
+    data = f"dataset.path={models}/chats.jsonl"
+    hub = [
+        "base_model=hub",
+        "base_model.repo=a/b",
+        f"+base_model.expected_config.model_type={family}",
+    ]
+    with pytest.raises(PlanError, match=f"family '{family}' cannot .*{problem}"):
+        plan("recipe=storm_own", data, *hub)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from storm_evaluation.benchmark import LmEval
+from storm_evaluation.task_record import rows_of
 from storm_evaluation.task_settings import ByTask, TaskSettings, resolve
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
@@ -109,6 +110,27 @@ def test_scores_of_tasks_asked_differently_are_those_of_the_harness(
             "max_generated_tokens": None,
         },
     }
+
+
+def test_the_report_shows_how_tasks_were_asked_and_only_where_models_were_asked_alike() -> None:
+    entry = {
+        "metric": "acc",
+        "num_fewshot": 5,
+        "apply_chat_template": False,
+        "fewshot_as_multiturn": False,
+        "batch_size": 16,
+        "limit": 40,
+        "limit_seed": 0,
+    }
+    evaluation = {
+        "tasks": {"mmlu": {"n": 2280}, "glue": {"n": 9}},
+        "settings": {"by_task": {"mmlu": entry, "cola": {**entry, "limit": None}}},
+    }
+    assert rows_of(evaluation) == [
+        ["mmlu", "acc", 5, "no", "no", 16, "drawn 2280"],
+        ["cola", "acc", 5, "no", "no", 16, "all"],
+    ]
+    assert rows_of({"tasks": {}, "settings": {"split": "validation"}}) == []
 
 
 def test_a_drawn_part_is_the_same_for_every_model_and_moves_with_its_seed(
