@@ -9,6 +9,7 @@ from typing import Any
 
 from storm_exp import Stage
 from storm_merging.parents import shared_store
+from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint import Checkpoint
 from storm_models.checkpoint_files import WEIGHT_FILE
 from storm_models.weighted_sum import WeightedSum
@@ -39,6 +40,7 @@ def merge(
             weights = SumWeights(headers, coefficients, parents)
             write_weights(weights, stage.directory / WEIGHT_FILE, progress.advance)
     models[0].copy_companions(stage.directory)
+    inherit_chat(stage, stage.directory, models)
     return Checkpoint(stage.directory)
 
 

@@ -12,6 +12,7 @@ from mergekit.merge_methods import merge_tensors
 from storm_exp import InputError, Stage
 from storm_merging.compatibility import shared_tensors
 from storm_merging.merged import write_summary
+from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint import Checkpoint
 from storm_models.checkpoint_files import WEIGHT_FILE
 from storm_models.tensor_file import DTYPES, TensorWriter
@@ -71,6 +72,7 @@ def merge_with_mergekit(
             writer.write(name, merged)
             progress.advance()
     merged_models[0].copy_companions(stage.directory)
+    inherit_chat(stage, stage.directory, merged_models)
     result = Checkpoint(stage.directory)
     write_summary(result, method, parameters=parameters)
     stage.metric("models", len(others), main=True)

@@ -24,7 +24,7 @@ class Supervised(Enum):
     """Every token, questions and headings too."""
 
 
-@component("tokens", "chat_tokens", version=2, requires=("transformers", "pyarrow"), extra="train")
+@component("tokens", "chat_tokens", version=3, requires=("transformers", "pyarrow"), extra="train")
 class ChatTokenSet:
     """Renders chats with the model's template; every turn of the assistant is supervised.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from storm_exp import Stage
+from storm_models.chat.stops import GENERATION_CONFIG, add_stops, learnt_stops, read_stops
 from storm_models.checkpoint import Checkpoint, readable_count
 from storm_models.depth import read_new_layers
 from storm_training.finetuned_checkpoint import stored_names, write_changed, write_checkpoint
@@ -59,6 +61,7 @@ def finetune(
     stage.say(_describe(table))
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in trained)
+    stops = learnt_stops(model, tokens.ends())
     log = train(
         network,
         rows.sequences,
@@ -66,11 +69,12 @@ def finetune(
         stage,
         validation=held_out.sequences if held_out else None,
         objective=objective,
-        write=lambda folder: _write(folder, settings, model, network, trained),
+        write=lambda folder: _write(folder, settings, model, network, trained, stops),
     )
     if stage.rank > 0:
         return Checkpoint(stage.directory)
-    result = _write(stage.directory, settings, model, network, trained)
+    result = _write(stage.directory, settings, model, network, trained, stops)
+    stopping = _stopping(stage, model, result, stops)
     record = {
         "objective": objective.name,
         "parameters": settings.parameters.choice,
@@ -81,6 +85,7 @@ def finetune(
         "tokens_per_step": round(sum(entry["tokens"] for entry in log.steps) / len(log.steps)),
         "rows": rows.record(),
         "validation_rows": held_out.record() if held_out else {"used": 0, "dropped": {}},
+        "stops": stopping,
         "trainable": table,
         "kept": log.kept,
         "validation": log.validation,
@@ -126,13 +131,31 @@ def _write(
     model: Checkpoint,
     network: PreTrainedModel,
     trained: set[str],
+    stops: Iterable[int],
 ) -> Checkpoint:
     if settings.parameters.low_rank:
         from storm_training.low_rank import save_updates, weight_changes
 
         save_updates(network, directory / "adapter")
-        return write_changed(model, weight_changes(network), directory)
-    return write_checkpoint(model, network, trained, directory)
+        result = write_changed(model, weight_changes(network), directory)
+    else:
+        result = write_checkpoint(model, network, trained, directory)
+    add_stops(directory, stops)
+    return result
+
+
+def _stopping(
+    stage: Stage, model: Checkpoint, result: Checkpoint, learnt: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return what the model stopped at, what it learnt to end with, and say what is new."""
+    before, after = read_stops(model.directory), read_stops(result.directory)
+    new = [f"{learnt[token]} ({token})" for token in after if token not in before]
+    if new:
+        stage.say(
+            f"it learnt to end with {', '.join(new)}, which {GENERATION_CONFIG} now names beside "
+            f"{', '.join(map(str, before)) or 'nothing'}"
+        )
+    return {"before": before, "learnt": list(learnt.values()), "after": after}
 
 
 def _trainable_table(

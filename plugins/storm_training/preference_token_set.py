@@ -15,7 +15,7 @@ from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
 @component(
-    "tokens", "preference_tokens", version=2, requires=("transformers", "pyarrow"), extra="train"
+    "tokens", "preference_tokens", version=3, requires=("transformers", "pyarrow"), extra="train"
 )
 class PreferenceTokenSet:
     """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.

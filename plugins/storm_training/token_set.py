@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,19 @@ class TokenSet(Artifact):
     def dropped(self, split: str) -> dict[str, int]:
         """Return the numbers of rows that could not become examples, by reason."""
         return dict(self.content()["splits"].get(split, {}).get("dropped", {}))
+
+    def ends(self) -> dict[int, int]:
+        """Return how often each token is the last of a supervised stretch, to train on.
+
+        Documents have none: they are learnt whole.
+        """
+        content = self.content()
+        counts: Counter[int] = Counter()
+        for key in content["parts"]:
+            counts.update(TokenSet(self.referenced(key), key).ends())
+        for token, count in content["splits"]["train"].get("ends", {}).items():
+            counts[int(token)] += count
+        return dict(counts)
 
     def sequences(self, split: str) -> TokenSequences:
         """Return a split's examples, mapped; raises InputError when there is no such split."""
