@@ -19,6 +19,7 @@ docs/statistics.md says how often this errs, and benchmarks/statistics.py simula
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -152,6 +153,7 @@ def pseudo_scores(scores: Floats, weights: Floats) -> Floats:
     return np.asarray(mean + count * weights * (scores - mean) / total)
 
 
+@functools.lru_cache(maxsize=256)
 def dunnett_quantile(comparisons: int, freedom: float | None, level: float) -> float:
     """Return q: of `comparisons` with one control, max |t| exceeds q with chance `level`.
 
@@ -168,7 +170,7 @@ def dunnett_quantile(comparisons: int, freedom: float | None, level: float) -> f
         return 1 - float((inside**comparisons @ weights).mean())
 
     low, high = 0.0, 1e3
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if exceeds(middle) > level else (low, middle)
     return (low + high) / 2

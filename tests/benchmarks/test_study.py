@@ -126,6 +126,33 @@ def test_without_a_name_every_page_is_written(study, monkeypatch, tmp_path) -> N
         assert written == [*pages, "README"]
 
 
+def test_every_page_can_be_written_and_its_arms_are_of_its_runs(study, monkeypatch, groups) -> None:
+    import study_pages
+
+    used = set()
+
+    def group(run, model, *overrides):
+        used.add(run)
+        return groups["good" if "base" in model else "bad"]
+
+    def remember(run, *_):
+        used.add(run)
+        return run
+
+    monkeypatch.setattr(study_pages, "group", group)
+    monkeypatch.setattr(
+        study_pages, "models", lambda run, names: {name: group(run, name) for name in names}
+    )
+    for name in ("minutes", "sweep_markdown", "cells"):
+        monkeypatch.setattr(study_pages, name, remember)
+    monkeypatch.setattr(study_pages, "judge_table", str)
+    for page, write in study.PAGES.items():
+        used.clear()
+        text = "\n".join(write())
+        assert used == set(study.RUNS[page]), page
+        assert "3 seeds" in text and "| undecided |" not in text.partition("| verdict |")[0]
+
+
 def test_the_readme_s_arms_are_of_runs_of_the_study(study, monkeypatch, groups) -> None:
     import study_headline
 
