@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 from typing import Any, NoReturn, Protocol
@@ -13,13 +14,20 @@ from storm_evaluation.task_folder import TaskFolder
 from storm_evaluation.task_index import TaskIndex
 from storm_evaluation.task_lookup import look_up_tasks
 from storm_evaluation.task_record import describe_tasks
+from storm_evaluation.task_rehearsal import ANSWER, BATCH, few_questions
+from storm_evaluation.task_samples import sample_of
 from storm_evaluation.task_settings import ByTask, TaskSettings, check_values, resolve
 from storm_evaluation.task_tree import Leaf, leaves
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.repository import cached_snapshot
+from storm_models.twins.machine import has_gpu
 
+_ROWS = 40
+"""Rows of every split of a rehearsal: more than any task has examples."""
+_LENGTH = 256
+"""Tokens of a rehearsal's prompts with their answers, at most."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -66,6 +74,8 @@ class LmEval:
     """auto (as stored), float32, bfloat16 or float16."""
     expected_tokens: int = setting(0, semantic=False)
     """Tokens that the tasks make a model read, about: lets a plan forecast costs; 0: not known."""
+    sample_rows: int = setting(0, neutral=0)
+    """Rehearsals: so many rows of ours in place of each data set of the hub; 0: the data sets."""
     seed: int = 1234
     """Chooses the examples of few-shot tasks. Of its own, not the run's: the questions stay when
     the run's seed moves, so that models of different seeds answer the same ones."""
@@ -100,6 +110,45 @@ class LmEval:
             }
         return {"lm_eval": _harness_version()}
 
+    def rehearsal(self) -> LmEval:
+        """Return the same for a question of each task, on rows of ours where it asks the hub.
+
+        Raises SettingError where there are none for any of the tasks.
+        """
+        known = [task for task in self.tasks if task not in self._unknown()]
+        if not known:
+            problem = "no rows of their data sets are known for a rehearsal"
+            raise SettingError("tasks", self.tasks, problem)
+        return dataclasses.replace(
+            self,
+            tasks=known,
+            by_task=few_questions(self.by_task, known, self.tasks),
+            limit=1,
+            sample_rows=0 if self.task_folder else _ROWS,
+            batch_size=min(self.batch_size, BATCH),
+            max_length=min(self.max_length or _LENGTH, _LENGTH),
+            max_generated_tokens=min(self.max_generated_tokens or ANSWER, ANSWER),
+            dtype=self.dtype if has_gpu() else "float32",
+        )
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what rows of ours do not show."""
+        if self.task_folder:
+            return []
+        data = "the tasks' data: whether it can be fetched, and its rows (ours stand in)"
+        further = [f"nltk's {name}, which a task fetches" for name in resources(self.asked())]
+        return [data, *further, *(f"the task {task}" for task in self._unknown())]
+
+    def _unknown(self) -> list[str]:
+        """Return the tasks, of those that are named, that ask data of which there is no sample."""
+        if self.task_folder:
+            return []
+        paths = [
+            (leaf.asked, str(leaf.config.get("dataset_path") or ""))
+            for leaf, _ in self.asked().values()
+        ]
+        return sorted({asked for asked, path in paths if "/" in path and sample_of(path) is None})
+
     def cost(self, model: CheckpointForecast) -> Cost | None:
         """Estimate from the tokens that are expected, in batches of most of the tasks."""
         return evaluation_cost(
@@ -108,7 +157,7 @@ class LmEval:
 
     def fetches(self) -> list[str]:
         """Return what the tasks need of the hub and of nltk, and this machine lacks."""
-        if self.task_folder:
+        if self.task_folder or self.sample_rows:
             return []
         asked = self.asked()
         named = {str(leaf.config.get("dataset_path") or "") for leaf, _ in asked.values()}
@@ -165,6 +214,7 @@ class LmEval:
             task_folder=folder,
             settings={name: settings for name, (_, settings) in asked.items()},
             seed=self.seed,
+            sample_rows=self.sample_rows,
         )
         harness = Harness(stage, model, self.max_length, self.dtype)
         result = harness.evaluate(tasks)

@@ -24,6 +24,7 @@ from storm_evaluation.language_model import HarnessModel
 from storm_evaluation.outcome import HarnessResult, collect
 from storm_evaluation.quiet import offline, quiet
 from storm_evaluation.task_index import TaskIndex
+from storm_evaluation.task_samples import sampled
 from storm_evaluation.task_settings import TaskSettings
 from storm_evaluation.task_tree import definitions
 from storm_exp import InputError, Stage
@@ -41,6 +42,8 @@ class HarnessTasks:
     settings: dict[str, TaskSettings]
     """Of every task that the names stand for."""
     seed: int
+    sample_rows: int = 0
+    """Rows of ours in place of each data set of the hub; 0: the data sets themselves."""
 
     @property
     def by_name(self) -> bool:
@@ -86,7 +89,8 @@ class Harness:
             manager = _manager(tasks)
             if tasks.task_folder is not None:
                 _anchor_data_files(manager, self._stage.scratch / "datasets")
-            members, loaded = _load(manager, tasks)
+            with sampled(tasks.sample_rows) if tasks.sample_rows else contextlib.nullcontext():
+                members, loaded = _load(manager, tasks)
             alike: dict[Any, list[str]] = {}
             for name, task in loaded.items():
                 _configure(task, tasks.settings[name], tasks.seed)

@@ -12,13 +12,14 @@ from storm_exp.cost import Cost, Place
 from storm_models.architecture import is_quantised, tensor_shapes
 from storm_models.checkpoint import CheckpointForecast
 from storm_models.families import Use, check_family
+from storm_models.twins.machine import has_gpu
 from storm_training.layer_table import LayerTableForecast
 from storm_training.parameters import Parameters
 from storm_training.selection import check_names
 from storm_training.settings import TrainingSettings
 from storm_training.token_set import TokenSetForecast
 from storm_training.training_cost import training_cost
-from storm_training.training_rehearsal import few_steps, has_gpu
+from storm_training.training_rehearsal import few_steps
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -37,13 +37,6 @@ def few_steps(settings: S, positions: int | None = None) -> S:
     )
 
 
-def has_gpu() -> bool:
-    """Return whether CUDA is there; imports torch."""
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def short_passes(settings: Any, positions: int | None = None) -> dict[str, Any]:
     """Return `sequence_length`, `batch_rows` and `precision` of a rehearsal."""
     length, rows = settings.sequence_length, settings.batch_rows
