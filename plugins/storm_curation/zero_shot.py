@@ -16,9 +16,12 @@ from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.families import Use, check_family
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
+from storm_models.twins.machine import has_gpu
 
-_SHARD = 64
+_SHARD = 32
 """Rows in a shard of a rehearsal."""
+_EXAMPLE = 512
+"""Tokens of an example in a rehearsal, at most, beside two characters a token of the rubric."""
 _CHARACTERS = 4
 """Characters of English in a token, about."""
 
@@ -111,8 +114,16 @@ class ZeroShot:
         return ScoresForecast(scales=scales, rows=rows)
 
     def rehearsal(self) -> ZeroShot:
-        """Return the same in several shards; prompts stay as long as they are."""
-        return dataclasses.replace(self, shard_rows=min(self.shard_rows, _SHARD))
+        """Return the same in several shards, with room for the rubric and a short example."""
+        texts = [self.head, self.example, *(q.text for q in self.questions().values())]
+        room = sum(map(len, texts)) // 2 + _EXAMPLE
+        return dataclasses.replace(
+            self,
+            max_tokens=min(self.max_tokens, room),
+            batch_rows=min(self.batch_rows, 4),
+            shard_rows=min(self.shard_rows, _SHARD),
+            precision=self.precision if has_gpu() else Precision.float32,
+        )
 
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
         """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""

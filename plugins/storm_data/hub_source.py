@@ -18,7 +18,7 @@ from storm_models.repository import cached_snapshot, fetch, resolve_commit
 
 SAMPLE = "sample:"
 """What stands before a repository whose sample is read in its place."""
-_ROWS, _LEAST_ROWS = 160, 32
+_ROWS, _LEAST_ROWS = 80, 16
 """Rows of a rehearsal together, and of each source at least."""
 _HELD_OUT = 10
 """A rehearsal holds out one row of so many, at most."""

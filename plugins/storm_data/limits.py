@@ -14,7 +14,7 @@ from storm_exp import SettingError, Stage, setting
 if TYPE_CHECKING:
     from storm_data.intake import Intake
 
-REHEARSED_ROWS = 200
+REHEARSED_ROWS = 80
 """Rows of a file that a rehearsal reads."""
 
 

@@ -15,8 +15,9 @@ from storm_models.checkpoint import CheckpointForecast
 from storm_models.families import check_changeable
 from storm_models.flops import Reading
 from storm_models.inference_cost import inference_cost
+from storm_models.twins.machine import has_gpu
 
-_SAMPLES, _TOKENS = 16, 512
+_SAMPLES, _TOKENS = 8, 256
 """Rows of a rehearsal, and tokens of a row."""
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -57,6 +58,7 @@ class CalibrationSettings:
             samples=min(self.samples, _SAMPLES),
             max_tokens=min(self.max_tokens, _TOKENS),
             batch_size=min(self.batch_size, 4),
+            dtype=self.dtype if has_gpu() else "float32",
         )
 
     def check(self, model: CheckpointForecast, data: DatasetForecast, split: str) -> None:

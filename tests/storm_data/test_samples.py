@@ -68,9 +68,9 @@ def test_a_sample_holds_texts_of_all_lengths(tmp_path):
 
     rows = pq.read_table(tmp_path / "data/train-00000-of-00001.parquet").to_pylist()
     lengths = [sum(len(turn["value"]) for turn in row["conversations"]) for row in rows]
-    assert max(lengths) > 10_000
+    assert max(lengths) > 5_000
     assert min(lengths) < 400
-    assert sum(length > 10_000 for length in lengths) == 1
+    assert sum(length > 5_000 for length in lengths) == 1
 
 
 def test_a_repository_without_a_sample_is_named():
@@ -87,12 +87,12 @@ def test_of_files_of_ones_own_the_first_rows_are_rehearsed(tmp_path):
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     small = ChatJsonl(path=str(file), source="mine", validation_rows=100).rehearsal()
     data = small.run(make_stage(tmp_path))
-    assert (data.count("train"), data.count("validation")) == (180, 20)
-    assert small.forecast().splits["train"] == [1, 180]
+    assert (data.count("train"), data.count("validation")) == (72, 8)
+    assert small.forecast().splits["train"] == [1, 72]
 
     excerpt = DatasetPath(path=str(_finished(tmp_path, 300))).rehearsal()
     assert isinstance(excerpt, DatasetExcerpt)
-    assert excerpt.run(make_stage(tmp_path, "excerpt")).count("train") == 200
+    assert excerpt.run(make_stage(tmp_path, "excerpt")).count("train") == 80
     few = DatasetPath(path=str(_finished(tmp_path, 30)))
     assert few.rehearsal() is few
 
@@ -101,7 +101,7 @@ def test_of_files_of_ones_own_the_first_rows_are_rehearsed(tmp_path):
     (texts / "many.jsonl").write_text("\n".join(json.dumps({"text": str(i)}) for i in range(300)))
     (texts / "one.txt").write_text("one text")
     read = TextDocuments(path=str(texts)).rehearsal().run(make_stage(tmp_path, "texts-read"))
-    assert read.count("train") + read.count("validation") == 200
+    assert read.count("train") + read.count("validation") == 80
 
 
 def _finished(tmp_path, rows):

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 _FOLDER = Path(__file__).parent
-_LONG = 12_000
-"""Characters of the longest text: beyond what most judges read at once."""
+_LONG = 6_000
+"""Characters of the longest text: more than a rehearsed judge or training reads at once."""
 _SHORT = 400
 
 
