@@ -15,6 +15,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from storm_exp import InputError, Stage
+from storm_training.scratch_checkpoints import ScratchCheckpoints
 from storm_training.sharded_strategy import ShardedStrategy
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class Devices:
                 "accelerator": self.accelerator,
                 "devices": devices,
                 "precision": precision,
-                "plugins": [LightningEnvironment()],
+                "plugins": [LightningEnvironment(), ScratchCheckpoints()],
             }
         if self.sharded:
             self._strategy = ShardedStrategy(self.world)
@@ -84,7 +85,7 @@ class Devices:
             "strategy": self._strategy,
             # What is sharded is cast as it is gathered, instead of by autocast.
             "precision": "32-true" if self.sharded else precision,
-            "plugins": [TorchElasticEnvironment()],
+            "plugins": [TorchElasticEnvironment(), ScratchCheckpoints()],
         }
 
     def share(self, step: list[list[T]]) -> list[list[T]]:

@@ -106,13 +106,20 @@ class TrainingSettings:
     activation_checkpointing: bool = setting(False, semantic=False)
     """Recompute activations in the backward pass (non-reentrant): less memory, more time."""
     checkpoint_every: int = setting(200, semantic=False)
-    """Optimiser steps between the checkpoints from which a killed stage resumes; 0: none."""
+    """Optimiser steps between checkpoints from which a killed stage resumes; 0: only by time."""
+    checkpoint_seconds: float = setting(60.0, semantic=False)
+    """Seconds between such checkpoints, more where writing one takes a tenth of that; 0: by steps
+    only. Ctrl-C and SIGTERM leave one as well, after the step that is being taken."""
     checkpoints_kept: int = setting(1, semantic=False)
     """How many of these checkpoints are kept; an older one serves when the newest is damaged."""
     check_saving: bool = setting(True, semantic=False)
     """Write the model after the first step, read it back, and remove it."""
     loggers: list[str] = setting(["csv", "tensorboard"], semantic=False)
     """Of csv, tensorboard, mlflow and wandb: who is told of every step while it runs."""
+    tracking_project: str = setting("storm-exp", semantic=False)
+    """The project of wandb, and the experiment of mlflow, that hold the run."""
+    tracking_name: str = setting("", semantic=False)
+    """What wandb and mlflow call the run; empty: the folder of the run and the stage's name."""
     seed: int = II("seed")
     """Seed of the order of rows and of dropout."""
 
@@ -120,7 +127,8 @@ class TrainingSettings:
         """Check the settings; raises SettingError."""
         for name in ("sequence_length", "batch_rows", "accumulation"):
             self._require(name, getattr(self, name) >= 1, "must be at least 1")
-        for name in ("steps", "validation_rows", "validation_every", "checkpoint_every"):
+        counts = ("steps", "validation_rows", "validation_every", "checkpoint_every")
+        for name in (*counts, "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("weight_decay", "gradient_clip", "neftune"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
@@ -138,6 +146,7 @@ class TrainingSettings:
             self._require(name, scored, "needs validation_every: how often rows are scored")
         for logger in self.loggers:
             self._require_logger(logger)
+        self._require("tracking_project", bool(self.tracking_project), "must not be empty")
         self._require("learning_rate", self.learning_rate > 0, "must be above 0")
         self._require("sequence_length", self.sequence_length >= 2, "must be at least 2")
         self._require("epochs", self.steps > 0 or self.epochs > 0, "must be above 0")

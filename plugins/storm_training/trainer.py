@@ -17,7 +17,7 @@ from storm_training.attention import attention, choose_attention
 from storm_training.compilation import compiled_layers
 from storm_training.devices import Devices
 from storm_training.keeper import Keeper, restore_best
-from storm_training.loggers import build_loggers
+from storm_training.loggers import tracked
 from storm_training.objective import NextToken, Objective
 from storm_training.optimizer import check_optimizer
 from storm_training.packing import StepPlan, plan_steps
@@ -27,6 +27,7 @@ from storm_training.resume import Saver, resume_file
 from storm_training.save_check import SaveCheck, Writer
 from storm_training.settings import TrainingSettings
 from storm_training.step_loader import StepLoader
+from storm_training.stopping import Stopping
 from storm_training.token_sequences import TokenSequences
 from storm_training.training_log import TrainingLog
 from storm_training.training_module import TrainingModule
@@ -78,8 +79,9 @@ def train(
     callbacks += [Reporter(module, stage), Keeper(module, stage)]
     if write is not None and settings.check_saving and not devices.sharded:
         callbacks.append(SaveCheck(module, stage, write))
-    if settings.checkpoint_every:
-        callbacks.append(Saver(module, stage))
+    stopping = Stopping(stage.say)
+    if settings.checkpoint_every or settings.checkpoint_seconds:
+        callbacks.append(Saver(module, stage, stopping))
     if settings.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
@@ -90,6 +92,7 @@ def train(
     with contextlib.ExitStack() as during:
         during.enter_context(_quiet_lightning())
         during.enter_context(_interruptible())
+        during.enter_context(stopping)
         during.enter_context(torch.random.fork_rng(devices=[]))
         during.enter_context(attention(model, kernel))
         if settings.compile:
@@ -100,7 +103,7 @@ def train(
                 "bf16-mixed" if log.precision == "bf16-mixed" else "32-true"
             ),
             max_epochs=1,
-            logger=build_loggers(settings, stage),
+            logger=during.enter_context(tracked(settings, stage)),
             callbacks=callbacks,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -108,6 +108,7 @@ def test_every_setting_that_enters_the_key_has_an_effect(tmp_path, inputs, start
     [
         {"activation_checkpointing": True},
         {"checkpoint_every": 1, "checkpoints_kept": 2},
+        {"checkpoint_seconds": 0.01},
         {"check_saving": False},
         {"loggers": []},
     ],
