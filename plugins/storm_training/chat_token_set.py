@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -24,7 +25,7 @@ class Supervised(Enum):
     """Every token, questions and headings too."""
 
 
-@component("tokens", "chat_tokens", version=3, requires=("transformers", "pyarrow"), extra="train")
+@component("tokens", "chat_tokens", version=4, requires=("transformers", "pyarrow"), extra="train")
 class ChatTokenSet:
     """Renders chats with the model's template; every turn of the assistant is supervised.
 
@@ -55,16 +56,20 @@ class ChatTokenSet:
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
         from storm_models.chat.renderer import ChatTokens
+        from storm_models.chat.stops import last_tokens
         from storm_training.tokenising import Encoded, tokenise
 
         chats = model.chat()
+        ends: Counter[int] = Counter()
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
             given = [Conversation.of(row) for row in rows]
             for chat, tokens in zip(given, chats.encode(given), strict=True):
                 if not isinstance(tokens, ChatTokens):
                     yield str(tokens)
-                elif self.supervised is Supervised.answers:
+                    continue
+                ends.update(last_tokens(tokens))
+                if self.supervised is Supervised.answers:
                     yield [(tokens.ids, tokens.supervised)]
                 elif not all(chat.supervised):
                     yield "has turns that are context only, and supervised=all"
@@ -72,4 +77,4 @@ class ChatTokenSet:
                     yield [(tokens.ids, None)]
 
         longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
-        return tokenise(stage, data, model, CHATS, encode, longest=longest)
+        return tokenise(stage, data, model, CHATS, encode, longest=longest, ends=ends)

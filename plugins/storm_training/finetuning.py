@@ -12,9 +12,10 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from storm_exp import Stage
-from storm_models.chat.stops import GENERATION_CONFIG, add_stops, learnt_stops, read_stops
+from storm_models.chat.stops import add_stops, learnt_stops, read_stops
 from storm_models.checkpoint import Checkpoint, readable_count
 from storm_models.depth import read_new_layers
+from storm_models.generation_config import GENERATION_FILE
 from storm_training.finetuned_checkpoint import stored_names, write_changed, write_checkpoint
 from storm_training.finetuner import Finetuner, require_same_model
 from storm_training.layer_table import LayerRow, LayerTable
@@ -152,7 +153,7 @@ def _stopping(
     new = [f"{learnt[token]} ({token})" for token in after if token not in before]
     if new:
         stage.say(
-            f"it learnt to end with {', '.join(new)}, which {GENERATION_CONFIG} now names beside "
+            f"it learnt to end with {', '.join(new)}, which {GENERATION_FILE} now names beside "
             f"{', '.join(map(str, before)) or 'nothing'}"
         )
     return {"before": before, "learnt": list(learnt.values()), "after": after}

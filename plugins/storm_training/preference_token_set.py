@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from storm_training.tokens_forecast import forecast_tokens, tokens_cost
 
 
 @component(
-    "tokens", "preference_tokens", version=3, requires=("transformers", "pyarrow"), extra="train"
+    "tokens", "preference_tokens", version=4, requires=("transformers", "pyarrow"), extra="train"
 )
 class PreferenceTokenSet:
     """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.
@@ -50,10 +51,12 @@ class PreferenceTokenSet:
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
         from storm_models.chat.renderer import ChatTokens
+        from storm_models.chat.stops import last_tokens
         from storm_training.pair_cutting import cut_pair
         from storm_training.tokenising import Encoded, tokenise
 
         renderer = model.chat()
+        ends: Counter[int] = Counter()
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
             chats, firsts = [], []
@@ -70,9 +73,12 @@ class PreferenceTokenSet:
                     yield "chosen and rejected are the same"
                 else:
                     pair = [chosen, rejected]
+                    ends.update(last_tokens(chosen))
                     if self.longest_prompt:
                         pair = cut_pair((chosen, rejected), self.longest, self.longest_prompt)
                     yield [(c.ids, c.supervised) for c in pair]
 
         longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
-        return tokenise(stage, data, model, PREFERENCES, encode, longest=longest, together=2)
+        return tokenise(
+            stage, data, model, PREFERENCES, encode, longest=longest, together=2, ends=ends
+        )

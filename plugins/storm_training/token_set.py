@@ -75,15 +75,12 @@ class TokenSet(Artifact):
         return dict(self.content()["splits"].get(split, {}).get("dropped", {}))
 
     def ends(self) -> dict[int, int]:
-        """Return how often each token is the last of a supervised stretch, to train on.
-
-        Documents have none: they are learnt whole.
-        """
+        """Return how often each token is the last of an answer; documents have none."""
         content = self.content()
         counts: Counter[int] = Counter()
         for key in content["parts"]:
             counts.update(TokenSet(self.referenced(key), key).ends())
-        for token, count in content["splits"]["train"].get("ends", {}).items():
+        for token, count in content.get("ends", {}).items():
             counts[int(token)] += count
         return dict(counts)
 

@@ -27,7 +27,6 @@ class SplitWriter:
         self._spans = (directory / f"{split}.spans.bin").open("wb")
         self._reasons = (directory / f"{split}.dropped.jsonl").open("w", encoding="utf-8")
         self.examples = self.tokens = self.supervised = self.longest = 0
-        self.ends: collections.Counter[int] = collections.Counter()
         self.sources: collections.Counter[str] = collections.Counter()
         self.dropped: collections.Counter[str] = collections.Counter()
 
@@ -55,9 +54,6 @@ class SplitWriter:
             assert len(supervised) == len(ids)
             self._ids.write(np.asarray(ids, dtype=np.int32).tobytes())
             self._marks.write(supervised.tobytes())
-            if marks is not None:
-                last = np.flatnonzero(supervised & ~np.append(supervised[1:], False))
-                self.ends.update(np.asarray(ids)[last].tolist())
             self.supervised += int(np.count_nonzero(supervised[1:]))
         self._spans.write(np.array(spans, dtype=np.int64).tobytes())
         self.examples += 1
@@ -78,7 +74,6 @@ class SplitWriter:
             "supervised": self.supervised,
             "longest": self.longest,
             "dropped": dict(sorted(self.dropped.items())),
-            "ends": {str(token): count for token, count in sorted(self.ends.items())},
             "sources": dict(sorted(self.sources.items())),
         }
 

@@ -15,6 +15,7 @@ from storm_merging.linear import Linear
 from storm_models.chat.stops import add_stops, read_stops
 from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
+from storm_training.chat_token_set import ChatTokenSet, Supervised
 from storm_training.dpo import Dpo
 from storm_training.parameters import Parameters
 from storm_training.sft import Sft
@@ -68,6 +69,13 @@ def test_a_tuned_base_model_stops_where_it_learnt_to_and_its_answers_are_taken(
     assert again.count("train") == 8
 
 
+def test_where_every_token_is_learnt_the_ends_of_answers_are_known_as_well(tmp_path, base, chats):
+    tokens = ChatTokenSet(supervised=Supervised.all).run(make_stage(tmp_path, "t"), base, chats)
+    assert tokens.ends() == {END: 8}
+    tuned = Sft(**FEW, steps=1).run(make_stage(tmp_path, "tuned"), base, tokens)
+    assert read_stops(tuned.directory) == [PAD, END]
+
+
 def test_low_rank_updates_and_merges_keep_what_was_learnt(tmp_path, base, chats):
     tokens = tokenise_chats(tmp_path / "tokens", base, chats)
     settings = Sft(**FEW, steps=2, parameters=Parameters(choice="lora"))
@@ -113,7 +121,7 @@ def test_pairs_teach_an_ending_as_chats_do(tmp_path, base):
     ]
     data.write("train", rows, preference_schema())
     tokens = PreferenceTokenSet().run(make_stage(tmp_path, "tokens"), base, data)
-    assert tokens.ends() == {END: 6}
+    assert tokens.ends() == {END: 3}
     assert Dpo(**FEW).parameters.choice == "all"
 
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from storm_models.chat.contents import ControlTokens
+from storm_models.chat.renderer import ChatTokens
 from storm_models.checkpoint import Checkpoint
+from storm_models.generation_config import (
+    GENERATION_FILE,
+    read_generation_config,
+    special_ids,
+    write_generation_config,
+)
 from storm_models.json_file import read_json
 
-GENERATION_CONFIG = "generation_config.json"
 _SELDOM = 0.01
 """Share of answers below which an ending is none: cut answers, a stray token."""
 
 
 def read_stops(directory: Path) -> list[int]:
     """Return the ids at which a checkpoint stops, from generation_config.json or config.json."""
-    for name in (GENERATION_CONFIG, "config.json"):
-        if (directory / name).is_file():
-            found = read_json(directory / name).get("eos_token_id")
-            ids = found if isinstance(found, list) else [found]
-            if stops := [token for token in ids if isinstance(token, int)]:
-                return stops
-    return []
+    said = read_generation_config(directory) or {}
+    stops = special_ids(said, GENERATION_FILE).get("eos_token_id", [])
+    return stops or special_ids(_config(directory), "config.json").get("eos_token_id", [])
 
 
 def add_stops(directory: Path, ids: Iterable[int]) -> list[int]:
@@ -38,23 +39,27 @@ def add_stops(directory: Path, ids: Iterable[int]) -> list[int]:
     new = [token for token in dict.fromkeys(ids) if token not in known]
     if not new:
         return []
-    file = directory / GENERATION_CONFIG
-    content: dict[str, Any] = {}
-    if file.is_file():
-        content = read_json(file)
-    elif (directory / "config.json").is_file():
-        config = read_json(directory / "config.json")
+    content = read_generation_config(directory)
+    if content is None:
+        config = _config(directory)
         names = ("bos_token_id", "pad_token_id")
         content = {name: config[name] for name in names if config.get(name) is not None}
-    content["eos_token_id"] = [*known, *new]
-    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_generation_config(directory, {**content, "eos_token_id": [*known, *new]})
     return new
+
+
+def last_tokens(tokens: ChatTokens) -> list[int]:
+    """Return the token that ends each stretch of what an assistant said."""
+    marks = [*tokens.supervised, False]
+    return [
+        token for place, token in enumerate(tokens.ids) if marks[place] and not marks[place + 1]
+    ]
 
 
 def learnt_stops(model: Checkpoint, ends: Mapping[int, int]) -> dict[int, str]:
     """Return the control tokens, by id, that end answers which a model is taught.
 
-    `ends` counts the last tokens of supervised stretches.
+    `ends` counts the last tokens of answers.
     """
     controls = {token: name for name, token in ControlTokens(model.tokenizer()).tokens.items()}
     often = _SELDOM * sum(ends.values())
@@ -63,3 +68,8 @@ def learnt_stops(model: Checkpoint, ends: Mapping[int, int]) -> dict[int, str]:
         for token, count in sorted(ends.items())
         if token in controls and count >= often
     }
+
+
+def _config(directory: Path) -> dict[str, Any]:
+    file = directory / "config.json"
+    return read_json(file) if file.is_file() else {}
