@@ -72,7 +72,7 @@ class Hub:
         """Return the facts of the cached files, else what `expected_config` implies."""
         cached = self._cached()
         if cached is not None:
-            return forecast_chat(self._inspect(cached), self.chat)
+            return forecast_chat(self._inspect(cached), self.chat, cached.directory)
         if not self.expected_config:
             return forecast_chat(CheckpointForecast(), self.chat)
         shapes = tensor_shapes(self.expected_config)

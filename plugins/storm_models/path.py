@@ -44,7 +44,8 @@ class Path:
 
     def forecast(self) -> CheckpointForecast:
         """Read config, tokenizer and file headers; raises InputError for what cannot be used."""
-        return forecast_chat(inspect_checkpoint(self._checkpoint()), self.chat)
+        checkpoint = self._checkpoint()
+        return forecast_chat(inspect_checkpoint(checkpoint), self.chat, checkpoint.directory)
 
     def notes(self) -> list[str]:
         """Say which files that look like weights are not read."""

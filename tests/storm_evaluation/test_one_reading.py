@@ -47,7 +47,7 @@ def rows() -> list[dict]:
     return [{"id": str(n), "messages": m, "source": "s"} for n, m in enumerate(chats)]
 
 
-@pytest.fixture(scope="module", params=["own", "thinking", "chatml", "vicuna"])
+@pytest.fixture(scope="module", params=["own", "thinking", "zephyr", "vicuna"])
 def model(request, tmp_path_factory) -> Checkpoint:
     made = make_checkpoint(tmp_path_factory.mktemp("model"), dtype="float32")
     template = request.param

@@ -7,8 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from storm_exp import InputError
-from storm_models.chat.settings import ARGUMENTS, DATE, NONE, OWN, ChatSettings, families
+from storm_exp import InputError, SettingError
+from storm_models.chat.settings import (
+    ARGUMENTS,
+    DATE,
+    NONE,
+    OWN,
+    TURN_TOKENS,
+    ChatSettings,
+    families,
+)
 from storm_models.checkpoint import CheckpointForecast
 from storm_models.checkpoint_files import CHAT_FILE, TEMPLATE_FILE
 from storm_models.json_file import read_json
@@ -52,6 +60,7 @@ def settle_chat(directory: Path, settings: ChatSettings) -> None:
         content = read_json(config)
         if content.pop("chat_template", None) is not None:
             _write(config, content)
+    check_tokens(directory, settings)
     text = settings.text()
     if text is None:
         (directory / TEMPLATE_FILE).unlink(missing_ok=True)
@@ -59,8 +68,15 @@ def settle_chat(directory: Path, settings: ChatSettings) -> None:
         (directory / TEMPLATE_FILE).write_text(text, encoding="utf-8")
 
 
-def forecast_chat(forecast: CheckpointForecast, settings: ChatSettings) -> CheckpointForecast:
-    """Return the forecast of a checkpoint once the settings are in its files."""
+def forecast_chat(
+    forecast: CheckpointForecast, settings: ChatSettings, directory: Path | None = None
+) -> CheckpointForecast:
+    """Return the forecast of a checkpoint once the settings are in its files.
+
+    Where its tokenizer lies in a `directory` already, raises what `check_tokens` raises.
+    """
+    if directory is not None:
+        check_tokens(directory, settings)
     given, template = settings.given(), forecast.has_chat_template
     if given.template != OWN:
         template = given.template != NONE
@@ -76,6 +92,28 @@ def forecast_chat(forecast: CheckpointForecast, settings: ChatSettings) -> Check
         chat_arguments=facts.arguments if known else None,
         chat_date=facts.date if known or given.date != OWN else None,
     )
+
+
+def check_tokens(directory: Path, settings: ChatSettings) -> None:
+    """Raise SettingError for a family whose own tokens a checkpoint's tokenizer does not have.
+
+    An answer would end in plain text, where no engine stops.
+    """
+    template = settings.given().template
+    file = directory / "tokenizer.json"
+    if template not in TURN_TOKENS or not file.is_file():
+        return
+    added = read_json(file).get("added_tokens") or []
+    known = {token.get("content") for token in added if isinstance(token, dict)}
+    lacking = [token for token in TURN_TOKENS[template] if token not in known]
+    if lacking:
+        raise SettingError(
+            "chat.template",
+            template,
+            f"the tokenizer has no token {lacking[-1]}, so answers would end in plain text, where "
+            "no engine stops; take a family that ends them with EOS: alpaca, llama2, mistral, "
+            "solar, vicuna or zephyr",
+        )
 
 
 def check_template(forecast: CheckpointForecast, purpose: str) -> None:

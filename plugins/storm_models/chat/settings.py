@@ -21,6 +21,14 @@ ARGUMENTS: dict[str, Any] = {"enable_thinking": False}
 DATE = "2024-07-26"
 """Of a model that says nothing: no page or score depends on the day of its making."""
 
+TURN_TOKENS = {
+    "chatml": ("<|im_start|>", "<|im_end|>"),
+    "llama3": ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    "gemma": ("<start_of_turn>", "<end_of_turn>"),
+    "phi3": ("<|user|>", "<|assistant|>", "<|end|>"),
+}
+"""What families need of a tokenizer; the others are text, and end answers with its EOS."""
+
 _GIVEN = ("messages", "tools", "documents", "add_generation_prompt", "chat_template")
 
 _FAMILIES = Path(__file__).parent / "families"

@@ -11,7 +11,7 @@ from storm_exp import InputError, SettingError
 from storm_exp.digest import FileDigests
 from storm_exp.testing import make_stage
 from storm_models.chat.files import check_template
-from storm_models.chat.settings import ChatSettings, families
+from storm_models.chat.settings import TURN_TOKENS, ChatSettings, families
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.path import Path
 from storm_models.testing import make_checkpoint
@@ -50,6 +50,16 @@ def test_a_family_takes_the_place_of_the_models_own_template(folder, tmp_path):
     made = taken(folder, tmp_path, template="solar")
     assert made.chat().text(CHAT) == "### User:\nx\n\n### Assistant:\ny<|end|>\n\n"
     assert "### " not in Checkpoint(folder).chat().text(CHAT), "the model's folder stays as it is"
+
+
+def test_a_family_whose_tokens_the_tokenizer_lacks_is_refused_at_plan_time(folder, tmp_path):
+    component = Path(path=str(folder), chat=ChatSettings(template="chatml"))
+    for refused in (component.forecast, lambda: component.run(make_stage(tmp_path))):
+        with pytest.raises(SettingError, match=r"no token <\|im_\w+\|>.*solar, vicuna or zephyr"):
+            refused()
+    for family in sorted(set(families()) - set(TURN_TOKENS)):
+        other = Path(path=str(folder), chat=ChatSettings(template=family))
+        assert other.forecast().has_chat_template
 
 
 def test_arguments_date_and_a_file_reach_the_text(folder, tmp_path):
