@@ -80,6 +80,7 @@ class Hub:
             config=dict(self.expected_config),
             parameters=parameter_count(self.expected_config),
             shapes=shapes_digest(shapes) if shapes else None,
+            has_chat_template=self._published_template(),
         )
         return forecast_chat(known, self.chat)
 
@@ -143,6 +144,11 @@ class Hub:
                 has = "has a chat template" if original.template else "has no chat template"
                 lines.append(f"{self.repo}: its tokenizer, and that it {has} (both are guessed)")
         return lines
+
+    def _published_template(self) -> bool | None:
+        """Return whether the repository is known to have a chat template, None for a stranger's."""
+        original, known = original_of(self.repo, self.expected_config)
+        return bool(original.template) if known else None
 
     def _cached(self) -> Checkpoint | None:
         snapshot = cached_snapshot(self.repo, self.revision)

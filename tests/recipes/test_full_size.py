@@ -26,7 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("models")
     for name in "ab":
-        make_checkpoint(folder / name)
+        make_checkpoint(folder / name, max_position_embeddings=4096)
     rows = [
         {"messages": [{"role": "user", "content": str(n)}, {"role": "assistant", "content": "b"}]}
         for n in range(400)
@@ -87,3 +87,15 @@ def test_a_family_that_a_stage_cannot_handle_is_refused_when_planned(plan, model
     ]
     with pytest.raises(PlanError, match=f"family '{family}' cannot .*{problem}"):
         plan("recipe=storm_own", data, *hub)
+
+
+@pytest.mark.parametrize("recipe", ["solar_10_7b", "minitron_4b_width", "minitron_4b_depth"])
+def test_a_base_model_without_a_template_is_refused_when_planned_unless_it_gets_one(plan, recipe):
+    assert all(node.forecast is not None for node in plan(f"recipe={recipe}").nodes.values())
+    with pytest.raises(PlanError, match=r"no chat template.*chat\.template"):
+        plan(f"recipe={recipe}", "chat.template=own")
+
+
+@pytest.mark.parametrize("recipe", ["storm_8b", "storm_phi3", "tinyllama_1_1b", "birbal_7b"])
+def test_a_chat_model_needs_no_template_of_ours(plan, recipe):
+    plan(f"recipe={recipe}", "chat.template=own")
