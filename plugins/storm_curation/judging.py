@@ -38,6 +38,9 @@ def judge(settings: ZeroShot, stage: Stage, model: Checkpoint, data: Dataset) ->
     if total == 0:
         raise InputError("the data set's split 'train' is empty: there is nothing to judge")
     torch.set_num_threads(stage.runtime.thread_count())
+    settings, reason = settings.fitted(model.config())
+    if reason:
+        stage.say(f"prompts have at most {settings.max_tokens} tokens: {reason}")
     presentation = Presentation(settings, model.chat())
     work = _Work(settings, stage, model, presentation)
     summary = Summary(settings.questions())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum
+from typing import Any
 
 from storm_curation.rubric import Question, difficulty_question, education_question
 from storm_curation.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
@@ -65,7 +66,8 @@ class ZeroShot:
     difficulty: Question = dataclasses.field(default_factory=difficulty_question)
     """The question for difficulty."""
     max_tokens: int = 1024
-    """Tokens of a prompt, rubric and template included, at most."""
+    """Tokens of a prompt, rubric and template included, at most; fewer where the model's positions
+    or its attention window hold no more."""
     overlong: Overlong = Overlong.shorten
     """What happens to an example that does not fit in max_tokens."""
     batch_rows: int = 8
@@ -102,9 +104,6 @@ class ZeroShot:
         """Say which labels there will be, and for how many rows."""
         check_template(model, "it is to judge")
         check_family(model.config, Use.ASK)
-        longest, reason = longest_prompt(model.config or {})
-        if longest is not None and self.max_tokens > longest:
-            raise SettingError("max_tokens", self.max_tokens, f"{reason}: at most {longest}")
         rows = None
         if data.splits is not None:
             if "train" not in data.splits:
@@ -125,23 +124,33 @@ class ZeroShot:
             precision=self.precision if has_gpu() else Precision.float32,
         )
 
+    def fitted(self, config: dict[str, Any]) -> tuple[ZeroShot, str]:
+        """Return the judge with prompts that the model can read, and what shortened them, or ''."""
+        longest, reason = longest_prompt(config)
+        if longest is None or self.max_tokens <= longest:
+            return self, ""
+        return dataclasses.replace(self, max_tokens=longest), reason
+
     def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
         """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""
+        fitted, reason = self.fitted(model.config or {})
+        most = fitted.max_tokens
         tails = sum(len(q.text) for q in self.questions().values()) / _CHARACTERS
-        length = float(self.max_tokens)
+        length = float(most)
         if data.row_tokens is not None:
             length = min(length, data.row_tokens + tails)
-        context = min(length + len(self.head) / _CHARACTERS, self.max_tokens)
+        context = min(length + len(self.head) / _CHARACTERS, most)
         rows, asked = data.likely_rows(), len(self.questions())
         reading = None if rows is None else Reading(rows * length, context, rows * asked)
-        batch = Reading(self.batch_rows * self.max_tokens, context, self.batch_rows * asked)
+        batch = Reading(self.batch_rows * most, context, self.batch_rows * asked)
         return inference_cost(
             model,
             reading,
             batch,
             dtype=self.precision.value,
-            further=2.0 * self.batch_rows * self.max_tokens**2,
-            assumes=f"rows of {length:.0f} tokens",
+            further=2.0 * self.batch_rows * most**2,
+            assumes=f"rows of {length:.0f} tokens"
+            + (f", prompts of up to {most}, for {reason}" if reason else ""),
         )
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Scores:

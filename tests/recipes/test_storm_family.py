@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from storm_exp.errors import PlanError
 from storm_models.surgery import meta_shapes
 
 PARAMETERS = {
@@ -43,12 +42,11 @@ def test_every_matrix_of_the_blocks_can_be_ranked(planned, recipe):
     assert len(matrices) - kinds * depth in (1, 2)
 
 
-@pytest.mark.parametrize("recipe", [name for name in PARAMETERS if name != "storm_phi3"])
-def test_the_judge_reads_as_much_as_the_preset_says(planned, recipe):
-    assert planned(f"recipe={recipe}")["judge"].settings.max_tokens == 4096
-
-
-def test_the_judges_prompts_fit_into_the_window_of_the_model(planned):
-    assert planned("recipe=storm_phi3")["judge"].settings.max_tokens == 2047
-    with pytest.raises(PlanError, match="window of 2047 tokens: at most 2047"):
-        planned("recipe=storm_phi3", "judge.max_tokens=2048")
+@pytest.mark.parametrize("recipe", PARAMETERS)
+def test_the_judges_prompts_fit_into_the_window_of_the_model(planned, recipe):
+    nodes = planned(f"recipe={recipe}")
+    config, judge = nodes["base_model"].forecast.config, nodes["judge"].settings
+    assert judge.max_tokens == 4096
+    fitted, reason = judge.fitted(config)
+    assert fitted.max_tokens == (2047 if recipe == "storm_phi3" else 4096)
+    assert ("window of 2047 tokens" in reason) == (recipe == "storm_phi3")

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -264,3 +265,32 @@ def test_judging_costs_a_pass_over_rows_as_long_as_they_are_said_to_be(make_judg
     assert 9 * 20 < short.tokens < 9 * 30
     assert short.flops < long.flops
     assert judge.cost(CheckpointForecast(), DatasetForecast()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"max_position_embeddings": 96}, "the model has 96 positions"),
+        ({"model_type": "mistral", "sliding_window": 96}, "a window of 96 tokens"),
+    ],
+)
+def test_prompts_are_fitted_into_what_the_model_can_read(
+    tmp_path, checkpoint, write_data, make_judge, rows, capsys, change, said
+):
+    folder = tmp_path / "narrow"
+    shutil.copytree(checkpoint.directory, folder)
+    config = json.loads((folder / "config.json").read_text())
+    if "model_type" in change:
+        change = {**change, "architectures": ["MistralForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    rows[3]["messages"] = [
+        {"role": "user", "content": "add 3"},
+        {"role": "assistant", "content": "x" * 300},
+    ]
+    data, stage = write_data(rows), make_stage(tmp_path, "judge")
+    scores = list(make_judge(max_tokens=200).run(stage, Checkpoint(folder), data).rows())
+    assert {score["status"] for score in scores} == {"ok"}
+    assert scores[3]["tokens_judged"] < 96 < scores[3]["tokens_in_all"]
+    assert f"prompts have at most 96 tokens: {said}" in " ".join(capsys.readouterr()).replace(
+        "layers of the model attend through ", ""
+    )
