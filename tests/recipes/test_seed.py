@@ -13,7 +13,7 @@ from storm_models.testing import make_checkpoint
 @pytest.fixture
 def own(tmp_path):
     """Overrides that name a model and chats of one's own."""
-    model = make_checkpoint(tmp_path / "model").directory
+    model = make_checkpoint(tmp_path / "model", max_position_embeddings=4096).directory
     turns = [
         [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": f"{n}."}]
         for n in range(60)
