@@ -24,6 +24,7 @@ from storm_curation.summary import Summary
 from storm_curation.zero_shot import Precision, ZeroShot
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
+from storm_inference.journal import Journal
 from storm_inference.label_scorer import LabelScorer, choose_device
 from storm_models.checkpoint import Checkpoint
 
@@ -52,8 +53,10 @@ def judge(settings: ZeroShot, stage: Stage, model: Checkpoint, data: Dataset) ->
             kept = stage.scratch / f"{_address(settings, rows)}.json"
             judgements = _read(kept)
             if judgements is None:
-                judgements = work.judge(rows, bar.advance)
+                journal = Journal(kept.with_suffix(".journal"))
+                judgements = work.judge(rows, bar.advance, journal)
                 _publish(kept, judgements)
+                journal.remove()
             else:
                 found += len(rows)
                 bar.advance(len(rows))
@@ -74,8 +77,10 @@ class _Work:
         self._presentation = presentation
         self._scorer: LabelScorer | None = None
 
-    def judge(self, rows: list[Row], advance: Callable[[int], None]) -> list[Judgement]:
-        """Return a row of scores per row, in order."""
+    def judge(
+        self, rows: list[Row], advance: Callable[[int], None], journal: Journal
+    ) -> list[Judgement]:
+        """Return a row of scores per row, in order; goes on where the shard's journal ends."""
         shown = self._presentation.present(rows)
         asked = [index for index, item in enumerate(shown) if item.prompts]
         if unasked := len(rows) - len(asked):
@@ -83,7 +88,7 @@ class _Work:
         prompts = [shown[index].prompts for index in asked]
         logs = []
         if prompts:
-            logs = self._load().score(prompts, self._presentation.answer_ids, advance)
+            logs = self._load().score(prompts, self._presentation.answer_ids, advance, journal)
         questions = self._settings.questions()
         judgements = []
         scored = dict(zip(asked, logs, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import json
@@ -18,6 +19,7 @@ from transformers import GenerationConfig
 from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset
 from storm_exp import InputError, Stage
+from storm_inference.journal import Journal
 from storm_inference.shots import Shots, put_before
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint import Checkpoint
@@ -113,13 +115,39 @@ class _Asker:
         order = sorted(usable, key=lambda index: len(prompts[index]))
         size = self._settings.batch_rows
         torch.manual_seed(self._settings.seed + int(address.hexdigest()[:8], 16))
-        for start in range(0, len(order), size):
+        journal = Journal(file.with_suffix(".journal"))
+        done = [entry["answers"] for entry in journal.entries]
+        if journal.entries and self._settings.temperature > 0:
+            self._restore(journal.entries[-1]["random"])
+        for number, start in enumerate(range(0, len(order), size)):
             batch = order[start : start + size]
-            texts = self._generate([prompts[index] for index in batch])
+            if number < len(done):
+                texts = [(text, problem) for text, problem in done[number]]
+            else:
+                texts = self._generate([prompts[index] for index in batch])
+                journal.append({"answers": texts, "random": self._random()})
             for index, one in zip(batch, texts, strict=True):
                 found[index] = one
         _publish(file, found)
+        journal.remove()
         return found
+
+    def _random(self) -> str:
+        """Return the state of what draws tokens, empty where nothing is drawn."""
+        if self._settings.temperature == 0:
+            return ""
+        device = self._load().device
+        on_gpu = device.type == "cuda"
+        state = torch.cuda.get_rng_state(device) if on_gpu else torch.get_rng_state()
+        return base64.b64encode(state.numpy().tobytes()).decode()
+
+    def _restore(self, random: str) -> None:
+        device = self._load().device
+        state = torch.frombuffer(bytearray(base64.b64decode(random)), dtype=torch.uint8)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        else:
+            torch.set_rng_state(state)
 
     def _checked(
         self, chat: Conversation, prompt: list[int] | UnusableChat

@@ -19,6 +19,7 @@ from storm_inference.branches import (
     shared_length,
     tree_size,
 )
+from storm_inference.journal import Journal
 from storm_models.rope import short_context
 
 if TYPE_CHECKING:
@@ -47,13 +48,15 @@ class LabelScorer:
         prompts: Sequence[Sequence[Tokens]],
         answers: Sequence[Tokens],
         advance: Callable[[int], None] = lambda rows: None,
+        journal: Journal | None = None,
     ) -> list[list[list[float]]]:
         """Score rows of prompts, `prompts[row][question]`, each a list of token ids.
 
         `answers[question]` are the ids to score after that question's prompt. Returns natural
         log-probabilities over the whole vocabulary, `[row][question][answer]`, in float32.
         What the prompts of all rows share at their beginning is computed once for all, what those
-        of a row share once a row. `advance` hears of finished rows.
+        of a row share once a row. `advance` hears of finished rows. Batches that a `journal` of the
+        same rows holds are not computed again, and the others are kept there.
         """
         if not prompts:
             return []
@@ -63,9 +66,15 @@ class LabelScorer:
         prefix = self._prefix(everything[0][:skip])
         results: list[list[list[float]]] = [[] for _ in prompts]
         sizes = [tree_size(row, skip) for row in prompts]
-        for width, indices in batches(sizes, self._rows, self._step):
-            rows = [lay_out(prompts[index], skip, width) for index in indices]
-            found = self._score_batch(rows, prefix, skip, answers)
+        done = journal.entries if journal else []
+        for number, (width, indices) in enumerate(batches(sizes, self._rows, self._step)):
+            if number < len(done):
+                found = done[number]
+            else:
+                rows = [lay_out(prompts[index], skip, width) for index in indices]
+                found = self._score_batch(rows, prefix, skip, answers)
+                if journal:
+                    journal.append(found)
             for index, result in zip(indices, found, strict=True):
                 results[index] = result
             advance(len(set(indices)))

@@ -16,6 +16,7 @@ from storm_curation.zero_shot import Overlong
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_inference.label_scorer import LabelScorer
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 
@@ -175,6 +176,36 @@ def test_a_killed_judge_goes_on_and_yields_the_bits_of_an_undisturbed_one(
     settings.run(stage, checkpoint, data)
     assert len(again) == 2
     assert digests(stage.directory) == digests(whole.directory)
+
+
+def test_a_judge_stopped_within_a_shard_goes_on_after_its_last_batch(
+    tmp_path, checkpoint, write_data, make_judge, rows, monkeypatch
+):
+    data, settings = write_data(rows), make_judge(shard_rows=1024, batch_rows=2)
+    whole = make_stage(tmp_path, "whole")
+    settings.run(whole, checkpoint, data)
+    stage, computed = make_stage(tmp_path, "stopped"), []
+    score = LabelScorer._score_batch
+
+    def dying(self, *batch):
+        computed.append(len(batch))
+        if len(computed) == 4:
+            raise KeyboardInterrupt
+        return score(self, *batch)
+
+    monkeypatch.setattr(LabelScorer, "_score_batch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        settings.run(stage, checkpoint, data)
+    (journal,) = stage.scratch.glob("*.journal")
+    with journal.open("a") as stream:
+        stream.write("[[0.5")  # a kill cut the next line short
+    settings.run(stage, checkpoint, data)
+    batches = len(computed) - 1
+    assert batches >= 4  # three before, the others after, none twice
+    settings.run(make_stage(tmp_path, "again"), checkpoint, data)
+    assert len(computed) == 1 + 2 * batches
+    assert digests(stage.directory) == digests(whole.directory)
+    assert not journal.exists()
 
 
 def test_a_finished_judge_needs_no_model_and_a_damaged_shard_is_judged_again(

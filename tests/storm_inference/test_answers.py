@@ -118,6 +118,33 @@ def test_a_killed_stage_goes_on_after_its_finished_shards(tmp_path, talker, monk
     assert asked == [2, 2, 2, 1]  # the second died; validation asks what was asked before
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.3])
+def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
+    temperature, tmp_path, monkeypatch
+):
+    model = make_checkpoint(tmp_path / "model", dtype="float32")
+    data = write(tmp_path / "data", 7)
+    settings = Answers(new_tokens=5, batch_rows=2, temperature=temperature, unfinished=True, seed=0)
+    whole = settings.run(make_stage(tmp_path, "whole"), model, data)
+    stage, asked = make_stage(tmp_path, "stopped"), []
+    generate = _Asker._generate
+
+    def dying(self, prompts):
+        asked.append(len(prompts))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return generate(self, prompts)
+
+    monkeypatch.setattr(_Asker, "_generate", dying)
+    with pytest.raises(KeyboardInterrupt):
+        settings.run(stage, model, data)
+    torch.rand(5)  # other work in between
+    resumed = settings.run(stage, model, data)
+    assert list(resumed.rows("train")) == list(whole.rows("train"))
+    assert asked == [2, 2, 2, 2, 1, 2]  # the third died; the last is of the validation rows
+    assert not list(stage.scratch.glob("*.journal"))
+
+
 def test_drawing_repeats_itself_with_the_seed(tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32")
     data = write(tmp_path / "data", 3)
