@@ -1,0 +1,136 @@
+"""Every recipe at full size runs end to end on twins, and a rehearsal names what is broken."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from end_to_end.workplace import Workplace
+from storm_data.testing import make_chats
+from storm_models.testing import make_checkpoint
+
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
+
+QUIETLY = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+FULL_SIZE = (
+    "storm_8b",
+    "storm_qwen2_7b",
+    "storm_gemma2_9b",
+    "storm_phi3",
+    "solar_10_7b",
+    "minitron_4b_width",
+    "minitron_4b_depth",
+    "tinyllama_1_1b",
+    "birbal_7b",
+)
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Workplace:
+    """Return one workplace, whose twins the recipes share."""
+    return Workplace(tmp_path_factory.mktemp("rehearsals"))
+
+
+@pytest.fixture
+def work(tmp_path) -> Workplace:
+    return Workplace(tmp_path / "work")
+
+
+def rehearse(work: Workplace, *arguments: str, code: int = 0, **environment: str) -> str:
+    return work.run("rehearse", *arguments, code=code, **{**QUIETLY, **environment})
+
+
+def full_size_recipes():
+    """Return the recipes whose base model comes from the hub, or is as large as one that does."""
+    found = set()
+    for file in (CONF / "recipe").glob("*.yaml"):
+        for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["defaults"]:
+            if isinstance(entry, dict) and "override /base_model" in entry:
+                preset = CONF / "base_model" / f"{entry['override /base_model']}.yaml"
+                content = yaml.safe_load(preset.read_text()) if preset.is_file() else {}
+                size = content.get("config", {}).get("hidden_size", 0)
+                if "hub" in content.get("defaults", []) or size >= 1024:
+                    found.add(file.stem)
+    return found
+
+
+def test_no_recipe_at_full_size_is_left_out():
+    depth = {"minitron_4b_depth"}  # inherits its base model
+    family = {"storm_qwen2_7b", "storm_gemma2_9b", "storm_phi3"}
+    assert full_size_recipes() | depth | family == set(FULL_SIZE)
+
+
+@pytest.mark.parametrize("recipe", FULL_SIZE)
+def test_a_recipe_at_full_size_rehearses(shared, recipe):
+    said = rehearse(shared, f"recipe={recipe}")
+    assert "rehearsal passed" in said
+    assert not (shared.folder / "outputs/latest").exists()
+    run = json.loads((shared.folder / "outputs/rehearsals/latest/run.json").read_text())
+    assert run["scale"] == "rehearsal on twins"
+    stages = [stage for cell in run["cells"] for stage in cell["stages"]]
+    assert {stage["status"] for stage in stages} <= {"made", "kept"}
+    assert any(stage["component"] in ("model_twin", "new_model") for stage in stages)
+
+
+def test_a_missing_chat_template_is_named(work):
+    said = rehearse(work, "recipe=storm_8b", "base_model=llama_3_1_8b", code=1)
+    assert "judge: " in said
+    assert "chat template" in said
+
+
+def test_a_window_that_a_judge_exceeds_is_named(work):
+    said = rehearse(work, "recipe=storm_phi3", "judge.max_tokens=4096", code=1)
+    assert "judge.max_tokens=4096" in said
+    assert "2047" in said
+
+
+def test_a_package_that_a_task_needs_is_named(work, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, package=None: "
+        "None if name == 'langdetect' else find(name, package)\n"
+    )
+    path = ":".join([str(hidden), *filter(None, sys.path)])
+    said = rehearse(work, "recipe=storm_8b", code=1, PYTHONPATH=path)
+    assert "langdetect" in said
+    assert "leaderboard_ifeval" in said
+
+
+def test_rows_of_another_schema_are_named_where_they_break(work, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    rows = [json.dumps({"colour": "red", "number": number}) for number in range(20)]
+    (source / "rows.jsonl").write_text("\n".join(rows))
+    word = f"dataset.sources={{mine: {source}}}"
+    more = "dataset.expected_rows={}", "dataset.expected_tokens={}"
+    said = rehearse(work, "recipe=storm_8b", f"~{word.split('=')[0]}", f"+{word}", *more, code=1)
+    assert "the rehearsal broke in dataset: " in said
+    assert "colour" in said
+
+
+def test_a_vocabulary_that_is_too_small_is_named(work, tmp_path):
+    model = make_checkpoint(tmp_path / "model", extra_tokens=("one", "two"), vocab_size=264)
+    chats = make_chats(tmp_path / "chats.jsonl")
+    paths = (f"base_model.path={model.directory}", f"dataset.path={chats}")
+    said = rehearse(work, "recipe=storm_own", *paths, code=1)
+    assert "base_model" in said
+    assert "tokenizer" in said
+
+
+def test_a_recipe_of_ones_own_is_rehearsed_on_its_own_tokenizer(work, tmp_path):
+    sizes = {"hidden_size": 512, "head_dim": 128, "intermediate_size": 11_000}
+    model = make_checkpoint(tmp_path / "model", "llama", max_position_embeddings=4096, **sizes)
+    chats = make_chats(tmp_path / "chats.jsonl")
+    paths = (f"base_model.path={model.directory}", f"dataset.path={chats}")
+    said = rehearse(work, "recipe=storm_own", *paths, "judge.max_tokens=2048")
+    assert "rehearsal passed" in said
+    assert "base_model (path): replaced by a random llama model with its own tokenizer" in said
+    assert "what comes after its first 80 rows" in said
