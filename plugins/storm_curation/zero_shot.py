@@ -22,7 +22,7 @@ from storm_models.twins.machine import has_gpu
 _SHARD = 32
 """Rows in a shard of a rehearsal."""
 _EXAMPLE = 512
-"""Tokens of an example in a rehearsal, at most, beside two characters a token of the rubric."""
+"""Tokens of an example in a rehearsal, at most, beside a token for two bytes of the rubric."""
 _CHARACTERS = 4
 """Characters of English in a token, about."""
 
@@ -115,7 +115,7 @@ class ZeroShot:
     def rehearsal(self) -> ZeroShot:
         """Return the same in several shards, with room for the rubric and a short example."""
         texts = [self.head, self.example, *(q.text for q in self.questions().values())]
-        room = sum(map(len, texts)) // 2 + _EXAMPLE
+        room = sum(len(text.encode()) for text in texts) // 2 + _EXAMPLE
         return dataclasses.replace(
             self,
             max_tokens=min(self.max_tokens, room),

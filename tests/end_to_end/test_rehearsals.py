@@ -11,7 +11,7 @@ import yaml
 
 from end_to_end.workplace import Workplace
 from storm_data.testing import make_chats
-from storm_models.testing import make_checkpoint
+from storm_models.testing import make_checkpoint, make_model
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 
@@ -109,15 +109,19 @@ def test_rows_of_another_schema_are_named_where_they_break(work, tmp_path):
     source.mkdir()
     rows = [json.dumps({"colour": "red", "number": number}) for number in range(20)]
     (source / "rows.jsonl").write_text("\n".join(rows))
-    word = f"dataset.sources={{mine: {source}}}"
-    more = "dataset.expected_rows={}", "dataset.expected_tokens={}"
-    said = rehearse(work, "recipe=storm_8b", f"~{word.split('=')[0]}", f"+{word}", *more, code=1)
+    words = ("dataset=hub_chat", f"dataset.sources={{mine: '{source}'}}")
+    said = rehearse(work, "recipe=storm_8b", *words, code=1)
     assert "the rehearsal broke in dataset: " in said
     assert "colour" in said
 
 
 def test_a_vocabulary_that_is_too_small_is_named(work, tmp_path):
-    model = make_checkpoint(tmp_path / "model", extra_tokens=("one", "two"), vocab_size=264)
+    model = make_checkpoint(
+        tmp_path / "model",
+        extra_tokens=("one", "two"),
+        vocab_size=260,
+        max_position_embeddings=8192,
+    )
     chats = make_chats(tmp_path / "chats.jsonl")
     paths = (f"base_model.path={model.directory}", f"dataset.path={chats}")
     said = rehearse(work, "recipe=storm_own", *paths, code=1)
@@ -126,10 +130,10 @@ def test_a_vocabulary_that_is_too_small_is_named(work, tmp_path):
 
 
 def test_a_recipe_of_ones_own_is_rehearsed_on_its_own_tokenizer(work, tmp_path):
-    sizes = {"hidden_size": 512, "head_dim": 128, "intermediate_size": 11_000}
-    model = make_checkpoint(tmp_path / "model", "llama", max_position_embeddings=4096, **sizes)
+    sizes = {"hidden": 512, "intermediate": 11_000}
+    model = make_model(tmp_path / "model", family="llama", **sizes)
     chats = make_chats(tmp_path / "chats.jsonl")
-    paths = (f"base_model.path={model.directory}", f"dataset.path={chats}")
+    paths = (f"base_model.path={model}", f"dataset.path={chats}")
     said = rehearse(work, "recipe=storm_own", *paths, "judge.max_tokens=2048")
     assert "rehearsal passed" in said
     assert "base_model (path): replaced by a random llama model with its own tokenizer" in said
