@@ -210,6 +210,22 @@ class HarnessModel(HFLM):
         """Note how many BOS tokens a prompt begins with."""
         self.beginnings.add(count_leading(prompt, self.tokenizer.bos_token_id))
 
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Return the ids of a prompt and of the answer to it.
+
+        The harness scores white space that ends a prompt as part of the answer. What a template
+        ends a prompt with (a line break, empty thoughts) is nothing that an answer says, and was
+        not learnt as such.
+        """
+        if context not in self._rendered.get(len(context), ()):
+            pair: tuple[list[int], list[int]] = super()._encode_pair(context, continuation)
+            return pair
+        prompt, whole = self.tok_encode(context), self.tok_encode(context + continuation)
+        shared = 0
+        while shared < min(len(prompt), len(whole) - 1) and prompt[shared] == whole[shared]:
+            shared += 1
+        return whole[:shared], whole[shared:]
+
     def _shielded(self, requests: list[Instance]) -> list[Instance]:
         """Return the requests with control tokens in texts that no template wrote as text."""
         found = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
 from storm_models.architecture import is_quantised, ties_head
@@ -32,12 +34,8 @@ class Fp8Dynamic:
         if is_quantised(config):
             raise InputError("the model is quantised already")
         quantised = {**config, "quantization_config": {"quant_method": "compressed-tensors"}}
-        return CheckpointForecast(
-            config=quantised if model.config else None,
-            parameters=model.parameters,
-            tokenizer=model.tokenizer,
-            has_chat_template=model.has_chat_template,
-        )
+        config_known = quantised if model.config else None
+        return dataclasses.replace(model, config=config_known, shapes=None)
 
     def cost(self, model: CheckpointForecast) -> Cost | None:
         """Estimate what llm-compressor holds: the model, and half of it again as it is packed."""

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from lm_eval.api.instance import Instance
 
 from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, chat_schema
 from storm_evaluation.continuation import Questions
+from storm_evaluation.harness import Harness
 from storm_evaluation.held_out import LOSS, HeldOut
 from storm_exp.testing import make_stage
 from storm_models.chat.files import settle_chat
@@ -18,6 +20,7 @@ from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 from storm_training.chat_token_set import ChatTokenSet
+from storm_training.sft import Sft
 
 THINKING = (
     "{{ strftime_now('%d %B') }}{% for m in messages %}<|{{ m.role }}|>"
@@ -104,3 +107,24 @@ def test_what_a_template_thinks_aloud_is_part_of_the_question(model):
     assert decode(found[0].answer) == "two<|end|>"
     assert decode(found[0].prompt) == model.chat().text(chat.first(1), ask=True)
     assert decode(found[0].prompt).startswith("26 July"), "whatever day it is"
+
+
+@pytest.mark.parametrize("model", ["thinking", "own"], indirect=True)
+def test_what_training_teaches_is_what_the_harness_asks_for(tmp_path, model, data) -> None:
+    """Case 8: asked as it was taught, a model gives the answer that it learnt."""
+    tokens = ChatTokenSet().run(make_stage(tmp_path, "tokens"), model, data)
+    settings = Sft(
+        steps=120, learning_rate=1e-2, sequence_length=96, batch_rows=4, precision="32", seed=0
+    )
+    tuned = settings.run(make_stage(tmp_path, "tuned"), model, tokens)
+    harness = Harness(make_stage(tmp_path, "asked"), tuned, None, "auto", 4).language_model
+    right = 0
+    for question, answer in (("one", "two"), ("one", "owt")):
+        context = harness.apply_chat_template([{"role": "user", "content": question}])
+        request = Instance("loglikelihood", {}, (context, answer), 0)
+        right += harness.loglikelihood([request])[0][1] == (answer == "two")
+    assert right == 2
+    asked = Questions(tuned.chat(), tuned.tokenizer().encode)
+    assert asked.prompt(Conversation.of(rows()[0]).first(1)) == harness.apply_chat_template(
+        [{"role": "user", "content": "one"}]
+    )
