@@ -14,6 +14,8 @@ from storm_evaluation.task_yaml import load_task_yaml
 from storm_exp import InputError, SettingError
 
 _PACKAGE = "pkg://"
+_FOLDERS = 8
+"""Folders whose names are remembered."""
 
 
 class TaskFolder:
@@ -48,9 +50,29 @@ class TaskFolder:
         return sorted(found)
 
     def index(self) -> TaskIndex:
-        """Return what its names stand for; raises InputError for a broken YAML."""
-        self.names()
-        return TaskIndex.of_folder(self.directory)
+        """Return what its names stand for; raises InputError for a broken YAML.
+
+        Read once in a process, for the cells of a sweep, unless a file changes.
+        """
+        states = []
+        for file in self.files():
+            state = file.stat()
+            states.append((str(file), state.st_mtime_ns, state.st_size))
+        return _index(self, tuple(states))
+
+
+_Known = tuple[Path, tuple[tuple[str, int, int], ...]]
+_INDICES: dict[_Known, TaskIndex] = {}
+
+
+def _index(folder: TaskFolder, states: tuple[tuple[str, int, int], ...]) -> TaskIndex:
+    known = (folder.directory, states)
+    if known not in _INDICES:
+        folder.names()
+        while len(_INDICES) >= _FOLDERS:
+            _INDICES.pop(next(iter(_INDICES)))
+        _INDICES[known] = TaskIndex.of_folder(folder.directory)
+    return _INDICES[known]
 
 
 def _names_in(content: dict[str, Any]) -> Iterator[str]:

@@ -50,6 +50,8 @@ class TaskIndex:
     ) -> None:
         """Hold entries whose files lie below `root`: the harness's own, or a user's folder."""
         self.root, self.entries, self.of_installed = root, entries, of_installed
+        self.remembered: dict[str, Any] = {}
+        """What names were found to stand for, as long as the index lives."""
 
     @staticmethod
     def of_folder(root: Path) -> TaskIndex:

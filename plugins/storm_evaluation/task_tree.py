@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,13 +85,10 @@ def _where(index: TaskIndex) -> str:
 
 
 def _leaves_of(index: TaskIndex, name: str) -> tuple[Leaf, ...]:
-    # What is installed does not change while a process plans; a user's folder may.
-    return _remembered(index, name) if index.of_installed else tuple(_walk(index, name, (), {}))
-
-
-@functools.cache
-def _remembered(index: TaskIndex, name: str) -> tuple[Leaf, ...]:
-    return tuple(_walk(index, name, (), {}))
+    if name not in index.remembered:
+        index.remembered[name] = tuple(_walk(index, name, (), {}))
+    found: tuple[Leaf, ...] = index.remembered[name]
+    return found
 
 
 def _walk(

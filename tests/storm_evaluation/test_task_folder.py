@@ -10,6 +10,7 @@ from storm_evaluation.benchmark import LmEval
 from storm_evaluation.evaluation import EvaluationForecast
 from storm_evaluation.task_folder import TaskFolder
 from storm_evaluation.task_settings import ByTask
+from storm_evaluation.task_tree import leaves
 from storm_exp import InputError, SettingError
 from storm_models.checkpoint import CheckpointForecast
 
@@ -111,3 +112,14 @@ def test_declaring_the_components_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_is_read_once_until_a_file_changes(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("include: _common\ntask: a\n")
+    (tmp_path / "_common").write_text("num_fewshot: 1\n")
+    folder = TaskFolder(str(tmp_path))
+    first = folder.index()
+    assert folder.index() is first
+    assert leaves(first, ["a"])[0].own_shots() == 1
+    (tmp_path / "_common").write_text("num_fewshot: 22\n")
+    assert leaves(folder.index(), ["a"])[0].own_shots() == 22
