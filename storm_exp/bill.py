@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from storm_exp import screen
 from storm_exp.cost import GIB, Cost, Place, estimate
 from storm_exp.errors import PlanError
@@ -17,6 +19,7 @@ class Bill:
     def __init__(self, plan: Plan) -> None:
         """Estimate for the card that the runtime names, or for a usual one."""
         self._runtime = plan.cells[0].recipe.runtime
+        self._root = plan.store.root
         self.place = Place.of(self._runtime, screen.scale(plan) == "full size")
         self.costs: list[tuple[Node, Cost]] = []
         for node in plan.nodes.values():
@@ -68,7 +71,16 @@ class Bill:
         share = f"{self._runtime.utilisation:.0%} of {card.flops / 1e12:.3g} TFLOP/s"
         devices = f", memory on each of {count} devices" if count > 1 else ""
         out.append(f"assumed: {'; '.join([share + devices, *self._assumptions()])}")
-        return [*out, *([self.problem()] if self.problem() else []), ""]
+        return [*out, *filter(None, [self.problem(), self._space()]), ""]
+
+    def _space(self) -> str:
+        """Return a warning where the store's disk has no room for what is to be made."""
+        needed = sum(cost.disk or 0.0 for _, cost in self.costs)
+        there = next(p for p in (self._root, *self._root.parents) if p.is_dir())
+        free = shutil.disk_usage(there).free
+        if needed <= free:
+            return ""
+        return f"warning: {_gib(free)} are free at {there}, and {_gib(needed)} are to be written"
 
     def _row(self, label: str, cost: Cost) -> list[str]:
         hours = self.hours(cost)

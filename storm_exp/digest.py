@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class FileDigests:
         # On a full disk or in somebody else's store: what is not remembered is read again.
         with contextlib.suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
+            partial = self._memory.with_name(f"{self._memory.name}.{secrets.token_hex(4)}")
             partial.write_text(json.dumps(self._known), encoding="utf-8")
             partial.replace(self._memory)
 

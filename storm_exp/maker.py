@@ -144,7 +144,7 @@ class Maker:
             else self._open(nodes[0])
             for port, nodes in node.inputs.items()
         }
-        check_output(node.component, node.settings.run(stage, **inputs))
+        check_output(node.component, node.settings.run(stage, **inputs), stage)
         return [peak_memory()]
 
     def _open(self, node: Node) -> Artifact:
@@ -217,10 +217,13 @@ class Maker:
         return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")
 
 
-def check_output(component: Component, artifact: Any) -> None:
+def check_output(component: Component, artifact: Any, stage: Stage) -> None:
     """Raise TypeError for what a component's `run` has returned, unless it is what it promises."""
     if not isinstance(artifact, component.output):
         raise TypeError(f"run returned {artifact!r}, not {component.output.__name__}")
+    place = stage.adopted or stage.directory
+    if artifact.directory.resolve() != place.resolve():
+        raise TypeError(f"run returned {artifact!r}, which does not lie in {place}")
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,14 @@ from typing import Any
 from storm_exp.artifact import Forecast
 from storm_exp.component import Component
 from storm_exp.digest import NotedDigests
-from storm_exp.errors import GraphError, PlanError, PluginError, StormError, strangers_code
+from storm_exp.errors import (
+    GraphError,
+    PlanError,
+    PluginError,
+    StageError,
+    StormError,
+    strangers_code,
+)
 from storm_exp.graph import StageUse
 from storm_exp.key import all_settings, artifact_key, semantic_settings
 from storm_exp.manifest import Manifest
@@ -44,6 +52,8 @@ class Node:
     status: Status = Status.NOT_NEEDED
     reads: dict[str, str] = dataclasses.field(default_factory=dict)
     """{path: digest} of the files that its fingerprint asked for."""
+    locate: Callable[[StormError], str] = str
+    """Says of an error in which stage it is, and where the setting at fault came from."""
 
     def __post_init__(self) -> None:
         inputs = (node.level for nodes in self.inputs.values() for node in nodes)
@@ -133,6 +143,28 @@ class Plan:
         missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
         return sorted(missing, key=lambda node: node.level)
 
+    def learn(self, made: Node) -> list[tuple[Node, StageError]]:
+        """Forecast anew what needs an artifact that was made, as its facts are known now.
+
+        Return what the forecasts refuse: it can be told before other stages take their time.
+        """
+        made.forecast = _forecast(made)
+        changed, refused = {made}, []
+        for node in self.to_make():
+            inputs = {needed for nodes in node.inputs.values() for needed in nodes}
+            if node.manifest is not None or not inputs & changed:
+                continue
+            try:
+                forecast = _forecast(node)
+            except StormError as error:
+                text = f"{node.locate(error)}, as {made.label} turned out"
+                refused.append((node, StageError(text)))
+                continue
+            if forecast != node.forecast:
+                node.forecast = forecast
+                changed.add(node)
+        return refused
+
     def _need(self, node: Node) -> None:
         if node.status is not Status.NOT_NEEDED:
             return
@@ -187,6 +219,7 @@ class Plan:
                 "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
             )
             node.reads = reads
+            node.locate = functools.partial(cell.recipe.origins.locate, stage=stage.name)
             node.key = artifact_key(
                 stage.component, settings, node.input_keys(), fingerprint, self.rehearsed_in
             )

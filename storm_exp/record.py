@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import platform
+import secrets
 import subprocess
 import sys
 import time
@@ -224,8 +225,7 @@ def link_artifacts(folder: Path, cell: CellRecord) -> None:
 
 def point_latest(outputs: Path, folder: Path) -> None:
     """Let `outputs/latest` point at a run."""
-    draft = outputs.absolute() / f".latest-{os.getpid()}"
-    draft.unlink(missing_ok=True)
+    draft = outputs.absolute() / f".latest-{secrets.token_hex(4)}"
     draft.symlink_to(os.path.relpath(folder, outputs.absolute()))
     draft.replace(outputs.absolute() / "latest")
 

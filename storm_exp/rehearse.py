@@ -25,7 +25,7 @@ def rehearse(compositions: list[Composition]) -> None:
     StormError that names the stage and the cause, after the verdict.
     """
     started = time.monotonic()
-    root = Path(str(compositions[0].config.outputs)) / FOLDER
+    root = Path(str(compositions[0].config.outputs)).expanduser() / FOLDER
     real = make_plan(compositions)
     plan, parts = understudies(real, environment_digest(load_plugins()), root)
     screen.say("rehearsal: the recipe's own stages, on small stand-ins")

@@ -117,7 +117,7 @@ def run(compositions: list[Composition]) -> RunRecord:
     """
     plan = make_plan(compositions)
     check_here(plan)
-    return carry_out(plan, compositions, Path(compositions[0].config.outputs))
+    return carry_out(plan, compositions, Path(compositions[0].config.outputs).expanduser())
 
 
 def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> RunRecord:
@@ -125,6 +125,8 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
     started = time.monotonic()
     recipe = plan.cells[0].recipe
     name = recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep"
+    if plan.to_make():
+        plan.store.prepare()
     folder = new_run_folder(outputs, name.replace("/", "-") or "run")
     screen.announce(plan, folder)
     recipe.runtime.limit_threads()
@@ -167,13 +169,17 @@ def _make_missing(
     failure: BaseException | None = None
     missing = plan.to_make()
     for position, node in enumerate(missing, start=1):
-        if not _inputs_are_there(node):
+        if node.key in outcomes or not _inputs_are_there(node):
             continue
         screen.start_stage(node, position, len(missing))
         try:
             outcomes[node.key] = made = maker.make(node)
             screen.end_stage(node, made.made_here, made.seconds)
             _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
+            for refused, error in plan.learn(node):
+                outcomes[refused.key] = error
+                failure = failure or error
+                screen.say(f"  {error}")
             if signals.came:  # and the stage finished nevertheless
                 raise Interrupted(f"interrupted after {node.label}")
         except StageError as error:
@@ -210,13 +216,16 @@ def _finish(record: RunRecord, outputs: Path) -> None:
     """Write record, links and report, and say how the run ended; raises RunFolderError."""
     with writing(record.directory):
         record.write()
-        if record.is_sweep:
-            for number, cell in enumerate(record.cells):
-                link_artifacts(record.directory / "cells" / str(number), cell)
-            write_sweep_table(record)
-        else:
-            link_artifacts(record.directory, record.cells[0])
+    try:
+        for number, cell in enumerate(record.cells):
+            below = record.directory / "cells" / str(number)
+            link_artifacts(below if record.is_sweep else record.directory, cell)
         point_latest(outputs, record.directory)
+    except OSError as error:  # some file systems have no links, and the run is done
+        screen.say(f"  cannot link to what was made: {error}")
+    with writing(record.directory):
+        if record.is_sweep:
+            write_sweep_table(record)
         report = write_report(record, load_plugins())
     screen.conclude(record, report)
     _tell("storm_run_finished", run=record)

@@ -93,6 +93,8 @@ def conclude(record: RunRecord, report: Path) -> None:
         out += align(_stage_rows(record))
     out += ["", _outcome(record)]
     latest = record.directory.parent.parent / "latest"
+    if latest.resolve() != record.directory.resolve():  # where there are no links
+        latest = record.directory
     out.append(f"report   {shorten(latest / report.name)}")
     if record.is_sweep:
         out.append(f"table    {shorten(latest / 'sweep.csv')}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +39,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         """Open the store at `root`; it is created when first written to."""
-        self.root = Path(root).absolute()
+        self.root = Path(root).expanduser().absolute()
         self.digests = FileDigests(self.root / "digests.json")
 
     def place(self, key: str) -> Path:
@@ -113,6 +114,16 @@ class Store:
                 return Found(damage=f"it references {reference[:12]}, which is not in the store")
         return Found(manifest)
 
+    def prepare(self) -> None:
+        """Have a store that can be written to; raises StoreError otherwise."""
+        try:
+            for name in ("artifacts", "leases"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.root / name):
+                    pass
+        except OSError as error:
+            raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
+
     def open_partial(self, key: str) -> Path:
         """Return an empty folder beside the place of a key, to be filled and published.
 
@@ -165,12 +176,15 @@ class Store:
         else:
             outside, manifest.adopted_mtimes = list_adopted(partial, linked, self.digests)
             manifest.files = {**list_files(partial, linked), **outside}
+            if not manifest.files:
+                raise StoreError("no file was written into the stage's directory")
         manifest.seal = manifest.sealed()
         text = json.dumps(manifest.to_json(), indent=1, sort_keys=True)
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         for file in partial.rglob("*"):
             if file.is_file() and not file.is_symlink():
-                file.chmod(0o444)
+                with suppress(PermissionError):  # some file systems know no such thing
+                    file.chmod(0o444)
         fsync_tree(partial)
         place = self.place(manifest.key)
         confirm()
@@ -188,14 +202,14 @@ class Store:
 
     def set_aside(self, key: str) -> Path:
         """Move a damaged artifact out of the way and return where it is now."""
-        target = self.root / "damaged" / f"{key}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        target = self.root / "damaged" / f"{key}-{_moment()}"
         target.parent.mkdir(parents=True, exist_ok=True)
         self.place(key).rename(target)
         return target
 
     def note_failure(self, key: str, values: dict[str, Any]) -> Path:
         """Record that making a key failed; a failure is never a result."""
-        file = self.root / "failures" / f"{key}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"
+        file = self.root / "failures" / f"{key}-{_moment()}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values, indent=1), encoding="utf-8")
         return file
@@ -241,6 +255,11 @@ class Store:
             if file_digest(payload / name) != digest:
                 return f"{payload / name} does not have the contents that were published"
         return ""
+
+
+def _moment() -> str:
+    """Return a name for now that no other process of any host has."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
 def _is_key(place: Path) -> bool:

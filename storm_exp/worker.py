@@ -59,7 +59,7 @@ def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
     stage = Stage(job["name"], directory, scratch, Runtime(**job["runtime"]), log, rank, world)
     settings = build(component.cls, job["settings"])
     with logging_to(log if rank == 0 else Path(os.devnull)):
-        check_output(component, settings.run(stage, **inputs))
+        check_output(component, settings.run(stage, **inputs), stage)
     return stage.reported()
 
 
