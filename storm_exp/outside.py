@@ -37,7 +37,7 @@ def look(node: Node, store: Store) -> Marks:
     for manifest in _adopted(node, store):
         for name, time in manifest.adopted_mtimes.items():
             size, digest = manifest.files[name]
-            file = manifest.payload(store.place(manifest.key)) / name
+            file = (manifest.payload(store.place(manifest.key)) / name).resolve()
             marks[str(file)] = mark = _mark(file)
             if mark[:2] == [size, time]:
                 continue
@@ -71,7 +71,7 @@ def _look_at_own(node: Node, digests: FileDigests) -> Marks:
 
 
 def _adopted(node: Node, store: Store) -> Iterator[Manifest]:
-    """Yield the manifests of adopted artifacts that a stage reads, directly or by reference."""
+    """Yield the manifests, adopted or with links, that a stage reads, directly or by reference."""
     waiting = [n.manifest for nodes in node.inputs.values() for n in nodes]
     seen: set[str] = set()
     while waiting:

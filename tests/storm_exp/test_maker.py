@@ -96,17 +96,18 @@ def finished(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("taken", ["adopted", "linked"])
 def test_a_model_that_is_overwritten_while_a_stage_reads_it_does_not_poison_the_store(
-    storm, start, tmp_path, finished, values
+    storm, start, tmp_path, finished, values, taken
 ):
-    adopt = ("recipe=sum", "source=adopted", f"source.path={finished.parent}")
+    adopt = ("recipe=sum", f"source={taken}", f"source.path={finished.parent}")
     run = start("-m", "storm_exp", *adopt, "adder=counting", "adder.seconds=2")
     until(lambda: bool(list((tmp_path / "outputs/store/scratch").glob("*/begun"))))
     before = finished.stat()
     overwrite(finished, "8")
     said = run.wait()
     assert said.code == 1
-    assert f"adder: {finished} changed since adopted took it" in said.err
+    assert f"adder: {finished} changed since {taken} took it" in said.err
     assert not list((tmp_path / "outputs/store/scratch").glob("*/begun"))
     finished.write_text("7", encoding="utf-8")
     os.utime(finished, ns=(before.st_atime_ns, before.st_mtime_ns))

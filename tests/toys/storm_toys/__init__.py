@@ -17,6 +17,7 @@ def storm_components() -> list[type]:
         sources.FromFile,
         sources.FromNested,
         sources.Adopted,
+        sources.Linked,
         sources.Unavailable,
         sources.Word,
         adders.Add,

@@ -118,6 +118,15 @@ class Adopted:
         return Value(stage.adopt(Path(self.path), ["value.json"]))
 
 
+@component("source", "linked", version=1)
+class Linked(Adopted):
+    """As `adopted`, by a link to the file."""
+
+    def run(self, stage: Stage) -> Value:
+        stage.link(Path(self.path) / "value.json")
+        return Value(stage.directory)
+
+
 @component("source", "unavailable", version=1, requires=("no_such_package",), extra="rare")
 class Unavailable:
     """A component whose package is not installed."""
