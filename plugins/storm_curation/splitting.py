@@ -40,7 +40,8 @@ class Splitting:
     """
     held_out: HeldOut = setting(HeldOut.kept, neutral=HeldOut.kept)
     """What becomes the split `validation`: rows of those that are kept (as many as `validation`
-    says), or the data's own, so that arms of a comparison are scored on the same rows."""
+    says), or the data's own, so that arms of a comparison are scored on the same rows. Training
+    with keep=best chooses by these rows: then report on others."""
     seed: int = II("seed")
     """Decides which of the kept rows are drawn and held back."""
 

@@ -140,6 +140,27 @@ def test_models_are_shown_by_name_with_scores_and_paired_differences(make):
     assert "One run each: this says how these trained models differ" in text
 
 
+def test_arms_of_several_runs_are_shown_once_each_and_spoken_of_as_arms(make):
+    names = [("plain", 0.4), ("plain_again", 0.6), ("tuned", 0.7), ("tuned_again", 0.8)]
+    stages = [make.stage(name, "Checkpoint") for name, _ in names]
+    evaluations = [
+        make.stage("evaluator", "Evaluation", {"evaluation.json": evaluation(s)}, element=name)
+        for name, s in names
+    ]
+    content = comparison() | {"runs": 2}
+    content["tasks"]["lookup"]["scores"] = content["mean"]
+    compared = make.stage(
+        "comparison",
+        "Comparison",
+        {"comparison.json": content},
+        inputs={"evaluations": [e.key for e in evaluations]},
+    )
+    text = show(make.run(cell(*stages, *evaluations, compared))).text
+    assert "plain 0.500 ± 0.010" in text and "tuned 0.750 ± 0.010" in text
+    assert "Differences to plain in the mean over tasks. Over 2 runs of each" in text
+    assert "plain_again 0" not in text and "One run each" not in text
+
+
 def test_bars_of_models_have_the_heights_of_their_scores(make):
     page = show(make.run(models(make)))
     found = [a for tag, a in page.tags if tag == "rect" and a.get("class") in ("bar s0", "bar s1")]
