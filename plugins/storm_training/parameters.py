@@ -9,7 +9,7 @@ from storm_exp import SettingError, did_you_mean, setting
 
 READS = {
     "all": (),
-    "spectrum": ("fraction", "embedding", "head", "norms"),
+    "spectrum": ("fraction", "embedding", "head", "norms", "norm_layers"),
     "last_layers": ("layers", "head", "norms"),
     "named": ("names",),
     "new_layers": (),
@@ -37,6 +37,9 @@ class Parameters:
     norms: bool = False
     """spectrum, last_layers: train the norms (all of them, or those of the chosen blocks). Their
     ratios all tie, so they cannot be ranked."""
+    norm_layers: int = setting(0, neutral=0)
+    """spectrum: train the norms of the first so many blocks. Spectrum's own code ranks norms too,
+    and of equals the first come first: its list for half of 32 layers has those of 16."""
     layers: int = 0
     """last_layers: how many blocks, counted from the end."""
     names: list[str] = setting([])
@@ -71,6 +74,7 @@ class Parameters:
         self._require("rank", self.rank >= 1, "must be at least 1")
         self._require("alpha", self.alpha > 0, "must be above 0")
         self._require("dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
+        self._require("norm_layers", self.norm_layers >= 0, "must not be negative")
         if self.choice == "last_layers":
             self._require("layers", self.layers >= 1, "must be at least 1")
         if self.choice == "named":

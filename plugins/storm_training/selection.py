@@ -40,6 +40,7 @@ def choose(
             embedding=chosen.embedding,
             head=chosen.head,
             norms=chosen.norms,
+            norm_layers=chosen.norm_layers,
         )
     if chosen.choice == "named":
         return _named(chosen.names, known)
@@ -98,10 +99,12 @@ def spectrum_selection(
     embedding: bool,
     head: bool,
     norms: bool,
+    norm_layers: int = 0,
 ) -> set[str]:
     """Return the names among a model's `parameters` that train; the bias goes with its matrix.
 
-    `parameters` holds a tied head under its embedding's name only. Raises InputError when a
+    `parameters` holds a tied head under its embedding's name only. `norms` adds all of them,
+    `norm_layers` those of the first so many blocks. Raises InputError when a
     chosen name is not a parameter of the model, or nothing is chosen.
     """
     known = set(parameters)
@@ -118,6 +121,8 @@ def spectrum_selection(
         chosen.add(HEAD)
     if norms:
         chosen |= {name for name in known if _NORM.fullmatch(name)}
+    first = set(range(norm_layers))
+    chosen |= {name for name in known if _layer(name) in first and _NORM.fullmatch(name)}
     if not chosen:
         raise InputError(f"fraction={fraction} of {len(modules)} matrices selects nothing to train")
     return chosen

@@ -242,6 +242,21 @@ def test_names_are_exact_and_an_empty_selection_is_an_error():
     assert with_norms == {"model.norm.weight"}
 
 
+def test_norms_of_the_first_blocks_train_as_in_the_published_list():
+    parts = ("input_layernorm", "post_attention_layernorm")
+    norms = [f"model.layers.{layer}.{part}.weight" for layer in range(32) for part in parts]
+    chosen = spectrum_selection(
+        [*norms, "model.norm.weight"],
+        [],
+        0.5,
+        embedding=False,
+        head=False,
+        norms=False,
+        norm_layers=16,
+    )
+    assert chosen == set(norms[:32])
+
+
 def test_an_embedding_that_is_missing_is_an_error():
     with pytest.raises(InputError, match="embed_tokens"):
         spectrum_selection(["a"], [], 0.5, embedding=True, head=True, norms=False)

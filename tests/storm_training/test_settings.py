@@ -9,6 +9,7 @@ from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
 from storm_training.parameters import READS, Parameters
+from storm_training.settings import Decayed
 from storm_training.sft import Sft
 from storm_training.snr_scanner import SnrScanner
 from storm_training.testing import make_chats, tokenise_chats
@@ -37,6 +38,8 @@ CHANGES = {
     "schedule_from": {"schedule_from": 0.5},
     "schedule_to": {"schedule_to": 0.5},
     "weight_decay": {"weight_decay": 0.2},
+    "decayed": {"decayed": Decayed.all, "parameters": {"choice": "spectrum", "norms": True}},
+    "neftune": {"neftune": 5.0},
     "beta1": {"beta1": 0.5},
     "beta2": {"beta2": 0.5},
     "gradient_clip": {"gradient_clip": 0.1},
@@ -59,6 +62,7 @@ CHOICES = {
     "embedding": ({"choice": "spectrum"}, {"embedding": False}),
     "head": ({"choice": "spectrum"}, {"head": False}),
     "norms": ({"choice": "spectrum"}, {"norms": True}),
+    "norm_layers": ({"choice": "spectrum"}, {"norm_layers": 2}),
     "layers": ({"choice": "last_layers", "layers": 1}, {"layers": 2}),
     "names": (
         {"choice": "named", "names": [".*q_proj.weight"]},
