@@ -29,6 +29,8 @@ WATCHED = "STORM_EXP_WATCHED"
 """Tells workers that their standard input ends when the process that launched them does."""
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
+_FAREWELL_SECONDS = 60.0
+"""How long workers may take to keep what they have, unless a second signal comes."""
 
 
 class WorkerTraceback(Exception):
@@ -98,7 +100,7 @@ def run_in_workers(node: Node, payloads: dict[str, Path], stage: Stage) -> list[
                     # They may keep what they have, as a stage of this process would.
                     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                         os.killpg(process.pid, signal.SIGINT)
-                        process.wait(_PATIENCE_SECONDS)
+                        process.wait(_FAREWELL_SECONDS)
                     raise
                 finally:
                     _end(process)
