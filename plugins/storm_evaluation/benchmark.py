@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast
 from storm_evaluation.evaluation_cost import evaluation_cost
+from storm_evaluation.nltk_data import fetch
 from storm_evaluation.task_checks import check_lengths, check_tasks, resources
 from storm_evaluation.task_folder import TaskFolder
 from storm_evaluation.task_index import TaskIndex
@@ -209,6 +210,8 @@ class LmEval:
 
         folder = TaskFolder(self.task_folder).directory if self.task_folder else None
         asked = self.asked()
+        if not self.task_folder and not self.sample_rows:
+            fetch(resources(asked))
         tasks = HarnessTasks(
             names=tuple(self.tasks),
             task_folder=folder,

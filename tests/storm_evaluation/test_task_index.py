@@ -15,8 +15,9 @@ from storm_evaluation.task_index import TaskIndex, harness_folder
 from storm_evaluation.task_packages import needs
 from storm_evaluation.task_settings import ByTask
 from storm_evaluation.task_tree import definitions, leaves
-from storm_exp import SettingError, StormError
-from storm_models.checkpoint import CheckpointForecast
+from storm_exp import InputError, SettingError, StormError
+from storm_exp.testing import make_stage
+from storm_models.checkpoint import Checkpoint, CheckpointForecast
 
 FOLDERS = ("leaderboard", "mmlu", "agieval", "bbh", "hendrycks_ethics", "acpbench", "arc", "glue")
 
@@ -105,7 +106,7 @@ def test_looking_at_the_harness_imports_neither_it_nor_torch() -> None:
     code = (
         "import sys\n"
         "from storm_evaluation.benchmark import LmEval\n"
-        "from storm_models.checkpoint import CheckpointForecast\n"
+        "from storm_models.checkpoint import Checkpoint, CheckpointForecast\n"
         "LmEval(tasks=['mmlu', 'leaderboard_math_hard']).forecast(CheckpointForecast())\n"
         "print([m for m in ('torch', 'lm_eval', 'datasets', 'numpy') if m in sys.modules])"
     )
@@ -214,3 +215,14 @@ def test_the_harness_is_told_of_the_tasks_that_are_asked_alone() -> None:
         "ethics_utilitarianism",
         "ethics_virtue",
     }
+
+
+def test_data_of_nltk_that_cannot_be_fetched_are_named_before_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nltk.download", lambda *_, **__: False)
+    monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+    monkeypatch.setattr("storm_evaluation.task_packages._in_nltk_data", lambda _: False)
+    evaluator = LmEval(tasks=["leaderboard_ifeval"])
+    with pytest.raises(InputError, match=r"python -m nltk\.downloader punkt_tab"):
+        evaluator.run(make_stage(tmp_path), Checkpoint(tmp_path / "no model is looked at"))
