@@ -101,12 +101,13 @@ def test_a_prompt_that_is_computed_once_gives_the_same_likelihoods(
 
     model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
     ours = harness_model(tmp_path, checkpoint, model, batch_size=16)
+    controls = [n for n, token in tokenizer.added_tokens_decoder.items() if token.special]
     requests = []
     for n in range(15):
         prompt = asked(ours, f"{'ab ' * (n % 9)}{n}")
         ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
         logits = model(ids).logits[0, -1]
-        logits[tokenizer.all_special_ids] = -float("inf")  # an answer's control tokens are text
+        logits[controls] = -float("inf")  # an answer's control tokens are text
         likeliest = tokenizer.decode(logits.argmax())
         for text in (likeliest, "x5 ", "yes it is", "CC", "n" * (n + 1)):
             requests.append(Instance("loglikelihood", {}, (prompt, text), n))
