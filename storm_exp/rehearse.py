@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from storm_exp import screen
-from storm_exp.errors import StageError
+from storm_exp.errors import StageError, StormError
 from storm_exp.plan import Plan, Status
 from storm_exp.plugins import load_plugins
 from storm_exp.rehearsal import FOLDER, Understudy, environment_digest, understudies
@@ -26,7 +26,11 @@ def rehearse(compositions: list[Composition]) -> None:
     """
     started = time.monotonic()
     root = Path(str(compositions[0].config.outputs)).expanduser() / FOLDER
-    real = make_plan(compositions)
+    try:
+        real = make_plan(compositions)
+    except StormError:
+        print("nothing was rehearsed: the plan refuses the recipe")
+        raise
     plan, parts = understudies(real, environment_digest(load_plugins()), root)
     screen.say("rehearsal: the recipe's own stages, on small stand-ins")
     for part in parts:
@@ -35,30 +39,24 @@ def rehearse(compositions: list[Composition]) -> None:
     try:
         carry_out(plan, compositions, root)
     except StageError as error:
-        left = sum(node.manifest is None for node in plan.to_make())
-        print(
-            "\n".join(["", f"rehearsal broke; {total - left} of {total} stages ran", *_say(parts)])
-        )
+        ran = sum(node.manifest is not None for node in plan.to_make())
+        _print(f"rehearsal broke; {ran} of {total} stages ran", real, parts)
         raise StageError(f"the rehearsal broke in {error}") from error
     seconds = time.monotonic() - started
     again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
-    print(
-        "\n".join(
-            ["", f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}", *_say(parts)]
-        )
-    )
+    _print(f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}", real, parts)
 
 
 def _kept(plan: Plan) -> int:
     return sum(node.status is Status.KEPT for node in plan.nodes.values())
 
 
-def _say(parts: list[Understudy]) -> list[str]:
-    """Return the verdict's lines: what was not the recipe's own, and what nobody can tell yet."""
+def _print(verdict: str, real: Plan, parts: list[Understudy]) -> None:
+    """Print the verdict, what was not the recipe's own, and what nobody can tell yet."""
     replaced = [part for part in parts if part.substitute]
     reduced = [part for part in parts if part.reduced]
     undeclared = [part for part in parts if not part.declared]
-    lines = []
+    lines = ["", verdict]
     for title, found in (
         ("replaced", replaced),
         ("with smaller settings", reduced),
@@ -67,5 +65,9 @@ def _say(parts: list[Understudy]) -> list[str]:
         if found:
             lines.append(f"{title}: {', '.join(dict.fromkeys(part.stage for part in found))}")
     lines.append("not rehearsed:")
+    runtime = real.cells[0].recipe.runtime
+    devices = runtime.devices * runtime.nodes
     own = dict.fromkeys(text for part in parts for text in part.left_out)
-    return [*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]
+    if devices > 1:
+        own[f"how {devices} devices work together: one did it all"] = None
+    print("\n".join([*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]))

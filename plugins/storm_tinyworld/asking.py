@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar
 
 from omegaconf import II
 
@@ -13,8 +14,13 @@ from storm_exp import InputError, SettingError, setting
 from storm_tinyworld.catalogue import EVERY_FAMILY
 from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, Example, examples
 
+S = TypeVar("S")
+
 _PATIENCE = 20_000
 """Repeated questions in a row after which a stream is taken to have run dry."""
+
+_FEW, _FEW_HELD_OUT = 80, 16
+"""Rows of a rehearsal, and rows held out, at most."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -36,6 +42,10 @@ class Corpus:
             if getattr(self, name) < least:
                 raise SettingError(name, getattr(self, name), f"must be at least {least}")
         check_weights("difficulties", self.difficulties, DIFFICULTIES)
+
+    def rehearsal(self) -> Self:
+        """Return the same with few rows."""
+        return few_rows(self)
 
     def forecast_rows(self, columns: list[str]) -> DatasetForecast:
         """Return the exact number of rows."""
@@ -86,3 +96,13 @@ def check_weights(field: str, weights: dict[str, float], known: Iterable[str]) -
             raise SettingError(f"{field}.{name}", weight, "must not be negative")
     if not sum(weights.values()) > 0:
         raise SettingError(field, weights, "needs a weight above 0")
+
+
+def few_rows(settings: S) -> S:
+    """Return the settings of a corpus, or pool, with as few rows as a rehearsal needs."""
+    given: Any = settings
+    return dataclasses.replace(
+        given,
+        rows=min(given.rows, _FEW),
+        validation_rows=min(given.validation_rows, _FEW_HELD_OUT),
+    )

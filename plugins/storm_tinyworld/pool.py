@@ -9,6 +9,7 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import SettingError, Stage, component
+from storm_tinyworld.asking import few_rows
 from storm_tinyworld.corruption import UNSEEN_FAMILIES
 from storm_tinyworld.sources import TRUTH, pool_rows
 
@@ -37,6 +38,10 @@ class TinyworldPool:
         for name, least in (("rows", 1), ("validation_rows", 0)):
             if getattr(self, name) < least:
                 raise SettingError(name, getattr(self, name), f"must be at least {least}")
+
+    def rehearsal(self) -> TinyworldPool:
+        """Return the same with few rows."""
+        return few_rows(self)
 
     def forecast(self) -> DatasetForecast:
         """Say how many rows there will be."""

@@ -67,7 +67,14 @@ def test_what_a_plan_refuses_ends_a_rehearsal_before_it_begins(storm, tmp_path):
     said = storm("rehearse", "recipe=sum", "adder.amount=100")
     assert said.code == 1
     assert "adder.amount=100.0: the sum would be more than 100" in said.err
+    assert "nothing was rehearsed: the plan refuses the recipe" in said.out
     assert not (tmp_path / "outputs/rehearsals").exists()
+
+
+def test_one_device_rehearses_for_several(storm):
+    said = storm("rehearse", "recipe=sum", "runtime.devices=8", "runtime.card=h100")
+    assert said.code == 0, said.err
+    assert "how 8 devices work together" in said.out
 
 
 def test_a_substitute_of_another_type_breaks_the_contract(storm):
