@@ -54,14 +54,15 @@ class Contrast:
             "loss": [task for task in tasks if not task.higher_is_better],
         }
 
-    def describe(self) -> dict[str, Any]:
-        """Return the contents of comparison.json."""
+    def describe(self, *, every_pair: bool = True) -> dict[str, Any]:
+        """Return the contents of comparison.json; `pairs` may be left empty."""
         models = range(self._estimator.models)
         means = {
             name: [self._estimator.score(group, model) for model in models] if group else None
             for name, group in self._groups.items()
         }
         mean = means["mean"]
+        pairs = list(itertools.combinations(models, 2))
         first = [(0, second) for second in models[1:]]
         return {
             "models": len(models),
@@ -78,7 +79,7 @@ class Contrast:
             },
             **means,
             "against_first": self._differences(first),
-            "pairs": self._differences(list(itertools.combinations(models, 2))),
+            "pairs": self._differences(pairs if every_pair else []),
             "settings": self._settings,
         }
 

@@ -23,7 +23,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from storm_evaluation.significance import Floats
 
@@ -62,9 +62,9 @@ class Spread:
         """Return half the width of intervals that miss with chance `level` (0.05 for 95 %)."""
         tail = np.asarray(level) / 2
         return self._half(
-            stats.t.isf(tail, self.freedom),
-            stats.t.isf(tail, self.own_freedom),
-            stats.norm.isf(tail),
+            -special.stdtrit(self.freedom, tail),
+            -special.stdtrit(self.own_freedom, tail),
+            -special.ndtri(tail),
         )
 
     def simultaneous_half_width(self, level: float, comparisons: int) -> Floats:
@@ -162,11 +162,13 @@ def dunnett_quantile(comparisons: int, freedom: float | None, level: float) -> f
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     weights = weights / weights.sum()
     shares = (np.arange(400) + 0.5) / 400
-    scales = np.ones(1) if freedom is None else np.sqrt(stats.chi2.ppf(shares, freedom) / freedom)
+    scales = np.ones(1)
+    if freedom is not None:
+        scales = np.sqrt(2 * special.gammaincinv(freedom / 2, shares) / freedom)
 
     def exceeds(quantile: float) -> float:
         bound = np.sqrt(2) * quantile * scales[:, None]
-        inside = stats.norm.cdf(nodes + bound) - stats.norm.cdf(nodes - bound)
+        inside = special.ndtr(nodes + bound) - special.ndtr(nodes - bound)
         return 1 - float((inside**comparisons @ weights).mean())
 
     low, high = 0.0, 1e3

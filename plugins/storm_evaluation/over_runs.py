@@ -60,7 +60,7 @@ def _part(title: str, arms: Arms) -> Markup:
     runs = len(next(iter(arms.values())))
     paired = Paired(runs=runs)
     try:
-        content = paired.compare(align(evaluations))
+        content = paired.compare(align(evaluations), every_pair=False)
     except (InputError, OSError, ValueError) as error:
         return Markup("<p>{}: not compared. {}</p>").format(title, str(error))
     return figure(arm_table(list(arms), content, paired), explain(title, content, paired))
@@ -109,6 +109,6 @@ def explain(title: str, content: dict[str, Any], paired: Paired) -> str:
     text = (
         f"{title}: {runs} runs of each arm, errors and intervals over runs and questions. They "
         "speak of the arms, not of these trained models alone; p-values are corrected for all "
-        "pairs."
+        "arms."
     )
     return text if runs > 2 else text + " Two runs decide little: add seeds."

@@ -78,8 +78,8 @@ class Paired:
                     stage.metric(f"loss_gain/{entry['second']}", entry["loss"]["difference"])
         return comparison
 
-    def compare(self, tasks: Sequence[AlignedTask]) -> dict[str, Any]:
-        """Return the contents of comparison.json."""
+    def compare(self, tasks: Sequence[AlignedTask], *, every_pair: bool = True) -> dict[str, Any]:
+        """Return the contents of comparison.json; `pairs` may be left empty."""
         from storm_evaluation.contrast import Contrast, Estimator
         from storm_evaluation.one_run import OneRun
         from storm_evaluation.several_runs import SeveralRuns
@@ -97,4 +97,4 @@ class Paired:
             confidence=self.confidence,
             margin=self.margin,
             settings=dataclasses.asdict(self),
-        ).describe()
+        ).describe(every_pair=every_pair)
