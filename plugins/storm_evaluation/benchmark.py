@@ -234,14 +234,18 @@ class LmEval:
 
 
 def report_metrics(stage: Stage, evaluation: Evaluation) -> None:
-    """Record the mean, the loss where there is one, and each task's score as metrics."""
-    summary = evaluation.summary()
+    """Record the mean, the loss where there is one, and each task's score as metrics.
+
+    They say which questions they are of: figures of other questions are not put beside them unsaid.
+    """
+    summary, on = evaluation.summary(), evaluation.questions()
     if summary["mean"] is not None:
-        stage.metric("mean_score", summary["mean"], main=True)
+        stage.metric("mean_score", summary["mean"], main=True, on=on)
     tasks = summary["tasks"].items()
     losses = [entry["score"] for _, entry in tasks if not entry["higher_is_better"]]
     if losses:
-        stage.metric("loss", sum(losses) / len(losses), main=summary["mean"] is None, shown=True)
+        alone = summary["mean"] is None
+        stage.metric("loss", sum(losses) / len(losses), main=alone, shown=True, on=on)
     for task, entry in tasks:
         stage.metric(f"score/{task}", entry["score"])
 

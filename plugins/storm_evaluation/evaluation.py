@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -79,6 +80,11 @@ class Evaluation(Artifact):
         with (self.directory / "samples.jsonl").open(encoding="utf-8") as stream:
             for line in stream:
                 yield Sample(**json.loads(line))
+
+    def questions(self) -> str:
+        """Return a digest of the documents that were asked, whatever their order."""
+        asked = sorted(f"{sample.task}\0{sample.document}" for sample in self.samples())
+        return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
 
     def facts(self) -> EvaluationForecast:
         """Read the names of the tasks and the number of documents."""

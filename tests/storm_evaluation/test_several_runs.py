@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from storm_evaluation.benchmark import report_metrics
 from storm_evaluation.contrast import verdict
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast, Sample
 from storm_evaluation.over_runs import comparisons, in_words, sections
@@ -113,6 +114,24 @@ def test_runs_must_divide_the_evaluations():
 def test_no_effect_is_claimed_within_the_margin_only(better, equivalence, said):
     cell = {"better": better, "equivalence": equivalence}
     assert in_words(verdict(cell, 1, 0.02), 0.02) == said
+
+
+def test_an_evaluation_says_which_questions_its_figures_are_of(tmp_path):
+    found = []
+    for number, documents in enumerate((["a", "b"], ["b", "a"], ["a", "c"])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        rows = [
+            Sample(task=task, document=d, score=0.5) for task in ("t", "nll") for d in documents
+        ]
+        made = Evaluation(folder)
+        made.write({"t": ("acc", True), "nll": ("nats", False)}, rows, {}, "")
+        stage = make_stage(folder, "metrics")
+        report_metrics(stage, made)
+        assert (stage.main_metric, stage.shown_metrics) == ("mean_score", ["loss"])
+        found.append(stage.measured_on)
+    assert found[0] == found[1] and set(found[0]) == {"mean_score", "loss"}
+    assert found[0] != found[2]
 
 
 def sweep(folder: Path, values: tuple[str, ...], seeds: int = 3) -> RunRecord:
