@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from storm_models.rope import short_context
+
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 _MIXED = ("qwen2", "qwen3", "gemma2", "gemma3_text")
@@ -44,13 +46,15 @@ def attention_windows(config: dict[str, Any]) -> list[int | None]:
 def longest_prompt(config: dict[str, Any]) -> tuple[int | None, str]:
     """Return how many tokens can be read under a mask of one's own, and what sets the limit.
 
-    Where layers slide, such a mask does not follow their window: a prompt has to fit into it. None
-    where the config does not say.
+    Where layers slide, such a mask does not follow their window: a prompt has to fit into it. What
+    prompts share is read once, so that they must be read alike. None where the config does not say.
     """
     found: dict[str, int] = {}
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int):
         found[f"the model has {positions} positions"] = positions
+    if context := short_context(config):
+        found[f"prompts beyond {context} tokens are read by other rotary factors"] = context
     if config.get("model_type") in (*_MIXED, *_ALIKE) and isinstance(
         config.get("num_hidden_layers"), int
     ):

@@ -20,7 +20,7 @@ from storm_models.checkpoint_files import (
     checkpoint_files,
     companion_files,
 )
-from storm_models.config_check import check_config
+from storm_models.config_check import check_config, finite
 from storm_models.header import file_size, read_header
 from storm_models.json_file import read_json
 from storm_models.tokenizer import tokenizer_digest
@@ -84,7 +84,7 @@ class Checkpoint(Artifact):
         """Return config.json; raises InputError when it is missing or says what cannot be."""
         file = self.directory / "config.json"
         companion_files(self.directory)
-        config = read_json(file)
+        config = finite(read_json(file))
         check_config(config, str(file))
         return config
 

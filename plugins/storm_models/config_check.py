@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,9 @@ _NUMBERS = (
 )
 
 
+_DEEPEST = 50
+
+
 def check_config(config: dict[str, Any], source: str) -> None:
     """Raise InputError, naming `source` and the key, for values that no model can have.
 
@@ -62,6 +66,22 @@ def check_config(config: dict[str, Any], source: str) -> None:
     kinds, depth = config.get("layer_types"), config.get("num_hidden_layers")
     if kinds is not None and depth is not None and len(kinds) != depth:
         raise InputError(f"{source}: layer_types has {len(kinds)} entries for {depth} layers")
+
+
+def finite(value: Any, depth: int = _DEEPEST) -> Any:
+    """Return a JSON value with infinity and NaN as transformers writes them, which JSON cannot.
+
+    Mamba's configs hold `Infinity` as a limit. Raises InputError for what is nested too deeply.
+    """
+    if depth == 0:
+        raise InputError(f"config.json: nested more than {_DEEPEST} deep")
+    if isinstance(value, dict):
+        return {name: finite(each, depth - 1) for name, each in value.items()}
+    if isinstance(value, list):
+        return [finite(each, depth - 1) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"__float__": "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"}
+    return value
 
 
 def _each(

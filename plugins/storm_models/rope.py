@@ -40,8 +40,10 @@ def read_alike(config: Mapping[str, Any], lengths: Sequence[int]) -> list[list[i
 
 def _context(stated: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
     kind = str(stated.get("rope_type") or stated.get("type") or "")
-    longest = config.get("max_position_embeddings")
+    found = config.get("max_position_embeddings")
     if kind in ("longrope", "su"):
         name = "original_max_position_embeddings"
-        return stated.get(name) or config.get(name) or longest
-    return longest if "dynamic" in kind else None
+        found = stated.get(name) or config.get(name) or found
+    elif "dynamic" not in kind:
+        return None
+    return found if isinstance(found, int) else None

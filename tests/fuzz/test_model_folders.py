@@ -94,6 +94,7 @@ ODD: list[Callable[[], Any]] = [
     lambda: {"a": {"b": None}},
     lambda: {"full_attention": {"rope_theta": "x"}, "other": 3},
     lambda: nested(300),
+    lambda: nested(900),
 ]
 TEXTS = [
     b"",

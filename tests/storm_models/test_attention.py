@@ -60,7 +60,22 @@ def test_a_first_sliding_layer_of_null_is_the_familys():
     assert attention_windows({**config, "max_window_layers": None}) == expected
 
 
-@pytest.mark.parametrize(("family", "further"), [*CASES, ("starcoder2", {"sliding_window": 16})])
+LONGROPE = {
+    "original_max_position_embeddings": 32,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+        "original_max_position_embeddings": 32,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "further"),
+    [*CASES, ("starcoder2", {"sliding_window": 16}), ("phi3", LONGROPE)],
+)
 def test_the_longest_prompt_is_the_longest_that_the_judge_takes(family, further):
     config = AutoConfig.for_model(family, **{**SIZES, "max_position_embeddings": 64}, **further)
     limit, reason = longest_prompt(config.to_dict())

@@ -129,3 +129,10 @@ def test_weights_that_a_tied_model_stores_twice_are_accepted(folder):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     change_config(folder, tie_word_embeddings=True)
     assert forecast(folder).parameters == 35_360
+
+
+def test_an_infinite_limit_is_held_as_transformers_writes_it(folder):
+    change_config(folder, time_step_limit=[0.0, float("inf")])
+    known = forecast(folder)
+    assert known.config["time_step_limit"] == [0.0, {"__float__": "Infinity"}]
+    json.dumps(known.to_json(), allow_nan=False)
