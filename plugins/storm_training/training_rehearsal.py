@@ -9,7 +9,7 @@ STEPS = 3
 """Optimiser steps of a rehearsal."""
 LENGTH = 512
 """Tokens of a rehearsal's packed rows, at most."""
-BATCH, ACCUMULATION = 4, 2
+BATCH, ACCUMULATION = 2, 2
 """Rows of a forward pass, and passes of a step, at most: both kinds of several stay several."""
 _ROWS = 4
 
