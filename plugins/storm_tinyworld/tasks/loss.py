@@ -6,6 +6,6 @@ from typing import Any
 
 
 def per_character(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """Return an answer's negative log-likelihood per character, its end counted as one."""
+    """Return an answer's negative log-likelihood per character; where it ends is not asked."""
     likelihood, _ = results[0]
-    return {"nats_per_character": -likelihood / (len(doc["response"]) + 1)}
+    return {"nats_per_character": -likelihood / len(doc["response"])}
