@@ -114,6 +114,15 @@ class Contrast:
             cell["verdict"] = verdict(cell, entry["second"], self._margin)
 
 
+def unseen(questions: int) -> tuple[float, float]:
+    """Return the equivalence interval of models that answered all of so many questions alike.
+
+    Where none of n differs, up to 3 / n of all may (the rule of three): that nothing was seen to
+    vary is not to know that nothing does.
+    """
+    return -3 / questions, 3 / questions
+
+
 def verdict(cell: Cell, second: int, margin: float) -> str:
     """Return `better` or `worse` (the second model), `no effect`, or `undecided`.
 

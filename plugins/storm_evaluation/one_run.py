@@ -9,7 +9,7 @@ import numpy as np
 
 from storm_evaluation import significance
 from storm_evaluation.alignment import AlignedTask
-from storm_evaluation.contrast import Cell
+from storm_evaluation.contrast import Cell, unseen
 from storm_evaluation.evaluation import mean_and_stderr
 from storm_evaluation.significance import Floats
 
@@ -61,6 +61,8 @@ class OneRun:
             "high": high,
             "equivalence": significance.interval(draws, 2 * self._confidence - 1),
         }
+        if not joined.any():
+            cell["equivalence"] = unseen(len(joined))
         alone = tasks[0] if len(tasks) == 1 else None
         if (
             alone

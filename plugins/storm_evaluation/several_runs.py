@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from storm_evaluation.alignment import AlignedTask
-from storm_evaluation.contrast import Cell
+from storm_evaluation.contrast import Cell, unseen
 from storm_evaluation.inference import pseudo_scores, question_variance, spread
 from storm_evaluation.significance import Floats
 
@@ -37,7 +37,8 @@ class SeveralRuns:
 
     def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
         """Return a difference of means over runs and tasks."""
-        found = spread([self._scores[task.name] for task in tasks], [(first, second)])
+        scores = [self._scores[task.name] for task in tasks]
+        found = spread(scores, [(first, second)])
         (difference,) = found.difference
         (half,) = found.half_width(self._level)
         (narrow,) = found.half_width(2 * self._level)
@@ -47,7 +48,9 @@ class SeveralRuns:
             "low": float(difference - half),
             "high": float(difference + half),
             "together": [float(difference - together), float(difference + together)],
-            "equivalence": [float(difference - narrow), float(difference + narrow)],
+            "equivalence": unseen(sum(task.shape[-1] for task in scores))
+            if all((task[first] == task[second]).all() for task in scores)
+            else (float(difference - narrow), float(difference + narrow)),
             "p": float(found.p_values()[0]),
             "test": TEST,
         }

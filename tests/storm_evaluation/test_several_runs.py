@@ -116,6 +116,18 @@ def test_no_effect_is_claimed_within_the_margin_only(better, equivalence, said):
     assert in_words(verdict(cell, 1, 0.02), 0.02) == said
 
 
+@pytest.mark.parametrize(("questions", "said"), [(60, "undecided"), (400, "no effect")])
+def test_few_questions_that_all_answer_alike_do_not_show_that_there_is_no_effect(
+    tmp_path, questions, said
+):
+    right = np.zeros(questions)
+    evaluations = [evaluate(tmp_path / f"e{n}", right, right) for n in range(4)]
+    for runs in (1, 2):
+        found = compare(tmp_path / str(runs), evaluations[: 2 * runs], runs=runs)
+        cell = found["against_first"][0]["mean"]
+        assert (cell["difference"], cell["p"], cell["verdict"]) == (0, 1, said)
+
+
 def test_an_evaluation_says_which_questions_its_figures_are_of(tmp_path):
     found = []
     for number, documents in enumerate((["a", "b"], ["b", "a"], ["a", "c"])):
