@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Self
 
-from storm_exp import InputError, Rehearsed, SettingError, setting
+from storm_exp import InputError, SettingError, setting
 from storm_exp.cost import Cost, Place
 from storm_models.architecture import is_quantised, tensor_shapes
 from storm_models.checkpoint import CheckpointForecast
@@ -57,13 +57,12 @@ class Finetuner(TrainingSettings):
         self._check_parameters(model, layers)
         return dataclasses.replace(model)
 
-    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> Self:
+    def rehearsal(self) -> Self:
         """Return the same for a few steps on short rows; without a GPU, qlora becomes lora."""
-        positions = (model.real.config or {}).get("max_position_embeddings")
         chosen = self.parameters
         if chosen.choice == "qlora" and not has_gpu():
             chosen = dataclasses.replace(chosen, choice="lora")
-        return dataclasses.replace(few_steps(self, positions), parameters=chosen)
+        return dataclasses.replace(few_steps(self), parameters=chosen)
 
     def not_rehearsed(self) -> list[str]:
         """Return what a few steps on this machine do not show."""

@@ -16,12 +16,10 @@ _ROWS = 4
 S = TypeVar("S")
 
 
-def few_steps(settings: S, positions: int | None = None) -> S:
+def few_steps(settings: S) -> S:
     """Return training settings of a few steps, with validations and checkpoints between them.
 
     Where the device cannot multiply bf16, mixed precision becomes fp32, as `auto` says.
-
-    `positions` is how many the real model has: rows that are longer than that stay so.
     """
     given: Any = settings
     return dataclasses.replace(
@@ -33,16 +31,14 @@ def few_steps(settings: S, positions: int | None = None) -> S:
         accumulation=min(given.accumulation, ACCUMULATION),
         compile=False,
         loggers=[name for name in given.loggers if name in ("csv", "tensorboard")],
-        **short_passes(given, positions),
+        **short_passes(given),
     )
 
 
-def short_passes(settings: Any, positions: int | None = None) -> dict[str, Any]:
+def short_passes(settings: Any) -> dict[str, Any]:
     """Return `sequence_length`, `batch_rows` and `precision` of a rehearsal."""
-    length, rows = settings.sequence_length, settings.batch_rows
-    fits = positions is None or length <= positions
     return {
-        "sequence_length": min(length, LENGTH) if fits else length,
-        "batch_rows": min(rows, BATCH),
+        "sequence_length": min(settings.sequence_length, LENGTH),
+        "batch_rows": min(settings.batch_rows, BATCH),
         "precision": "auto" if settings.precision == "bf16-mixed" else settings.precision,
     }

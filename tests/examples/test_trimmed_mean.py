@@ -79,7 +79,7 @@ def test_the_example_stays_short():
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.strip()
     ]
-    assert len(lines) < 60
+    assert len(lines) < 70
 
 
 def test_its_merger_and_its_menu_work_in_a_recipe(storm, tmp_path):
@@ -95,6 +95,16 @@ def test_its_merger_and_its_menu_work_in_a_recipe(storm, tmp_path):
     assert "largest drift" in said.stdout
     again = storm("recipe=median", *paths, "merger=trimmed_mean", "merger.trim=0.5")
     assert "nothing to make" in again.stdout
+
+
+def test_it_is_rehearsed_as_its_author_says(storm, tmp_path):
+    _, paths = three_models(tmp_path)
+    said = storm("rehearse", "recipe=median", *paths)
+    assert said.returncode == 0, said.stderr
+    assert "drift (relative_distance): most None → 8" in said.stderr
+    assert "as they are, declaring no rehearsal: merger" in said.stdout
+    drift = json.loads((tmp_path / "outputs/rehearsals/latest/drift/drift.json").read_text())
+    assert len(drift) == 8
 
 
 def test_its_forecast_refuses_two_models_before_anything_is_made(storm, tmp_path):
