@@ -6,8 +6,9 @@ import dataclasses
 
 from storm_exp import InputError, SettingError, Stage, component, setting
 from storm_exp.cost import Cost
-from storm_models.architecture import is_quantised, ties_head
+from storm_models.architecture import FAMILIES, is_quantised, ties_head
 from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families import Use, check_family
 from storm_models.memory import PROCESS, checkpoint_bytes, stored_width
 
 _PACKAGES = ("torch", "transformers", "llmcompressor")
@@ -33,6 +34,7 @@ class Fp8Dynamic:
         config = model.config or {}
         if is_quantised(config):
             raise InputError("the model is quantised already")
+        check_family(config, Use.COMPRESS)
         quantised = {**config, "quantization_config": {"quant_method": "compressed-tensors"}}
         config_known = quantised if model.config else None
         return dataclasses.replace(model, config=config_known, shapes=None)
@@ -67,5 +69,7 @@ class Fp8Dynamic:
         quantised = sum(dtype.startswith("F8") for dtype, _ in result.headers().values())
         if quantised == 0:
             raise InputError(f"ignore={self.ignore}: no linear layer is left to quantise")
+        if result.config()["model_type"] not in FAMILIES:
+            result.load()  # raises for what llm-compressor wrote under other names
         summarise(stage, model, result, quantised)
         return result

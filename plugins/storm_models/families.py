@@ -31,6 +31,8 @@ class Use(enum.Enum):
     """Pruning, measuring what to prune, adding and leaving out layers."""
     ASK = "be asked several questions at once"
     """A judge: a cache of keys and values, and a mask over a tree of questions."""
+    COMPRESS = "be compressed to FP8"
+    """Linear layers by llm-compressor, in files that transformers reads back."""
 
 
 _TAKEN = (
@@ -66,6 +68,9 @@ _OTHER_MATRICES = (
     "gpt_neox_japanese gptj jetmoe mamba mamba2 mpt persimmon rwkv xlm"
 )
 
+_UNREADABLE = "gpt_oss granitemoe granitemoeshared minimax_m2 mixtral phimoe"
+"""Those whose experts llm-compressor writes under names that the family does not have."""
+
 _PACKED = {
     **dict.fromkeys(_WITH_STATE.split(), _STATE),
     **dict.fromkeys(_MIXING.split(), _MIXES),
@@ -81,6 +86,10 @@ _REFUSED: dict[Use, dict[str, str]] = {
     Use.SCAN: {
         **_STORED_OTHERWISE,
         **dict.fromkeys(_OTHER_MATRICES.split(), _NO_MATRICES),
+    },
+    Use.COMPRESS: {
+        **dict.fromkeys(_UNREADABLE.split(), "transformers could not read back its experts"),
+        **dict.fromkeys(("gpt2", "gpt-sw3"), "its matrices are in no linear layers"),
     },
     Use.ASK: {
         **dict.fromkeys(_WITH_STATE.split(), _STATE),

@@ -111,3 +111,32 @@ def test_bf16_is_a_cast_of_every_weight(tmp_path, dtype):
     assert cast.facts() == Bf16().forecast(model.facts())
     assert summary(cast)["kept"] == (len(expected) if dtype == "bfloat16" else 0)
     assert stage.metrics["ratio"] == pytest.approx(0.5 if dtype == "float32" else 1, abs=0.02)
+
+
+EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+@pytest.mark.parametrize(
+    ("family", "reads_back", "problem"),
+    [
+        ("mixtral", False, "lack model.layers.0.mlp.experts"),
+        ("phimoe", False, "lack model.layers.0.mlp.experts"),
+        ("gpt2", False, "no linear layer is left"),
+        ("olmoe", True, ""),
+    ],
+)
+def test_fp8_refuses_with_the_plan_what_could_not_be_read_back(
+    family, reads_back, problem, tmp_path, monkeypatch
+):
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4} if family == "gpt2" else EXPERTS
+    model = make_checkpoint(tmp_path / "model", family, **sizes)
+    if reads_back:
+        made = Fp8Dynamic().run(make_stage(tmp_path), model)
+        found, expected = (each.load("float32")(IDS).logits for each in (made, model))
+        assert float((found - expected).abs().max()) < 0.1 * float(expected.abs().max())
+        return
+    with pytest.raises(InputError, match=f"family '{family}' cannot be compressed"):
+        Fp8Dynamic().forecast(model.facts())
+    monkeypatch.setattr("storm_export.fp8.check_family", lambda *_: None)
+    with pytest.raises(InputError, match=problem):
+        Fp8Dynamic().run(make_stage(tmp_path), model)
