@@ -45,10 +45,11 @@ class Origins:
         """Say where the value at a dotted path came from, for an error message."""
         named = self._named()
         parts = path.split(".")
-        for length in range(len(parts), 0, -1):
-            override = named.get(".".join(parts[:length]))
-            if override is not None:
-                return f"from the override `{override}`"
+        places = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+        # A setting may have its default from one outside the stages: seed, chat.template.
+        for place in (*places[:-1], ".".join(parts[1:]), places[-1]):
+            if place in named:
+                return f"from the override `{named[place]}`"
         for name, override in named.items():
             if name.startswith(f"{path}."):
                 return f"from the override `{override}`"

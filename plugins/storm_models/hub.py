@@ -11,7 +11,7 @@ from storm_exp.cost import Cost
 from storm_exp.digest import FileDigests
 from storm_models.adoption import adopt
 from storm_models.architecture import parameter_count, tensor_shapes
-from storm_models.chat.files import forecast_chat
+from storm_models.chat.files import check_turn_tokens, forecast_chat
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
 from storm_models.checkpoint_files import COMPANION_FILES, is_complete
@@ -21,6 +21,7 @@ from storm_models.inspection import inspect_checkpoint, passed_over
 from storm_models.json_file import read_json
 from storm_models.path import CHECKPOINT_MENUS
 from storm_models.repository import cached_snapshot, fetch, resolve_commit
+from storm_models.twins.kinds import KINDS
 from storm_models.twins.model_twin import ModelTwin, twin_of_folder, twin_of_repository
 from storm_models.twins.originals import original_of
 
@@ -75,12 +76,16 @@ class Hub:
             return forecast_chat(self._inspect(cached), self.chat, cached.directory)
         if not self.expected_config:
             return forecast_chat(CheckpointForecast(), self.chat)
+        original, published = original_of(self.repo, self.expected_config)
+        if published:
+            kind = KINDS[original.tokenizer]
+            check_turn_tokens({*kind.first, *kind.last}, self.chat)
         shapes = tensor_shapes(self.expected_config)
         known = CheckpointForecast(
             config=dict(self.expected_config),
             parameters=parameter_count(self.expected_config),
             shapes=shapes_digest(shapes) if shapes else None,
-            has_chat_template=self._published_template(),
+            has_chat_template=bool(original.template) if published else None,
         )
         return forecast_chat(known, self.chat)
 
@@ -144,11 +149,6 @@ class Hub:
                 has = "has a chat template" if original.template else "has no chat template"
                 lines.append(f"{self.repo}: its tokenizer, and that it {has} (both are guessed)")
         return lines
-
-    def _published_template(self) -> bool | None:
-        """Return whether the repository is known to have a chat template, None for a stranger's."""
-        original, known = original_of(self.repo, self.expected_config)
-        return bool(original.template) if known else None
 
     def _cached(self) -> Checkpoint | None:
         snapshot = cached_snapshot(self.repo, self.revision)

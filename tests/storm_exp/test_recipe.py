@@ -308,3 +308,9 @@ def test_a_plugins_section_is_no_stage_and_holds_its_settings_alone(storm):
         assert said.code == 2 or said.code == 1
         assert all(word in said.err for word in words), said.err
         assert override in said.err
+
+
+def test_a_default_from_a_section_is_traced_to_where_the_section_has_it_from(storm):
+    said = storm("plan", "recipe=solar_10_7b", "base_model=mistral_7b", "chat.template=chatml")
+    assert said.code == 1
+    assert said.err.rstrip().endswith("(from the override `chat.template=chatml`)")

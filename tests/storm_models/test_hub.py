@@ -5,6 +5,7 @@ import pytest
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models import repository
+from storm_models.chat.settings import ChatSettings
 from storm_models.hub import Hub
 from storm_models.testing import make_checkpoint
 
@@ -87,3 +88,26 @@ def test_what_is_no_repository_is_refused(repo):
 def test_the_commit_asked_for_once_is_kept_by_the_cache(cached, digests):
     shutil.rmtree(cached.directory)
     assert Hub(repo="storm/tiny").fingerprint(digests) == {"revision": "main", "chat": "own"}
+
+
+def test_a_family_whose_tokens_a_published_tokenizer_lacks_is_refused_before_it_is_fetched(cache):
+    config = {
+        "model_type": "mistral",
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+    }
+    for template, right in (("chatml", False), ("llama3", False), ("solar", True), ("own", True)):
+        hub = Hub(
+            repo="mistralai/Mistral-7B-v0.1",
+            expected_config=config,
+            chat=ChatSettings(template=template),
+        )
+        if right:
+            assert hub.forecast().has_chat_template == (template == "solar")
+        else:
+            with pytest.raises(SettingError, match="the tokenizer has no token"):
+                hub.forecast()

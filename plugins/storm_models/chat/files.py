@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +96,21 @@ def forecast_chat(
 
 
 def check_tokens(directory: Path, settings: ChatSettings) -> None:
-    """Raise SettingError for a family whose own tokens a checkpoint's tokenizer does not have.
+    """Raise SettingError for a family whose own tokens a checkpoint's tokenizer does not have."""
+    file = directory / "tokenizer.json"
+    if file.is_file() and settings.given().template in TURN_TOKENS:
+        added = read_json(file).get("added_tokens") or []
+        known = {str(token.get("content")) for token in added if isinstance(token, dict)}
+        check_turn_tokens(known, settings)
+
+
+def check_turn_tokens(known: Set[str], settings: ChatSettings) -> None:
+    """Raise SettingError for a family that writes tokens which are not among those `known`.
 
     An answer would end in plain text, where no engine stops.
     """
     template = settings.given().template
-    file = directory / "tokenizer.json"
-    if template not in TURN_TOKENS or not file.is_file():
-        return
-    added = read_json(file).get("added_tokens") or []
-    known = {token.get("content") for token in added if isinstance(token, dict)}
-    lacking = [token for token in TURN_TOKENS[template] if token not in known]
+    lacking = [token for token in TURN_TOKENS.get(template, ()) if token not in known]
     if lacking:
         raise SettingError(
             "chat.template",
