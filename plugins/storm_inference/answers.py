@@ -81,6 +81,7 @@ class Answers:
             self,
             new_tokens=min(self.new_tokens, 8),
             unfinished=True,
+            batch_rows=min(self.batch_rows, 8),
             shard_rows=min(self.shard_rows, 64),
         )
 

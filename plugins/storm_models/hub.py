@@ -26,6 +26,7 @@ from storm_models.twins.model_twin import ModelTwin, twin_of_folder, twin_of_rep
 from storm_models.twins.originals import original_of
 
 _PATTERNS = [*COMPANION_FILES, "model*.safetensors", "model.safetensors.index.json"]
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -130,7 +131,7 @@ class Hub:
         snapshot = cached_snapshot(self.repo, self.revision)
         if snapshot is not None and (snapshot / "config.json").is_file():
             self._compare(read_json(snapshot / "config.json"))
-            if (snapshot / "tokenizer_config.json").is_file():
+            if any((snapshot / name).is_file() for name in _VOCABULARIES):
                 return twin_of_folder(self.repo, snapshot, self.chat)
         if not self.expected_config:
             problem = (

@@ -14,6 +14,7 @@ from storm_models.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.inspection import check_files, inspect_checkpoint, passed_over
 from storm_models.location import located
 from storm_models.twins.model_twin import ModelTwin, is_small, twin_of_folder
+from storm_models.twins.shrinking import can_shrink
 
 CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
 """The menus whose components yield a checkpoint."""
@@ -64,7 +65,7 @@ class Path:
         """Return a twin with the model's own tokenizer; a small model is taken as it is."""
         checkpoint = self._checkpoint()
         config = checkpoint.config()
-        if is_small(config) or is_quantised(config):
+        if not can_shrink(config) or is_small(config) or is_quantised(config):
             return self
         return twin_of_folder(checkpoint.directory.name, checkpoint.directory, self.chat)
 

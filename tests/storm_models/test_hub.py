@@ -111,3 +111,20 @@ def test_a_family_whose_tokens_a_published_tokenizer_lacks_is_refused_before_it_
         else:
             with pytest.raises(SettingError, match="the tokenizer has no token"):
                 hub.forecast()
+
+
+def test_the_twin_of_what_the_cache_holds_has_its_config_and_tokenizer(cached, tmp_path):
+    for weights in cached.weight_files():
+        weights.unlink()
+    twin = Hub(repo="storm/tiny").rehearsal()
+    made = twin.run(make_stage(tmp_path))
+    assert made.tokenizer_digest() == cached.tokenizer_digest()
+    assert made.config()["num_hidden_layers"] == cached.config()["num_hidden_layers"]
+    assert Hub(repo="storm/tiny").not_rehearsed() == [
+        "storm/tiny: whether you may fetch it, and its weights"
+    ]
+
+
+def test_a_rehearsal_refuses_a_cache_that_is_not_what_was_expected(cached):
+    with pytest.raises(SettingError, match="expected_config"):
+        Hub(repo="storm/tiny", expected_config={"num_hidden_layers": 3}).rehearsal()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from storm_exp import InputError
+
 HEAD_DIM = 8
 """Channels of a twin's attention head."""
 HEADS, KV_HEADS = 4, 2
@@ -30,7 +32,13 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
     the size of a group of query heads, the ratio of an MLP to the hidden size, and whether the
     heads together are as wide as the hidden size. The vocabulary is left as it is. What the config
     does not state is left to the family's defaults, except for widths, which are always stated.
+    Raises InputError for a config that does not name its sizes as most families do.
     """
+    if not can_shrink(config):
+        raise InputError(
+            f"no twin can be made of a {config.get('model_type')} model: its config does not say "
+            "hidden_size and num_attention_heads"
+        )
     twin = dict(config)
     for name in ("quantization_config", "auto_map", "_name_or_path"):
         twin.pop(name, None)
@@ -61,6 +69,11 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(config.get(name), dict):
             twin[name] = _shrink_rope(config[name], config)
     return twin
+
+
+def can_shrink(config: dict[str, Any]) -> bool:
+    """Return whether a config names its sizes as most families do."""
+    return all(isinstance(config.get(name), int) for name in ("hidden_size", "num_attention_heads"))
 
 
 def scaled(size: int, real: int, twin: int) -> int:
