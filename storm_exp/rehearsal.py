@@ -98,13 +98,12 @@ def environment_digest(plugins: Plugins) -> str:
     """
     digest = hashlib.sha256(platform.python_version().encode())
     digest.update(json.dumps(installed_distributions()).encode())
-    folders = [Path(__file__).parent]
-    for plugin in plugins.plugins:
-        file = getattr(plugin.module, "__file__", None)
-        folders += [Path(file).parent] if file else []
-    for folder in folders:
-        for source in sorted(folder.rglob("*.py")):
-            digest.update(str(source.relative_to(folder)).encode() + source.read_bytes())
+    files = [Path(__file__).with_name("__init__.py")]
+    files += [Path(f) for p in plugins.plugins if (f := getattr(p.module, "__file__", None))]
+    for file in files:  # a plugin is a package, or a single module
+        package = file.name == "__init__.py"
+        for source in sorted(file.parent.rglob("*.py")) if package else [file]:
+            digest.update(str(source.relative_to(file.parent)).encode() + source.read_bytes())
     return digest.hexdigest()
 
 
