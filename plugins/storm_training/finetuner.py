@@ -62,6 +62,8 @@ class Finetuner(TrainingSettings):
         chosen = self.parameters
         if chosen.choice == "qlora" and not has_gpu():
             chosen = dataclasses.replace(chosen, choice="lora")
+        if chosen.low_rank:
+            chosen = dataclasses.replace(chosen, rank=min(chosen.rank, 16))
         return dataclasses.replace(few_steps(self), parameters=chosen)
 
     def not_rehearsed(self) -> list[str]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
+from storm_models.twins.machine import has_gpu
+
 STEPS = 3
 """Optimiser steps of a rehearsal."""
 LENGTH = 512
 """Tokens of a rehearsal's packed rows, at most."""
+SHORT = 192
+"""The same where weights are bf16 on a CPU, few of which multiply it in hardware."""
 BATCH, ACCUMULATION = 2, 2
 """Rows of a forward pass, and passes of a step, at most: both kinds of several stay several."""
 _ROWS = 4
@@ -37,8 +41,9 @@ def few_steps(settings: S) -> S:
 
 def short_passes(settings: Any) -> dict[str, Any]:
     """Return `sequence_length`, `batch_rows` and `precision` of a rehearsal."""
+    slow = settings.precision == "bf16" and not has_gpu()
     return {
-        "sequence_length": min(settings.sequence_length, LENGTH),
+        "sequence_length": min(settings.sequence_length, SHORT if slow else LENGTH),
         "batch_rows": min(settings.batch_rows, BATCH),
         "precision": "auto" if settings.precision == "bf16-mixed" else settings.precision,
     }
