@@ -6,7 +6,7 @@ of it must not lie under a key that covers the former contents.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from storm_exp.digest import FileDigests, NotedDigests
@@ -33,13 +33,29 @@ def look(node: Node, store: Store) -> Marks:
     Contents are only read where size, time or inode differ from when they last were. Raises
     ChangedError for a file that is not what the keys cover.
     """
-    marks = _look_at_own(node, store.digests)
-    for manifest in _adopted(node, store):
-        for name, time in manifest.adopted_mtimes.items():
+    keys = [needed.key for nodes in node.inputs.values() for needed in nodes]
+    return _look_at_own(node, store.digests) | look_at_adopted(keys, store)
+
+
+def look_at_adopted(keys: Iterable[str], store: Store) -> Marks:
+    """Return the marks of the files outside that artifacts consist of, or those they refer to.
+
+    Raises ChangedError for a file that is not what was published.
+    """
+    marks: Marks = {}
+    waiting, seen = list(keys), set()
+    while waiting:
+        key = waiting.pop()
+        manifest = None if key in seen else Manifest.read(store.place(key))
+        seen.add(key)
+        if manifest is None:
+            continue
+        waiting += manifest.references
+        for name in manifest.adopted_mtimes.keys() & manifest.files.keys():
             size, digest = manifest.files[name]
-            file = (manifest.payload(store.place(manifest.key)) / name).resolve()
+            file = (manifest.payload(store.place(key)) / name).resolve()
             marks[str(file)] = mark = _mark(file)
-            if mark[:2] == [size, time]:
+            if mark[:2] == [size, manifest.adopted_mtimes[name]]:
                 continue
             if store.digests.digest(file) != digest:
                 raise ChangedError(file, f"changed since {manifest.component} took it")
@@ -68,20 +84,6 @@ def _look_at_own(node: Node, digests: FileDigests) -> Marks:
                 raise ChangedError(file, "changed since the plan was made")
         raise InputError("what it reads from outside changed since the plan was made; run it again")
     return {file: _mark(file) for file in noted.found}
-
-
-def _adopted(node: Node, store: Store) -> Iterator[Manifest]:
-    """Yield the manifests, adopted or with links, that a stage reads, directly or by reference."""
-    waiting = [n.manifest for nodes in node.inputs.values() for n in nodes]
-    seen: set[str] = set()
-    while waiting:
-        manifest = waiting.pop()
-        if manifest is None or manifest.key in seen:
-            continue
-        seen.add(manifest.key)
-        waiting += [Manifest.read(store.place(key)) for key in manifest.references]
-        if manifest.adopted_mtimes:
-            yield manifest
 
 
 def _mark(file: str | Path) -> list[int]:

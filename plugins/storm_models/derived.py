@@ -5,6 +5,8 @@ A merge's weights, written out, are one; the angles between two checkpoints anot
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm_exp.digest import value_digest
 from storm_exp.manifest import Manifest
+from storm_exp.outside import compare, look_at_adopted
 from storm_exp.progress import Progress
 from storm_exp.store import Found, Store
 
@@ -34,9 +37,11 @@ def derive(
 
     `inputs` are the keys of artifacts in JSON, the version is raised when `fill` gives another
     result. Of all processes of a store one fills the folder, under a lease; the others wait. A
-    folder that was being filled when its process died is made again. Raises what `fill` raises.
+    folder that was being filled when its process died is made again. Raises what `fill` raises, and
+    InputError when a file outside the store that an input consists of was written meanwhile.
     """
     key = value_digest({"derived": name, "version": version, "inputs": inputs})
+    parents = re.findall("[0-9a-f]{64}", json.dumps(inputs))
 
     def tell(owner: str) -> None:
         Progress.write(f"  waiting for {owner}, who is making: {name}")
@@ -46,6 +51,7 @@ def derive(
             aside = store.set_aside(key)
             Progress.write(f"  {name}: {found.damage}; it was moved to {aside} and is made again")
         started = time.monotonic()
+        before = look_at_adopted(parents, store)
         partial = store.open_partial(key)
         try:
             fill(partial)
@@ -66,7 +72,11 @@ def derive(
                     "seconds": round(time.monotonic() - started, 3),
                 },
             )
-            store.publish(partial, manifest)
+            store.publish(
+                partial,
+                manifest,
+                confirm=lambda: compare(before, look_at_adopted(parents, store)),
+            )
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

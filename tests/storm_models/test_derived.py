@@ -1,11 +1,15 @@
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from end_to_end.workplace import Workplace
+from storm_exp import InputError
 from storm_exp.store import Store
 from storm_models.derived import derive, store_of
+from storm_models.testing import make_checkpoint
 
 
 @pytest.fixture
@@ -58,6 +62,27 @@ def test_what_a_dead_process_left_is_made_again(store):
     place.rename(store.root / "gone")
     assert (derive(store, "thing", 1, {}, writes("whole")) / "text").read_text() == "whole"
     assert not partial.exists()
+
+
+def test_a_parent_that_is_overwritten_meanwhile_is_named_and_nothing_is_kept(tmp_path):
+    one, two = (make_checkpoint(tmp_path / name, seed=ord(name)).directory for name in "ab")
+    place = Workplace(tmp_path / "work")
+    words = ["recipe=merge", f"base_model.path={one}", f"partner.path={two}", "merger.t=0.2"]
+    place.run("-m", *words[:-1], "merger.t=0.2,0.4")
+    store = Store(place.folder / "outputs/store")
+    key = next(m.key for m in store.manifests() if m.settings.get("t") == 0.2)
+    weights = one / "model.safetensors"
+    other, times = (two / "model.safetensors").read_bytes(), weights.stat()
+
+    def fill(directory):
+        weights.write_bytes(other)
+        (directory / "text").write_text("of the other")
+
+    message = f"{weights} changed since path took it"
+    with pytest.raises(InputError, match=re.escape(message)):
+        derive(store, "thing", 1, {"model": key}, fill)
+    assert not [m for m in store.manifests() if m.component == "thing"]
+    assert times.st_mtime_ns != weights.stat().st_mtime_ns
 
 
 def test_the_store_of_an_artifact_is_found_through_links(store, tmp_path):
