@@ -61,6 +61,11 @@ class ChatTokenSet:
 
         chats = model.chat()
         ends: Counter[int] = Counter()
+        if not chats.ends:
+            stage.say(
+                "the chat template ends answers in plain text: an engine that serves a model tuned "
+                "on them will not know where to stop"
+            )
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
             given = [Conversation.of(row) for row in rows]

@@ -1,8 +1,14 @@
+import hashlib
+import itertools
+import json
 import random
 
 import pytest
 from transformers import AutoTokenizer
 
+from storm_data.conversation import Conversation
+from storm_models.chat.renderer import ChatRenderer
+from storm_tinyworld.pool import pool_rows
 from storm_tinyworld.rating import DIFFICULTY_ANSWERS
 from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, make_example
 from storm_tinyworld.tokenizer import build_tokenizer, vocabulary
@@ -37,6 +43,16 @@ def test_a_chat_has_one_bos_and_an_end_for_every_turn(tokenizer):
     prompt = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, return_dict=False)
     assert prompt == ids[: len(prompt)]
     assert tokens[len(prompt) - 1] == ASSISTANT
+
+
+def test_chats_are_read_as_they_were_when_the_miniatures_were_measured(tokenizer):
+    """The digest is of the code that rendered chats before that was done in one place."""
+    rows = itertools.islice(pool_rows(0), 200)
+    found = ChatRenderer(tokenizer).encode([Conversation.of(row) for row in rows])
+    text = json.dumps([[tokens.ids, tokens.supervised] for tokens in found])
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "58e9a4f35be59979020856cd302dcb0d7b8028bd8d35cc57b25796a7e58c1fa0"
+    )
 
 
 def test_every_answer_of_the_judge_is_one_token(tokenizer):

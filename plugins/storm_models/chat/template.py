@@ -99,14 +99,14 @@ class _Sandbox:
             if line:
                 replies: list[Any] = json.loads(line)
                 return replies
-            code = process.wait()
-            self._process = None
+            said = process.communicate()[1].strip().rpartition("\n")[2]
+            code, self._process = process.returncode, None
         if code == -signal.SIGPROF:
             raise InputError(
                 f"the chat template computes for more than {SECONDS:g} seconds over one chat: it "
                 "hangs, or was written to"
             )
-        raise InputError(f"the process that renders chat templates ended with {code}")
+        raise InputError(f"the process that renders chat templates ended with {code} ({said})")
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
@@ -115,7 +115,7 @@ class _Sandbox:
                 [sys.executable, str(program), str(SECONDS), str(_GIGABYTES)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
