@@ -36,7 +36,8 @@ def test_the_whole_recipe_runs_on_a_directory_and_a_file(
     output = place.run(*arguments)
     assert "own model" in output
     stages = {(s["stage"], s["element"]): s for s in place.stages()}
-    assert stages["base_model", ""]["directory"] == str(model)
+    weights = Path(stages["base_model", ""]["directory"]) / "model.safetensors"
+    assert weights.resolve() == model / "model.safetensors"  # linked, not copied
     assert stages["comparison", ""]["status"] == "made"
     funnel = json.loads(
         (Path(stages["dataset", ""]["directory"]) / "funnel.json").read_text(encoding="utf-8")
