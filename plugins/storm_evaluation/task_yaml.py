@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,13 @@ def load_task_yaml(file: Path) -> dict[str, Any]:
 
     Functions are NamedFunctions, other tags texts. Raises yaml.YAMLError and OSError.
     """
+    status = file.stat()
+    return copy.deepcopy(_parsed(file, status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(file: Path, modified: int, size: int) -> dict[str, Any]:
+    """Parse a file once, though every cell of a sweep asks for it."""
 
     class Loader(_SafeLoader):  # type: ignore[misc]
         """Knows the folder of the file that it reads."""
