@@ -10,6 +10,8 @@ INSTALLED := $(VENV)/.installed
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
+	@echo "for more, activate the environment in this shell, once: source $(VENV)/bin/activate"
+	@echo "then, for example: python -m storm_exp -m recipe=storm merger.t=0.25,0.5,0.75"
 
 test: $(INSTALLED)  ## the default suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope

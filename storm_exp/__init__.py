@@ -1,5 +1,15 @@
 """storm-exp: recipes that make small language models better, declared, kept and measured."""
 
+import sys
+
+from storm_exp.interpreter import complaint
+
+_complaint = complaint()
+if _complaint:
+    if sys.argv[:1] == ["-m"]:  # `python -m storm_exp`, which looks for the package just now
+        sys.exit(f"error: {_complaint}")
+    raise ModuleNotFoundError(_complaint)
+
 from storm_exp.artifact import Artifact, Forecast
 from storm_exp.component import Component, Port, component, describe, setting
 from storm_exp.digest import FileDigests
