@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 from storm_exp.errors import Interrupted, StormError, did_you_mean
+from storm_exp.unforeseen import SHOWN, tell
 
 USAGE = """\
 usage: storm-exp recipe=NAME [setting=value …]        run a recipe
@@ -48,13 +50,22 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
+        print(f"error: {_told(error, arguments)}", file=sys.stderr)
+        if os.environ.get(SHOWN):
+            traceback.print_exception(error)
+        return 1
+
+
+def _told(error: Exception, arguments: list[str]) -> str:
+    """Return what to say of an error; what cannot be explained goes through the one guard."""
+    try:
         from storm_exp.explain import explain
 
         message = explain(error)
-        if message is None or os.environ.get("STORM_EXP_TRACEBACK"):
-            raise
-        print(f"error: {message}", file=sys.stderr)
-        return 1
+    except Exception as second:  # an error in the explanation must not hide the first
+        second.__context__ = error
+        error, message = second, None
+    return message or tell(error, ["storm-exp", *arguments])
 
 
 def _dispatch(arguments: list[str]) -> int:

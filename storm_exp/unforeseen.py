@@ -1,0 +1,50 @@
+"""Errors that nobody foresaw: told in a few words, with the traceback in a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+SHOWN = "STORM_EXP_TRACEBACK"
+"""The environment variable that puts tracebacks on the screen."""
+
+
+def tell(error: BaseException, words: list[str]) -> str:
+    """Return a message for a command line that ended in a bug; its traceback is written down."""
+    if isinstance(error, RecursionError):
+        problem = "something in it nests without end, or far too deeply"
+    elif isinstance(error, MemoryError):
+        problem = "there is not enough memory for it"
+    else:
+        problem = f"{type(error).__name__}: {_shorten(str(error))}"
+    file = _write(error, words)
+    where = f"the traceback is in {file}" if file else f"{SHOWN}=1 shows the traceback"
+    return (
+        f"nobody foresaw this: {problem}\n"
+        f"  command: {_shorten(' '.join(words))}\n"
+        f"  This is a fault of storm-exp or of a plugin: what was wrong should have been said.\n"
+        f"  Please report it with the command; {where}."
+    )
+
+
+def _shorten(text: str) -> str:
+    """Return printable text of one line and bounded length."""
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    return line if len(line) <= 300 else f"{line[:297]}…"
+
+
+def _write(error: BaseException, words: list[str]) -> Path | None:
+    """Write the traceback below `outputs`, or where temporary files go; None if nowhere."""
+    text = f"{' '.join(words)}\n\n{''.join(traceback.format_exception(error))}"
+    name = f"traceback-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    for folder in (Path("outputs"), Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        return folder / name
+    return None
