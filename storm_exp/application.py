@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from storm_exp import planning
+from storm_exp.command_line import arrange, check
 from storm_exp.plugins import Plugins, load_plugins
 from storm_exp.record import CellRecord
 from storm_exp.rehearse import rehearse
@@ -64,11 +66,16 @@ def _open_dicts(node: DictConfig) -> None:
 
 def compose_and_act(arguments: list[str]) -> None:
     """Hand a command line to Hydra, which calls `act` or, under `-m`, the launcher."""
-    register_components(load_plugins())
+    if "--version" in arguments:
+        print(f"storm-exp {importlib.metadata.version('storm-exp')}, Hydra {hydra.__version__}")
+        return
+    plugins = load_plugins()
+    words = arrange(arguments)
+    check(words, plugins)
+    register_components(plugins)
     # Hydra then raises instead of printing its own message and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Overrides first: after a flag among them, Hydra would not take the rest.
-    sys.argv = [sys.argv[0], *sorted(arguments, key=lambda word: not _is_override(word))]
+    sys.argv = [sys.argv[0], *words]
     decorate = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name="config"
     )
@@ -76,10 +83,6 @@ def compose_and_act(arguments: list[str]) -> None:
     decorate(_task)()
     if _failures:
         raise _failures[0]
-
-
-def _is_override(word: str) -> bool:
-    return not word.startswith("-") and ("=" in word or word.startswith("~"))
 
 
 def _task(config: DictConfig) -> float | None:

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from storm_exp.application import config_folder
+from storm_exp.command_line import quoted
 from storm_exp.errors import StormError, did_you_mean
 from storm_exp.machine import launcher_hint
 from storm_exp.plugins import load_plugins
@@ -37,7 +38,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
     if isinstance(error, OmegaConfBaseException):
-        return _unknown_key(error, "") or wrong_value(error)[1]
+        path, problem = wrong_value(error)
+        return _unknown_key(error, "") or problem + _interpolations(path, problem)
     if isinstance(error, YAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
     if isinstance(error, HydraException):
@@ -50,9 +52,14 @@ def explain(error: BaseException) -> str | None:
 def _unreadable(override: str, problem: str) -> str:
     if override.isidentifier():
         problem = f"an override is written name=value{recipe_of_this_name(override)}"
-    name, _, value = override.partition("=")
-    if value[:1] not in tuple("[{('\"") and re.search("[ {]", value):
-        problem = f"put the value in quotes of its own, as in '{name}=\"{value}\"'"
+    value = override.partition("=")[2]
+    corrected = quoted(override)
+    if corrected and value[:1] in tuple("[{('\""):
+        problem += f"; if the value is a text, write {corrected}"
+    elif corrected:
+        odd = dict.fromkeys(re.sub(r"[\w./:\\-]", "", value, flags=re.ASCII))
+        reason = f"because of {', '.join(map(repr, odd))} " if odd else ""
+        problem = f"{reason}put the value in quotes of its own, as in {corrected}"
     return f"cannot read the override `{override}`: {problem}"
 
 
@@ -64,6 +71,14 @@ def recipe_of_this_name(word: str) -> str:
 
 def _preset_folders() -> list[Path]:
     return [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
+
+
+def _interpolations(path: str, problem: str) -> str:
+    """Return the overrides that hold an interpolation, for an error that may be about them."""
+    if path and "nterpolation" not in problem:
+        return ""
+    words = [f"`{word}`" for word in sys.argv[1:] if "${" in word]
+    return f" (from {' or '.join(words)})" if words else ""
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -101,9 +116,12 @@ def _composition(error: ConfigCompositionException) -> str:
     if "You must specify" in text:
         return _no_option(text)
     if "Ambiguous value" in text:
-        word = text.split("'")[1]
+        word = text.removeprefix("Ambiguous value for argument '").split("'\n")[0]
         name, _, value = word.partition("=")
-        return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]"
+        text = quoted(word)
+        return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]" + (
+            f"; a text with commas is {text}" if text else ""
+        )
     gone = re.search(r"Could not delete from config. '(.*)' does not exist", text)
     if gone:
         return f"'{gone[1]}' is not in this recipe"

@@ -6,11 +6,13 @@ import dataclasses
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.component import Component
 from storm_exp.errors import GraphError, did_you_mean, strangers_code
 from storm_exp.origin import Origins
 from storm_exp.plugins import Plugins
+from storm_exp.wrong_value import wrong_value
 
 
 @dataclasses.dataclass
@@ -34,7 +36,10 @@ def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
     """Return {stage: {port: what was written}}, None for a deleted stage; raises GraphError."""
     graph = config.graph
     if isinstance(graph, DictConfig):
-        graph = OmegaConf.to_container(graph, resolve=True)
+        try:
+            graph = OmegaConf.to_container(graph, resolve=True)
+        except OmegaConfBaseException as error:
+            raise GraphError(f"graph: {wrong_value(error)[1]}") from error
     if not isinstance(graph, dict):
         raise GraphError(f"graph={graph!r}: expected {{stage: {{port: stage}}}}")
     for name, edges in graph.items():

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any
 
-from omegaconf import AnyNode, Container, DictConfig, ListConfig, Node, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp.component import Component
-from storm_exp.errors import (
-    ComposeError,
-    GraphError,
-    SettingError,
-    StormError,
-    did_you_mean,
-    strangers_code,
-)
+from storm_exp.errors import ComposeError, GraphError, SettingError, did_you_mean
 from storm_exp.graph import StageUse, connect, in_order, leave_idle_ports, read_graph, sinks
 from storm_exp.origin import Origins
 from storm_exp.plugins import SECTIONS, Plugins
+from storm_exp.settings import check_keys, check_seed, check_values, read_settings
 from storm_exp.stage import Runtime
 from storm_exp.wrong_value import wrong_value
 
@@ -68,10 +63,7 @@ def read_recipe(
     needed = set(targets)
     for stage in reversed(ordered):
         if stage.name in needed:
-            written = stage.component.name, _written(config[stage.name])
-            if written not in shared:
-                shared[written] = _settings(config, stage, plugins, origins)
-            stage.settings = shared[written]
+            stage.settings = read_settings(config, stage, plugins, origins, shared)
             leave_idle_ports(stage)
             needed.update(source for sources in stage.edges.values() for source in sources)
     return Recipe(
@@ -82,6 +74,19 @@ def read_recipe(
         runtime=_read_runtime(config, origins),
         origins=origins,
     )
+
+
+def read_place(config: DictConfig, path: str, origins: Origins) -> Path:
+    """Return a folder that the configuration names; raises ComposeError for what is none."""
+    try:
+        value = OmegaConf.select(config, path)
+    except OmegaConfBaseException as error:
+        raise ComposeError(f"{wrong_value(error, path)[1]} ({origins.of(path)})") from error
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        section = path.partition(".")[0]
+        shown = f"{path}={value!r}" if value is not None else f"{section}={config.get(section)}"
+        raise ComposeError(f"{shown}: must be a folder, as in {path}=DIR ({origins.of(path)})")
+    return Path(value)
 
 
 def _check_sections(config: DictConfig, sections: dict[str, type], origins: Origins) -> None:
@@ -102,13 +107,6 @@ def _check_sections(config: DictConfig, sections: dict[str, type], origins: Orig
         _read_section(config, section, kinds[section], origins)
 
 
-def check_seed(seed: Any, name: str, origins: Origins) -> None:
-    """Raise ComposeError for a seed that some generator of random numbers would refuse."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        right = "must be a whole number from 0 to 4294967295"
-        raise ComposeError(f"{name}={seed!r}: {right} ({origins.of(name)})")
-
-
 def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
     found = _read_section(config, "runtime", Runtime, origins)
     assert isinstance(found, Runtime)
@@ -117,6 +115,7 @@ def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
 
 def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -> Any:
     try:
+        check_values(config[name], name, origins)
         return OmegaConf.to_object(OmegaConf.merge(_schema(kind), config[name]))
     except OmegaConfBaseException as error:
         path, problem = wrong_value(error)
@@ -158,68 +157,8 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
 
 def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> StageUse:
     component = _component(config, name, plugins, origins)
-    _check_keys(config._get_node(name), name, origins)
+    check_keys(config._get_node(name), name, origins)
     return StageUse(name, origins.menus.get(name, component.menus[0]), component)
-
-
-def _written(node: Node) -> Any:
-    """Return all that a node holds, hashable, with what its interpolations come to."""
-    found = node._maybe_dereference_node()
-    if found is None:
-        return object()  # equal to nothing: it is not to be had, and will be refused
-    children = found._content if isinstance(found, Container) else None
-    if isinstance(children, dict):
-        return tuple((name, _written(child)) for name, child in children.items())
-    if isinstance(children, list):
-        return tuple(_written(child) for child in children)
-    return repr(found._value())
-
-
-def _settings(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Origins) -> Any:
-    """Return the component of a stage that is needed, built from its settings."""
-    name, component, node = stage.name, stage.component, config[stage.name]
-    packages = component.missing_packages()
-    if packages:
-        distribution = plugins.owner(component).distribution
-        extra = f"{distribution}[{component.extra}]" if component.extra else " ".join(packages)
-        raise ComposeError(
-            f"{name}: the component '{component.name}' needs {', '.join(packages)}; "
-            f"pip install '{extra}'"
-        )
-    what = f"{name}: the component '{component.name}' (settings)"
-    try:
-        with strangers_code(what, OmegaConfBaseException):
-            settings: Any = OmegaConf.to_object(node)
-    except MissingMandatoryValue as error:
-        path = str(error.full_key)
-        raise ComposeError(f"{path} has no value; give one: {path}=…") from error
-    except StormError as error:
-        raise ComposeError(origins.locate(error, name)) from error
-    except OmegaConfBaseException as error:
-        path, problem = wrong_value(error)
-        raise ComposeError(f"{problem} ({origins.of(path or name)})") from error
-    if isinstance(getattr(settings, "seed", None), int):
-        check_seed(settings.seed, f"{name}.seed", origins)
-    return settings
-
-
-def _check_keys(node: Any, path: str, origins: Origins) -> None:
-    """Raise ComposeError for keys that a dataclass lacks (`+key=` adds them)."""
-    cls = OmegaConf.get_type(node)
-    if not dataclasses.is_dataclass(cls):
-        return
-    fields = [field.name for field in dataclasses.fields(cls)]
-    keys = [str(key) for key in node]
-    for key in keys:
-        if key not in fields:
-            where = origins.of(f"{path}.{key}")
-            raise ComposeError(
-                f"'{path}.{key}' is not a setting{did_you_mean(key, fields)} ({where})"
-            )
-    for key in keys:
-        child = node._get_node(key)
-        if isinstance(child, DictConfig):
-            _check_keys(child, f"{path}.{key}", origins)
 
 
 def _read_targets(

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from storm_exp import screen
 from storm_exp.bill import Bill
@@ -29,7 +29,7 @@ from storm_exp.maker import Made, Maker
 from storm_exp.origin import read_origins
 from storm_exp.plan import Node, Plan
 from storm_exp.plugins import load_plugins
-from storm_exp.recipe import read_recipe
+from storm_exp.recipe import read_place, read_recipe
 from storm_exp.record import (
     RunRecord,
     command_line,
@@ -91,10 +91,7 @@ def _check_shared(compositions: list[Composition]) -> None:
     """Raise ComposeError for folders that are none, and for cells that need two of one."""
     first = compositions[0]
     for name in ("outputs", "store.path"):
-        folder = OmegaConf.select(first.config, name)
-        if not isinstance(folder, str) or not folder or "\0" in folder:
-            where = read_origins(first.hydra).of(name)
-            raise ComposeError(f"{name}={folder!r}: must be a folder ({where})")
+        read_place(first.config, name, read_origins(first.hydra))
     for name in ("outputs", "store", "runtime"):
         for other in compositions[1:]:
             here, there = first.config[name], other.config[name]

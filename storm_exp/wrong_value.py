@@ -28,7 +28,7 @@ def wrong_value(error: OmegaConfBaseException, override: str = "") -> tuple[str,
     text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     path = str(getattr(error, "full_key", "") or "")
     source = re.search(r"interpolation '\$\{(.*?)\}'", text)
-    if source:
+    if source and ":" not in source[1]:
         path = source[1]
     elif "." not in path and override.endswith(f".{path}"):
         path = override

@@ -25,7 +25,23 @@ VALUES = (
     *("x", "ROUND", "round", "sum", "number", "settled", "three", "add", "source", "adder"),
     *("[]", "{}", "[[]]", "[null]", "[source]", "[1,x]", "[[source]]", "{a: 1}", "{a: {b: []}}"),
     *("{1: 2}", "{null: 1}", "{x: }", "{value: 2}", "{number: source}", "''", '""', "'a b'", '"'),
-    *("'", "a b", "a=b", "a,b", "1,2", "[1,2", "{a", "a:b", "a@b", "#", "a#b", "~", "~/x", "$", "$x"),
+    *(
+        "'",
+        "a b",
+        "a=b",
+        "a,b",
+        "1,2",
+        "[1,2",
+        "{a",
+        "a:b",
+        "a@b",
+        "#",
+        "a#b",
+        "~",
+        "~/x",
+        "$",
+        "$x",
+    ),
     *("${", "${}", "${seed}", "${nothing}", "${source.value}", "${source}", "${graph}", "${.}"),
     *("${..seed}", "${oc.env:HOME}", "${oc.env:NO_SUCH}", "${oc.env:HOME,x}", "${now:%Y}"),
     *("${hydra:job.num}", "${hydra:nothing}", "${no_such:1}", "${oc.decode:'['}", "\\${x}"),
@@ -33,21 +49,59 @@ VALUES = (
     *("glob(*)", "range(3)", "range(0)", "range(1,1000000000)", "range(0,1,0)", "range(0,1,1e-9)"),
     *("choice(1,2)", "choice()", "interval(0,1)", "sort(2,1)", "shuffle(range(3))", "tag(a,1,2)"),
     *("int(x)", "int(3.5)", "str([1])", "float([1,2])", "bool(maybe)", "json_str({})", "f(x)"),
-    *("/a/b", "/a/b=c", "./x", "../..", "a/../b", "file:///x", "ü", "日本", "\udc80", "\x00", "\x1b[31m"),
-    *("???", "..", ".", "-", "--", "*", "%s", "{}{}", "!!python/object:os.system", "<b>", "\\", "a\\"),
+    *(
+        "/a/b",
+        "/a/b=c",
+        "./x",
+        "../..",
+        "a/../b",
+        "file:///x",
+        "ü",
+        "日本",
+        "\udc80",
+        "\x00",
+        "\x1b[31m",
+    ),
+    *(
+        "???",
+        "..",
+        ".",
+        "-",
+        "--",
+        "*",
+        "%s",
+        "{}{}",
+        "!!python/object:os.system",
+        "<b>",
+        "\\",
+        "a\\",
+    ),
     *("9" * 400, "x" * 5000, "[" * 400 + "]" * 400, "{a:" * 300 + "1" + "}" * 300),
     "[" + ",".join(["1"] * 20000) + "]",
     ",".join(map(str, range(20000))),
 )
 PREFIXES = ("", "", "", "", "+", "++", "~")
 ALONE = (
-    *("recipe", "=", "==", "=x", "~", "+", "++", "-", "--", "-x", "--no-such", "-m -m", "~recipe"),
-    *("~adder", "~adder@other", "~graph", "~graph.total", "~targets", "~seed", "~store", "~runtime"),
+    *("recipe", "=", "==", "=x", "~", "+", "++", "-", "--", "-x", "--no-such", "-m -m"),
+    "~recipe",
+    *(
+        "~adder",
+        "~adder@other",
+        "~graph",
+        "~graph.total",
+        "~targets",
+        "~seed",
+        "~store",
+        "~runtime",
+    ),
     *("~source.value", "~nothing", "~hydra", "~hydra.job", "~outputs", "~store.path", "+a", "a b"),
     *("graph.other=null targets=[other]", "store=/path", "compressor=null", "runtime=4"),
     *("recipe=null", "-m source.value=glob(*)", "-m adder=glob(*)", "-m adder=glob(no*)"),
     *("-m source.value=1,2 -m", "--multirun source.value=", "-m source.value=range(1,1e12)"),
-    *("-m source.value=range(100) seed=range(100) adder.amount=range(100)", "-m seed=interval(0,1)"),
+    *(
+        "-m source.value=range(100) seed=range(100) adder.amount=range(100)",
+        "-m seed=interval(0,1)",
+    ),
     *("source=settled source.parts=[1,null]", "source=settled source.count=4.0"),
     *("source=settled source.weights={1: 2}", "source=settled source.weights=${source.weights}"),
     *("source=settled source.title=${..source.title}", "graph.adder.number=${graph.adder.number}"),
@@ -62,8 +116,8 @@ def command_lines() -> list[list[str]]:
     """Return command lines, the same ones at every call."""
     chance = random.Random(20)
     lines = [line.split(" ") if line[0] in "-gs" else [line] for line in ALONE]
-    for value in VALUES:  # every value at least twice, every key about ten times
-        for _ in range(4):
+    for value in VALUES:
+        for _ in range(3):
             word = f"{chance.choice(PREFIXES)}{chance.choice(KEYS)}={value}"
             lines.append((["-m"] if chance.random() < 0.2 else []) + [word])
     lines += [[f"{key}={chance.choice(VALUES)}"] for key in KEYS]
@@ -81,15 +135,28 @@ def offenders(words: list[str]) -> list[str]:
     return [part for part in found if part and part != "-m"]
 
 
+def around(words: list[str]) -> list[str]:
+    """Return what makes of words a command line: a recipe, and what has the settings they name."""
+    keys = [word.lstrip("+~") for word in words]
+    recipe = [] if any(key.startswith("recipe") for key in keys) else ["recipe=sum"]
+    if any(key.startswith(("source=", "source.value")) for key in keys):
+        return recipe
+    return [*recipe, "source=settled"] if any("source." in key for key in keys) else recipe
+
+
 @pytest.mark.timeout(600)
 def test_no_override_ends_in_a_traceback_and_errors_name_it(ask: Callable[..., Any]) -> None:
     lines = command_lines()
     assert len(lines) >= 500
     faults, unnamed = [], []
     for words in lines:
-        recipe = [] if any(word.lstrip("+~").startswith("recipe") for word in words) else ["recipe=sum"]
+        recipe = (
+            [] if any(word.lstrip("+~").startswith("recipe") for word in words) else ["recipe=sum"]
+        )
         settled = ["source=settled"] if any("source." in word for word in words) else []
-        settled = [] if any(word.startswith(("source=", "source.value")) for word in words) else settled
+        settled = (
+            [] if any(word.startswith(("source=", "source.value")) for word in words) else settled
+        )
         answer = ask("plan", *recipe, *settled, *words)
         if answer.fault():
             faults.append((words, answer.code, answer.text))

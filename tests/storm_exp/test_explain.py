@@ -137,12 +137,35 @@ def test_a_directory_in_the_place_of_an_option_is_answered_with_the_way_to_give_
         assert f"write base_model=path base_model.path={folder}" in said.err
 
 
-def test_a_bug_keeps_its_traceback(storm, monkeypatch):
+def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch, tmp_path):
     from storm_exp import run
 
     def buggy(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(run, "make_plan", buggy)
-    with pytest.raises(ZeroDivisionError):
-        storm("recipe=sum")
+    said = storm("recipe=sum", "seed=3")
+    assert said.code == 1
+    assert "error: nobody foresaw this: ZeroDivisionError: a bug" in said.err
+    assert "command: storm-exp recipe=sum seed=3" in said.err
+    assert "Please report it" in said.err
+    assert "Traceback" not in said.err
+    [file] = (tmp_path / "outputs").glob("traceback-*.txt")
+    assert f"the traceback is in outputs/{file.name}" in said.err
+    assert "in buggy" in file.read_text()
+    monkeypatch.setenv("STORM_EXP_TRACEBACK", "1")
+    assert "Traceback (most recent call last)" in storm("recipe=sum").err
+
+
+def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
+    from storm_exp import explain, run
+
+    def buggy(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(run, "make_plan", buggy)
+    monkeypatch.setattr(explain, "explain", lambda error: {}[1])
+    said = storm("recipe=sum")
+    assert "error: nobody foresaw this: KeyError" in said.err
+    [file] = (tmp_path / "outputs").glob("traceback-*.txt")
+    assert "ZeroDivisionError: a bug" in file.read_text()

@@ -4,11 +4,19 @@ Annotations are not postponed here: Hydra executes this module before it is in `
 dataclasses look postponed annotations up there.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.errors import HydraException
+
+from storm_exp.errors import ComposeError
+
+MOST_CELLS = 10_000
+"""What a machine plans in minutes."""
 
 
 @dataclass
@@ -26,7 +34,40 @@ ConfigStore.instance().store(
 class CellsSweeper(BasicSweeper):
     """Hydra's own sweeper, which leaves it to the launcher `stages` to compose all cells first."""
 
+    @staticmethod
+    def split_arguments(
+        overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """Return the cells in batches; raises ComposeError where there are none, or too many."""
+        count = 1
+        for override in overrides:
+            if override.is_interval_sweep():
+                raise ComposeError(
+                    f"{override.input_line}: an interval names no values; write range(0,1,0.1)"
+                )
+            if override.is_discrete_sweep():
+                count *= _values(override)
+        if count > MOST_CELLS:
+            given = " ".join(str(o.input_line) for o in overrides if o.is_discrete_sweep())
+            raise ComposeError(f"{given}: {count:,} cells, and a sweep has at most {MOST_CELLS:,}")
+        return BasicSweeper.split_arguments(overrides, max_batch_size)
+
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose every cell, unless the launcher does so before the first one runs."""
         if type(self.launcher).__name__ != "StagesLauncher":
             super().validate_batch_is_legal(batch)
+
+
+def _values(override: Override) -> int:
+    """Return how many values an override gives; raises ComposeError for none at all."""
+    value = override.value()
+    try:
+        if isinstance(value, RangeSweep) and 0 < abs(float(value.step)) < math.inf:
+            count = math.ceil((float(value.stop) - float(value.start)) / float(value.step))
+        else:
+            count = sum(1 for _ in override.sweep_iterator())
+    except (ArithmeticError, TypeError, ValueError, HydraException) as error:
+        raise ComposeError(f"{override.input_line}: no values can be read from it") from error
+    if count < 1:
+        raise ComposeError(f"{override.input_line}: no value comes of it, so there is no cell")
+    return count
