@@ -72,6 +72,10 @@ def _dispatch(arguments: list[str]) -> int:
     from storm_exp import application, verbs
 
     first = arguments[0]
+    asks = {"-h", "--help"} & set(arguments)
+    if asks and (first in verbs.VERBS or "=" in first or first.startswith("-")):
+        print(USAGE, end="")
+        return 0
     if first.startswith("-") or "=" in first or first.startswith(("+", "~")):
         application.compose_and_act(arguments)
         return 0

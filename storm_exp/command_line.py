@@ -42,15 +42,17 @@ _NAMES = ("recipe", "sweep", "runtime", "hydra")
 def arrange(words: list[str]) -> list[str]:
     """Return overrides before flags, as Hydra's parser wants them, each flag with its word."""
     overrides, flags = [], []
-    rest = iter(words)
-    for word in rest:
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
         if not word.startswith("-"):
             overrides.append(word)
             continue
         flags.append(word)
-        if word in _TAKE_A_WORD:
-            flags.append(next(rest, ""))
-    return [*overrides, *[flag for flag in flags if flag]]
+        plain = bool(rest) and not rest[0].startswith("-") and "=" not in rest[0]
+        if rest and (word in _TAKE_A_WORD or (word in ("-i", "--info") and plain)):
+            flags.append(rest.pop(0))
+    return [*overrides, *flags]
 
 
 def check(words: list[str], plugins: Plugins) -> None:
@@ -73,7 +75,9 @@ def _no_flag(message: str) -> NoReturn:
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown is None:
         raise ComposeError(f"a flag is not as it should be: {message}")
-    flags = [*_TAKE_A_WORD, "-m", "--multirun", "--help", "--version", "--resolve", "--why"]
+    if unknown[1] in ("--why", "--online"):
+        raise ComposeError(f"{unknown[1]} goes with the verb plan: storm-exp plan {unknown[1]} …")
+    flags = [*_TAKE_A_WORD, "-m", "--multirun", "--help", "--version", "--resolve"]
     raise ComposeError(f"no flag '{unknown[1]}'{did_you_mean(unknown[1], flags)}")
 
 
@@ -89,6 +93,8 @@ def _check_override(word: str, plugins: Plugins) -> None:
         raise ComposeError(f"{key}={value[:20]}…: brackets stand more than {DEEPEST} deep in it")
     if not name:
         raise ComposeError(f"cannot read the override `{word}`: it names nothing to set")
+    if "_target_" in name.split("."):
+        raise ComposeError(f"{word}: import paths are no settings; components come from plugins")
     if name in _RULED_OUT_SETTINGS:
         raise ComposeError(f"{word}: {_RULED_OUT_SETTINGS[name]}")
     if equals and name in {*plugins.menus(), *_NAMES}:

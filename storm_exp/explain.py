@@ -44,6 +44,8 @@ def explain(error: BaseException) -> str | None:
         return f"not YAML: {' '.join(str(error).split())}"
     if isinstance(error, HydraException):
         return str(error)
+    if isinstance(error, RecursionError):
+        return _circle(error)
     if isinstance(error, OSError):
         return f"{type(error).__name__}: {error}"
     return None
@@ -79,6 +81,17 @@ def _interpolations(path: str, problem: str) -> str:
         return ""
     words = [f"`{word}`" for word in sys.argv[1:] if "${" in word]
     return f" (from {' or '.join(words)})" if words else ""
+
+
+def _circle(error: RecursionError) -> str | None:
+    """Return which files include each other, as Hydra's frames tell; None if none do."""
+    paths, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "_create_defaults_tree_impl":
+            paths.append(str(trace.tb_frame.f_locals.get("path")))
+        trace = trace.tb_next
+    circle = [path for path in dict.fromkeys(paths) if paths.count(path) > 2]
+    return f"{' and '.join(circle)}: in `defaults` it includes itself" if circle else None
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -55,7 +55,7 @@ ask_for_mode = Hydra.get_mode
 
 def mode_of(hydra: Hydra, config_name: str, overrides: list[str]) -> Any:
     """Compose to learn `hydra.mode` only where something may set it: half of the time."""
-    if any(override.startswith("sweep=") for override in overrides):
+    if any(override.startswith(("sweep=", "hydra.mode=")) for override in overrides):
         return ask_for_mode(hydra, config_name, overrides)
     return None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from hydra_plugins.storm_exp_hydra.preset_files import FileConfigSource
 from storm_exp.plugins import load_plugins
 
 
@@ -12,6 +14,7 @@ class PresetFolders(SearchPathPlugin):
     """Appends after the engine's own folder, so that a plugin cannot replace its presets."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the folder of every plugin that has one."""
+        """Append the folder of every plugin that has one, and have all files checked."""
+        SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
         for name, folder in load_plugins().config_folders():
             search_path.append(provider=name, path=f"file://{folder}")
