@@ -97,7 +97,7 @@ def _check_override(word: str, plugins: Plugins) -> None:
         raise ComposeError(f"{word}: import paths are no settings; components come from plugins")
     if name in _RULED_OUT_SETTINGS:
         raise ComposeError(f"{word}: {_RULED_OUT_SETTINGS[name]}")
-    if equals and name in {*plugins.menus(), *_NAMES}:
+    if equals and (name in {*plugins.menus(), *_NAMES} or name.startswith("hydra/")):
         for choice in _choices(word):
             _check_choice(word, name, package or name, choice, plugins)
 
@@ -123,12 +123,13 @@ def _choices(word: str) -> Iterable[Any]:
 
 
 def _check_choice(word: str, menu: str, stage: str, choice: Any, plugins: Plugins) -> None:
+    menu = "hydra" if menu.startswith("hydra/") else menu
     several = isinstance(choice, list) and menu not in _NAMES
     names = choice if several else [choice]
     if isinstance(choice, dict) or all(isinstance(n, str) and "${" not in n for n in names):
         return
     if menu == "hydra":
-        instead = "Hydra's settings are written hydra.NAME=VALUE"
+        instead = "Hydra's settings are written hydra.NAME=VALUE, its options hydra/MENU=NAME"
     elif menu == "runtime":
         instead = "it is set part by part, as in runtime.threads=4"
     elif menu in _NAMES:

@@ -29,6 +29,14 @@ from storm_exp.wrong_value import wrong_value
 
 def explain(error: BaseException) -> str | None:
     """Return a message for the user, or None for an error that is a bug and needs a traceback."""
+    message = _message(error)
+    if message is not None and message.startswith("_dummy_: "):  # Hydra's name for any defaults
+        files = _including(error) or _including(error.__cause__ or error)
+        return f"{files[-1] if files else ''}: defaults: {message.removeprefix('_dummy_: ')}"
+    return message
+
+
+def _message(error: BaseException) -> str | None:
     if isinstance(error, StormError):
         return str(error)
     if isinstance(error, OverrideParseException):
@@ -85,13 +93,19 @@ def _interpolations(path: str, problem: str) -> str:
 
 def _circle(error: RecursionError) -> str | None:
     """Return which files include each other, as Hydra's frames tell; None if none do."""
+    paths = _including(error)
+    circle = [path for path in dict.fromkeys(paths) if paths.count(path) > 2]
+    return f"{' and '.join(circle)}: in `defaults` it includes itself" if circle else None
+
+
+def _including(error: BaseException) -> list[str]:
+    """Return the files whose defaults Hydra was looking at, as its frames tell."""
     paths, trace = [], error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_name == "_create_defaults_tree_impl":
             paths.append(str(trace.tb_frame.f_locals.get("path")))
         trace = trace.tb_next
-    circle = [path for path in dict.fromkeys(paths) if paths.count(path) > 2]
-    return f"{' and '.join(circle)}: in `defaults` it includes itself" if circle else None
+    return paths
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -191,7 +205,8 @@ def _no_option(text: str) -> str:
         name = word.partition("=")[0]
         if "=" in word and did_you_mean(name, [menu]).startswith("; did"):
             return f"'{name}' is not a setting; did you mean '{menu}'? (from the override `{word}`)"
-    return f"no {menu} is chosen: give one with {menu}=NAME ({options})"
+    sweep = next((f"; {word} names none" for word in sys.argv if word.startswith("sweep=")), "")
+    return f"no {menu} is chosen{sweep}: give one with {menu}=NAME ({options})"
 
 
 def _first_line(error: BaseException) -> str:
