@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from storm_exp import planning
 from storm_exp.command_line import arrange, check
+from storm_exp.origin import as_typed
 from storm_exp.plugins import Plugins, load_plugins
 from storm_exp.record import CellRecord
 from storm_exp.rehearse import rehearse
@@ -89,7 +90,7 @@ def _task(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     composition = Composition("", config, cast(DictConfig, hydra))
     if hydra.mode is RunMode.MULTIRUN:  # a cell that another launcher started
-        composition.name = " ".join(hydra.overrides.task)
+        composition.name = " ".join(as_typed(composition.hydra))
         return act([composition])[0]
     try:
         return act([composition])[0]

@@ -88,7 +88,8 @@ def writing(path: Path) -> Iterator[None]:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'X'?` for the nearest of `known`, else what there is."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = [each for each in names if each.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if near:
         return f"; did you mean '{near[0]}'?"
     if not names:

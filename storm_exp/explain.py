@@ -66,6 +66,9 @@ def _unreadable(override: str, problem: str) -> str:
     corrected = quoted(override)
     if corrected and value[:1] in tuple("[{('\""):
         problem += f"; if the value is a text, write {corrected}"
+    elif corrected and value.startswith("~/"):
+        home = str(Path(value).expanduser())
+        problem = f"no shell expands the ~ here; write {quoted(f'{override[: -len(value)]}{home}')}"
     elif corrected:
         odd = dict.fromkeys(re.sub(r"[\w./:\\-]", "", value, flags=re.ASCII))
         reason = f"because of {', '.join(map(repr, odd))} " if odd else ""

@@ -30,6 +30,8 @@ class StageUse:
     """Ports whose edge was written as a list, and therefore may map."""
     unused: list[str] = dataclasses.field(default_factory=list)
     """Ports with an edge that this component of the menu lacks, or its settings leave idle."""
+    surroundings: list[str] = dataclasses.field(default_factory=list)
+    """Paths of settings that are read from this machine's environment variables."""
 
 
 def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
@@ -79,6 +81,9 @@ def connect(
                     f"graph.{stage.name}.{port}: no stage '{source}'"
                     f"{did_you_mean(source, stages)} ({where})"
                 )
+        for source in names:
+            if names.count(source) > 1:
+                raise GraphError(f"graph.{stage.name}.{port}: '{source}' is named twice ({where})")
         if port not in stage.component.ports:
             stage.unused.append(port)
             continue

@@ -23,6 +23,12 @@ def notes(plan: Plan) -> list[str]:
     if idle:
         lines.append(f"not planned, because nothing needs it: {', '.join(idle)}")
     lines += [
+        f"note: {path} is read from this machine's environment, and its value enters the key"
+        for cell in plan.cells
+        for use in cell.recipe.stages.values()
+        for path in use.surroundings
+    ]
+    lines += [
         f"damaged, but nothing needs it: {node.label} ({node.damage})"
         for node in plan.nodes.values()
         if node.damage and node.status is Status.NOT_NEEDED

@@ -80,8 +80,13 @@ def read_origins(hydra: DictConfig) -> Origins:
     folders = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
     return Origins(
         recipe=recipe,
-        overrides=[str(override) for override in hydra.overrides.task],
+        overrides=as_typed(hydra),
         choices=stages,
         menus=menus,
         own_recipe=any(Path(folder, "recipe", f"{recipe}.yaml").is_file() for folder in folders),
     )
+
+
+def as_typed(hydra: DictConfig) -> list[str]:
+    """Return the task's overrides with their interpolations as they were written."""
+    return [str(word) for word in hydra.overrides.task._iter_ex(resolve=False)]

@@ -53,7 +53,8 @@ def read_settings(
 
     Cells of a sweep whose settings agree get the one that is in `shared`. Raises ComposeError.
     """
-    written = stage.component.name, check_values(config[stage.name], stage.name, origins)
+    values = check_values(config[stage.name], stage.name, origins, stage.surroundings)
+    written = stage.component.name, values
     if written not in shared:
         shared[written] = _build(config, stage, plugins, origins)
     return shared[written]
@@ -86,9 +87,12 @@ def _build(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Origi
     return settings
 
 
-def check_values(node: Node, path: str, origins: Origins) -> Any:
+def check_values(
+    node: Node, path: str, origins: Origins, surroundings: list[str] | None = None
+) -> Any:
     """Return all that a node holds, hashable, with what its interpolations come to.
 
+    Paths whose value is an environment variable's are added to `surroundings`.
     Raises ComposeError for values that no key, record or file could hold.
     """
     try:
@@ -106,16 +110,18 @@ def check_values(node: Node, path: str, origins: Origins) -> Any:
                     f"{path}._target_: import paths are no settings ({origins.of(path)})"
                 )
             return tuple(
-                (name, check_values(child, f"{path}.{name}", origins))
+                (name, check_values(child, f"{path}.{name}", origins, surroundings))
                 for name, child in children.items()
             )
         if isinstance(children, list):
             return tuple(
-                check_values(child, f"{path}.{place}", origins)
+                check_values(child, f"{path}.{place}", origins, surroundings)
                 for place, child in enumerate(children)
             )
         return repr(children)
     value = found._value()
+    if found is not node and "oc.env:" in str(node._value()) and surroundings is not None:
+        surroundings.append(path)
     problem = _unfit(value)
     if problem:
         raise ComposeError(f"{path}={str(value)[:40]!r}: {problem} ({origins.of(path)})")

@@ -169,3 +169,40 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
     assert "error: nobody foresaw this: KeyError" in said.err
     [file] = (tmp_path / "outputs").glob("traceback-*.txt")
     assert "ZeroDivisionError: a bug" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["source.value=1e400"], "source.value='inf': must be a finite number (from the override"),
+        (["source.value=nan"], "source.value='nan': must be a finite number"),
+        (["source.value=${oc.env:HOME}"], "(from the override `source.value=${oc.env:HOME}`)"),
+        (["source=settled", f"source.count={'9' * 20}"], "must be a number of at most 18 digits"),
+        (["source=settled", "source.count=8.0"], "source.count='8.0': must be a whole number"),
+        (["source=settled", "source.shape=round"], "did you mean 'ROUND'?"),
+        (["source=settled", "source.weights={_target_: 1}"], "import paths are no settings"),
+        (["source.value=${source.value}"], "source.value=${source.value}"),
+        (["source.value=${nowhere}"], "source.value=${nowhere}"),
+        (["graph=${graph}"], "graph: Recursive interpolation detected"),
+        (["graph.total.numbers=[source,source]"], "'source' is named twice"),
+        (["outputs=''"], "outputs='': must be a folder"),
+        (["outputs=~/runs"], "no shell expands the ~ here; write 'outputs=\"/"),
+        (["targets=null"], "targets"),
+    ],
+)
+def test_what_composes_and_could_not_work_is_refused_when_it_is_planned(storm, words, part):
+    said = storm("plan", "recipe=sum", *words)
+    assert said.code == 1
+    assert part in said.err
+
+
+def test_a_value_of_this_machines_environment_in_a_key_is_told(storm, monkeypatch):
+    monkeypatch.setenv("MY_TITLE", "here")
+    said = storm("plan", "recipe=sum", "source=settled", "source.title=${oc.env:MY_TITLE}")
+    assert "source.title is read from this machine's environment, and its value" in said.out
+
+
+def test_a_semantic_difference_of_kind_is_no_agreement_of_cells(storm):
+    said = storm("plan", "-m", "recipe=sum", "source=settled", "source.title=1,'1',true")
+    rows = [line.split()[2] for line in said.out.splitlines() if line.startswith("source ")]
+    assert len(rows) == len(set(rows)) == 2, "1 and '1' are one title, true is another"

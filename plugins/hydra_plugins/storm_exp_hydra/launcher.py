@@ -42,6 +42,7 @@ class StagesLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run a batch of cells as one plan; return their objectives in order."""
         from storm_exp import application
+        from storm_exp.origin import as_typed
         from storm_exp.run import Composition
 
         setup_globals()
@@ -59,7 +60,7 @@ class StagesLauncher(Launcher):
         objectives = application.act(cells)
         return [
             JobReturn(
-                overrides=list(cell.hydra.overrides.task),
+                overrides=as_typed(cell.hydra),
                 cfg=cell.config,
                 hydra_cfg=_alone(cell.hydra),
                 task_name="storm_exp",
