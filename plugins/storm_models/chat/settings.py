@@ -29,7 +29,18 @@ TURN_TOKENS = {
 }
 """What families need of a tokenizer; the others are text, and end answers with its EOS."""
 
-_GIVEN = ("messages", "tools", "documents", "add_generation_prompt", "chat_template")
+_GIVEN = {
+    "messages",
+    "conversations",
+    "tools",
+    "documents",
+    "add_generation_prompt",
+    "continue_final_message",
+    "return_assistant_tokens_mask",
+    "chat_template",
+}
+"""What a rendering is called with for each chat, by the names of transformers."""
+_DATED = {"date_string", "strftime_now"}
 
 _FAMILIES = Path(__file__).parent / "families"
 
@@ -114,10 +125,11 @@ def check(template: str, arguments: dict[str, Any], date: str, within: str = "")
     if template not in known and not template.endswith(SUFFIX):
         problem = f"must be {OWN}, {NONE}, a family or a {SUFFIX} file"
         raise SettingError(f"{within}template", template, problem + did_you_mean(template, known))
-    for name in _GIVEN:
-        if name in arguments:
-            problem = "comes with the chat: it is no argument of a template"
-            raise SettingError(f"{within}arguments.{name}", arguments[name], problem)
+    for name in sorted((_GIVEN | _DATED) & set(arguments)):
+        problem = "comes with the chat: it is no argument of a template"
+        if name in _DATED:
+            problem = f"is set by {within}date"
+        raise SettingError(f"{within}arguments.{name}", arguments[name], problem)
     if date != OWN:
         try:
             datetime.date.fromisoformat(date)

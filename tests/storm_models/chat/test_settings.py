@@ -99,6 +99,10 @@ def test_the_key_covers_a_templates_text_and_not_its_place(folder, tmp_path, dig
         ({"template": "nowhere.jinja"}, "chat.template='nowhere.jinja'.*there is no"),
         ({"date": "26 July"}, "chat.date='26 July': must be a date such as"),
         ({"arguments": {"tools": []}}, "chat.arguments.tools"),
+        ({"arguments": {"date_string": "today"}}, "date_string='today': is set by chat.date"),
+        ({"arguments": {"strftime_now": 1}}, "strftime_now=1: is set by chat.date"),
+        ({"arguments": {"conversations": []}}, "conversations=.*comes with the chat"),
+        ({"arguments": {"continue_final_message": True}}, "final_message=True: comes with the"),
     ],
 )
 def test_settings_that_cannot_work_are_named(settings, message):
