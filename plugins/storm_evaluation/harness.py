@@ -74,12 +74,27 @@ class Harness:
             self.tokenizer = checkpoint.tokenizer()
             self.renderer = checkpoint.chat() if checkpoint.has_chat_template() else None
             self.model = checkpoint.load(dtype=dtype, device=device)
+        if self.tokenizer.eos_token_id is None:
+            self.tokenizer.eos_token = self._ending_token()
         self.rendered: list[str] = []
         """Prompts that were rendered before the harness sees them."""
         self.controls = self.renderer.controls if self.renderer else ControlTokens(self.tokenizer)
         self._max_length = max_length
         self._beginnings: set[int] = set()
         self.language_model = self._wrap(batch_size, None)
+
+    def _ending_token(self) -> Any:
+        """Return what the model stops at: the harness needs it where the tokenizer has no EOS."""
+        said = self.model.generation_config.eos_token_id
+        ends = [*(said if isinstance(said, list) else [said])]
+        ends += self.renderer.ends if self.renderer else []
+        known = [token for token in ends if token is not None]
+        if not known:
+            raise InputError(
+                "nothing says where the model's texts end: name a token as eos_token in "
+                "tokenizer_config.json, or as eos_token_id in generation_config.json"
+            )
+        return self.tokenizer.convert_ids_to_tokens(known[0])
 
     def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
         """Score every document; raises InputError for tasks that the harness cannot score so."""

@@ -165,9 +165,9 @@ class _Asker:
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
         network, settings = self._load(), self._settings
         width = max(map(len, prompts))
-        padding = self._tokenizer.pad_token_id
-        padding = self._tokenizer.eos_token_id if padding is None else padding
-        ids = torch.full((len(prompts), width), int(padding))
+        named = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, *self._stops)
+        padding = next((int(token) for token in named if token is not None), 0)
+        ids = torch.full((len(prompts), width), padding)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
@@ -180,7 +180,7 @@ class _Asker:
             max_new_tokens=settings.new_tokens,
             do_sample=drawn,
             top_k=0,
-            pad_token_id=int(padding),
+            pad_token_id=padding,
             **options,
         )[:, width:].tolist()
         return [self._read(tokens) for tokens in written]

@@ -208,6 +208,27 @@ def test_there_is_at_most_one_bos_and_it_is_recorded(
     assert (settings["chat_template"] is not None) == chat_template
 
 
+@pytest.mark.parametrize("lacking", [["eos_token"], ["bos_token", "eos_token", "pad_token"]])
+def test_a_tokenizer_that_names_no_end_has_that_of_the_model(
+    tmp_path: Path,
+    task_folder: Path,
+    make_checkpoint: Callable[..., Checkpoint],
+    lacking: list[str],
+) -> None:
+    checkpoint = make_checkpoint(tmp_path / "model")
+    whole, _ = evaluate(tmp_path / "whole", checkpoint, task_folder, limit=2)
+    file = checkpoint.directory / "tokenizer_config.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({k: v for k, v in content.items() if k not in lacking}))
+    template = checkpoint.directory / "chat_template.jinja"
+    text = template.read_text(encoding="utf-8").replace("{{ bos_token }}", "<|begin|>")
+    template.write_text(text, encoding="utf-8")
+    checkpoint = Checkpoint(checkpoint.directory)
+    assert checkpoint.tokenizer().eos_token is None
+    evaluation, _ = evaluate(tmp_path / "lacking", checkpoint, task_folder, limit=2)
+    assert [s.prediction for s in evaluation.samples()] == [s.prediction for s in whole.samples()]
+
+
 def test_a_template_that_writes_bos_twice_gives_one(
     tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
 ) -> None:

@@ -244,3 +244,16 @@ def test_the_cost_counts_questions_and_answers(talker):
     data = DatasetForecast(splits={"train": [10, 10]}, row_tokens=30)
     cost = Answers(new_tokens=20, seed=0).cost(talker.facts(), data)
     assert cost.tokens == 10 * 50 and cost.flops > 0 and cost.memory > 0
+
+
+def test_a_tokenizer_without_end_and_padding_is_no_obstacle(tmp_path, talker):
+    data = write(tmp_path / "data", count=3)
+    expected = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path, "whole"), talker, data)
+    folder = shutil.copytree(talker.directory, tmp_path / "lacking")
+    file = folder / "tokenizer_config.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in content.items() if k[4:] != "token"}))
+    model = Checkpoint(folder)
+    assert model.tokenizer().pad_token is None and model.tokenizer().eos_token is None
+    made = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path, "lacking-answers"), model, data)
+    assert list(made.rows("train")) == list(expected.rows("train"))
