@@ -81,6 +81,7 @@ class Harness:
         self.controls = self.renderer.controls if self.renderer else ControlTokens(self.tokenizer)
         self._max_length = max_length
         self._beginnings: set[int] = set()
+        self._remarks: set[str] = set()
         self.language_model = self._wrap(batch_size, None)
 
     def _ending_token(self) -> Any:
@@ -147,6 +148,7 @@ class Harness:
             "chat_arguments": template.arguments if template else None,
             "chat_date": template.date if template else None,
             "bos": _describe_bos(self._beginnings, "bos_token" in text),
+            **({"remarks": sorted(self._remarks)} if self._remarks else {}),
             "max_length": self.language_model.max_length,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "quantization": self._quantization.get("quant_method"),
@@ -165,7 +167,7 @@ class Harness:
             )
         for text in self.rendered:
             model.note_rendered(text)
-        model.beginnings = self._beginnings
+        model.beginnings, model.remarks = self._beginnings, self._remarks
         return model
 
 

@@ -82,6 +82,8 @@ class HarnessModel(HFLM):
         self._rendered: dict[int, set[str]] = {}
         self.beginnings: set[int] = set()
         """Numbers of BOS tokens that prompts were seen to begin with."""
+        self.remarks: set[str] = set()
+        """What is to be said of how questions were rendered."""
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -90,7 +92,9 @@ class HarnessModel(HFLM):
 
         Without `add_generation_prompt` the text goes on through the last message, which begins
         the answer. A benchmark's question is asked even where a control token stands in it: it is
-        encoded as text. Raises InputError for a chat that the template refuses.
+        encoded as text. Where the template has no place for the system's words (Gemma's), they open
+        the question, and nothing is left out. Raises InputError for a chat that the template
+        refuses.
         """
         assert self._renderer is not None, "the plan refuses chat templates that are not there"
         messages = [
@@ -98,12 +102,24 @@ class HarnessModel(HFLM):
             for message in chat_history
         ]
         begun = "" if add_generation_prompt else messages.pop()["content"]
-        try:
-            text = self._renderer.text(Conversation(messages), ask=True) + begun
-        except UnusableChat as reason:
-            raise InputError(f"a question cannot be asked: {reason}") from reason
+        text = self._asked(messages) + begun
         self.note_rendered(text)
         return text
+
+    def _asked(self, messages: list[dict[str, str]]) -> str:
+        assert self._renderer is not None
+        system = messages[0] if messages and messages[0]["role"] == "system" else None
+        try:
+            text = self._renderer.text(Conversation(messages), ask=True)
+            if system is None or len(messages) < 2 or system["content"].strip() in text:
+                return text
+        except UnusableChat as reason:
+            if system is None or len(messages) < 2:
+                raise InputError(f"a question cannot be asked: {reason}") from reason
+        assert system is not None
+        self.remarks.add("the system's words open the question: the template has no place for them")
+        question = f"{system['content']}\n\n{messages[1]['content']}"
+        return self._asked([{**messages[1], "content": question}, *messages[2:]])
 
     def note_rendered(self, text: str) -> None:
         """Remember a prompt whose control tokens a template wrote."""

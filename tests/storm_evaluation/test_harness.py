@@ -336,3 +336,26 @@ def test_an_fp8_checkpoint_scores_like_the_model_it_came_from(
     assert evaluation.summary()["settings"]["quantization"] == "compressed-tensors"
     same = sum(a == b for a, b in zip(*scores, strict=True))
     assert same >= 16
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}"
+        "{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+        "{% for m in messages if m.role != 'system' %}<|{{ m.role }}|>{{ m.content }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    ],
+    ids=["refused", "left out"],
+)
+def test_what_the_system_says_is_asked_where_a_template_has_no_place_for_it(
+    tmp_path: Path, make_checkpoint: Callable, template: str
+) -> None:
+    checkpoint = make_checkpoint(tmp_path / "model")
+    (checkpoint.directory / "chat_template.jinja").write_text(template)
+    ours = harness_model(tmp_path, checkpoint, checkpoint.load())
+    history = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "why?"}]
+    assert ours.apply_chat_template(history) == "<|user|>be brief\n\nwhy?<|end|><|assistant|>"
+    assert len(ours.remarks) == 1
+    assert ours.apply_chat_template(history[1:]) == "<|user|>why?<|end|><|assistant|>"
