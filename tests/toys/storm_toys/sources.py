@@ -38,7 +38,7 @@ class Drawn:
     seed: int = II("seed")
 
     def run(self, stage: Stage) -> Value:
-        return write_value(stage, random.Random(self.seed).randrange(1000))
+        return write_value(stage, random.Random(self.seed).randrange(80))
 
 
 class Shape(enum.Enum):
