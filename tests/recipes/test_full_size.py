@@ -89,13 +89,13 @@ def test_a_family_that_a_stage_cannot_handle_is_refused_when_planned(plan, model
         plan("recipe=storm_own", data, *hub)
 
 
-@pytest.mark.parametrize("recipe", ["solar_10_7b", "minitron_4b_width", "minitron_4b_depth"])
+@pytest.mark.parametrize("recipe", ["solar_10_7b", "minitron_4b_width", "birbal_7b"])
 def test_a_base_model_without_a_template_is_refused_when_planned_unless_it_gets_one(plan, recipe):
     assert all(node.forecast is not None for node in plan(f"recipe={recipe}").nodes.values())
     with pytest.raises(PlanError, match=r"no chat template.*chat\.template"):
         plan(f"recipe={recipe}", "chat.template=own")
 
 
-@pytest.mark.parametrize("recipe", ["storm_8b", "storm_phi3", "tinyllama_1_1b", "birbal_7b"])
+@pytest.mark.parametrize("recipe", ["storm_8b", "storm_phi3", "tinyllama_1_1b"])
 def test_a_chat_model_needs_no_template_of_ours(plan, recipe):
     plan(f"recipe={recipe}", "chat.template=own")
