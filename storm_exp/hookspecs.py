@@ -41,7 +41,10 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empt
 
 @hookspec(firstresult=True)
 def storm_device_count(kind: str) -> int | None:
-    """Return how many devices of a kind (cuda, mps) this process sees, None where unknown."""
+    """Return how many devices of a kind this process sees, None where unknown.
+
+    Kinds are cuda, mps, and auto: what a stage would take that is told nothing, none for a CPU.
+    """
 
 
 @hookspec

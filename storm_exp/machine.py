@@ -22,7 +22,7 @@ def check_machine(runtime: Runtime, plugins: Plugins) -> None:
 
     How many devices there are is what a plugin says; where none knows, nothing is refused.
     """
-    kind = "mps" if runtime.device == "mps" else "cuda"
+    kind = runtime.device.partition(":")[0]
     index = int(runtime.device.partition(":")[2] or 0)
     wanted = {"cpu": 0, "auto": runtime.devices if runtime.devices > 1 else 0}.get(
         runtime.device, max(runtime.devices, index + 1)
@@ -30,7 +30,8 @@ def check_machine(runtime: Runtime, plugins: Plugins) -> None:
     there = plugins.device_count(kind) if wanted else None
     # A machine without GPUs divides work over its cores, unless GPUs were named.
     if there is not None and there < wanted and (there or runtime.device != "auto"):
-        found = f"{there} {kind} device" + ("" if there == 1 else "s")
+        name = "cuda" if kind == "auto" else kind
+        found = f"{there} {name} device" + ("" if there == 1 else "s")
         setting = "devices" if runtime.devices > 1 else "device"
         problem = f"this machine has {found}{_ELSEWHERE}"
         raise SettingError(setting, getattr(runtime, setting), problem)

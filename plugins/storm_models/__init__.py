@@ -25,7 +25,7 @@ def storm_components() -> list[type]:
 
 @hookimpl
 def storm_device_count(kind: str) -> int | None:
-    """Return how many devices of a kind torch sees; without a driver, torch is not asked."""
+    """Return how many devices of a kind torch sees."""
     from storm_models.devices import device_count
 
     return device_count(kind)

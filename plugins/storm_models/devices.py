@@ -6,16 +6,23 @@ import importlib.util
 import sys
 from pathlib import Path
 
-_DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
-"""Of NVIDIA's driver, of AMD's, and of both under Windows' Linux."""
+_DRIVERS = (
+    "/dev/nvidiactl",
+    "/proc/driver/nvidia/version",
+    "/dev/nvhost-gpu",
+    "/dev/nvmap",
+    "/dev/kfd",
+    "/dev/dxg",
+)
+"""Of NVIDIA's driver, on boards too, of AMD's, and of both under Windows' Linux."""
 
 
 def device_count(kind: str) -> int | None:
-    """Return the devices that torch could compute on, None where torch is not installed.
+    """Return the devices of a kind that torch could compute on, None where torch is not installed.
 
-    On Linux a machine without a driver has none, which is known without importing torch.
+    `auto` counts CUDA's; without a driver there are none, which is known without importing torch.
     """
-    if kind == "cuda" and sys.platform == "linux" and not any(map(_exists, _DRIVERS)):
+    if kind == "auto" and sys.platform == "linux" and not any(map(_exists, _DRIVERS)):
         return 0
     if importlib.util.find_spec("torch") is None:
         return None
