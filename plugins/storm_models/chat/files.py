@@ -16,6 +16,7 @@ from storm_models.chat.settings import (
     OWN,
     TURN_TOKENS,
     ChatSettings,
+    check,
     families,
 )
 from storm_models.checkpoint import CheckpointForecast
@@ -41,6 +42,10 @@ class ChatFacts:
         arguments, date = content.get("arguments", {}), content.get("date", DATE)
         if not isinstance(arguments, dict) or not isinstance(date, str):
             raise InputError(f"{directory / CHAT_FILE}: expected {{arguments: {{…}}, date: text}}")
+        try:
+            check(NONE, arguments, date)
+        except SettingError as error:
+            raise InputError(f"{directory / CHAT_FILE}: {error}") from error
         return cls(arguments, date)
 
     def with_settings(self, settings: ChatSettings) -> ChatFacts:

@@ -110,6 +110,24 @@ def test_settings_that_cannot_work_are_named(settings, message):
         ChatSettings(**settings).text()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"date": "today"}',
+        '{"date": 3}',
+        '{"arguments": []}',
+        "[]",
+        "{",
+        '{"arguments":{"tools":1}}',
+    ],
+)
+def test_a_damaged_record_is_named(folder, tmp_path, content):
+    made = taken(folder, tmp_path)
+    (made.directory / "chat.json").write_text(content)
+    with pytest.raises(InputError, match=r"chat\.json"):
+        made.facts()
+
+
 def test_a_plan_says_what_to_set_where_a_template_is_missing():
     check_template(CheckpointForecast(), "nobody knows")
     with pytest.raises(InputError) as found:
