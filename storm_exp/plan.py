@@ -52,6 +52,8 @@ class Node:
     status: Status = Status.NOT_NEEDED
     reads: dict[str, str] = dataclasses.field(default_factory=dict)
     """{path: digest} of the files that its fingerprint asked for."""
+    refused: bool = False
+    """Whether its forecast was refused once the facts of its inputs were known."""
     locate: Callable[[StormError], str] = str
     """Says of an error in which stage it is, and where the setting at fault came from."""
 
@@ -149,21 +151,34 @@ class Plan:
         Return what the forecasts refuse: it can be told before other stages take their time.
         """
         made.forecast = _forecast(made)
-        changed, refused = {made}, []
-        for node in self.to_make():
-            inputs = {needed for nodes in node.inputs.values() for needed in nodes}
-            if node.manifest is not None or not inputs & changed:
+        refused: list[tuple[Node, StageError]] = []
+        waiting = set(self._needed_by.get(made, ()))
+        while waiting:
+            node = min(waiting, key=lambda node: node.level)
+            waiting.remove(node)
+            if node.manifest is not None or node.status is not Status.TO_MAKE or node.refused:
                 continue
             try:
                 forecast = _forecast(node)
             except StormError as error:
+                node.refused = True
                 text = f"{node.locate(error)}, as {made.label} turned out"
                 refused.append((node, StageError(text)))
                 continue
             if forecast != node.forecast:
                 node.forecast = forecast
-                changed.add(node)
+                waiting |= self._needed_by.get(node, set())
         return refused
+
+    @functools.cached_property
+    def _needed_by(self) -> dict[Node, set[Node]]:
+        """What has each node among its inputs, once the plan is complete."""
+        found: dict[Node, set[Node]] = {}
+        for node in self.nodes.values():
+            for nodes in node.inputs.values():
+                for needed in nodes:
+                    found.setdefault(needed, set()).add(node)
+        return found
 
     def _need(self, node: Node) -> None:
         if node.status is not Status.NOT_NEEDED:
