@@ -84,7 +84,7 @@ def _dispatch(arguments: list[str]) -> int:
         from storm_exp.explain import recipe_of_this_name
 
         meant = recipe_of_this_name(first) or did_you_mean(first, known)
-        raise StormError(f"no verb '{first}'{meant}; to run a recipe, write recipe=NAME")
+        raise StormError(f"no verb '{first}'{meant or '.'} To run a recipe, write recipe=NAME")
     return known[first](arguments[1:])
 
 

@@ -77,7 +77,8 @@ def _no_flag(message: str) -> NoReturn:
         raise ComposeError(f"a flag is not as it should be: {message}")
     if unknown[1] in ("--why", "--online"):
         raise ComposeError(f"{unknown[1]} goes with the verb plan: storm-exp plan {unknown[1]} …")
-    flags = [*_TAKE_A_WORD, "-m", "--multirun", "--help", "--version", "--resolve"]
+    flags = ["-m", "-cd", "--multirun", "--config-dir", "--cfg", "--info", "--package", "--resolve"]
+    flags += ["--help", "--version", "--why", "--online"]
     raise ComposeError(f"no flag '{unknown[1]}'{did_you_mean(unknown[1], flags)}")
 
 

@@ -22,6 +22,7 @@ from storm_exp.application import config_folder
 from storm_exp.command_line import quoted
 from storm_exp.errors import StormError, did_you_mean
 from storm_exp.machine import launcher_hint
+from storm_exp.origin import NO_MENUS
 from storm_exp.plugins import load_plugins
 from storm_exp.renamed import new_preset, new_setting
 from storm_exp.wrong_value import wrong_value
@@ -62,7 +63,10 @@ def _message(error: BaseException) -> str | None:
 def _unreadable(override: str, problem: str) -> str:
     if override.isidentifier():
         problem = f"an override is written name=value{recipe_of_this_name(override)}"
-    value = override.partition("=")[2]
+    name, equals, value = override.partition("=")
+    if equals and (name, value) != (name.strip(), value.strip()):
+        problem = f"no space may stand around the '=': write {name.strip()}={value.strip()}"
+        return f"cannot read the override `{override}`: {problem}"
     corrected = quoted(override)
     if corrected and value[:1] in tuple("[{('\""):
         problem += f"; if the value is a text, write {corrected}"
@@ -116,7 +120,7 @@ def _missing_option(error: MissingConfigException) -> str:
     group, _, option = file.rpartition("/")
     if not error.options:
         return str(error)
-    for menu in load_plugins().menus():
+    for menu in [*load_plugins().menus(), *NO_MENUS]:
         if file.startswith(f"{menu}/") and (group != menu or "." in option):
             group, option = menu, file.removeprefix(f"{menu}/")
             if "path" in error.options:
@@ -148,6 +152,8 @@ def _composition(error: ConfigCompositionException) -> str:
     if "Ambiguous value" in text:
         word = text.removeprefix("Ambiguous value for argument '").split("'\n")[0]
         name, _, value = word.partition("=")
+        if name.partition("@")[0] in [*load_plugins().menus(), *NO_MENUS]:
+            return f"{word} names several options: for a sweep add -m"
         text = quoted(word)
         return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]" + (
             f"; a text with commas is {text}" if text else ""

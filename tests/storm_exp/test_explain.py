@@ -188,6 +188,9 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
         (["outputs=''"], "outputs='': must be a folder"),
         (["outputs=~/runs"], "no shell expands the ~ here; write 'outputs=\"/"),
         (["targets=null"], "targets"),
+        (["adder.amount = 3"], "no space may stand around the '=': write adder.amount=3"),
+        (["adder=add,weighted"], "adder=add,weighted names several options: for a sweep add -m"),
+        (["recipe=a/b"], "recipe=a/b: no such option; known are:"),
     ],
 )
 def test_what_composes_and_could_not_work_is_refused_when_it_is_planned(storm, words, part):

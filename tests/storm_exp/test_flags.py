@@ -45,6 +45,7 @@ def test_a_word_of_hydras_works(storm, words, part):
         (["recipe=sum", "--resolve"], ["--resolve goes with --cfg job"]),
         (["recipe=sum", "--hydra-help"], ["--hydra-help:", "-cd DIR"]),
         (["recipe=sum", "--mutlirun"], ["no flag '--mutlirun'; did you mean '--multirun'?"]),
+        (["recipe=sum", "--onlin"], ["no flag '--onlin'; did you mean '--online'?"]),
         (["recipe=sum", "hydra.run.dir=x"], ["hydra.run.dir=x:", "outputs=DIR"]),
         (["recipe=sum", "hydra.sweep.dir=x"], ["hydra.sweep.dir=x:", "outputs=DIR"]),
         (["recipe=sum", "hydra.job.chdir=true"], ["hydra.job.chdir=true:", "outputs=DIR"]),
