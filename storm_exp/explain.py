@@ -196,9 +196,12 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     known = [str(name) for name in parent] if hasattr(parent, "__iter__") else []
     name = str(getattr(error, "key", "") or path.rpartition(".")[2])
     full = str(getattr(error, "full_key", "") or path)
+    addition = f" (to add it, write `+{full}=…`)"
     if full.startswith("graph."):
-        near = did_you_mean(name, known)
-        return f"'{full}' is not in the graph{near} (to add it, write `+{full}=…`)"
+        return f"'{full}' is not in the graph{did_you_mean(name, known)}{addition}"
+    section, _, within = full.partition(".")
+    if "." in within and section in load_plugins().sections():
+        return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
     cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
     owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), "")
     new = new_setting(_preset_folders(), owner, name)

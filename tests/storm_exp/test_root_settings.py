@@ -48,3 +48,16 @@ def test_cells_that_differ_in_what_a_sweep_has_once_are_refused(storm, tmp_path,
     assert message in said.err
     assert "(from the override `" in said.err
     assert not list(tmp_path.glob("[ab]"))
+
+
+@pytest.mark.parametrize(
+    "override", ["chat.arguments={thinking: true}", "chat.arguments.thinking=true"]
+)
+def test_a_key_that_a_plugins_section_does_not_have_yet_is_told_how_to_be_added(storm, override):
+    said = storm("plan", "recipe=sum", override)
+    assert said.code == 1
+    assert "(to add it, write `+chat.arguments.thinking=…`)" in said.err
+    added = storm("plan", "recipe=sum", "+chat.arguments.thinking=true")
+    assert added.code == 0, added.err
+    unknown = storm("plan", "recipe=sum", "chat.templat=own")
+    assert "did you mean 'template'" in unknown.err and "to add it" not in unknown.err

@@ -63,7 +63,7 @@ class Template:
             "template": self.text,
             "variables": {**self._specials, **self.arguments},
             "date": self.date,
-            "chats": [dataclasses.asdict(chat) for chat in chats],
+            "chats": [vars(chat) for chat in chats],
         }
         replies = _sandbox(os.getpid()).ask(request)
         return [
