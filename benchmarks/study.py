@@ -104,7 +104,7 @@ RUNS: dict[str, dict[str, list[str]]] = {
             EVALUATED,
             "curator=whole_pool",
             "curator.train_rows=1200",
-            "curator.held_out=data",
+            "curator.validation=0.05",
             "graph.evaluator.model=[finetuner]",
         ),
     },
