@@ -81,12 +81,15 @@ def connect(
                     f"graph.{stage.name}.{port}: no stage '{source}'"
                     f"{did_you_mean(source, stages)} ({where})"
                 )
-        for source in names:
-            if names.count(source) > 1:
-                raise GraphError(f"graph.{stage.name}.{port}: '{source}' is named twice ({where})")
         if port not in stage.component.ports:
             stage.unused.append(port)
             continue
+        twice = {source for source in names if names.count(source) > 1}
+        if twice and not stage.component.ports[port].many:
+            raise GraphError(
+                f"graph.{stage.name}.{port}: '{twice.pop()}' is named twice, and would be "
+                f"mapped over once ({where})"
+            )
         kept = [source for source in names if source not in deleted]
         _check_types(stage, port, kept, stages, where)
         if kept:

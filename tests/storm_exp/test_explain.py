@@ -184,7 +184,7 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
         (["source.value=${source.value}"], "source.value=${source.value}"),
         (["source.value=${nowhere}"], "source.value=${nowhere}"),
         (["graph=${graph}"], "graph: Recursive interpolation detected"),
-        (["graph.total.numbers=[source,source]"], "'source' is named twice"),
+        (["graph.adder.number=[source,source]"], "'source' is named twice"),
         (["outputs=''"], "outputs='': must be a folder"),
         (["outputs=~/runs"], "no shell expands the ~ here; write 'outputs=\"/"),
         (["targets=null"], "targets"),
