@@ -79,6 +79,8 @@ class HarnessModel(HFLM):
         self._max_generated_tokens = max_generated_tokens
         self._renderer = renderer
         self._controls = renderer.controls if renderer else ControlTokens(tokenizer)
+        self._end = tokenizer.eos_token_id
+        self._adds_end = tokenizer("a")["input_ids"][-1:] == [self._end]
         self._rendered: dict[int, set[str]] = {}
         self.beginnings: set[int] = set()
         """Numbers of BOS tokens that prompts were seen to begin with."""
@@ -135,6 +137,10 @@ class HarnessModel(HFLM):
         """Return the ids of a text, with at most one BOS; shielded control tokens as text."""
         first, *rest = self._controls.unshield(string)
         ids = super().tok_encode(first, add_special_tokens, **further)
+        if self._adds_end:  # no text that goes on ends there, whatever the tokenizer adds
+            bare = self.tokenizer.encode(first, add_special_tokens=False)
+            if count_leading(ids[::-1], self._end) > count_leading(bare[::-1], self._end):
+                ids = ids[:-1]
         for number, piece in enumerate(rest):
             ids += self.tokenizer.encode(
                 piece, add_special_tokens=False, split_special_tokens=number % 2 == 0

@@ -229,6 +229,31 @@ def test_a_tokenizer_that_names_no_end_has_that_of_the_model(
     assert [s.prediction for s in evaluation.samples()] == [s.prediction for s in whole.samples()]
 
 
+def test_a_tokenizer_that_adds_an_end_adds_none_to_a_question(
+    tmp_path: Path, task_folder: Path, make_checkpoint: Callable[..., Checkpoint]
+) -> None:
+    checkpoint = make_checkpoint(tmp_path / "model")
+    plain, _ = evaluate(tmp_path / "plain", checkpoint, task_folder, limit=3)
+    file = checkpoint.directory / "tokenizer.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    end = {"id": "<|end|>", "type_id": 0}
+    content["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": end}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<|end|>": {"id": "<|end|>", "ids": [2], "tokens": ["<|end|>"]}},
+    }
+    file.write_text(json.dumps(content), encoding="utf-8")
+    checkpoint = Checkpoint(checkpoint.directory)
+    tokenizer = checkpoint.tokenizer()
+    assert tokenizer("a")["input_ids"][-1] == tokenizer.eos_token_id
+    adding, _ = evaluate(tmp_path / "adding", checkpoint, task_folder, limit=3)
+    told = [(s.task, s.document, s.score, s.prediction) for s in adding.samples()]
+    assert told == [(s.task, s.document, s.score, s.prediction) for s in plain.samples()]
+    model = harness_model(tmp_path, checkpoint, checkpoint.load())
+    assert tokenizer.decode(model.tok_encode(asked(model, "x"))) == asked(model, "x")
+
+
 def test_a_template_that_writes_bos_twice_gives_one(
     tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
 ) -> None:
