@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 
 from storm_exp.errors import Interrupted, StormError, did_you_mean
+from storm_exp.interpreter import TO_RUN, complaint
 from storm_exp.unforeseen import SHOWN, tell
 
 USAGE = """\
@@ -36,6 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         # A path or an error may hold what the terminal, or any file, cannot.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    problem = complaint(TO_RUN)
+    if problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")

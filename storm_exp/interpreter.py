@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-_NEEDED = ("hydra", "omegaconf", "pluggy", "filelock")
+TO_IMPORT = ("omegaconf", "pluggy")
+"""What a worker needs, which may run in an environment of its own."""
+TO_RUN = (*TO_IMPORT, "hydra", "filelock")
+"""What the command line needs."""
 _SINCE = (3, 11)
 
 
-def complaint() -> str:
+def complaint(needed: tuple[str, ...] = TO_IMPORT) -> str:
     """Return what this interpreter lacks, and which one to use instead; empty if nothing."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if sys.version_info[:2] < _SINCE:
         version = ".".join(map(str, sys.version_info[:2]))
         problem = f"storm-exp needs Python 3.11 or later, and {sys.executable} is {version}"

@@ -42,7 +42,7 @@ def test_a_python_without_packages_is_answered_with_the_environment_that_is_ther
     said = call(bare_python, python.parents[2], "-m", "storm_exp", "recipe=storm")
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
-    assert said.stderr.startswith(f"error: {bare_python} lacks the packages hydra, omegaconf")
+    assert said.stderr.startswith(f"error: {bare_python} lacks the packages omegaconf, pluggy")
     assert f"source '{python.parents[1]}'/bin/activate" in said.stderr
     assert f"'{python}' -m storm_exp" in said.stderr
 
@@ -58,7 +58,7 @@ def test_without_an_environment_it_is_said_how_to_make_one(bare_python, tmp_path
 def test_an_import_from_a_program_raises_what_imports_raise(bare_python, tmp_path):
     words = "try: import storm_exp\nexcept ModuleNotFoundError as error: print('told:', error)"
     said = call(bare_python, tmp_path, "-c", words)
-    assert said.stdout.startswith(f"told: {bare_python} lacks the packages hydra")
+    assert said.stdout.startswith(f"told: {bare_python} lacks the packages omegaconf")
 
 
 def test_an_older_python_is_named(monkeypatch):
@@ -77,3 +77,14 @@ def test_the_way_to_the_answer_is_readable_by_python_3_8(file):
 
 def test_this_python_lacks_nothing():
     assert interpreter.complaint() == ""
+
+
+def test_a_worker_needs_less_than_the_command_line(monkeypatch):
+    found = interpreter.importlib.util.find_spec
+    monkeypatch.setattr(
+        interpreter.importlib.util,
+        "find_spec",
+        lambda name: None if name in ("hydra", "filelock") else found(name),
+    )
+    assert interpreter.complaint() == ""
+    assert "lacks the packages hydra, filelock" in interpreter.complaint(interpreter.TO_RUN)
