@@ -233,6 +233,9 @@ def test_a_tokenizer_that_adds_an_end_adds_none_to_a_question(
     tmp_path: Path, task_folder: Path, make_checkpoint: Callable[..., Checkpoint]
 ) -> None:
     checkpoint = make_checkpoint(tmp_path / "model")
+    template = checkpoint.directory / "chat_template.jinja"
+    text = template.read_text(encoding="utf-8").replace("{{ bos_token }}", "")
+    template.write_text(text, encoding="utf-8")
     plain, _ = evaluate(tmp_path / "plain", checkpoint, task_folder, limit=3)
     file = checkpoint.directory / "tokenizer.json"
     content = json.loads(file.read_text(encoding="utf-8"))
