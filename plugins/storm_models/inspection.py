@@ -12,6 +12,8 @@ from storm_models.families import check_known
 from storm_models.weighted_sum import SUM_FILE
 
 _FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf")
+_NAMED_TEMPLATES = "additional_chat_templates"
+"""Where transformers keeps templates besides the usual one, such as tool_use.jinja."""
 
 
 def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointForecast:
@@ -43,14 +45,21 @@ def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointForecast:
 
 
 def passed_over(checkpoint: Checkpoint) -> list[str]:
-    """Return what to tell of an index that is not read because there is a single file."""
-    index = checkpoint_files(checkpoint.directory).passed_over
-    if index is None:
-        return []
-    return [
-        f"{checkpoint.directory}: {WEIGHT_FILE} is read and {index} is not, as transformers does "
-        "it; remove the one that should not count"
-    ]
+    """Return what to tell of files that are not read: an index beside a single file, templates."""
+    directory = checkpoint.directory
+    index = checkpoint_files(directory).passed_over
+    notes = []
+    if index is not None:
+        notes.append(
+            f"{directory}: {WEIGHT_FILE} is read and {index} is not, as transformers does "
+            "it; remove the one that should not count"
+        )
+    if named := sorted(file.name for file in (directory / _NAMED_TEMPLATES).glob("*.jinja")):
+        notes.append(
+            f"{directory}/{_NAMED_TEMPLATES}: {', '.join(named)} is not read, and no model that is "
+            "made of this one has it; to use one, set chat.template to its path"
+        )
+    return notes
 
 
 def check_files(directory: Path) -> None:

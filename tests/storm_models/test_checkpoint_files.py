@@ -87,6 +87,10 @@ def test_what_is_passed_over_is_said(twofold, tmp_path, capsys):
     assert note in capsys.readouterr().err
     (twofold / INDEX).unlink()
     assert not Path(path=str(twofold)).notes()
+    (twofold / "additional_chat_templates").mkdir()
+    (twofold / "additional_chat_templates" / "tool_use.jinja").write_text("{{ tools }}")
+    (note,) = Path(path=str(twofold)).notes()
+    assert "additional_chat_templates: tool_use.jinja is not read" in note
 
 
 @pytest.mark.parametrize(
