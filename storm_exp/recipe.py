@@ -84,7 +84,8 @@ def read_place(config: DictConfig, path: str, origins: Origins) -> Path:
         raise ComposeError(f"{wrong_value(error, path)[1]} ({origins.of(path)})") from error
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         section = path.partition(".")[0]
-        shown = f"{path}={value!r}" if value is not None else f"{section}={config.get(section)}"
+        holds = section == path or isinstance(config.get(section), DictConfig)
+        shown = f"{path}={value!r}" if holds else f"{section}={config.get(section)}"
         raise ComposeError(f"{shown}: must be a folder, as in {path}=DIR ({origins.of(path)})")
     return Path(value)
 
