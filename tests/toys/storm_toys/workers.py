@@ -33,6 +33,7 @@ class SharedOut:
             os.abort()
         try:
             while stage.rank == self.hangs_at:
+                (stage.scratch / "hangs").touch()
                 time.sleep(0.01)
         except KeyboardInterrupt:
             (stage.scratch / "kept").touch()
