@@ -1,7 +1,12 @@
 """What every test has in common."""
 
+import signal
+
 from hypothesis import settings
 
 # A busy machine is no fault of the code, and the same commit tries the same examples.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
+
+# A shell has its background jobs ignore Ctrl-C, and what tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -109,11 +108,6 @@ class Started:
         return Said(self.process.returncode, out, err)
 
 
-def hear_ctrl_c() -> None:
-    """Undo what a shell does to its background jobs, from which children inherit it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """Return a function that starts `python …` in the test's folder, with the toys installed."""
@@ -128,7 +122,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=hear_ctrl_c,
         )
         started.append(process)
         return Started(process)
