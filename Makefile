@@ -14,7 +14,7 @@ run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	@echo "then, for example: python -m storm_exp -m recipe=storm merger.t=0.25,0.5,0.75"
 
 test: $(INSTALLED)  ## the default suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
