@@ -125,8 +125,10 @@ def named(names: Names, chosen: Mapping[str, str]) -> Names:
     """Return `names` with the columns that the setting `fields` chose; raises SettingError."""
     for name, column in chosen.items():
         if name not in names:
-            known = did_you_mean(name, names) or f": known are {', '.join(sorted(names))}"
-            raise SettingError("fields", name, f"is nothing that a row holds{known}")
+            holds = " or ".join(key for key, columns in names.items() if name in columns)
+            known = f"; what a column of this name holds is called {holds}"
+            problem = f"is nothing that a row holds{known if holds else did_you_mean(name, names)}"
+            raise SettingError("fields", name, problem)
         if not column:
             raise SettingError(f"fields.{name}", column, "must name a column")
     return {**names, **{name: (column,) for name, column in chosen.items()}}

@@ -196,6 +196,7 @@ def test_fields_name_columns_of_any_names():
     ("component", "fields", "message"),
     [
         (ChatJsonl, {"anwser": "x"}, r"fields='anwser'.*answer"),
+        (ChatJsonl, {"response": "x"}, "a column of this name holds is called answer"),
         (PreferenceJsonl, {"chosn": "x"}, "fields='chosn'.*chosen"),
         (ChatJsonl, {"answer": ""}, r"fields\.answer"),
     ],
