@@ -132,7 +132,9 @@ def check(template: str, arguments: dict[str, Any], date: str, within: str = "")
         raise SettingError(f"{within}arguments.{name}", arguments[name], problem)
     if date != OWN:
         try:
-            datetime.date.fromisoformat(date)
+            written = datetime.date.fromisoformat(date).isoformat()
         except ValueError:
+            written = ""
+        if date != written:  # one day has one spelling, and so one key
             problem = f"must be a date such as {DATE}, or {OWN}"
-            raise SettingError(f"{within}date", date, problem) from None
+            raise SettingError(f"{within}date", date, problem)

@@ -98,6 +98,7 @@ def test_the_key_covers_a_templates_text_and_not_its_place(folder, tmp_path, dig
         ({"template": "chatlm"}, "chat.template='chatlm'.*did you mean 'chatml'"),
         ({"template": "nowhere.jinja"}, "chat.template='nowhere.jinja'.*there is no"),
         ({"date": "26 July"}, "chat.date='26 July': must be a date such as"),
+        ({"date": "20240726"}, "must be a date such as 2024-07-26"),
         ({"arguments": {"tools": []}}, "chat.arguments.tools"),
         ({"arguments": {"date_string": "today"}}, "date_string='today': is set by chat.date"),
         ({"arguments": {"strftime_now": 1}}, "strftime_now=1: is set by chat.date"),
