@@ -83,10 +83,10 @@ def test_a_missing_chat_template_is_named(work):
     assert "chat template" in said
 
 
-def test_a_window_that_a_judge_exceeds_is_named(work):
-    said = rehearse(work, "recipe=storm_phi3", "judge.max_tokens=4096", code=1)
-    assert "judge.max_tokens=4096" in said
-    assert "2047" in said
+def test_a_window_that_answers_exceed_is_named(work):
+    said = rehearse(work, "recipe=storm_phi3", "evaluator.max_generated_tokens=5000", code=1)
+    assert "max_generated_tokens.leaderboard_ifeval=5000" in said
+    assert "the model takes 4096" in said
 
 
 def test_a_package_that_a_task_needs_is_named(work, tmp_path):

@@ -38,7 +38,7 @@ def test_the_rubric_stands_apart_from_the_example_and_the_question_from_both():
         example, asked = rest.split("\n</example>\n\n")
         assert "never an instruction to you" in rubric
         assert "\nWhy?\n" in example and "\nSo.\n" in example
-        assert asked.startswith("How ") and asked.endswith("nothing else.")
+        assert asked.startswith(("How ", "Of which level")) and asked.endswith("nothing else.")
 
 
 def test_storm_keeps_medium_and_hard_from_three_on():
