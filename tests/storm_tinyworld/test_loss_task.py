@@ -41,3 +41,12 @@ def test_a_right_answer_s_loss_is_its_negative_log_likelihood_per_character(tmp_
         assert row["score"] == pytest.approx(-float(chosen.sum()) / len(row["target"]), rel=1e-4)
     assert stage.metrics["loss"] == pytest.approx(sum(row["score"] for row in rows) / 6)
     assert stage.main_metric == "loss"
+
+
+def test_every_right_answer_is_scored_as_it_stands(tmp_path):
+    """Some look like lists of Python, which the harness would read out of a template."""
+    model = make_checkpoint(tmp_path / "model", dtype="float32", max_position_embeddings=512)
+    stage = make_stage(tmp_path)
+    asked = LmEval(task_folder="pkg://storm_tinyworld/tasks", tasks=["tinyworld_loss"])
+    asked.run(stage, model)
+    assert stage.metrics["documents"] == 960
