@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fuzz.nested import paths
 from storm_exp.__main__ import main
 from storm_exp.plugins import load_plugins
 from storm_exp.store import Store
@@ -49,21 +50,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder / "outputs"
     sys.path.remove(str(TOYS))
     load_plugins.cache_clear()
-
-
-def paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of every value inside a JSON value."""
-    found = [before] if before else []
-    entries = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for name, inner in entries:
-        found += paths(inner, (*before, name))
-    return found
 
 
 def replace(values: Any, draw: random.Random) -> bytes:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fuzz.nested import paths
+
 RECIPE: dict[str, Any] = {
     "defaults": [
         {"/source": "number"},
@@ -110,19 +112,6 @@ TEXTS: dict[str, bytes] = {
     "a launcher of code": b"# @package _global_\nhydra: {launcher: {_target_: os.system}}\n",
     "sections of another form": b"# @package _global_\nstore: 4\noutputs: []\nruntime: x\n",
 }
-
-
-def paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of every value inside another."""
-    found = [before] if before else []
-    entries: Any = ()
-    if isinstance(value, dict):
-        entries = value.items()
-    elif isinstance(value, list):
-        entries = enumerate(value)
-    for name, inner in entries:
-        found += paths(inner, (*before, name))
-    return found
 
 
 def spoilt(body: Any, chance: random.Random) -> bytes:
