@@ -23,9 +23,9 @@ from scipy.optimize import brentq
 
 sys.path.insert(0, str(Path(__file__).parent))
 from results import setting, table
-from storm_evaluation.contrast import verdict
-from storm_evaluation.inference import Spread, spread
-from storm_evaluation.significance import Floats, holm
+from storm_evaluation.comparison.inference import Spread, spread
+from storm_evaluation.comparison.pairwise_differences import verdict
+from storm_evaluation.comparison.significance import Floats, holm
 
 ARMS, QUESTIONS, MARGIN = 6, 960, 0.02
 SEEDS, EFFECTS = (3, 5, 8), (0.02, 0.04)

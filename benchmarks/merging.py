@@ -31,7 +31,7 @@ MERGEKIT = Path(sys.executable).with_name("mergekit-yaml")
 BLEND = """
 import sys
 from pathlib import Path
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 for place in sys.argv[1:]:
     model = Checkpoint(Path(place), Path(place).name).load()
     del model
@@ -47,8 +47,8 @@ def make_parents(folder: Path) -> None:
     import torch
     from transformers import Qwen2Config
 
-    from storm_models.architecture import tensor_shapes
-    from storm_models.tensor_file import TensorWriter
+    from storm_models.checkpoint.tensor_file import TensorWriter
+    from storm_models.families.architecture import tensor_shapes
     from storm_models.testing import make_byte_tokenizer
 
     config = Qwen2Config(
@@ -153,7 +153,7 @@ def compare(one: Path, two: Path) -> None:
     """Print the share of equal weights, and of those within one bfloat16 rounding."""
     import torch
 
-    from storm_models.checkpoint import Checkpoint
+    from storm_models.checkpoint.checkpoint import Checkpoint
 
     other = Checkpoint(two)
     total = equal = near = 0

@@ -14,15 +14,15 @@ from pathlib import Path
 import yaml
 
 import storm_tinyworld
-from storm_tinyworld.base_model import Tinyworld
-from storm_tinyworld.near_twins import Twins, count_twins
-from storm_tinyworld.partner import partner_rows
-from storm_tinyworld.pretraining import pretraining_texts
-from storm_tinyworld.questions import TinyworldQuestions
-from storm_tinyworld.rating import HEAD
-from storm_tinyworld.skills import DIFFICULTIES
-from storm_tinyworld.sources import pool_rows
-from storm_tinyworld.spark import TinyworldSpark
+from storm_tinyworld.base_model.base_model import Tinyworld
+from storm_tinyworld.base_model.pretraining_text import pretraining_texts
+from storm_tinyworld.corpora.near_twins import Twins, count_twins
+from storm_tinyworld.corpora.partner import partner_rows
+from storm_tinyworld.corpora.questions import TinyworldQuestions
+from storm_tinyworld.corpora.sibling import TinyworldSpark
+from storm_tinyworld.corpora.sources import pool_rows
+from storm_tinyworld.skills.rating import HEAD
+from storm_tinyworld.skills.skills import DIFFICULTIES
 
 CONF = Path(__file__).parents[1] / "conf"
 TASKS = Path(storm_tinyworld.__file__).parent / "tasks"

@@ -23,11 +23,11 @@ import torch
 
 from results import table, write_section
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_model
-from storm_training.selection import highest_snr
-from storm_training.snr import matrix_snr, signal_to_noise
-from storm_training.snr_scanner import SnrScanner
+from storm_training.trainable.selection import highest_snr
+from storm_training.trainable.snr import matrix_snr, signal_to_noise
+from storm_training.trainable.snr_scanner import SnrScanner
 
 SHAPES = {
     "q, o": ((4096, 4096), 2),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from results import table
-from storm_exp.record import CellRecord
-from storm_tinyworld.corruption import UNSEEN_FAMILIES
+from storm_exp.report import CellRecord
+from storm_tinyworld.skills.corruption import UNSEEN_FAMILIES
 from study_tables import (
     Groups,
     cells,

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from results import table
-from storm_evaluation.alignment import align
-from storm_evaluation.contrast import verdict
+from storm_evaluation.comparison.document_matching import align
+from storm_evaluation.comparison.pairwise_differences import verdict
+from storm_evaluation.comparison.several_runs import SeveralRuns
+from storm_evaluation.comparison.significance import holm
 from storm_evaluation.evaluation import Evaluation
-from storm_evaluation.over_runs import in_words
-from storm_evaluation.several_runs import SeveralRuns
-from storm_evaluation.significance import holm
-from storm_exp.record import CellRecord, RunRecord
-from storm_exp.sweep import sweep_table
+from storm_evaluation.report.over_runs import in_words
+from storm_exp.report import CellRecord, RunRecord, sweep_table
 
 WORK = Path(os.environ.get("STORM_EXP_STUDY", "outputs/study")).absolute()
 

@@ -28,10 +28,10 @@ def lengths(count: int):
 def ours(folder: Path) -> None:
     import numpy as np
 
-    from storm_training.packing import build_batch, plan_steps
+    from storm_training.data.packing import build_batch, plan_steps
+    from storm_training.data.token_set import CHATS
+    from storm_training.data.token_writer import SplitWriter, write_facts
     from storm_training.testing import small_settings
-    from storm_training.token_set import CHATS
-    from storm_training.token_writer import SplitWriter, write_facts
 
     with SplitWriter(folder, "train") as writer:
         for length in lengths(EXAMPLES).tolist():

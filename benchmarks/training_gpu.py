@@ -241,11 +241,11 @@ def _spectrum_run(plan: SpectrumPlan) -> Run:
 
 def train_spectrum(plan: SpectrumPlan) -> Run:
     """Train the large model in this process and return what was measured."""
-    from storm_exp.stage import Runtime, Stage
-    from storm_training.objective import NextToken
-    from storm_training.settings import TrainingSettings
-    from storm_training.token_sequences import TokenSequences
-    from storm_training.trainer import train
+    from storm_exp import Runtime, Stage
+    from storm_training.data.token_sequences import TokenSequences
+    from storm_training.loop.settings import TrainingSettings
+    from storm_training.loop.trainer import train
+    from storm_training.objectives.objective import NextToken
 
     network = build(plan.config, torch.bfloat16)
     choose_half(network)
@@ -296,8 +296,8 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
 
 def choose_half(network: PreTrainedModel) -> set[str]:
     """Let train what Spectrum at 50 % lets train, and return the names."""
-    from storm_training.parameters import Parameters
-    from storm_training.selection import choose
+    from storm_training.trainable.parameters import Parameters
+    from storm_training.trainable.selection import choose
 
     named = dict(network.named_parameters())
     chosen = choose(Parameters(choice="spectrum"), named, modules=_layer_rows(network))

@@ -56,16 +56,16 @@ def _peak() -> int:
 
 def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     from storm_data.dataset import Dataset, chat_schema, preference_schema
-    from storm_exp.stage import Runtime, Stage
-    from storm_models.checkpoint import Checkpoint
-    from storm_training.chat_token_set import ChatTokenSet
-    from storm_training.objective import NextToken
-    from storm_training.packing import build_batch, plan_steps
-    from storm_training.preference import Preference
-    from storm_training.preference_token_set import PreferenceTokenSet
-    from storm_training.scoring import score_pairs
-    from storm_training.settings import TrainingSettings
-    from storm_training.trainer import train
+    from storm_exp import Runtime, Stage
+    from storm_models.checkpoint.checkpoint import Checkpoint
+    from storm_training.data.chat_tokens import ChatTokenSet
+    from storm_training.data.packing import build_batch, plan_steps
+    from storm_training.data.preference_tokens import PreferenceTokenSet
+    from storm_training.loop.settings import TrainingSettings
+    from storm_training.loop.trainer import train
+    from storm_training.objectives.objective import NextToken
+    from storm_training.objectives.preference import Preference
+    from storm_training.references.scoring import score_pairs
 
     course = Course()
 

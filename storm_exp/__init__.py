@@ -2,7 +2,7 @@
 
 import sys
 
-from storm_exp.interpreter import complaint
+from storm_exp._contract.interpreter import complaint
 
 _complaint = complaint()
 if _complaint:
@@ -10,10 +10,11 @@ if _complaint:
         sys.exit(f"error: {_complaint}")
     raise ModuleNotFoundError(_complaint)
 
-from storm_exp.artifact import Artifact, Forecast
-from storm_exp.component import Component, Port, component, describe, setting
-from storm_exp.digest import FileDigests
-from storm_exp.errors import (
+from storm_exp._contract.artifact import Artifact, Forecast
+from storm_exp._contract.component import Component, Port, component, describe, setting
+from storm_exp._contract.cost import Cost, Hardware
+from storm_exp._contract.digest import FileDigests, value_digest
+from storm_exp._contract.errors import (
     ComposeError,
     GraphError,
     InputError,
@@ -25,9 +26,10 @@ from storm_exp.errors import (
     StormError,
     did_you_mean,
 )
-from storm_exp.hookspecs import hookimpl
-from storm_exp.rehearsal import Rehearsed
-from storm_exp.stage import Runtime, Stage
+from storm_exp._contract.hooks import hookimpl
+from storm_exp._contract.progress import Progress
+from storm_exp._contract.stage_context import Runtime, Stage
+from storm_exp._run.rehearsal import Rehearsed
 
 __version__ = "0.1.0"
 
@@ -35,13 +37,16 @@ __all__ = [
     "Artifact",
     "Component",
     "ComposeError",
+    "Cost",
     "FileDigests",
     "Forecast",
     "GraphError",
+    "Hardware",
     "InputError",
     "PlanError",
     "PluginError",
     "Port",
+    "Progress",
     "Rehearsed",
     "Runtime",
     "SettingError",
@@ -54,4 +59,5 @@ __all__ = [
     "did_you_mean",
     "hookimpl",
     "setting",
+    "value_digest",
 ]

@@ -8,9 +8,9 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from storm_exp.errors import Interrupted, StormError, did_you_mean
-from storm_exp.interpreter import TO_RUN, complaint
-from storm_exp.unforeseen import SHOWN, tell
+from storm_exp._contract.errors import Interrupted, StormError, did_you_mean
+from storm_exp._contract.interpreter import TO_RUN, complaint
+from storm_exp._run.unforeseen import SHOWN, tell
 
 USAGE = """\
 usage: storm-exp recipe=NAME [setting=value …]        run a recipe
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _told(error: Exception, arguments: list[str]) -> str:
     """Return what to say of an error; what cannot be explained goes through the one guard."""
     try:
-        from storm_exp.explain import explain
+        from storm_exp._compose.hydra_errors import explain
 
         message = explain(error)
     except Exception as second:  # an error in the explanation must not hide the first
@@ -74,7 +74,7 @@ def _told(error: Exception, arguments: list[str]) -> str:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    from storm_exp import application, verbs
+    from storm_exp._run import application, verbs
 
     first = arguments[0]
     asks = {"-h", "--help"} & set(arguments)
@@ -86,7 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     known: dict[str, Callable[[list[str]], int]] = {**verbs.VERBS, **verbs.plugin_verbs()}
     if first not in known:
-        from storm_exp.explain import recipe_of_this_name
+        from storm_exp._compose.hydra_errors import recipe_of_this_name
 
         meant = recipe_of_this_name(first) or did_you_mean(first, known)
         raise StormError(f"no verb '{first}'{meant or '.'} To run a recipe, write recipe=NAME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storm_exp.stage import Runtime, Stage
+from storm_exp._contract.stage_context import Runtime, Stage
 
 
 def make_stage(folder: Path, name: str = "stage", threads: int = 1) -> Stage:

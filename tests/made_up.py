@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from storm_exp.plugins import Plugins, load_plugins
-from storm_exp.record import CellRecord, RunRecord, StageRecord
-from storm_exp.report import write_report
+from storm_exp._contract.plugins import Plugins, load_plugins
+from storm_exp._run.report_page import write_report
+from storm_exp.report import CellRecord, RunRecord, StageRecord
 
 NAUGHTY = "<script>alert('x')</script>"
 

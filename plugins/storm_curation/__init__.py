@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the judge and the curators."""
-    from storm_curation.highest_value import HighestValue
-    from storm_curation.mistakes import Mistakes
-    from storm_curation.random_subset import RandomSubset
-    from storm_curation.thresholds import Thresholds
-    from storm_curation.whole_pool import WholePool
-    from storm_curation.zero_shot import ZeroShot
+    from storm_curation.curators.highest_value import HighestValue
+    from storm_curation.curators.keep_all import WholePool
+    from storm_curation.curators.mistakes import Mistakes
+    from storm_curation.curators.random_subset import RandomSubset
+    from storm_curation.curators.thresholds import Thresholds
+    from storm_curation.judge.zero_shot import ZeroShot
 
     return [ZeroShot, Thresholds, HighestValue, Mistakes, RandomSubset, WholePool]
 

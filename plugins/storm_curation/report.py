@@ -6,9 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_curation.scores import DIFFICULTY, EDUCATION
-from storm_exp.record import RunRecord
-from storm_exp.report import Section
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION
+from storm_exp.report import RunRecord, Section
 from storm_report.chart import Bars, Row, bar_chart, row_chart
 from storm_report.markup import figure, folded, table
 from storm_report.shown import Shown, distinct

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the sources of data."""
-    from storm_data.chat_jsonl import ChatJsonl
-    from storm_data.dataset_command import DatasetCommand
-    from storm_data.dataset_excerpt import DatasetExcerpt
-    from storm_data.dataset_path import DatasetPath
-    from storm_data.hub_chat import HubChat
-    from storm_data.hub_documents import HubDocuments
-    from storm_data.hub_preferences import HubPreferences
-    from storm_data.preference_jsonl import PreferenceJsonl
-    from storm_data.text_documents import TextDocuments
+    from storm_data.sources.chat_jsonl import ChatJsonl
+    from storm_data.sources.dataset_command import DatasetCommand
+    from storm_data.sources.dataset_excerpt import DatasetExcerpt
+    from storm_data.sources.dataset_path import DatasetPath
+    from storm_data.sources.hub_chat import HubChat
+    from storm_data.sources.hub_documents import HubDocuments
+    from storm_data.sources.hub_preferences import HubPreferences
+    from storm_data.sources.preference_jsonl import PreferenceJsonl
+    from storm_data.sources.text_documents import TextDocuments
 
     return [
         ChatJsonl,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_data.conversation import FIELDS
+from storm_data.rows.conversation import FIELDS
 from storm_exp import Artifact, Forecast, InputError
 
 if TYPE_CHECKING:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the evaluators and the comparison."""
-    from storm_evaluation.benchmark import LmEval
-    from storm_evaluation.held_out import HeldOut
-    from storm_evaluation.paired import Paired
+    from storm_evaluation.comparison.paired import Paired
+    from storm_evaluation.harness.lm_eval import LmEval
+    from storm_evaluation.held_out.held_out import HeldOut
 
     return [LmEval, HeldOut, Paired]
 
@@ -24,6 +23,6 @@ def storm_components() -> list[type]:
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on all models over all tasks, and over their training."""
-    from storm_evaluation import learning_curve, over_runs, report
+    from storm_evaluation.report import learning_curve, over_runs, sections
 
-    return [*over_runs.sections(run), *report.sections(run), *learning_curve.sections(run)]
+    return [*over_runs.sections(run), *sections.sections(run), *learning_curve.sections(run)]

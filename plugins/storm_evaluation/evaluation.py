@@ -144,7 +144,7 @@ def mean_and_stderr(scores: list[float], weights: list[float]) -> tuple[float, f
 
     With equal weights this is the mean and s/√n, which for 0/1 scores is √(p(1−p)/(n−1)). With
     unequal ones it is the ratio Σws/Σw and its linearised error (Cochran, Sampling Techniques,
-    §6.4). The error is None for one document.
+    6.4). The error is None for one document.
     """
     total = math.fsum(weights)
     mean = math.fsum(s * w for s, w in zip(scores, weights, strict=True)) / total

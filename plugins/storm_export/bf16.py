@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from storm_exp import InputError, Stage, component
-from storm_exp.cost import Cost
-from storm_models.architecture import is_quantised
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.inference_cost import writing_cost
+from storm_exp import Cost, InputError, Stage, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.families.architecture import is_quantised
 
 
 @component("compressor", "bf16", version=1, requires=("torch",), extra="train")
@@ -33,7 +32,7 @@ class Bf16:
         import torch
 
         from storm_export.summary import summarise
-        from storm_models.tensor_file import TensorWriter
+        from storm_models.checkpoint.tensor_file import TensorWriter
 
         config = self.forecast(model.facts()).config
         headers = model.headers()

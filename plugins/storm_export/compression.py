@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm_exp import SettingError, did_you_mean
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet
 
 if TYPE_CHECKING:

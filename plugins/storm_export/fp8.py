@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from storm_exp import InputError, SettingError, Stage, component, setting
-from storm_exp.cost import Cost
-from storm_models.architecture import FAMILIES, is_quantised, ties_head
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.families import Use, check_family
-from storm_models.memory import PROCESS, checkpoint_bytes, stored_width
+from storm_exp import Cost, InputError, SettingError, Stage, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families.architecture import FAMILIES, is_quantised, ties_head
+from storm_models.families.memory import PROCESS, checkpoint_bytes, stored_width
+from storm_models.families.support import Use, check_family
 
 _PACKAGES = ("torch", "transformers", "llmcompressor")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from storm_exp import Stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 def summarise(stage: Stage, before: Checkpoint, after: Checkpoint, quantised: int) -> None:

@@ -7,12 +7,11 @@ import dataclasses
 from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import InputError, SettingError, Stage, component, setting
-from storm_exp.cost import Cost
+from storm_exp import Cost, InputError, SettingError, Stage, component, setting
 from storm_models.chat.files import check_template
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.flops import Reading
-from storm_models.inference_cost import inference_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.families.flops import Reading
 
 
 @component("answerer", "answers", version=3, requires=("torch", "transformers"), extra="train")
@@ -97,6 +96,6 @@ class Answers:
 
     def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""
-        from storm_inference.answering import answer
+        from storm_inference.generation import answer
 
         return answer(self, stage, model, data)

@@ -9,7 +9,8 @@ import torch
 from transformers import DynamicCache
 
 from storm_exp import InputError
-from storm_inference.branches import (
+from storm_inference.journal import Journal
+from storm_inference.prefix_tree import (
     PADDING,
     TRUNK,
     Layout,
@@ -19,8 +20,7 @@ from storm_inference.branches import (
     shared_length,
     tree_size,
 )
-from storm_inference.journal import Journal
-from storm_models.rope import short_context
+from storm_models.families.rope import short_context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

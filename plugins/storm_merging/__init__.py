@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the mergers."""
-    from storm_merging.block_expand import BlockExpand
-    from storm_merging.depth_upscale import DepthUpscale
-    from storm_merging.linear import Linear
-    from storm_merging.mergekit_method import Mergekit
-    from storm_merging.mergekit_methods import (
+    from storm_merging.mergekit.any_method import Mergekit
+    from storm_merging.mergekit.methods import (
         Breadcrumbs,
         BreadcrumbsTies,
         DareLinear,
@@ -29,8 +25,11 @@ def storm_components() -> list[type]:
         Sce,
         Ties,
     )
-    from storm_merging.slerp import Slerp
-    from storm_merging.task_arithmetic import TaskArithmetic
+    from storm_merging.methods.block_expand import BlockExpand
+    from storm_merging.methods.depth_upscale import DepthUpscale
+    from storm_merging.methods.linear import Linear
+    from storm_merging.methods.slerp import Slerp
+    from storm_merging.methods.task_arithmetic import TaskArithmetic
 
     ours = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
     task_vectors = [Ties, DareLinear, DareTies, Della, DellaLinear, Breadcrumbs, BreadcrumbsTies]

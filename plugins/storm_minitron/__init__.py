@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the scanners and the pruners."""
-    from storm_minitron.block_importance_scanner import BlockImportanceScanner
-    from storm_minitron.importance_scanner import ImportanceScanner
-    from storm_minitron.minitron_depth import MinitronDepth
-    from storm_minitron.minitron_width import MinitronWidth
+    from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
+    from storm_minitron.depth.minitron_depth import MinitronDepth
+    from storm_minitron.width.importance_scanner import ImportanceScanner
+    from storm_minitron.width.minitron_width import MinitronWidth
 
     return [ImportanceScanner, BlockImportanceScanner, MinitronWidth, MinitronDepth]
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.record import RunRecord
-from storm_exp.report import Section
-from storm_minitron.minitron_depth import Criterion, least_important
+from storm_exp.report import RunRecord, Section
+from storm_minitron.depth.minitron_depth import Criterion, least_important
 from storm_report.chart import Line, Row, line_chart, row_chart
 from storm_report.markup import figure, folded, number, table
 from storm_report.shown import distinct

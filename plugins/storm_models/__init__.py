@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the components that adopt or make a checkpoint without training."""
     from storm_models.command import Command
-    from storm_models.hub import Hub
-    from storm_models.new_model import NewModel
-    from storm_models.path import Path
+    from storm_models.sources.hub import Hub
+    from storm_models.sources.new_model import NewModel
+    from storm_models.sources.path import Path
     from storm_models.twins.model_twin import ModelTwin
 
     return [Hub, Path, Command, NewModel, ModelTwin]

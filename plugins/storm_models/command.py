@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from storm_data.dataset import Dataset
-from storm_exp import Stage, component, setting
-from storm_exp.digest import FileDigests
+from storm_exp import FileDigests, Stage, component, setting
 from storm_models.chat.files import forecast_chat, settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.inspection import inspect_checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inspection import inspect_checkpoint
 from storm_models.program import Program
 
 

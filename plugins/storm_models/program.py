@@ -17,8 +17,7 @@ from typing import IO, Any, ClassVar
 
 from omegaconf import II
 
-from storm_exp import InputError, SettingError, Stage, setting
-from storm_exp.digest import FileDigests
+from storm_exp import FileDigests, InputError, SettingError, Stage, setting
 from storm_models import guardian
 
 _POLL_SECONDS = 0.05

@@ -7,9 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.record import RunRecord
-from storm_exp.report import Section
-from storm_models.checkpoint_files import SURGERY_FILE
+from storm_exp.report import RunRecord, Section
+from storm_models.checkpoint.files import SURGERY_FILE
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
 from storm_report.shown import Shown, distinct

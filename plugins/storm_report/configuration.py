@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from storm_exp.plugins import SECTIONS, load_plugins
-from storm_exp.record import CellRecord, RunRecord
-from storm_exp.report import Place, Section
+from storm_exp._contract.plugins import SECTIONS, load_plugins
+from storm_exp.report import CellRecord, Place, RunRecord, Section
 from storm_report.template import render
 
 

@@ -6,8 +6,7 @@ import importlib.metadata
 import re
 import shlex
 
-from storm_exp.record import RunRecord
-from storm_exp.report import Place, Section
+from storm_exp.report import Place, RunRecord, Section
 from storm_report.markup import size
 from storm_report.template import render
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storm_exp.record import RunRecord
-from storm_exp.report import Section
+from storm_exp.report import RunRecord, Section
 from storm_report.chart import STYLE
 from storm_report.configuration import configuration_section
 from storm_report.environment import environment_section

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from storm_exp.record import CellRecord, RunRecord, StageRecord
-from storm_exp.sweep import cell_settings
+from storm_exp.report import CellRecord, RunRecord, StageRecord, cell_settings
 
 
 @dataclasses.dataclass(kw_only=True)

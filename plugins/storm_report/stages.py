@@ -6,8 +6,7 @@ from collections import Counter
 
 from markupsafe import Markup
 
-from storm_exp.record import RunRecord, StageRecord
-from storm_exp.report import Place, Section, duration
+from storm_exp.report import Place, RunRecord, Section, StageRecord, duration
 from storm_report.diagram import Box, diagram
 from storm_report.markup import number, size, table
 from storm_report.template import render

@@ -6,9 +6,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.record import RunRecord
-from storm_exp.report import Place, Section
-from storm_exp.sweep import Measure, comparable, measures, summarise, sweep_table
+from storm_exp.report import (
+    Measure,
+    Place,
+    RunRecord,
+    Section,
+    comparable,
+    measures,
+    summarise,
+    sweep_table,
+)
 from storm_report.chart import WIDTH, Bars, Line, bar_chart, line_chart
 from storm_report.markup import figure, table
 from storm_report.shown import colours

@@ -15,13 +15,13 @@ from storm_exp import hookimpl
 @hookimpl
 def storm_components() -> list[type]:
     """Return the world's base model, corpora, oracle and partner."""
-    from storm_tinyworld.base_model import Tinyworld
-    from storm_tinyworld.documents import TinyworldCode, TinyworldText
+    from storm_tinyworld.base_model.base_model import Tinyworld
+    from storm_tinyworld.corpora.documents import TinyworldCode, TinyworldText
+    from storm_tinyworld.corpora.pool import TinyworldPool
+    from storm_tinyworld.corpora.preferences import TinyworldPreferences
+    from storm_tinyworld.corpora.questions import TinyworldQuestions
+    from storm_tinyworld.corpora.sibling import TinyworldSpark
     from storm_tinyworld.oracle import TinyworldOracle
-    from storm_tinyworld.pool import TinyworldPool
-    from storm_tinyworld.preferences import TinyworldPreferences
-    from storm_tinyworld.questions import TinyworldQuestions
-    from storm_tinyworld.spark import TinyworldSpark
 
     return [
         Tinyworld,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from storm_curation.splitting import Splitting, curated_forecast
+from storm_curation.selection.splitting import Splitting, curated_forecast
 from storm_data.dataset import Dataset, DatasetForecast
 from storm_exp import InputError, SettingError, Stage, component, setting
-from storm_tinyworld.skills import DIFFICULTIES
+from storm_tinyworld.skills.skills import DIFFICULTIES
 
 
 @component("curator", "tinyworld_oracle", version=1, requires=("pyarrow",), extra="train")
@@ -34,7 +34,7 @@ class TinyworldOracle(Splitting):
 
     def run(self, stage: Stage, data: Dataset) -> Dataset:
         """Keep what is worth keeping."""
-        from storm_curation.selection import Rejection, Verdict, divide
+        from storm_curation.selection.selection import Rejection, Verdict, divide
 
         verdicts: list[Verdict] = []
         for row in data.rows("train"):

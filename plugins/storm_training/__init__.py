@@ -12,24 +12,23 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp.record import RunRecord
-    from storm_exp.report import Section
+    from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return token sets, the scanner, and the objectives."""
-    from storm_training.chat_token_set import ChatTokenSet
-    from storm_training.distillation import Distillation
-    from storm_training.document_token_set import DocumentTokenSet
-    from storm_training.dpo import Dpo
-    from storm_training.pair_scorer import PairScorer
-    from storm_training.preference_token_set import PreferenceTokenSet
-    from storm_training.pretraining import Pretraining
-    from storm_training.sft import Sft
-    from storm_training.snr_scanner import SnrScanner
-    from storm_training.token_mixture import TokenMixture
-    from storm_training.top_k_teacher import TopKTeacher
+    from storm_training.components.distillation import Distillation
+    from storm_training.components.dpo import Dpo
+    from storm_training.components.pretraining import Pretraining
+    from storm_training.components.sft import Sft
+    from storm_training.data.chat_tokens import ChatTokenSet
+    from storm_training.data.document_tokens import DocumentTokenSet
+    from storm_training.data.preference_tokens import PreferenceTokenSet
+    from storm_training.data.token_mixture import TokenMixture
+    from storm_training.references.reference_scorer import PairScorer
+    from storm_training.references.top_k_teacher import TopKTeacher
+    from storm_training.trainable.snr_scanner import SnrScanner
 
     tokens = [ChatTokenSet, DocumentTokenSet, PreferenceTokenSet, TokenMixture]
     return [*tokens, SnrScanner, PairScorer, TopKTeacher, Sft, Pretraining, Dpo, Distillation]

@@ -7,8 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.record import RunRecord
-from storm_exp.report import Section
+from storm_exp.report import RunRecord, Section
 from storm_report.chart import Line, heat_map, line_chart
 from storm_report.markup import figure, folded, table
 from storm_report.shown import Shown, colours, distinct

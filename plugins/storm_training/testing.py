@@ -10,11 +10,11 @@ import numpy as np
 
 from storm_data.dataset import Dataset, chat_schema
 from storm_exp import Stage
-from storm_models.checkpoint import Checkpoint
-from storm_training.chat_token_set import ChatTokenSet
-from storm_training.settings import TrainingSettings
-from storm_training.token_sequences import TokenSequences
-from storm_training.token_set import TokenSet
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_training.data.chat_tokens import ChatTokenSet
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.data.token_set import TokenSet
+from storm_training.loop.settings import TrainingSettings
 
 
 def small_settings(**changes: Any) -> TrainingSettings:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from storm_data.chat_jsonl import ChatJsonl
-from storm_evaluation.held_out import LOSS, HeldOut
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_evaluation.held_out.held_out import LOSS, HeldOut
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
 from storm_models.testing import make_checkpoint
-from storm_training.chat_token_set import ChatTokenSet
-from storm_training.token_set import TokenSet
+from storm_training.data.chat_tokens import ChatTokenSet
+from storm_training.data.token_set import TokenSet
 
 ROWS = [
     {

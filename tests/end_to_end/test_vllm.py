@@ -19,10 +19,10 @@ from transformers import AutoModelForCausalLM
 
 from storm_data.dataset import Dataset, chat_schema
 from storm_exp.testing import make_stage
-from storm_merging.depth_upscale import DepthUpscale
-from storm_minitron.importance_scanner import ImportanceScanner
-from storm_minitron.minitron_depth import MinitronDepth
-from storm_minitron.minitron_width import MinitronWidth
+from storm_merging.methods.depth_upscale import DepthUpscale
+from storm_minitron.depth.minitron_depth import MinitronDepth
+from storm_minitron.width.importance_scanner import ImportanceScanner
+from storm_minitron.width.minitron_width import MinitronWidth
 from storm_models.testing import make_checkpoint
 
 PYTHON = os.environ.get("STORM_EXP_VLLM", "")

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from storm_exp.__main__ import main
-from storm_exp.plugins import load_plugins
-from storm_models.checkpoint import Checkpoint
+from storm_exp._contract.plugins import load_plugins
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 EXAMPLE = Path(__file__).parents[2] / "examples/storm-exp-trimmed-mean"

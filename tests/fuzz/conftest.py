@@ -18,7 +18,7 @@ import pytest
 from hydra._internal.hydra import Hydra
 
 from storm_exp.__main__ import main
-from storm_exp.plugins import load_plugins
+from storm_exp._contract.plugins import load_plugins
 
 TOYS = Path(__file__).parents[1] / "toys"
 PATIENCE = 20

@@ -13,22 +13,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storm_curation.presentation import Presentation
-from storm_curation.zero_shot import ZeroShot
-from storm_data.conversation import Conversation
+from storm_curation.judge.judge_prompt import Presentation
+from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import Dataset, chat_schema, preference_schema
-from storm_evaluation.continuation import Questions
-from storm_evaluation.language_model import HarnessModel
+from storm_data.rows.conversation import Conversation
+from storm_evaluation.harness.language_model import HarnessModel
+from storm_evaluation.held_out.continuation import Questions
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_inference.answering import _Asker
 from storm_inference.answers import Answers
+from storm_inference.generation import _Asker
 from storm_inference.shots import Shots
-from storm_minitron.calibration import read_samples
-from storm_minitron.calibration_settings import CalibrationSettings
+from storm_minitron.calibration.calibration import read_samples
+from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.testing import make_checkpoint
-from storm_training.chat_token_set import ChatTokenSet
-from storm_training.preference_token_set import PreferenceTokenSet
+from storm_training.data.chat_tokens import ChatTokenSet
+from storm_training.data.preference_tokens import PreferenceTokenSet
 
 CONTROLS = ("<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<|tool|>", "<|pad|>")
 SPOKEN = st.lists(

@@ -18,8 +18,8 @@ import pytest
 
 from fuzz.nested import paths
 from storm_exp.__main__ import main
-from storm_exp.plugins import load_plugins
-from storm_exp.store import Store
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._store.store import Store
 
 TOYS = Path(__file__).parents[1] / "toys"
 ODD: list[Any] = [

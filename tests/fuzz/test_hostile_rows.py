@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from storm_data.chat_jsonl import ChatJsonl
-from storm_data.conversation import Conversation
-from storm_data.preference_jsonl import PreferenceJsonl
-from storm_data.text_documents import TextDocuments
+from storm_data.rows.conversation import Conversation
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_data.sources.preference_jsonl import PreferenceJsonl
+from storm_data.sources.text_documents import TextDocuments
 from storm_exp.testing import make_stage
 
 ROWS = 1840

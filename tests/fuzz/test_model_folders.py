@@ -22,32 +22,31 @@ from typing import Any
 
 import pytest
 
-from storm_curation.zero_shot import ZeroShot
+from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import DatasetForecast
-from storm_evaluation.held_out import HeldOut
-from storm_exp import StormError
-from storm_exp.cost import CARDS, Place
-from storm_exp.digest import FileDigests
+from storm_evaluation.held_out.held_out import HeldOut
+from storm_exp import FileDigests, StormError
+from storm_exp._contract.cost import CARDS, Hardware
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
-from storm_merging.block_expand import BlockExpand
-from storm_merging.depth_upscale import DepthUpscale
-from storm_merging.slerp import Slerp
-from storm_minitron.block_importance_scanner import BlockImportanceScanner
-from storm_minitron.importance import ImportanceForecast
-from storm_minitron.importance_scanner import ImportanceScanner
-from storm_minitron.minitron_depth import MinitronDepth
-from storm_minitron.minitron_width import MinitronWidth
-from storm_models.architecture import tensor_shapes
-from storm_models.checkpoint import CheckpointForecast
-from storm_models.header import new_layout
-from storm_models.path import Path as PathComponent
-from storm_training.sft import Sft
-from storm_training.snr_scanner import SnrScanner
-from storm_training.token_set import TokenSetForecast
-from storm_training.top_k_teacher import TopKTeacher
+from storm_merging.methods.block_expand import BlockExpand
+from storm_merging.methods.depth_upscale import DepthUpscale
+from storm_merging.methods.slerp import Slerp
+from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
+from storm_minitron.depth.minitron_depth import MinitronDepth
+from storm_minitron.width.importance import ImportanceForecast
+from storm_minitron.width.importance_scanner import ImportanceScanner
+from storm_minitron.width.minitron_width import MinitronWidth
+from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.header import new_layout
+from storm_models.families.architecture import tensor_shapes
+from storm_models.sources.path import Path as PathComponent
+from storm_training.components.sft import Sft
+from storm_training.data.token_set import TokenSetForecast
+from storm_training.references.top_k_teacher import TopKTeacher
+from storm_training.trainable.snr_scanner import SnrScanner
 
-PLACE = Place(CARDS["cpu"], 1, False)
+PLACE = Hardware(CARDS["cpu"], 1, False)
 FOLDERS = 320
 SECONDS = 5.0
 """For one folder, on a machine that is busy with other things."""
@@ -410,7 +409,7 @@ def test_hostile_sizes_take_no_memory(name: str, wholes: dict[str, Path], tmp_pa
     program = (
         "import resource, sys\n"
         "from storm_exp import StormError\n"
-        "from storm_models.path import Path\n"
+        "from storm_models.sources.path import Path\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n    Path(path=sys.argv[1]).forecast()\n"
         "except StormError:\n    pass\nelse:\n    sys.exit('passed')\n"

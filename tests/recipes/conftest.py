@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from storm_exp import application
-from storm_exp.plan import Node, Plan
-from storm_exp.plugins import load_plugins
-from storm_exp.run import Composition, make_plan
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._plan.plan import Node, Plan
+from storm_exp._run import application
+from storm_exp._run.run import Composition, make_plan
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import math
 
 from end_to_end.workplace import Workplace
-from storm_exp.bill import Bill
-from storm_models.surgery import meta_shapes
+from storm_exp._plan.estimate import Bill
+from storm_models.surgery.surgery import meta_shapes
 
 SMALL = [
     "base_model=tinyworld_smoke",

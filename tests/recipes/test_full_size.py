@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from end_to_end.workplace import Workplace
-from storm_exp import application
-from storm_exp.errors import PlanError
-from storm_exp.notes import notes
+from storm_exp import PlanError
+from storm_exp._plan.notices import notes
+from storm_exp._run import application
 
 NEEDED = {
     "merge": ["base_model.path={models}/a", "partner.path={models}/b"],

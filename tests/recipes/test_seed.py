@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from storm_curation.splitting import HeldOut
+from storm_curation.selection.splitting import HeldOut
 from storm_models.testing import make_checkpoint
 
 

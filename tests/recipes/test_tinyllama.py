@@ -7,12 +7,12 @@ import math
 import pytest
 
 from end_to_end.workplace import Workplace
-from storm_evaluation.learning_curve import longest_line
-from storm_exp.record import RunRecord
-from storm_models.surgery import meta_shapes
-from storm_training.chat_token_set import Supervised
-from storm_training.schedule import learning_rate
-from storm_training.settings import Decayed
+from storm_evaluation.report.learning_curve import longest_line
+from storm_exp.report import RunRecord
+from storm_models.surgery.surgery import meta_shapes
+from storm_training.data.chat_tokens import Supervised
+from storm_training.loop.settings import Decayed
+from storm_training.optim.schedule import learning_rate
 
 SMALL = [
     "base_model@tokenizer=tinyworld_smoke",

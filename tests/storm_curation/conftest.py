@@ -1,10 +1,10 @@
 import pytest
 
-from storm_curation.rubric import Question
-from storm_curation.zero_shot import ZeroShot
+from storm_curation.judge.rubric import Question
+from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import Dataset, chat_schema
 from storm_inference.testing import save_toy_checkpoint
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from storm_curation.agreement import accuracy, area_under_curve
+from storm_curation.judge.judge_accuracy import accuracy, area_under_curve
 
 scores = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=20)
 

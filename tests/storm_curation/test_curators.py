@@ -10,13 +10,13 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from storm_curation.judging import score_schema
-from storm_curation.random_subset import RandomSubset
-from storm_curation.rubric import Question
-from storm_curation.scores import Scores, ScoresForecast
-from storm_curation.splitting import HeldOut, Splitting
-from storm_curation.thresholds import EducationBy, Thresholds
-from storm_curation.whole_pool import WholePool
+from storm_curation.curators.keep_all import WholePool
+from storm_curation.curators.random_subset import RandomSubset
+from storm_curation.curators.thresholds import EducationBy, Thresholds
+from storm_curation.judge.judging import score_schema
+from storm_curation.judge.rubric import Question
+from storm_curation.judge.scores import Scores, ScoresForecast
+from storm_curation.selection.splitting import HeldOut, Splitting
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_curation.highest_value import HighestValue
-from storm_curation.judging import score_schema
-from storm_curation.ranking import share_out
-from storm_curation.rubric import Question
-from storm_curation.scores import Scores, ScoresForecast
+from storm_curation.curators.highest_value import HighestValue
+from storm_curation.judge.judging import score_schema
+from storm_curation.judge.rubric import Question
+from storm_curation.judge.scores import Scores, ScoresForecast
+from storm_curation.selection.ranking import share_out
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from storm_curation.mistake_selection import tenth
-from storm_curation.mistakes import Mistakes
-from storm_curation.rouge import rouge_l
+from storm_curation.curators.mistakes import Mistakes
+from storm_curation.selection.mistakes import tenth
+from storm_curation.selection.rouge import rouge_l
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage

@@ -6,7 +6,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import storm_curation
-from storm_curation.rubric import judge_chat
+from storm_curation.judge.rubric import judge_chat
 from storm_exp import describe
 
 CONF = Path(inspect.getfile(storm_curation)).parents[2] / "conf"

@@ -1,6 +1,6 @@
 import pytest
 
-from storm_curation.rubric import Question, judge_chat, render_example
+from storm_curation.judge.rubric import Question, judge_chat, render_example
 from storm_exp import SettingError
 
 USER = {"role": "user", "content": "Why?"}

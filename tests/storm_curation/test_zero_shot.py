@@ -10,14 +10,14 @@ import sys
 import pytest
 import torch
 
-from storm_curation import judging
-from storm_curation.rubric import Question, judge_chat
-from storm_curation.zero_shot import Overlong
+from storm_curation.judge import judging
+from storm_curation.judge.rubric import Question, judge_chat
+from storm_curation.judge.zero_shot import Overlong
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.label_scorer import LabelScorer
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 
 
 def digests(folder):
@@ -139,7 +139,7 @@ import os, pathlib, pickle, signal, sys
 from storm_curation import judging
 from storm_data.dataset import Dataset
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 settings, model, data, folder = pickle.load(open(sys.argv[1], "rb"))
 publish, done = judging._publish, []
 def publish_two(file, judgements):

@@ -2,10 +2,9 @@ import json
 
 import pytest
 
-from storm_data.chat import ChatFormat
-from storm_data.chat_jsonl import ChatJsonl
-from storm_exp import InputError, SettingError
-from storm_exp.digest import FileDigests
+from storm_data.rows.chat import ChatFormat
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
 
 

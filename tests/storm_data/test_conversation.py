@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storm_data.conversation import Conversation, calls_text
 from storm_data.dataset import Dataset, chat_schema, preference_schema
-from storm_data.parquet_splits import check_rows, check_schemas
+from storm_data.files.parquet_splits import check_rows, check_schemas
+from storm_data.rows.conversation import Conversation, calls_text
 from storm_exp import InputError
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}

@@ -5,12 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storm_data import hub_documents
-from storm_data.hub_documents import HubDocuments
-from storm_exp import InputError, SettingError
-from storm_exp.digest import FileDigests
+from storm_data.sources import hub_documents
+from storm_data.sources.hub_documents import HubDocuments
+from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models import repository
+from storm_models.sources import repository
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_only_the_named_files_are_fetched(folders, tmp_path, monkeypatch):
         asked[place] = patterns
         return folders["code"]
 
-    monkeypatch.setattr("storm_data.hub_source.fetch", fetch)
+    monkeypatch.setattr("storm_data.sources.hub_source.fetch", fetch)
     made = HubDocuments(sources={"code": "a/b"}, files={"code": "rust/*.parquet"}, seed=0)
     dataset = made.run(make_stage(tmp_path))
     assert asked == {"a/b": ["rust/*.parquet", "README.md"]}

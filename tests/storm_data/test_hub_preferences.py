@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from storm_data.hub_preferences import HubPreferences
+from storm_data.sources.hub_preferences import HubPreferences
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models import repository
+from storm_models.sources import repository
 
 README = """---
 configs:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_data.bad_row import BadRow
 from storm_data.dataset import preference_schema
-from storm_data.preference import PreferenceRows
-from storm_data.preference_jsonl import PreferenceJsonl
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.preference import PreferenceRows
+from storm_data.sources.preference_jsonl import PreferenceJsonl
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 

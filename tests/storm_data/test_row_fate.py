@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from storm_data.bad_row import BadRow
-from storm_data.chat import OPENING, ChatRows
-from storm_data.chat_jsonl import ChatJsonl
-from storm_data.conversation import Conversation
-from storm_data.document import DocumentRows
-from storm_data.fields import Fields
-from storm_data.preference import REVERSED, TIED, PreferenceRows
-from storm_data.preference_jsonl import PreferenceJsonl
 from storm_data.report import intake
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.chat import OPENING, ChatRows
+from storm_data.rows.conversation import Conversation
+from storm_data.rows.document import DocumentRows
+from storm_data.rows.fields import Fields
+from storm_data.rows.preference import REVERSED, TIED, PreferenceRows
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_data.sources.preference_jsonl import PreferenceJsonl
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from storm_data.chat_jsonl import ChatJsonl
-from storm_data.dataset_excerpt import DatasetExcerpt
-from storm_data.dataset_path import DatasetPath
-from storm_data.hub_chat import HubChat
-from storm_data.hub_documents import HubDocuments
-from storm_data.hub_preferences import HubPreferences
+from storm_data.rows.tool_form import ToolForm
 from storm_data.samples import write_sample
-from storm_data.text_documents import TextDocuments
-from storm_data.tool_form import ToolForm
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_data.sources.dataset_excerpt import DatasetExcerpt
+from storm_data.sources.dataset_path import DatasetPath
+from storm_data.sources.hub_chat import HubChat
+from storm_data.sources.hub_documents import HubDocuments
+from storm_data.sources.hub_preferences import HubPreferences
+from storm_data.sources.text_documents import TextDocuments
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 

@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storm_data.dataset import document_schema
-from storm_data.document import DocumentRows
-from storm_data.text_documents import TextDocuments
-from storm_exp import SettingError, StormError
-from storm_exp.digest import FileDigests
+from storm_data.rows.document import DocumentRows
+from storm_data.sources.text_documents import TextDocuments
+from storm_exp import FileDigests, SettingError, StormError
 from storm_exp.testing import make_stage
 
 

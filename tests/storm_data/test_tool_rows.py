@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from storm_data.bad_row import BadRow
-from storm_data.chat import ChatRows
-from storm_data.conversation import Conversation
-from storm_data.preference import PreferenceRows
-from storm_data.tool_form import ToolForm
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.chat import ChatRows
+from storm_data.rows.conversation import Conversation
+from storm_data.rows.preference import PreferenceRows
+from storm_data.rows.tool_form import ToolForm
 
 FIND = {"name": "find", "parameters": {"type": "object", "properties": {"what": {}}}}
 TOOL = {"type": "function", "function": FIND}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -142,8 +142,8 @@ def preset() -> Callable[[str], object]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from storm_exp import application
-    from storm_exp.plugins import load_plugins
+    from storm_exp._contract.plugins import load_plugins
+    from storm_exp._run import application
 
     def make(name: str) -> object:
         application.register_components(load_plugins())

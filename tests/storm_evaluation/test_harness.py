@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from storm_evaluation.benchmark import LmEval
-from storm_evaluation.task_settings import ByTask
+from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.tasks.settings import ByTask
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 def evaluate(folder: Path, checkpoint: Checkpoint, task_folder: Path, **settings: object):
@@ -22,7 +22,7 @@ def evaluate(folder: Path, checkpoint: Checkpoint, task_folder: Path, **settings
 
 
 def harness_model(folder: Path, checkpoint: Checkpoint, model, batch_size: int = 2):
-    from storm_evaluation.language_model import HarnessModel
+    from storm_evaluation.harness.language_model import HarnessModel
 
     return HarnessModel(
         model,
@@ -97,7 +97,7 @@ def test_a_prompt_that_is_computed_once_gives_the_same_likelihoods(
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from storm_evaluation import shared_prompt
+    from storm_evaluation.harness import shared_prompt
 
     model, tokenizer = checkpoint.load(), checkpoint.tokenizer()
     ours = harness_model(tmp_path, checkpoint, model, batch_size=16)

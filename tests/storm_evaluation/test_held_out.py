@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
-from storm_evaluation.continuation import Questions, build_questions
-from storm_evaluation.held_out import CHOICE, LOSS, HeldOut
+from storm_data.rows.conversation import Conversation
+from storm_evaluation.held_out.continuation import Questions, build_questions
+from storm_evaluation.held_out.held_out import CHOICE, LOSS, HeldOut
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.renderer import ChatRenderer
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 
 
 def chat(*contents: str) -> list[dict[str, str]]:

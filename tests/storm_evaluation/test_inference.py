@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from storm_evaluation.comparison.inference import dunnett_quantile, pseudo_scores, spread
 from storm_evaluation.evaluation import mean_and_stderr
-from storm_evaluation.inference import dunnett_quantile, pseudo_scores, spread
 
 SIZES = st.tuples(st.integers(2, 4), st.integers(2, 5), st.integers(2, 9), st.integers(0, 99))
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from made_up import Maker, cell, show
-from storm_evaluation.learning_curve import longest_line
+from storm_evaluation.report.learning_curve import longest_line
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 
-from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, chat_schema
-from storm_evaluation.continuation import Questions
-from storm_evaluation.harness import Harness
-from storm_evaluation.held_out import LOSS, HeldOut
+from storm_data.rows.conversation import Conversation
+from storm_evaluation.harness.harness import Harness
+from storm_evaluation.held_out.continuation import Questions
+from storm_evaluation.held_out.held_out import LOSS, HeldOut
 from storm_exp.testing import make_stage
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.chat_token_set import ChatTokenSet
-from storm_training.sft import Sft
+from storm_training.components.sft import Sft
+from storm_training.data.chat_tokens import ChatTokenSet
 
 THINKING = (
     "{{ strftime_now('%d %B') }}{% for m in messages %}<|{{ m.role }}|>"

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storm_evaluation.comparison import Comparison, ComparisonForecast
+from storm_evaluation.comparison.comparison import Comparison, ComparisonForecast
+from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast, Sample
-from storm_evaluation.paired import Paired
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from storm_evaluation.benchmark import report_metrics
-from storm_evaluation.contrast import verdict
+from storm_evaluation.comparison.paired import Paired
+from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.evaluation import Evaluation, EvaluationForecast, Sample
-from storm_evaluation.over_runs import comparisons, in_words, sections
-from storm_evaluation.paired import Paired
+from storm_evaluation.harness.lm_eval import report_metrics
+from storm_evaluation.report.over_runs import comparisons, in_words, sections
 from storm_exp import SettingError
-from storm_exp.record import CellRecord, RunRecord, StageRecord
+from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_exp.testing import make_stage
 
 QUESTIONS = 60

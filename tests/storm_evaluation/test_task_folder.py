@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from storm_evaluation.benchmark import LmEval
 from storm_evaluation.evaluation import EvaluationForecast
-from storm_evaluation.task_folder import TaskFolder
-from storm_evaluation.task_settings import ByTask
-from storm_evaluation.task_tree import leaves
+from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.tasks.folder import TaskFolder
+from storm_evaluation.tasks.settings import ByTask
+from storm_evaluation.tasks.tree import leaves
 from storm_exp import InputError, SettingError
-from storm_models.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointForecast
 
 
 class Digests:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from storm_evaluation import task_index
-from storm_evaluation.benchmark import LmEval
-from storm_evaluation.task_index import TaskIndex, harness_folder
-from storm_evaluation.task_packages import needs
-from storm_evaluation.task_settings import ByTask
-from storm_evaluation.task_tree import definitions, leaves
+from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.tasks import index
+from storm_evaluation.tasks.index import TaskIndex, harness_folder
+from storm_evaluation.tasks.packages import needs
+from storm_evaluation.tasks.settings import ByTask
+from storm_evaluation.tasks.tree import definitions, leaves
 from storm_exp import InputError, SettingError, StormError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 
 FOLDERS = ("leaderboard", "mmlu", "agieval", "bbh", "hendrycks_ethics", "acpbench", "arc", "glue")
 
@@ -87,26 +87,26 @@ def test_a_kept_index_spares_reading_and_is_made_again_when_a_name_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    task_index._kept_index.cache_clear()
+    index._kept_index.cache_clear()
     full = TaskIndex.of_harness()
     (kept,) = tmp_path.rglob("*.json")
     kept.write_text('{"arc_easy": ["task", "arc/arc_easy.yaml", []]}')
-    task_index._kept_index.cache_clear()
+    index._kept_index.cache_clear()
     start = time.process_time()
     assert list(TaskIndex.of_harness(("arc_easy",)).entries) == ["arc_easy"]
     assert time.process_time() - start < 0.2
     assert TaskIndex.of_harness(("arc_easy", "mmlu")).entries == full.entries
     kept.write_text("{broken")
-    task_index._kept_index.cache_clear()
+    index._kept_index.cache_clear()
     assert TaskIndex.of_harness().entries == full.entries
-    task_index._kept_index.cache_clear()
+    index._kept_index.cache_clear()
 
 
 def test_looking_at_the_harness_imports_neither_it_nor_torch() -> None:
     code = (
         "import sys\n"
-        "from storm_evaluation.benchmark import LmEval\n"
-        "from storm_models.checkpoint import Checkpoint, CheckpointForecast\n"
+        "from storm_evaluation.harness.lm_eval import LmEval\n"
+        "from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast\n"
         "LmEval(tasks=['mmlu', 'leaderboard_math_hard']).forecast(CheckpointForecast())\n"
         "print([m for m in ('torch', 'lm_eval', 'datasets', 'numpy') if m in sys.modules])"
     )
@@ -201,7 +201,7 @@ def test_answers_that_leave_no_room_for_a_question_are_refused() -> None:
 def test_the_harness_is_told_of_the_tasks_that_are_asked_alone() -> None:
     from lm_eval.tasks import TaskManager
 
-    from storm_evaluation.harness import HarnessTasks, _manager
+    from storm_evaluation.harness.harness import HarnessTasks, _manager
 
     names = ("leaderboard_musr", "hendrycks_ethics", "arc_challenge")
     found = _manager(HarnessTasks(names, None, {}, 0)).task_index
@@ -222,7 +222,7 @@ def test_data_of_nltk_that_cannot_be_fetched_are_named_before_a_model_is_loaded(
 ) -> None:
     monkeypatch.setattr("nltk.download", lambda *_, **__: False)
     monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
-    monkeypatch.setattr("storm_evaluation.task_packages._in_nltk_data", lambda _: False)
+    monkeypatch.setattr("storm_evaluation.tasks.packages._in_nltk_data", lambda _: False)
     evaluator = LmEval(tasks=["leaderboard_ifeval"])
     with pytest.raises(InputError, match=r"python -m nltk\.downloader punkt_tab"):
         evaluator.run(make_stage(tmp_path), Checkpoint(tmp_path / "no model is looked at"))

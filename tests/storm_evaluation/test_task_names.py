@@ -1,6 +1,6 @@
 import pytest
 
-from storm_evaluation.task_names import short_names
+from storm_evaluation.tasks.names import short_names
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from storm_evaluation.benchmark import LmEval
-from storm_evaluation.task_samples import sample_of, sample_rows
-from storm_evaluation.task_settings import ByTask
+from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.tasks.samples import sample_of, sample_rows
+from storm_evaluation.tasks.settings import ByTask
 from storm_exp import SettingError
 
 CONF = Path(__file__).parents[2] / "conf" / "evaluator"

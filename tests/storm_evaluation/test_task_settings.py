@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from storm_evaluation.benchmark import LmEval
-from storm_evaluation.task_record import rows_of
-from storm_evaluation.task_settings import ByTask, TaskSettings, resolve
+from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.tasks.record import rows_of
+from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 
 HARNESS_H6 = {
     "arc_challenge": (25, "acc_norm"),

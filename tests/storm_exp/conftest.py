@@ -17,12 +17,12 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 
-from storm_exp import application
 from storm_exp.__main__ import main
-from storm_exp.plan import Plan
-from storm_exp.plugins import load_plugins
-from storm_exp.record import RunRecord
-from storm_exp.run import Composition, make_plan
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._plan.plan import Plan
+from storm_exp._run import application
+from storm_exp._run.run import Composition, make_plan
+from storm_exp.report import RunRecord
 
 TOYS = Path(__file__).parents[1] / "toys"
 

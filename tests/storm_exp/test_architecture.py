@@ -103,8 +103,8 @@ def test_configurations_name_no_import_paths(file):
 def test_every_preset_composes(plan, file, tmp_path):
     from hydra import compose, initialize_config_dir
 
-    from storm_exp import application
-    from storm_exp.plugins import load_plugins
+    from storm_exp._contract.plugins import load_plugins
+    from storm_exp._run import application
 
     application.register_components(load_plugins())
     menu = file.parent.name

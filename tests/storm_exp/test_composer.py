@@ -14,10 +14,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hydra_plugins.storm_exp_hydra.composer import Composer
-from storm_exp import application
-from storm_exp.explain import explain
-from storm_exp.origin import read_origins
-from storm_exp.plugins import load_plugins
+from storm_exp._compose.hydra_errors import explain
+from storm_exp._compose.provenance import read_origins
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._run import application
 
 CHOICES = {
     "storm": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import Runtime, SettingError
-from storm_exp.cost import CARDS, Place
+from storm_exp._contract.cost import CARDS, Hardware
 
 COSTLY = ("recipe=sum", "adder=costly", "source.value=7")
 
@@ -59,18 +59,18 @@ def test_cells_of_a_sweep_share_what_they_share(storm):
 
 
 def test_a_place_is_a_card_at_full_size_and_else_this_machine():
-    assert Place.of(Runtime(), full_size=True).card == CARDS["h100"]
-    here = Place.of(Runtime(threads=3), full_size=False)
+    assert Hardware.of(Runtime(), full_size=True).card == CARDS["h100"]
+    here = Hardware.of(Runtime(threads=3), full_size=False)
     assert (here.gpu, here.card.flops) == (False, 3 * CARDS["cpu"].flops)
-    assert not Place.of(Runtime(device="cpu"), full_size=True).gpu
-    assert Place.of(Runtime(device="cuda:1"), full_size=False).gpu
+    assert not Hardware.of(Runtime(device="cpu"), full_size=True).gpu
+    assert Hardware.of(Runtime(device="cuda:1"), full_size=False).gpu
 
 
 def test_weights_are_divided_as_training_divides_them():
-    assert Place.of(Runtime(card="h100", devices=4), full_size=False).sharded
-    assert not Place.of(Runtime(card="h100", devices=4, strategy="ddp"), full_size=False).sharded
-    assert not Place.of(Runtime(devices=4), full_size=False).sharded
-    assert Place.of(Runtime(devices=2, nodes=2, strategy="fsdp"), full_size=False).devices == 4
+    assert Hardware.of(Runtime(card="h100", devices=4), full_size=False).sharded
+    assert not Hardware.of(Runtime(card="h100", devices=4, strategy="ddp"), full_size=False).sharded
+    assert not Hardware.of(Runtime(devices=4), full_size=False).sharded
+    assert Hardware.of(Runtime(devices=2, nodes=2, strategy="fsdp"), full_size=False).devices == 4
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_a_directory_in_the_place_of_an_option_is_answered_with_the_way_to_give_
 
 
 def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch, tmp_path):
-    from storm_exp import run
+    from storm_exp._run import run
 
     def buggy(*_: object) -> None:
         raise ZeroDivisionError("a bug")
@@ -158,13 +158,14 @@ def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch,
 
 
 def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
-    from storm_exp import explain, run
+    from storm_exp._compose import hydra_errors
+    from storm_exp._run import run
 
     def buggy(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(run, "make_plan", buggy)
-    monkeypatch.setattr(explain, "explain", lambda error: {}[1])
+    monkeypatch.setattr(hydra_errors, "explain", lambda error: {}[1])
     said = storm("recipe=sum")
     assert "error: nobody foresaw this: KeyError" in said.err
     [file] = (tmp_path / "outputs").glob("traceback-*.txt")

@@ -27,8 +27,8 @@ SCRIPT = """
 import contextlib, io, json, subprocess, sys, traceback
 from pathlib import Path
 from storm_exp.__main__ import main
-from storm_exp.record import RunRecord
-from storm_exp.store import Store
+from storm_exp._run.record import RunRecord
+from storm_exp._store.store import Store
 
 def call(*words):
     out = io.StringIO()

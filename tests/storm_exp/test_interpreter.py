@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp import interpreter
+from storm_exp._contract import interpreter
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp.record import RunRecord
+from storm_exp.report import RunRecord
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storm_exp import Artifact, PluginError, Stage, component, describe, setting
-from storm_exp.digest import canonical_json, value_digest
-from storm_exp.key import artifact_key, semantic_settings
+from storm_exp import Artifact, PluginError, Stage, component, describe, setting, value_digest
+from storm_exp._contract.digest import canonical_json
+from storm_exp._plan.key import artifact_key, semantic_settings
 
 
 class Thing(Artifact):

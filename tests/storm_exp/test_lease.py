@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from filelock import SoftFileLease
 
-from storm_exp.lease import Lease
+from storm_exp._store.lease import Lease
 
 FOREVER = 3600.0
 
@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> Path:
 HOLD = """
 import sys, time
 from pathlib import Path
-from storm_exp.lease import Lease
+from storm_exp._store.lease import Lease
 lease = Lease(Path(sys.argv[1]), patience=float(sys.argv[2]))
 assert lease.acquire(lambda: False, print)
 print("held", flush=True)

@@ -7,10 +7,9 @@ import sys
 
 import pytest
 
-from storm_exp.errors import ComposeError, SettingError
-from storm_exp.machine import cell_launchers, check_launcher, check_machine
-from storm_exp.plugins import Plugins
-from storm_exp.stage import Runtime
+from storm_exp import ComposeError, Runtime, SettingError
+from storm_exp._contract.plugins import Plugins
+from storm_exp._plan.machine import cell_launchers, check_launcher, check_machine
 
 
 class Machine(Plugins):

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from storm_exp import Artifact, Stage
-from storm_exp import lease as lease_module
-from storm_exp import run as run_module
-from storm_exp import store as store_module
 from storm_exp.__main__ import main
-from storm_exp.manifest import Manifest
-from storm_exp.record import RunRecord
-from storm_exp.store import Store
+from storm_exp._run import run as run_module
+from storm_exp._store import lease as lease_module
+from storm_exp._store import store as store_module
+from storm_exp._store.manifest import Manifest
+from storm_exp._store.store import Store
+from storm_exp.report import RunRecord
 
 SUM = ("recipe=sum", "adder=weighted")
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from storm_exp import Artifact, PluginError, Stage, component, hookimpl
-from storm_exp.plugins import Plugin, Plugins, load_plugins
+from storm_exp._contract.plugins import Plugin, Plugins, load_plugins
 
 
 class Thing(Artifact):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm_exp.record import RunRecord
+from storm_exp.report import RunRecord
 
 LARGE = ("recipe=sum", "source=large", "adder=proportional")
 
@@ -49,7 +49,7 @@ def test_what_was_rehearsed_is_not_made_again_until_something_changes(storm, mon
     said = storm("rehearse", "recipe=sum")
     assert "4 were rehearsed before and nothing has changed since" in said.out
     monkeypatch.setattr(
-        "storm_exp.rehearsal.installed_distributions", lambda: {"numpy": "another version"}
+        "storm_exp._run.rehearsal.installed_distributions", lambda: {"numpy": "another version"}
     )
     said = storm("rehearse", "recipe=sum")
     assert "rehearsal passed: 4 stages ran" in said.out

@@ -11,9 +11,8 @@ from markupsafe import Markup
 
 from made_up import Maker, Page, cell, show
 from storm_exp import hookimpl
-from storm_exp.plugins import Plugin, Plugins
-from storm_exp.record import RunRecord
-from storm_exp.report import Place, Section
+from storm_exp._contract.plugins import Plugin, Plugins
+from storm_exp.report import Place, RunRecord, Section
 
 
 @pytest.fixture

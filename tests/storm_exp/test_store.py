@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp import StoreError
-from storm_exp.digest import FileDigests, file_digest
-from storm_exp.manifest import MANIFEST, Manifest, list_files
-from storm_exp.store import Store
+from storm_exp import FileDigests, StoreError
+from storm_exp._contract.digest import file_digest
+from storm_exp._store.manifest import MANIFEST, Manifest, list_files
+from storm_exp._store.store import Store
 
 KEY = "ab" + "0" * 62
 OTHER = "cd" + "1" * 62
@@ -318,7 +318,7 @@ def test_a_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     file.write_text("one", encoding="utf-8")
     os.utime(file, (1000, 1000))
     first = FileDigests(tmp_path / "memory.json").digest(file)
-    monkeypatch.setattr("storm_exp.digest.file_digest", lambda _: "read again")
+    monkeypatch.setattr("storm_exp._contract.digest.file_digest", lambda _: "read again")
     assert FileDigests(tmp_path / "memory.json").digest(file) == first
     file.write_text("two", encoding="utf-8")
     assert FileDigests(tmp_path / "memory.json").digest(file) == "read again"

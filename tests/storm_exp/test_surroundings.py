@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp import manifest as manifest_module
-from storm_exp.record import RunRecord, new_run_folder, point_latest
-from storm_exp.store import Store
+from storm_exp._run.record import new_run_folder, point_latest
+from storm_exp._store import manifest as manifest_module
+from storm_exp._store.store import Store
+from storm_exp.report import RunRecord
 
 
 def test_what_an_artifact_turned_out_to_be_is_held_against_what_needs_it_at_once(
@@ -141,11 +142,11 @@ def test_a_stage_that_fills_no_directory_of_its_own_publishes_nothing(
 
 
 def test_a_plan_says_where_the_disk_has_no_room(storm, tmp_path, monkeypatch):
-    from storm_exp import bill
-    from storm_exp.cost import GIB
+    from storm_exp._contract.cost import GIB
+    from storm_exp._plan import estimate
 
     usage = type("Usage", (), {"free": 3 * GIB})
-    monkeypatch.setattr(bill.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: usage)
     costly = ("plan", "recipe=sum", "adder=costly", "source.value=2", "adder.amount=1")
     assert "are to be written" not in storm(*costly).out
     usage.free = 0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storm_exp.record import CellRecord, RunRecord, StageRecord
-from storm_exp.sweep import spread, summarise, sweep_table, write_sweep_table
+from storm_exp._run.sweep import spread, write_sweep_table
+from storm_exp.report import CellRecord, RunRecord, StageRecord, summarise, sweep_table
 
 
 def test_what_cells_share_is_made_once(storm, made, tmp_path):

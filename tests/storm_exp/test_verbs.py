@@ -63,9 +63,9 @@ def test_plan_why_names_a_changed_file_and_damage(storm, tmp_path):
 
 def test_plan_warns_of_a_changed_source_under_the_same_version(storm, monkeypatch):
     assert storm("recipe=sum").code == 0
-    from storm_exp import notes
+    from storm_exp._plan import notices
 
-    monkeypatch.setattr(notes, "source_digest", lambda cls: "changed" + cls.__name__)
+    monkeypatch.setattr(notices, "source_digest", lambda cls: "changed" + cls.__name__)
     said = storm("plan", "recipe=sum")
     assert (
         "warning: the source of 'add' (version 1) changed since adder, other was made" in said.out

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp import Runtime, SettingError
-from storm_exp.launch import command
-from storm_exp.manifest import Manifest
-from storm_exp.stage import Stage
+from storm_exp import Runtime, SettingError, Stage
+from storm_exp._run.launch import command
+from storm_exp._store.manifest import Manifest
 
 SHARED = ("-m", "storm_exp", "recipe=sum", "adder=shared_out", "targets=[adder]")
 TWO = "runtime.devices=2"
@@ -130,7 +129,7 @@ def test_workers_on_several_nodes_meet_at_the_first_of_an_allocation(monkeypatch
     assert "--nproc-per-node=8" in words
     (endpoint,) = [word for word in words if word.startswith("--rdzv-endpoint=")]
     assert endpoint.startswith("--rdzv-endpoint=gpu07:")
-    assert words[-3:] == ["-m", "storm_exp.worker", str(job)]
+    assert words[-3:] == ["-m", "storm_exp._run.worker", str(job)]
     monkeypatch.setenv("SLURM_JOB_NODELIST", "alone")
     assert "--rdzv-endpoint=alone:" in " ".join(command("python", Runtime(nodes=2), job, "c" * 64))
     assert command("python", Runtime(nodes=2, launcher="torchrun"), job, "c" * 64)[0] == "python"

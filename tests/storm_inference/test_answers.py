@@ -7,14 +7,14 @@ import shutil
 import pytest
 import torch
 
-from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_inference.answering import _Asker
 from storm_inference.answers import Answers
+from storm_inference.generation import _Asker
 from storm_inference.shots import Shots
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
 
 NO_SHOTS = Shots([], 0, "", 0)

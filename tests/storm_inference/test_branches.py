@@ -1,14 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_inference.branches import (
-    PADDING,
-    TRUNK,
-    batches,
-    lay_out,
-    shared_length,
-    tree_size,
-)
+from storm_inference.prefix_tree import PADDING, TRUNK, batches, lay_out, shared_length, tree_size
 
 prompts = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=8), min_size=1, max_size=4)
 

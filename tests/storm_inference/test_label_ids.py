@@ -1,6 +1,6 @@
 import pytest
 
-from storm_data.conversation import Conversation
+from storm_data.rows.conversation import Conversation
 from storm_exp import SettingError
 from storm_inference.label_ids import label_ids
 from storm_inference.testing import toy_tokenizer

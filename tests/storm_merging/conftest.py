@@ -12,11 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from storm_exp.digest import value_digest
-from storm_exp.manifest import Manifest
-from storm_exp.stage import Runtime, Stage
-from storm_exp.store import Store
-from storm_models.checkpoint import Checkpoint
+from storm_exp import Runtime, Stage, value_digest
+from storm_exp._store.manifest import Manifest
+from storm_exp._store.store import Store
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 

@@ -10,13 +10,13 @@ from transformers import AutoConfig
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_merging.compatibility import forecast_merge
-from storm_merging.computation import computation
-from storm_merging.linear import Linear
-from storm_merging.mergekit_methods import Ties
-from storm_merging.slerp import Slerp
-from storm_merging.task_arithmetic import TaskArithmetic
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_merging.mergekit.methods import Ties
+from storm_merging.methods.linear import Linear
+from storm_merging.methods.slerp import Slerp
+from storm_merging.methods.task_arithmetic import TaskArithmetic
+from storm_merging.parents.compatibility import forecast_merge
+from storm_merging.parents.weight_semantics import computation
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
 
 SIZES = {

@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError, SettingError, describe
 from storm_exp.testing import make_stage
-from storm_merging import mergekit_methods as methods
-from storm_merging.mergekit_method import Mergekit
-from storm_models.checkpoint import Checkpoint
+from storm_merging.mergekit import methods as methods
+from storm_merging.mergekit.any_method import Mergekit
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 
@@ -160,7 +160,7 @@ def test_ties_of_the_head_and_the_bases_dtype_are_kept(tmp_path, dtype):
 
 
 def test_sums_are_merged_like_the_files_they_stand_for(kept, models, tmp_path):
-    from storm_merging.slerp import Slerp
+    from storm_merging.methods.slerp import Slerp
 
     base, one, two = [kept.adopt(model) for model in models]
     between = kept.merge(Slerp(), [one, two])

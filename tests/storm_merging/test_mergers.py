@@ -8,11 +8,11 @@ from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_merging.linear import Linear
-from storm_merging.slerp import Slerp
-from storm_merging.task_arithmetic import TaskArithmetic
-from storm_models import weights
-from storm_models.checkpoint import Checkpoint
+from storm_merging.methods.linear import Linear
+from storm_merging.methods.slerp import Slerp
+from storm_merging.methods.task_arithmetic import TaskArithmetic
+from storm_models.checkpoint import weights
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 
@@ -246,7 +246,7 @@ def test_the_room_of_a_merge_is_estimated_before_it_is_made(models, merger):
 
 
 def test_what_is_unknown_at_plan_time_is_no_error(models):
-    from storm_models.checkpoint import CheckpointForecast
+    from storm_models.checkpoint.checkpoint import CheckpointForecast
 
     known = models[0].facts()
     assert Slerp().forecast([CheckpointForecast(), known]).parameters == known.parameters

@@ -6,21 +6,21 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from storm_evaluation.language_model import HarnessModel
+from storm_evaluation.harness.language_model import HarnessModel
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
 from storm_inference.label_scorer import LabelScorer
-from storm_merging.block_expand import BlockExpand
-from storm_merging.linear import Linear
-from storm_merging.slerp import Slerp
-from storm_minitron.importance import ImportanceForecast
-from storm_minitron.minitron_width import MinitronWidth
-from storm_models.path import Path
+from storm_merging.methods.block_expand import BlockExpand
+from storm_merging.methods.linear import Linear
+from storm_merging.methods.slerp import Slerp
+from storm_minitron.width.importance import ImportanceForecast
+from storm_minitron.width.minitron_width import MinitronWidth
+from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
-from storm_training.sft import Sft
-from storm_training.snr_scanner import SnrScanner
-from storm_training.token_set import TokenSetForecast
+from storm_training.components.sft import Sft
+from storm_training.data.token_set import TokenSetForecast
+from storm_training.trainable.snr_scanner import SnrScanner
 
 SIZES = {
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},

@@ -2,8 +2,8 @@ import pytest
 
 from made_up import Maker, cell, show
 from storm_exp.testing import make_stage
-from storm_merging.linear import Linear
-from storm_merging.slerp import Slerp
+from storm_merging.methods.linear import Linear
+from storm_merging.methods.slerp import Slerp
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import pytest
 from mergekit.config import evaluate_setting
 
 from storm_exp import SettingError
-from storm_merging.schedule import check_schedules, interpolate, resolve
-from storm_merging.slerp import Slerp
+from storm_merging.methods.schedule import check_schedules, interpolate, resolve
+from storm_merging.methods.slerp import Slerp
 
 NAMES = [
     "model.embed_tokens.weight",

@@ -13,19 +13,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from storm_evaluation.held_out import HeldOut
+from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import InputError, StoreError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
-from storm_merging.linear import Linear
-from storm_merging.slerp import Slerp
-from storm_merging.task_arithmetic import TaskArithmetic
-from storm_models.checkpoint import Checkpoint
+from storm_merging.methods.linear import Linear
+from storm_merging.methods.slerp import Slerp
+from storm_merging.methods.task_arithmetic import TaskArithmetic
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.command import Command
-from storm_models.path import Path as PathComponent
+from storm_models.sources.path import Path as PathComponent
 from storm_models.testing import make_checkpoint
-from storm_training.finetuned_checkpoint import write_changed
+from storm_training.loop.finetuned_checkpoint import write_changed
 from storm_training.testing import make_chats
 
 
@@ -194,7 +194,7 @@ def test_outside_a_store_a_sum_cannot_be_written(merged, tmp_path):
 WRITE = """
 import sys
 from pathlib import Path
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 Checkpoint(Path(sys.argv[1]), sys.argv[2]).written()
 """
 
@@ -220,7 +220,7 @@ def test_killed_while_it_writes_the_written_form_is_made_again(kept, tmp_path):
 
 class _Doubled:
     def run(self, stage, model):
-        from storm_merging.merged import merge
+        from storm_merging.parents.merged import merge
 
         return merge(stage, [model, model], {name: [1.5, 0.5] for name in model.headers()})
 

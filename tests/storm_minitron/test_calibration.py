@@ -6,9 +6,9 @@ import torch
 from storm_data.dataset import Dataset, chat_schema
 from storm_exp import InputError, SettingError
 from storm_inference.testing import toy_tokenizer
-from storm_minitron.calibration import make_batches, read_samples
-from storm_minitron.calibration_settings import CalibrationSettings
-from storm_models.checkpoint import Checkpoint
+from storm_minitron.calibration.calibration import make_batches, read_samples
+from storm_minitron.calibration.settings import CalibrationSettings
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_byte_tokenizer
 
 SETTINGS = CalibrationSettings(samples=100, max_tokens=64, batch_size=4, token_step=16)

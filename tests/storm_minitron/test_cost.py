@@ -5,11 +5,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from families import family_checkpoint
 from storm_data.dataset import DatasetForecast
-from storm_minitron.activations import measure
-from storm_minitron.block_importance_scanner import BlockImportanceScanner
-from storm_minitron.block_removal import score_runs
-from storm_minitron.calibration import Sample, make_batches
-from storm_minitron.importance_scanner import ImportanceScanner
+from storm_minitron.calibration.calibration import Sample, make_batches
+from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
+from storm_minitron.depth.block_removal import score_runs
+from storm_minitron.width.activations import measure
+from storm_minitron.width.importance_scanner import ImportanceScanner
 
 ROWS, LENGTH, LAYERS = 4, 40, 5
 DATA = DatasetForecast(

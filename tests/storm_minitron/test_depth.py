@@ -8,14 +8,14 @@ from families import FAMILIES, family_checkpoint
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.block_importance import BlockImportanceForecast
-from storm_minitron.block_importance_scanner import BlockImportanceScanner
-from storm_minitron.block_removal import WHOLE, score_runs
-from storm_minitron.calibration import Sample, make_batches, read_samples
-from storm_minitron.calibration_settings import CalibrationSettings
-from storm_minitron.importance_scanner import ImportanceScanner
-from storm_minitron.minitron_depth import Criterion, MinitronDepth, least_important
-from storm_models.checkpoint import CheckpointForecast
+from storm_minitron.calibration.calibration import Sample, make_batches, read_samples
+from storm_minitron.calibration.settings import CalibrationSettings
+from storm_minitron.depth.block_importance import BlockImportanceForecast
+from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
+from storm_minitron.depth.block_removal import WHOLE, score_runs
+from storm_minitron.depth.minitron_depth import Criterion, MinitronDepth, least_important
+from storm_minitron.width.importance_scanner import ImportanceScanner
+from storm_models.checkpoint.checkpoint import CheckpointForecast
 
 SETTINGS = CalibrationSettings(batch_size=4, token_step=16, max_tokens=64)
 LLAMA_8B = {

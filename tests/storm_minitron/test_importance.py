@@ -8,11 +8,11 @@ from families import FAMILIES, family_checkpoint
 from storm_data.dataset import DatasetForecast
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.activations import measure
-from storm_minitron.calibration import make_batches, read_samples
-from storm_minitron.calibration_settings import CalibrationSettings
-from storm_minitron.importance_scanner import ImportanceScanner, concentration
-from storm_models.checkpoint import CheckpointForecast
+from storm_minitron.calibration.calibration import make_batches, read_samples
+from storm_minitron.calibration.settings import CalibrationSettings
+from storm_minitron.width.activations import measure
+from storm_minitron.width.importance_scanner import ImportanceScanner, concentration
+from storm_models.checkpoint.checkpoint import CheckpointForecast
 
 SHAPES = {"batch_size": 3, "token_step": 16, "max_tokens": 64}
 

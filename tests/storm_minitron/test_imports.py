@@ -5,13 +5,13 @@ PLAN = """
 import sys
 import storm_merging, storm_minitron
 from storm_data.dataset import DatasetForecast
-from storm_merging.block_expand import BlockExpand
-from storm_merging.depth_upscale import DepthUpscale
-from storm_minitron.block_importance_scanner import BlockImportanceScanner
-from storm_minitron.importance_scanner import ImportanceScanner
-from storm_minitron.minitron_depth import MinitronDepth
-from storm_minitron.minitron_width import MinitronWidth
-from storm_models.checkpoint import Checkpoint
+from storm_merging.methods.block_expand import BlockExpand
+from storm_merging.methods.depth_upscale import DepthUpscale
+from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
+from storm_minitron.width.importance_scanner import ImportanceScanner
+from storm_minitron.depth.minitron_depth import MinitronDepth
+from storm_minitron.width.minitron_width import MinitronWidth
+from storm_models.checkpoint.checkpoint import Checkpoint
 storm_merging.storm_components(), storm_minitron.storm_components()
 model = Checkpoint(sys.argv[1]).facts()
 data = DatasetForecast(splits={"train": [9, 9], "validation": [9, 9]}, columns=["messages"])

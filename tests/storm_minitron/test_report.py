@@ -8,10 +8,10 @@ from families import family_checkpoint
 from made_up import Maker, cell, show
 from storm_exp.testing import make_stage
 from storm_minitron import report as minitron
-from storm_minitron.block_importance_scanner import BlockImportanceScanner
-from storm_minitron.importance_scanner import ImportanceScanner
-from storm_minitron.minitron_depth import MinitronDepth
-from storm_minitron.minitron_width import MinitronWidth
+from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
+from storm_minitron.depth.minitron_depth import MinitronDepth
+from storm_minitron.width.importance_scanner import ImportanceScanner
+from storm_minitron.width.minitron_width import MinitronWidth
 from storm_models import report as models
 
 

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.importance import ImportanceForecast
-from storm_minitron.importance_scanner import ImportanceScanner
-from storm_minitron.minitron_width import MinitronWidth
-from storm_minitron.selection import select, share_held, strongest
-from storm_minitron.widths import Widths, WidthTargets
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_minitron.width.importance import ImportanceForecast
+from storm_minitron.width.importance_scanner import ImportanceScanner
+from storm_minitron.width.minitron_width import MinitronWidth
+from storm_minitron.width.selection import select, share_held, strongest
+from storm_minitron.width.widths import Widths, WidthTargets
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
 
 IDS = torch.randint(6, 200, (3, 24), generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,6 @@
 import pytest
 
-from storm_exp.digest import FileDigests
+from storm_exp import FileDigests
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from storm_exp import InputError
-from storm_models.architecture import FAMILIES, parameter_count, tensor_shapes
+from storm_models.families.architecture import FAMILIES, parameter_count, tensor_shapes
 
 SMALL = {
     "vocab_size": 96,

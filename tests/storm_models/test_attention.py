@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from families import SIZES
 from storm_exp import InputError
 from storm_inference.label_scorer import check_attention
-from storm_models.attention import attention_windows, layer_types, longest_prompt
+from storm_models.families.attention import attention_windows, layer_types, longest_prompt
 
 SLIDES = {"use_sliding_window": True, "max_window_layers": 3}
 HALF = ["full_attention", "sliding_attention"] * 4

@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from storm_exp import InputError
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}

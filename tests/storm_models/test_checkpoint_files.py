@@ -11,13 +11,13 @@ from transformers import AutoModelForCausalLM
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
-from storm_merging.slerp import Slerp
-from storm_models.checkpoint import Checkpoint
-from storm_models.checkpoint_files import checkpoint_files
-from storm_models.path import Path
+from storm_merging.methods.slerp import Slerp
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.files import checkpoint_files
+from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
-from storm_training.finetuned_checkpoint import write_checkpoint
-from storm_training.snr_scanner import SnrScanner
+from storm_training.loop.finetuned_checkpoint import write_checkpoint
+from storm_training.trainable.snr_scanner import SnrScanner
 
 INDEX = "model.safetensors.index.json"
 

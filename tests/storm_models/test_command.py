@@ -11,7 +11,7 @@ import pytest
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models import guardian
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.command import Command
 from storm_models.testing import make_model
 

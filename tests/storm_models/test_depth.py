@@ -4,8 +4,8 @@ import pytest
 
 from families import SIZES
 from storm_exp import InputError
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.depth import (
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.surgery.depth import (
     forecast_depth,
     new_layers,
     read_new_layers,

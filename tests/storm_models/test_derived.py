@@ -7,8 +7,8 @@ import pytest
 
 from end_to_end.workplace import Workplace
 from storm_exp import InputError
-from storm_exp.store import Store
-from storm_models.derived import derive, store_of
+from storm_exp._store.store import Store
+from storm_models.checkpoint.derived import derive, store_of
 from storm_models.testing import make_checkpoint
 
 

@@ -9,14 +9,14 @@ import torch
 
 from storm_exp import InputError
 from storm_inference.label_scorer import LabelScorer
-from storm_models.architecture import FAMILIES, is_quantised
-from storm_models.checkpoint import Checkpoint
-from storm_models.families import Use, check_family
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.families.architecture import FAMILIES, is_quantised
+from storm_models.families.support import Use, check_family
 from storm_models.testing import make_checkpoint
-from storm_training.attention import attention, choose_attention, require_isolation
-from storm_training.finetuned_checkpoint import stored_names
+from storm_training.attention.implementation import attention, choose_attention, require_isolation
+from storm_training.loop.finetuned_checkpoint import stored_names
 from storm_training.losses.head import require_known_head
-from storm_training.matrices import find_matrices
+from storm_training.trainable.matrices import find_matrices
 
 SMALL = {
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},

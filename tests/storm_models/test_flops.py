@@ -9,8 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from storm_exp.cost import CARDS
-from storm_models.flops import EMBEDDING, HEAD, Reading, forward_flops, training_flops
+from storm_exp._contract.cost import CARDS
+from storm_models.families.flops import EMBEDDING, HEAD, Reading, forward_flops, training_flops
 
 ROWS, LENGTH, PREDICTED = 2, 40, 23
 READING = Reading(ROWS * LENGTH, LENGTH, PREDICTED)

@@ -8,15 +8,15 @@ from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
-from storm_merging.block_expand import BlockExpand
-from storm_merging.slerp import Slerp
-from storm_models.generation_config import (
+from storm_merging.methods.block_expand import BlockExpand
+from storm_merging.methods.slerp import Slerp
+from storm_models.checkpoint.generation_config import (
     read_generation_config,
     special_ids,
     write_generation_config,
 )
 from storm_models.testing import make_checkpoint
-from storm_training.finetuned_checkpoint import write_checkpoint
+from storm_training.loop.finetuned_checkpoint import write_checkpoint
 
 FILE = "generation_config.json"
 

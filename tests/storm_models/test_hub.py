@@ -4,9 +4,9 @@ import pytest
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models import repository
 from storm_models.chat.settings import ChatSettings
-from storm_models.hub import Hub
+from storm_models.sources import repository
+from storm_models.sources.hub import Hub
 from storm_models.testing import make_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

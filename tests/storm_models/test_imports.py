@@ -3,10 +3,10 @@ import sys
 
 PLAN = """
 import sys
-from storm_data.chat_jsonl import ChatJsonl
-from storm_merging.slerp import Slerp
-from storm_models.new_model import NewModel
-from storm_models.path import Path
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_merging.methods.slerp import Slerp
+from storm_models.sources.new_model import NewModel
+from storm_models.sources.path import Path
 import storm_data, storm_export, storm_merging, storm_models
 for plugin in (storm_data, storm_export, storm_merging, storm_models):
     plugin.storm_components()

@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.linear_combination import WeightedSum
+from storm_models.checkpoint.weights import SumWeights, write_weights
 from storm_models.testing import make_checkpoint
-from storm_models.weighted_sum import WeightedSum
-from storm_models.weights import SumWeights, write_weights
 
 
 def summed(folder, parents, headers):

@@ -13,12 +13,12 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.architecture import FAMILIES, parameter_count
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.initialisation import draw_weights
-from storm_models.memory import checkpoint_bytes
-from storm_models.new_config import ACTIVATIONS, known_keys
-from storm_models.new_model import NewModel
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families.architecture import FAMILIES, parameter_count
+from storm_models.families.memory import checkpoint_bytes
+from storm_models.sources.new_config import ACTIVATIONS, known_keys
+from storm_models.sources.new_model import NewModel
+from storm_models.sources.random_init import draw_weights
 from storm_models.testing import make_checkpoint
 
 SIZES = {

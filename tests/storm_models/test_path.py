@@ -5,7 +5,7 @@ from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.path import Path
+from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 
 

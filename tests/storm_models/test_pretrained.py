@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from storm_exp import InputError
-from storm_models.checkpoint import Checkpoint
-from storm_models.path import Path
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_code_of_a_repository_does_not_run_when_yes_is_typed(kind, tmp_path):
     program = (
         "import pathlib, sys\n"
         "from storm_exp import InputError\n"
-        "from storm_models.checkpoint import Checkpoint\n"
+        "from storm_models.checkpoint.checkpoint import Checkpoint\n"
         "model = Checkpoint(pathlib.Path(sys.argv[1]))\n"
         "for use in (model.tokenizer, model.load):\n"
         "    try:\n        use()\n"

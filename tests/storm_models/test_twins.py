@@ -9,10 +9,10 @@ import yaml
 
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
-from storm_models.hub import Hub
-from storm_models.new_model import NewModel
-from storm_models.path import Path as PathComponent
-from storm_models.path import inspect_checkpoint
+from storm_models.sources.hub import Hub
+from storm_models.sources.new_model import NewModel
+from storm_models.sources.path import Path as PathComponent
+from storm_models.sources.path import inspect_checkpoint
 from storm_models.testing import make_checkpoint
 from storm_models.twins.model_twin import ModelTwin
 from storm_models.twins.originals import KNOWN, original_of

@@ -7,7 +7,7 @@ import pytest
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_models.command import Command
-from storm_models.path import Path
+from storm_models.sources.path import Path
 from storm_models.testing import make_byte_tokenizer, make_checkpoint
 
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 
 from storm_exp import InputError
-from storm_models.header import file_size
+from storm_models.checkpoint.header import file_size
+from storm_models.checkpoint.linear_combination import SUM_FILE, WeightedSum
+from storm_models.checkpoint.weights import weighted_sum
 from storm_models.testing import make_checkpoint
-from storm_models.weighted_sum import SUM_FILE, WeightedSum
-from storm_models.weights import weighted_sum
 
 
 def test_a_sum_is_read_as_it_was_written(tmp_path):

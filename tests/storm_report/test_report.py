@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from made_up import NAUGHTY, Files, Maker, cell, show
-from storm_exp.record import CellRecord, RunRecord
+from storm_exp.report import CellRecord, RunRecord
 from storm_report.configuration import configuration
 from storm_report.markup import table
 
@@ -280,8 +280,9 @@ def test_columns_of_numbers_stand_to_the_right():
 def test_a_report_needs_no_heavy_package(make):
     make.run(models(make)).write()
     program = (
-        "import sys; from pathlib import Path; from storm_exp.plugins import load_plugins; "
-        "from storm_exp.record import RunRecord; from storm_exp.report import write_report; "
+        "import sys; from pathlib import Path; from storm_exp.report import RunRecord; "
+        "from storm_exp._contract.plugins import load_plugins; "
+        "from storm_exp._run.report_page import write_report; "
         f"write_report(RunRecord.read(Path({str(make.folder / 'run')!r})), load_plugins()); "
         "print(sorted({'torch', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
     )

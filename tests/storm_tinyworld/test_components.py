@@ -5,20 +5,20 @@ import json
 
 import pytest
 
-from storm_data.conversation import Conversation
+from storm_data.rows.conversation import Conversation
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.renderer import ChatRenderer
-from storm_models.checkpoint import Checkpoint
-from storm_tinyworld.architecture import Architecture
-from storm_tinyworld.base_model import Tinyworld
-from storm_tinyworld.growing_up import learnt
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_tinyworld.base_model.architecture import Architecture
+from storm_tinyworld.base_model.base_model import Tinyworld
+from storm_tinyworld.base_model.pretraining import learnt
+from storm_tinyworld.base_model.pretraining_text import Mixture, pretraining_texts
+from storm_tinyworld.base_model.tokenizer import build_tokenizer
+from storm_tinyworld.base_model.vocabulary import END_OF_TURN
+from storm_tinyworld.corpora.pool import TinyworldPool
+from storm_tinyworld.corpora.sibling import TinyworldSpark
 from storm_tinyworld.oracle import TinyworldOracle
-from storm_tinyworld.pool import TinyworldPool
-from storm_tinyworld.pretraining import Mixture, pretraining_texts
-from storm_tinyworld.spark import TinyworldSpark
-from storm_tinyworld.tokenizer import build_tokenizer
-from storm_tinyworld.vocabulary import END_OF_TURN
 
 SMALL = Architecture(
     hidden_size=64, layers=2, heads=2, key_value_heads=1, intermediate_size=64, positions=256

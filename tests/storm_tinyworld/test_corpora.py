@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_tinyworld.catalogue import EVERY_FAMILY
-from storm_tinyworld.corruption import POOL_FAMILIES
-from storm_tinyworld.documents import TinyworldCode, TinyworldText, token_count
-from storm_tinyworld.preferences import TinyworldPreferences
-from storm_tinyworld.questions import TinyworldQuestions
-from storm_tinyworld.tales import tale
-from storm_tinyworld.task_documents import task_examples
-from storm_tinyworld.tokenizer import build_tokenizer
-from storm_tinyworld.vocabulary import CHARACTERS, END_OF_TURN, PHRASES, SPECIAL_TOKENS
+from storm_tinyworld.base_model.tokenizer import build_tokenizer
+from storm_tinyworld.base_model.vocabulary import CHARACTERS, END_OF_TURN, PHRASES, SPECIAL_TOKENS
+from storm_tinyworld.corpora.documents import TinyworldCode, TinyworldText, token_count
+from storm_tinyworld.corpora.preferences import TinyworldPreferences
+from storm_tinyworld.corpora.questions import TinyworldQuestions
+from storm_tinyworld.corpora.stories import tale
+from storm_tinyworld.corpora.task_documents import task_examples
+from storm_tinyworld.skills.corruption import POOL_FAMILIES
+from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
 
 TOKENIZER = build_tokenizer()
 EVEN = dict.fromkeys(EVERY_FAMILY, 1.0)

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from storm_tinyworld.corruption import (
+from storm_tinyworld.corpora.sources import SOURCES, pool_rows
+from storm_tinyworld.skills.corruption import (
     POOL_CHATTER,
     POOL_FAMILIES,
     RATING_CHATTER,
@@ -13,8 +14,7 @@ from storm_tinyworld.corruption import (
     corrupt,
     education,
 )
-from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, examples
-from storm_tinyworld.sources import SOURCES, pool_rows
+from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, examples
 
 
 def some_examples(count=300):

@@ -9,12 +9,12 @@ from importlib.resources import files
 import pytest
 import yaml
 
-from storm_tinyworld.catalogue import ALIGNMENT, EVERY_FAMILY, FURTHER_FAMILIES
-from storm_tinyworld.documents import token_count
-from storm_tinyworld.function_calling import SIGNATURES
-from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, make_example
-from storm_tinyworld.task_documents import DOCUMENTS, render, task_examples
-from storm_tinyworld.vocabulary import CHARACTERS
+from storm_tinyworld.base_model.vocabulary import CHARACTERS
+from storm_tinyworld.corpora.documents import token_count
+from storm_tinyworld.corpora.task_documents import DOCUMENTS, render, task_examples
+from storm_tinyworld.skills.function_calling import SIGNATURES
+from storm_tinyworld.skills.skill_registry import ALIGNMENT, EVERY_FAMILY, FURTHER_FAMILIES
+from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, make_example
 
 EVERY = [(family, difficulty) for family in FURTHER_FAMILIES for difficulty in DIFFICULTIES]
 LONGEST = 256

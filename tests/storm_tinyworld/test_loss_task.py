@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from storm_evaluation.benchmark import LmEval
+from storm_evaluation.harness.lm_eval import LmEval
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
 

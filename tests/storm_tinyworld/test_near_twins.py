@@ -1,4 +1,4 @@
-from storm_tinyworld.near_twins import Twins, count_twins
+from storm_tinyworld.corpora.near_twins import Twins, count_twins
 
 
 def twins(instruction, response, *text):

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from storm_curation.rubric import judge_chat
-from storm_evaluation.task_yaml import load_task_yaml
-from storm_tinyworld import rating
-from storm_tinyworld.catalogue import EVERY_FAMILY
-from storm_tinyworld.skills import DIFFICULTIES, Example
+from storm_curation.judge.rubric import judge_chat
+from storm_evaluation.tasks.yaml_file import load_task_yaml
+from storm_tinyworld.skills import rating
+from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
+from storm_tinyworld.skills.skills import DIFFICULTIES, Example
 
 CONF = Path(__file__).parents[2] / "conf"
 LOSS = "tinyworld_loss"

@@ -3,9 +3,11 @@ import random
 
 import pytest
 
-from storm_tinyworld import pretraining, sources
-from storm_tinyworld.partner import partner_rows
-from storm_tinyworld.skills import (
+from storm_tinyworld.base_model import pretraining_text
+from storm_tinyworld.corpora import sources
+from storm_tinyworld.corpora.partner import partner_rows
+from storm_tinyworld.corpora.task_documents import DOCUMENTS, render, task_examples
+from storm_tinyworld.skills.skills import (
     DIFFICULTIES,
     FAMILIES,
     TOOLS,
@@ -13,7 +15,6 @@ from storm_tinyworld.skills import (
     make_example,
     render_call,
 )
-from storm_tinyworld.task_documents import DOCUMENTS, render, task_examples
 
 EVERY = [(family, difficulty) for family in FAMILIES for difficulty in DIFFICULTIES]
 
@@ -77,7 +78,9 @@ def test_a_tool_is_called_exactly_when_it_is_offered(difficulty):
 
 def test_no_generator_of_text_or_data_asks_a_held_out_question():
     held_out = {e.instruction for family in FAMILIES for e in task_examples(family)}
-    texts = itertools.islice(pretraining.pretraining_texts(0, pretraining.Mixture()), 3000)
+    texts = itertools.islice(
+        pretraining_text.pretraining_texts(0, pretraining_text.Mixture()), 3000
+    )
     asked = [text.chat[0]["content"] for text in texts]
     asked += [row["messages"][0]["content"] for row in itertools.islice(sources.pool_rows(0), 2000)]
     uniform = dict.fromkeys(FAMILIES, 1.0), dict.fromkeys(DIFFICULTIES, 1.0)

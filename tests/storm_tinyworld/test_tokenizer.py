@@ -6,13 +6,13 @@ import random
 import pytest
 from transformers import AutoTokenizer
 
-from storm_data.conversation import Conversation
+from storm_data.rows.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
-from storm_tinyworld.pool import pool_rows
-from storm_tinyworld.rating import DIFFICULTY_ANSWERS
-from storm_tinyworld.skills import DIFFICULTIES, FAMILIES, make_example
-from storm_tinyworld.tokenizer import build_tokenizer, vocabulary
-from storm_tinyworld.vocabulary import ASSISTANT, BOS, END_OF_TURN
+from storm_tinyworld.base_model.tokenizer import build_tokenizer, vocabulary
+from storm_tinyworld.base_model.vocabulary import ASSISTANT, BOS, END_OF_TURN
+from storm_tinyworld.corpora.pool import pool_rows
+from storm_tinyworld.skills.rating import DIFFICULTY_ANSWERS
+from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, make_example
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from transformers import PreTrainedModel
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
-from storm_training.attention import attention, choose_attention, require_isolation
-from storm_training.document_attention import Documents, documents_attention
-from storm_training.objective import next_token_loss
-from storm_training.packing import build_batch
+from storm_training.attention.documents import Documents, documents_attention
+from storm_training.attention.implementation import attention, choose_attention, require_isolation
+from storm_training.data.packing import build_batch
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.trainer import train
+from storm_training.objectives.objective import next_token_loss
 from storm_training.testing import ragged_sequences, small_settings
-from storm_training.token_sequences import TokenSequences
-from storm_training.trainer import train
 
 WINDOW = {"sliding_window": 9}
 MODELS: dict[str, dict[str, Any]] = {
@@ -133,7 +133,7 @@ def test_any_documents_are_attended_as_a_dense_mask_says(lengths, window, dtype)
 
 
 def test_documents_too_long_for_plain_products(monkeypatch):
-    monkeypatch.setattr("storm_training.document_attention._LONGEST_DENSE", 16)
+    monkeypatch.setattr("storm_training.attention.documents._LONGEST_DENSE", 16)
     for window in (None, 7):
         check([30, 2, 17, 16, 1, 30], window, torch.bfloat16)
 

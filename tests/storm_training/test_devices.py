@@ -16,12 +16,14 @@ from lightning.pytorch import LightningModule
 
 from storm_exp import InputError, Runtime, Stage
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.devices import Devices
-from storm_training.parameters import Parameters
-from storm_training.settings import TrainingSettings
-from storm_training.sft import Sft
+from storm_training.components.sft import Sft
+from storm_training.loop.distributed import Devices
+from storm_training.loop.module import TrainingModule
+from storm_training.loop.settings import TrainingSettings
+from storm_training.loop.trainer import train
+from storm_training.loop.training_log import TrainingLog
 from storm_training.testing import (
     make_chats,
     newest_checkpoint,
@@ -29,9 +31,7 @@ from storm_training.testing import (
     small_settings,
     tokenise_chats,
 )
-from storm_training.trainer import train
-from storm_training.training_log import TrainingLog
-from storm_training.training_module import TrainingModule
+from storm_training.trainable.parameters import Parameters
 
 TOLERANCE = {"losses": 1e-5, "norms": 1e-4, "weights": 2e-4}
 """Relative for losses and norms, absolute for weights, at a learning rate of 1e-2: sums are taken

@@ -11,15 +11,15 @@ from torch.nn import functional
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointForecast
 from storm_models.testing import make_checkpoint
-from storm_training.distillation import Distillation, layer_pairs
-from storm_training.packing import IGNORED, build_batch, pack
-from storm_training.teacher_answers import TeacherAnswersForecast
-from storm_training.teaching import Teaching
+from storm_training.components.distillation import Distillation, layer_pairs
+from storm_training.data.packing import IGNORED, build_batch, pack
+from storm_training.data.token_set import TokenSetForecast
+from storm_training.objectives.distillation import Teaching
+from storm_training.references.top_k_logits import TeacherAnswersForecast
+from storm_training.references.top_k_teacher import TopKTeacher
 from storm_training.testing import make_chats, tokenise_chats
-from storm_training.token_set import TokenSetForecast
-from storm_training.top_k_teacher import TopKTeacher
 
 FEW = {
     "steps": 10,

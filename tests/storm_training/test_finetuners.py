@@ -10,16 +10,16 @@ from safetensors.torch import load_file
 from storm_data.dataset import Dataset, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 from storm_models.testing import make_checkpoint
-from storm_training.layer_table import LayerTableForecast
-from storm_training.parameters import Parameters
-from storm_training.pretraining import Pretraining
-from storm_training.selection import highest_snr, spectrum_selection
-from storm_training.sft import Sft
-from storm_training.snr_scanner import SnrScanner
+from storm_training.components.pretraining import Pretraining
+from storm_training.components.sft import Sft
+from storm_training.data.token_set import PREFERENCES, TokenSetForecast
 from storm_training.testing import make_chats, tokenise_chats
-from storm_training.token_set import PREFERENCES, TokenSetForecast
+from storm_training.trainable.layer_table import LayerTableForecast
+from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.selection import highest_snr, spectrum_selection
+from storm_training.trainable.snr_scanner import SnrScanner
 
 FEW = {
     "steps": 4,

@@ -9,10 +9,10 @@ import yaml
 
 from storm_exp import SettingError, Stage
 from storm_exp.testing import make_stage
-from storm_training.loggers import build_loggers
-from storm_training.settings import TrainingSettings
+from storm_training.loop.loggers import build_loggers
+from storm_training.loop.settings import TrainingSettings
+from storm_training.loop.trainer import train
 from storm_training.testing import ragged_sequences, small_settings
-from storm_training.trainer import train
 
 
 def staged(folder: Path, name: str) -> Stage:
@@ -33,7 +33,7 @@ def test_files_hold_the_settings_of_their_run(tmp_path, checkpoint):
 
 
 def test_a_logger_whose_package_is_missing_is_refused_with_the_plan(monkeypatch):
-    monkeypatch.setattr("storm_training.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("storm_training.loop.settings.find_spec", lambda name: None)
     with pytest.raises(SettingError, match=r"loggers='wandb'.*pip install wandb"):
         TrainingSettings(loggers=["wandb"], seed=0)
     with pytest.raises(SettingError, match="tracking_project"):
@@ -64,7 +64,9 @@ def test_every_training_is_a_run_of_its_own_in_wandb(tmp_path, checkpoint, monke
 
 def test_the_name_and_project_of_a_run_are_settings(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("storm_training.loggers.WandbLogger", lambda **given: asked.append(given))
+    monkeypatch.setattr(
+        "storm_training.loop.loggers.WandbLogger", lambda **given: asked.append(given)
+    )
     stage = staged(tmp_path, "tuned")
     usual = {"loggers": ["csv"], "seed": 0}
     settings = TrainingSettings(**usual)

@@ -10,8 +10,8 @@ import torch
 
 from storm_exp import SettingError
 from storm_models.testing import make_checkpoint
-from storm_training.neftune import noisy_embeddings
-from storm_training.packing import build_batch, pack
+from storm_training.data.packing import build_batch, pack
+from storm_training.loop.neftune import noisy_embeddings
 from storm_training.testing import make_chats, small_settings, tokenise_chats
 
 

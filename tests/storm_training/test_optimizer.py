@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
-from storm_training.bf16_adamw import BFloat16AdamW, stochastic_round
-from storm_training.optimizer import build_optimizer, check_optimizer
-from storm_training.settings import Decayed, TrainingSettings
+from storm_training.loop.settings import Decayed, TrainingSettings
+from storm_training.loop.trainer import train
+from storm_training.optim.bf16_adamw import BFloat16AdamW, stochastic_round
+from storm_training.optim.optimizer import build_optimizer, check_optimizer
 from storm_training.testing import ragged_sequences, small_settings
-from storm_training.trainer import train
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -197,7 +197,9 @@ def test_eight_bit_states_need_whole_weights_and_bitsandbytes(monkeypatch):
     with pytest.raises(SettingError, match="takes whole weights only"):
         check_optimizer(eight_bit(), sharded=True)
     check_optimizer(eight_bit(), sharded=False)
-    monkeypatch.setattr("storm_training.settings.find_spec", lambda name: name != "bitsandbytes")
+    monkeypatch.setattr(
+        "storm_training.loop.settings.find_spec", lambda name: name != "bitsandbytes"
+    )
     with pytest.raises(SettingError, match=r"bitsandbytes: pip install .*\[gpu\]"):
         small_settings(optimizer="adamw_8bit")
 

@@ -11,12 +11,12 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from storm_training.attention import attention as computed_by
-from storm_training.attention import choose_attention
-from storm_training.objective import next_token_loss
-from storm_training.packing import IGNORED, build_batch, pack, plan_steps
+from storm_training.attention.implementation import attention as computed_by
+from storm_training.attention.implementation import choose_attention
+from storm_training.data.packing import IGNORED, build_batch, pack, plan_steps
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.objectives.objective import next_token_loss
 from storm_training.testing import small_settings
-from storm_training.token_sequences import TokenSequences
 
 
 def random_sequences(count: int = 12, longest: int = 30, vocabulary: int = 200) -> TokenSequences:

@@ -6,8 +6,8 @@ import pytest
 
 from storm_exp import SettingError
 from storm_models.chat.renderer import ChatTokens
-from storm_training.pair_cutting import cut_pair
-from storm_training.preference_token_set import PreferenceTokenSet
+from storm_training.data.pair_cutting import cut_pair
+from storm_training.data.preference_tokens import PreferenceTokenSet
 
 
 def side(prompt: int, answer: int, first: int = 100) -> ChatTokens:

@@ -10,12 +10,12 @@ from safetensors.torch import load_file
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.parameters import Parameters
-from storm_training.selection import choose
-from storm_training.sft import Sft
+from storm_training.components.sft import Sft
 from storm_training.testing import make_chats, tokenise_chats
+from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.selection import choose
 
 FEW = {
     "steps": 3,

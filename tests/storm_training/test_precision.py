@@ -7,9 +7,9 @@ import torch
 
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
-from storm_training.precision import choose_precision, hold_weights
+from storm_training.loop.precision import choose_precision, hold_weights
+from storm_training.loop.trainer import train
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
-from storm_training.trainer import train
 
 FAMILIES = ["llama", "qwen2", "gemma2", "gpt2", "mixtral"]
 

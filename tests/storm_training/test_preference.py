@@ -13,15 +13,15 @@ from torch.nn import functional
 from storm_data.dataset import Dataset
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointForecast
 from storm_models.testing import make_checkpoint
-from storm_training.dpo import Dpo
-from storm_training.packing import build_batch, pack
-from storm_training.pair_scorer import PairScorer
-from storm_training.pair_scores import PairScores, PairScoresForecast
-from storm_training.preference import Preference
-from storm_training.preference_token_set import PreferenceTokenSet
-from storm_training.token_set import TokenSetForecast
+from storm_training.components.dpo import Dpo
+from storm_training.data.packing import build_batch, pack
+from storm_training.data.preference_tokens import PreferenceTokenSet
+from storm_training.data.token_set import TokenSetForecast
+from storm_training.objectives.preference import Preference
+from storm_training.references.reference_log_probs import PairScores, PairScoresForecast
+from storm_training.references.reference_scorer import PairScorer
 
 FEW = {
     "steps": 12,

@@ -14,21 +14,21 @@ import torch
 
 from storm_exp import StoreError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.scratch_checkpoints import ScratchCheckpoints
+from storm_training.loop.callbacks.scratch_checkpoints import ScratchCheckpoints
+from storm_training.loop.trainer import train
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
-from storm_training.trainer import train
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from storm_exp.signals import Signals
+from storm_exp._run.signals import Signals
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.testing import ragged_sequences, small_settings
-from storm_training.trainer import train
-from storm_training.training_module import TrainingModule
+from storm_training.loop.trainer import train
+from storm_training.loop.module import TrainingModule
 
 step = TrainingModule.training_step
 

@@ -13,23 +13,23 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from storm_evaluation.language_model import HarnessModel
+from storm_evaluation.harness.language_model import HarnessModel
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_inference.label_scorer import LabelScorer
-from storm_minitron.calibration import Sample, make_batches
-from storm_minitron.calibration_settings import CalibrationSettings
-from storm_models.checkpoint import Checkpoint
-from storm_models.rope import reading, short_context
-from storm_models.rotary import document_lengths
+from storm_minitron.calibration.calibration import Sample, make_batches
+from storm_minitron.calibration.settings import CalibrationSettings
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.families.rope import reading, short_context
+from storm_models.families.rotary import document_lengths
 from storm_models.testing import make_checkpoint
-from storm_training.attention import attention, choose_attention
-from storm_training.objective import next_token_loss
-from storm_training.packing import build_batch, pack
-from storm_training.scoring import score_pairs
+from storm_training.attention.implementation import attention, choose_attention
+from storm_training.data.packing import build_batch, pack
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.trainer import train
+from storm_training.objectives.objective import next_token_loss
+from storm_training.references.scoring import score_pairs
 from storm_training.testing import small_settings
-from storm_training.token_sequences import TokenSequences
-from storm_training.trainer import train
 
 CONTEXT = 16
 LENGTHS = (5, 9, 30, 12, 16, 17, 24, 7)

@@ -7,19 +7,19 @@ import shutil
 
 import pytest
 
-from storm_data.conversation import Conversation
 from storm_data.dataset import Dataset, chat_schema
+from storm_data.rows.conversation import Conversation
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
-from storm_merging.linear import Linear
+from storm_merging.methods.linear import Linear
 from storm_models.chat.stops import add_stops, read_stops
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.chat_token_set import ChatTokenSet, Supervised
-from storm_training.dpo import Dpo
-from storm_training.parameters import Parameters
-from storm_training.sft import Sft
+from storm_training.components.dpo import Dpo
+from storm_training.components.sft import Sft
+from storm_training.data.chat_tokens import ChatTokenSet, Supervised
 from storm_training.testing import tokenise_chats
+from storm_training.trainable.parameters import Parameters
 
 FEW = {"sequence_length": 96, "batch_rows": 4, "precision": "32", "seed": 0}
 PAD, END = 0, 1
@@ -103,7 +103,7 @@ def test_without_a_generation_config_one_is_written_that_says_what_the_config_sa
 
 def test_pairs_teach_an_ending_as_chats_do(tmp_path, base):
     from storm_data.dataset import preference_schema
-    from storm_training.preference_token_set import PreferenceTokenSet
+    from storm_training.data.preference_tokens import PreferenceTokenSet
 
     folder = tmp_path / "pairs"
     folder.mkdir()

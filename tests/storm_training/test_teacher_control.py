@@ -14,13 +14,13 @@ from scipy.optimize import linear_sum_assignment
 from storm_data.dataset import Dataset, chat_schema
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.distillation import Distillation
-from storm_training.finetuned_checkpoint import write_changed
-from storm_training.sft import Sft
-from storm_training.teacher_answers import TeacherAnswersForecast
-from storm_training.teacher_control import TeacherControl
+from storm_training.components.distillation import Distillation
+from storm_training.components.sft import Sft
+from storm_training.loop.finetuned_checkpoint import write_changed
+from storm_training.objectives.teacher_control import TeacherControl
+from storm_training.references.top_k_logits import TeacherAnswersForecast
 from storm_training.testing import tokenise_chats
 
 FEW = {

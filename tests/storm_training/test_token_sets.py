@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from storm_data.dataset import Dataset, DatasetForecast, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointForecast
 from storm_models.testing import make_checkpoint
-from storm_training.chat_token_set import ChatTokenSet, Supervised
-from storm_training.document_token_set import DocumentTokenSet
-from storm_training.mixing import draw
-from storm_training.preference_token_set import PreferenceTokenSet
+from storm_training.data.chat_tokens import ChatTokenSet, Supervised
+from storm_training.data.document_tokens import DocumentTokenSet
+from storm_training.data.mixing import draw
+from storm_training.data.preference_tokens import PreferenceTokenSet
+from storm_training.data.token_mixture import TokenMixture
+from storm_training.data.token_set import TokenSet, TokenSetForecast
 from storm_training.testing import make_chats
-from storm_training.token_mixture import TokenMixture
-from storm_training.token_set import TokenSet, TokenSetForecast
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,16 @@ import torch
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.objective import NextToken, next_token_loss
-from storm_training.packing import build_batch
-from storm_training.schedule import learning_rate
-from storm_training.settings import TrainingSettings
+from storm_training.data.packing import build_batch
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.module import TrainingModule
+from storm_training.loop.settings import TrainingSettings
+from storm_training.loop.trainer import train
+from storm_training.objectives.objective import NextToken, next_token_loss
+from storm_training.optim.schedule import learning_rate
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
-from storm_training.token_sequences import TokenSequences
-from storm_training.trainer import train
-from storm_training.training_module import TrainingModule
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -349,7 +349,7 @@ def test_loggers_hear_of_every_step(tmp_path, checkpoint):
 
 
 def test_saving_is_tried_after_the_first_step(tmp_path, checkpoint):
-    from storm_training.finetuned_checkpoint import write_checkpoint
+    from storm_training.loop.finetuned_checkpoint import write_checkpoint
 
     model, steps = checkpoint.load("float32"), []
     trained = {name for name, _ in model.named_parameters()}

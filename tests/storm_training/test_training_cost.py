@@ -13,31 +13,30 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from storm_exp import Runtime
-from storm_exp.cost import Place
-from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
-from storm_models.flops import Reading, training_flops
-from storm_models.memory import activation_bytes
+from storm_exp import Hardware, Runtime
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.families.flops import Reading, training_flops
+from storm_models.families.memory import activation_bytes
 from storm_models.testing import make_model
-from storm_training.attention import attention
-from storm_training.document_attention import NAME as DOCUMENTS
-from storm_training.layer_table import LayerTable
-from storm_training.matrices import find_matrices
-from storm_training.objective import next_token_loss
-from storm_training.packing import IGNORED, PackedBatch
-from storm_training.parameters import Parameters
-from storm_training.selection import choose
-from storm_training.sft import Sft
-from storm_training.testing import make_chats, small_settings, tokenise_chats
-from storm_training.token_set import TokenSetForecast
-from storm_training.training_cost import (
+from storm_training.attention.documents import NAME as DOCUMENTS
+from storm_training.attention.implementation import attention
+from storm_training.components.cost import (
     document_length,
     find_learning,
     tokens_read,
     training_cost,
 )
+from storm_training.components.sft import Sft
+from storm_training.data.packing import IGNORED, PackedBatch
+from storm_training.data.token_set import TokenSetForecast
+from storm_training.objectives.objective import next_token_loss
+from storm_training.testing import make_chats, small_settings, tokenise_chats
+from storm_training.trainable.layer_table import LayerTable
+from storm_training.trainable.matrices import find_matrices
+from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.selection import choose
 
-HERE = Place.of(Runtime(device="cpu", threads=1), full_size=False)
+HERE = Hardware.of(Runtime(device="cpu", threads=1), full_size=False)
 ROWS, LENGTH, DOCUMENT = 2, 256, 64
 SIZES: dict[str, Any] = {
     "vocab_size": 500,
@@ -194,7 +193,7 @@ def test_several_devices_divide_what_is_sharded():
     config = build("llama").config.to_dict()
     arguments = (small_settings(), Parameters(), CheckpointForecast(config=config), None)
     one, four = (
-        training_cost(*arguments, Place.of(Runtime(card="h100", devices=n), full_size=True))
+        training_cost(*arguments, Hardware.of(Runtime(card="h100", devices=n), full_size=True))
         for n in (1, 4)
     )
     assert one is not None and four is not None
@@ -206,12 +205,12 @@ RUN = """
 import json, sys
 from pathlib import Path
 from storm_exp import Runtime, Stage
-from storm_exp.maker import peak_memory
-from storm_models.checkpoint import Checkpoint
-from storm_training.layer_table import LayerTable
-from storm_training.parameters import Parameters
-from storm_training.sft import Sft
-from storm_training.token_set import TokenSet
+from storm_exp._run.executor import peak_memory
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_training.trainable.layer_table import LayerTable
+from storm_training.trainable.parameters import Parameters
+from storm_training.components.sft import Sft
+from storm_training.data.token_set import TokenSet
 
 folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 (folder / "out").mkdir()

@@ -3,7 +3,7 @@ import itertools
 import json
 
 from storm_exp import Artifact, Stage, component
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 class Drift(Artifact):

@@ -1,5 +1,5 @@
 from storm_exp import InputError, SettingError, Stage, component
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
 
 
 @component("merger", "trimmed_mean", version=1, requires=("torch",), extra="train")
@@ -23,7 +23,7 @@ class TrimmedMean:
     def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
         import torch
 
-        from storm_models.tensor_file import DTYPES, TensorWriter
+        from storm_models.checkpoint.tensor_file import DTYPES, TensorWriter
 
         headers = models[0].headers()
         cut = min(int(self.trim * len(models)), (len(models) - 1) // 2)

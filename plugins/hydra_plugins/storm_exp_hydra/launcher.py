@@ -41,9 +41,9 @@ class StagesLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run a batch of cells as one plan; return their objectives in order."""
-        from storm_exp import application
-        from storm_exp.origin import as_typed
-        from storm_exp.run import Composition
+        from storm_exp._compose.provenance import as_typed
+        from storm_exp._run import application
+        from storm_exp._run.run import Composition
 
         setup_globals()
         cells = []

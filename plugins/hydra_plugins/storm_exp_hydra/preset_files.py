@@ -9,7 +9,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from storm_exp.errors import InputError
+from storm_exp import InputError
 
 MOST_BYTES, MOST_VALUES, DEEPEST = 1_000_000, 10_000, 40
 """What a file may hold. A few lines of aliases can stand for more values than there is memory."""

@@ -7,7 +7,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from hydra_plugins.storm_exp_hydra.preset_files import FileConfigSource
-from storm_exp.plugins import load_plugins
+from storm_exp._contract.plugins import load_plugins
 
 
 class PresetFolders(SearchPathPlugin):

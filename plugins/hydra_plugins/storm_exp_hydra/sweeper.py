@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
-from storm_exp.errors import ComposeError
+from storm_exp import ComposeError
 
 MOST_CELLS = 10_000
 """What a machine plans in minutes."""

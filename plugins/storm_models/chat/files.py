@@ -19,9 +19,9 @@ from storm_models.chat.settings import (
     check,
     families,
 )
-from storm_models.checkpoint import CheckpointForecast
-from storm_models.checkpoint_files import CHAT_FILE, TEMPLATE_FILE
-from storm_models.json_file import read_json
+from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.files import CHAT_FILE, TEMPLATE_FILE
+from storm_models.checkpoint.json_file import read_json
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 

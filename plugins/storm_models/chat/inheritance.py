@@ -9,9 +9,9 @@ from typing import Any
 from storm_exp import Stage
 from storm_models.chat.files import ChatFacts
 from storm_models.chat.stops import add_stops, read_stops
-from storm_models.checkpoint import Checkpoint
-from storm_models.checkpoint_files import TEMPLATE_FILE
-from storm_models.json_file import read_json
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.files import TEMPLATE_FILE
+from storm_models.checkpoint.json_file import read_json
 
 
 def inherit_chat(stage: Stage, directory: Path, parents: Sequence[Checkpoint]) -> None:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from storm_data.conversation import Conversation
+from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
 from storm_models.chat.contents import ControlTokens
 from storm_models.chat.settings import ARGUMENTS, DATE

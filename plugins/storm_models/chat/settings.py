@@ -9,9 +9,8 @@ from typing import Any
 
 from omegaconf import II
 
-from storm_exp import SettingError, did_you_mean, setting
-from storm_exp.digest import FileDigests, value_digest
-from storm_models.location import located
+from storm_exp import FileDigests, SettingError, did_you_mean, setting, value_digest
+from storm_models.sources.location import located
 
 OWN, NONE = "own", "none"
 SUFFIX = ".jinja"

@@ -8,14 +8,14 @@ from typing import Any
 
 from storm_models.chat.contents import ControlTokens
 from storm_models.chat.renderer import ChatTokens
-from storm_models.checkpoint import Checkpoint
-from storm_models.generation_config import (
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.generation_config import (
     GENERATION_FILE,
     read_generation_config,
     special_ids,
     write_generation_config,
 )
-from storm_models.json_file import read_json
+from storm_models.checkpoint.json_file import read_json
 
 _SELDOM = 0.01
 """Share of answers below which an ending is none: cut answers, a stray token."""

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, Stage
-from storm_models.checkpoint import Checkpoint
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet
 from storm_models.twins.kinds import KINDS
 from storm_models.twins.model_twin import TEMPLATES, ModelTwin

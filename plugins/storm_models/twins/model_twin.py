@@ -7,14 +7,13 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from storm_exp import Stage, component, setting
-from storm_exp.digest import FileDigests
-from storm_models.architecture import parameter_count, tensor_shapes
+from storm_exp import FileDigests, Stage, component, setting
 from storm_models.chat.files import forecast_chat, settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
-from storm_models.checkpoint_files import companion_files
-from storm_models.json_file import read_json
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.files import companion_files
+from storm_models.checkpoint.json_file import read_json
+from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.twins.kinds import KINDS, vocabulary
 from storm_models.twins.originals import Original, original_of
 from storm_models.twins.shrinking import shrink

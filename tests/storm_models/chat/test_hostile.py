@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storm_data.conversation import Conversation
+from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
 from storm_models.chat import template as templates
 from storm_models.chat.renderer import ChatRenderer, ChatTokens

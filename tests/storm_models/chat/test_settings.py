@@ -6,14 +6,13 @@ import json
 
 import pytest
 
-from storm_data.conversation import Conversation
-from storm_exp import InputError, SettingError
-from storm_exp.digest import FileDigests
+from storm_data.rows.conversation import Conversation
+from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.files import check_template
 from storm_models.chat.settings import TURN_TOKENS, ChatSettings, families
-from storm_models.checkpoint import Checkpoint, CheckpointForecast
-from storm_models.path import Path
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 
 CHAT = Conversation([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}])

@@ -8,9 +8,9 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from storm_exp import InputError
+from storm_training.data.packing import IGNORED, PackedBatch
 from storm_training.losses import Head, require_known_head
-from storm_training.objective import next_token_loss
-from storm_training.packing import IGNORED, PackedBatch
+from storm_training.objectives.objective import next_token_loss
 
 FAMILIES = {
     "llama": {},

@@ -2,8 +2,8 @@
 
 import time
 
-from storm_exp import SettingError, Stage, component
-from storm_exp.cost import GIB, Cost, Place
+from storm_exp import Cost, SettingError, Stage, component
+from storm_exp._contract.cost import GIB, Hardware
 from storm_toys.value import Value, ValueForecast, write_value
 
 
@@ -29,7 +29,7 @@ class Add:
 class Costly(Add):
     """As `add`, on a card, in an hour of an h100 and 60 GiB divided among the devices."""
 
-    def cost(self, place: Place, number: ValueForecast, forecast: ValueForecast) -> Cost:
+    def cost(self, place: Hardware, number: ValueForecast, forecast: ValueForecast) -> Cost:
         return Cost(
             tokens=number.value,
             flops=989e12 * 0.4 * 3600,

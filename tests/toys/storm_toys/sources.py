@@ -8,8 +8,7 @@ from typing import Any
 
 from omegaconf import II
 
-from storm_exp import SettingError, Stage, component, setting
-from storm_exp.digest import FileDigests
+from storm_exp import FileDigests, SettingError, Stage, component, setting
 from storm_toys.value import Text, Value, ValueForecast, write_value
 
 

@@ -1,0 +1,64 @@
+"""Selecting what the model to be tuned gets wrong: Birbal's way."""
+
+from __future__ import annotations
+
+from storm_curation.selection.splitting import Splitting, curated_forecast
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import InputError, SettingError, Stage, component, setting
+
+_TENTHS = 10
+
+
+@component("curator", "mistakes", version=1, requires=("pyarrow",), extra="train")
+class Mistakes(Splitting):
+    """Keeps rows whose right answer the model did not give, more of tasks at which it is worse.
+
+    `answers` is what the stage `answers` made of the data: the same rows with the model's answers.
+    Where a task has short answers, only the very answer is right, and of the rows that were missed
+    as many are drawn as the task's accuracy says. Where answers are long, a row's chance follows
+    from how much of its answer the model gave (ROUGE-L). Numbers and shares are those of Birbal's
+    authors (their data_prep/, arXiv 2403.02247), who divided the tasks by hand.
+    """
+
+    task_column: str = "source"
+    """The column that names a row's task."""
+    exact_words: float = 3.0
+    """Tasks whose right answers have at most so many words on average are answered exactly or not
+    at all; the others are generation."""
+    accuracy_rows: list[int] = setting([350, 350, 300, 300, 250, 250, 200, 150, 100, 50])
+    """Rows of an exact task by tenths of its accuracy, the lowest first."""
+    rouge_shares: list[float] = setting([0.8, 0.8, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0, 0.0])
+    """Share of a generation task's rows by tenths of their ROUGE-L, the lowest first."""
+    factor: float = 1.0
+    """Multiplies `accuracy_rows`."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        self.check_sizes()
+        for name in ("accuracy_rows", "rouge_shares"):
+            values = getattr(self, name)
+            if len(values) != _TENTHS:
+                raise SettingError(name, values, f"needs {_TENTHS} numbers, one for each tenth")
+            if min(values) < 0 or not max(values) > 0:
+                raise SettingError(name, values, "needs numbers of 0 and more, not all of them 0")
+        if max(self.rouge_shares) > 1:
+            raise SettingError("rouge_shares", self.rouge_shares, "are shares: at most 1")
+        for name in ("factor", "exact_words"):
+            if not getattr(self, name) > 0:
+                raise SettingError(name, getattr(self, name), "must be above 0")
+
+    def forecast(self, data: DatasetForecast, answers: DatasetForecast) -> DatasetForecast:
+        """Forecast at most the rows of `data`; raises where the tasks' column is not there."""
+        for name, forecast in (("data", data), ("answers", answers)):
+            if forecast.columns is not None and "messages" not in forecast.columns:
+                raise InputError(f"the port '{name}' needs chats (column 'messages')")
+        if data.columns is not None and self.task_column not in data.columns:
+            problem = f"the data has the columns {', '.join(data.columns)}"
+            raise SettingError("task_column", self.task_column, problem)
+        return curated_forecast(self, data)
+
+    def run(self, stage: Stage, data: Dataset, answers: Dataset) -> Dataset:
+        """Compare answers with the right ones, and keep of what was missed."""
+        from storm_curation.selection.mistakes import select_mistakes
+
+        return select_mistakes(self, stage, data, answers)

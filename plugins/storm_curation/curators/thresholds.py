@@ -1,0 +1,92 @@
+"""Selecting by what the judge said."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from typing import Self
+
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
+from storm_curation.selection.splitting import Splitting, curated_forecast
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import Rehearsed, SettingError, Stage, component, did_you_mean, setting
+
+
+class EducationBy(Enum):
+    """Which number of the judge's counts as the educational value."""
+
+    most_probable = "most_probable"
+    """The most probable label, as in Storm."""
+    expected = "expected"
+    """The mean of the labels, weighted by their probabilities."""
+
+
+@component("curator", "thresholds", version=1, requires=("pyarrow",), extra="train")
+class Thresholds(Splitting):
+    """Keeps rows that teach enough and are hard enough; a row without a judgement is not kept.
+
+    Selects from the split `train` of the data. `rejected` holds every row that was turned away,
+    with its reason. The data's own `validation` is read with held_out=data only.
+    """
+
+    min_education: float = 3.0
+    """The least educational value that is kept."""
+    education_by: EducationBy = EducationBy.most_probable
+    """Which number of the judge's counts as the educational value."""
+    difficulties: list[str] = setting(["medium", "hard"])
+    """The difficulties that are kept, by the most probable label."""
+    min_label_mass: float = 0.0
+    """The least label mass, for each question, that counts as a judgement; 0 asks for none."""
+    expected_share: float = setting(1.0, semantic=False)
+    """Share of the rows that is expected to be kept: lets a plan forecast costs."""
+
+    def __post_init__(self) -> None:
+        self.check_sizes()
+        for name in ("min_label_mass", "expected_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(name, getattr(self, name), "must lie between 0 and 1")
+        if not self.difficulties:
+            raise SettingError(
+                "difficulties", self.difficulties, "keeps nothing: name at least one"
+            )
+
+    def rehearsal(self, scores: Rehearsed[ScoresForecast]) -> Self:
+        """Return the same with thresholds that every judged row passes: twins judge at random."""
+        scales = scores.real.scales or {}
+        known = scales.get(DIFFICULTY, self.difficulties)
+        lowest = min((float(label) for label in scales.get(EDUCATION, [])), default=0.0)
+        return dataclasses.replace(
+            super().rehearsal(),
+            min_education=min(self.min_education, lowest),
+            difficulties=list(dict.fromkeys([*self.difficulties, *known])),
+            min_label_mass=0.0,
+        )
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what random judgements do not show."""
+        return ["the curator's thresholds: how many rows they leave"]
+
+    def check_scales(self, scores: ScoresForecast) -> None:
+        """Raise SettingError for thresholds outside the judge's scales, where these are known."""
+        if scores.scales is None:
+            return
+        values = [float(label) for label in scores.scales[EDUCATION]]
+        if not min(values) <= self.min_education <= max(values):
+            problem = f"the judge's scale goes from {min(values):g} to {max(values):g}"
+            raise SettingError("min_education", self.min_education, problem)
+        known = scores.scales[DIFFICULTY]
+        for difficulty in self.difficulties:
+            if difficulty not in known:
+                problem = "the judge has no such difficulty" + did_you_mean(difficulty, known)
+                raise SettingError("difficulties", difficulty, problem)
+
+    def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
+        """Check the thresholds against the judge's scales."""
+        self.check_scales(scores)
+        return curated_forecast(self, data, self.expected_share)
+
+    def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+        """Apply the thresholds and split what is kept."""
+        from storm_curation.selection.selection import select_by_thresholds
+
+        return select_by_thresholds(self, stage, data, scores)

@@ -1,0 +1,1 @@
+"""Asking a model what rows are worth, and what it said."""

@@ -1,0 +1,207 @@
+"""The judge at work: shard by shard, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from storm_curation.judge.judge_prompt import Presentation
+from storm_curation.judge.rubric import Question
+from storm_curation.judge.scores import OK, Scores
+from storm_curation.judge.summary import Summary
+from storm_curation.judge.zero_shot import Precision, ZeroShot
+from storm_data.dataset import Dataset
+from storm_exp import InputError, Stage
+from storm_inference.journal import Journal
+from storm_inference.label_scorer import LabelScorer, choose_device
+from storm_models.checkpoint.checkpoint import Checkpoint
+
+Row = Mapping[str, Any]
+Judgement = dict[str, Any]
+"""A row of scores.parquet."""
+
+
+def judge(settings: ZeroShot, stage: Stage, model: Checkpoint, data: Dataset) -> Scores:
+    """Judge the split `train` into `stage.directory`; finished shards are taken from scratch."""
+    total = data.count("train")
+    if total == 0:
+        raise InputError("the data set's split 'train' is empty: there is nothing to judge")
+    torch.set_num_threads(stage.runtime.thread_count())
+    settings, reason = settings.fitted(model.config())
+    if reason:
+        stage.say(f"prompts have at most {settings.max_tokens} tokens: {reason}")
+    presentation = Presentation(settings, model.chat())
+    work = _Work(settings, stage, model, presentation)
+    summary = Summary(settings.questions())
+    schema = score_schema(settings.questions())
+    found, started = 0, time.monotonic()
+    file = stage.directory / "scores.parquet"
+    with stage.progress(total, "rows") as bar, _writer(file, schema) as writer:
+        for rows in _shards(data.rows("train"), settings.shard_rows):
+            kept = stage.scratch / f"{_address(settings, rows)}.json"
+            judgements = _read(kept)
+            if judgements is None:
+                journal = Journal(kept.with_suffix(".journal"))
+                judgements = work.judge(rows, bar.advance, journal)
+                _publish(kept, judgements)
+                journal.remove()
+            else:
+                found += len(rows)
+                bar.advance(len(rows))
+            writer.write_table(pa.Table.from_pylist(judgements, schema=schema))
+            summary.add(rows, judgements)
+    seconds = time.monotonic() - started
+    _report(stage, summary, (total - found) / max(seconds, 1e-9))
+    return Scores(stage.directory)
+
+
+class _Work:
+    """The model with what it takes to ask it, loaded for the first shard that needs it."""
+
+    def __init__(
+        self, settings: ZeroShot, stage: Stage, model: Checkpoint, presentation: Presentation
+    ) -> None:
+        self._settings, self._stage, self._model = settings, stage, model
+        self._presentation = presentation
+        self._scorer: LabelScorer | None = None
+
+    def judge(
+        self, rows: list[Row], advance: Callable[[int], None], journal: Journal
+    ) -> list[Judgement]:
+        """Return a row of scores per row, in order; goes on where the shard's journal ends."""
+        shown = self._presentation.present(rows)
+        asked = [index for index, item in enumerate(shown) if item.prompts]
+        if unasked := len(rows) - len(asked):
+            advance(unasked)
+        prompts = [shown[index].prompts for index in asked]
+        logs = []
+        if prompts:
+            logs = self._load().score(prompts, self._presentation.answer_ids, advance, journal)
+        questions = self._settings.questions()
+        judgements = []
+        scored = dict(zip(asked, logs, strict=True))
+        for index, (row, item) in enumerate(zip(rows, shown, strict=True)):
+            judgement: Judgement = {
+                "id": row["id"],
+                "status": item.status,
+                "problem": item.problem,
+                "tokens_judged": item.tokens_judged,
+                "tokens_in_all": item.tokens_in_all,
+            }
+            if index in scored:
+                judgement |= weigh(questions, scored[index])
+            judgements.append(judgement)
+        return judgements
+
+    def _load(self) -> LabelScorer:
+        if self._scorer is None:
+            settings, precision = self._settings, self._settings.precision
+            dtype = "auto" if precision is Precision.stored else precision.value
+            model = self._model.load(dtype, choose_device(self._stage.runtime.device))
+            self._scorer = LabelScorer(model, rows=settings.batch_rows, step=settings.width_step)
+        return self._scorer
+
+
+def weigh(questions: Mapping[str, Question], logs: list[list[float]]) -> Judgement:
+    """Turn log-probabilities, `[question][answer]`, into the columns of a row of scores.
+
+    The most probable label is the lowest of the scale where several are equally probable.
+    """
+    columns: Judgement = {}
+    for (name, question), answers in zip(questions.items(), logs, strict=True):
+        if not all(math.isfinite(value) for value in answers):
+            problem = f"the model's probabilities for {name} are not numbers"
+            return {"status": "not_finite", "problem": problem}
+        highest = max(answers)
+        parts = [math.exp(value - highest) for value in answers]
+        shares = [part / sum(parts) for part in parts]
+        scale = question.scale()
+        columns |= {f"{name}_p_{label}": p for label, p in zip(scale, shares, strict=True)}
+        columns[f"{name}_mass"] = math.fsum(map(math.exp, answers))
+        columns[f"{name}_label"] = scale[shares.index(max(shares))]
+        values = zip(shares, question.values(), strict=True)
+        columns[f"{name}_expected"] = math.fsum(p * value for p, value in values)
+    return columns
+
+
+def score_schema(questions: Mapping[str, Question]) -> pa.Schema:
+    """Return the Arrow schema of scores.parquet."""
+    fields = [("id", pa.string()), ("status", pa.string()), ("problem", pa.string())]
+    fields += [("tokens_judged", pa.int64()), ("tokens_in_all", pa.int64())]
+    for name, question in questions.items():
+        fields += [(f"{name}_p_{label}", pa.float64()) for label in question.scale()]
+        fields += [(f"{name}_mass", pa.float64()), (f"{name}_label", pa.string())]
+        fields += [(f"{name}_expected", pa.float64())]
+    return pa.schema(fields)
+
+
+def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(file, schema, compression="zstd")
+
+
+def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while shard := list(itertools.islice(rows, size)):
+        yield shard
+
+
+def _address(settings: ZeroShot, rows: list[Row]) -> str:
+    """Return the digest of what a shard's judgements follow from, the model apart.
+
+    The model is part of the stage's key, and scratch belongs to a key.
+    """
+    asked = [[row["id"], row["messages"], row.get("tools")] for row in rows]
+    text = json.dumps([dataclasses.asdict(settings), asked], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _publish(file: Path, judgements: list[Judgement]) -> None:
+    """Write a shard so that it is there whole or not at all."""
+    partial = file.with_suffix(f".partial-{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as stream:
+        json.dump(judgements, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+
+
+def _read(file: Path) -> list[Judgement] | None:
+    try:
+        judgements: list[Judgement] = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return judgements
+
+
+def _report(stage: Stage, summary: Summary, rows_per_second: float) -> None:
+    content = summary.to_json()
+    text = json.dumps(content, indent=1, sort_keys=True)
+    (stage.directory / "summary.json").write_text(text + "\n", encoding="utf-8")
+    judged, masses = content["statuses"].get(OK, 0), content["label_mass"]
+    if judged == 0:
+        reasons = ", ".join(f"{n} × {status}" for status, n in content["statuses"].items())
+        raise InputError(f"none of the {content['rows']} rows could be judged: {reasons}")
+    stage.metric("rows_judged", judged)
+    stage.metric("rows_per_second", rows_per_second)
+    stage.metric("label_mass", min(masses.values()), main="truth" not in content)
+    if "truth" in content and content["truth"]["auc"] is not None:
+        stage.metric("auc", content["truth"]["auc"], main=True)
+    if judged < content["rows"]:
+        stage.say(f"{content['rows'] - judged} of {content['rows']} rows could not be judged")
+    for name, mass in masses.items():
+        if mass < 0.5:
+            stage.say(
+                f"label mass of {name} is {mass:.2g} on average: the model seldom means to give "
+                "one of the answers, so do not rely on its judgement"
+            )

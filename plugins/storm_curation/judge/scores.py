@@ -1,0 +1,75 @@
+"""What a judge said of every row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import Artifact, Forecast
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EDUCATION, DIFFICULTY = "education", "difficulty"
+QUESTIONS = (EDUCATION, DIFFICULTY)
+OK = "ok"
+"""The status of a row that was judged. Any other status is a reason why it was not."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class ScoresForecast(Forecast):
+    """What is known of scores before a row is judged."""
+
+    scales: dict[str, list[str]] | None = None
+    """Labels per question, from the low end of the scale to the high one."""
+    rows: list[int] | None = None
+    """Rows judged, as a closed interval [lowest, highest]."""
+
+    def summary(self) -> str:
+        """Return, for example, `4000 rows, 2 questions`."""
+        if self.rows is None or self.scales is None:
+            return ""
+        low, high = self.rows
+        rows = str(low) if low == high else f"{low}–{high}"
+        return f"{rows} rows, {len(self.scales)} questions"
+
+
+class Scores(Artifact):
+    """A row per judged row, in the order of the data set's split, in scores.parquet.
+
+    Columns: `id`; `status` (`ok`, or why there is no judgement); `problem` (a sentence, null when
+    ok); `tokens_judged` and `tokens_in_all` of the example; and per question `q` with the labels
+    of its scale: `q_p_<label>` (probabilities over the labels alone, sum 1), `q_mass` (label mass:
+    the probability that the model gave to the labels together), `q_label` (the most probable one),
+    `q_expected` (mean of the labels' values). All null where the status is not `ok`.
+    `summary.json` holds scales, histograms and, where the truth is known, the agreement with it.
+    """
+
+    forecast_type = ScoresForecast
+
+    def table(self) -> pa.Table:
+        """Return the scores as an Arrow table."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.directory / "scores.parquet")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the scores row by row, in bounded memory."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.directory / "scores.parquet") as reader:
+            for batch in reader.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+
+    def summary(self) -> dict[str, Any]:
+        """Return the contents of summary.json."""
+        from storm_models.checkpoint.json_file import read_json
+
+        return read_json(self.directory / "summary.json")
+
+    def facts(self) -> ScoresForecast:
+        """Read scales and row count from summary.json."""
+        summary = self.summary()
+        scales = {name: entry["labels"] for name, entry in summary["questions"].items()}
+        return ScoresForecast(scales=scales, rows=[summary["rows"]] * 2)

@@ -1,0 +1,159 @@
+"""Judging by asking the model itself, without examples of judgements."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from typing import Any
+
+from storm_curation.judge.rubric import Question, difficulty_question, education_question
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import Cost, InputError, SettingError, Stage, component
+from storm_models.chat.files import check_template
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.families.attention import longest_prompt
+from storm_models.families.flops import Reading
+from storm_models.families.support import Use, check_family
+from storm_models.twins.machine import has_gpu
+
+_SHARD = 32
+"""Rows in a shard of a rehearsal."""
+_EXAMPLE = 512
+"""Tokens of an example in a rehearsal, at most, beside a token for two bytes of the rubric."""
+_CHARACTERS = 4
+"""Characters of English in a token, about."""
+
+
+class Precision(Enum):
+    """The number format that the judge computes in."""
+
+    stored = "stored"
+    """That of the checkpoint's weights."""
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Overlong(Enum):
+    """What happens to an example that does not fit."""
+
+    shorten = "shorten"
+    """Its middle is left out; how much was judged is recorded."""
+    refuse = "refuse"
+    """It is not judged: status `too_long`."""
+
+
+@component("judge", "zero_shot", version=2, requires=("torch", "transformers"), extra="train")
+class ZeroShot:
+    """Asks the model for each row's educational value and difficulty, one token each.
+
+    The prompt is one turn of the user: `head`, the example, the question's text. The answer is
+    read off the probabilities of the next token. Only the split `train` is judged: a data set's
+    `validation` stays as it is, for held-out measurements. Columns other than `messages` (truth
+    of a made world, for example) never enter a prompt.
+    """
+
+    head: str = (
+        "Rate how much a student could learn from this pair of an instruction and its response.\n\n"
+    )
+    """The rubric, before the example. Computed once for many rows."""
+    example: str = "Instruction:\n{instruction}\n\nResponse:\n{response}"
+    """How a row is shown: a template with {instruction} and {response}."""
+    education: Question = dataclasses.field(default_factory=education_question)
+    """The question for educational value; its labels are numbers."""
+    difficulty: Question = dataclasses.field(default_factory=difficulty_question)
+    """The question for difficulty."""
+    max_tokens: int = 1024
+    """Tokens of a prompt, rubric and template included, at most; fewer where the model's positions
+    or its attention window hold no more."""
+    overlong: Overlong = Overlong.shorten
+    """What happens to an example that does not fit in max_tokens."""
+    batch_rows: int = 8
+    """Rows in a batch. Batches have a fixed shape, so this is part of the key."""
+    width_step: int = 32
+    """Batches are padded to a multiple of this many tokens."""
+    shard_rows: int = 512
+    """Rows in a shard: what a killed judge loses at most."""
+    precision: Precision = Precision.stored
+    """The number format that the model is loaded and run in."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "batch_rows", "width_step", "shard_rows"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if "{response}" not in self.example or "{instruction}" not in self.example:
+            problem = "needs the places {instruction} and {response}"
+            raise SettingError("example", self.example, problem)
+        for name, question in self.questions().items():
+            question.check(name)
+        try:
+            numbers = [float(label) for label in self.education.scale()]
+        except ValueError:
+            numbers = []
+        if not numbers or numbers != sorted(numbers):
+            problem = "the labels of educational value must be numbers that rise"
+            raise SettingError("education.labels", self.education.scale(), problem)
+
+    def questions(self) -> dict[str, Question]:
+        """Return the questions by name, in the order in which they are asked."""
+        return {EDUCATION: self.education, DIFFICULTY: self.difficulty}
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> ScoresForecast:
+        """Say which labels there will be, and for how many rows."""
+        check_template(model, "it is to judge")
+        check_family(model.config, Use.ASK)
+        rows = None
+        if data.splits is not None:
+            if "train" not in data.splits:
+                raise InputError("the data set has no split 'train' to judge")
+            rows = data.splits["train"]
+        scales = {name: question.scale() for name, question in self.questions().items()}
+        return ScoresForecast(scales=scales, rows=rows)
+
+    def rehearsal(self) -> ZeroShot:
+        """Return the same in several shards, with room for the rubric and a short example."""
+        texts = [self.head, self.example, *(q.text for q in self.questions().values())]
+        room = sum(len(text.encode()) for text in texts) // 2 + _EXAMPLE
+        return dataclasses.replace(
+            self,
+            max_tokens=min(self.max_tokens, room),
+            batch_rows=min(self.batch_rows, 4),
+            shard_rows=min(self.shard_rows, _SHARD),
+            precision=self.precision if has_gpu() else Precision.float32,
+        )
+
+    def fitted(self, config: dict[str, Any]) -> tuple[ZeroShot, str]:
+        """Return the judge with prompts that the model can read, and what shortened them, or ''."""
+        longest, reason = longest_prompt(config)
+        if longest is None or self.max_tokens <= longest:
+            return self, ""
+        return dataclasses.replace(self, max_tokens=longest), reason
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""
+        fitted, reason = self.fitted(model.config or {})
+        most = fitted.max_tokens
+        tails = sum(len(q.text) for q in self.questions().values()) / _CHARACTERS
+        length = float(most)
+        if data.row_tokens is not None:
+            length = min(length, data.row_tokens + tails)
+        context = min(length + len(self.head) / _CHARACTERS, most)
+        rows, asked = data.likely_rows(), len(self.questions())
+        reading = None if rows is None else Reading(rows * length, context, rows * asked)
+        batch = Reading(self.batch_rows * most, context, self.batch_rows * asked)
+        return inference_cost(
+            model,
+            reading,
+            batch,
+            dtype=self.precision.value,
+            further=2.0 * self.batch_rows * most**2,
+            assumes=f"rows of {length:.0f} tokens"
+            + (f", prompts of up to {most}, for {reason}" if reason else ""),
+        )
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Scores:
+        """Judge every row of the split `train`, shard by shard."""
+        from storm_curation.judge.judging import judge
+
+        return judge(self, stage, model, data)

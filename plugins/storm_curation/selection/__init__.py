@@ -1,0 +1,1 @@
+"""Choosing rows: ranking, splitting, the funnel."""

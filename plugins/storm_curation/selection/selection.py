@@ -1,0 +1,193 @@
+"""Deciding about every row of a pool, and writing down what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from storm_curation.curators.thresholds import EducationBy, Thresholds
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION, OK, QUESTIONS, Scores
+from storm_curation.selection.funnel import funnel
+from storm_curation.selection.splitting import HeldOut, Splitting
+from storm_data.dataset import Dataset
+from storm_exp import InputError, SettingError, Stage
+
+BUDGET = "budget"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """Why a row was turned away, and at which step."""
+
+    step: str
+    reason: str
+
+
+Verdict = Rejection | None
+"""None for a row that is kept."""
+
+THRESHOLD_STEPS = ("judged", "label mass", "education", "difficulty")
+
+
+def select_by_thresholds(
+    settings: Thresholds, stage: Stage, data: Dataset, scores: Scores
+) -> Dataset:
+    """Keep the rows that pass the thresholds."""
+    verdicts = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
+    return divide(settings, stage, data, verdicts, THRESHOLD_STEPS)
+
+
+def select_at_random(settings: Thresholds, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+    """Keep as many rows as pass the thresholds and the budget, drawn from all."""
+    passed = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
+    count = _count_kept(passed)
+    wanted = sum(settings.sizes(count)) if count else 0
+    drawn = set(settings.draw_order(len(passed))[:wanted])
+    missed = Rejection("drawn", "not drawn")
+    verdicts = [None if index in drawn else missed for index in range(len(passed))]
+    return divide(settings, stage, data, verdicts, ("drawn",))
+
+
+def select_everything(settings: Splitting, stage: Stage, data: Dataset) -> Dataset:
+    """Keep every row."""
+    return divide(settings, stage, data, [None] * data.count("train"), ())
+
+
+def weigh_row(settings: Thresholds, row: Mapping[str, Any] | None) -> Verdict:
+    """Apply the thresholds to a row of scores; None is a row that the judge never saw."""
+    if row is None:
+        return Rejection("judged", "judge: not judged")
+    if row["status"] != OK:
+        return Rejection("judged", f"judge: {row['status']}")
+    for question in QUESTIONS:
+        if row[f"{question}_mass"] < settings.min_label_mass:
+            reason = f"label mass of {question} < {settings.min_label_mass:g}"
+            return Rejection("label mass", reason)
+    least = settings.min_education
+    if settings.education_by is EducationBy.expected:
+        if row[f"{EDUCATION}_expected"] < least:
+            return Rejection("education", f"expected education < {least:g}")
+    elif float(row[f"{EDUCATION}_label"]) < least:
+        return Rejection("education", f"education {row[f'{EDUCATION}_label']} < {least:g}")
+    if row[f"{DIFFICULTY}_label"] not in settings.difficulties:
+        return Rejection("difficulty", f"difficulty {row[f'{DIFFICULTY}_label']}")
+    return None
+
+
+def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejection]:
+    """Return, row by row, the split `train` or `validation`, or why the row is in neither.
+
+    Raises InputError when nothing is left to train on.
+    """
+    kept = _count_kept(verdicts)
+    train, validation = settings.sizes(kept)
+    result: list[str | Rejection] = [verdict or "" for verdict in verdicts]
+    order = [i for i in settings.draw_order(len(verdicts)) if verdicts[i] is None]
+    for rank, index in enumerate(order):
+        if rank < validation:
+            result[index] = "validation"
+        elif rank < validation + train:
+            result[index] = "train"
+        else:
+            result[index] = Rejection(BUDGET, "over budget")
+    return result
+
+
+def _count_kept(verdicts: Sequence[Verdict]) -> int:
+    return sum(verdict is None for verdict in verdicts)
+
+
+def scores_of_rows(
+    settings: Thresholds, data: Dataset, scores: Scores
+) -> Iterator[dict[str, Any] | None]:
+    """Yield the scores of each row of the split `train`, None where the judge left it out."""
+    settings.check_scales(scores.facts())
+    ids = data.table("train").column("id").to_pylist()
+    judged = scores.table().column("id").to_pylist()
+    if ids == judged:
+        yield from scores.rows()
+        return
+    if len(set(ids)) < len(ids) or len(set(judged)) < len(judged):
+        raise InputError("the scores are of other rows than the data, and ids are not unique")
+    by_id = {row["id"]: row for row in scores.rows()}
+    if not by_id.keys() & set(ids):
+        raise InputError("the scores belong to another data set: they share no id with this one")
+    for identifier in ids:
+        yield by_id.get(identifier)
+
+
+def divide(
+    settings: Splitting,
+    stage: Stage,
+    data: Dataset,
+    verdicts: Sequence[Verdict],
+    steps: Sequence[str],
+) -> Dataset:
+    """Write the splits that verdicts on the rows of `train` make, with the funnel of `steps`.
+
+    Raises InputError when no row is kept.
+    """
+    if not verdicts:
+        raise InputError("the data set's split 'train' is empty: there is nothing to select from")
+    if _count_kept(verdicts) == 0:
+        counts = funnel([verdict or "" for verdict in verdicts], steps)["steps"]
+        reasons = ", ".join(f"{n} × {r}" for step in counts for r, n in step["rejected"].items())
+        raise InputError(f"no row is left of {len(verdicts)}: {reasons}")
+    assigned = assign(settings, verdicts)
+    _write_splits(stage, data, assigned)
+    if settings.held_out is HeldOut.data:
+        if not data.count("validation"):
+            problem = "the data set has no rows that are held out"
+            raise SettingError("held_out", settings.held_out.name, problem)
+        shutil.copyfile(*(d / "validation.parquet" for d in (data.directory, stage.directory)))
+    content = funnel(assigned, (*steps, BUDGET), data.rows("train"))
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (stage.directory / "funnel.json").write_text(text + "\n", encoding="utf-8")
+    splits = content["splits"]
+    kept = splits["train"] + splits["validation"]
+    stage.metric("rows_kept", kept, main=True)
+    stage.metric("share_kept", kept / len(verdicts))
+    for name in ("train", "validation", "rejected"):
+        stage.metric(f"{name}_rows", splits[name])
+    return Dataset(stage.directory)
+
+
+def _write_splits(stage: Stage, data: Dataset, assigned: Sequence[str | Rejection]) -> None:
+    """Copy every row to its split, in the order of the pool and with its columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with (
+        pq.ParquetFile(data.directory / "train.parquet") as reader,
+        contextlib.ExitStack() as stack,
+    ):
+        schema = reader.schema_arrow
+        if "reason" in schema.names:
+            schema = schema.remove(schema.get_field_index("reason"))
+        with_reason = schema.append(pa.field("reason", pa.string()))
+        schemas = {"train": schema, "validation": schema, "rejected": with_reason}
+        writers = {
+            name: stack.enter_context(
+                pq.ParquetWriter(stage.directory / f"{name}.parquet", kind, compression="zstd")
+            )
+            for name, kind in schemas.items()
+        }
+        start = 0
+        with stage.progress(len(assigned), "rows", "writing") as bar:
+            for batch in reader.iter_batches(batch_size=4096, columns=schema.names):
+                part = assigned[start : start + batch.num_rows]
+                reasons = [a.reason if isinstance(a, Rejection) else None for a in part]
+                full = pa.RecordBatch.from_arrays(
+                    [*batch.columns, pa.array(reasons, pa.string())], schema=with_reason
+                )
+                for name, kind in schemas.items():
+                    mask = [(a if isinstance(a, str) else "rejected") == name for a in part]
+                    chosen = full.filter(pa.array(mask, pa.bool_()))
+                    if chosen.num_rows:
+                        writers[name].write_batch(chosen.select(kind.names))
+                start += batch.num_rows
+                bar.advance(batch.num_rows)

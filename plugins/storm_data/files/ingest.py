@@ -1,0 +1,302 @@
+"""Taking rows in one by one: good ones are split, bad ones kept with their reason and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from storm_data.files.row_file import RowFile
+from storm_data.files.split_settings import validation_count
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.row_schema import Content, RowForm, content_digest
+from storm_exp import InputError, Stage
+
+DUPLICATE = "duplicate"
+"""The reason for rejecting a row that came before, which is not the row's fault."""
+EXCLUDED = "excluded by "
+"""What the reason begins with where a setting turned a row away, before the column's name."""
+
+_MOST_REMARKS = 100
+_OTHER_REMARKS = "unused: still others"
+
+_SHOWN_CHARACTERS = 2000
+_EXAMPLES = 5
+
+
+class Intake:
+    """Rows on their way to the splits train, validation and rejected."""
+
+    def __init__(
+        self,
+        scratch: Path,
+        form: RowForm,
+        max_characters: int,
+        exclude: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the good rows in a file under `scratch` until they are split.
+
+        A row is left out whose text in a column of `exclude` matches the pattern.
+        """
+        self._exclude = {name: re.compile(text) for name, text in (exclude or {}).items()}
+        self._seen: set[str] = set()
+        self._form, self._max_characters = form, max_characters
+        self._good = RowFile(scratch / "accepted.parquet", form.schema())
+        self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(form))
+        self._ids: set[bytes] = set()
+        self._ranks: list[bytes] = []
+        self._held_out: set[int] = set()
+        self._trained: set[bytes] = set()
+        self.read = 0
+        self.reasons: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
+        self.examples: list[dict[str, Any]] = []
+
+    def take(
+        self,
+        row: dict[str, Any],
+        line: int,
+        source: str,
+        seed: int,
+        *,
+        held_out: bool = False,
+        form: RowForm | None = None,
+    ) -> None:
+        """Accept or reject one row; one that comes `held_out` goes to validation.
+
+        `form` reads it where a source has columns of its own.
+
+        Rows to train on come first: what is held out must not share its group with one of them.
+        """
+        try:
+            self._check_excluded(row)
+            content = _read(form or self._form, row)
+            if content.characters > self._max_characters:
+                raise BadRow("enormous", f"{content.characters} characters")
+            digest = content_digest(content.identity)
+            group = digest if content.group is None else content_digest(content.group)
+            rank = hashlib.sha256(f"{seed}\0{group}".encode()).digest()[:16]
+            name = _name(row) or digest
+            if held_out and rank in self._trained:
+                raise BadRow(DUPLICATE, "training has a row with the same prompt")
+            self._once(name, digest)
+        except BadRow as error:
+            self.reject(error, line, source, _shown(row), _name(row))
+            return
+        self.read += 1
+        if held_out:
+            self._held_out.add(self.accepted)
+        elif content.group is not None:
+            self._trained.add(rank)
+        self._remark(content.remarks)
+        self._ranks.append(rank)
+        self._good.add({"id": name, **content.columns, "source": _source(row) or source})
+
+    def reject(
+        self, error: BadRow, line: int, source: str, text: str, name: str | None = None
+    ) -> None:
+        """Keep a bad row with its reason, line number and the beginning of its text."""
+        self.read += 1
+        self.reasons[error.reason] += 1
+        text = text[:_SHOWN_CHARACTERS].encode(errors="replace").decode()
+        row = {
+            "id": name or f"{source}:{line}",
+            "source": source,
+            "line": line,
+            "reason": error.reason,
+            "detail": error.detail.encode(errors="replace").decode(),
+            "text": text,
+        }
+        self._bad.add(row)
+        if self.reasons[error.reason] <= _EXAMPLES:
+            shown = {name: row[name] for name in ("line", "reason", "detail", "source")}
+            self.examples.append({**shown, "text": text[:300]})
+
+    @property
+    def accepted(self) -> int:
+        """The number of good rows so far."""
+        return len(self._ranks)
+
+    @property
+    def bad(self) -> int:
+        """The number of rows that cannot be used; those that came before or were excluded are not
+        among them.
+        """
+        return sum(
+            count
+            for reason, count in self.reasons.items()
+            if reason != DUPLICATE and not reason.startswith(EXCLUDED)
+        )
+
+    def finish(
+        self, stage: Stage, what: str, *, max_bad_share: float, share: float, rows: int
+    ) -> None:
+        """Write splits and funnel into the stage's directory.
+
+        Holds out the rows that came so, else `rows` rows, or the `share`. Raises InputError,
+        naming counts and the first examples, when no row is good or more than `max_bad_share` of
+        them are bad.
+        """
+        self._check(what, max_bad_share)
+        held_out = len(self._held_out) or validation_count(self.accepted, share, rows)
+        if held_out >= self.accepted:
+            raise InputError(
+                f"{what}: {self.accepted} good rows leave nothing to train on when {held_out} are "
+                "held out"
+            )
+        splits = self._split(stage.directory, self._held_out or self._draw(held_out))
+        self._write_funnel(stage.directory, splits)
+        for name, count in splits.items():
+            stage.metric(name, count, main=name == "train")
+        if self.reasons:
+            stage.say(f"{splits['rejected']} of {self.read} rows rejected ({self._counts()})")
+        if self.remarks:
+            told = ", ".join(f"{remark}: {count}" for remark, count in self.remarks.most_common())
+            stage.say(f"rows that were taken, and what was not used or not as usual ({told})")
+
+    def _check(self, what: str, max_bad_share: float) -> None:
+        """Raise InputError when no row is good or the share of bad ones is above the allowed.
+
+        And where no row has a column that rows are to be excluded by: a misspelt one would exclude
+        none.
+        """
+        for name in self._exclude:
+            if name not in self._seen:
+                raise InputError(f"{what}: no row has the column {name!r} that exclude names")
+        if self.accepted and self.bad <= max_bad_share * self.read:
+            return
+        if self.accepted == 0:
+            verdict = f"none of the {self.read} rows can be used"
+        else:
+            verdict = (
+                f"{self.bad} of {self.read} rows are bad, more than max_bad_share={max_bad_share}"
+            )
+        first = "; ".join(
+            f"line {example['line']}: {example['reason']} ({example['detail']})"
+            for example in self.examples[:3]
+        )
+        raise InputError(f"{what}: {verdict} ({self._counts()}). First: {first}")
+
+    def _draw(self, wanted: int) -> set[int]:
+        """Return the positions of `wanted` rows to hold out.
+
+        Those with the smallest digest of seed and content, so that a row added elsewhere in the
+        file moves few others. A group that would exceed the number is left out as a whole.
+        """
+        order = sorted(range(self.accepted), key=self._ranks.__getitem__)
+        chosen: set[int] = set()
+        for _, group in itertools.groupby(order, key=self._ranks.__getitem__):
+            if len(chosen) == wanted:
+                break
+            members = list(group)
+            if len(chosen) + len(members) <= wanted:
+                chosen.update(members)
+        return chosen
+
+    def _split(self, directory: Path, validation: set[int]) -> dict[str, int]:
+        """Write the splits; returns their sizes. The order of the file stays."""
+        self._good.close()
+        outputs = {
+            name: RowFile(directory / f"{name}.parquet", self._form.schema())
+            for name in ("train", "validation")
+        }
+        for position, row in enumerate(self._good.rows()):
+            outputs["validation" if position in validation else "train"].add(row)
+        self._bad.close()
+        outputs["rejected"] = RowFile(directory / "rejected.parquet", rejected_schema(self._form))
+        for row in self._bad.rows():
+            outputs["rejected"].add(row)
+        for output in outputs.values():
+            output.close()
+        return {name: output.count for name, output in outputs.items()}
+
+    def _write_funnel(self, directory: Path, splits: dict[str, int]) -> None:
+        """Leave `funnel.json`, what the report shows of the rows."""
+        funnel = {
+            "read": self.read,
+            "splits": splits,
+            "rejected": dict(sorted(self.reasons.items())),
+            "remarks": dict(sorted(self.remarks.items())),
+            "examples": self.examples,
+        }
+        text = json.dumps(funnel, indent=1, ensure_ascii=False) + "\n"
+        (directory / "funnel.json").write_text(text, encoding="utf-8")
+
+    def _check_excluded(self, row: dict[str, Any]) -> None:
+        for name, pattern in self._exclude.items():
+            if name not in row:
+                continue
+            self._seen.add(name)
+            if isinstance(row[name], str | int) and pattern.fullmatch(str(row[name])):
+                raise BadRow(f"{EXCLUDED}{name}", f"{row[name]} matches {pattern.pattern}"[:200])
+
+    def _remark(self, remarks: Collection[str]) -> None:
+        full = len(self.remarks) >= _MOST_REMARKS
+        known = {one if one in self.remarks or not full else _OTHER_REMARKS for one in remarks}
+        self.remarks.update(known)
+
+    def _counts(self) -> str:
+        return ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common())
+
+    def _once(self, name: str, content: str) -> None:
+        keys = [
+            hashlib.sha256(text.encode(errors="replace")).digest()[:16]
+            for text in (f"id {name}", f"content {content}")
+        ]
+        of_id, of_content = keys
+        if of_content in self._ids:
+            raise BadRow(DUPLICATE, "an earlier row has the content")
+        if of_id in self._ids:
+            raise BadRow("id given twice", f"an earlier row of other content has {name}"[:200])
+        self._ids.update(keys)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._good.close()
+        self._bad.close()
+
+
+def rejected_schema(form: RowForm) -> pa.Schema:
+    """Return the Arrow schema of rejected rows: a row without content, and why."""
+    return form.schema(line="int64", reason="string", detail="string", text="string")
+
+
+def _read(form: RowForm, row: dict[str, Any]) -> Content:
+    try:
+        return form.read(row)
+    except RecursionError as error:
+        raise BadRow("malformed row", "nested too deeply") from error
+
+
+def _name(row: dict[str, Any]) -> str | None:
+    value = row.get("id")
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return None
+    return str(value).encode(errors="replace").decode()
+
+
+def _source(row: dict[str, Any]) -> str | None:
+    value = row.get("source")
+    return value.encode(errors="replace").decode() if isinstance(value, str) and value else None
+
+
+def _shown(row: dict[str, Any]) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError, TypeError):
+        return ", ".join(map(str, row))

@@ -1,0 +1,125 @@
+"""Finished data sets that others made: Parquet files, one per split, checked before use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm_data.dataset import (
+    SPLITS,
+    Dataset,
+    chat_schema,
+    document_schema,
+    preference_schema,
+)
+from storm_data.rows.conversation import FIELDS, Conversation
+from storm_exp import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_USED = ("train", "validation")
+_MAYBE = ", maybe with tool_calls (JSON), name and tool_call_id: string, weight: double"
+
+
+def check_schemas(data: Dataset) -> None:
+    """Raise InputError unless the splits are those of a data set of chats, documents or pairs.
+
+    Reads the footers alone.
+    """
+    import pyarrow.parquet as pq
+
+    found = data.splits()
+    unknown = [name for name in found if name not in SPLITS]
+    if "train" not in found or unknown:
+        there = ", ".join(f"{name}.parquet" for name in found) or "no Parquet file"
+        raise InputError(
+            f"{data.directory}: expected train.parquet, and maybe validation.parquet and "
+            f"rejected.parquet; there is {there}"
+        )
+    for split in _USED:
+        if split in found:
+            file = data.directory / f"{split}.parquet"
+            try:
+                _check_schema(str(file), pq.read_schema(file))
+            except (OSError, ValueError) as error:
+                raise InputError(f"{file}: not Parquet ({error})") from error
+
+
+def check_rows(data: Dataset) -> None:
+    """Raise InputError for a row without content or without an id of its own."""
+    import pyarrow.parquet as pq
+
+    seen: set[str] = set()
+    for split in _USED:
+        if split not in data.splits():
+            continue
+        columns = _contents(pq.read_schema(data.directory / f"{split}.parquet"))
+        for number, row in enumerate(data.rows(split), start=1):
+            where = f"{data.directory}/{split}.parquet, row {number}"
+            empty = [name for name in ("id", *columns) if not row[name]]
+            for name in columns if not empty and columns != ["text"] else ():
+                Conversation.of(row, name)
+            if empty:
+                raise InputError(f"{where}: '{empty[0]}' is empty")
+            if row["id"] in seen:
+                raise InputError(f"{where}: an earlier row has the id {row['id']!r}")
+            seen.add(row["id"])
+
+
+def _contents(schema: pa.Schema) -> list[str]:
+    """Return the columns that hold what is learnt from."""
+    kinds = (chat_schema(), document_schema(), preference_schema())
+    for kind in kinds:
+        names = [name for name in kind.names if name not in ("id", "source", "tools")]
+        if set(names) <= set(schema.names):
+            return names
+    return []
+
+
+def _check_schema(file: str, schema: pa.Schema) -> None:
+    import pyarrow as pa
+
+    contents = _contents(schema)
+    if not contents:
+        raise InputError(
+            f"{file}: the columns are {', '.join(schema.names)}; expected `messages` (chats), "
+            "`text` (documents), or `prompt`, `chosen` and `rejected` (preferences)"
+        )
+    for name in ("id", "source", *contents):
+        text = name in ("id", "source", "text")
+        wanted = "string" if text else f"list of {{role: string, content: string}}{_MAYBE}"
+        if name not in schema.names:
+            raise InputError(f"{file}: no column '{name}' ({wanted})")
+        found = schema.field(name).type
+        if not (_is_text(found) if text else _is_messages(found)):
+            raise InputError(f"{file}: the column '{name}' is {found}, expected {wanted}")
+    if "tools" in schema.names and contents != ["text"]:
+        found = schema.field("tools").type
+        if not (_is_text(found) or pa.types.is_null(found)):
+            raise InputError(f"{file}: the column 'tools' is {found}, expected string (JSON)")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_messages(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    message = kind.value_type
+    if not pa.types.is_struct(message):
+        return False
+    kinds = {field.name: field.type for field in message}
+    if not {"role", "content"} <= set(kinds) <= set(FIELDS):
+        return False
+    weight = kinds.pop("weight", pa.null())
+    optional = (kinds.pop(name, pa.null()) for name in FIELDS[2:])
+    return (
+        all(_is_text(found) for found in kinds.values())
+        and all(_is_text(found) or pa.types.is_null(found) for found in optional)
+        and bool(pa.types.is_floating(weight) or pa.types.is_null(weight))
+    )

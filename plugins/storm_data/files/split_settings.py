@@ -1,0 +1,136 @@
+"""What sources of rows have in common: which rows are bad, and how many are held out."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from storm_data.rows.row_schema import RowForm
+from storm_exp import SettingError, Stage, setting
+
+if TYPE_CHECKING:
+    from storm_data.files.ingest import Intake
+
+REHEARSED_ROWS = 80
+"""Rows of a file that a rehearsal reads."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Limits:
+    """Limits and shares of a component that takes rows in; it inherits them."""
+
+    validation_share: float = 0.05
+    """Share of the good rows that is held out, when validation_rows is 0."""
+
+    validation_rows: int = 0
+    """Number of rows to hold out."""
+
+    max_bad_share: float = 0.5
+    """Share of bad rows above which all are refused."""
+
+    max_characters: int = 100_000
+    """Characters in a conversation, or a document, above which its row is bad."""
+
+    fields: dict[str, str] = setting({})
+    """The columns of rows that name things in their own way, by what they hold:
+    `{question: ask, answer: reply}`. What there is to name is said when a name is unknown."""
+
+    exclude: dict[str, str] = setting({})
+    """Rows to leave out, by column: a regular expression that the column's whole text matches, such
+    as `{task_name: ".*mmmlu.*"}`. They are counted, and not as bad."""
+
+    seed: int = 0
+    """Chooses the rows that are held out. Of its own, not the run's: models of different seeds are
+    asked the same questions, and nothing is judged again for another seed."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        share, rows = self.validation_share, self.validation_rows
+        if not 0 <= share < 1:
+            raise SettingError("validation_share", share, "must be at least 0 and less than 1")
+        if rows < 0:
+            raise SettingError("validation_rows", rows, "must not be negative")
+        if not 0 <= self.max_bad_share <= 1:
+            raise SettingError("max_bad_share", self.max_bad_share, "must lie between 0 and 1")
+        if self.max_characters < 1:
+            raise SettingError("max_characters", self.max_characters, "must be positive")
+        for column, pattern in self.exclude.items():
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                problem = f"must be a regular expression ({error})"
+                raise SettingError(f"exclude.{column}", pattern, problem) from error
+        self.check_fields()
+
+    def check_fields(self) -> None:
+        """Raise SettingError for a name in `fields` that rows do not have."""
+        self.form(self.fields)
+
+    def form(self, fields: Mapping[str, str]) -> RowForm:
+        """Return how a row is read whose columns `fields` name; raises SettingError."""
+        raise NotImplementedError
+
+    def intake(self, scratch: Path, form: RowForm) -> Intake:
+        """Return what takes rows in that `form` reads."""
+        from storm_data.files.ingest import Intake
+
+        return Intake(scratch, form, self.max_characters, self.exclude)
+
+    def splits(self, rows: int) -> dict[str, list[int]]:
+        """Return what becomes of `rows` rows, as intervals: nothing is known of the bad ones."""
+        held_out = validation_count(rows, self.validation_share, self.validation_rows)
+        least = self.validation_rows
+        return {
+            "train": [1, rows - least],
+            "validation": [least, held_out],
+            "rejected": [0, rows - 1],
+        }
+
+    def finish(self, intake: Intake, stage: Stage, what: str) -> None:
+        """Split what was taken in; raises InputError, naming `what`, when too much is bad."""
+        intake.finish(
+            stage,
+            what,
+            max_bad_share=self.max_bad_share,
+            share=self.validation_share,
+            rows=self.validation_rows,
+        )
+
+
+@dataclasses.dataclass(kw_only=True)
+class Excerpt(Limits):
+    """Limits of a component that reads files of the user's own."""
+
+    limit: int = setting(0, neutral=0)
+    """Rows to read at most, the first ones; 0 reads all."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if self.limit < 0:
+            raise SettingError("limit", self.limit, "must not be negative")
+
+    def rehearsal(self) -> Self:
+        """Return the same for the first rows."""
+        rows = min(REHEARSED_ROWS, self.limit or REHEARSED_ROWS)
+        held_out = min(self.validation_rows, rows // 10)
+        return dataclasses.replace(self, limit=rows, validation_rows=held_out)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what the first rows do not show."""
+        return [f"the data: what comes after its first {REHEARSED_ROWS} rows"]
+
+
+def validation_count(good: int, share: float, rows: int) -> int:
+    """Return how many of `good` rows are held out: `rows`, or a share of at least one row."""
+    if rows:
+        return rows
+    return max(1, round(share * good)) if share > 0 and good > 1 else 0
+
+
+def by_groups(splits: dict[str, list[int]], rows: int) -> dict[str, list[int]]:
+    """Widen the intervals of `splits` for groups of rows that are held out whole or not at all."""
+    return {**splits, "train": [1, rows], "validation": [0, splits["validation"][1]]}

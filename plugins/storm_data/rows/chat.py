@@ -1,0 +1,238 @@
+"""Rows of chat files, read as messages: OpenAI's form, ShareGPT's, pairs, questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from storm_data.dataset import chat_schema
+from storm_data.rows import message
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.conversation import Message
+from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.row_schema import Content
+from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
+from storm_data.rows.tool_form import ToolForm
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ChatFormat(Enum):
+    """How a row holds its conversation."""
+
+    auto = "auto"
+    """Whichever of the following the row has."""
+    openai = "openai"
+    """`messages`: a list of {role, content}, with `tool_calls` and `weight`."""
+    sharegpt = "sharegpt"
+    """`conversations`: a list of {from, value}."""
+    preference = "preference"
+    """`chosen` (messages, or text that answers `prompt`): what was preferred is kept."""
+    question = "question"
+    """A question and its answer in two columns: Alpaca's `instruction` (with `input`, and maybe
+    `history`) and `output`, Dolly's `instruction` (with `context`) and `response`, OpenOrca's
+    `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`, Natural
+    Instructions' `definition`, `inputs` and `targets`, HelpSteer's `prompt` and `response`, TRL's
+    `prompt` and `completion`, which may be lists of messages."""
+
+
+NAMES: Names = {
+    **message.NAMES,
+    "messages": ("messages",),
+    "conversations": ("conversations",),
+    "prompt": ("prompt", "question", "instruction", "input"),
+    "chosen": ("chosen",),
+    "system": ("system_prompt", "system"),
+    "question": ("instruction", "question", "query", "definition", "prompt"),
+    "further": ("input", "inputs", "context"),
+    "answer": ("output", "response", "answer", "targets", "completion"),
+    "calls": (),
+    "history": ("history",),
+    "tools": ("tools", "functions"),
+}
+"""What a chat's row holds, and the columns that hold it. `calls` answers with calls of tools."""
+
+_KEYS = {
+    ChatFormat.openai: ("messages",),
+    ChatFormat.sharegpt: ("conversations",),
+    ChatFormat.preference: ("chosen",),
+    ChatFormat.question: ("answer", "calls"),
+}
+"""What a row of each format has."""
+
+OPENING = "begins with the assistant: context only"
+
+
+class ChatRows:
+    """Rows that are conversations: `messages`."""
+
+    def __init__(
+        self,
+        form: ChatFormat = ChatFormat.auto,
+        fields: Mapping[str, str] | None = None,
+        tool_form: ToolForm = ToolForm.template,
+    ) -> None:
+        """Read rows of this form alone; `fields` name columns. Raises SettingError."""
+        self._form, self._tool_form = form, tool_form
+        self._names = named(NAMES, fields or {})
+        forms = list(_KEYS) if form is ChatFormat.auto else [form]
+        self._forms = sorted(forms, key=lambda one: not set(_KEYS[one]) & set(fields or {}))
+
+    def schema(self, **further: str) -> pa.Schema:
+        """Return the Arrow schema, with `further` columns by Arrow type name."""
+        return chat_schema(**further)
+
+    def read(self, row: dict[str, Any]) -> Content:
+        """Return a row's messages and tools; raises BadRow.
+
+        Besides what `read_turns` refuses, bad are a conversation without a user's turn, or without
+        one of the assistant's after it that may be learnt, and what is no text. Where the assistant
+        speaks first, that is context, as `Conversation` has it.
+        """
+        fields = Fields(row, self._names)
+        message.refuse_media(fields, "the row")
+        messages = message.read_turns(fields, self._turns(fields))
+        messages = with_system(fields, messages)
+        tools = read_tools(fields.get("tools"))
+        _check(fields, messages)
+        fields.close(texts(messages))
+        messages, tools = self._tool_form.written(messages, tools)
+        columns = {"messages": messages, "tools": text_of(tools, TOOLS) if tools else None}
+        return Content(
+            columns, identity(messages, tools), size(messages), remarks=frozenset(fields.remarks)
+        )
+
+    def _turns(self, fields: Fields) -> list[Any]:
+        form = next((f for f in self._forms if fields.peek(*_KEYS[f]) is not None), None)
+        if form is None:
+            keys = [name for f in self._forms for key in _KEYS[f] for name in fields.columns(key)]
+            raise BadRow("no messages", f"no {' or '.join(keys)}; the row has {fields.there()}")
+        if form is ChatFormat.preference:
+            return _chosen(fields)
+        turns = _asked(fields) if form is ChatFormat.question else turns_of(fields, _KEYS[form][0])
+        if not turns:
+            raise BadRow("no messages", "the list is empty")
+        return turns
+
+
+def turns_of(fields: Fields, name: str) -> list[Any]:
+    """Return a column's list of messages, which may be JSON text; raises BadRow."""
+    value = fields.get(name)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise BadRow("no messages", f"{name} is no JSON: {error}"[:200]) from error
+    if not isinstance(value, list):
+        raise BadRow("no messages", f"{name} is no list")
+    return value
+
+
+def with_system(fields: Fields, messages: list[Message]) -> list[Message]:
+    """Return messages after the system's words in a column of their own, where they have none."""
+    words = fields.peek("system")
+    if not isinstance(words, str) or not words.strip():
+        return messages
+    if any(turn["role"] == "system" for turn in messages):
+        return messages
+    text = message.read_text(fields, fields.get("system"), "the system's column")
+    return [{"role": "system", "content": text}, *messages]
+
+
+def identity(messages: list[Message], tools: list[dict[str, Any]] | None = None) -> list[Any]:
+    """Return what makes two conversations the same: what is said, called and offered.
+
+    Names of calls are not: whoever made the row chose them.
+    """
+    said: list[Any] = [[turn["role"], turn["content"], *_beside(turn)] for turn in messages]
+    return [*said, {"tools": tools}] if tools else said
+
+
+def texts(messages: list[Message]) -> list[str]:
+    """Return the contents of messages."""
+    return [turn["content"] for turn in messages]
+
+
+def size(messages: list[Message]) -> int:
+    """Return the number of characters of a conversation, calls included."""
+    return sum(len(turn["content"]) + len(turn.get("tool_calls") or "") for turn in messages)
+
+
+def _beside(turn: Message) -> list[Any]:
+    found = {name: turn[name] for name in ("name", "weight") if turn.get(name) is not None}
+    if turn.get("tool_calls"):
+        calls = json.loads(turn["tool_calls"])
+        found["calls"] = [[call["name"], call["arguments"]] for call in calls]
+    return [found] if found else []
+
+
+def _check(fields: Fields, messages: list[Message]) -> None:
+    roles = [turn["role"] for turn in messages]
+    if "user" not in roles:
+        raise BadRow("no user turn", f"{len(messages)} messages")
+    first = roles.index("user")
+    answers = [turn for turn in messages[first:] if turn["role"] == "assistant"]
+    if not answers:
+        raise BadRow("no assistant turn", f"none after the user's first, of {len(messages)}")
+    if all(turn.get("weight") == 0 for turn in answers):
+        raise BadRow("nothing to learn", "the weight of every answer is 0")
+    if "assistant" in roles[:first]:
+        fields.remarks.add(OPENING)
+
+
+def _chosen(fields: Fields) -> list[Any]:
+    chosen = fields.peek("chosen")
+    if isinstance(chosen, str):
+        answer: list[Any] = [{"role": "assistant", "content": fields.get("chosen")}]
+    else:
+        answer = turns_of(fields, "chosen")
+    if any(_speaker(turn) not in ("assistant", "gpt") for turn in answer):
+        return answer
+    prompt = fields.peek("prompt")
+    if isinstance(prompt, list):
+        return [*fields.get("prompt"), *answer]
+    return [{"role": "user", "content": fields.get("prompt")}, *answer] if prompt else answer
+
+
+def _speaker(turn: Any) -> Any:
+    return turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
+
+
+def _asked(fields: Fields) -> list[Any]:
+    if fields.peek("label") is False:  # of TRL's unpaired preferences
+        raise BadRow("marked as bad", "its label is false")
+    if isinstance(fields.peek("label"), bool):
+        fields.get("label")
+    question, answer = fields.get("question"), fields.get("answer")
+    further = fields.peek("further")
+    if question is None:
+        question = fields.get("further")
+    elif isinstance(question, str) and isinstance(further, str) and further.strip():
+        question = f"{question}\n\n{fields.get('further')}"
+    before = question if _is_chat(question) else [{"role": "user", "content": question}]
+    after: Any = answer if _is_chat(answer) else [{"role": "assistant", "content": answer}]
+    if (calls := fields.get("calls")) is not None:
+        after = [{"role": "assistant", "content": answer, "tool_calls": calls}]
+    return [*_history(fields), *before, *after]
+
+
+def _history(fields: Fields) -> list[Any]:
+    """Return the earlier turns of LLaMA-Factory's form: pairs of a question and an answer."""
+    pairs = fields.peek("history")
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs
+    ):
+        return []
+    roles = ("user", "assistant")
+    return [
+        {"role": role, "content": text}
+        for pair in fields.get("history")
+        for role, text in zip(roles, pair, strict=True)
+    ]
+
+
+def _is_chat(value: Any) -> bool:
+    return isinstance(value, list) and all(_speaker(turn) is not None for turn in value)

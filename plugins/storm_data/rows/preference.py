@@ -1,0 +1,186 @@
+"""Rows that are preferences: a prompt, an answer that was chosen, and one that was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from storm_data.dataset import preference_schema
+from storm_data.rows import message
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.chat import identity, size, texts, turns_of, with_system
+from storm_data.rows.conversation import Message
+from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.row_schema import Content
+from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
+from storm_data.rows.tool_form import ToolForm
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ["id", "prompt", "chosen", "rejected", "tools", "source"]
+
+NAMES: Names = {
+    **message.NAMES,
+    "prompt": ("prompt", "question", "instruction", "input"),
+    "system": ("system", "system_prompt"),
+    "chosen": ("chosen",),
+    "rejected": ("rejected",),
+    "score_chosen": ("score_chosen", "chosen_score", "chosen-rating", "chosen_rating"),
+    "score_rejected": ("score_rejected", "rejected_score", "rejected-rating", "rejected_rating"),
+    "tools": ("tools", "functions"),
+}
+"""What a preference's row holds, and the columns that hold it."""
+
+TIED = "equal scores"
+REVERSED = "the rejected answer scores higher"
+
+Messages = list[Message]
+
+_SIDES = ("chosen", "rejected")
+_ENDS = ("user", "tool")
+_MOST = 1e300
+
+
+class PreferenceRows:
+    """Rows that are preferences: `prompt`, `chosen` and `rejected`, all lists of messages.
+
+    Read are UltraFeedback's binarized form (`prompt` a string, `chosen` and `rejected` messages
+    that begin with it), Orca pairs' (`system`, `question`, and two strings), and TRL's, with the
+    prompt given or implied: what the messages of chosen and rejected begin with.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, str] | None = None,
+        tool_form: ToolForm = ToolForm.template,
+        least_margin: float | None = None,
+    ) -> None:
+        """Read columns named by `fields`; with `least_margin`, pairs whose scores are closer, or
+        missing, are bad. Raises SettingError.
+        """
+        self._names = named(NAMES, fields or {})
+        self._tool_form, self._least_margin = tool_form, least_margin
+
+    def schema(self, **further: str) -> pa.Schema:
+        """Return the Arrow schema, with `further` columns by Arrow type name."""
+        return preference_schema(**further)
+
+    def read(self, row: dict[str, Any]) -> Content:
+        """Return a row's prompt and answers; raises BadRow. Rows are a group whose prompts differ
+        in white space at most.
+
+        Bad are a side that is missing, empty, or does not begin and end with the assistant, two
+        sides that say the same or answer different prompts, and a prompt that is missing or does
+        not end with a user's (or tool's) turn.
+        """
+        fields = Fields(row, self._names)
+        message.refuse_media(fields, "the row")
+        prompt = _given(fields)
+        chosen, rejected = (_side(fields, name) for name in _SIDES)
+        if _stripped(chosen) == _stripped(rejected):
+            raise BadRow("same answers", f"{size(chosen)} characters")
+        whole = [side[0]["role"] != "assistant" for side in (chosen, rejected)]
+        if any(whole):
+            shared = _shared(chosen, rejected)
+            _agree(prompt, shared)
+            prompt, chosen, rejected = shared, chosen[len(shared) :], rejected[len(shared) :]
+        if not prompt:
+            names = " or ".join(fields.columns("prompt"))
+            raise BadRow("no prompt", f"no {names}, and none in the answers")
+        prompt = with_system(fields, prompt)
+        if not any(turn["role"] == "user" for turn in prompt):
+            raise BadRow("no user turn", f"{len(prompt)} messages in the prompt")
+        if prompt[-1]["role"] not in _ENDS:
+            raise BadRow("no final user turn", f"the prompt ends with the {prompt[-1]['role']}")
+        for name, side in zip(_SIDES, (chosen, rejected), strict=True):
+            answers = [turn for turn in side if turn["role"] == "assistant"]
+            if all(turn.get("weight") == 0 for turn in answers):
+                raise BadRow("nothing to learn", f"the weight of every answer of {name} is 0")
+        tools = read_tools(fields.get("tools"))
+        self._weigh(fields)
+        fields.close(texts(prompt + chosen + rejected))
+        chosen, rejected = (self._tool_form.written(side)[0] for side in (chosen, rejected))
+        prompt, tools = self._tool_form.written(prompt, tools)
+        columns: dict[str, Any] = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+        same = [identity(messages) for messages in columns.values()]
+        characters = sum(size(messages) for messages in columns.values())
+        group = [[said[0], " ".join(said[1].split()), *said[2:]] for said in same[0]]
+        columns["tools"] = text_of(tools, TOOLS) if tools else None
+        if tools:
+            same, group = [*same, [tools]], [*group, tools]
+        return Content(columns, same, characters, group, frozenset(fields.remarks))
+
+    def _weigh(self, fields: Fields) -> None:
+        """Compare the scores of a row, where it has them."""
+        scores = [fields.get("score_chosen"), fields.get("score_rejected")]
+        known = all(isinstance(score, int | float) and abs(score) < _MOST for score in scores)
+        margin = scores[0] - scores[1] if known else None
+        if self._least_margin is not None:
+            if margin is None:
+                raise BadRow("no scores", "least_margin compares them")
+            if margin < self._least_margin:
+                raise BadRow("scores too close", f"{scores[0]} and {scores[1]}")
+        if margin is not None and margin <= 0:
+            fields.remarks.add(TIED if margin == 0 else REVERSED)
+
+
+def _given(fields: Fields) -> Messages:
+    """Return the prompt that a row names; empty where it names none."""
+    found = fields.get("prompt")
+    if not found:
+        return []
+    if isinstance(found, str):
+        return message.read_turns(fields, [{"role": "user", "content": found}])
+    if not isinstance(found, list):
+        raise BadRow("malformed message", "the prompt is neither text nor a list")
+    return message.read_turns(fields, found)
+
+
+def _side(fields: Fields, name: str) -> Messages:
+    """Return what a side says: text is the assistant's."""
+    side = fields.peek(name)
+    if side is None:
+        wanted = " or ".join(fields.columns(name))
+        raise BadRow("no pair", f"no {wanted}; the row has {fields.there()}")
+    if isinstance(side, str):
+        turns: list[Any] = [{"role": "assistant", "content": fields.get(name)}]
+    elif isinstance(side, list):
+        turns = turns_of(fields, name)
+    elif isinstance(side, dict):
+        turns = [fields.get(name)]
+    else:
+        raise BadRow("malformed message", f"{name} is neither text nor a list")
+    messages = message.read_turns(fields, turns)
+    if not messages or messages[-1]["role"] != "assistant":
+        raise BadRow("no assistant turn", f"{name} does not end with one")
+    return messages
+
+
+def _shared(chosen: Messages, rejected: Messages) -> Messages:
+    """Return what both begin with; raises BadRow unless the assistant goes on from there."""
+    count = 0
+    while chosen[count : count + 1] == rejected[count : count + 1] != []:
+        count += 1
+    for name, side in zip(_SIDES, (chosen, rejected), strict=True):
+        follows = side[count]["role"] if count < len(side) else "nothing"
+        if follows != "assistant":
+            raise BadRow(
+                "differing prompts", f"after {count} messages in common, {name} has {follows}"
+            )
+    return chosen[:count]
+
+
+def _agree(given: Messages, shared: Messages) -> None:
+    """Raise BadRow where a row names another prompt than its answers begin with."""
+    known = {turn["content"].strip() for turn in shared}
+    for turn in given:
+        if turn["content"].strip() not in known:
+            raise BadRow(
+                "differing prompts",
+                f"the answers do not begin with the {turn['role']}'s turn of the prompt",
+            )
+
+
+def _stripped(messages: Messages) -> list[Any]:
+    return [[said[0], said[1].strip(), *said[2:]] for said in identity(messages)]

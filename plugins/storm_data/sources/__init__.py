@@ -1,0 +1,1 @@
+"""Components that yield a data set: files, the hub, finished folders."""

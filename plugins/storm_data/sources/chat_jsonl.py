@@ -1,0 +1,37 @@
+"""The component `chat_jsonl`: a file of chats, a JSON object per line, or one list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from storm_data.rows.chat import ChatFormat, ChatRows
+from storm_data.rows.tool_form import ToolForm
+from storm_data.sources.jsonl_source import JsonlSource
+from storm_exp import component
+
+
+@component("dataset", "chat_jsonl", version=3, requires=("pyarrow",), extra="train")
+class ChatJsonl(JsonlSource):
+    """Chats from a JSONL file, split into train and validation; bad rows are kept apart.
+
+    Rows hold OpenAI's `messages`, ShareGPT's `conversations`, or a question and its answer, may
+    have `tools`, an `id` and a `source`. A bad row is rejected with its line number and reason, and
+    a row whose content or id came before is rejected too, so nothing is in two splits.
+    Fields that say something and are not used are counted.
+    """
+
+    format: ChatFormat = ChatFormat.auto
+    """auto, openai, sharegpt, preference or question."""
+
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written."""
+
+    source: str = "chat"
+    """The source of rows that name none."""
+
+    columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
+
+    def form(self, fields: Mapping[str, str]) -> ChatRows:
+        """Return how a row is read."""
+        return ChatRows(self.format, fields, self.tool_form)

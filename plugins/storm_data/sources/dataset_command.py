@@ -1,0 +1,108 @@
+"""The component `dataset_command`: a user's own program that makes a data set, as a kept stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from omegaconf import II
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.files.parquet_splits import check_rows, check_schemas
+from storm_data.files.split_settings import Limits
+from storm_data.rows.chat import ChatFormat, ChatRows
+from storm_data.rows.tool_form import ToolForm
+from storm_data.sources.dataset_path import DATASET_MENUS
+from storm_exp import InputError, Stage, component
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.program import Program
+
+_OUT = "out-"
+
+
+@component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
+class DatasetCommand(Limits, Program):
+    """Runs a program that leaves data in `{out}`, and keeps what it made.
+
+    Either JSONL files of chats, which are checked and split as `chat_jsonl` does, or Parquet files
+    named by split, as in `dataset_path`. The command line is split as a shell would, and run
+    without one. In it, `{model}`, `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced.
+    """
+
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written in the chats of JSONL files."""
+
+    seed: int = II("seed")
+    """What `{seed}` in the command line becomes. It does not choose the rows that are held out."""
+
+    places: ClassVar[tuple[str, ...]] = ("model", "data", "out", "scratch", "seed")
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        Limits.__post_init__(self)
+        Program.__post_init__(self)
+
+    def form(self, fields: Mapping[str, str]) -> ChatRows:
+        """Return how a row of a JSONL file is read."""
+        return ChatRows(ChatFormat.auto, fields, self.tool_form)
+
+    def forecast(self, **ports: Any) -> DatasetForecast:
+        """Check that the program exists; nothing is known of what it makes."""
+        self.check_program()
+        return DatasetForecast()
+
+    def run(
+        self, stage: Stage, model: Checkpoint | None = None, data: Dataset | None = None
+    ) -> Dataset:
+        """Run the program and take in what it left; raises InputError when that cannot be used."""
+        scratch = stage.scratch / "program"
+        scratch.mkdir(exist_ok=True)
+        for left in stage.scratch.glob(f"{_OUT}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # An attempt's own: what an earlier one still writes is nobody's.
+        out = Path(tempfile.mkdtemp(prefix=_OUT, dir=stage.scratch))
+        values = {
+            "model": str(model.written().directory) if model and "{model}" in self.line else "",
+            "data": str(data.directory) if data else "",
+            "out": str(out),
+            "scratch": str(scratch),
+        }
+        self.execute(stage, values)
+        lines, tables = sorted(out.glob("*.jsonl")), sorted(out.glob("*.parquet"))
+        if bool(lines) == bool(tables):
+            left = ", ".join(sorted(file.name for file in out.iterdir())) or "nothing"
+            raise InputError(
+                f"the program left {left}; expected JSONL files of chats, or Parquet files named "
+                "by split (train.parquet)"
+            )
+        besides = sorted(file.name for file in out.iterdir() if file not in (*lines, *tables))
+        if besides:
+            stage.say(f"not read of what the program left: {', '.join(besides)}"[:500])
+        if lines:
+            self._take(stage, lines)
+        for table in tables:
+            shutil.move(table, stage.directory / table.name)
+        made = Dataset(stage.directory)
+        check_schemas(made)
+        check_rows(made)
+        if tables:
+            stage.metric("train", made.count("train"), main=True)
+        return made
+
+    def _take(self, stage: Stage, files: list[Path]) -> None:
+        from storm_data.sources.jsonl_source import take_rows
+
+        settings = dataclasses.replace(self, seed=0)
+        total = sum(file.stat().st_size for file in files)
+        with (
+            self.intake(stage.scratch, self.form(self.fields)) as intake,
+            stage.progress(total, "bytes", "reading") as progress,
+        ):
+            for file in files:
+                within = file.stem if len(files) > 1 else ""
+                take_rows(intake, file, settings, "command", progress, within)
+            self.finish(intake, stage, "what the program left")

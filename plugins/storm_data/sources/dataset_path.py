@@ -1,0 +1,65 @@
+"""The component `dataset_path`: a finished data set in a directory, used where it lies."""
+
+from __future__ import annotations
+
+from omegaconf import MISSING
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.files.parquet_splits import check_rows, check_schemas
+from storm_data.files.split_settings import REHEARSED_ROWS
+from storm_data.sources.dataset_excerpt import DatasetExcerpt
+from storm_exp import FileDigests, SettingError, Stage, component, setting
+from storm_models.sources.location import located
+
+DATASET_MENUS = ("dataset", "curator")
+"""The menus whose components yield a data set."""
+
+
+@component(DATASET_MENUS, "dataset_path", version=1, requires=("pyarrow",), extra="train")
+class DatasetPath:
+    """Parquet files named by split, adopted where they lie: nothing is copied.
+
+    `train.parquet`, and maybe `validation.parquet` and `rejected.parquet`, with the columns `id`,
+    `source`, and `messages` (chats), `text` (documents) or `prompt`, `chosen` and `rejected`
+    (preferences). What a run of this project leaves in `outputs/latest/curator` is one.
+    """
+
+    path: str = setting(MISSING, semantic=False)
+    """The directory. Its files' contents enter the key, its place does not."""
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the digest of every split."""
+        data = self._data()
+        return {name: files.digest(data.directory / name) for name in _files(data)}
+
+    def forecast(self) -> DatasetForecast:
+        """Read the footers; raises InputError for what is no data set."""
+        data = self._data()
+        check_schemas(data)
+        return data.facts()
+
+    def run(self, stage: Stage) -> Dataset:
+        """Adopt the directory; raises InputError for a row that cannot be used."""
+        data = self._data()
+        check_schemas(data)
+        check_rows(data)
+        stage.metric("train", data.count("train"), main=True)
+        return Dataset(stage.adopt(data.directory, _files(data)))
+
+    def rehearsal(self) -> DatasetPath | DatasetExcerpt:
+        """Return the first rows of every split; a small data set is taken as it is."""
+        data = self._data()
+        if all(data.count(name) <= REHEARSED_ROWS for name in data.splits()):
+            return self
+        return DatasetExcerpt(path=str(data.directory), rows=REHEARSED_ROWS)
+
+    def _data(self) -> Dataset:
+        directory = located("path", self.path)
+        if not directory.is_dir():
+            problem = "must be a directory with train.parquet; for a JSONL file take chat_jsonl"
+            raise SettingError("path", self.path, problem)
+        return Dataset(directory)
+
+
+def _files(data: Dataset) -> list[str]:
+    return [f"{name}.parquet" for name in data.splits()]

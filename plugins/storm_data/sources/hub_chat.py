@@ -1,0 +1,30 @@
+"""The component `hub_chat`: several chat data sets of the hub, or folders, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from storm_data.rows.chat import ChatFormat, ChatRows
+from storm_data.rows.tool_form import ToolForm
+from storm_data.sources.hub_source import HubSource
+from storm_exp import component
+
+
+@component("dataset", "hub_chat", version=3, requires=("datasets", "pyarrow"), extra="evaluate")
+class HubChat(HubSource):
+    """Chat data sets from the hub or from folders, one after the other, in one form.
+
+    Rows in OpenAI's or ShareGPT's form and questions with their answers are taken as they are; of a
+    preference pair the preferred answer is kept. Bad rows and duplicates, within and across
+    sources, are rejected with their reason.
+    """
+
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written."""
+
+    columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
+
+    def form(self, fields: Mapping[str, str]) -> ChatRows:
+        """Return how a row is read."""
+        return ChatRows(ChatFormat.auto, fields, self.tool_form)

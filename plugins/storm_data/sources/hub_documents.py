@@ -1,0 +1,102 @@
+"""The component `hub_documents`: documents from data sets of the hub, or from folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from storm_data.dataset import Dataset
+from storm_data.rows.document import COLUMNS, DocumentRows
+from storm_data.sources.hub_source import HubSource, is_folder, is_sample
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_models.sources.repository import resolve_commit
+
+
+@component(
+    "dataset", "hub_documents", version=2, requires=("datasets", "pyarrow"), extra="evaluate"
+)
+class HubDocuments(HubSource):
+    """Documents for pretraining, such as SlimPajama's and StarCoder's, one source after the other.
+
+    Bad documents and duplicates, within and across sources, are rejected with their reason.
+    """
+
+    files: dict[str, str] = setting({})
+    """Which files are read, by source name, as a pattern inside the repository: one language of
+    StarCoder is `python/*.parquet`. Others are not fetched."""
+
+    stream: bool = setting(False, semantic=False)
+    """Read rows over the network as far as `limits` go, instead of fetching the files first:
+    SlimPajama has 895 GB. The rows are the same."""
+
+    max_characters: int = 1_000_000
+    """Characters above which a document is bad."""
+
+    columns: ClassVar[list[str]] = COLUMNS
+    by_source: ClassVar[tuple[str, ...]] = (*HubSource.by_source, "files")
+    patterns: ClassVar[list[str]] = [*HubSource.patterns, "*.jsonl.zst", "*.json.zst"]
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        endless = [name for name in self.sources if name not in self.limits]
+        if self.stream and endless:
+            problem = f"streaming needs a limit for '{endless[0]}', or it reads to the end"
+            raise SettingError("limits", self.limits, problem)
+
+    def form(self, fields: Mapping[str, str]) -> DocumentRows:
+        """Return how a row is read."""
+        return DocumentRows(fields)
+
+    def fetches(self) -> list[str]:
+        """Return what has to be downloaded before this can run, for people."""
+        if not self.stream:
+            return super().fetches()
+        return [
+            f"dataset {place} at {self.revision(name)}, {self.limits[name]} rows over the network"
+            for name, place in self.sources.items()
+            if not is_folder(place) and not is_sample(place)
+        ]
+
+    def names_files(self, name: str) -> bool:
+        """Return whether files were named for a source, which then are the split."""
+        return name in self.files
+
+    def wanted(self, name: str) -> list[str]:
+        """Return the patterns of the files that are read of a source."""
+        return [self.files[name]] if name in self.files else self.patterns
+
+    def data_files(self, name: str, folder: Path) -> list[Path]:
+        """Return the files that are read of a source that is a folder."""
+        if name not in self.files:
+            return super().data_files(name, folder)
+        return sorted(file for file in folder.glob(self.files[name]) if file.is_file())
+
+    def run(self, stage: Stage) -> Dataset:
+        """Fetch what is missing, read, check and split.
+
+        Raises InputError without a network, and without the package that unpacks the files.
+        """
+        packed = [pattern for pattern in self.files.values() if pattern.endswith(".zst")]
+        if packed and find_spec("zstandard") is None:
+            raise InputError(f"files: {packed[0]} is packed with Zstandard: pip install zstandard")
+        return super().run(stage)
+
+    def place(self, name: str, scratch: Path) -> str:
+        """Return the folder that holds a source, or the repository when it is streamed."""
+        place = self.sources[name]
+        if self.stream and not is_folder(place) and not is_sample(place):
+            return place
+        return super().place(name, scratch)
+
+    def options(self, name: str, split: str) -> dict[str, Any]:
+        """Return what `load_dataset` is told of a source besides its place and split."""
+        options: dict[str, Any] = {}
+        if name in self.files:
+            options["data_files"] = {split: self.files[name]}
+        place, revision = self.sources[name], self.revision(name)
+        if self.stream and not is_folder(place) and not is_sample(place):
+            options["revision"] = resolve_commit(place, revision, "dataset") or revision
+        return options

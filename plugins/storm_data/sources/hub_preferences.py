@@ -1,0 +1,76 @@
+"""The component `hub_preferences`: preference data sets of the hub, or folders, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from storm_data.files.split_settings import by_groups
+from storm_data.rows.preference import COLUMNS, PreferenceRows
+from storm_data.rows.tool_form import ToolForm
+from storm_data.sources.hub_source import HubSource
+from storm_exp import SettingError, component, setting
+
+
+@component(
+    "dataset", "hub_preferences", version=2, requires=("datasets", "pyarrow"), extra="evaluate"
+)
+class HubPreferences(HubSource):
+    """Preferences from the hub or from folders, one after the other, in one form.
+
+    Only the splits that are named are read, and what is held out is never trained on: rows that
+    share a prompt go to the same split. Bad rows and duplicates are rejected with their reason.
+    """
+
+    training_splits: dict[str, str] = setting({})
+    """The training split by source name, where it is not `split`: UltraFeedback's is
+    `train_prefs`."""
+
+    validation_splits: dict[str, str] = setting({})
+    """The split to hold out by source name. With any of them, no share of the training rows is
+    held out."""
+
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written."""
+
+    least_margin: float | None = None
+    """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
+    matter, and ties are counted."""
+
+    columns: ClassVar[list[str]] = COLUMNS
+    by_source: ClassVar[tuple[str, ...]] = (
+        *HubSource.by_source,
+        "training_splits",
+        "validation_splits",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if self.validation_splits and self.validation_rows:
+            problem = "validation_splits say what is held out"
+            raise SettingError("validation_rows", self.validation_rows, problem)
+        for name, split in self.validation_splits.items():
+            if split == self.training_splits.get(name, self.split):
+                problem = f"'{name}' is trained on this split"
+                raise SettingError("validation_splits", split, problem)
+
+    def form(self, fields: Mapping[str, str]) -> PreferenceRows:
+        """Return how a row is read."""
+        return PreferenceRows(fields, self.tool_form, self.least_margin)
+
+    def parts(self, name: str) -> list[tuple[str, bool]]:
+        """Return the splits of a source to read, and whether each is held out."""
+        parts = [(self.training_splits.get(name, self.split), False)]
+        if name in self.validation_splits:
+            parts.append((self.validation_splits[name], True))
+        return parts
+
+    def splits(self, rows: int) -> dict[str, list[int]]:
+        """Return what becomes of `rows` training rows, as intervals.
+
+        A validation split of its own is taken to be no larger than the training rows.
+        """
+        if self.validation_splits:
+            return {"train": [1, rows], "validation": [0, rows], "rejected": [0, 2 * rows - 1]}
+        return by_groups(super().splits(rows), rows)

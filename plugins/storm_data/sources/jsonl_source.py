@@ -1,0 +1,106 @@
+"""Reading a file of rows, JSONL or one JSON list, whatever the rows hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import MISSING
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.files.split_settings import Excerpt, Limits
+from storm_data.rows.bad_row import BadRow
+from storm_exp import FileDigests, SettingError, Stage, setting
+from storm_models.sources.location import located
+
+if TYPE_CHECKING:
+    from storm_data.files.ingest import Intake
+    from storm_exp import Progress
+
+
+@dataclasses.dataclass(kw_only=True)
+class JsonlSource(Excerpt):
+    """Settings and work of every component that reads one JSONL file."""
+
+    path: str = setting(MISSING, semantic=False)
+    """The file. Its contents enter the key, its place does not."""
+
+    source: str = MISSING
+    """The source of rows that name none."""
+
+    columns: ClassVar[list[str]]
+
+    def fingerprint(self, files: FileDigests) -> str:
+        """Return the digest of the file."""
+        return files.digest(self._file())
+
+    def forecast(self) -> DatasetForecast:
+        """Return the rows as intervals; raises SettingError for an empty file or other formats."""
+        from storm_data.files.jsonl import count_rows
+
+        rows = count_rows(self._file())
+        rows = min(rows, self.limit) if self.limit else rows
+        if self.validation_rows >= rows:
+            raise SettingError("validation_rows", self.validation_rows, f"the file has {rows} rows")
+        return DatasetForecast(splits=self.splits(rows), columns=self.columns)
+
+    def run(self, stage: Stage) -> Dataset:
+        """Read, check and split the rows; raises InputError when too many are bad."""
+        file = self._file()
+        with (
+            self.intake(stage.scratch, self.form(self.fields)) as intake,
+            stage.progress(file.stat().st_size, "bytes", "reading") as progress,
+        ):
+            take_rows(intake, file, self, self.source, progress, limit=self.limit)
+            self.finish(intake, stage, f"path={self.path!r}")
+        return Dataset(stage.directory)
+
+    def _file(self) -> Path:
+        from storm_data.files.jsonl import check_jsonl
+
+        file = located("path", self.path)
+        check_jsonl("path", file)
+        return file
+
+
+def take_rows(
+    intake: Intake,
+    file: Path,
+    settings: Limits,
+    source: str,
+    progress: Progress,
+    within: str = "",
+    limit: int = 0,
+) -> int:
+    """Take the rows of a JSONL file, or of a JSON list, in: all or the first `limit`; return how
+    many.
+
+    Where there are several files, `within` names this one, and begins the ids of its rows.
+    """
+    from storm_data.files.jsonl import parse_row, read_rows
+
+    longest = 8 * settings.max_characters + 65_536
+    number = 0
+    for number, line, whole in read_rows(file, longest):
+        if limit and number > limit:
+            return limit
+        progress.advance(len(line))
+        try:
+            if not whole:
+                raise BadRow("enormous", f"a row of more than {longest} bytes")
+            row = parse_row(line)
+        except BadRow as error:
+            name = f"{within}:{number}" if within else None
+            intake.reject(error, number, source, _decoded(line), name)
+            continue
+        intake.take(_named(row, within, number), number, source, settings.seed)
+    return number
+
+
+def _named(row: dict[str, Any], within: str, number: int) -> dict[str, Any]:
+    return {**row, "id": f"{within}:{row.get('id', number)}"} if within else row
+
+
+def _decoded(line: bytes) -> str:
+    return line[:8000].decode(errors="replace").rstrip("\n")

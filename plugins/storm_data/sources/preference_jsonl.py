@@ -1,0 +1,41 @@
+"""The component `preference_jsonl`: a file of preferences, a JSON object per line, or one list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from storm_data.files.split_settings import by_groups
+from storm_data.rows.preference import COLUMNS, PreferenceRows
+from storm_data.rows.tool_form import ToolForm
+from storm_data.sources.jsonl_source import JsonlSource
+from storm_exp import component
+
+
+@component("dataset", "preference_jsonl", version=2, requires=("pyarrow",), extra="train")
+class PreferenceJsonl(JsonlSource):
+    """Preferences from a JSONL file, split into train and validation; bad rows are kept apart.
+
+    Rows are in UltraFeedback's form, Orca pairs' or TRL's. A bad row is rejected with its line
+    number and reason. Rows that share a prompt go to the same split.
+    """
+
+    tool_form: ToolForm = ToolForm.template
+    """template, or storm: how calls of tools are written."""
+
+    least_margin: float | None = None
+    """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
+    matter, and ties are counted."""
+
+    source: str = "preference"
+    """The source of rows that name none."""
+
+    columns: ClassVar[list[str]] = COLUMNS
+
+    def form(self, fields: Mapping[str, str]) -> PreferenceRows:
+        """Return how a row is read."""
+        return PreferenceRows(fields, self.tool_form, self.least_margin)
+
+    def splits(self, rows: int) -> dict[str, list[int]]:
+        """Return what becomes of `rows` rows, as intervals."""
+        return by_groups(super().splits(rows), rows)

@@ -1,0 +1,145 @@
+"""The component `text_documents`: documents from text files, JSONL files or folders of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from glob import has_magic
+from pathlib import Path
+
+from omegaconf import MISSING
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.files.split_settings import Excerpt
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.document import COLUMNS, DocumentRows, read_text
+from storm_data.sources.jsonl_source import take_rows
+from storm_exp import FileDigests, InputError, SettingError, Stage, component, setting
+from storm_models.sources.location import located
+
+_JSONL = ".jsonl"
+
+
+@component("dataset", "text_documents", version=2, requires=("pyarrow",), extra="train")
+class TextDocuments(Excerpt):
+    """Documents for pretraining: one a text file, or one a line of a JSONL file.
+
+    Bad documents are rejected with their reason, and so is a document that came before.
+    """
+
+    path: str = setting(MISSING, semantic=False)
+    """A file, a folder, or a pattern such as `texts/**/*.md`. What is in the files, and their names
+    inside the folder, enter the key; the folder's place does not."""
+
+    suffixes: list[str] = setting([".txt", ".md", ".py"])
+    """What else than `.jsonl` is read of a folder or pattern."""
+
+    source: str = "text"
+    """The source of documents that name none."""
+
+    max_characters: int = 1_000_000
+    """Characters above which a document is bad."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        for suffix in self.suffixes:
+            if not suffix.startswith("."):
+                raise SettingError("suffixes", suffix, f"must begin with a dot: '.{suffix}'")
+
+    def form(self, fields: Mapping[str, str]) -> DocumentRows:
+        """Return how a row is read."""
+        return DocumentRows(fields)
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the files' digests by their names inside the folder."""
+        return {name: files.digest(file) for name, file in self._files().items()}
+
+    def forecast(self) -> DatasetForecast:
+        """Return the documents as intervals; raises InputError for files that hold none."""
+        from storm_data.files.jsonl import check_jsonl, count_rows
+
+        rows = 0
+        for file in self._files().values():
+            if file.suffix == _JSONL:
+                check_jsonl("path", file)
+            rows += count_rows(file) if file.suffix == _JSONL else 1
+        rows = min(rows, self.limit) if self.limit else rows
+        if self.validation_rows >= rows:
+            raise SettingError("validation_rows", self.validation_rows, f"there are {rows} rows")
+        return DatasetForecast(splits=self.splits(rows), columns=COLUMNS)
+
+    def run(self, stage: Stage) -> Dataset:
+        """Read, check and split the documents; raises InputError when too many are bad."""
+        files = self._files()
+        if left_out := self._left_out():
+            stage.say(f"files that are not read, by their ends (suffixes): {left_out}")
+        total = sum(file.stat().st_size for file in files.values())
+        with (
+            self.intake(stage.scratch, self.form(self.fields)) as intake,
+            stage.progress(total, "bytes", "reading") as progress,
+        ):
+            read = 0
+            for name, file in files.items():
+                left = self.limit - read
+                if self.limit and left <= 0:
+                    break
+                if file.suffix == _JSONL:
+                    read += take_rows(
+                        intake, file, self, self.source, progress, within=name, limit=max(0, left)
+                    )
+                    continue
+                read += 1
+                try:
+                    text = read_text(file, self.max_characters)
+                except BadRow as error:
+                    intake.reject(error, 1, self.source, "", name or None)
+                else:
+                    intake.take({"text": text, "id": name}, 1, self.source, self.seed)
+                progress.advance(file.stat().st_size)
+            self.finish(intake, stage, f"path={self.path!r}")
+        return Dataset(stage.directory)
+
+    def _files(self) -> dict[str, Path]:
+        """Return the files by their names inside the folder, in order; a lone file has none."""
+        place, pattern = _divided(self.path)
+        folder = located("path", place)
+        if folder.is_file():
+            return {"": folder}
+        found = _found(folder, pattern)
+        files = [file for file in found if file.suffix in (_JSONL, *self.suffixes)]
+        if not files:
+            there = ", ".join(sorted({file.suffix or file.name for file in found})[:8])
+            wanted = ", ".join((_JSONL, *self.suffixes))
+            raise InputError(
+                f"path={self.path!r}: no file ends in {wanted} (suffixes)"
+                + (f"; there are {there}" if there else "; there are no files")
+            )
+        return dict(sorted((file.relative_to(folder).as_posix(), file) for file in files))
+
+    def _left_out(self) -> str:
+        """Return how many files of the folder end in something else, for people."""
+        place, pattern = _divided(self.path)
+        folder = located("path", place)
+        found = [] if folder.is_file() else _found(folder, pattern)
+        ends = Counter(file.suffix or file.name for file in found)
+        left = {end: ends[end] for end in sorted(ends) if end not in (_JSONL, *self.suffixes)}
+        return ", ".join(f"{end}: {count}" for end, count in left.items())
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    found = [file for file in folder.glob(pattern) if file.is_file()]
+    return [file for file in found if not _hidden(file, folder)]
+
+
+def _divided(path: str) -> tuple[str, str]:
+    """Return the folder before a path's first wildcard, and the pattern from there."""
+    if Path(path).expanduser().exists() or not has_magic(path):
+        return path, "**/*"
+    parts = Path(path).parts
+    first = next(number for number, part in enumerate(parts) if has_magic(part))
+    return str(Path(*parts[:first])), str(Path(*parts[first:]))
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)

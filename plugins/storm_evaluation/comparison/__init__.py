@@ -1,0 +1,1 @@
+"""Comparing evaluations: documents matched, differences, intervals, tests."""

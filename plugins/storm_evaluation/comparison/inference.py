@@ -1,0 +1,178 @@
+"""Inference over runs and questions: arms that were trained several times, on the same questions.
+
+Arms A, runs S (a seed is a block, the same seeds in every arm) and questions of one or more tasks.
+The target is the mean effect over the questions and the runs that there could be. A difference
+between two arms varies with the run (its own a: the variance of the run means, over S), with the
+question (b: the variance of the question means, over their number) and with both (c: what is left,
+over all answers); a + b - c is the variance of the mean difference. Of a there are two estimates:
+from the pair's own runs, of which there are few, and pooled over all arms, which misleads where
+arms vary unequally. An interval's half width squared is
+
+    max(t² of the pooled one, t² of the pair's own) + z² max(b - c, 0)
+
+with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled one and 3/2 (S - 1) for the
+own: more than the S - 1 that it has, since the other stands in where it is small by chance.
+
+docs/statistics.md says how often this errs, and benchmarks/statistics.py simulates it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from storm_evaluation.comparison.significance import Floats
+
+Pairs = Sequence[tuple[int, int]]
+
+_SMALLEST_P = 1e-12
+_OWN = 1.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Differences between arms and where they vary, arrays [..., pairs]."""
+
+    difference: Floats
+    """Mean of the second arm minus that of the first."""
+    own: Floats
+    """Variance of the mean difference from run to run, from the pair's own runs."""
+    pooled: Floats
+    """The same from all arms, as if they varied alike."""
+    questions: Floats
+    """Variance of the mean difference from question to question, 0 where none is seen."""
+    runs: int
+    arms: int
+
+    @property
+    def own_freedom(self) -> float:
+        """Degrees of freedom that `own` counts with."""
+        return _OWN * (self.runs - 1)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of `pooled`."""
+        return (self.arms - 1) * (self.runs - 1)
+
+    def half_width(self, level: float | Floats) -> Floats:
+        """Return half the width of intervals that miss with chance `level` (0.05 for 95 %)."""
+        tail = np.asarray(level) / 2
+        return self._half(
+            -special.stdtrit(self.freedom, tail),
+            -special.stdtrit(self.own_freedom, tail),
+            -special.ndtri(tail),
+        )
+
+    def simultaneous_half_width(self, level: float, comparisons: int) -> Floats:
+        """Return the same for intervals of which any misses with chance `level` (Dunnett)."""
+        pooled = dunnett_quantile(comparisons, self.freedom, level)
+        own = dunnett_quantile(comparisons, self.own_freedom, level)
+        return self._half(pooled, own, dunnett_quantile(comparisons, None, level))
+
+    def p_values(self) -> Floats:
+        """Return two-sided p-values: the level at which the interval ends at 0."""
+        low = np.full(np.shape(self.difference), np.log(_SMALLEST_P))
+        high = np.zeros_like(low)
+        size = np.abs(self.difference)
+        for _ in range(50):
+            middle = (low + high) / 2
+            inside = size < self.half_width(np.exp(middle))
+            low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+        return np.where(size == 0, 1.0, np.exp((low + high) / 2))
+
+    def _half(self, pooled_t: Floats, own_t: Floats, normal: Floats) -> Floats:
+        runs = np.maximum(own_t**2 * self.own, pooled_t**2 * self.pooled)
+        return np.asarray(np.sqrt(runs + normal**2 * self.questions))
+
+
+def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
+    """Return the spread of the mean over tasks; a task is an array [..., arms, runs, questions].
+
+    Every task counts alike, whatever its number of questions, and questions are of their task.
+    Raises ValueError for fewer than two runs.
+    """
+    arms, runs = tasks[0].shape[-3:-1]
+    if runs < 2:
+        raise ValueError("one run says nothing of runs: compare trained models")
+    means = sum(task.mean(-1) for task in tasks) / len(tasks)
+    apart = means - means.mean(-1, keepdims=True) - means.mean(-2, keepdims=True)
+    apart = apart + means.mean((-2, -1), keepdims=True)
+    pooled = 2 * (apart**2).sum((-2, -1)) / ((arms - 1) * (runs - 1)) / runs
+    found = [_pair(tasks, means, first, second) for first, second in pairs]
+    difference, own, questions = (np.stack(column, -1) for column in zip(*found, strict=True))
+    return Spread(
+        difference=difference,
+        own=own,
+        pooled=np.broadcast_to(pooled[..., None], difference.shape),
+        questions=questions,
+        runs=runs,
+        arms=arms,
+    )
+
+
+def _pair(
+    tasks: Sequence[Floats], means: Floats, first: int, second: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return difference, its variance over runs, and over questions."""
+    by_run = means[..., second, :] - means[..., first, :]
+    runs = by_run.shape[-1]
+    questions = np.zeros(by_run.shape[:-1])
+    for task in tasks:
+        each = task[..., second, :, :] - task[..., first, :, :]
+        questions = questions + question_variance(each) / len(tasks) ** 2
+    return by_run.mean(-1), by_run.var(-1, ddof=1) / runs, np.maximum(questions, 0)
+
+
+def question_variance(each: Floats) -> Floats:
+    """Return b - c of differences [..., runs, questions]: what questions add to the variance.
+
+    An estimate without bias, which may be below 0.
+    """
+    runs, count = each.shape[-2:]
+    if count < 2:
+        return np.zeros(each.shape[:-2])
+    by_question = each.mean(-2)
+    total = ((each - each.mean((-2, -1), keepdims=True)) ** 2).sum((-2, -1))
+    of_questions = runs * by_question.var(-1) * count
+    of_runs = count * each.mean(-1).var(-1) * runs
+    residual = (total - of_questions - of_runs) / ((runs - 1) * (count - 1))
+    return np.asarray(by_question.var(-1, ddof=1) / count - residual / (runs * count))
+
+
+def pseudo_scores(scores: Floats, weights: Floats) -> Floats:
+    """Return scores [..., questions] whose plain mean is the weighted one, as its error is.
+
+    The linearised ratio (Cochran, Sampling Techniques, 6.4); equal weights change nothing.
+    """
+    count, total = scores.shape[-1], weights.sum(-1, keepdims=True)
+    mean = (weights * scores).sum(-1, keepdims=True) / total
+    return np.asarray(mean + count * weights * (scores - mean) / total)
+
+
+@functools.lru_cache(maxsize=256)
+def dunnett_quantile(comparisons: int, freedom: float | None, level: float) -> float:
+    """Return q: of `comparisons` with one control, max |t| exceeds q with chance `level`.
+
+    Two-sided, equal numbers of runs (correlation ½); `freedom` None stands for infinity.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+    shares = (np.arange(400) + 0.5) / 400
+    scales = np.ones(1)
+    if freedom is not None:
+        scales = np.sqrt(2 * special.gammaincinv(freedom / 2, shares) / freedom)
+
+    def exceeds(quantile: float) -> float:
+        bound = np.sqrt(2) * quantile * scales[:, None]
+        inside = special.ndtr(nodes + bound) - special.ndtr(nodes - bound)
+        return 1 - float((inside**comparisons @ weights).mean())
+
+    low, high = 0.0, 1e3
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if exceeds(middle) > level else (low, middle)
+    return (low + high) / 2

@@ -1,0 +1,100 @@
+"""The comparison of models on the same documents."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from storm_evaluation.comparison.comparison import Comparison, ComparisonForecast
+from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_exp import InputError, SettingError, Stage, component, setting
+
+if TYPE_CHECKING:
+    from storm_evaluation.comparison.document_matching import AlignedTask
+
+
+@component("comparison", "paired", version=3, requires=("numpy", "scipy"), extra="train")
+class Paired:
+    """Put models side by side, with paired differences to the first and between all.
+
+    Models that were trained once each are compared as they are: the result holds for these trained
+    models. Where every arm was trained several times, it holds for the arms (docs/statistics.md).
+    """
+
+    confidence: float = 0.95
+    """Coverage of the intervals; 1 − confidence is the level of the tests."""
+    runs: int = setting(1, neutral=1)
+    """How many evaluations in a row are runs of the same arm, in the order of their seeds."""
+    margin: float = setting(0.02, neutral=0.02)
+    """Differences within ± margin count as none: what "no effect" means, in scores or nats."""
+    resamples: int = 4000
+    """Bootstrap resamples, and random sign flips of the permutation test; of single runs."""
+    seed: int = 0
+    """Of its own, not the run's: statistics are no part of what a run's seed repeats."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not 0.5 <= self.confidence < 1:
+            raise SettingError("confidence", self.confidence, "must lie between 0.5 and 1")
+        if self.resamples < 100:
+            raise SettingError("resamples", self.resamples, "must be at least 100")
+        if self.runs < 1:
+            raise SettingError("runs", self.runs, "must be at least 1")
+        if not self.margin > 0:
+            raise SettingError("margin", self.margin, "must be above 0")
+
+    def forecast(self, evaluations: list[EvaluationForecast]) -> ComparisonForecast:
+        """Check that the evaluations are over the same tasks, as far as is known."""
+        known = [(p, e.tasks) for p, e in enumerate(evaluations) if e.tasks is not None]
+        for position, tasks in known:
+            if set(tasks) != set(known[0][1]):
+                raise InputError(
+                    f"evaluations {known[0][0]} and {position} (counted from 0) are over different "
+                    f"tasks: {', '.join(known[0][1])} and {', '.join(tasks)}"
+                )
+        if len(evaluations) % self.runs or len(evaluations) == self.runs > 1:
+            problem = f"{len(evaluations)} evaluations are not two or more arms of so many runs"
+            raise SettingError("runs", self.runs, problem)
+        return ComparisonForecast(
+            models=len(evaluations) // self.runs, tasks=list(known[0][1]) if known else None
+        )
+
+    def run(self, stage: Stage, evaluations: list[Evaluation]) -> Comparison:
+        """Align the evaluations and compare."""
+        from storm_evaluation.comparison.document_matching import align
+
+        content = self.compare(align(evaluations))
+        comparison = Comparison(stage.directory)
+        comparison.write(content)
+        if content["mean"] is not None:
+            stage.metric("best_mean_score", content["mean"][content["best"]]["score"], main=True)
+            stage.metric("best_position", content["best"])
+            for position, cell in enumerate(content["mean"]):
+                stage.metric(f"mean_score/{position}", cell["score"])
+            for entry in content["against_first"]:
+                stage.metric(f"gain/{entry['second']}", entry["mean"]["difference"])
+                if entry["loss"]:
+                    stage.metric(f"loss_gain/{entry['second']}", entry["loss"]["difference"])
+        return comparison
+
+    def compare(self, tasks: Sequence[AlignedTask], *, every_pair: bool = True) -> dict[str, Any]:
+        """Return the contents of comparison.json; `pairs` may be left empty."""
+        from storm_evaluation.comparison.one_run import OneRun
+        from storm_evaluation.comparison.pairwise_differences import Contrast, Estimator
+        from storm_evaluation.comparison.several_runs import SeveralRuns
+
+        estimator: Estimator
+        if self.runs == 1:
+            estimator = OneRun(
+                tasks, confidence=self.confidence, resamples=self.resamples, seed=self.seed
+            )
+        else:
+            estimator = SeveralRuns(tasks, runs=self.runs, confidence=self.confidence)
+        return Contrast(
+            tasks,
+            estimator,
+            confidence=self.confidence,
+            margin=self.margin,
+            settings=dataclasses.asdict(self),
+        ).describe(every_pair=every_pair)

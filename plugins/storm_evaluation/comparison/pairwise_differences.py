@@ -1,0 +1,135 @@
+"""Differences between models with their uncertainty, as the comparison writes them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from storm_evaluation.comparison import significance
+from storm_evaluation.comparison.comparison import NO_EFFECT, UNDECIDED
+from storm_evaluation.comparison.document_matching import AlignedTask
+
+Cell = dict[str, Any]
+"""A difference, as comparison.json holds it."""
+
+
+class Estimator(Protocol):
+    """Says how uncertain scores and differences are."""
+
+    models: int
+    """How many models, or arms of several runs, are compared."""
+    runs: int
+    """How often each was trained."""
+
+    def score(self, tasks: Sequence[AlignedTask], model: int) -> Cell:
+        """Return `score`, the mean over tasks, and its `stderr`."""
+        ...
+
+    def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
+        """Return `difference`, `low`, `high`, `p` and `test` of the mean over tasks.
+
+        `equivalence` is the interval that misses with twice the chance (TOST).
+        """
+        ...
+
+
+class Contrast:
+    """All models over all tasks."""
+
+    def __init__(
+        self,
+        tasks: Sequence[AlignedTask],
+        estimator: Estimator,
+        *,
+        confidence: float,
+        margin: float,
+        settings: dict[str, Any],
+    ) -> None:
+        """Compare at `confidence`; differences within ± `margin` are taken to be none."""
+        self._tasks, self._estimator = tasks, estimator
+        self._confidence, self._margin, self._settings = confidence, margin, settings
+        self._groups = {
+            "mean": [task for task in tasks if task.higher_is_better],
+            "loss": [task for task in tasks if not task.higher_is_better],
+        }
+
+    def describe(self, *, every_pair: bool = True) -> dict[str, Any]:
+        """Return the contents of comparison.json; `pairs` may be left empty."""
+        models = range(self._estimator.models)
+        means = {
+            name: [self._estimator.score(group, model) for model in models] if group else None
+            for name, group in self._groups.items()
+        }
+        mean = means["mean"]
+        pairs = list(itertools.combinations(models, 2))
+        first = [(0, second) for second in models[1:]]
+        return {
+            "models": len(models),
+            "runs": self._estimator.runs,
+            "best": max(models, key=lambda m: mean[m]["score"]) if mean else None,
+            "tasks": {
+                task.name: {
+                    "metric": task.metric,
+                    "higher_is_better": task.higher_is_better,
+                    "n": int(task.scores_MN.shape[1]),
+                    "scores": [self._estimator.score([task], model) for model in models],
+                }
+                for task in self._tasks
+            },
+            **means,
+            "against_first": self._differences(first),
+            "pairs": self._differences(pairs if every_pair else []),
+            "settings": self._settings,
+        }
+
+    def _differences(self, pairs: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Return an entry per pair; Holm's correction is over all tasks, and over all means."""
+        entries: list[dict[str, Any]] = []
+        for first, second in pairs:
+            entry: dict[str, Any] = {"first": first, "second": second, "tasks": {}}
+            for task in self._tasks:
+                entry["tasks"][task.name] = self._estimator.difference([task], first, second)
+            for name, group in self._groups.items():
+                found = self._estimator.difference(group, first, second) if group else None
+                entry[name] = found
+            entries.append(entry)
+        directions = {task.name: task.higher_is_better for task in self._tasks}
+        self._decide(
+            (entry, cell, directions[name])
+            for entry in entries
+            for name, cell in entry["tasks"].items()
+        )
+        for name in self._groups:
+            self._decide((entry, entry[name], name == "mean") for entry in entries if entry[name])
+        return entries
+
+    def _decide(self, cells: Iterable[tuple[dict[str, Any], Cell, bool]]) -> None:
+        known = list(cells)
+        adjusted = significance.holm([cell["p"] for _, cell, _ in known])
+        for (entry, cell, higher_is_better), value in zip(known, adjusted, strict=True):
+            cell["p_holm"] = value
+            won = "second" if (cell["difference"] > 0) == higher_is_better else "first"
+            cell["better"] = entry[won] if value < 1.0 - self._confidence else None
+            cell["verdict"] = verdict(cell, entry["second"], self._margin)
+
+
+def unseen(questions: int) -> tuple[float, float]:
+    """Return the equivalence interval of models that answered all of so many questions alike.
+
+    Where none of n differs, up to 3 / n of all may (the rule of three): that nothing was seen to
+    vary is not to know that nothing does.
+    """
+    return -3 / questions, 3 / questions
+
+
+def verdict(cell: Cell, second: int, margin: float) -> str:
+    """Return `better` or `worse` (the second model), `no effect`, or `undecided`.
+
+    No effect is claimed only where the whole equivalence interval lies within ± `margin`: two
+    one-sided tests. Not to find a difference is not to find that there is none.
+    """
+    if cell["better"] is not None:
+        return "better" if cell["better"] == second else "worse"
+    low, high = cell["equivalence"]
+    return NO_EFFECT if -margin < low and high < margin else UNDECIDED

@@ -1,0 +1,60 @@
+"""Arms that were trained several times: a statement about the arms, over runs and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from storm_evaluation.comparison.document_matching import AlignedTask
+from storm_evaluation.comparison.inference import pseudo_scores, question_variance, spread
+from storm_evaluation.comparison.pairwise_differences import Cell, unseen
+from storm_evaluation.comparison.significance import Floats
+
+TEST = "runs_and_questions"
+
+
+class SeveralRuns:
+    """Inference over runs and questions crossed; seeds are blocks, the same in every arm."""
+
+    def __init__(self, tasks: Sequence[AlignedTask], *, runs: int, confidence: float) -> None:
+        """Take `runs` rows in a row as the runs of an arm, in the order of their seeds."""
+        self._level, self.runs = 1 - confidence, runs
+        self.models = tasks[0].scores_MN.shape[0] // runs
+        self._scores = {task.name: self._by_run(task) for task in tasks}
+
+    def score(self, tasks: Sequence[AlignedTask], model: int) -> Cell:
+        """Return the mean over runs and tasks, its error over runs and questions, and each run."""
+        scores = [self._scores[task.name][model] for task in tasks]
+        by_run = sum(task.mean(-1) for task in scores) / len(scores)
+        of_questions = sum(question_variance(task) for task in scores) / len(scores) ** 2
+        variance = np.var(by_run, ddof=1) / self.runs + max(float(of_questions), 0.0)
+        return {
+            "score": float(np.mean(by_run)),
+            "stderr": float(np.sqrt(variance)),
+            "by_run": [float(value) for value in np.asarray(by_run)],
+        }
+
+    def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
+        """Return a difference of means over runs and tasks."""
+        scores = [self._scores[task.name] for task in tasks]
+        found = spread(scores, [(first, second)])
+        (difference,) = found.difference
+        (half,) = found.half_width(self._level)
+        (narrow,) = found.half_width(2 * self._level)
+        (together,) = found.simultaneous_half_width(self._level, self.models - 1)
+        return {
+            "difference": float(difference),
+            "low": float(difference - half),
+            "high": float(difference + half),
+            "together": [float(difference - together), float(difference + together)],
+            "equivalence": unseen(sum(task.shape[-1] for task in scores))
+            if all((task[first] == task[second]).all() for task in scores)
+            else (float(difference - narrow), float(difference + narrow)),
+            "p": float(found.p_values()[0]),
+            "test": TEST,
+        }
+
+    def _by_run(self, task: AlignedTask) -> Floats:
+        scores = pseudo_scores(task.scores_MN, task.weights_MN)
+        return scores.reshape(self.models, self.runs, -1)

@@ -1,0 +1,281 @@
+"""lm-evaluation-harness, run inside a stage: quietly, on one loaded model."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lm_eval.utils
+import numpy as np
+import torch
+from lm_eval.evaluator import evaluate
+from lm_eval.tasks import TaskManager
+from lm_eval.tasks._index import TaskIndex as HarnessIndex
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from storm_evaluation.harness.harness_results import HarnessResult, collect
+from storm_evaluation.harness.language_model import HarnessModel
+from storm_evaluation.harness.quiet import offline, quiet
+from storm_evaluation.tasks.index import TaskIndex
+from storm_evaluation.tasks.samples import sampled
+from storm_evaluation.tasks.settings import TaskSettings
+from storm_evaluation.tasks.tree import definitions
+from storm_exp import InputError, Stage
+from storm_models.chat.contents import ControlTokens
+from storm_models.checkpoint.checkpoint import Checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class HarnessTasks:
+    """What to ask, and how."""
+
+    names: tuple[Any, ...]
+    """Names, or the harness's own configurations of tasks as dicts."""
+    task_folder: Path | None
+    settings: dict[str, TaskSettings]
+    """Of every task that the names stand for."""
+    seed: int
+    sample_rows: int = 0
+    """Rows of ours in place of each data set of the hub; 0: the data sets themselves."""
+
+    @property
+    def by_name(self) -> bool:
+        """Return whether the harness's index is needed."""
+        return any(isinstance(name, str) for name in self.names)
+
+
+class Harness:
+    """One model, ready to be asked."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        checkpoint: Checkpoint,
+        max_length: int | None,
+        dtype: str,
+        batch_size: int = 1,
+    ) -> None:
+        """Load the model on the stage's device; `batch_size` is for what is asked besides tasks."""
+        self._stage = stage
+        device = stage.runtime.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(stage.runtime.thread_count())
+        self.version = f"lm_eval {importlib.metadata.version('lm_eval')}"
+        self._quantization = checkpoint.config().get("quantization_config") or {}
+        with quiet():
+            self.tokenizer = checkpoint.tokenizer()
+            self.renderer = checkpoint.chat() if checkpoint.has_chat_template() else None
+            self.model = checkpoint.load(dtype=dtype, device=device)
+        if self.tokenizer.eos_token_id is None:
+            self.tokenizer.eos_token = self._ending_token()
+        self.rendered: list[str] = []
+        """Prompts that were rendered before the harness sees them."""
+        self.controls = self.renderer.controls if self.renderer else ControlTokens(self.tokenizer)
+        self._max_length = max_length
+        self._beginnings: set[int] = set()
+        self._remarks: set[str] = set()
+        self.language_model = self._wrap(batch_size, None)
+
+    def _ending_token(self) -> Any:
+        """Return what the model stops at: the harness needs it where the tokenizer has no EOS."""
+        said = self.model.generation_config.eos_token_id
+        ends = [*(said if isinstance(said, list) else [said])]
+        ends += self.renderer.ends if self.renderer else []
+        known = [token for token in ends if token is not None]
+        if not known:
+            raise InputError(
+                "nothing says where the model's texts end: name a token as eos_token in "
+                "tokenizer_config.json, or as eos_token_id in generation_config.json"
+            )
+        return self.tokenizer.convert_ids_to_tokens(known[0])
+
+    def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
+        """Score every document; raises InputError for tasks that the harness cannot score so."""
+        local = tasks.task_folder is not None or not tasks.by_name
+        near = offline() if local else contextlib.nullcontext()
+        with quiet(), near, _templates_kept():
+            manager = _manager(tasks)
+            if tasks.task_folder is not None:
+                _anchor_data_files(manager, self._stage.scratch / "datasets")
+            with sampled(tasks.sample_rows) if tasks.sample_rows else contextlib.nullcontext():
+                members, loaded = _load(manager, tasks)
+            alike: dict[Any, list[str]] = {}
+            for name, task in loaded.items():
+                _configure(task, tasks.settings[name], tasks.seed)
+                alike.setdefault(tasks.settings[name].together(), []).append(name)
+            results = [
+                self._ask({name: loaded[name] for name in names}, tasks) for names in alike.values()
+            ]
+        metrics = {name: s.metric for name, s in tasks.settings.items() if s.metric}
+        return collect(_merged(results), members, loaded, metrics)
+
+    def _ask(self, loaded: dict[str, Any], tasks: HarnessTasks) -> Any:
+        """Ask tasks that share flags and batches in one call."""
+        settings = tasks.settings[next(iter(loaded))]
+        self.language_model = self._wrap(settings.batch_size, settings.max_generated_tokens)
+        chosen = {
+            name: _drawn(name, len(task.eval_docs), tasks.settings[name])
+            for name, task in loaded.items()
+            if tasks.settings[name].limit and tasks.settings[name].limit_seed is not None
+        }
+        _seed_everything(tasks.seed)
+        return evaluate(
+            lm=self.language_model,
+            task_dict={"tasks": loaded, "groups": {}},
+            limit=None if chosen else settings.limit,
+            samples=chosen or None,
+            bootstrap_iters=0,
+            log_samples=True,
+            system_instruction=settings.system_instruction or None,
+            apply_chat_template=settings.apply_chat_template,
+            fewshot_as_multiturn=settings.fewshot_as_multiturn,
+        )
+
+    def describe(self, chat_template: bool) -> dict[str, Any]:
+        """Return what moves scores besides the weights and what is said by task."""
+        template = self.renderer.template if self.renderer and chat_template else None
+        text = template.text if template else ""
+        return {
+            "chat_template": hashlib.sha256(text.encode()).hexdigest() if text else None,
+            "chat_arguments": template.arguments if template else None,
+            "chat_date": template.date if template else None,
+            "bos": _describe_bos(self._beginnings, "bos_token" in text),
+            **({"remarks": sorted(self._remarks)} if self._remarks else {}),
+            "max_length": self.language_model.max_length,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "quantization": self._quantization.get("quant_method"),
+        }
+
+    def _wrap(self, batch_size: int, max_generated_tokens: int | None) -> HarnessModel:
+        with quiet():
+            model = HarnessModel(
+                self.model,
+                self.tokenizer,
+                self.renderer,
+                self._stage,
+                batch_size=batch_size,
+                max_length=self._max_length,
+                max_generated_tokens=max_generated_tokens,
+            )
+        for text in self.rendered:
+            model.note_rendered(text)
+        model.beginnings, model.remarks = self._beginnings, self._remarks
+        return model
+
+
+def _configure(task: Any, settings: TaskSettings, seed: int) -> None:
+    own = task.get_config("num_fewshot")
+    if settings.num_fewshot is not None and own != 0:
+        task.set_config(key="num_fewshot", value=settings.num_fewshot)
+    elif own is None:
+        task.set_config(key="num_fewshot", value=0)
+    task.set_fewshot_seed(seed=seed)
+    if task.get_config("output_type") == "generate_until" and settings.max_generated_tokens:
+        task.set_config(
+            key="generation_kwargs",
+            value={"max_gen_toks": settings.max_generated_tokens},
+            update=True,
+        )
+
+
+def _drawn(task: str, documents: int, settings: TaskSettings) -> list[int]:
+    """Return the documents to ask, in order: a function of the task and the settings alone."""
+    assert settings.limit is not None
+    draw = random.Random(f"{settings.limit_seed} {task}")
+    return sorted(draw.sample(range(documents), min(settings.limit, documents)))
+
+
+def _merged(results: list[Any]) -> dict[str, dict[str, Any]]:
+    """Return the parts of several results that scores are read from, as one."""
+    parts = ("samples", "results", "higher_is_better", "n-shot")
+    return {part: {k: v for result in results for k, v in result[part].items()} for part in parts}
+
+
+def _manager(tasks: HarnessTasks) -> TaskManager:
+    """Return a manager that knows the tasks asked: to read all there are takes half a minute."""
+    if tasks.task_folder is not None:
+        return TaskManager(include_path=str(tasks.task_folder), include_defaults=False)
+    manager = TaskManager(include_defaults=False)
+    names = [name for name in tasks.names if isinstance(name, str)]
+    index = TaskIndex.of_harness(tuple(names)) if names else None
+    for file in definitions(index, names) if index is not None else ():
+        config = load_yaml(file, resolve_func=False)
+        HarnessIndex.process_cfg(config, file, manager.task_index)
+    return manager
+
+
+def _load(manager: TaskManager, asked: HarnessTasks) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Return (asked name → its leaf tasks), (leaf tasks by name)."""
+    members: dict[str, list[str]] = {}
+    tasks: dict[str, Any] = {}
+    for item in asked.names:
+        name = item if isinstance(item, str) else item["task"]
+        try:
+            loaded = manager.load([item])
+        except KeyError as error:
+            raise InputError(f"lm-evaluation-harness has no task '{name}'") from error
+        members[name] = list(loaded["tasks"])
+        tasks.update(loaded["tasks"])
+    if set(tasks) != set(asked.settings):
+        differ = ", ".join(sorted(set(tasks) ^ set(asked.settings))[:4])
+        raise InputError(f"lm-evaluation-harness has other tasks than its YAMLs say: {differ}")
+    return members, tasks
+
+
+def _anchor_data_files(manager: TaskManager, cache: Path) -> None:
+    """Make data files relative to the task's YAML, and keep caches in the stage's scratch."""
+    for entry in manager.task_index.values():
+        if entry.yaml_path is None or entry.kind.name != "TASK":
+            continue
+        folder = Path(entry.yaml_path).parent
+        config = load_yaml(entry.yaml_path, resolve_func=True)
+        if "custom_dataset" in config or "dataset_path" not in config:
+            continue
+        arguments = dict(config.get("dataset_kwargs") or {})
+        if "data_files" in arguments:
+            arguments["data_files"] = _anchor(arguments["data_files"], folder)
+        config["dataset_kwargs"] = {"cache_dir": str(cache), **arguments}
+        entry.cfg, entry.yaml_path = config, None
+
+
+def _anchor(files: Any, folder: Path) -> Any:
+    if isinstance(files, dict):
+        return {split: _anchor(value, folder) for split, value in files.items()}
+    if isinstance(files, list):
+        return [_anchor(value, folder) for value in files]
+    inside = folder / files
+    return str(inside) if inside.exists() else files
+
+
+def _describe_bos(beginnings: set[int], in_template: bool) -> str:
+    if beginnings == {1}:
+        return "one, from the chat template" if in_template else "one, from the tokenizer"
+    return "none" if beginnings in ({0}, set()) else "differs between tasks"
+
+
+def _seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def _templates_kept() -> Iterator[None]:
+    """Compile each of the tasks' templates once.
+
+    The harness compiles them for every document, which takes longer than a small model's answer.
+    """
+    environment = lm_eval.utils.env
+    environment.from_string = functools.lru_cache(maxsize=512)(environment.from_string)
+    try:
+        yield
+    finally:
+        del environment.from_string

@@ -1,0 +1,1 @@
+"""The evaluator on rows that training did not see."""

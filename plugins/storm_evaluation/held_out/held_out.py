@@ -1,0 +1,160 @@
+"""The evaluator for a user's own model: rows that training did not see."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.rows.conversation import Conversation
+from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_evaluation.harness.cost import evaluation_cost
+from storm_evaluation.harness.lm_eval import (
+    check_common,
+    check_model,
+    refuse_template,
+    report_metrics,
+)
+from storm_exp import Cost, InputError, SettingError, Stage, component
+from storm_models.chat.contents import CONTROL_TOKEN
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+
+if TYPE_CHECKING:
+    from storm_evaluation.harness.harness import Harness
+    from storm_evaluation.held_out.continuation import Continuation, Questions
+
+LOSS, CHOICE = "held_out_loss", "held_out_choice"
+
+_FEW = 12
+"""Rows of a rehearsal."""
+_AT_ONCE = 512
+_LONGER = 3
+"""How much longer than the average a batch of the longest rows is taken to be."""
+
+
+@component("evaluator", "held_out", version=3, requires=("lm_eval", "torch"), extra="evaluate")
+class HeldOut:
+    """Loss on held-out answers, and picking the true answer out of others, by the harness."""
+
+    split: str = "validation"
+    limit: int | None = 200
+    """Only the first rows of the split; none: all."""
+    choices: int = 4
+    """Answers to choose from: the true one and others from the split."""
+    choice_characters: int = 200
+    """Answers to choose from are cut to this length."""
+    apply_chat_template: bool = True
+    batch_size: int = 16
+    max_length: int | None = None
+    """Tokens of prompt and answer; long prompts lose their beginning, long answers their end."""
+    dtype: str = "auto"
+    """auto (as stored), float32, bfloat16 or float16."""
+    seed: int = 1234
+    """Draws the wrong answers. Of its own, not the run's, so that questions stay comparable."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_common(self.batch_size, self.max_length, self.dtype)
+        if self.limit is not None and self.limit < 2:
+            raise SettingError("limit", self.limit, "must be at least 2, or null")
+        if self.choices < 2:
+            raise SettingError("choices", self.choices, "must be at least 2")
+        if self.choice_characters < 1:
+            raise SettingError("choice_characters", self.choice_characters, "must be at least 1")
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> EvaluationForecast:
+        """Check template and split; raises SettingError for what cannot work."""
+        check_model(model, self.max_length)
+        if self.apply_chat_template and model.has_chat_template is False:
+            refuse_template("")
+        if data.splits is not None and data.splits.get(self.split, [0, 0])[1] < 2:
+            there = ", ".join(f"{name} at most {high}" for name, (_, high) in data.splits.items())
+            raise SettingError(
+                "split", self.split, f"needs at least 2 rows; the data set has: {there or 'none'}"
+            )
+        return EvaluationForecast(tasks=[LOSS, CHOICE])
+
+    def rehearsal(self) -> HeldOut:
+        """Return the same for a few rows."""
+        few = _FEW if self.limit is None else min(self.limit, _FEW)
+        return dataclasses.replace(self, limit=few)
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate one pass for the loss, and one for the choices, whose question is read once."""
+        rows = (data.splits or {}).get(self.split, [0, 0])[1]
+        read = min(rows, self.limit or rows) * (data.row_tokens or 0.0) * 2
+        longest = (_LONGER * data.row_tokens,) if data.row_tokens else ()
+        return evaluation_cost(
+            model, self.batch_size, self.max_length, self.dtype, read or None, *longest
+        )
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Evaluation:
+        """Score the split's rows."""
+        from storm_evaluation.harness.harness import Harness
+        from storm_evaluation.held_out.continuation import Questions, build_questions
+        from storm_evaluation.held_out.tasks import score_answers, score_choices
+
+        harness = Harness(stage, model, self.max_length, self.dtype, self.batch_size)
+        asked = Questions(
+            harness.renderer if self.apply_chat_template else None,
+            harness.language_model.tok_encode,
+        )
+        conversations, continuations, left_out = self._conversations(data, harness, asked)
+        if left_out:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+            stage.say(f"rows that cannot be used: {reasons}")
+        questions = build_questions(conversations, self.choices, self.choice_characters, self.seed)
+        loss, cut = score_answers(harness, continuations, LOSS)
+        if cut:
+            stage.say(f"{cut} answers were longer than the model's context, and cut")
+        choice = score_choices(harness, asked, questions, CHOICE, self.seed)
+        evaluation = Evaluation(stage.directory)
+        settings = {
+            "split": self.split,
+            "limit": self.limit,
+            "choices": self.choices,
+            "choice_characters": self.choice_characters,
+            "apply_chat_template": self.apply_chat_template,
+            "seed": self.seed,
+            "answers_cut": cut,
+            "rows_left_out": left_out,
+            **harness.describe(self.apply_chat_template),
+        }
+        metrics = {CHOICE: ("acc_norm", True), LOSS: ("nats per token", False)}
+        scores = evaluation.write(metrics, [*choice, *loss], settings, harness.version)
+        report_metrics(stage, evaluation)
+        stage.metric("documents", sum(score.n for score in scores.values()))
+        stage.metric("tokens", sum(sample.weight for sample in loss))
+        return evaluation
+
+    def _conversations(
+        self, data: Dataset, harness: Harness, asked: Questions
+    ) -> tuple[list[Conversation], list[Continuation], dict[str, int]]:
+        """Return the rows that can be used, what is scored of them, and the others by reason."""
+        chats: list[Conversation] = []
+        scored: list[Continuation] = []
+        left_out: Counter[str] = Counter()
+        rows = data.rows(self.split)
+        while chunk := list(itertools.islice(rows, min(self.limit or _AT_ONCE, _AT_ONCE))):
+            read = [Conversation.of(row) for row in chunk]
+            for chat, found in zip(read, asked.continuations(read), strict=True):
+                if self.limit is not None and len(chats) >= self.limit:
+                    break
+                token = harness.controls.within([chat.messages, chat.tools])
+                if isinstance(found, str) or token:
+                    reason = found if isinstance(found, str) else CONTROL_TOKEN.format(token)
+                    left_out[reason] += 1
+                    continue
+                chats.append(chat)
+                scored += found
+            if self.limit is not None and len(chats) >= self.limit:
+                break
+        if len(chats) < 2:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+            raise InputError(
+                f"split '{self.split}' has {len(chats)} rows with an answer that can be used; at "
+                f"least 2 are needed (left out: {reasons or 'none'})"
+            )
+        return chats, scored, dict(left_out)

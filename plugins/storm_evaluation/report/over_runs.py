@@ -1,0 +1,112 @@
+"""The report's section on arms of a sweep that were run with several seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_evaluation.comparison.comparison import NO_EFFECT
+from storm_evaluation.comparison.paired import Paired
+from storm_evaluation.evaluation import Evaluation
+from storm_exp import InputError
+from storm_exp.report import Place, RunRecord, Section, StageRecord, groups
+from storm_report.markup import figure, table
+
+Arms = dict[str, list[StageRecord]]
+"""Evaluations by name of the arm, in the order of their seeds."""
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return what a sweep over seeds says of its arms, nothing where it has one seed."""
+    parts = [_part(title, arms) for title, arms in comparisons(run).items()]
+    if not parts:
+        return []
+    return [Section("Over runs and questions", Markup().join(parts), place=Place.LEAD)]
+
+
+def comparisons(run: RunRecord) -> dict[str, Arms]:
+    """Return the arms that can be compared, by what they are arms of.
+
+    In a sweep over settings, what they make of each model; else the models with one another.
+    """
+    found: dict[str, Arms] = {}
+    grouped = groups(run)
+    for settings, cells in grouped:
+        setting = " · ".join(f"{name}={value}" for name, value in settings.items())
+        for cell in cells:
+            for stage in cell.stages:
+                if stage.artifact != "Evaluation" or not stage.directory:
+                    continue
+                title, arm = (stage.label, setting) if setting else ("models", stage.label)
+                found.setdefault(title, {}).setdefault(arm, []).append(stage)
+    return {title: arms for title, arms in found.items() if _comparable(arms)}
+
+
+def _comparable(arms: Arms) -> bool:
+    """Return whether there are several arms, of several runs each, that are not all the same."""
+    counts = {len(stages) for stages in arms.values()}
+    keys = {tuple(stage.key for stage in stages) for stages in arms.values()}
+    return len(keys) > 1 and len(counts) == 1 and min(counts) > 1
+
+
+def _part(title: str, arms: Arms) -> Markup:
+    from storm_evaluation.comparison.document_matching import align
+
+    evaluations = [Evaluation(Path(s.directory)) for stages in arms.values() for s in stages]
+    runs = len(next(iter(arms.values())))
+    paired = Paired(runs=runs)
+    try:
+        content = paired.compare(align(evaluations), every_pair=False)
+    except (InputError, OSError, ValueError) as error:
+        return Markup("<p>{}: not compared. {}</p>").format(title, str(error))
+    return figure(arm_table(list(arms), content, paired), explain(title, content, paired))
+
+
+def arm_table(names: list[str], content: dict[str, Any], paired: Paired) -> Markup:
+    """Return a line per arm: its means over runs, and its differences to the first."""
+    measures = [name for name in ("mean", "loss") if content[name]]
+    header = ["arm"]
+    for measure in measures:
+        header += [measure, "difference to the first", f"{paired.confidence:.0%} interval"]
+        header += ["p (Holm)", "verdict"]
+    against = {entry["second"]: entry for entry in content["against_first"]}
+    rows: list[list[Any]] = []
+    for number, name in enumerate(names):
+        row: list[Any] = [name]
+        for measure in measures:
+            entry = content[measure][number]
+            row.append(f"{entry['score']:.3f} ± {entry['stderr']:.3f}")
+            cell = against[number][measure] if number in against else None
+            row += difference_cells(cell, paired.margin) if cell else [""] * 4
+        rows.append(row)
+    return table(header, rows, "scores")
+
+
+def difference_cells(cell: dict[str, Any], margin: float) -> list[Any]:
+    """Return difference, interval, p-value and verdict of a difference, as a table shows them."""
+    verdict = cell["verdict"]
+    class_ = verdict if verdict in ("better", "worse") else ""
+    shown = Markup('<span class="{}">{:+.3f}</span>').format(class_, cell["difference"])
+    p = "< 0.001" if cell["p_holm"] < 0.001 else f"{cell['p_holm']:.3f}"
+    interval = f"{cell['low']:+.3f} to {cell['high']:+.3f}"
+    return [shown, interval, p, in_words(verdict, margin)]
+
+
+def in_words(verdict: str, margin: float) -> str:
+    """Return a verdict as a report words it."""
+    if verdict == NO_EFFECT:
+        return f"no effect shown, less than {margin:g} either way"
+    return verdict
+
+
+def explain(title: str, content: dict[str, Any], paired: Paired) -> str:
+    """Return what a table over runs means."""
+    runs = content["runs"]
+    text = (
+        f"{title}: {runs} runs of each arm, errors and intervals over runs and questions. They "
+        "speak of the arms, not of these trained models alone; p-values are corrected for all "
+        "arms."
+    )
+    return text if runs > 2 else text + " Two runs decide little: add seeds."

@@ -1,0 +1,250 @@
+"""What the report shows of evaluations: all models over all tasks, and paired differences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from markupsafe import Markup
+
+from storm_evaluation.report.over_runs import difference_cells
+from storm_evaluation.tasks.names import short_names
+from storm_evaluation.tasks.record import COLUMNS, rows_of
+from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
+from storm_report.chart import WIDTH, Bars, bar_chart
+from storm_report.markup import figure, folded, table
+from storm_report.shown import colours, distinct
+
+_MEAN = "mean"
+
+
+@dataclasses.dataclass
+class _Lineup:
+    """The models of a cell, in the order in which they are compared."""
+
+    label: str
+    stages: list[StageRecord]
+    evaluations: list[dict[str, Any]]
+    comparison: dict[str, Any] | None
+
+    @property
+    def runs(self) -> int:
+        """How often each model was trained."""
+        return int((self.comparison or {}).get("runs", 1))
+
+    @property
+    def models(self) -> int:
+        """How many models are compared."""
+        return len(self.stages) // self.runs
+
+    def name(self, position: int) -> str:
+        """Return the name of a model; where it has several runs, that of the first."""
+        stage = self.stages[position * self.runs]
+        return stage.element or stage.label
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        return {task: entry for e in self.evaluations for task, entry in e["tasks"].items()}
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return the figure of all models over all tasks, and the paired differences."""
+    lineups = _lineups(run)
+    if not lineups:
+        return []
+    palette = colours(run)
+    parts = [
+        (lineup.label, scores(lineup, palette) + _asked(lineup) + differences(lineup, palette))
+        for lineup in lineups
+    ]
+    stage = lineups[0].stages[0].stage
+    return [Section("Models over tasks", folded(parts), stage=stage, place=Place.LEAD)]
+
+
+def _lineups(run: RunRecord) -> list[_Lineup]:
+    """Return the models that are compared with one another; cells that share all share one."""
+    contents = {s.stage.key: s.contents for s in distinct(run, "evaluation.json")}
+    compared = distinct(run, "comparison.json")
+    found: dict[tuple[str, ...], _Lineup] = {}
+    for cell in run.cells:
+        comparisons = [s for s in compared if s.stage.key in {x.key for x in cell.stages}]
+        for shown in comparisons:
+            keys = shown.stage.inputs.get("evaluations", [])
+            _add(found, cell, shown.label, keys, contents, shown.contents)
+        if not comparisons:
+            keys = [s.key for s in cell.stages if s.key in contents]
+            _add(found, cell, cell.name or "evaluations", keys, contents, None)
+    return list(found.values())
+
+
+def _add(
+    found: dict[tuple[str, ...], _Lineup],
+    cell: CellRecord,
+    label: str,
+    keys: list[str],
+    contents: dict[str, Any],
+    comparison: dict[str, Any] | None,
+) -> None:
+    stages = [stage for key in keys if (stage := cell.find(key)) and key in contents]
+    if stages and len(stages) == len(keys):
+        evaluations = [contents[key] for key in keys]
+        found.setdefault(tuple(keys), _Lineup(label, stages, evaluations, comparison))
+
+
+def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return a bar chart per kind of metric, with whiskers of one standard error, and a table."""
+    tasks = lineup.tasks()
+    shares = [t for t, e in tasks.items() if e.get("higher_is_better", True)]
+    losses = [t for t in tasks if t not in shares]
+    charts = Markup()
+    beside = bool(losses) and 0 < len(shares) < 3 and len(losses) < 3
+    for names in (shares, losses):
+        if not names:
+            continue
+        means = names is shares and len(names) > 1
+        groups = [*names, _MEAN] if means else names
+        bars = [
+            Bars(
+                name=lineup.name(position),
+                values=[_entry(lineup, position, g).get("score") for g in groups],
+                errors=[_entry(lineup, position, g).get("stderr") for g in groups],
+                colour=palette.get(lineup.name(position), position),
+            )
+            for position in range(lineup.models)
+        ]
+        metrics = ", ".join(dict.fromkeys(tasks[name]["metric"] for name in names))
+        sizes = ", ".join(f"{name} {tasks[name]['n']:,}" for name in names)
+        better = "more" if names is shares else "less"
+        caption = (
+            f"Scores ({better} is better) with one standard error. Documents: {sizes}. "
+            f"Metric: {metrics}."
+        )
+        if means:
+            caption += " The mean is over tasks."
+        width = WIDTH / 2 - 10 if beside else WIDTH
+        shown = [_shown(tasks, group) for group in groups]
+        charts += figure(bar_chart(shown, bars, y_title=metrics, width=width), caption)
+    html = Markup('<div class="columns">{}</div>').format(charts)
+    return html + _score_table(
+        lineup, [*shares, *([_MEAN] if len(shares) > 1 else []), *losses], palette
+    )
+
+
+def _entry(lineup: _Lineup, position: int, task: str) -> dict[str, Any]:
+    """Return score and standard error of a model on a task, or of its mean over tasks."""
+    if task != _MEAN:
+        if lineup.comparison and lineup.runs > 1:
+            return dict(lineup.comparison["tasks"][task]["scores"][position])
+        return dict(lineup.evaluations[position]["tasks"].get(task, {}))
+    if lineup.comparison and lineup.comparison.get("mean"):
+        return dict(lineup.comparison["mean"][position])
+    return {"score": lineup.evaluations[position].get("mean")}
+
+
+def _shown(tasks: Iterable[str], column: str) -> str:
+    return short_names(tasks).get(column, column)
+
+
+def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -> Markup:
+    tasks, rows = lineup.tasks(), []
+    best = {}
+    for column in columns:
+        known = [_entry(lineup, p, column).get("score") for p in range(lineup.models)]
+        known = [score for score in known if score is not None]
+        higher = tasks.get(column, {}).get("higher_is_better", True)
+        best[column] = (max if higher else min)(known) if known else None
+    for position in range(lineup.models):
+        row: list[Any] = [_model(lineup, position, palette)]
+        for column in columns:
+            entry = _entry(lineup, position, column)
+            score, error = entry.get("score"), entry.get("stderr")
+            text = (
+                ""
+                if score is None
+                else f"{score:.3f}" + ("" if error is None else f" ± {error:.3f}")
+            )
+            row.append(text if score != best[column] else _strong(text))
+        rows.append(row)
+    return figure(
+        table(["model", *(_shown(tasks, column) for column in columns)], rows, "scores"),
+        "The same scores ± one standard error; the best of each column is bold.",
+    )
+
+
+def _strong(text: str) -> Markup:
+    return Markup("<strong>{}</strong>").format(text) if text else Markup()
+
+
+def _model(lineup: _Lineup, position: int, palette: dict[str, int]) -> Markup:
+    name = lineup.name(position)
+    colour = palette.get(name, position)
+    return Markup('<span class="swatch s{}"></span>{}').format(colour, name)
+
+
+def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return the paired differences to the first model, of the means and task by task."""
+    against = (lineup.comparison or {}).get("against_first") or []
+    if not against or lineup.comparison is None:
+        return Markup()
+    settings = lineup.comparison.get("settings", {})
+    confidence, margin = settings.get("confidence", 0.95), settings.get("margin", 0.02)
+    header = ["model", "difference", f"{confidence:.0%} interval", "p (Holm)", "verdict"]
+    html = Markup()
+    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, less is better")):
+        lines = [
+            [_model(lineup, entry["second"], palette), *difference_cells(entry[measure], margin)]
+            for entry in against
+            if entry.get(measure)
+        ]
+        if lines:
+            caption = f"Differences to {lineup.name(0)} in {words}. {_scope(lineup)}"
+            html += figure(table(header, lines), caption)
+    rows = [
+        [_model(lineup, entry["second"], palette), task, *difference_cells(cell, margin)]
+        for entry in against
+        for task, cell in entry["tasks"].items()
+    ]
+    tests = ", ".join(dict.fromkeys(c["test"] for e in against for c in e["tasks"].values()))
+    caption = f"The same task by task; Holm's correction is over all lines. Tests: {tests}."
+    inner = figure(table(["model", "task", *header[1:]], rows), caption)
+    fold = Markup("<details><summary>Differences task by task</summary>{}</details>")
+    return html + fold.format(inner)
+
+
+def _asked(lineup: _Lineup) -> Markup:
+    """Return how every task was asked, where the models were asked alike."""
+    tables = [rows_of(evaluation) for evaluation in lineup.evaluations]
+    if not tables[0] or any(rows != tables[0] for rows in tables):
+        return Markup()
+    inner = table(COLUMNS, tables[0])
+    return Markup("<details><summary>How every task was asked</summary>{}</details>").format(inner)
+
+
+def answers(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return answers of every model, some with its best score and some with its worst."""
+    rows = [
+        [_model(lineup, p, palette), task, f"{e['score']:.3g}", e["target"], e["prediction"]]
+        for p, evaluation in enumerate(lineup.evaluations)
+        for task, examples in evaluation.get("examples", {}).items()
+        for e in examples
+    ]
+    if not rows:
+        return Markup()
+    header = ["model", "task", "score", "right answer", "the model's answer"]
+    inner = table(header, rows, "answers")
+    return Markup("<details><summary>Some answers</summary>{}</details>").format(inner)
+
+
+def _scope(lineup: _Lineup) -> str:
+    """Say what the differences speak of: these trained models, or the arms."""
+    if lineup.runs > 1:
+        return (
+            f"Over {lineup.runs} runs of each and over questions; Holm's correction over the "
+            "models. Green and red: significant after the correction."
+        )
+    return (
+        "Paired by document: bootstrap intervals, permutation or McNemar's test, Holm's "
+        "correction over the models. Green and red: significant after the correction. One run "
+        "each: this says how these trained models differ, over questions; trained again, they may "
+        "differ otherwise (-m seed=0,1,2 tells)."
+    )

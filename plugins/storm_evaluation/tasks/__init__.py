@@ -1,0 +1,1 @@
+"""Tasks of the harness, read off its files: names, settings, packages, samples."""

@@ -1,0 +1,121 @@
+"""What of an evaluation is known to fail before any model is loaded."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+from storm_evaluation.tasks.packages import needs
+from storm_evaluation.tasks.settings import TaskSettings
+from storm_evaluation.tasks.tree import Leaf
+from storm_evaluation.tasks.yaml_file import NamedFunction
+from storm_exp import InputError, SettingError
+
+_HARNESS_ANSWER = 256
+"""Tokens that the harness lets a model write where neither task nor setting says."""
+
+
+def check_tasks(asked: dict[str, tuple[Leaf, TaskSettings]]) -> None:
+    """Raise SettingError or InputError for a task that cannot be scored as it is asked."""
+    metrics: dict[str, tuple[str, str]] = {}
+    for leaf, settings in asked.values():
+        _check_packages(leaf)
+        _check_shots(leaf, settings)
+        metric = _check_metric(leaf, settings)
+        first = metrics.setdefault(leaf.asked, (metric, leaf.name))
+        if metric and first[0] and first[0] != metric:
+            raise SettingError(
+                "by_task.metric",
+                leaf.asked,
+                f"its task {first[1]} is scored by {first[0]} and {leaf.name} by {metric}; name "
+                f"one metric for '{leaf.asked}'",
+            )
+
+
+def check_lengths(asked: dict[str, tuple[Leaf, TaskSettings]], window: int | None) -> None:
+    """Raise SettingError where answers leave no room for a question in `window` tokens."""
+    for leaf, settings in asked.values():
+        if window is None or leaf.config.get("output_type") != "generate_until":
+            continue
+        stated = (leaf.config.get("generation_kwargs") or {}).get("max_gen_toks")
+        answer = settings.max_generated_tokens or stated or min(_HARNESS_ANSWER, window // 2)
+        if isinstance(answer, int) and answer >= window:
+            raise SettingError(
+                f"by_task.max_generated_tokens.{leaf.asked}",
+                answer,
+                f"the task {leaf.name} lets a model write {answer} tokens, and the model takes "
+                f"{window} for question and answer together; allow fewer",
+            )
+
+
+def resources(asked: dict[str, tuple[Leaf, TaskSettings]]) -> list[str]:
+    """Return the data of nltk that the tasks need and this machine lacks."""
+    return needs(f for leaf, _ in asked.values() for f in leaf.functions()).to_fetch()
+
+
+def _check_packages(leaf: Leaf) -> None:
+    problems = needs(leaf.functions()).problems()
+    if problems:
+        raise SettingError(
+            "tasks",
+            leaf.asked,
+            f"the task {leaf.name} cannot be run here: {'; '.join(problems)}. The packages of "
+            "IFEval and MATH come with pip install 'storm-exp[evaluate]'; others have to be "
+            "installed by name",
+        )
+    if leaf.config.get("unsafe_code"):
+        raise SettingError(
+            "tasks", leaf.asked, f"the task {leaf.name} runs what a model wrote, which is not done"
+        )
+
+
+def _check_shots(leaf: Leaf, settings: TaskSettings) -> None:
+    """Refuse examples for a task whose YAML says none: the harness would leave them out."""
+    if settings.num_fewshot and leaf.own_shots() == 0 and settings.shots_by_task:
+        raise SettingError(
+            f"by_task.num_fewshot.{leaf.asked}",
+            settings.num_fewshot,
+            f"the task {leaf.name} has its examples in its own text (num_fewshot: 0 in its YAML), "
+            "and lm-evaluation-harness gives it no others",
+        )
+
+
+def _check_metric(leaf: Leaf, settings: TaskSettings) -> str:
+    """Return the metric that a task is scored by, empty where only running it tells."""
+    listed = leaf.config.get("metric_list")
+    entries: dict[str, Any] = {
+        str(entry.get("metric")): entry
+        for entry in (listed if isinstance(listed, list) else [])
+        if isinstance(entry, dict)
+    }
+    if not entries:
+        return settings.metric or ""
+    metric = settings.metric or next(iter(entries))
+    place = f"by_task.metric.{leaf.asked}"
+    if metric not in entries:
+        raise SettingError(
+            place, metric, f"task {leaf.name} has no metric '{metric}' (has {list(entries)})"
+        )
+    aggregation = entries[metric].get("aggregation", "mean")
+    if isinstance(aggregation, NamedFunction) or aggregation not in ("mean", "nanmean"):
+        raise SettingError(
+            place,
+            metric,
+            f"task {leaf.name}: '{metric}' is not a mean over documents; choose another of "
+            f"{list(entries)}",
+        )
+    if metric == "exact_match_original" and not _antlr().startswith("4.11"):
+        # The task's code takes the ImportError of sympy's parser for a wrong answer.
+        raise InputError(
+            f"task {leaf.name}: 'exact_match_original' would count right answers as wrong, for "
+            f"sympy reads LaTeX with antlr4-python3-runtime 4.11 only and {_antlr()} is installed "
+            "(omegaconf needs 4.9); score by 'exact_match', which math-verify computes"
+        )
+    return metric
+
+
+def _antlr() -> str:
+    try:
+        return importlib.metadata.version("antlr4-python3-runtime")
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

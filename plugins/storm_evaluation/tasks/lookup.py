@@ -1,0 +1,56 @@
+"""Asking the hub whether the data of tasks can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from storm_evaluation.tasks.tree import Leaf
+from storm_exp import InputError
+from storm_models.sources.hub_lookup import Rows, look_up_repository, look_up_rows
+
+_SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
+
+
+def look_up_tasks(leaves: Iterable[Leaf]) -> list[str]:
+    """Return a line for every data set that the tasks read from the hub.
+
+    Raises InputError for one that is not there or closed to this user, and for a configuration or
+    split that it lacks; OSError when nobody answers.
+    """
+    of_repository: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        place = leaf.config.get("dataset_path")
+        if isinstance(place, str) and "/" in place:
+            of_repository.setdefault(place, []).append(leaf)
+    lines = []
+    for place, tasks in sorted(of_repository.items()):
+        found = look_up_repository(place, _revision(tasks[0]), "dataset")
+        known = look_up_rows(place)
+        if known is not None:
+            for leaf in tasks:
+                _check(leaf, place, known)
+        checked = "" if known is not None else "; splits not checked"
+        names = ", ".join(dict.fromkeys(leaf.asked for leaf in tasks))
+        lines.append(f"{found.summary()} for {names}{checked}")
+    return lines
+
+
+def _revision(leaf: Leaf) -> str:
+    arguments: Any = leaf.config.get("dataset_kwargs") or {}
+    return str(arguments.get("revision") or "main")
+
+
+def _check(leaf: Leaf, place: str, known: Rows) -> None:
+    name = leaf.config.get("dataset_name")
+    configuration = str(name) if name else next(iter(known.splits))
+    if configuration not in known.splits:
+        raise InputError(f"task {leaf.name}: {place} has no configuration '{configuration}'")
+    for field in _SPLITS:
+        split = leaf.config.get(field)
+        # A split may be cut: `train[:10]`.
+        if split and str(split).partition("[")[0] not in known.splits[configuration]:
+            raise InputError(
+                f"task {leaf.name}: {place} has no split '{split}' ({configuration} has "
+                f"{', '.join(known.splits[configuration])})"
+            )

@@ -1,0 +1,1 @@
+"""The components that merge with mergekit's arithmetic."""

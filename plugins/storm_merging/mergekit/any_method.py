@@ -1,0 +1,101 @@
+"""The component `mergekit`: any of its methods by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import II, MISSING
+
+from storm_exp import Cost, InputError, SettingError, Stage, component, did_you_mean, setting
+from storm_merging.parents.compatibility import forecast_merge
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import writing_cost
+
+if TYPE_CHECKING:
+    from mergekit.merge_methods import MergeMethodSpec
+
+
+@component("merger", "mergekit", version=1, requires=("torch", "mergekit"), extra="merge")
+class Mergekit:
+    """A method of mergekit that has no component of its own, with mergekit's parameters.
+
+    Config, tokenizer and dtypes are the base's, or the first model's where the method takes no
+    base; one that is given all the same is not looked at. Arithmetic is in fp32 (fp64 for fp64
+    weights), rounded once. A model that is the base itself takes no part.
+    """
+
+    method: str = MISSING
+    """mergekit's name of the method: karcher, nuslerp, multislerp, nearswap, arcee_fusion, …"""
+
+    parameters: dict[str, Any] = setting({})
+    """Parameters by mergekit's names, each a value, or a list with one per model."""
+
+    seed: int = II("seed")
+    """For methods that draw random numbers."""
+
+    def forecast(
+        self, models: list[CheckpointForecast], base: CheckpointForecast | None = None
+    ) -> CheckpointForecast:
+        """Return the facts of what gives the config.
+
+        Raises SettingError for a method or parameter that mergekit does not know, InputError for
+        models that do not fit each other or the method.
+        """
+        base = base if self._takes_base() else None
+        self._check(len(models), base is not None)
+        names = [f"model {i}" for i in range(1, len(models) + 1)]
+        if base is None:
+            return forecast_merge(models, names)
+        return forecast_merge([base, *models], ["the base", *names])
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
+
+    def run(
+        self, stage: Stage, models: list[Checkpoint], base: Checkpoint | None = None
+    ) -> Checkpoint:
+        """Merge; leaves `merge.json` with method and parameters."""
+        from storm_merging.mergekit.arithmetic import merge_with_mergekit
+
+        base = base if self._takes_base() else None
+        self.forecast([model.facts() for model in models], base.facts() if base else None)
+        return merge_with_mergekit(stage, self.method, base, models, self.parameters, self.seed)
+
+    def _spec(self) -> MergeMethodSpec:
+        from mergekit.merge_methods import registered_methods
+
+        known = {method.spec.name: method.spec for method in registered_methods()}
+        if self.method not in known:
+            raise SettingError("method", self.method, f"unknown{did_you_mean(self.method, known)}")
+        return known[self.method]
+
+    def _takes_base(self) -> bool:
+        return self._spec().contract.base.value in ("required", "optional")
+
+    def _check(self, count: int, with_base: bool) -> None:
+        from pydantic import ValidationError
+
+        spec = self._spec()
+        parameters = {parameter.name: parameter for parameter in spec.parameters}
+        for name, value in self.parameters.items():
+            if name not in parameters:
+                near = did_you_mean(name, parameters) or f"; {self.method} has none"
+                raise SettingError("parameters", name, f"is no parameter of {self.method}{near}")
+            if isinstance(value, list) and len(value) != count:
+                problem = f"{len(value)} values for {count} models"
+                raise SettingError(f"parameters.{name}", value, problem)
+            for each in value if isinstance(value, list) else [value]:
+                try:
+                    parameters[name].validate(each)
+                except ValidationError as error:
+                    problem = error.errors()[0]["msg"]
+                    raise SettingError(f"parameters.{name}", each, problem) from error
+        for name, parameter in parameters.items():
+            if parameter.required and name not in self.parameters:
+                raise SettingError("parameters", self.parameters, f"{self.method} needs {name}")
+        try:
+            ids = [*(["base"] if with_base else []), *range(count)]
+            spec.contract.validate_ids(ids, "base" if with_base else None)
+        except ValueError as error:
+            raise InputError(f"{self.method}: {error}") from error

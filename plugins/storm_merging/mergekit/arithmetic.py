@@ -1,0 +1,79 @@
+"""mergekit's arithmetic, fed tensor by tensor: it sees no file, no name of a family and no hub."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import Any
+
+import torch
+from mergekit.merge_methods import merge_tensors
+
+from storm_exp import InputError, Stage
+from storm_merging.parents.compatibility import shared_tensors
+from storm_merging.parents.merged import write_summary
+from storm_models.chat.inheritance import inherit_chat
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.files import WEIGHT_FILE
+from storm_models.checkpoint.tensor_file import DTYPES, TensorWriter
+from storm_models.checkpoint.weights import accumulator, read_tensor
+
+
+def merge_with_mergekit(
+    stage: Stage,
+    method: str,
+    base: Checkpoint | None,
+    models: list[Checkpoint],
+    parameters: dict[str, Any],
+    seed: int,
+) -> Checkpoint:
+    """Write what a method of mergekit makes of models, and of a base where it takes one.
+
+    In `parameters` a list holds a value per model. A model that is the base itself is left out.
+    Config, tokenizer and dtypes are the base's, without one the first model's. A method that draws
+    random numbers starts anew for each tensor, from `seed` and the tensor's name. Memory: the
+    tensors of one name in fp32, and what the method makes of them. Raises InputError for models
+    that do not fit each other or the method, for NaN, infinity and overflow.
+    """
+    torch.set_num_threads(stage.runtime.thread_count())
+    others = [i for i, m in enumerate(models) if base is None or m.directory != base.directory]
+    if not others:
+        raise InputError(f"{method}: every model is the base itself, there is nothing to merge")
+    bound = {
+        name: [value[i] for i in others] if isinstance(value, list) else value
+        for name, value in parameters.items()
+    }
+    merged_models = [*([base] if base else []), *(models[i] for i in others)]
+    headers = shared_tensors(merged_models)
+    with contextlib.ExitStack() as stack:
+        parents = [stack.enter_context(model.open_weights()) for model in merged_models]
+        writer = stack.enter_context(TensorWriter(stage.directory / WEIGHT_FILE, headers))
+        progress = stack.enter_context(stage.progress(len(headers), "tensors"))
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        for name, (dtype, _) in headers.items():
+            tensors = [read_tensor(weights, name) for weights in parents]
+            if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+                raise InputError(f"{name} holds NaN or infinity in one of the models")
+            torch.manual_seed(int(hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:8], 16))
+            try:
+                merged = merge_tensors(
+                    tensors,
+                    method,
+                    parameters=bound,
+                    base_index=None if base is None else 0,
+                    name=name,
+                    dtype=accumulator(*tensors),
+                    out_dtype=DTYPES[dtype],
+                )
+            except ValueError as error:
+                raise InputError(f"{method}: {error}") from error
+            if not bool(merged.isfinite().all()):
+                raise InputError(f"{name}: merging gives NaN, or {merged.dtype} overflows")
+            writer.write(name, merged)
+            progress.advance()
+    merged_models[0].copy_companions(stage.directory)
+    inherit_chat(stage, stage.directory, merged_models)
+    result = Checkpoint(stage.directory)
+    write_summary(result, method, parameters=parameters)
+    stage.metric("models", len(others), main=True)
+    return result

@@ -1,0 +1,108 @@
+"""The components that merge with mergekit's methods, one each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from storm_exp import SettingError, component
+from storm_merging.mergekit.task_vectors import (
+    DellaTaskVectors,
+    MergekitMerger,
+    OutlierTaskVectors,
+    RandomTaskVectors,
+    TaskVectors,
+)
+
+PACKAGES = ("torch", "mergekit")
+
+
+@component("merger", "ties", version=1, requires=PACKAGES, extra="merge")
+class Ties(TaskVectors):
+    """TIES (Yadav et al. 2023, arXiv 2306.01708): the largest changes, where their signs agree.
+
+    The authors keep a density of 0.2.
+    """
+
+    method: ClassVar[str] = "ties"
+
+    normalise: bool = True
+
+
+@component("merger", "dare_ties", version=1, requires=PACKAGES, extra="merge")
+class DareTies(RandomTaskVectors):
+    """DARE (Yu et al. 2023, arXiv 2311.03099): random changes, where their signs agree."""
+
+    method: ClassVar[str] = "dare_ties"
+
+
+@component("merger", "dare_linear", version=1, requires=PACKAGES, extra="merge")
+class DareLinear(RandomTaskVectors):
+    """DARE (Yu et al. 2023, arXiv 2311.03099): random changes, added up."""
+
+    method: ClassVar[str] = "dare_linear"
+
+
+@component("merger", "della", version=1, requires=PACKAGES, extra="merge")
+class Della(DellaTaskVectors):
+    """DELLA (Deep et al. 2024, arXiv 2406.11617): large changes are kept likelier, signs agree."""
+
+    method: ClassVar[str] = "della"
+
+    normalise: bool = True
+
+
+@component("merger", "della_linear", version=1, requires=PACKAGES, extra="merge")
+class DellaLinear(DellaTaskVectors):
+    """DELLA (Deep et al. 2024, arXiv 2406.11617) without looking at signs."""
+
+    method: ClassVar[str] = "della_linear"
+
+
+@component("merger", "breadcrumbs", version=1, requires=PACKAGES, extra="merge")
+class Breadcrumbs(OutlierTaskVectors):
+    """Model Breadcrumbs (Davari and Belilovsky 2023, arXiv 2312.06795), added up."""
+
+    method: ClassVar[str] = "breadcrumbs"
+
+
+@component("merger", "breadcrumbs_ties", version=1, requires=PACKAGES, extra="merge")
+class BreadcrumbsTies(OutlierTaskVectors):
+    """Model Breadcrumbs (Davari and Belilovsky 2023, arXiv 2312.06795), where signs agree."""
+
+    method: ClassVar[str] = "breadcrumbs_ties"
+
+
+@component("merger", "model_stock", version=1, requires=PACKAGES, extra="merge")
+class ModelStock(MergekitMerger):
+    """Model Stock (Jang et al. 2024, arXiv 2403.19522): towards the mean, as far as angles say."""
+
+    method: ClassVar[str] = "model_stock"
+    fewest: ClassVar[int] = 2
+
+    filter_wise: bool = False
+    """Whether each row of a matrix has an angle of its own."""
+
+    def parameters(self, count: int) -> dict[str, Any]:
+        """Return mergekit's parameters."""
+        return {"filter_wise": self.filter_wise}
+
+
+@component("merger", "sce", version=1, requires=PACKAGES, extra="merge")
+class Sce(MergekitMerger):
+    """SCE (Wan et al. 2024, arXiv 2408.07990): select, calculate, erase.
+
+    Changes that differ most between the models count, weighted by their squares, where signs agree.
+    """
+
+    method: ClassVar[str] = "sce"
+
+    share: float = 1.0
+    """Share of the changes that is kept: those of the highest variance."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise SettingError("share", self.share, "must be above 0, at most 1")
+
+    def parameters(self, count: int) -> dict[str, Any]:
+        """Return mergekit's parameters."""
+        return {"select_topk": self.share}

@@ -1,0 +1,1 @@
+"""The components that merge with arithmetic of our own, or change depth."""

@@ -1,0 +1,60 @@
+"""The component `linear`: a weighted mean of checkpoints."""
+
+from __future__ import annotations
+
+from storm_exp import Cost, InputError, Stage, component, setting
+from storm_merging.methods.schedule import check_weights, equal_weights
+from storm_merging.parents.compatibility import forecast_merge, sum_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "linear", version=2, requires=("torch",), extra="train")
+class Linear:
+    """Weighted mean of two or more checkpoints ("model soup", Wortsman et al. 2022).
+
+    Config, tokenizer and dtypes are the first checkpoint's.
+    """
+
+    weights: list[float] = setting([])
+    """A weight per model, in the order of the port; empty for equal weights."""
+
+    normalise: bool = True
+    """Whether the weights are divided by their sum."""
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights)
+
+    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+        """Return the first model's facts; raises InputError for models that do not fit."""
+        if len(models) < 2:
+            raise InputError("linear merges two or more checkpoints, there is one")
+        self._shares(len(models))
+        return forecast_merge(models, [f"model {i}" for i in range(1, len(models) + 1)])
+
+    def cost(self, forecast: CheckpointForecast, models: list[CheckpointForecast]) -> Cost | None:
+        """Estimate one sum."""
+        return sum_cost(forecast, len(models))
+
+    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+        """Average the checkpoints."""
+        from storm_merging.parents.compatibility import shared_tensors
+        from storm_merging.parents.merged import merge, write_summary
+        from storm_merging.parents.parents import check_finite
+
+        self.forecast([model.facts() for model in models])
+        names = shared_tensors(models)
+        check_finite(stage, models)
+        shares = self._shares(len(models))
+        merged = merge(stage, models, dict.fromkeys(names, shares))
+        write_summary(merged, "linear", weights=shares)
+        stage.metric("models", len(models), main=True)
+        return merged
+
+    def _shares(self, count: int) -> list[float]:
+        weights = equal_weights(self.weights, count)
+        total = sum(weights)
+        if not self.normalise:
+            return weights
+        if abs(total) < 1e-8:
+            raise InputError(f"weights={weights}: they sum to 0 and cannot be normalised")
+        return [weight / total for weight in weights]

@@ -1,0 +1,105 @@
+"""How much of the second model each tensor takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from storm_exp import InputError, SettingError, did_you_mean
+from storm_models.families.architecture import tensor_shapes
+
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
+
+
+def check_schedules(t: float, schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
+    """Return the schedules as numbers.
+
+    Raises SettingError for a weight outside [0, 1] and for a schedule without points.
+    """
+    if not 0 <= t <= 1:
+        raise SettingError("t", t, "must lie between 0 and 1")
+    for group, points in schedules.items():
+        if not points:
+            raise SettingError(f"schedules.{group}", points, "needs at least one point")
+        for point in points:
+            if isinstance(point, bool) or not isinstance(point, int | float) or not 0 <= point <= 1:
+                raise SettingError(
+                    f"schedules.{group}", list(points), "holds numbers between 0 and 1"
+                )
+    return {group: [float(point) for point in points] for group, points in schedules.items()}
+
+
+def check_groups(schedules: Mapping[str, Sequence[float]], config: dict[str, Any] | None) -> None:
+    """Raise SettingError for a group that matches no tensor of the model, where that is known."""
+    shapes = tensor_shapes(config) if config else None
+    if shapes is not None:
+        resolve(0.5, schedules, list(shapes))
+
+
+def resolve(
+    t: float, schedules: Mapping[str, Sequence[float]], names: Sequence[str]
+) -> dict[str, float]:
+    """Return {tensor name: weight of the second model}.
+
+    A group is a part of a tensor's name between dots (`self_attn`, `mlp`, `embed_tokens`). Its
+    points are spread over the layers, first to last, and interpolated linearly; tensors in no
+    group take `t`. Raises SettingError for a group that no tensor belongs to, for a tensor in
+    two groups, and for several points for tensors outside the layers.
+    """
+    depth = 1 + max((_layer(name) or 0 for name in names), default=0)
+    weights = {}
+    used = set()
+    for name in names:
+        groups = [group for group in schedules if group in name.split(".")]
+        if len(groups) > 1:
+            raise SettingError("schedules", groups, f"both match {name}; keep one")
+        if not groups:
+            weights[name] = t
+            continue
+        points = schedules[groups[0]]
+        used.add(groups[0])
+        layer = _layer(name)
+        if layer is None and len(points) > 1:
+            raise SettingError(
+                f"schedules.{groups[0]}",
+                list(points),
+                f"{name} belongs to no layer: give one number",
+            )
+        position = 0.0 if layer is None or depth == 1 else layer / (depth - 1)
+        weights[name] = interpolate(points, position)
+    for group in schedules:
+        if group not in used:
+            parts = {part for name in names for part in name.split(".") if not part.isdigit()}
+            raise SettingError("schedules", group, f"matches no tensor{did_you_mean(group, parts)}")
+    return weights
+
+
+def interpolate(points: Sequence[float], position: float) -> float:
+    """Return the value at `position` in [0, 1] of evenly spaced points, linearly between them."""
+    scaled = position * (len(points) - 1)
+    lower = int(scaled)
+    upper = min(len(points) - 1, lower + 1)
+    share = scaled - lower
+    return (1.0 - share) * points[lower] + share * points[upper]
+
+
+def _layer(name: str) -> int | None:
+    found = _LAYER.search(name)
+    return int(found.group(1)) if found else None
+
+
+def check_weights(weights: Sequence[float], scale: float = 1.0) -> None:
+    """Raise SettingError for NaN or infinity."""
+    if not all(map(math.isfinite, weights)):
+        raise SettingError("weights", list(weights), "must be finite")
+    if not math.isfinite(scale):
+        raise SettingError("scale", scale, "must be finite")
+
+
+def equal_weights(weights: list[float], count: int) -> list[float]:
+    """Return one weight per model: as given, or 1 each; raises InputError for another number."""
+    if weights and len(weights) != count:
+        raise InputError(f"weights={weights}: {len(weights)} weights for {count} models")
+    return list(weights) or [1.0] * count

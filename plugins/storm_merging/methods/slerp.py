@@ -1,0 +1,72 @@
+"""The component `slerp`: spherical interpolation between two checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storm_exp import Cost, InputError, Stage, component, setting
+from storm_merging.methods.schedule import check_groups, check_schedules, resolve
+from storm_merging.parents.compatibility import forecast_merge, sum_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "slerp", version=2, requires=("torch",), extra="train")
+class Slerp:
+    """Spherical interpolation between two checkpoints, tensor by tensor.
+
+    After K. Shoemake, "Animating rotation with quaternion curves" (1985), as mergekit 0.1.5
+    applies it to weights: lengths are not normalised, and pairs within 0.9995 of a line are
+    interpolated linearly. Config, tokenizer and dtypes are the first checkpoint's.
+    """
+
+    t: float = 0.5
+    """Weight of the second checkpoint, 0 to 1."""
+
+    schedules: dict[str, list[Any]] = setting({}, neutral={})
+    """Weights per group of tensors, spread over the layers: {self_attn: [0, 0.5, 1]}. Tensors in
+    no group take `t`."""
+
+    def __post_init__(self) -> None:
+        # OmegaConf takes no whole numbers for a nested list[float], and 0 must give the key of 0.0.
+        self.schedules = check_schedules(self.t, self.schedules)
+
+    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+        """Return the first model's facts; raises InputError for models that do not fit."""
+        if len(models) != 2:
+            raise InputError(f"slerp merges exactly two checkpoints, not {len(models)}")
+        merged = forecast_merge(models, ["the first model", "the second model"])
+        check_groups(self.schedules, merged.config)
+        return merged
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the angles, and one sum."""
+        return sum_cost(forecast, models=2, each=2 + 3)
+
+    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+        """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""
+        from storm_merging.kernels.spherical import slerp_coefficients
+        from storm_merging.parents.compatibility import shared_tensors
+        from storm_merging.parents.merged import merge, write_summary
+        from storm_merging.parents.parents import pair_angles
+
+        self.forecast([model.facts() for model in models])
+        names = shared_tensors(models)
+        weights = resolve(self.t, self.schedules, list(names))
+        angles = pair_angles(stage, *models, names)
+        coefficients = {
+            name: slerp_coefficients(weights[name], angle) for name, angle in angles.items()
+        }
+        merged = merge(stage, models, coefficients)
+        slerped = sum(angle.spherical for angle in angles.values())
+        write_summary(
+            merged,
+            "slerp",
+            slerped=slerped,
+            share_slerped=slerped / len(angles),
+            angles=[
+                {"name": name, "degrees": round(angle.degrees, 4), "t": weights[name]}
+                for name, angle in angles.items()
+            ],
+        )
+        stage.metric("share_slerped", slerped / len(angles), main=True)
+        return merged

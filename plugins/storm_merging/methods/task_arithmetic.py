@@ -1,0 +1,53 @@
+"""The component `task_arithmetic`: what fine-tuning changed, added up."""
+
+from __future__ import annotations
+
+from storm_exp import Cost, Stage, component, setting
+from storm_merging.methods.schedule import check_weights, equal_weights
+from storm_merging.parents.compatibility import forecast_merge, sum_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+
+
+@component("merger", "task_arithmetic", version=2, requires=("torch",), extra="train")
+class TaskArithmetic:
+    """The base plus the weighted differences of its fine-tunes (Ilharco et al. 2023).
+
+    Config, tokenizer and dtypes are the base's.
+    """
+
+    weights: list[float] = setting([])
+    """A weight per model, in the order of the port; empty for 1 each."""
+
+    scale: float = 1.0
+    """Multiplies every difference."""
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights, self.scale)
+
+    def forecast(
+        self, base: CheckpointForecast, models: list[CheckpointForecast]
+    ) -> CheckpointForecast:
+        """Return the base's facts; raises InputError for models that do not fit."""
+        equal_weights(self.weights, len(models))
+        names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
+        return forecast_merge([base, *models], names)
+
+    def cost(self, forecast: CheckpointForecast, models: list[CheckpointForecast]) -> Cost | None:
+        """Estimate one sum."""
+        return sum_cost(forecast, len(models) + 1)
+
+    def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
+        """Add what the models differ by to the base."""
+        from storm_merging.parents.compatibility import shared_tensors
+        from storm_merging.parents.merged import merge, write_summary
+        from storm_merging.parents.parents import check_finite
+
+        self.forecast(base.facts(), [model.facts() for model in models])
+        names = shared_tensors([base, *models])
+        check_finite(stage, [base, *models])
+        weights = [self.scale * weight for weight in equal_weights(self.weights, len(models))]
+        coefficients = [1.0 - sum(weights), *weights]
+        merged = merge(stage, [base, *models], dict.fromkeys(names, coefficients))
+        write_summary(merged, "task_arithmetic", weights=weights)
+        stage.metric("models", len(models), main=True)
+        return merged

@@ -1,0 +1,51 @@
+"""A merged checkpoint: kept as a sum of its parents, or written where there is no store."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from storm_exp import Stage
+from storm_merging.parents.parents import shared_store
+from storm_models.chat.inheritance import inherit_chat
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.files import WEIGHT_FILE
+from storm_models.checkpoint.linear_combination import WeightedSum
+from storm_models.checkpoint.weights import SumWeights, write_weights
+
+
+def merge(
+    stage: Stage, models: Sequence[Checkpoint], coefficients: Mapping[str, Sequence[float]]
+) -> Checkpoint:
+    """Make Σ coefficient · tensor for every tensor, with all else from the first model.
+
+    `coefficients` holds a number per model for each tensor, which all of them have. Weights get the
+    first model's dtypes, each rounded once. Tensors that a model ties are stored once and stay
+    tied. In a store that holds the models no weight is written: the result refers to them.
+    Elsewhere it is written, and NaN or overflow raises InputError where it is met.
+    """
+    stored = models[0].headers().items()
+    headers = {name: entry for name, entry in stored if name in coefficients}
+    if shared_store(stage, models) is not None:
+        for model in {model.key: model for model in models}.values():
+            stage.reference(model)
+        total = WeightedSum([model.key for model in models], headers, dict(coefficients))
+        total.write(stage.directory)
+    else:
+        with contextlib.ExitStack() as stack:
+            parents = [stack.enter_context(model.open_weights()) for model in models]
+            progress = stack.enter_context(stage.progress(len(headers), "tensors"))
+            weights = SumWeights(headers, coefficients, parents)
+            write_weights(weights, stage.directory / WEIGHT_FILE, progress.advance)
+    models[0].copy_companions(stage.directory)
+    inherit_chat(stage, stage.directory, models)
+    return Checkpoint(stage.directory)
+
+
+def write_summary(checkpoint: Checkpoint, method: str, **figures: Any) -> None:
+    """Leave `merge.json`, what the report shows of a merge."""
+    content = {"method": method, "tensors": len(checkpoint.headers()), **figures}
+    text = json.dumps(content, indent=1) + "\n"
+    (checkpoint.directory / "merge.json").write_text(text, encoding="utf-8")

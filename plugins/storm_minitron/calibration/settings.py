@@ -1,0 +1,113 @@
+"""The settings of what reads rows to measure a model, and what a plan can check of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Self
+
+from storm_data.dataset import DatasetForecast
+from storm_exp import Cost, InputError, SettingError
+from storm_models.chat.files import check_template
+from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.families.flops import Reading
+from storm_models.families.support import check_changeable
+from storm_models.twins.machine import has_gpu
+
+_SAMPLES, _TOKENS = 8, 256
+"""Rows of a rehearsal, and tokens of a row."""
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclasses.dataclass(kw_only=True)
+class CalibrationSettings:
+    """Which rows are read, and in batches of which shape."""
+
+    samples: int = 1024
+    """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
+
+    max_tokens: int = 2048
+    """Tokens of a row that are read at most."""
+
+    batch_size: int = 8
+    """Rows in a batch. The last one repeats a row to be full, and counts it once."""
+
+    token_step: int = 64
+    """Batches are padded to multiples of this many tokens."""
+
+    dtype: str = "float32"
+    """In which the model computes: float32, bfloat16 or float16. Sums are kept in float64."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name in ("samples", "batch_size", "token_step"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if self.max_tokens < 2:
+            raise SettingError("max_tokens", self.max_tokens, "must be at least 2")
+        if self.dtype not in DTYPES:
+            raise SettingError("dtype", self.dtype, f"must be one of {', '.join(DTYPES)}")
+
+    def rehearsal(self) -> Self:
+        """Return the same on a few short rows."""
+        return dataclasses.replace(
+            self,
+            samples=min(self.samples, _SAMPLES),
+            max_tokens=min(self.max_tokens, _TOKENS),
+            batch_size=min(self.batch_size, 4),
+            dtype=self.dtype if has_gpu() else "float32",
+        )
+
+    def check(self, model: CheckpointForecast, data: DatasetForecast, split: str) -> None:
+        """Raise for a model that cannot be measured, or a data set that has nothing to read."""
+        if data.splits is not None and data.splits.get(split, [0, 0])[1] < 1:
+            there = ", ".join(data.splits) or "none"
+            raise SettingError("split", split, f"the data set has no such rows (splits: {there})")
+        chats = data.columns is None or "messages" in data.columns
+        if data.columns is not None and not chats and "text" not in data.columns:
+            raise InputError(
+                "rows for calibration have `messages` or `text`; these have "
+                f"{', '.join(data.columns)}"
+            )
+        if chats and data.columns is not None:
+            check_template(model, "the rows are chats")
+        if model.config is None:
+            return
+        check_changeable(model.config)
+        positions = model.config.get("max_position_embeddings")
+        if positions is not None and self.max_tokens > positions:
+            raise SettingError(
+                "max_tokens", self.max_tokens, f"the model has {positions} positions"
+            )
+
+    def check_finite(self, measured: Iterable[float]) -> None:
+        """Raise SettingError for NaN or infinity in what was measured."""
+        if not all(map(math.isfinite, measured)):
+            raise SettingError(
+                "dtype",
+                self.dtype,
+                "the hidden states hold NaN or infinity: float16 overflows where bfloat16 and "
+                "float32 do not, or the model's weights hold them",
+            )
+
+    def pass_cost(
+        self,
+        model: CheckpointForecast,
+        data: DatasetForecast,
+        split: str,
+        passes: float = 1.0,
+        heads: float = 0.0,
+    ) -> Cost | None:
+        """Return the cost of reading the rows, as long as they are said to be.
+
+        `passes` counts passes through all layers, `heads` those that go on to logits of every
+        token: of chats, of which only answers are scored, the most that it can be.
+        """
+        rows = min(self.samples, (data.splits or {}).get(split, [0, self.samples])[1])
+        length = min(data.row_tokens or self.max_tokens, self.max_tokens)
+        read = rows * length
+        batch = Reading(self.batch_size * self.max_tokens, length, 0)
+        reading = Reading(read * passes, length, read * heads)
+        return inference_cost(model, reading, batch, dtype=self.dtype)

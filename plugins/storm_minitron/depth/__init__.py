@@ -1,0 +1,1 @@
+"""Pruning depth: runs of layers."""

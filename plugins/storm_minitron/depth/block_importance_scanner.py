@@ -1,0 +1,106 @@
+"""The component `block_importance`: what a model loses with each run of layers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from omegaconf import II
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import Cost, SettingError, Stage, component, setting
+from storm_minitron.calibration.settings import CalibrationSettings
+from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+
+_PACKAGES = ("torch", "transformers", "pyarrow")
+
+
+@component("scanner", "block_importance", version=2, requires=_PACKAGES, extra="train")
+class BlockImportanceScanner(CalibrationSettings):
+    """Scores a model without each run of neighbouring layers, and measures block influence.
+
+    The score is how well answers of held-out rows are foretold: share of answers that greedy
+    decoding would give, share of right tokens, loss. Minitron ranks by a downstream task, and
+    found that perplexity and block influence mislead.
+    """
+
+    counts: list[int] = setting([])
+    """Numbers of layers whose removal is tried, at every place. Empty: block influence alone, for
+    runs of every length, in a single pass."""
+
+    split: str = "validation"
+    """The split that the rows are drawn from. Longer rows than `max_tokens` are left out."""
+
+    samples: int = 256
+    """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
+
+    seed: int = II("seed")
+    """Draws the rows."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if any(count < 1 for count in self.counts) or len(set(self.counts)) < len(self.counts):
+            raise SettingError("counts", self.counts, "must be different numbers from 1")
+        self.counts = sorted(self.counts)
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> BlockImportanceForecast:
+        """Check model, rows and counts; raises SettingError or InputError."""
+        self.check(model, data, self.split)
+        layers = (model.config or {}).get("num_hidden_layers")
+        if layers is not None and self.counts and self.counts[-1] >= layers:
+            raise SettingError(
+                "counts", self.counts, f"leaves nothing of {layers} layers; at most {layers - 1}"
+            )
+        return BlockImportanceForecast(shapes=model.shapes, layers=layers, counts=self.counts)
+
+    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+        """Estimate a pass over the rows, and for every candidate one from behind it to the logits.
+
+        The runs of a count leave 0, 1, 2 and so on up to all other layers behind them.
+        """
+        layers = (model.config or {}).get("num_hidden_layers") or 1
+        runs = [layers - count + 1 for count in self.counts]
+        behind = sum(places * (places - 1) / 2 for places in runs)
+        return self.pass_cost(model, data, self.split, 1 + behind / layers, 1 + sum(runs))
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> BlockImportance:
+        """Score the whole model and every candidate."""
+        import torch
+
+        from storm_inference.label_scorer import choose_device
+        from storm_minitron.calibration.calibration import make_batches, read_samples
+        from storm_minitron.depth.block_removal import WHOLE, score_runs
+
+        self.forecast(model.facts(), data.facts())
+        torch.set_num_threads(stage.runtime.thread_count())
+        device = choose_device(stage.runtime.device)
+        samples, left_out = read_samples(data, self.split, model, self, self.seed, whole=True)
+        layers = model.config()["num_hidden_layers"]
+        runs = [(first, n) for n in self.counts for first in range(layers - n + 1)]
+        network = model.load(self.dtype, device)
+        with stage.progress(len(samples), "rows") as progress:
+            batches = make_batches(samples, self, device, model.config())
+            scores, distances = score_runs(network, runs, batches, progress.advance)
+        influence = [row[: layers - first] for first, row in enumerate(distances.tolist())]
+        self.check_finite(value for row in influence for value in row)
+        content: dict[str, Any] = {
+            "shapes": shapes_digest({name: shape for name, (_, shape) in model.headers().items()}),
+            "layers": layers,
+            "counts": self.counts,
+            "samples": len(samples),
+            "left_out": left_out,
+            "answer_tokens": sum(sum(sample.answer) for sample in samples),
+            "whole": scores[WHOLE],
+            "candidates": [
+                {"first": first, "count": count, **scores[first, count]} for first, count in runs
+            ],
+            "influence": influence,
+        }
+        text = json.dumps(content, indent=1) + "\n"
+        (stage.directory / "blocks.json").write_text(text, encoding="utf-8")
+        stage.metric("candidates", len(runs), main=True)
+        stage.metric("loss", scores[WHOLE]["loss"])
+        stage.metric("exact match", scores[WHOLE]["exact_match"])
+        return BlockImportance(stage.directory)

@@ -1,0 +1,200 @@
+"""The component `minitron_depth`: a shallower model out of a deep one."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+from typing import Any
+
+from storm_exp import Cost, InputError, SettingError, Stage, component, setting
+from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.surgery.depth import PER_LAYER_LISTS, forecast_depth
+
+
+class Criterion(enum.Enum):
+    """What tells the least important run of layers."""
+
+    exact_match = "exact_match"
+    """The most answers right without it; of equals, the lowest loss."""
+    token_accuracy = "token_accuracy"
+    """The most answer tokens right without it; of equals, the lowest loss."""
+    perplexity = "perplexity"
+    """The lowest loss without it."""
+    block_influence = "block_influence"
+    """The smallest angle between what enters and what leaves it."""
+
+
+@component(
+    "compressor", "minitron_depth", version=1, requires=("torch", "transformers"), extra="train"
+)
+class MinitronDepth:
+    """Depth pruning (Minitron, Sreenivas et al. 2024, arXiv 2408.11796).
+
+    Drops a run of neighbouring layers: a given one, or the one that a scan says is missed least.
+    The result has less quality until it is distilled.
+    """
+
+    layers: int | None = None
+    """Layers that stay."""
+
+    layers_ratio: float | None = None
+    """Share of the layers that stays, instead of `layers`."""
+
+    first: int | None = None
+    """The first layer that goes, from 0. None: the scan decides."""
+
+    drop: list[int] = setting([])
+    """Layers that go, from 0, wherever they are, instead of all the above."""
+
+    by: Criterion = Criterion.exact_match
+    """What tells the least important run, where the scan decides."""
+
+    def __post_init__(self) -> None:
+        """Check the settings by themselves; raises SettingError."""
+        if self.drop:
+            self._check_drop()
+            return
+        if self.layers is None and self.layers_ratio is None:
+            problem = "give one of layers, layers_ratio and drop"
+            raise SettingError("layers", self.layers, problem)
+        if self.layers is not None and self.layers_ratio is not None:
+            problem = f"layers_ratio={self.layers_ratio} is set too: unset it (layers_ratio=null)"
+            raise SettingError("layers", self.layers, problem)
+        if self.layers is not None and self.layers < 1:
+            raise SettingError("layers", self.layers, "must be at least 1")
+        if self.layers_ratio is not None and not 0 < self.layers_ratio < 1:
+            raise SettingError("layers_ratio", self.layers_ratio, "must lie between 0 and 1")
+
+    def idle_ports(self) -> set[str]:
+        """Where the layers are named, nothing has to be measured."""
+        return {"importance"} if self.drop or self.first is not None else set()
+
+    def forecast(
+        self, model: CheckpointForecast, importance: BlockImportanceForecast | None = None
+    ) -> CheckpointForecast:
+        """Return the facts of the shallower model; raises for what cannot be dropped."""
+        if self.idle_ports():
+            return forecast_depth(model, self.kept)
+        if importance is None:
+            raise InputError(
+                "no scan tells which layers to drop: connect the port 'importance' "
+                "(scanner block_importance), or give first or drop"
+            )
+        self._check_scan(model, importance)
+        # Which layers stay is for the scan to say: their number is known, not their kinds.
+        result = forecast_depth(model, lambda layers: range(layers - self._count(layers)))
+        for name in (*PER_LAYER_LISTS, "max_window_layers"):
+            (result.config or {}).pop(name, None)
+        return result
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
+
+    def run(
+        self, stage: Stage, model: Checkpoint, importance: BlockImportance | None = None
+    ) -> Checkpoint:
+        """Stream the layers that stay; leaves `pruning.json` and `surgery.json`."""
+        from storm_models.surgery.surgery import rearrange
+
+        self.forecast(model.facts(), None if importance is None else importance.facts())
+        layers = model.config()["num_hidden_layers"]
+        scan = importance.content() if importance is not None else None
+        dropped = self.dropped(layers, scan)
+        result = rearrange(stage, model, self.kept(layers, scan))
+        content = {
+            "method": "minitron_depth",
+            "layers": layers,
+            "dropped": dropped,
+            "by": self.by.value if scan and not self.idle_ports() else "given",
+            "parameters": [each.facts().parameters for each in (model, result)],
+        }
+        text = json.dumps(content, indent=1) + "\n"
+        (stage.directory / "pruning.json").write_text(text, encoding="utf-8")
+        stage.metric("parameters", content["parameters"][1])
+        stage.say(f"without the layers {', '.join(map(str, dropped))} of {layers}")
+        return result
+
+    def dropped(self, layers: int, scan: dict[str, Any] | None = None) -> list[int]:
+        """Return the layers that go from a model of `layers` layers, in order.
+
+        `scan` is the content of a BlockImportance, needed where neither `first` nor `drop` is
+        given. Raises SettingError.
+        """
+        if self.drop:
+            if max(self.drop) >= layers:
+                raise SettingError("drop", self.drop, f"the layers are 0 to {layers - 1}")
+            if len(self.drop) == layers:
+                raise SettingError("drop", self.drop, "leaves nothing")
+            return sorted(self.drop)
+        count = self._count(layers)
+        first = self.first
+        if first is None:
+            assert scan is not None
+            first = least_important(scan, count, self.by)
+        if first < 0 or first + count > layers:
+            problem = f"{count} layers go, so it must lie between 0 and {layers - count}"
+            raise SettingError("first", first, problem)
+        return list(range(first, first + count))
+
+    def kept(self, layers: int, scan: dict[str, Any] | None = None) -> list[int]:
+        """Return the layers that stay, in order."""
+        dropped = self.dropped(layers, scan)
+        return [layer for layer in range(layers) if layer not in dropped]
+
+    def _count(self, layers: int) -> int:
+        if self.layers_ratio is not None:
+            kept = max(1, round(self.layers_ratio * layers))
+            if kept == layers:
+                problem = f"keeps all of {layers} layers"
+                raise SettingError("layers_ratio", self.layers_ratio, problem)
+            return layers - kept
+        assert self.layers is not None
+        if self.layers >= layers:
+            problem = f"must be fewer than the model's {layers}"
+            raise SettingError("layers", self.layers, problem)
+        return layers - self.layers
+
+    def _check_drop(self) -> None:
+        if min(self.drop) < 0:
+            raise SettingError("drop", self.drop, "layers count from 0")
+        twice = [layer for layer in self.drop if self.drop.count(layer) > 1]
+        if twice:
+            raise SettingError("drop", self.drop, f"names layer {twice[0]} more than once")
+        others = {name: getattr(self, name) for name in ("layers", "layers_ratio", "first")}
+        others = {name: value for name, value in others.items() if value is not None}
+        if others:
+            values = ", ".join(f"{name}={value}" for name, value in others.items())
+            unset = " ".join(f"{name}=null" for name in others)
+            problem = f"names the layers already, and {values} is set too: unset it ({unset})"
+            raise SettingError("drop", self.drop, problem)
+
+    def _check_scan(self, model: CheckpointForecast, scan: BlockImportanceForecast) -> None:
+        if scan.shapes and model.shapes and scan.shapes != model.shapes:
+            raise InputError("the layers were measured on a model of other shapes")
+        if self.by is Criterion.block_influence or scan.counts is None or model.config is None:
+            return
+        count = self._count(model.config["num_hidden_layers"])
+        if count not in scan.counts:
+            tried = ", ".join(map(str, scan.counts)) or "none"
+            raise InputError(
+                f"{count} layers go, and the scan tries the removal of {tried}: add {count} to its "
+                "counts, or choose by=block_influence"
+            )
+
+
+def least_important(scan: dict[str, Any], count: int, by: Criterion) -> int:
+    """Return the first layer of the run of `count` layers that a scan says is missed least."""
+    if by is Criterion.block_influence:
+        rows = scan["influence"]
+        return min(range(len(rows) - count + 1), key=lambda first: rows[first][count - 1])
+    candidates = [entry for entry in scan["candidates"] if entry["count"] == count]
+
+    def rank(entry: dict[str, Any]) -> tuple[float, float]:
+        loss = entry["loss"] if math.isfinite(entry["loss"]) else math.inf
+        return (0.0 if by is Criterion.perplexity else -entry[by.value]), loss
+
+    return int(min(candidates, key=rank)["first"])

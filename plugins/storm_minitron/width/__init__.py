@@ -1,0 +1,1 @@
+"""Pruning width: channels, neurons and heads."""

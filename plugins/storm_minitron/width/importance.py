@@ -1,0 +1,56 @@
+"""What the channels, neurons and heads of a model are worth."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import Artifact, Forecast, InputError
+from storm_models.checkpoint.json_file import read_json
+
+if TYPE_CHECKING:
+    import torch
+
+AXES = ("channels", "neurons", "heads")
+
+
+@dataclasses.dataclass(kw_only=True)
+class ImportanceForecast(Forecast):
+    """What is known of importances before a row is read."""
+
+    shapes: str | None = None
+    """The `shapes` digest of the checkpoint that they belong to."""
+    samples: int | None = None
+    """Rows of calibration, at most."""
+
+    def summary(self) -> str:
+        """Return, for example, `up to 1024 rows`."""
+        return "" if self.samples is None else f"up to {self.samples} rows"
+
+
+class Importance(Artifact):
+    """`importance.safetensors`, fp64, and `importance.json` on how it was measured.
+
+    `channels` is (hidden,), summed over the layers; `neurons` (layers, inner); `heads` (layers,
+    heads). Higher is worth more; values of different layers are not comparable.
+    """
+
+    forecast_type = ImportanceForecast
+
+    def values(self) -> dict[str, torch.Tensor]:
+        """Return the importances by axis; raises InputError when they are damaged."""
+        from storm_models.checkpoint.tensor_file import TensorReader
+
+        with TensorReader(self.directory / "importance.safetensors") as reader:
+            if set(reader.entries) != set(AXES):
+                raise InputError(f"{self.directory}: not importances of {', '.join(AXES)}")
+            return {name: reader.tensor(name) for name in AXES}
+
+    def content(self) -> dict[str, Any]:
+        """Return `importance.json`; raises InputError when it is missing or damaged."""
+        return read_json(self.directory / "importance.json")
+
+    def facts(self) -> ImportanceForecast:
+        """Read the shapes digest and the number of rows."""
+        content = self.content()
+        return ImportanceForecast(shapes=content["shapes"], samples=content["samples"])

@@ -1,0 +1,156 @@
+"""The component `minitron_width`: a narrower model out of a wide one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import Cost, InputError, Rehearsed, Stage, component
+from storm_minitron.width.importance import Importance, ImportanceForecast
+from storm_minitron.width.widths import Widths, WidthTargets, narrowed_config
+from storm_models.checkpoint.checkpoint import (
+    Checkpoint,
+    CheckpointForecast,
+    readable_count,
+    shapes_digest,
+)
+from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.families.architecture import key_value_heads, parameter_count, tensor_shapes
+from storm_models.families.support import check_changeable
+from storm_models.twins.shrinking import scaled
+
+if TYPE_CHECKING:
+    import torch
+
+    from storm_minitron.width.selection import Kept
+
+_TARGETS = {
+    "hidden_size": "hidden_size",
+    "intermediate_size": "intermediate_size",
+    "heads": "num_attention_heads",
+}
+"""{target: what the config calls it}"""
+_HEAD_DIM_IMPLIED = ("qwen2", "phi3")
+"""Families whose configs have no `head_dim`: transformers obeys one, other programs may not."""
+
+
+@component(
+    "compressor", "minitron_width", version=1, requires=("torch", "transformers"), extra="train"
+)
+class MinitronWidth(WidthTargets):
+    """Width pruning (Minitron, Muralidharan et al. 2024, arXiv 2407.14679).
+
+    Keeps the most important hidden channels, the same ones everywhere, and in each layer the most
+    important MLP neurons and attention heads, as many in every key-value group. Key-value heads
+    and the channels within a head stay. The result has less quality until it is distilled.
+    """
+
+    rescale_norms: bool = False
+    """Multiply norms by √(d/d′), which leaves the function as it was where the dropped channels
+    carried nothing. Derived, not from the paper: an ablation."""
+
+    def forecast(
+        self, model: CheckpointForecast, importance: ImportanceForecast
+    ) -> CheckpointForecast:
+        """Return the facts of the narrower model; raises for targets that cannot be met."""
+        if model.config is None:
+            return dataclasses.replace(model, parameters=None, shapes=None)
+        check_changeable(model.config)
+        if importance.shapes and model.shapes and importance.shapes != model.shapes:
+            raise InputError("the importances were measured on a model of other shapes")
+        config = narrowed_config(model.config, self.resolve(model.config))
+        shapes = tensor_shapes(config)
+        assert shapes is not None
+        return dataclasses.replace(
+            model, config=config, parameters=parameter_count(config), shapes=shapes_digest(shapes)
+        )
+
+    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> MinitronWidth:
+        """Return the same with sizes in the twin's proportions; shares stay as they are."""
+        real, twin = (each.config or {} for each in (model.real, model.twin))
+        sizes: dict[str, int] = {}
+        for name, width in _TARGETS.items():
+            target = getattr(self, name)
+            if target is not None and width in real and width in twin:
+                sizes[name] = scaled(target, real[width], twin[width])
+        if "heads" in sizes:  # whole groups
+            groups = key_value_heads(twin)
+            sizes["heads"] = max(groups, sizes["heads"] // groups * groups)
+        if "hidden_size" in sizes:
+            heads = sizes.get("heads", twin["num_attention_heads"])
+            sizes["hidden_size"] = max(heads, sizes["hidden_size"] // heads * heads)
+        return dataclasses.replace(self, multiple_of=1, **sizes)
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
+
+    def run(self, stage: Stage, model: Checkpoint, importance: Importance) -> Checkpoint:
+        """Cut; leaves `pruning.json` for the report and `kept.json` with every index that stays."""
+        from storm_minitron.width.selection import select
+        from storm_minitron.width.slicing import Slicer
+        from storm_models.surgery.surgery import write_surgery
+
+        self.forecast(model.facts(), importance.facts())
+        before = model.config()
+        widths = self.resolve(before)
+        config = narrowed_config(before, widths)
+        values = importance.values()
+        kept = select(values, widths, key_value_heads(before))
+        slicer = Slicer(before, kept, rescale_norms=self.rescale_norms)
+        names = {name: name for name in tensor_shapes(config) or {}}
+        result = write_surgery(stage, model, config, names, slicer)
+        self._warn(stage, config, widths)
+        self._record(stage, before, config, values, kept)
+        return result
+
+    def _record(
+        self,
+        stage: Stage,
+        before: dict[str, Any],
+        after: dict[str, Any],
+        values: dict[str, torch.Tensor],
+        kept: Kept,
+    ) -> None:
+        from storm_minitron.width.selection import share_held
+
+        lists = {"channels": kept.hidden, "neurons": kept.inner, "heads": kept.heads}
+        sizes = {
+            "channels": "hidden_size",
+            "neurons": "intermediate_size",
+            "heads": "num_attention_heads",
+        }
+        counts = [parameter_count(config) or 0 for config in (before, after)]
+        content = {
+            "method": "minitron_width",
+            "parameters": counts,
+            "rescale_norms": self.rescale_norms,
+            "axes": [
+                {
+                    "name": axis,
+                    "before": before[size],
+                    "after": after[size],
+                    "importance_held": share_held(values[axis], lists[axis]),
+                }
+                for axis, size in sizes.items()
+            ],
+            "heads": kept.heads.tolist(),
+        }
+        for name, written in (
+            ("pruning.json", json.dumps(content, indent=1)),
+            ("kept.json", json.dumps({axis: index.tolist() for axis, index in lists.items()})),
+        ):
+            (stage.directory / name).write_text(written + "\n", encoding="utf-8")
+        stage.metric("parameters", counts[1], main=True)
+        stage.metric("share kept", counts[1] / counts[0])
+        stage.say(f"{readable_count(counts[0])} parameters become {readable_count(counts[1])}")
+
+    @staticmethod
+    def _warn(stage: Stage, config: dict[str, Any], widths: Widths) -> None:
+        implied = widths.hidden // widths.heads == config["head_dim"]
+        if config["model_type"] in _HEAD_DIM_IMPLIED and not implied:
+            stage.say(
+                f"{config['model_type']} models seldom have a head_dim of their own: transformers "
+                "loads this one, other programs may not"
+            )

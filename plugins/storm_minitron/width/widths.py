@@ -1,0 +1,159 @@
+"""How wide a pruned model is to be: targets resolved against a config, and the config that results.
+
+Free of torch: a plan checks targets with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from storm_exp import InputError, SettingError
+from storm_models.families.architecture import head_dim, key_value_heads
+
+
+@dataclasses.dataclass(frozen=True)
+class Widths:
+    """Sizes that are the same in every layer."""
+
+    hidden: int
+    inner: int
+    heads: int
+
+
+@dataclasses.dataclass(kw_only=True)
+class WidthTargets:
+    """Sizes to prune to, each as a number or as the share that stays; what is not given stays."""
+
+    hidden_size: int | None = None
+    """Hidden channels: a multiple of the number of heads, or stock transformers refuse it."""
+
+    hidden_ratio: float | None = None
+    """Share of the hidden channels that stays."""
+
+    intermediate_size: int | None = None
+    """Neurons of each MLP."""
+
+    intermediate_ratio: float | None = None
+    """Share of the neurons that stays."""
+
+    heads: int | None = None
+    """Query heads: a multiple of the key-value heads, which all stay."""
+
+    heads_ratio: float | None = None
+    """Share of the query heads that stays."""
+
+    multiple_of: int = 8
+    """Channels and neurons that a ratio asks for are rounded to a multiple of this."""
+
+    def __post_init__(self) -> None:
+        """Check the targets by themselves; raises SettingError."""
+        for size, ratio in _PAIRS:
+            number, share = getattr(self, size), getattr(self, ratio)
+            if number is not None and share is not None:
+                raise SettingError(ratio, share, f"{size}={number} is given already; keep one")
+            if number is not None and number < 1:
+                raise SettingError(size, number, "must be at least 1")
+            if share is not None and not 0 < share <= 1:
+                raise SettingError(ratio, share, "must lie above 0 and be at most 1")
+        if self.multiple_of < 1:
+            raise SettingError("multiple_of", self.multiple_of, "must be at least 1")
+        if not self._given():
+            raise SettingError(
+                "hidden_size", None, "nothing is pruned: give at least one size or ratio"
+            )
+
+    def resolve(self, config: dict[str, Any]) -> Widths:
+        """Return the sizes for a model of `config`.
+
+        Raises SettingError for impossible ones, for a share below 1 that keeps everything, and
+        where nothing is pruned at all.
+        """
+        groups = key_value_heads(config)
+        heads = self._size("heads", "heads_ratio", config["num_attention_heads"], groups)
+        if heads % groups:
+            raise SettingError(
+                "heads",
+                heads,
+                f"each of the {groups} key-value heads keeps the same number of query heads: must "
+                f"be a multiple of {groups}",
+            )
+        step = math.lcm(heads, self.multiple_of)
+        hidden = self._size("hidden_size", "hidden_ratio", config["hidden_size"], step)
+        if hidden % heads:
+            below = hidden - hidden % heads
+            near = [n for n in (below, below + heads) if 0 < n <= config["hidden_size"]]
+            raise SettingError(
+                "hidden_size",
+                hidden,
+                f"must be a multiple of the {heads} heads, as transformers asks: "
+                f"{' or '.join(map(str, near))}",
+            )
+        inner = self._size(
+            "intermediate_size", "intermediate_ratio", config["intermediate_size"], self.multiple_of
+        )
+        if [hidden, inner, heads] == [config[name] for name in _COUNTED]:
+            name, value = next(iter(self._given().items()))
+            raise SettingError(
+                name,
+                value,
+                f"nothing is pruned: {hidden} channels, {inner} neurons and {heads} heads are all "
+                "that the model has",
+            )
+        return Widths(hidden, inner, heads)
+
+    def _given(self) -> dict[str, float]:
+        """Return the targets that are set, by name."""
+        targets = {name: getattr(self, name) for pair in _PAIRS for name in pair}
+        return {name: value for name, value in targets.items() if value is not None}
+
+    def _size(self, size: str, ratio: str, before: int, step: int) -> int:
+        number, share = getattr(self, size), getattr(self, ratio)
+        if number is not None:
+            if number > before:
+                raise SettingError(size, number, f"is more than the model's {before}")
+            return int(number)
+        if share is None or share == 1:
+            return before
+        kept = max(step, step * round(share * before / step))
+        if kept >= before:
+            below = (before - 1) // step * step
+            finer = "" if size == "heads" else f" (lower multiple_of={self.multiple_of})"
+            smaller = f"the next smaller is {size}={below}" if below else f"none is smaller{finer}"
+            raise SettingError(
+                ratio, share, f"keeps all of {before}, rounded to a multiple of {step}: {smaller}"
+            )
+        return int(kept)
+
+
+_PAIRS = (
+    ("hidden_size", "hidden_ratio"),
+    ("intermediate_size", "intermediate_ratio"),
+    ("heads", "heads_ratio"),
+)
+_COUNTED = ("hidden_size", "intermediate_size", "num_attention_heads")
+
+
+def narrowed_config(config: dict[str, Any], widths: Widths) -> dict[str, Any]:
+    """Return the config of a model of these widths.
+
+    `head_dim` is written out, because hidden size and heads no longer imply it. Raises InputError
+    for rotary frequencies that transformers would look for in the wrong number.
+    """
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if "short_factor" in rotary and widths.hidden * config["num_attention_heads"] != (
+        widths.heads * config["hidden_size"]
+    ):
+        raise InputError(
+            "transformers works the number of rotary factors (short_factor, long_factor) out from "
+            "hidden_size and heads: this model's ratio of the two must stay"
+        )
+    return {
+        **config,
+        "hidden_size": widths.hidden,
+        "intermediate_size": widths.inner,
+        "num_attention_heads": widths.heads,
+        "num_key_value_heads": key_value_heads(config),
+        "head_dim": head_dim(config),
+    }

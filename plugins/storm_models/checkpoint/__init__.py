@@ -1,0 +1,1 @@
+"""A checkpoint in Hugging Face layout: its files, headers, weights, tokenizer."""

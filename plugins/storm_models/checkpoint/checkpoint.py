@@ -1,0 +1,264 @@
+"""Checkpoints in Hugging Face layout, asked for a model, for tensors or for files."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import Artifact, Forecast, InputError
+from storm_models.checkpoint.config_check import check_config, finite
+from storm_models.checkpoint.files import (
+    INDEX_FILE,
+    TEMPLATE_FILE,
+    WEIGHT_FILE,
+    checkpoint_files,
+    companion_files,
+)
+from storm_models.checkpoint.header import file_size, read_header
+from storm_models.checkpoint.json_file import read_json
+from storm_models.checkpoint.linear_combination import WeightedSum
+from storm_models.checkpoint.tokenizer import tokenizer_digest
+from storm_models.checkpoint.vocabulary import check_vocabulary
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from storm_models.chat.renderer import ChatRenderer
+    from storm_models.checkpoint.weights import Weights
+
+_QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
+
+
+@dataclasses.dataclass(kw_only=True)
+class CheckpointForecast(Forecast):
+    """What is known of a checkpoint from its config and file headers alone."""
+
+    config: dict[str, Any] | None = None
+    """The contents of config.json."""
+    parameters: int | None = None
+    """Number of stored parameters; a tied head counts once."""
+    tokenizer: str | None = None
+    """Digest of the tokens and their ids."""
+    has_chat_template: bool | None = None
+    chat_arguments: dict[str, Any] | None = None
+    """What the chat template is given besides the chat."""
+    chat_date: str | None = None
+    """The day that the chat template takes for today."""
+    shapes: str | None = None
+    """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
+
+    def summary(self) -> str:
+        """Return, for example, `1,312,384 parameters, llama`."""
+        kind = str((self.config or {}).get("model_type", ""))
+        if self.parameters is None:
+            return kind
+        return f"{self.parameters:,} parameters, {kind}".rstrip(", ")
+
+
+class Checkpoint(Artifact):
+    """A model with its tokenizer: config.json, safetensors, tokenizer files.
+
+    It may be kept without weights, as a weighted sum of other checkpoints of its store. Then it is
+    asked for tensors and for its model as any other, and the sum is computed; whoever needs files
+    of weights asks for those of `written()`.
+    """
+
+    forecast_type = CheckpointForecast
+
+    def __init__(self, directory: Path, key: str = "") -> None:
+        """Open the checkpoint in `directory`, reading nothing."""
+        super().__init__(directory, key)
+        self._known_index: dict[str, tuple[Path, tuple[str, tuple[int, ...]]]] | None = None
+        self._known_sum: WeightedSum | None = None
+        self._known_parents: list[Checkpoint] | None = None
+
+    def config(self) -> dict[str, Any]:
+        """Return config.json; raises InputError when it is missing or says what cannot be."""
+        file = self.directory / "config.json"
+        companion_files(self.directory)
+        config = finite(read_json(file))
+        check_config(config, str(file))
+        return config
+
+    def weighted_sum(self) -> WeightedSum | None:
+        """Return what the weights are made of, None when they lie in files."""
+        if self._known_sum is None:
+            stored = any((self.directory / name).is_file() for name in (WEIGHT_FILE, INDEX_FILE))
+            self._known_sum = None if stored else WeightedSum.read(self.directory)
+        return self._known_sum
+
+    def parents(self) -> list[Checkpoint]:
+        """Return what a weighted sum adds up; raises StoreError for one that is gone."""
+        if self._known_parents is None:
+            total = self.weighted_sum()
+            keys = total.parents if total else []
+            self._known_parents = [Checkpoint(self.referenced(key), key) for key in keys]
+        return self._known_parents
+
+    def written(self) -> Checkpoint:
+        """Return the same checkpoint with weights in files: itself, unless it is a sum.
+
+        A sum's files are an artifact of their own in its store, written once, by the first who
+        asks. Raises InputError for NaN or overflow, StoreError when a parent is gone.
+        """
+        if self.weighted_sum() is None:
+            return self
+        from storm_models.checkpoint.materialise import written
+
+        return written(self)
+
+    def weight_files(self) -> list[Path]:
+        """Return the safetensors files, in order; raises InputError when there are none."""
+        weights = checkpoint_files(self.directory).weights
+        if not weights:
+            raise InputError(f"{self.directory}: a sum of checkpoints, whose weights lie elsewhere")
+        return [self.directory / name for name in weights]
+
+    def files(self) -> list[str]:
+        """Return the names of the files that make up the checkpoint, and no others."""
+        return checkpoint_files(self.directory).names()
+
+    def headers(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return {tensor name: (safetensors dtype, shape)}, reading no weights."""
+        total = self.weighted_sum()
+        if total is not None:
+            return dict(total.headers)
+        return {name: entry for name, (_, entry) in self._index().items()}
+
+    def shards(self) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
+        """Return {file name: headers of its tensors}; a sum counts as one file."""
+        if self.weighted_sum() is not None:
+            return {WEIGHT_FILE: self.headers()}
+        shards: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
+        for name, (file, entry) in self._index().items():
+            shards.setdefault(file.name, {})[name] = entry
+        return shards
+
+    def weight_bytes(self) -> int:
+        """Return the bytes of the weight files, headers included; a sum's as if written."""
+        if self.weighted_sum() is not None:
+            return file_size(self.headers())
+        return sum(file.stat().st_size for file in self.weight_files())
+
+    @contextlib.contextmanager
+    def open_weights(self) -> Iterator[Weights]:
+        """Open the tensors for reading in pieces; raises StoreError when a parent is gone."""
+        from storm_models.checkpoint.weights import FileWeights, SumWeights
+
+        total = self.weighted_sum()
+        with contextlib.ExitStack() as stack:
+            if total is None:
+                files = {name: file for name, (file, _) in self._index().items()}
+                yield FileWeights(self.headers(), files, stack)
+            else:
+                parents = [stack.enter_context(parent.open_weights()) for parent in self.parents()]
+                yield SumWeights(total.headers, total.coefficients, parents)
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield (name, tensor) one at a time, in the order of the files and sorted by name."""
+        from storm_models.checkpoint.weights import read_tensor
+
+        with self.open_weights() as weights:
+            for headers in self.shards().values():
+                for name in sorted(headers):
+                    yield name, read_tensor(weights, name)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return one tensor by its exact name; raises KeyError when there is none."""
+        from storm_models.checkpoint.weights import read_tensor
+
+        with self.open_weights() as weights:
+            return read_tensor(weights, name)
+
+    def copy_companions(self, directory: Path, *, but: Collection[str] = ()) -> None:
+        """Copy what stands beside the weights to another directory, as it is; raises InputError."""
+        for name in companion_files(self.directory):
+            if name not in but:
+                shutil.copyfile(self.directory / name, directory / name)
+
+    def _index(self) -> dict[str, tuple[Path, tuple[str, tuple[int, ...]]]]:
+        """Return {tensor name: (file, (dtype, shape))}; the headers are read once."""
+        if self._known_index is None:
+            self._known_index = {
+                name: (file, (entry["dtype"], tuple(entry["shape"])))
+                for file in self.weight_files()
+                for name, entry in read_header(file).items()
+            }
+        return self._known_index
+
+    def load(self, dtype: str = "auto", device: str = "cpu") -> PreTrainedModel:
+        """Return the model, in evaluation mode; a compressed one is decompressed.
+
+        Raises InputError for weights that are missing: transformers would make them up.
+        """
+        from storm_models.checkpoint.load import load_model
+
+        return load_model(self, dtype, device)
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer."""
+        from storm_models.checkpoint.pretrained import read_tokenizer
+
+        return read_tokenizer(self.directory)
+
+    def chat(self) -> ChatRenderer:
+        """Return how the model is shown chats; raises InputError without a chat template."""
+        from storm_models.chat.files import ChatFacts
+        from storm_models.chat.renderer import ChatRenderer
+
+        facts = ChatFacts.read(self.directory)
+        return ChatRenderer(self.tokenizer(), facts.arguments, facts.date)
+
+    def facts(self) -> CheckpointForecast:
+        """Read config, headers and tokenizer files; raises InputError when one is missing."""
+        from storm_models.chat.files import ChatFacts
+
+        headers, config = self.headers(), self.config()
+        check_vocabulary(self.directory, config)
+        chat = ChatFacts.read(self.directory)
+        return CheckpointForecast(
+            config=config,
+            parameters=sum(
+                math.prod(shape)
+                for name, (_, shape) in headers.items()
+                if not name.endswith(_QUANTISATION_SUFFIXES)
+            ),
+            tokenizer=self.tokenizer_digest(),
+            has_chat_template=self.has_chat_template(),
+            chat_arguments=chat.arguments,
+            chat_date=chat.date,
+            shapes=shapes_digest({name: shape for name, (_, shape) in headers.items()}),
+        )
+
+    def tokenizer_digest(self) -> str:
+        """Return a digest of the tokens and their ids; raises InputError without a tokenizer."""
+        return tokenizer_digest(self.directory)
+
+    def has_chat_template(self) -> bool:
+        """Return whether the tokenizer carries a chat template."""
+        if (self.directory / TEMPLATE_FILE).is_file():
+            return True
+        config = self.directory / "tokenizer_config.json"
+        return config.is_file() and bool(read_json(config).get("chat_template"))
+
+
+def shapes_digest(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return a digest of names and shapes, independent of order and dtype."""
+    text = json.dumps({name: list(shapes[name]) for name in sorted(shapes)})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def readable_count(number: float) -> str:
+    """Return 1300000 as `1.3 M`."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}".replace(".00 ", " ")
+    return str(int(number))

@@ -1,0 +1,139 @@
+"""Which files of a folder are a checkpoint: decided here, for reading, copying and keys alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError
+from storm_models.checkpoint.json_file import read_json
+from storm_models.checkpoint.linear_combination import SUM_FILE
+
+TEMPLATE_FILE = "chat_template.jinja"
+CHAT_FILE = "chat.json"
+"""What chat templates are given besides chats: {"arguments": {…}, "date": …}."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    TEMPLATE_FILE,
+    CHAT_FILE,
+)
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+"""Each of these is the heart of a tokenizer."""
+SURGERY_FILE = "surgery.json"
+"""What a changed depth leaves: {"source_layers": […], "new_layers": […]}."""
+
+OF_THE_MODEL = ("config.json", "generation_config.json", SURGERY_FILE)
+"""What says how the weights are to be used; the tokenizer's files go with another model's, too."""
+
+COMPANION_FILES = (*OF_THE_MODEL, *TOKENIZER_FILES)
+"""What stands beside the weights."""
+
+WEIGHT_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointFiles:
+    """The names of a checkpoint's files in its folder."""
+
+    companions: tuple[str, ...]
+    """Config, tokenizer, generation config, records."""
+    weights: tuple[str, ...]
+    """The safetensors files in the order in which transformers reads them; none for a sum."""
+    index: str | None
+    """The index that names them, None where there is but one file."""
+    passed_over: str | None
+    """An index beside a single file, which transformers does not look at."""
+
+    def names(self) -> list[str]:
+        """Return the names of all files that make up the checkpoint, and no others."""
+        index = () if self.index is None else (self.index,)
+        return [*self.companions, *index, *self.weights]
+
+
+def checkpoint_files(directory: Path) -> CheckpointFiles:
+    """Return the files of the checkpoint in `directory`, as transformers finds them.
+
+    `model.safetensors` wins over an index. Raises InputError where there are no weights, for an
+    index that transformers could not read or that names anything but files of the folder, and for
+    what `companion_files` refuses.
+    """
+    companions = tuple(companion_files(directory))
+    index = directory / INDEX_FILE
+    if (directory / WEIGHT_FILE).is_file():
+        passed_over = INDEX_FILE if index.is_file() else None
+        return CheckpointFiles(companions, (WEIGHT_FILE,), None, passed_over)
+    if not index.is_file() and (directory / SUM_FILE).is_file():
+        return CheckpointFiles(companions, (), None, None)
+    if not index.is_file():
+        raise InputError(f"{directory}: no {WEIGHT_FILE} (weights in safetensors)")
+    weights = tuple(_shards(index, read_json(index)))
+    missing = [name for name in weights if not (directory / name).is_file()]
+    if missing:
+        raise InputError(f"{directory}: no {', '.join(missing[:3])} (weights in safetensors)")
+    return CheckpointFiles(companions, weights, INDEX_FILE, None)
+
+
+def is_complete(directory: Path) -> bool:
+    """Return whether everything is there that a checkpoint needs, whatever is in it."""
+    there = {name for name in COMPANION_FILES if (directory / name).is_file()}
+    if "config.json" not in there or not there & set(_TOKENIZERS):
+        return False
+    index = directory / INDEX_FILE
+    if (directory / WEIGHT_FILE).is_file() or not index.is_file():
+        return (directory / WEIGHT_FILE).is_file()
+    return all((directory / name).is_file() for name in _shards(index, read_json(index)))
+
+
+def companion_files(directory: Path) -> list[str]:
+    """Return the names of what stands beside the weights.
+
+    Raises InputError for one that is a link out of the folder: what it leads to was not given
+    away with the model, and would be copied into everything that is made of it. The hub's cache
+    links a snapshot's files to its own blobs, and those belong to it. Weights may lie anywhere.
+    """
+    found = [name for name in COMPANION_FILES if (directory / name).is_file()]
+    root = directory.resolve()
+    for name in found:
+        target = (directory / name).resolve()
+        if not any(target.is_relative_to(place) for place in (root, *_blobs(root))):
+            raise InputError(
+                f"{directory}/{name} is a link out of the folder: put a copy in its place, if it "
+                "belongs to the model"
+            )
+    return found
+
+
+def _blobs(root: Path) -> list[Path]:
+    """Return where the hub's cache keeps the files of a snapshot."""
+    inside = root.parent.name == "snapshots"
+    return [(root.parents[1] / "blobs").resolve()] if inside else []
+
+
+def _shards(index: Path, content: dict[str, Any]) -> list[str]:
+    """Return the files that an index names, in the order in which they are read."""
+    places = content.get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise InputError(f"{index}: no weight_map that says which file holds which tensor")
+    if not isinstance(content.get("metadata"), dict):
+        raise InputError(f"{index}: no metadata, without which transformers does not read it")
+    for tensor, name in places.items():
+        if not isinstance(name, str) or not _is_plain(name):
+            raise InputError(
+                f"{index}: {tensor} is said to be in {name!r}, which is not the name of a "
+                "safetensors file of the folder"
+            )
+    return sorted(set(places.values()))
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether a name stands for a file in the same folder, on every system."""
+    return name.isprintable() and not set(name) & set("/\\:") and name.endswith(".safetensors")

@@ -1,0 +1,43 @@
+"""What reading with a model takes, and what writing one does."""
+
+from __future__ import annotations
+
+from storm_exp import Cost
+from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.families.architecture import parameter_count
+from storm_models.families.flops import Reading, forward_flops
+from storm_models.families.memory import PROCESS, checkpoint_bytes, inference_bytes, stored_width
+
+_WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def inference_cost(
+    model: CheckpointForecast,
+    reading: Reading | None,
+    batch: Reading,
+    *,
+    dtype: str = "auto",
+    further: float = 0.0,
+    assumes: str = "",
+) -> Cost | None:
+    """Return the cost of forward passes over `reading`, `batch` at a time.
+
+    None for an unknown model; without `reading`, of memory alone. A compressed model computes as
+    the one it was. `further` bytes are added to the batch's memory.
+    """
+    config = model.config or {}
+    if not config or parameter_count(config) is None:
+        return None
+    memory = inference_bytes(config, batch, _WIDTHS.get(dtype) or stored_width(config))
+    return Cost(
+        tokens=reading.tokens if reading else None,
+        flops=forward_flops(config, reading) if reading else None,
+        memory=None if memory is None else PROCESS + memory + further,
+        assumes=assumes,
+    )
+
+
+def writing_cost(forecast: CheckpointForecast) -> Cost | None:
+    """Return the cost of streaming a checkpoint to its files: the room that they take."""
+    config = forecast.config or {}
+    return Cost(disk=checkpoint_bytes(config), on_host=True) if config else None

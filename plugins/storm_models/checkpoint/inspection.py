@@ -1,0 +1,114 @@
+"""Whether a folder holds a checkpoint that can be used, told without reading weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storm_exp import InputError
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.files import INDEX_FILE, WEIGHT_FILE, checkpoint_files
+from storm_models.checkpoint.linear_combination import SUM_FILE
+from storm_models.families.architecture import is_quantised, tensor_shapes
+from storm_models.families.support import check_known
+
+_FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf")
+_NAMED_TEMPLATES = "additional_chat_templates"
+"""Where transformers keeps templates besides the usual one, such as tool_use.jinja."""
+
+
+def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointForecast:
+    """Return the facts of a finished checkpoint; raises InputError when it cannot be used.
+
+    Checked without reading weights: the files and headers, that the architecture is a causal
+    language model, and for known families that names and shapes are those that the config asks
+    for (transformers initialises what is missing at random, and drops what is left over).
+    """
+    check_files(checkpoint.directory)
+    config = checkpoint.config()
+    architectures = config.get("architectures") or []
+    if not config.get("model_type"):
+        raise InputError(f"{checkpoint.directory}/config.json: no model_type")
+    if architectures and not any(name.endswith("ForCausalLM") for name in architectures):
+        raise InputError(
+            f"{checkpoint.directory}/config.json: {', '.join(architectures)} is no causal language "
+            "model (…ForCausalLM)"
+        )
+    if config.get("transformers_weights") is not None:
+        raise InputError(
+            f"{checkpoint.directory}/config.json: transformers_weights names other files of "
+            "weights than everybody looks for: save the model again with transformers"
+        )
+    check_known(config, checkpoint.directory)
+    if not is_quantised(config):
+        _check_shapes(checkpoint)
+    return checkpoint.facts()
+
+
+def passed_over(checkpoint: Checkpoint) -> list[str]:
+    """Return what to tell of files that are not read: an index beside a single file, templates."""
+    directory = checkpoint.directory
+    index = checkpoint_files(directory).passed_over
+    notes = []
+    if index is not None:
+        notes.append(
+            f"{directory}: {WEIGHT_FILE} is read and {index} is not, as transformers does "
+            "it; remove the one that should not count"
+        )
+    if named := sorted(file.name for file in (directory / _NAMED_TEMPLATES).glob("*.jinja")):
+        notes.append(
+            f"{directory}/{_NAMED_TEMPLATES}: {', '.join(named)} is not read, and no model that is "
+            "made of this one has it; to use one, set chat.template to its path"
+        )
+    return notes
+
+
+def check_files(directory: Path) -> None:
+    """Raise InputError for a folder whose files are not those of one model in safetensors."""
+    if not (directory / "config.json").is_file():
+        if (directory / "adapter_config.json").is_file():
+            raise InputError(f"{directory}: an adapter, not a model: merge it into its model first")
+        raise InputError(f"{directory}: no config.json (not a checkpoint in Hugging Face layout)")
+    if (directory / "adapter_config.json").is_file():
+        raise InputError(
+            f"{directory}: holds an adapter_config.json beside the model; merge the adapter first"
+        )
+    if (directory / INDEX_FILE).is_file() or (directory / WEIGHT_FILE).is_file():
+        return
+    if (directory / SUM_FILE).is_file():
+        raise InputError(
+            f"{directory}: kept as a sum of other models; run its recipe by itself, not in a "
+            "sweep, and outputs/latest leads to its files"
+        )
+    foreign = sorted(file.name for end in _FOREIGN_WEIGHTS for file in directory.glob(end))
+    if foreign:
+        raise InputError(
+            f"{directory}: the weights are in {foreign[0]}; only safetensors are read (a pickle "
+            "can run code): save the model again with transformers"
+        )
+    raise InputError(f"{directory}: no weights (model.safetensors is missing)")
+
+
+def _check_shapes(checkpoint: Checkpoint) -> None:
+    expected = tensor_shapes(checkpoint.config())
+    if expected is None:
+        return
+    found = {name: shape for name, (_, shape) in checkpoint.headers().items()}
+    missing = [name for name in expected if name not in found]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"{checkpoint.directory}: config.json asks for {missing[0]}{more}, which the weights "
+            "lack"
+        )
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise InputError(
+                f"{checkpoint.directory}: {name} has the shape {list(found[name])}, config.json "
+                f"asks for {list(shape)}"
+            )
+    for name in found:
+        if name.startswith("model.layers.") and name not in expected and "rotary" not in name:
+            raise InputError(
+                f"{checkpoint.directory}: the weights hold {name}, for which config.json has no "
+                "place (num_hidden_layers too small?)"
+            )

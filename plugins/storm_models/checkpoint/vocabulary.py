@@ -1,0 +1,61 @@
+"""Whether a tokenizer's ids have rows in the embedding that they look up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError
+from storm_models.checkpoint.generation_config import (
+    GENERATION_FILE,
+    read_generation_config,
+    special_ids,
+)
+from storm_models.checkpoint.json_file import read_json
+from storm_models.checkpoint.tokenizer import read_tokens
+
+_NO_PADDING = -1
+"""What early configs say where there is no token for padding."""
+
+
+def check_vocabulary(directory: Path, config: dict[str, Any]) -> None:
+    """Raise InputError for tokens, or ids of special tokens, beyond the model's vocabulary.
+
+    Tokens come to lie there when they are added to a tokenizer and the embedding is not resized:
+    the first text that holds one ends in an IndexError, or on a GPU in an assertion.
+    """
+    size = config.get("vocab_size")
+    if size is None:
+        return
+    beyond = {token: i for token, i in _token_ids(directory).items() if not 0 <= i < size}
+    if beyond:
+        first = sorted(beyond, key=lambda token: (beyond[token], token))[:3]
+        named = ", ".join(f"{token!r} ({beyond[token]})" for token in first)
+        more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
+        raise InputError(
+            f"{directory}: the tokenizer has tokens beyond the embedding of {size} rows "
+            f"(vocab_size): {named}{more}; resize the embedding (resize_token_embeddings) or leave "
+            "them out of the tokenizer"
+        )
+    for file, content in (
+        ("config.json", config),
+        (GENERATION_FILE, read_generation_config(directory) or {}),
+    ):
+        for name, ids in special_ids(content, f"{directory}/{file}").items():
+            allowed = {_NO_PADDING} if name == "pad_token_id" else set()
+            wrong = [each for each in ids if not 0 <= each < size and each not in allowed]
+            if wrong:
+                raise InputError(
+                    f"{directory}/{file}: {name}={wrong[0]} is no token of a vocabulary of {size}"
+                )
+
+
+def _token_ids(directory: Path) -> dict[str, int]:
+    """Return {token: id}, as far as it is told by files other than a sentencepiece model."""
+    tokens = read_tokens(directory)
+    extra = directory / "added_tokens.json"
+    added = read_json(extra) if tokens is None and extra.is_file() else {}
+    odd = [token for token, place in added.items() if type(place) is not int]
+    if odd:
+        raise InputError(f"{extra}: the id of {odd[0]!r} is no whole number")
+    return tokens.ids() if tokens else added

@@ -1,0 +1,132 @@
+"""The tensors of a checkpoint, open for reading in pieces: from files, or added up from parents."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from storm_exp import InputError
+from storm_models.checkpoint.tensor_file import DTYPES, TensorReader, TensorWriter
+
+PIECE = 1 << 18
+"""Elements of a tensor in memory at a time, per parent: what fits a processor's cache."""
+
+Headers = Mapping[str, tuple[str, tuple[int, ...]]]
+"""{tensor name: (safetensors dtype, shape)}"""
+
+
+class Weights(Protocol):
+    """Tensors by name, read without those that are not asked for."""
+
+    headers: Headers
+
+    def read(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return the elements `start` to `stop` of a tensor, flat: shape (stop - start,)."""
+
+
+class FileWeights:
+    """Tensors that lie in safetensors files."""
+
+    def __init__(
+        self, headers: Headers, files: Mapping[str, Path], stack: contextlib.ExitStack
+    ) -> None:
+        """`files` tells where each tensor lies; what is opened, `stack` closes."""
+        self.headers = headers
+        self._files = files
+        self._stack = stack
+        self._readers: dict[Path, TensorReader] = {}
+
+    def read(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return some elements of a tensor, flat."""
+        file = self._files[name]
+        if file not in self._readers:
+            self._readers[file] = self._stack.enter_context(TensorReader(file))
+        return self._readers[file].read(name, start, stop)
+
+
+class SumWeights:
+    """Tensors that are weighted sums of their parents'."""
+
+    def __init__(
+        self,
+        headers: Headers,
+        coefficients: Mapping[str, Sequence[float]],
+        parents: Sequence[Weights],
+    ) -> None:
+        """`coefficients` holds a number per parent for every tensor."""
+        self.headers = headers
+        self._coefficients = coefficients
+        self._parents = parents
+
+    def read(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return some elements of a sum, flat; raises InputError for NaN, infinity, overflow."""
+        coefficients = self._coefficients[name]
+        used = [i for i, coefficient in enumerate(coefficients) if coefficient] or [0]
+        tensors = [self._parents[i].read(name, start, stop) for i in used]
+        dtype = DTYPES[self.headers[name][0]]
+        total = weighted_sum([coefficients[i] for i in used], tensors, dtype)
+        if not math.isfinite(float(total.sum())) and not bool(total.isfinite().all()):
+            raise InputError(
+                f"{name}: merging gives NaN or infinity (in a model, or {dtype} overflows)"
+            )
+        return total
+
+
+def pieces(size: int) -> Iterator[tuple[int, int]]:
+    """Yield the intervals in which a tensor of `size` elements is worked on."""
+    for start in range(0, size, PIECE):
+        yield start, min(start + PIECE, size)
+
+
+def read_tensor(weights: Weights, name: str) -> torch.Tensor:
+    """Return a whole tensor in its shape."""
+    dtype, shape = weights.headers[name]
+    size = math.prod(shape)
+    if isinstance(weights, FileWeights):
+        return weights.read(name, 0, size).reshape(shape)
+    tensor = torch.empty(size, dtype=DTYPES[dtype])
+    for start, stop in pieces(size):
+        tensor[start:stop] = weights.read(name, start, stop)
+    return tensor.reshape(shape)
+
+
+def write_weights(weights: Weights, file: Path, advance: Callable[[], None]) -> None:
+    """Write all tensors to a safetensors file, a piece at a time; `advance` hears of each one."""
+    with TensorWriter(file, weights.headers) as writer:
+        for name, (_, shape) in weights.headers.items():
+            for start, stop in pieces(math.prod(shape)):
+                writer.write(name, weights.read(name, start, stop), start)
+            advance()
+
+
+def weighted_sum(
+    coefficients: Sequence[float], tensors: Sequence[torch.Tensor], dtype: torch.dtype
+) -> torch.Tensor:
+    """Return Σ coefficient · tensor, in fp32 (fp64 for fp64 input), rounded once to `dtype`.
+
+    A tensor whose coefficient is 0 takes no part and one alone with coefficient 1 is copied, so
+    the ends of an interpolation give the parents back bit by bit. Products are rounded before
+    they are added: fused, they would differ in their last bits between machines, and between
+    the ends of a piece and its middle.
+    """
+    working = accumulator(*tensors)
+    total: torch.Tensor | None = None
+    for coefficient, tensor in zip(coefficients, tensors, strict=True):
+        if coefficient == 0.0:
+            continue
+        product = tensor.to(working, copy=True).mul_(coefficient)
+        total = product if total is None else total.add_(product)
+    if total is None:
+        total = torch.zeros_like(tensors[0], dtype=working)
+    return total.to(dtype)
+
+
+def accumulator(*tensors: torch.Tensor) -> torch.dtype:
+    """Return the dtype to compute in: fp64 if a tensor is, else fp32."""
+    double = any(tensor.dtype == torch.float64 for tensor in tensors)
+    return torch.float64 if double else torch.float32

@@ -1,0 +1,1 @@
+"""What a model's family and config say: shapes, FLOPs, memory, attention, positions."""

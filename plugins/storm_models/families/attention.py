@@ -1,0 +1,86 @@
+"""Which layers of a model attend through a window, and how wide it is, from its config alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storm_models.families.rope import short_context
+
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+_MIXED = ("qwen2", "qwen3", "gemma2", "gemma3_text")
+"""Families whose layers differ in kind."""
+_ALIKE = ("mistral", "phi3")
+"""Families whose layers all slide as soon as there is a window."""
+_DEFAULT_WINDOW = dict.fromkeys(("mistral", *_MIXED), 4096)
+_FIRST_SLIDING = 28
+_PERIOD = 6
+
+
+def layer_types(config: dict[str, Any]) -> list[str] | None:
+    """Return the kind of every layer, stated or implied; None for families of one kind."""
+    if isinstance(config.get("layer_types"), list):
+        return list(config["layer_types"])
+    family, depth = config.get("model_type"), range(config["num_hidden_layers"])
+    if family in ("qwen2", "qwen3"):
+        stated = config.get("max_window_layers")
+        first = _FIRST_SLIDING if stated is None else stated
+        return [_kind(_window(config) is not None and layer >= first) for layer in depth]
+    if family == "gemma2":
+        return [_kind(layer % 2 == 0) for layer in depth]
+    if family == "gemma3_text":
+        stated = config.get("sliding_window_pattern", config.get("_sliding_window_pattern"))
+        period = _PERIOD if stated is None else stated
+        return [_kind((layer + 1) % period != 0) for layer in depth]
+    return None
+
+
+def attention_windows(config: dict[str, Any]) -> list[int | None]:
+    """Return for every layer how many tokens a query sees at most, None for all before it."""
+    family, window = config["model_type"], _window(config)
+    if family in _MIXED:
+        return [window if kind == SLIDING else None for kind in layer_types(config) or ()]
+    return [window if family in _ALIKE else None] * config["num_hidden_layers"]
+
+
+def longest_prompt(config: dict[str, Any]) -> tuple[int | None, str]:
+    """Return how many tokens can be read under a mask of one's own, and what sets the limit.
+
+    Where layers slide, such a mask does not follow their window: a prompt has to fit into it. What
+    prompts share is read once, so that they must be read alike. None where the config does not say.
+    """
+    found: dict[str, int] = {}
+    positions = config.get("max_position_embeddings")
+    if isinstance(positions, int):
+        found[f"the model has {positions} positions"] = positions
+    if context := short_context(config):
+        found[f"prompts beyond {context} tokens are read by other rotary factors"] = context
+    if config.get("model_type") in (*_MIXED, *_ALIKE) and isinstance(
+        config.get("num_hidden_layers"), int
+    ):
+        for window in filter(None, attention_windows(config)):
+            found[f"layers of the model attend through a window of {window} tokens"] = window
+    elif isinstance(window := config.get("sliding_window"), int) and _slides(config):
+        found[f"the model attends through a window of {window} tokens"] = window
+    if not found:
+        return None, ""
+    reason = min(found, key=lambda text: found[text])
+    return found[reason], reason
+
+
+def _slides(config: dict[str, Any]) -> bool:
+    kinds = config.get("layer_types")
+    stated = bool(config.get("use_sliding_window", True))
+    return stated and (not isinstance(kinds, list) or SLIDING in kinds)
+
+
+def _window(config: dict[str, Any]) -> int | None:
+    family = config.get("model_type")
+    if family in ("qwen2", "qwen3") and not config.get("use_sliding_window"):
+        return None
+    window: int | None = config.get("sliding_window", _DEFAULT_WINDOW.get(str(family)))
+    return window
+
+
+def _kind(sliding: bool) -> str:
+    return SLIDING if sliding else FULL

@@ -1,0 +1,173 @@
+"""Memory of a transformer, from its config alone: bytes on the device that computes.
+
+What autograd keeps was read off transformers 5 with saved-tensor hooks, and is checked that way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from storm_models.families.architecture import (
+    EMBEDDING,
+    HEAD,
+    axis_sizes,
+    parameter_count,
+    tensor_shapes,
+    ties_head,
+)
+from storm_models.families.flops import Reading
+
+PROCESS = 0.55 * 2**30
+"""A process with its libraries: torch and transformers on a CPU, the context on a GPU."""
+
+_WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+_LONGEST_DENSE = 512
+"""Longest document whose attention keeps its probabilities, on a CPU in bf16."""
+
+
+def stored_width(config: dict[str, Any]) -> int:
+    """Return the bytes of a stored parameter, 2 where the config does not say."""
+    return _WIDTHS.get(str(config.get("dtype") or config.get("torch_dtype")), 2)
+
+
+def checkpoint_bytes(config: dict[str, Any], width: float | None = None) -> float | None:
+    """Return the size of the weights, by default in the stored dtype; None for unknown families."""
+    parameters = parameter_count(config)
+    return None if parameters is None else parameters * (width or stored_width(config))
+
+
+def inference_bytes(config: dict[str, Any], batch: Reading, width: int) -> float | None:
+    """Return the peak of forward passes over `batch`, tokens read at once, without the process.
+
+    Weights of `width` bytes, a cache of keys and values, the widest layer, and logits in fp32.
+    """
+    weights = checkpoint_bytes(config, width)
+    if weights is None:
+        return None
+    sizes = axis_sizes(config)
+    cache = 2 * sizes["keys"] * config["num_hidden_layers"] * width
+    layer = 3 * sizes["inner"] * width + 3 * sizes["hidden"] * 4
+    logits = batch.predicted * sizes["vocabulary"] * (width + 8)
+    return weights + batch.tokens * (cache + layer) + logits
+
+
+def activation_bytes(
+    config: dict[str, Any],
+    batch: Reading,
+    precision: str,
+    *,
+    trained: Collection[str] | None = None,
+    flash: bool = True,
+) -> list[float] | None:
+    """Return for every layer what its forward pass over `batch` keeps for the backward pass.
+
+    `precision` is 32, bf16-mixed or bf16. `trained` names the tensors that train (None: all): an
+    input of a frozen matrix is not kept, nor is anything of layers below the first that trains.
+    Without `flash`, documents of up to 512 tokens keep their attention's probabilities. None for a
+    family that is not known.
+    """
+    shapes = tensor_shapes(config)
+    if shapes is None:
+        return None
+    layers: list[dict[str, tuple[int, ...]]] = [{} for _ in range(config["num_hidden_layers"])]
+    for name, shape in shapes.items():
+        if name.startswith("model.layers."):
+            layers[int(name.split(".")[2])][name] = shape
+    reached = trained is None or EMBEDDING in trained
+    kept = []
+    for layer in layers:
+        reached = reached or any(name in (trained or ()) for name in layer)
+        each = _Layer(config, layer, precision, trained).bytes(batch.context, flash)
+        kept.append(each * batch.tokens if reached else 0.0)
+    return kept
+
+
+def working_bytes(config: dict[str, Any], batch: Reading, precision: str) -> float:
+    """Return what a layer's backward pass holds besides, at its widest: gradients in the MLP."""
+    sizes = axis_sizes(config)
+    width = 4 if precision == "32" else 2
+    return batch.tokens * (3 * sizes["inner"] * width + 2 * sizes["hidden"] * 4)
+
+
+def head_parameters(config: dict[str, Any]) -> int:
+    """Return the number of the head's parameters."""
+    return int(config["vocab_size"] * config["hidden_size"])
+
+
+def head_name(config: dict[str, Any]) -> str:
+    """Return the name of the tensor that is the head."""
+    return EMBEDDING if ties_head(config) else HEAD
+
+
+class _Layer:
+    """One layer, and what autograd keeps of it per token."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        shapes: dict[str, tuple[int, ...]],
+        precision: str,
+        trained: Collection[str] | None,
+    ) -> None:
+        """`shapes` are the layer's, by their names in the model."""
+        self._heads, self._sizes = config["num_attention_heads"], axis_sizes(config)
+        self._precision, self._width = precision, 4 if precision == "32" else 2
+        self._shapes = {name.split(".", 3)[3]: shape for name, shape in shapes.items()}
+        self._learning = {n.split(".", 3)[3] for n in shapes if trained is None or n in trained}
+
+    def bytes(self, context: float, flash: bool) -> float:
+        """Return the bytes per token."""
+        return self._norms() + self._inputs() + self._attention(context, flash) + self._mlp()
+
+    def _norms(self) -> float:
+        """States in fp32, and for a weight's gradient the normalised ones as the stream is."""
+        sizes = {"q_norm": "queries", "k_norm": "keys"}
+        stream = 2 if self._precision == "bf16" else 4
+        return sum(
+            self._sizes[sizes.get(name.split(".")[-2], "hidden")]
+            * (4 + stream * (name in self._learning))
+            for name in self._shapes
+            if "norm" in name
+        )
+
+    def _inputs(self) -> float:
+        """What the first matrices of attention and MLP are given.
+
+        Autocast makes a copy for each of them; else they share what the norm returned.
+        """
+        kept = 0
+        for part, last in (("self_attn", "o_proj"), ("mlp", "down_proj")):
+            readers = [
+                name
+                for name in self._learning
+                if name.startswith(part) and last not in name and len(self._shapes[name]) == 2
+            ]
+            kept += len(readers) if self._precision == "bf16-mixed" else min(1, len(readers))
+        return kept * self._sizes["hidden"] * self._width
+
+    def _attention(self, context: float, flash: bool) -> float:
+        """Queries, keys, values and results, or the probabilities.
+
+        On a CPU the kernels work on padded copies, and long documents on ones in fp32.
+        """
+        queries, keys, width = self._sizes["queries"], self._sizes["keys"], self._width
+        given = width * (queries + 2 * keys)
+        result = width * queries * ("self_attn.o_proj.weight" in self._learning)
+        if flash and width == 2:
+            return given + width * queries + 4 * self._heads
+        if width == 4 or context > _LONGEST_DENSE:
+            return given + 4 * queries + 4 * self._heads + result
+        return given + width * self._heads * context + result
+
+    def _mlp(self) -> float:
+        """Gate, what the activation made of it, and up; their product for the last matrix."""
+        return self._width * self._sizes["inner"] * (3 + ("mlp.down_proj.weight" in self._learning))
+
+
+def layer_parameters(config: dict[str, Any]) -> float:
+    """Return the number of parameters of a layer, on average."""
+    shapes = tensor_shapes(config) or {}
+    layers = sum(math.prod(s) for name, s in shapes.items() if name.startswith("model.layers."))
+    return layers / config["num_hidden_layers"]

@@ -1,0 +1,171 @@
+"""The component `hub`: a checkpoint from the Hugging Face hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import MISSING
+
+from storm_exp import Cost, FileDigests, SettingError, Stage, component, setting
+from storm_models.chat.files import check_turn_tokens, forecast_chat
+from storm_models.chat.settings import ChatSettings
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.files import COMPANION_FILES, is_complete
+from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.inspection import inspect_checkpoint, passed_over
+from storm_models.checkpoint.json_file import read_json
+from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.sources.adoption import adopt
+from storm_models.sources.hub_lookup import look_up_repository
+from storm_models.sources.path import CHECKPOINT_MENUS
+from storm_models.sources.repository import cached_snapshot, fetch, resolve_commit
+from storm_models.twins.kinds import KINDS
+from storm_models.twins.model_twin import ModelTwin, twin_of_folder, twin_of_repository
+from storm_models.twins.originals import original_of
+
+_PATTERNS = [*COMPANION_FILES, "model*.safetensors", "model.safetensors.index.json"]
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+@component(CHECKPOINT_MENUS, "hub", version=2, requires=("huggingface_hub",), extra="train")
+class Hub:
+    """A repository of the hub at one commit, used from the hub's own cache."""
+
+    repo: str = MISSING
+    """The repository, `owner/name`."""
+
+    revision: str = "main"
+    """A branch, a tag or, best, a commit. The commit it stands for enters the key; once fetched,
+    it stays that of the cache."""
+
+    expected_config: dict[str, Any] = setting({}, semantic=False)
+    """What config.json will say, as far as known: lets a plan forecast sizes without the hub.
+    A checkpoint that says otherwise is refused."""
+
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it, and for every model that is made of it."""
+
+    scale = "full size"
+
+    def __post_init__(self) -> None:
+        owner, slash, name = self.repo.partition("/")
+        if (self.repo != MISSING and not (owner and slash and name)) or "/" in name:
+            raise SettingError("repo", self.repo, "must be `owner/name`; a folder goes to `path`")
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the commit, or the revision while the hub cannot be asked, and the template."""
+        commit = resolve_commit(self.repo, self.revision)
+        found = {"commit": commit} if commit else {"revision": self.revision}
+        return {**found, "chat": self.chat.fingerprint(files)}
+
+    def fetches(self) -> list[str]:
+        """Return what has to be downloaded before this can run, for people."""
+        if self._cached() is not None:
+            return []
+        parameters = parameter_count(self.expected_config)
+        width = _BYTES.get(str(self.expected_config.get("dtype")), 2)
+        size = f", about {parameters * width / 1e9:.1f} GB" if parameters else ""
+        return [f"model {self.repo} at {self.revision}{size}"]
+
+    def forecast(self) -> CheckpointForecast:
+        """Return the facts of the cached files, else what `expected_config` implies."""
+        cached = self._cached()
+        if cached is not None:
+            return forecast_chat(self._inspect(cached), self.chat, cached.directory)
+        if not self.expected_config:
+            return forecast_chat(CheckpointForecast(), self.chat)
+        original, published = original_of(self.repo, self.expected_config)
+        if published:
+            kind = KINDS[original.tokenizer]
+            check_turn_tokens({*kind.first, *kind.last}, self.chat)
+        shapes = tensor_shapes(self.expected_config)
+        known = CheckpointForecast(
+            config=dict(self.expected_config),
+            parameters=parameter_count(self.expected_config),
+            shapes=shapes_digest(shapes) if shapes else None,
+            has_chat_template=bool(original.template) if published else None,
+        )
+        return forecast_chat(known, self.chat)
+
+    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate the room that the files take."""
+        return writing_cost(forecast)
+
+    def run(self, stage: Stage) -> Checkpoint:
+        """Fetch what is missing and adopt the snapshot; raises InputError without a network."""
+        if self._cached() is None:
+            stage.say("; ".join(f"fetching {what}" for what in self.fetches()))
+        checkpoint = Checkpoint(fetch(self.repo, self.revision, _PATTERNS))
+        facts = self._inspect(checkpoint)
+        for note in passed_over(checkpoint):
+            stage.say(note)
+        stage.metric("parameters", facts.parameters or 0, main=True)
+        return adopt(stage, checkpoint, self.chat)
+
+    def look_up(self) -> list[str]:
+        """Ask the hub for the files; raises SettingError or InputError for what is not there."""
+        found = look_up_repository(self.repo, self.revision)
+        weights = found.matching(["model*.safetensors"])
+        if "config.json" not in found.sizes or not weights:
+            problem = "has no config.json" if weights else "has no weights in safetensors"
+            raise SettingError("repo", self.repo, f"the repository {problem}")
+        if not found.matching(["tokenizer.json", "tokenizer.model", "vocab.json"]):
+            raise SettingError("repo", self.repo, "the repository has no tokenizer")
+        self._compare(found.json("config.json"))
+        template = bool(found.matching(["chat_template.jinja"])) or (
+            "tokenizer_config.json" in found.sizes
+            and bool(found.json("tokenizer_config.json").get("chat_template"))
+        )
+        size = sum(found.sizes[file] for file in weights)
+        chats = "a chat template" if template else "no chat template"
+        return [f"{found.summary()}: {size / 1e9:.1f} GB of weights, {chats}"]
+
+    def rehearsal(self) -> Hub | ModelTwin:
+        """Return a twin: of the files in the hub's cache, else of what is known of the model.
+
+        Raises SettingError where nothing is known, or the cache contradicts `expected_config`.
+        """
+        snapshot = cached_snapshot(self.repo, self.revision)
+        if snapshot is not None and (snapshot / "config.json").is_file():
+            self._compare(read_json(snapshot / "config.json"))
+            if any((snapshot / name).is_file() for name in _VOCABULARIES):
+                return twin_of_folder(self.repo, snapshot, self.chat)
+        if not self.expected_config:
+            problem = (
+                "no twin can be made for a rehearsal: say what config.json holds, or fetch it "
+                f"(hf download {self.repo} --include '*.json')"
+            )
+            raise SettingError("expected_config", {}, problem)
+        return twin_of_repository(self.repo, self.expected_config, self.chat)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what a twin does not show."""
+        lines = [f"{self.repo}: whether you may fetch it, and its weights"]
+        if cached_snapshot(self.repo, self.revision) is None:
+            original, known = original_of(self.repo, self.expected_config)
+            if not known:
+                has = "has a chat template" if original.template else "has no chat template"
+                lines.append(f"{self.repo}: its tokenizer, and that it {has} (both are guessed)")
+        return lines
+
+    def _cached(self) -> Checkpoint | None:
+        snapshot = cached_snapshot(self.repo, self.revision)
+        if snapshot is None:
+            return None
+        return Checkpoint(snapshot) if is_complete(snapshot) else None
+
+    def _inspect(self, checkpoint: Checkpoint) -> CheckpointForecast:
+        facts = inspect_checkpoint(checkpoint)
+        self._compare(read_json(checkpoint.directory / "config.json"))
+        return facts
+
+    def _compare(self, config: dict[str, Any]) -> None:
+        """Raise SettingError where config.json contradicts `expected_config`."""
+        for name, expected in self.expected_config.items():
+            if name in config and config[name] != expected:
+                raise SettingError(
+                    "expected_config",
+                    {name: expected},
+                    f"config.json of {self.repo} says {config[name]!r}",
+                )

@@ -1,0 +1,127 @@
+"""The component `new_model`: a model of random weights, from which pretraining starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from omegaconf import II
+
+from storm_exp import FileDigests, InputError, SettingError, Stage, component, did_you_mean, setting
+from storm_models.chat.files import forecast_chat, settle_chat
+from storm_models.chat.settings import ChatSettings
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.sources.new_config import check_new_config
+from storm_models.twins.model_twin import is_small
+from storm_models.twins.shrinking import shrink
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+_TAKEN_OVER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
+"""What a new model's config has from the tokenizer's model, unless `config` says otherwise."""
+_OF_WEIGHTS = ("dtype", "torch_dtype", "quantization_config")
+"""What a config says of weights that a new model does not have."""
+
+
+@component("base_model", "new_model", version=3, requires=("torch", "transformers"), extra="train")
+class NewModel:
+    """Makes a model of given sizes with random weights, and gives it the tokenizer of another one.
+
+    Weights are drawn as transformers draws them for the family (`initializer_range` of the config),
+    then scaled. Small models learn sooner with an embedding that is wider and blocks that write
+    less to the residual stream, so that what a token is does not drown in what untrained blocks say
+    of it.
+    """
+
+    config: dict[str, Any] = setting({})
+    """What config.json will say, in transformers' words: model_type and sizes. Vocabulary and the
+    ids of special tokens come with the tokenizer. Empty: the same as the tokenizer's model says."""
+    embedding_gain: float = 1.0
+    """Factor on the embedding's first weights. A tied head shares it."""
+    residual_gain: float = 0.0
+    """Factor on the first weights of o_proj and down_proj, which write to the residual stream; 0
+    takes 1 / √(2 · layers), as GPT-2 does."""
+    dtype: str = "float32"
+    """What weights are stored in: float32, bfloat16 or float16. Training keeps it."""
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it; its own template is that of the tokenizer's model."""
+    seed: int = II("seed")
+    """Decides the weights."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        if self.config:
+            check_new_config(self.config)
+        if not 0 < self.embedding_gain < math.inf:
+            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0, and finite")
+        if not 0 <= self.residual_gain < math.inf:
+            problem = "must not be negative, and finite"
+            raise SettingError("residual_gain", self.residual_gain, problem)
+        if self.dtype not in DTYPES:
+            problem = f"must be of {', '.join(DTYPES)}{did_you_mean(self.dtype, DTYPES)}"
+            raise SettingError("dtype", self.dtype, problem)
+
+    def full_config(self, source: dict[str, Any]) -> dict[str, Any]:
+        """Return `config` with what the tokenizer's model, whose config is `source`, adds to it.
+
+        An empty `config` gives the source's own, but for how its weights are stored.
+
+        Raises SettingError for a vocabulary that is too small for the tokenizer.
+        """
+        stored = {"dtype": self.dtype}
+        if not self.config:
+            return {n: value for n, value in source.items() if n not in _OF_WEIGHTS} | stored
+        taken = {name: source[name] for name in _TAKEN_OVER if source.get(name) is not None}
+        config = {**taken, **self.config, **stored}
+        needed = source.get("vocab_size")
+        if needed and config["vocab_size"] < needed:
+            problem = f"the tokenizer's model has {needed} tokens"
+            raise SettingError("config.vocab_size", config["vocab_size"], problem)
+        return config
+
+    def forecast(self, tokenizer: CheckpointForecast) -> CheckpointForecast:
+        """Say what the model will be; raises InputError for sizes that contradict each other."""
+        if tokenizer.config is None and (not self.config or "vocab_size" not in self.config):
+            return forecast_chat(_of_tokenizer(tokenizer), self.chat)
+        config = self.full_config(tokenizer.config or {})
+        shapes = tensor_shapes(config)
+        if shapes is None:
+            raise InputError(f"no family of models is called {config.get('model_type')!r}")
+        known = dataclasses.replace(
+            _of_tokenizer(tokenizer),
+            config=config,
+            parameters=parameter_count(config),
+            shapes=shapes_digest(shapes),
+        )
+        return forecast_chat(known, self.chat)
+
+    def fingerprint(self, files: FileDigests) -> str:
+        """Return the digest of the chat template."""
+        return self.chat.fingerprint(files)
+
+    def rehearsal(self) -> NewModel:
+        """Shrink the config as a twin's; the vocabulary comes with the tokenizer's twin."""
+        if not self.config or is_small({"vocab_size": 1, **self.config}):
+            return self
+        config = {n: value for n, value in shrink(self.config).items() if n != "vocab_size"}
+        return dataclasses.replace(self, config=config)
+
+    def run(self, stage: Stage, tokenizer: Checkpoint) -> Checkpoint:
+        """Draw the weights."""
+        from storm_models.sources.random_init import write_new_model
+
+        made = write_new_model(self, stage, tokenizer)
+        settle_chat(made.directory, self.chat)
+        return made
+
+
+def _of_tokenizer(tokenizer: CheckpointForecast) -> CheckpointForecast:
+    """Return what a new model has of the model whose tokenizer it gets."""
+    return CheckpointForecast(
+        tokenizer=tokenizer.tokenizer,
+        has_chat_template=tokenizer.has_chat_template,
+        chat_arguments=tokenizer.chat_arguments,
+        chat_date=tokenizer.chat_date,
+    )

@@ -1,0 +1,76 @@
+"""The component `path`: a finished checkpoint in a directory, used where it lies."""
+
+from __future__ import annotations
+
+from omegaconf import MISSING
+
+from storm_exp import FileDigests, SettingError, Stage, component, setting
+from storm_models.chat.files import forecast_chat
+from storm_models.chat.settings import ChatSettings
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inspection import check_files, inspect_checkpoint, passed_over
+from storm_models.families.architecture import is_quantised
+from storm_models.sources.adoption import adopt
+from storm_models.sources.location import located
+from storm_models.twins.model_twin import ModelTwin, is_small, twin_of_folder
+from storm_models.twins.shrinking import can_shrink
+
+CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
+"""The menus whose components yield a checkpoint."""
+
+
+@component(CHECKPOINT_MENUS, "path", version=2)
+class Path:
+    """A checkpoint in Hugging Face layout, whose weights are used where they lie.
+
+    Config, tokenizer, generation config, chat template, safetensors files and the record of a
+    changed depth (`surgery.json`) belong to it; what else the directory holds does not.
+    """
+
+    path: str = setting(MISSING, semantic=False)
+    """The directory. Its files' contents enter the key, its place does not."""
+
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it, and for every model that is made of it."""
+
+    scale = "own model"
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the digest of every file of the checkpoint, and of the chat template."""
+        checkpoint = self._checkpoint()
+        checkpoint.config()  # what cannot be a checkpoint is not read to its last byte
+        found = {name: files.digest(checkpoint.directory / name) for name in checkpoint.files()}
+        return {**found, "chat": self.chat.fingerprint(files)}
+
+    def forecast(self) -> CheckpointForecast:
+        """Read config, tokenizer and file headers; raises InputError for what cannot be used."""
+        checkpoint = self._checkpoint()
+        return forecast_chat(inspect_checkpoint(checkpoint), self.chat, checkpoint.directory)
+
+    def notes(self) -> list[str]:
+        """Say which files that look like weights are not read."""
+        return passed_over(self._checkpoint())
+
+    def run(self, stage: Stage) -> Checkpoint:
+        """Adopt the directory."""
+        checkpoint = self._checkpoint()
+        for note in passed_over(checkpoint):
+            stage.say(note)
+        facts = inspect_checkpoint(checkpoint)
+        stage.metric("parameters", facts.parameters or 0, main=True)
+        return adopt(stage, checkpoint, self.chat)
+
+    def rehearsal(self) -> Path | ModelTwin:
+        """Return a twin with the model's own tokenizer; a small model is taken as it is."""
+        checkpoint = self._checkpoint()
+        config = checkpoint.config()
+        if not can_shrink(config) or is_small(config) or is_quantised(config):
+            return self
+        return twin_of_folder(checkpoint.directory.name, checkpoint.directory, self.chat)
+
+    def _checkpoint(self) -> Checkpoint:
+        directory = located("path", self.path)
+        if not directory.is_dir():
+            raise SettingError("path", self.path, "must be a directory, this is a file")
+        check_files(directory)
+        return Checkpoint(directory)

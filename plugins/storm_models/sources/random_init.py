@@ -1,0 +1,73 @@
+"""Weights that nothing has trained."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from storm_exp import InputError, Stage
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.files import OF_THE_MODEL
+from storm_models.quiet import quiet
+from storm_models.sources.new_model import NewModel
+
+_RESIDUAL = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
+"""The matrices that write to the residual stream, in every known family."""
+
+
+def write_new_model(settings: NewModel, stage: Stage, tokenizer: Checkpoint) -> Checkpoint:
+    """Draw weights and write them beside the tokenizer files of `tokenizer`."""
+    torch.set_num_threads(stage.runtime.thread_count())
+    config = settings.full_config(tokenizer.config())
+    model = draw_weights(config, settings.seed, settings.embedding_gain, settings.residual_gain)
+    with quiet():
+        model.to(getattr(torch, settings.dtype)).save_pretrained(stage.directory)
+    tokenizer.copy_companions(stage.directory, but=OF_THE_MODEL)
+    made = Checkpoint(stage.directory)
+    _compare_tokenizers(tokenizer, made)
+    stage.metric("parameters", sum(p.numel() for p in model.parameters()), main=True)
+    return made
+
+
+def _compare_tokenizers(given: Checkpoint, made: Checkpoint) -> None:
+    """Raise InputError where transformers reads the same files otherwise beside the new config.
+
+    For some families it takes a class of tokenizer that adds tokens of its own.
+    """
+    before, after = (checkpoint.tokenizer().get_vocab() for checkpoint in (given, made))
+    if before != after:
+        family = made.config()["model_type"]
+        differing = sorted(before.items() ^ after.items())[0][0]
+        raise InputError(
+            f"beside a {family} model transformers reads this tokenizer differently (token "
+            f"{differing!r}): take another family or another tokenizer"
+        )
+
+
+def draw_weights(
+    config: dict[str, Any], seed: int, embedding_gain: float = 1.0, residual_gain: float = 0.0
+) -> PreTrainedModel:
+    """Return a model of `config` in fp32; the same seed gives the same bits.
+
+    Raises InputError with transformers' own words for a config that it refuses.
+    """
+    with quiet():
+        try:
+            parsed = CONFIG_MAPPING[config["model_type"]].from_dict(config)
+        except Exception as error:  # validators raise types of their own
+            problem = " ".join(str(error).split())
+            raise InputError(f"transformers refuses this config: {problem}") from error
+    parsed.dtype = torch.float32
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(parsed, dtype=torch.float32)
+        model.get_input_embeddings().weight.mul_(embedding_gain)
+        gain = residual_gain or 1 / math.sqrt(2 * config["num_hidden_layers"])
+        for name, weight in model.named_parameters():
+            if name.endswith(_RESIDUAL):
+                weight.mul_(gain)
+    return model

@@ -1,0 +1,1 @@
+"""Changing the shape of a model: layers copied or removed, tensors cut."""

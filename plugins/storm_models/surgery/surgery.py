@@ -1,0 +1,148 @@
+"""Writing a checkpoint of another shape from one that is never loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from storm_exp import InputError, Stage
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.tensor_file import TensorWriter
+from storm_models.checkpoint.weights import pieces, read_tensor
+from storm_models.families.architecture import EMBEDDING, HEAD, tensor_shapes, ties_head
+from storm_models.quiet import quiet
+from storm_models.surgery.depth import new_layers, rearranged_config, tensor_sources, write_record
+from storm_models.surgery.tied_head import holds_embedding
+
+Change = Callable[[str, torch.Tensor], torch.Tensor]
+"""Gives a tensor of the result from its name there and the source's tensor."""
+
+
+def rearrange(
+    stage: Stage, model: Checkpoint, sources: Sequence[int], change: Change | None = None
+) -> Checkpoint:
+    """Write a checkpoint whose layer i is the layer `sources[i]` of `model`.
+
+    Leaves `surgery.json`, which names sources and added layers. Raises as `write_surgery` does.
+    """
+    config = rearranged_config(model.config(), sources)
+    result = write_surgery(stage, model, config, tensor_sources(config, sources), change)
+    write_record(stage.directory, sources)
+    stage.metric("layers", len(sources), main=True)
+    stage.metric("new layers", len(new_layers(sources)))
+    return result
+
+
+def write_surgery(
+    stage: Stage,
+    model: Checkpoint,
+    config: dict[str, Any],
+    sources: Mapping[str, str],
+    change: Change | None = None,
+) -> Checkpoint:
+    """Write a checkpoint with `config`, whose tensors are changed tensors of `model`.
+
+    `sources` gives for every tensor of the result its name in `model`; a source may be named
+    several times, and each copy is stored for itself. Memory holds a piece of a tensor, or where
+    there is a `change` one tensor and what becomes of it. Dtypes stay, tied heads stay tied,
+    tokenizer and generation config are carried over. Before a byte is written, a model of
+    `config` is built on the meta device and its tensors are compared with those to be written.
+    Raises InputError where they differ, or where `model` lacks a tensor or holds one too many, such
+    as a head beside the embedding that its config ties to it; one that equals it is left out.
+    """
+    torch.set_num_threads(stage.runtime.thread_count())
+    _check_source(model)
+    shapes = tensor_shapes(config) or {}
+    assert set(shapes) == set(sources)
+    _compare(meta_shapes(config), shapes)
+    _check_tied_head(model)
+    headers = model.headers()
+    layout = {name: (headers[source][0], shapes[name]) for name, source in sources.items()}
+    file = stage.directory / "model.safetensors"
+    order = sorted(sources, key=lambda name: (sources[name], name))
+    with (
+        model.open_weights() as weights,
+        TensorWriter(file, layout) as writer,
+        stage.progress(len(layout), "tensors") as progress,
+    ):
+        for name in order:
+            source = sources[name]
+            if change is None:
+                for start, stop in pieces(math.prod(shapes[name])):
+                    writer.write(name, weights.read(source, start, stop), start)
+            else:
+                tensor = read_tensor(weights, source)
+                changed = change(name, tensor)
+                assert tuple(changed.shape) == shapes[name], (name, tuple(changed.shape))
+                writer.write(name, changed.to(tensor.dtype))
+                del tensor, changed
+            progress.advance()
+    model.copy_companions(stage.directory)
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (stage.directory / "config.json").write_text(text, encoding="utf-8")
+    return Checkpoint(stage.directory)
+
+
+def meta_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return {name: shape} of what transformers stores of a model of `config`, tied head left out.
+
+    Raises InputError with transformers' own words for a config that it refuses.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    with quiet(), torch.device("meta"):
+        try:
+            parsed = CONFIG_MAPPING[config["model_type"]].from_dict(config)
+            state = AutoModelForCausalLM.from_config(parsed).state_dict()
+        except Exception as error:  # validators raise types of their own
+            problem = " ".join(str(error).split())
+            raise InputError(f"transformers refuses the resulting config: {problem}") from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if ties_head(config):
+        shapes.pop(HEAD, None)
+    return shapes
+
+
+def _check_source(model: Checkpoint) -> None:
+    """Raise InputError unless the weights are what the config asks for, no more and no less."""
+    expected = tensor_shapes(model.config()) or {}
+    found = {name: shape for name, (_, shape) in model.headers().items()}
+    for name, shape in expected.items():
+        if name not in found:
+            raise InputError(f"{model.directory}: the weights lack {name}")
+        if found[name] != shape:
+            raise InputError(
+                f"{model.directory}: {name} has the shape {list(found[name])}, config.json asks "
+                f"for {list(shape)}"
+            )
+    for name in found:
+        if name not in expected and name != HEAD and "rotary_emb" not in name:
+            raise InputError(
+                f"{model.directory}: the weights hold {name}, for which config.json has no place"
+            )
+
+
+def _check_tied_head(model: Checkpoint) -> None:
+    """Raise InputError where the config ties the head to the embedding and the weights do not."""
+    headers = model.headers()
+    if HEAD not in headers or not ties_head(model.config()):
+        return
+    if headers[HEAD] != headers[EMBEDDING] or not holds_embedding(model):
+        raise InputError(
+            f"{model.directory}: config.json ties the head to the embedding, and the weights hold "
+            f"another {HEAD}: set tie_word_embeddings to false there, or remove that tensor"
+        )
+
+
+def _compare(asked: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    for name in {**asked, **written}:
+        if asked.get(name) != written.get(name):
+            raise InputError(
+                f"the result would hold {name} in the shape {written.get(name)}, transformers asks "
+                f"for {asked.get(name)}"
+            )

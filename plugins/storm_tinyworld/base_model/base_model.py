@@ -1,0 +1,102 @@
+"""The component `tinyworld`: a base model that grows up in the miniature world."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from storm_exp import Cost, FileDigests, Hardware, SettingError, Stage, component, setting
+from storm_models.chat.files import forecast_chat, settle_chat
+from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_tinyworld.base_model.architecture import Architecture
+from storm_tinyworld.base_model.pretraining_text import Mixture
+from storm_training.components.cost import training_cost
+from storm_training.loop.settings import TrainingSettings
+from storm_training.trainable.parameters import Parameters
+
+
+@component(
+    "base_model",
+    "tinyworld",
+    version=2,
+    requires=("torch", "transformers", "tokenizers", "lightning"),
+    extra="train",
+)
+class Tinyworld(TrainingSettings):
+    """Pretrains a small Llama from scratch on text of the miniature world.
+
+    The text holds chats and examples being rated, so that the model can answer, imperfectly, and
+    can be asked what an example is worth.
+    """
+
+    chat: ChatSettings = setting(ChatSettings)
+    """How chats are rendered for it once it has grown up; it grows up with its own template."""
+    architecture: Architecture = setting(Architecture)
+    """Sizes of the model."""
+    mixture: Mixture = setting(Mixture)
+    """What the text consists of."""
+    steps: int = 1500
+    """Optimiser steps."""
+    sequence_length: int = 256
+    """Tokens in a packed row, and the longest text that is used."""
+    batch_rows: int = 4
+    """Packed rows in one forward pass."""
+    learning_rate: float = 2e-3
+    """The highest learning rate, reached after warm-up."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises from zero."""
+    final_rate: float = 0.0
+    """Where the learning rate ends, as a share of `learning_rate`."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay (AdamW), on matrices only."""
+    beta2: float = 0.99
+    """AdamW: decay of the second moment."""
+    precision: str = "32"
+    """The same numbers on every machine: few CPUs multiply bf16 in hardware."""
+    seed: int = 0
+    """Seed of text, weights and order. Of its own: the run's seed does not move the base model."""
+
+    scale = "miniature"
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        self._require("steps", self.steps >= 1, "must be at least 1: the text has no end")
+        for field in dataclasses.fields(Mixture):
+            share = getattr(self.mixture, field.name)
+            if not 0 <= share <= 1:
+                raise SettingError(f"mixture.{field.name}", share, "must lie between 0 and 1")
+        if self.sequence_length > self.architecture.positions:
+            problem = f"the model has {self.architecture.positions} positions"
+            raise SettingError("sequence_length", self.sequence_length, problem)
+
+    def forecast(self) -> CheckpointForecast:
+        """Say what the model will be."""
+        config = self.architecture.config()
+        shapes = tensor_shapes(config)
+        known = CheckpointForecast(
+            config=config,
+            parameters=parameter_count(config),
+            has_chat_template=True,
+            chat_arguments=dict(ARGUMENTS),
+            chat_date=DATE,
+            shapes=None if shapes is None else shapes_digest(shapes),
+        )
+        return forecast_chat(known, self.chat)
+
+    def fingerprint(self, files: FileDigests) -> str:
+        """Return the digest of the chat template."""
+        return self.chat.fingerprint(files)
+
+    def cost(self, place: Hardware, forecast: CheckpointForecast) -> Cost | None:
+        """Estimate what pretraining takes."""
+        return training_cost(self, Parameters(), forecast, None, place)
+
+    def run(self, stage: Stage) -> Checkpoint:
+        """Pretrain."""
+        from storm_tinyworld.base_model.pretraining import grow_up
+
+        made = grow_up(self, stage)
+        settle_chat(made.directory, self.chat)
+        return made

@@ -1,0 +1,116 @@
+"""Pretraining, from nothing to a checkpoint."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from storm_data.rows.conversation import Conversation
+from storm_exp import Stage
+from storm_models.chat.renderer import ChatRenderer, ChatTokens
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.quiet import quiet
+from storm_tinyworld.base_model.pretraining_text import Text, pretraining_texts
+from storm_tinyworld.base_model.tokenizer import build_tokenizer
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.trainer import train
+from storm_training.objectives.objective import NextToken
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
+    from storm_tinyworld.base_model.base_model import Tinyworld
+
+_AT_ONCE = 1024
+_EMBEDDING_GAIN = 8
+
+
+def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
+    """Write text, train a model of random weights on it, and save it with its tokenizer.
+
+    Learnt are answers alone, what the assistant says and the right answers in rated examples: the
+    questions are random and hold nothing to learn.
+    """
+    tokenizer = build_tokenizer(settings.architecture.positions)
+    sequences = TokenSequences.collect(_texts(settings, tokenizer))
+    model = newborn(LlamaConfig(**settings.architecture.config()), settings.seed)
+    stage.say(f"{len(sequences)} texts, {sequences.tokens() / 1e6:.1f} M tokens")
+    log = train(model, sequences, settings, stage, objective=NextToken("pretraining"))
+    with quiet():
+        model.save_pretrained(stage.directory)
+    tokenizer.save_pretrained(stage.directory)
+    parameters = [
+        {"name": n, "shape": list(p.shape), "parameters": p.numel(), "trained": True, "snr": None}
+        for n, p in model.named_parameters()
+    ]
+    record = {
+        "objective": "pretraining",
+        "precision": log.precision,
+        "dtypes": ["F32"],
+        "tokens_per_step": round(sum(entry["tokens"] for entry in log.steps) / len(log.steps)),
+        "rows": {"used": len(sequences), "dropped": {}},
+        "validation_rows": {"used": 0, "dropped": {}},
+        "trainable": parameters,
+        "validation": log.validation,
+        "steps": log.steps,
+    }
+    (stage.directory / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    last = log.steps[-max(1, len(log.steps) // 10) :]
+    stage.metric("training_loss", sum(e["loss"] for e in last) / len(last), main=True)
+    return Checkpoint(stage.directory)
+
+
+def newborn(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
+    """Return a model of random weights.
+
+    Wider at the embedding and narrower where blocks write to the residual stream (by the root of
+    their number, as in GPT-2), so that what a token is does not drown in what untrained blocks say
+    of it. It halved the tokens needed to learn copying.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+        model.model.embed_tokens.weight.mul_(_EMBEDDING_GAIN)
+        for layer in model.model.layers:
+            for block in (layer.self_attn.o_proj, layer.mlp.down_proj):
+                block.weight.div_(math.sqrt(2 * config.num_hidden_layers))
+    return model
+
+
+def _texts(settings: Tinyworld, tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[bool]]]:
+    """Yield tokenised texts until there are enough for every step."""
+    wanted = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
+    chats = ChatRenderer(tokenizer)
+    stream = pretraining_texts(settings.seed, settings.mixture)
+    written = 0
+    while written < wanted:
+        texts = list(itertools.islice(stream, _AT_ONCE))
+        encoded = chats.encode([Conversation(text.chat) for text in texts])
+        for text, tokens in zip(texts, encoded, strict=True):
+            assert isinstance(tokens, ChatTokens)
+            if len(tokens.ids) <= settings.sequence_length:
+                written += len(tokens.ids)
+                yield tokens.ids, learnt(text, tokens, tokenizer)
+
+
+def learnt(text: Text, tokens: ChatTokens, tokenizer: Tokenizer) -> list[bool]:
+    """Mark what the assistant says, and the right answer that a rated example shows.
+
+    The answer stands before the last line of the user's turn, and tokens are characters, so it is
+    found by counting from the end. The line break that ends it is learnt as well.
+    """
+    marks = list(tokens.supervised)
+    if text.shown_answer:
+        question = text.chat[0]["content"].rpartition("\n")[2]
+        spoken = sum(tokens.supervised)
+        turns = 2
+        end = len(marks) - spoken - turns - len(tokenizer(question)["input_ids"])
+        start = end - 1 - len(tokenizer(text.shown_answer)["input_ids"])
+        marks[start:end] = [True] * (end - start)
+    return marks

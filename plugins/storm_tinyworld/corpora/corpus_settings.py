@@ -1,0 +1,108 @@
+"""Which questions of the world a corpus asks, and how many."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar
+
+from omegaconf import II
+
+from storm_data.dataset import DatasetForecast
+from storm_exp import InputError, SettingError, setting
+from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
+from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, Example, examples
+
+S = TypeVar("S")
+
+_PATIENCE = 20_000
+"""Repeated questions in a row after which a stream is taken to have run dry."""
+
+_FEW, _FEW_HELD_OUT = 80, 16
+"""Rows of a rehearsal, and rows held out, at most."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Corpus:
+    """Settings of every corpus of the world."""
+
+    rows: int = 2000
+    """Rows to train on."""
+    validation_rows: int = 100
+    """Rows held out."""
+    difficulties: dict[str, float] = setting(dict.fromkeys(DIFFICULTIES, 1.0))
+    """Weights of the difficulties."""
+    seed: int = II("seed")
+    """Which questions are asked."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name, least in (("rows", 1), ("validation_rows", 0)):
+            if getattr(self, name) < least:
+                raise SettingError(name, getattr(self, name), f"must be at least {least}")
+        check_weights("difficulties", self.difficulties, DIFFICULTIES)
+
+    def rehearsal(self) -> Self:
+        """Return the same with few rows."""
+        return few_rows(self)
+
+    def forecast_rows(self, columns: list[str]) -> DatasetForecast:
+        """Return the exact number of rows."""
+        splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
+        return DatasetForecast(splits=splits, columns=columns)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Asking(Corpus):
+    """Settings of what consists of questions and answers. No question occurs twice."""
+
+    families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0))
+    """Weights of the skill families."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        check_weights("families", self.families, EVERY_FAMILY)
+
+    def questions(self, draw: random.Random) -> Iterator[Example]:
+        """Yield examples without end, none held out and no instruction twice.
+
+        Raises InputError when the families know no more questions.
+        """
+        seen: set[str] = set()
+        repeated = 0
+        for example in examples(draw, self.families, self.difficulties, known=EVERY_FAMILY):
+            if example.instruction not in seen:
+                seen.add(example.instruction)
+                repeated = 0
+                yield example
+                continue
+            repeated += 1
+            if repeated == _PATIENCE:
+                raise InputError(
+                    f"rows={self.rows}, validation_rows={self.validation_rows}: the chosen "
+                    f"families and difficulties know {len(seen)} questions"
+                )
+
+
+def check_weights(field: str, weights: dict[str, float], known: Iterable[str]) -> None:
+    """Raise SettingError for weights of unknown names, below 0, or all 0."""
+    names = list(known)
+    for name, weight in weights.items():
+        if name not in names:
+            raise SettingError(f"{field}.{name}", weight, f"must be of {', '.join(names)}")
+        if weight < 0:
+            raise SettingError(f"{field}.{name}", weight, "must not be negative")
+    if not sum(weights.values()) > 0:
+        raise SettingError(field, weights, "needs a weight above 0")
+
+
+def few_rows(settings: S) -> S:
+    """Return the settings of a corpus, or pool, with as few rows as a rehearsal needs."""
+    given: Any = settings
+    return dataclasses.replace(
+        given,
+        rows=min(given.rows, _FEW),
+        validation_rows=min(given.validation_rows, _FEW_HELD_OUT),
+    )

@@ -1,0 +1,65 @@
+"""The component `tinyworld_pool`: the mixed pool that is to be curated."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+from omegaconf import II
+
+from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_exp import SettingError, Stage, component
+from storm_tinyworld.corpora.corpus_settings import few_rows
+from storm_tinyworld.corpora.sources import TRUTH, pool_rows
+from storm_tinyworld.skills.corruption import UNSEEN_FAMILIES
+
+_ROW_TOKENS = 48.0
+"""Characters of a chat, and so tokens of this world, on average."""
+
+
+@component("dataset", "tinyworld_pool", version=2, requires=("pyarrow",), extra="train")
+class TinyworldPool:
+    """Chats of the miniature world from five sources, about half of them spoilt.
+
+    The columns that begin with `truth_` say what is known of a row: educational value 1 to 5,
+    difficulty, family of corruption (empty: none), skill and the right answer. No instruction
+    occurs twice, and none is one of the evaluation's. `world.json` names the families of
+    corruption that the base model's rating text never shows.
+    """
+
+    rows: int = 4000
+    """Rows to choose from."""
+    validation_rows: int = 300
+    """Rows held out, drawn like the others, but nothing in them is corrupted."""
+    seed: int = II("seed")
+    """Which questions are asked, and what befalls their answers."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 1), ("validation_rows", 0)):
+            if getattr(self, name) < least:
+                raise SettingError(name, getattr(self, name), f"must be at least {least}")
+
+    def rehearsal(self) -> TinyworldPool:
+        """Return the same with few rows."""
+        return few_rows(self)
+
+    def forecast(self) -> DatasetForecast:
+        """Say how many rows there will be."""
+        splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
+        columns = ["id", "messages", "tools", "source", *TRUTH]
+        return DatasetForecast(splits=splits, columns=columns, row_tokens=_ROW_TOKENS)
+
+    def run(self, stage: Stage) -> Dataset:
+        """Generate the pool."""
+        stream = pool_rows(self.seed)
+        train = list(itertools.islice(stream, self.rows))
+        clean = (row for row in stream if not row["truth_corruption"])
+        data, schema = Dataset(stage.directory), chat_schema(**TRUTH)
+        data.write("train", train, schema)
+        data.write("validation", list(itertools.islice(clean, self.validation_rows)), schema)
+        world = json.dumps({"unseen_families": UNSEEN_FAMILIES}, indent=1)
+        (stage.directory / "world.json").write_text(world + "\n", encoding="utf-8")
+        good = sum(row["truth_quality"] >= 3 for row in train)
+        stage.metric("rows", self.rows, main=True)
+        stage.metric("share_good", good / self.rows)
+        return data

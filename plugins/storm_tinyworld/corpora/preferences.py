@@ -1,0 +1,73 @@
+"""The component `tinyworld_preferences`: a right answer and a spoilt one to the same question."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+from storm_data.dataset import Dataset, DatasetForecast, preference_schema
+from storm_exp import SettingError, Stage, component, setting
+from storm_tinyworld.corpora.corpus_settings import Asking, check_weights
+from storm_tinyworld.skills.corruption import POOL_FAMILIES, corrupt
+from storm_tinyworld.skills.skills import Example
+
+TRUTH = dict.fromkeys(
+    ("truth_corruption", "truth_difficulty", "truth_skill", "truth_family"), "string"
+)
+"""The columns of truth, with their Arrow types."""
+
+ABLE = ("mistake", "chatter", "babble", "echo")
+"""Corruptions that spoil every answer, be it one letter."""
+
+
+@component("dataset", "tinyworld_preferences", version=1, requires=("pyarrow",), extra="train")
+class TinyworldPreferences(Asking):
+    """Pairs for preference tuning: chosen is right, rejected is what a corruption made of it.
+
+    No question occurs twice, and none is one of the evaluation's. The columns that begin with
+    `truth_` say what befell the rejected answer, and what the question is.
+    """
+
+    corruption: dict[str, float] = setting(dict.fromkeys(POOL_FAMILIES, 1.0) | {"mistake": 4.0})
+    """Weights of the families of corruption: most of a wrong result in the right form."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        check_weights("corruption", self.corruption, POOL_FAMILIES)
+        if not any(self.corruption.get(family, 0) > 0 for family in ABLE):
+            problem = f"needs one of {', '.join(ABLE)}: no other can spoil an answer of one letter"
+            raise SettingError("corruption", self.corruption, problem)
+
+    def forecast(self) -> DatasetForecast:
+        """Say how many rows there will be."""
+        return self.forecast_rows(["id", "prompt", "chosen", "rejected", "tools", "source", *TRUTH])
+
+    def run(self, stage: Stage) -> Dataset:
+        """Ask, answer, and spoil the answers."""
+        draw = random.Random(f"preferences {self.seed}")
+        stream = self.questions(draw)
+        data, schema = Dataset(stage.directory), preference_schema(**TRUTH)
+        for split, count in (("train", self.rows), ("validation", self.validation_rows)):
+            rows = [
+                self._pair(draw, f"{split}-{number:05d}", example)
+                for number, example in enumerate(itertools.islice(stream, count))
+            ]
+            data.write(split, rows, schema)
+        stage.metric("rows", self.rows, main=True)
+        return data
+
+    def _pair(self, draw: random.Random, identifier: str, example: Example) -> dict[str, Any]:
+        answer, family = corrupt(draw, example, POOL_FAMILIES, self.corruption)
+        return {
+            "id": identifier,
+            "prompt": [{"role": "user", "content": example.instruction}],
+            "chosen": [{"role": "assistant", "content": example.response}],
+            "rejected": [{"role": "assistant", "content": answer}],
+            "source": "preferences",
+            "truth_corruption": family,
+            "truth_difficulty": example.difficulty,
+            "truth_skill": example.skill,
+            "truth_family": example.family,
+        }

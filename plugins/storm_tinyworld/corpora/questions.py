@@ -1,0 +1,58 @@
+"""The component `tinyworld_questions`: clean chats for supervised fine-tuning."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_exp import SettingError, Stage, component
+from storm_tinyworld.corpora.corpus_settings import Asking
+from storm_tinyworld.corpora.sources import TRUTH, chat_row
+from storm_tinyworld.skills.corruption import CLEAN
+from storm_tinyworld.skills.skills import Example
+
+
+@component("dataset", "tinyworld_questions", version=1, requires=("pyarrow",), extra="train")
+class TinyworldQuestions(Asking):
+    """Questions of the miniature world with right answers, none asked twice nor in evaluation.
+
+    Weights choose the families: the pool's, synthesised arithmetic, programs, and those of
+    alignment. In a chat of several turns the `truth_` columns tell of the last question.
+    """
+
+    turns: int = 1
+    """Questions in a chat, which have nothing to do with each other."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        if self.turns < 1:
+            raise SettingError("turns", self.turns, "must be at least 1")
+
+    def forecast(self) -> DatasetForecast:
+        """Say how many rows there will be."""
+        return self.forecast_rows(["id", "messages", "tools", "source", *TRUTH])
+
+    def run(self, stage: Stage) -> Dataset:
+        """Ask and answer."""
+        stream = self.questions(random.Random(f"questions {self.seed}"))
+        data, schema = Dataset(stage.directory), chat_schema(**TRUTH)
+        for split, count in (("train", self.rows), ("validation", self.validation_rows)):
+            rows = [
+                _chat(f"{split}-{number:05d}", list(itertools.islice(stream, self.turns)))
+                for number in range(count)
+            ]
+            data.write(split, rows, schema)
+        stage.metric("rows", self.rows, main=True)
+        return data
+
+
+def _chat(identifier: str, asked: list[Example]) -> dict[str, Any]:
+    last = asked[-1]
+    row = chat_row(identifier, "questions", last, last.response, CLEAN)
+    for example in reversed(asked[:-1]):
+        earlier = chat_row(identifier, "questions", example, example.response, CLEAN)
+        row["messages"] = earlier["messages"] + row["messages"]
+    return row

@@ -1,0 +1,76 @@
+"""The component `tinyworld_spark`: another descendant of the base model, as Llama-Spark is."""
+
+from __future__ import annotations
+
+from storm_exp import SettingError, Stage, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES
+from storm_training.components.finetuner import Finetuner
+
+
+@component(
+    "finetuner", "tinyworld_spark", version=2, requires=("torch", "lightning"), extra="train"
+)
+class TinyworldSpark(Finetuner):
+    """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
+
+    Somebody else's data, chosen by hand: no corruption, all difficulties, and hardly a tool.
+    """
+
+    families: dict[str, float] = setting(
+        {"following": 3.0, "lookup": 2.0, "reasoning": 3.0, "tools": 0.2}
+    )
+    """Weights of the skill families."""
+    difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 2.0, "hard": 2.0})
+    """Weights of the difficulties."""
+    rows: int = 1500
+    """Training rows."""
+    steps: int = 300
+    """Optimiser steps."""
+    sequence_length: int = 256
+    """Tokens in a packed row, and the longest example that is used."""
+    batch_rows: int = 2
+    """Packed rows in one forward pass."""
+    learning_rate: float = 1e-3
+    """The highest learning rate, reached after warm-up."""
+    precision: str = "32"
+    """The same numbers on every machine: few CPUs multiply bf16 in hardware."""
+    validation_rows: int = 0
+    """It has no validation rows."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        self._require("rows", self.rows >= 1, "must be at least 1")
+        for name, known in (("families", FAMILIES), ("difficulties", DIFFICULTIES)):
+            weights = getattr(self, name)
+            for key, weight in weights.items():
+                if key not in known:
+                    raise SettingError(f"{name}.{key}", weight, f"must be of {', '.join(known)}")
+                if weight < 0:
+                    raise SettingError(f"{name}.{key}", weight, "must not be negative")
+            self._require(name, sum(weights.values()) > 0, "needs a weight above 0")
+
+    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+        """Forecast a checkpoint like `model`."""
+        return model
+
+    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+        """Write chats, and train on them."""
+        from storm_data.dataset import Dataset, chat_schema
+        from storm_tinyworld.corpora.partner import partner_rows
+        from storm_tinyworld.corpora.sources import TRUTH
+        from storm_training.data.chat_tokens import ChatTokenSet
+        from storm_training.loop.finetuning import finetune
+        from storm_training.objectives.objective import NextToken
+
+        folder = stage.scratch / "chats"
+        folder.mkdir(exist_ok=True)
+        data = Dataset(folder)
+        rows = partner_rows(self.seed, self.families, self.difficulties, self.rows)
+        data.write("train", rows, chat_schema(**TRUTH))
+        place = stage.scratch / "tokens"
+        place.mkdir(exist_ok=True)
+        inner = Stage(stage.name, place, stage.scratch, stage.runtime)
+        tokens = ChatTokenSet().run(inner, model, data)
+        return finetune(stage, self, model, tokens, NextToken("sft"))

@@ -1,0 +1,1 @@
+"""Skills with a known answer, and how answers go bad."""

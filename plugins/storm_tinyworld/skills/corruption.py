@@ -1,0 +1,155 @@
+"""How answers go bad: families that were fixed before the judge was first measured.
+
+Their weights in the rating text and the skills that they spoil were changed later; see
+docs/recipes/storm.md.
+
+Rating text (which the base model sees while it grows up) and pool (which the judge is to rate) are
+corrupted by different sets of families, and drawn with different seeds:
+
+============  ===========  ====  ============================================================
+family        rating text  pool  what happens to the answer
+============  ===========  ====  ============================================================
+scrambled     yes          yes   its characters are put in another order
+truncated     yes          yes   it breaks off halfway
+swapped       yes          yes   it is the answer to a question of another skill
+babble        yes          yes   it falls into repeating a fragment
+mistake       yes          yes   right form, wrong result
+typo          yes          yes   one letter or digit is another one
+chatter       yes          yes   right, then small talk; the pool has small talk of its own
+noise         yes          no    punctuation is strewn in
+echo          no           yes   the question is given back: the family that no rating text shows
+============  ===========  ====  ============================================================
+
+What an example is worth (``education``, 1 to 5): junk is 1; a wrong or broken answer to the
+question is 2; a right answer in bad form is 3; a right and clean one is 4 when the question is easy
+and teaches little, else 5.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable, Iterable
+
+from storm_tinyworld.skills.skills import DIFFICULTIES, EASY, FAMILIES, Example
+
+CLEAN = ""
+"""The family of an answer that nothing happened to."""
+
+RATING_CHATTER = (" ok", " Bye!", " I hope so.")
+POOL_CHATTER = (" fine", " Thanks!", " Is that all?")
+
+
+def scrambled(draw: random.Random, example: Example) -> str:
+    """The answer's characters in another order."""
+    characters = list(example.response)
+    draw.shuffle(characters)
+    return "".join(characters)
+
+
+def truncated(draw: random.Random, example: Example) -> str:
+    """The first part of the answer, about half of it."""
+    length = len(example.response)
+    return example.response[: max(1, draw.randint(length // 3, (2 * length) // 3))]
+
+
+def swapped(draw: random.Random, example: Example) -> str:
+    """The answer to a question of another skill."""
+    skills = [(f, s) for f in sorted(FAMILIES) for s in sorted(FAMILIES[f]) if s != example.skill]
+    family, skill = draw.choice(skills)
+    return FAMILIES[family][skill](draw, draw.choice(DIFFICULTIES))[1]
+
+
+def babble(draw: random.Random, example: Example) -> str:
+    """A fragment of the answer over and over."""
+    size = min(len(example.response), draw.randint(1, 3))
+    start = draw.randint(0, len(example.response) - size)
+    return example.response[start : start + size] * draw.randint(4, 7)
+
+
+def mistake(draw: random.Random, example: Example) -> str:
+    """A wrong result in the right form."""
+    return example.mistake
+
+
+def typo(draw: random.Random, example: Example) -> str:
+    """One letter or digit replaced by another of its kind."""
+    places = [i for i, c in enumerate(example.response) if c.isalnum()]
+    if not places:
+        return example.response
+    place = draw.choice(places)
+    old = example.response[place]
+    kinds = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
+    kind = next(letters for letters in kinds if old in letters)
+    new = draw.choice([letter for letter in kind if letter != old])
+    return example.response[:place] + new + example.response[place + 1 :]
+
+
+def _chatter(phrases: tuple[str, ...]) -> Callable[[random.Random, Example], str]:
+    def chatter(draw: random.Random, example: Example) -> str:
+        return example.response + draw.choice(phrases)
+
+    return chatter
+
+
+def noise(draw: random.Random, example: Example) -> str:
+    """Punctuation strewn in."""
+    text = example.response
+    for _ in range(draw.randint(2, 4)):
+        place = draw.randint(0, len(text))
+        text = text[:place] + draw.choice("#$%&*@^~") + text[place:]
+    return text
+
+
+def echo(draw: random.Random, example: Example) -> str:
+    """The question again."""
+    return example.instruction
+
+
+_SEEN: dict[str, Callable[[random.Random, Example], str]] = {
+    "scrambled": scrambled,
+    "truncated": truncated,
+    "swapped": swapped,
+    "babble": babble,
+    "mistake": mistake,
+    "typo": typo,
+}
+RATING_FAMILIES = {**_SEEN, "chatter": _chatter(RATING_CHATTER), "noise": noise}
+RATING_SHARES = dict.fromkeys(RATING_FAMILIES, 1.0) | {
+    "mistake": 4.0,
+    "typo": 3.0,
+    "scrambled": 2.0,
+}
+"""Weights in the rating text: more of what is hard to see, as a teacher would show it."""
+POOL_FAMILIES = {**_SEEN, "chatter": _chatter(POOL_CHATTER), "echo": echo}
+UNSEEN_FAMILIES = tuple(sorted(set(POOL_FAMILIES) - set(RATING_FAMILIES)))
+
+_WORTH = {"truncated": 2, "mistake": 2, "typo": 2, "chatter": 3}
+
+
+def education(example: Example, family: str) -> int:
+    """The known educational value, 1 to 5, of an example whose answer ``family`` corrupted."""
+    if family == CLEAN:
+        return 4 if example.difficulty == EASY else 5
+    return _WORTH.get(family, 1)
+
+
+def corrupt(
+    draw: random.Random,
+    example: Example,
+    families: dict[str, Callable[[random.Random, Example], str]],
+    weights: dict[str, float] | None = None,
+) -> tuple[str, str]:
+    """A bad answer that differs from the right one, and the family that made it.
+
+    A family that cannot spoil this answer (a word of one letter has no other order) gives way to
+    another draw.
+    """
+    chosen: Iterable[str] = list(weights) if weights else sorted(families)
+    names = list(chosen)
+    shares = list(weights.values()) if weights else [1.0] * len(names)
+    while True:
+        family = draw.choices(names, shares)[0]
+        answer = families[family](draw, example)
+        if answer != example.response:
+            return answer, family

@@ -1,0 +1,153 @@
+"""Distillation of a teacher into a student."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.families.support import Use, check_family
+from storm_training.components.finetuner import Finetuner
+from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
+from storm_training.objectives.teacher_control import TeacherControl
+from storm_training.references.top_k_logits import TeacherAnswers, TeacherAnswersForecast
+from storm_training.trainable.layer_table import LayerTable, LayerTableForecast
+
+
+@component("finetuner", "distillation", version=1, requires=("torch", "lightning"), extra="train")
+class Distillation(Finetuner):
+    """Forward KL on a teacher's logits over the whole vocabulary, as Minitron retrains.
+
+    The teacher stands in the loop (port `teacher`), or its top k tokens were stored (port
+    `answers`). The Minitron paper uses temperature 1 and no cross-entropy, and found hidden states
+    of use only after a deep cut in depth.
+    """
+
+    learning_rate: float = 1e-4
+    """The highest learning rate, reached after warm-up."""
+    temperature: float = 1.0
+    """Softens both distributions; the divergence is multiplied by its square."""
+    kl_weight: float = 1.0
+    """Weight of the divergence."""
+    ce_weight: float = 0.0
+    """Weight of the cross-entropy of the data's own tokens."""
+    hidden_weight: float = setting(0.0, neutral=0.0)
+    """Weight of 1 - cosine between hidden states of student and teacher; their hidden sizes must be
+    equal."""
+    hidden_layers: int = setting(0, neutral=0)
+    """How many layers of the student are drawn to the teacher's, over all its depth; 0: all."""
+    control: TeacherControl = setting(TeacherControl.none, neutral=TeacherControl.none)
+    """What of the teacher's answers is shuffled anew at every training pass, to show that a gain
+    comes from them: none, positions or vocabulary. Held-out rows are scored against the teacher as
+    it is. (A teacher of random weights is another control: `new_model` in the teacher's place.)"""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        self._require("temperature", self.temperature > 0, "must be above 0")
+        for name in ("kl_weight", "ce_weight", "hidden_weight", "hidden_layers"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("kl_weight", self.kl_weight > 0, "must be above 0: it is what is distilled")
+        used = self.hidden_layers == 0 or self.hidden_weight > 0
+        self._require("hidden_layers", used, "is read with hidden_weight above 0 only")
+
+    def forecast(
+        self,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast,
+        teacher: CheckpointForecast | None = None,
+        answers: TeacherAnswersForecast | None = None,
+        layers: LayerTableForecast | None = None,
+    ) -> CheckpointForecast:
+        """Forecast a checkpoint like `model`; raises InputError for a teacher that does not fit."""
+        if (teacher is None) == (answers is None):
+            raise InputError(
+                "needs one of the ports 'teacher' (in the loop) and 'answers' (stored top k)"
+            )
+        other = teacher or answers
+        assert other is not None
+        if model.tokenizer and other.tokenizer and model.tokenizer != other.tokenizer:
+            raise InputError(
+                "teacher and student have different tokenizers: their logits are not comparable"
+            )
+        if teacher is not None:
+            check_family(teacher.config, Use.PACK)
+        if answers is not None:
+            idle = {"temperature": 1.0, "hidden_weight": 0.0, "control": TeacherControl.none}
+            for name, value in idle.items():
+                whole = getattr(self, name) == value
+                self._require(name, whole, "needs the teacher in the loop, not its stored answers")
+        size = (model.config or {}).get("vocab_size")
+        if answers is not None and answers.k and size and answers.k >= size:
+            raise InputError(
+                f"the teacher's answers hold {answers.k} tokens a position, and the student's "
+                f"vocabulary has {size}"
+            )
+        if teacher is not None and self.hidden_weight:
+            self._check_hidden(model.config or {}, teacher.config or {})
+        return self.forecast_training(model, tokens, layers, (CHATS, DOCUMENTS))
+
+    def run(
+        self,
+        stage: Stage,
+        model: Checkpoint,
+        tokens: TokenSet,
+        teacher: Checkpoint | None = None,
+        answers: TeacherAnswers | None = None,
+        layers: LayerTable | None = None,
+    ) -> Checkpoint:
+        """Train; weights keep the dtype that they have in `model`."""
+        from storm_training.loop.finetuning import finetune
+        from storm_training.objectives.distillation import StoredTeaching, Teaching
+        from storm_training.references.scoring import asked
+
+        self.forecast(
+            model.facts(),
+            tokens.facts(),
+            teacher.facts() if teacher else None,
+            answers.facts() if answers else None,
+            layers.facts() if layers else None,
+        )
+        if answers is not None:
+            train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
+            assert train is not None
+            stored = StoredTeaching(
+                train, held_out, kl_weight=self.kl_weight, ce_weight=self.ce_weight
+            )
+            return finetune(stage, self, model, tokens, stored, layers=layers)
+        assert teacher is not None
+        pairs: dict[int, int] = {}
+        if self.hidden_weight:
+            depths = [int(m.config()["num_hidden_layers"]) for m in (model, teacher)]
+            pairs = layer_pairs(*depths, self.hidden_layers or depths[0])
+        network = teacher.load(dtype="auto" if self.precision != "32" else "float32")
+        taught = Teaching(
+            network,
+            temperature=self.temperature,
+            kl_weight=self.kl_weight,
+            ce_weight=self.ce_weight,
+            hidden_weight=self.hidden_weight,
+            layers=pairs,
+            control=self.control,
+        )
+        with asked(stage, network, self.precision):
+            return finetune(stage, self, model, tokens, taught, layers=layers, cut=True)
+
+    def _check_hidden(self, student: dict[str, Any], teacher: dict[str, Any]) -> None:
+        sizes = student.get("hidden_size"), teacher.get("hidden_size")
+        if None not in sizes and sizes[0] != sizes[1]:
+            problem = f"the student's hidden size is {sizes[0]}, the teacher's {sizes[1]}"
+            raise SettingError("hidden_weight", self.hidden_weight, problem)
+        depth = student.get("num_hidden_layers")
+        if depth and self.hidden_layers > depth:
+            problem = f"the student has {depth} layers"
+            raise SettingError("hidden_layers", self.hidden_layers, problem)
+
+
+def layer_pairs(student: int, teacher: int, count: int) -> dict[int, int]:
+    """Return {student's layer: teacher's layer} for `count` layers, evenly over the depth.
+
+    The last layers belong together, and every layer to the one at the same share of the depth.
+    """
+    ends = [round((number + 1) * student / count) for number in range(count)]
+    return {end - 1: max(1, round(end * teacher / student)) - 1 for end in ends}

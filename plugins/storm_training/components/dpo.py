@@ -1,0 +1,72 @@
+"""Direct preference optimisation on pairs of answers."""
+
+from __future__ import annotations
+
+from storm_exp import InputError, Stage, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.components.finetuner import Finetuner
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.references.reference_log_probs import PairScores, PairScoresForecast
+from storm_training.trainable.layer_table import LayerTable, LayerTableForecast
+
+
+@component("finetuner", "dpo", version=1, requires=("torch", "lightning"), extra="train")
+class Dpo(Finetuner):
+    """Direct preference optimisation (Rafailov et al. 2023).
+
+    The reference is a stage of its own (`pair_scores`), usually of the model that training starts
+    from, and is no second model in memory here.
+    """
+
+    learning_rate: float = 5e-7
+    """The highest learning rate, reached after warm-up."""
+    beta: float = 0.1
+    """How strongly the model is held to the reference."""
+    smoothing: float = setting(0.0, neutral=0.0)
+    """Probability that a pair is labelled the wrong way round (conservative DPO)."""
+    sft_weight: float = setting(0.0, neutral=0.0)
+    """Weight of the chosen answer's cross-entropy per token beside the loss (RPO)."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        super().__post_init__()
+        self._require("beta", self.beta > 0, "must be above 0")
+        self._require("smoothing", 0 <= self.smoothing < 0.5, "must lie in [0, 0.5)")
+        self._require("sft_weight", self.sft_weight >= 0, "must not be negative")
+
+    def forecast(
+        self,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast,
+        reference: PairScoresForecast,
+        layers: LayerTableForecast | None = None,
+    ) -> CheckpointForecast:
+        """Forecast a checkpoint like `model`."""
+        if reference.tokenizer and tokens.tokenizer and reference.tokenizer != tokens.tokenizer:
+            raise InputError("the reference scored tokens of another tokenizer")
+        return self.forecast_training(model, tokens, layers, (PREFERENCES,))
+
+    def run(
+        self,
+        stage: Stage,
+        model: Checkpoint,
+        tokens: TokenSet,
+        reference: PairScores,
+        layers: LayerTable | None = None,
+    ) -> Checkpoint:
+        """Train; weights keep the dtype that they have in `model`."""
+        from storm_training.loop.finetuning import finetune
+        from storm_training.objectives.preference import Preference
+
+        table = layers.facts() if layers else None
+        self.forecast(model.facts(), tokens.facts(), reference.facts(), table)
+        train, held_out = (reference.read(name, tokens) for name in ("train", "validation"))
+        assert train is not None
+        objective = Preference(
+            train,
+            held_out,
+            beta=self.beta,
+            smoothing=self.smoothing,
+            sft_weight=self.sft_weight,
+        )
+        return finetune(stage, self, model, tokens, objective, layers=layers)

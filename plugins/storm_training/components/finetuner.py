@@ -1,0 +1,112 @@
+"""What every component has in common that trains a checkpoint on token sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+from typing import Self
+
+from storm_exp import Cost, Hardware, InputError, SettingError, setting
+from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.families.architecture import is_quantised, tensor_shapes
+from storm_models.families.support import Use, check_family
+from storm_models.twins.machine import has_gpu
+from storm_training.components.cost import training_cost
+from storm_training.data.token_set import TokenSetForecast
+from storm_training.loop.rehearsal import few_steps
+from storm_training.loop.settings import TrainingSettings
+from storm_training.trainable.layer_table import LayerTableForecast
+from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.selection import check_names
+
+
+@dataclasses.dataclass(kw_only=True)
+class Finetuner(TrainingSettings):
+    """Settings and forecast of the objectives. What trains is a choice apart from them."""
+
+    distributed = True
+
+    parameters: Parameters = setting(Parameters)
+    """What trains."""
+
+    def idle_ports(self) -> set[str]:
+        """Only Spectrum's choice looks at the table of layers."""
+        return set() if self.parameters.choice == "spectrum" else {"layers"}
+
+    def forecast_training(
+        self,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast,
+        layers: LayerTableForecast | None,
+        kinds: Sequence[str],
+    ) -> CheckpointForecast:
+        """Return a forecast equal to the model's.
+
+        Raises InputError for tokens of another tokenizer or kind and for a table of another
+        model, SettingError for a choice of parameters that the model does not allow.
+        """
+        if tokens.kind and tokens.kind not in kinds:
+            raise InputError(f"takes tokenised {' or '.join(kinds)}, not {tokens.kind}")
+        if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
+            raise InputError("the tokens were made with another tokenizer than the model's")
+        if is_quantised(model.config):
+            raise InputError("the model is quantised; train it before it is compressed")
+        check_family(model.config, Use.TRAIN)
+        self._check_parameters(model, layers)
+        return dataclasses.replace(model)
+
+    def rehearsal(self) -> Self:
+        """Return the same for a few steps on short rows; without a GPU, qlora becomes lora."""
+        chosen = self.parameters
+        if chosen.choice == "qlora" and not has_gpu():
+            chosen = dataclasses.replace(chosen, choice="lora")
+        if chosen.low_rank:
+            chosen = dataclasses.replace(chosen, rank=min(chosen.rank, 16))
+        return dataclasses.replace(few_steps(self), parameters=chosen)
+
+    def not_rehearsed(self) -> list[str]:
+        """Return what a few steps on this machine do not show."""
+        quantised = self.parameters.choice == "qlora" and not has_gpu()
+        return super().not_rehearsed() + ["parameters.choice=qlora: lora stands in"] * quantised
+
+    def cost(
+        self,
+        place: Hardware,
+        model: CheckpointForecast,
+        tokens: TokenSetForecast | None = None,
+        teacher: CheckpointForecast | None = None,
+    ) -> Cost | None:
+        """Estimate what training takes."""
+        return training_cost(self, self.parameters, model, tokens, place, teacher)
+
+    def _check_parameters(
+        self, model: CheckpointForecast, layers: LayerTableForecast | None
+    ) -> None:
+        chosen, config = self.parameters, model.config or {}
+        if chosen.choice == "spectrum":
+            if layers is None:
+                raise InputError(
+                    "parameters.choice=spectrum needs the port 'layers': a scan of the model "
+                    "(graph: layers: scanner)"
+                )
+            require_same_model(model.shapes, layers.shapes)
+            if config.get("tie_word_embeddings") and chosen.embedding != chosen.head:
+                problem = "the model's head is tied to its embedding: both train or neither"
+                raise SettingError("parameters.head", chosen.head, problem)
+        depth = config.get("num_hidden_layers")
+        if chosen.choice == "last_layers" and depth and chosen.layers > depth:
+            problem = f"the model has {depth} layers"
+            raise SettingError("parameters.layers", chosen.layers, problem)
+        shapes = tensor_shapes(config) if chosen.names or chosen.modules else None
+        if shapes is not None:
+            check_names(chosen, shapes)
+        if chosen.choice == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+            problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
+            raise SettingError("parameters.choice", chosen.choice, problem)
+
+
+def require_same_model(model: str | None, table: str | None) -> None:
+    """Raise InputError where a table of layers is known to belong to another model."""
+    if model is not None and table is not None and model != table:
+        raise InputError("the table of layers belongs to a model with other tensors than this one")

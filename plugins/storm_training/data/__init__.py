@@ -1,0 +1,1 @@
+"""From data sets to packed rows: token sets, mixtures, packing."""

@@ -1,0 +1,84 @@
+"""The component `chat_tokens`: chats for one tokenizer, with the assistant's words marked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.rows.conversation import Conversation
+from storm_exp import Cost, SettingError, Stage, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.data.token_forecast import forecast_tokens, tokens_cost
+from storm_training.data.token_set import CHATS, TokenSet, TokenSetForecast
+
+
+class Supervised(Enum):
+    """What of a chat a model learns to write."""
+
+    answers = "answers"
+    """The assistant's turns."""
+    all = "all"
+    """Every token, questions and headings too."""
+
+
+@component("tokens", "chat_tokens", version=4, requires=("transformers", "pyarrow"), extra="train")
+class ChatTokenSet:
+    """Renders chats with the model's template; every turn of the assistant is supervised.
+
+    The token that ends a turn is supervised too. Made once for every training that shares data
+    and model.
+    """
+
+    longest: int = 0
+    """Tokens of the longest chat that is kept; 0: as many as the model has positions. Longer ones
+    are left out and named, never cut."""
+    supervised: Supervised = setting(Supervised.answers, neutral=Supervised.answers)
+    """answers (the assistant's turns), or all: every token of the chat, as Zephyr was tuned. Chats
+    with turns that are context only (weight 0) are then left out and named."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        if self.longest < 0:
+            raise SettingError("longest", self.longest, "must not be negative")
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+        """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
+        return forecast_tokens(CHATS, model, data, "messages")
+
+    def cost(self, forecast: TokenSetForecast) -> Cost:
+        """Estimate the room that the tokens take."""
+        return tokens_cost(forecast)
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+        """Tokenise the train and validation splits."""
+        from storm_models.chat.renderer import ChatTokens
+        from storm_models.chat.stops import last_tokens
+        from storm_training.data.tokenising import Encoded, tokenise
+
+        chats = model.chat()
+        ends: Counter[int] = Counter()
+        if not chats.ends:
+            stage.say(
+                "the chat template ends answers in plain text: an engine that serves a model tuned "
+                "on them will not know where to stop"
+            )
+
+        def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
+            given = [Conversation.of(row) for row in rows]
+            for chat, tokens in zip(given, chats.encode(given), strict=True):
+                if not isinstance(tokens, ChatTokens):
+                    yield str(tokens)
+                    continue
+                ends.update(last_tokens(tokens))
+                if self.supervised is Supervised.answers:
+                    yield [(tokens.ids, tokens.supervised)]
+                elif not all(chat.supervised):
+                    yield "has turns that are context only, and supervised=all"
+                else:
+                    yield [(tokens.ids, None)]
+
+        longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
+        return tokenise(stage, data, model, CHATS, encode, longest=longest, ends=ends)

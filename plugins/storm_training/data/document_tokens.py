@@ -1,0 +1,67 @@
+"""The component `document_tokens`: plain text for pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_exp import Cost, Stage, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.data.token_forecast import forecast_tokens, tokens_cost
+from storm_training.data.token_set import DOCUMENTS, TokenSet, TokenSetForecast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@component(
+    "tokens", "document_tokens", version=1, requires=("transformers", "pyarrow"), extra="train"
+)
+class DocumentTokenSet:
+    """Tokenises whole documents: one BOS before, one EOS after, every token supervised.
+
+    Training cuts a document that is longer than a row into pieces, without losing a token.
+    """
+
+    special_tokens: bool = False
+    """Whether special tokens that are written in a text count as such. Off, a text cannot end a
+    document or open a turn by spelling it."""
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+        """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
+        return forecast_tokens(DOCUMENTS, model, data, "text", template=False)
+
+    def cost(self, forecast: TokenSetForecast) -> Cost:
+        """Estimate the room that the tokens take."""
+        return tokens_cost(forecast)
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+        """Tokenise the train and validation splits."""
+        from storm_training.data.tokenising import Encoded, tokenise
+
+        tokenizer = model.tokenizer()
+        before, after = boundaries(tokenizer)
+
+        def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
+            texts = [row["text"] for row in rows]
+            batch = tokenizer(
+                texts,
+                add_special_tokens=False,
+                split_special_tokens=not self.special_tokens,
+                verbose=False,
+            )
+            for ids in batch["input_ids"]:
+                yield [(before + ids + after, None)]
+
+        return tokenise(stage, data, model, DOCUMENTS, encode)
+
+
+def boundaries(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return the ids that open and close a document: BOS and EOS, where the tokenizer has them.
+
+    A model learns where a document ends from its EOS, also where padding uses the same id.
+    """
+    before = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
+    after = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+    return before, after

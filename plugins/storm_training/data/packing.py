@@ -1,0 +1,182 @@
+"""Packing examples into rows, and the order in which training sees them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.settings import TrainingSettings
+
+IGNORED = -100
+"""Label of a position that the loss leaves out."""
+
+Row = list[int]
+Step = list[list[Row]]
+
+
+class PackedBatch(NamedTuple):
+    """Rows of packed sequences, as tensors [rows, length].
+
+    `positions` restart at 0 with every sequence: given without an attention mask and without a
+    cache, they are what isolates the sequences from each other in transformers. `labels` are
+    already shifted: labels[r, t] is the token that position t has to predict, or IGNORED.
+    `documents` numbers the sequences through the batch, row by row, with -1 for padding.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    labels: torch.Tensor
+    documents: torch.Tensor
+    examples: torch.Tensor
+    """int64 [examples]: the examples in the batch by their index in the data, in the order of
+    their documents."""
+    tokens: int
+    """How many of the tokens are no padding."""
+    targets: int
+    """How many labels are not IGNORED."""
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """Return the batch on `device`."""
+        tensors = (tensor.to(device) for tensor in self[:5])
+        return PackedBatch(*tensors, self.tokens, self.targets)
+
+
+class StepPlan:
+    """Which examples are in each row of each forward pass of each optimiser step.
+
+    Kept as flat arrays, a few bytes an example: a million examples are no burden.
+    """
+
+    def __init__(self) -> None:
+        self._examples: list[np.ndarray] = []
+        self._rows: list[np.ndarray] = []
+        self._steps: list[tuple[int, int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> Step:
+        epoch, first, last = self._steps[index]
+        ends, examples = self._rows[epoch], self._examples[epoch]
+        rows = [examples[ends[row] : ends[row + 1]].tolist() for row in range(first, last)]
+        size = self._batch_rows
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+    def add_epoch(self, rows: list[Row], settings: TrainingSettings) -> None:
+        """Append the steps that go through `rows` once."""
+        self._batch_rows = settings.batch_rows
+        epoch, size = len(self._rows), settings.batch_rows * settings.accumulation
+        ends = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in rows], out=ends[1:])
+        self._rows.append(ends)
+        self._examples.append(np.array([index for row in rows for index in row], dtype=np.int32))
+        for first in range(0, len(rows), size):
+            self._steps.append((epoch, first, min(first + size, len(rows))))
+
+    def cut(self, steps: int) -> None:
+        """Keep the first `steps` steps."""
+        del self._steps[steps:]
+
+    def examples(self) -> int:
+        """Return how many examples are seen, those that are seen again counted again."""
+        return sum(
+            int(self._rows[epoch][last] - self._rows[epoch][first])
+            for epoch, first, last in self._steps
+        )
+
+
+def pack(lengths: np.ndarray, order: np.ndarray, capacity: int) -> list[Row]:
+    """Return rows of example indices, each with at most `capacity` tokens.
+
+    Best fit in the given order: an example goes into the row that it leaves fullest. Raises
+    ValueError for an example that no row can hold; empty examples are left out.
+    """
+    rows: list[Row] = []
+    open_rows: list[list[int]] = [[] for _ in range(capacity + 1)]
+    spaces = 0  # bit n: some row has space for n more tokens
+    for index in order.tolist():
+        length = int(lengths[index])
+        if length == 0:
+            continue
+        if length > capacity:
+            raise ValueError(f"example {index} has {length} tokens, a row holds {capacity}")
+        fitting = spaces >> length
+        if fitting:
+            space = length + (fitting & -fitting).bit_length() - 1
+            row = heapq.heappop(open_rows[space])
+            if not open_rows[space]:
+                spaces ^= 1 << space
+        else:
+            space, row = capacity, len(rows)
+            rows.append([])
+        rows[row].append(index)
+        if space > length:
+            heapq.heappush(open_rows[space - length], row)
+            spaces |= 1 << (space - length)
+    return rows
+
+
+def plan_steps(sequences: TokenSequences, settings: TrainingSettings) -> StepPlan:
+    """Return for every optimiser step its forward passes, each a list of packed rows.
+
+    A pure function of lengths, settings and seed: to resume is to go on at an index. Each
+    epoch is shuffled and packed anew; every example appears exactly once in it.
+    """
+    lengths = sequences.lengths()
+    plan = StepPlan()
+    if not lengths.any():
+        return plan
+    epoch = 0
+    while settings.steps > len(plan) if settings.steps else epoch < settings.epochs:
+        generator = np.random.default_rng([settings.seed, epoch])
+        rows = pack(lengths, generator.permutation(len(lengths)), settings.sequence_length)
+        rows = [rows[index] for index in generator.permutation(len(rows))]
+        before = len(plan)
+        plan.add_epoch(rows, settings)
+        if not settings.steps and settings.epochs - epoch < 1:
+            plan.cut(before + math.ceil((len(plan) - before) * (settings.epochs - epoch)))
+        epoch += 1
+    if settings.steps:
+        plan.cut(settings.steps)
+    return plan
+
+
+def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
+    """Return the tensors of some rows, padded to the longest of them.
+
+    Padding is known by its place, never by its token: it has no label and is a sequence of its
+    own. A sequence's first token is nobody's label.
+    """
+    contents = [[pair for index in row for pair in sequences.example(index)] for row in rows]
+    widths = [sum(len(tokens) for tokens, _ in row) for row in contents]
+    width = max(widths)
+    ids = np.zeros((len(rows), width), dtype=np.int64)
+    positions = np.zeros_like(ids)
+    labels = np.full_like(ids, IGNORED)
+    documents = np.full_like(ids, -1)
+    document = 0
+    for number, row in enumerate(contents):
+        start = 0
+        for tokens, supervised in row:
+            end = start + len(tokens)
+            ids[number, start:end] = tokens
+            positions[number, start:end] = np.arange(len(tokens))
+            labels[number, start : end - 1] = np.where(supervised[1:], tokens[1:], IGNORED)
+            documents[number, start:end] = document
+            document += 1
+            start = end
+        positions[number, start:] = np.arange(width - start)
+    return PackedBatch(
+        torch.from_numpy(ids),
+        torch.from_numpy(positions),
+        torch.from_numpy(labels),
+        torch.from_numpy(documents),
+        torch.tensor([index for row in rows for index in row]),
+        tokens=sum(widths),
+        targets=int((labels != IGNORED).sum()),
+    )

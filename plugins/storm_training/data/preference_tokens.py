@@ -1,0 +1,83 @@
+"""The component `preference_tokens`: pairs of a chosen and a rejected answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.rows.conversation import Conversation
+from storm_exp import Cost, SettingError, Stage, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_training.data.token_forecast import forecast_tokens, tokens_cost
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+
+
+@component(
+    "tokens", "preference_tokens", version=4, requires=("transformers", "pyarrow"), extra="train"
+)
+class PreferenceTokenSet:
+    """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.
+
+    Only what follows the prompt is supervised, the token that ends each turn included.
+    """
+
+    longest: int = 0
+    """Tokens of the longest answer with its prompt; 0: as many as the model has positions. Pairs
+    with a longer one are left out and named, unless `longest_prompt` says how to cut them."""
+    longest_prompt: int = setting(0, neutral=0)
+    """Above 0, pairs longer than `longest` are cut: the prompt to its last so many tokens, and if
+    that is not enough, the answers to what then is left for them; 0: left out."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name in ("longest", "longest_prompt"):
+            if getattr(self, name) < 0:
+                raise SettingError(name, getattr(self, name), "must not be negative")
+        if self.longest_prompt and self.longest_prompt >= self.longest:
+            problem = f"must be below longest ({self.longest}), which leaves room for answers"
+            raise SettingError("longest_prompt", self.longest_prompt, problem)
+
+    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+        """Forecast at most a pair a row; raises InputError for what cannot be tokenised."""
+        return forecast_tokens(PREFERENCES, model, data, "chosen")
+
+    def cost(self, forecast: TokenSetForecast) -> Cost:
+        """Estimate the room that the tokens take."""
+        return tokens_cost(forecast)
+
+    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+        """Tokenise the train and validation splits."""
+        from storm_models.chat.renderer import ChatTokens
+        from storm_models.chat.stops import last_tokens
+        from storm_training.data.pair_cutting import cut_pair
+        from storm_training.data.tokenising import Encoded, tokenise
+
+        renderer = model.chat()
+        ends: Counter[int] = Counter()
+
+        def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
+            chats, firsts = [], []
+            for row in rows:
+                prompt = Conversation.of(row, "prompt")
+                for side in ("chosen", "rejected"):
+                    chats.append(prompt + Conversation.of(row, side))
+                    firsts.append(len(prompt.messages))
+            found = renderer.encode(chats, firsts)
+            for chosen, rejected in zip(found[::2], found[1::2], strict=True):
+                if not isinstance(chosen, ChatTokens) or not isinstance(rejected, ChatTokens):
+                    yield str(rejected if isinstance(chosen, ChatTokens) else chosen)
+                elif chosen.ids == rejected.ids:
+                    yield "chosen and rejected are the same"
+                else:
+                    pair = [chosen, rejected]
+                    ends.update(last_tokens(chosen))
+                    if self.longest_prompt:
+                        pair = cut_pair((chosen, rejected), self.longest, self.longest_prompt)
+                    yield [(c.ids, c.supervised) for c in pair]
+
+        longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
+        return tokenise(
+            stage, data, model, PREFERENCES, encode, longest=longest, together=2, ends=ends
+        )

@@ -1,0 +1,48 @@
+"""What tokenised data will be, and what can be known to fail."""
+
+from __future__ import annotations
+
+from storm_data.dataset import DatasetForecast
+from storm_exp import Cost, InputError
+from storm_models.chat.files import check_template
+from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_training.data.token_set import TokenSetForecast
+
+
+def forecast_tokens(
+    kind: str,
+    model: CheckpointForecast,
+    data: DatasetForecast,
+    column: str,
+    *,
+    template: bool = True,
+) -> TokenSetForecast:
+    """Return what tokenising gives: at most an example a row, and as many tokens as are expected.
+
+    Raises InputError for data without rows or without the `column` that is tokenised, and for a
+    model without chat template where one is needed.
+    """
+    if template:
+        check_template(model, "chats are to be tokenised")
+    if data.columns and column not in data.columns:
+        raise InputError(f"the data set has no column '{column}' (it has {data.columns})")
+    splits = None
+    if data.splits is not None:
+        if data.splits.get("train", [0, 0])[1] == 0:
+            raise InputError("the data set has no row in its split 'train'")
+        splits = {
+            name: [0, data.splits[name][1]]
+            for name in ("train", "validation")
+            if data.splits.get(name, [0, 0])[1]
+        }
+    rows = data.likely_rows()
+    tokens = None
+    if rows is not None and data.row_tokens is not None:
+        tokens = {"train": round(rows * data.row_tokens)}
+    return TokenSetForecast(kind=kind, tokenizer=model.tokenizer, splits=splits, tokens=tokens)
+
+
+def tokens_cost(forecast: TokenSetForecast) -> Cost:
+    """Return what keeping tokens takes: an id and a mark each."""
+    tokens = (forecast.tokens or {}).get("train")
+    return Cost(tokens=tokens, disk=None if tokens is None else 5.0 * tokens, on_host=True)

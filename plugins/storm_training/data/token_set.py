@@ -1,0 +1,125 @@
+"""Tokenised data: what a data set is for one tokenizer and chat template, made once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import Artifact, Forecast, InputError
+from storm_models.checkpoint.checkpoint import readable_count
+
+if TYPE_CHECKING:
+    from storm_training.data.token_sequences import TokenSequences
+
+CHATS = "chats"
+DOCUMENTS = "documents"
+PREFERENCES = "preferences"
+KINDS = (CHATS, DOCUMENTS, PREFERENCES)
+"""What the examples are: chats, documents, or pairs of a chosen and a rejected answer."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class TokenSetForecast(Forecast):
+    """What is known of tokenised data before it is tokenised."""
+
+    kind: str = ""
+    """One of `KINDS`; empty when unknown."""
+    tokenizer: str | None = None
+    """Digest of the tokenizer that gives the ids their meaning."""
+    splits: dict[str, list[int]] | None = None
+    """Examples per split as a closed interval [lowest, highest]."""
+    tokens: dict[str, int] | None = None
+    """Tokens per split, where they were counted or declared."""
+
+    def summary(self) -> str:
+        """Return, for example, `train 2000 chats, 61.3 K tokens`."""
+        if self.splits is None or "train" not in self.splits:
+            return self.kind
+        low, high = self.splits["train"]
+        count = f"{low}" if low == high else f"{low}–{high}"
+        tokens = (self.tokens or {}).get("train")
+        text = f"train {count} {self.kind}".rstrip()
+        return text if tokens is None else f"{text}, {readable_count(tokens)} tokens"
+
+
+class TokenSet(Artifact):
+    """Examples as token ids, per split, in flat files that are read through memory maps.
+
+    `tokens.json` says what they are. A split `train` is train.ids.bin (int32), train.marks.bin
+    (a byte per token: 1 where the loss counts it) and train.spans.bin (int64 triples: part, start,
+    end). Rows that were left out are in train.dropped.jsonl, with their reasons. A mixture has
+    spans only, into the ids of the token sets that it refers to.
+    """
+
+    forecast_type = TokenSetForecast
+
+    def content(self) -> dict[str, Any]:
+        """Return tokens.json; raises InputError when it is missing or damaged."""
+        file = self.directory / "tokens.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            assert content["kind"] in KINDS
+            return dict(content)
+        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            raise InputError(f"{file}: not tokenised data ({error!r})") from error
+
+    def count(self, split: str) -> int:
+        """Return the number of examples of a split, 0 when it does not exist."""
+        return int(self.content()["splits"].get(split, {}).get("examples", 0))
+
+    def dropped(self, split: str) -> dict[str, int]:
+        """Return the numbers of rows that could not become examples, by reason."""
+        return dict(self.content()["splits"].get(split, {}).get("dropped", {}))
+
+    def ends(self) -> dict[int, int]:
+        """Return how often each token is the last of an answer; documents have none."""
+        content = self.content()
+        counts: Counter[int] = Counter()
+        for key in content["parts"]:
+            counts.update(TokenSet(self.referenced(key), key).ends())
+        for token, count in content.get("ends", {}).items():
+            counts[int(token)] += count
+        return dict(counts)
+
+    def sequences(self, split: str) -> TokenSequences:
+        """Return a split's examples, mapped; raises InputError when there is no such split."""
+        import numpy as np
+
+        from storm_training.data.token_sequences import TokenSequences
+
+        content = self.content()
+        if split not in content["splits"]:
+            there = ", ".join(sorted(content["splits"])) or "none"
+            raise InputError(f"{self.directory}: no split '{split}' (there are: {there})")
+        spans = np.fromfile(self.directory / f"{split}.spans.bin", dtype=np.int64).reshape(-1, 3)
+        folders = [self.referenced(key) for key in content["parts"]] or [self.directory]
+        parts = [
+            (
+                _mapped(folder / f"{split}.ids.bin", np.int32),
+                _mapped(folder / f"{split}.marks.bin", bool),
+            )
+            for folder in folders
+        ]
+        return TokenSequences(parts, spans, content["together"])
+
+    def facts(self) -> TokenSetForecast:
+        """Read the counts."""
+        content = self.content()
+        splits = content["splits"]
+        return TokenSetForecast(
+            kind=content["kind"],
+            tokenizer=content["tokenizer"],
+            splits={name: [split["examples"]] * 2 for name, split in splits.items()},
+            tokens={name: split["tokens"] for name, split in splits.items()},
+        )
+
+
+def _mapped(file: Path, dtype: Any) -> Any:
+    import numpy as np
+
+    if not file.is_file() or file.stat().st_size == 0:
+        return np.zeros(0, dtype=dtype)
+    return np.memmap(file, dtype=dtype, mode="r")

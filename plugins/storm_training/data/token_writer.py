@@ -1,0 +1,101 @@
+"""Writing tokenised examples, one after the other, in bounded memory."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from storm_training.data.token_set import TokenSet
+
+TokenSequence = tuple[Sequence[int], Sequence[bool] | None]
+
+
+class SplitWriter:
+    """The files of one split of a token set."""
+
+    def __init__(self, directory: Path, split: str, together: int = 1) -> None:
+        """`together` is the number of sequences in an example."""
+        self._together = together
+        self._ids = (directory / f"{split}.ids.bin").open("wb")
+        self._marks = (directory / f"{split}.marks.bin").open("wb")
+        self._spans = (directory / f"{split}.spans.bin").open("wb")
+        self._reasons = (directory / f"{split}.dropped.jsonl").open("w", encoding="utf-8")
+        self.examples = self.tokens = self.supervised = self.longest = 0
+        self.sources: collections.Counter[str] = collections.Counter()
+        self.dropped: collections.Counter[str] = collections.Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for stream in (self._ids, self._marks, self._spans, self._reasons):
+            stream.close()
+
+    def add(self, sequences: Sequence[TokenSequence], source: str = "") -> None:
+        """Append an example; marks that are None count every token."""
+        assert len(sequences) == self._together
+        spans, length = [], 0
+        for ids, marks in sequences:
+            start = self.tokens + length
+            length += len(ids)
+            spans += [0, start, start + len(ids)]
+            supervised = np.ones(len(ids), bool) if marks is None else np.asarray(marks, bool)
+            assert len(supervised) == len(ids)
+            self._ids.write(np.asarray(ids, dtype=np.int32).tobytes())
+            self._marks.write(supervised.tobytes())
+            self.supervised += int(np.count_nonzero(supervised[1:]))
+        self._spans.write(np.array(spans, dtype=np.int64).tobytes())
+        self.examples += 1
+        self.tokens += length
+        self.longest = max(self.longest, length)
+        self.sources[source] += length
+
+    def drop(self, row: str, reason: str) -> None:
+        """Note a row of the data set that cannot become an example."""
+        self.dropped[reason] += 1
+        self._reasons.write(json.dumps({"id": row, "reason": reason}, ensure_ascii=False) + "\n")
+
+    def facts(self) -> dict[str, Any]:
+        """Return the split's entry in tokens.json."""
+        return {
+            "examples": self.examples,
+            "tokens": self.tokens,
+            "supervised": self.supervised,
+            "longest": self.longest,
+            "dropped": dict(sorted(self.dropped.items())),
+            "sources": dict(sorted(self.sources.items())),
+        }
+
+
+def write_facts(
+    directory: Path,
+    kind: str,
+    tokenizer: str,
+    splits: dict[str, dict[str, Any]],
+    *,
+    together: int = 1,
+    parts: Sequence[str] = (),
+    **further: Any,
+) -> TokenSet:
+    """Write tokens.json into `directory`, and open what it describes."""
+    content = {
+        "kind": kind,
+        "tokenizer": tokenizer,
+        "together": together,
+        "parts": list(parts),
+        "splits": splits,
+        **further,
+    }
+    (directory / "tokens.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return TokenSet(directory)

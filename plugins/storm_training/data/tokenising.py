@@ -1,0 +1,84 @@
+"""From the rows of a data set to token ids, split by split."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from storm_data.dataset import Dataset
+from storm_exp import InputError, Stage
+from storm_models.checkpoint.checkpoint import Checkpoint, readable_count
+from storm_training.data.token_set import TokenSet
+from storm_training.data.token_writer import SplitWriter, TokenSequence, write_facts
+
+SPLITS = ("train", "validation")
+
+Encoded = list[TokenSequence] | str
+"""The sequences of an example, or why the row cannot become one."""
+
+_AT_ONCE = 512
+
+
+def tokenise(
+    stage: Stage,
+    data: Dataset,
+    model: Checkpoint,
+    kind: str,
+    encode: Callable[[list[dict[str, Any]]], Iterable[Encoded]],
+    *,
+    longest: int = 0,
+    together: int = 1,
+    **further: Any,
+) -> TokenSet:
+    """Write a token set of all rows of the train and validation splits, in order.
+
+    `encode` takes some rows and returns what becomes of each. Examples of more than `longest`
+    tokens in one sequence (0: any length), and those without a token to predict, are left out,
+    counted, and named with the reason. Raises InputError when nothing is left to train on.
+    """
+    facts = {}
+    splits = [name for name in SPLITS if name == "train" or data.count(name)]
+    with stage.progress(sum(data.count(name) for name in splits), "rows", "tokenising") as bar:
+        for split in splits:
+            with SplitWriter(stage.directory, split, together) as writer:
+                for rows in _chunks(data.rows(split)):
+                    for row, encoded in zip(rows, encode(rows), strict=True):
+                        reason = _unusable(encoded, longest)
+                        if reason:
+                            writer.drop(str(row.get("id", "")), reason)
+                        else:
+                            assert not isinstance(encoded, str)
+                            writer.add(encoded, str(row.get("source") or ""))
+                    bar.advance(len(rows))
+            facts[split] = writer.facts()
+    train = facts["train"]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in train["dropped"].items())
+    if not train["examples"]:
+        raise InputError(f"no row of {data.directory} can be trained on ({reasons or 'no rows'})")
+    stage.say(
+        f"{train['examples']} {kind}, {readable_count(train['tokens'])} tokens, "
+        f"{readable_count(train['supervised'])} of them supervised"
+        + (f"; dropped: {reasons}" if reasons else "")
+    )
+    stage.metric("tokens", train["tokens"], main=True)
+    stage.metric("supervised_tokens", train["supervised"])
+    stage.metric("dropped", sum(train["dropped"].values()))
+    digest = model.tokenizer_digest()
+    return write_facts(stage.directory, kind, digest, facts, together=together, **further)
+
+
+def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while chunk := list(itertools.islice(rows, _AT_ONCE)):
+        yield chunk
+
+
+def _unusable(encoded: Encoded, longest: int) -> str:
+    if isinstance(encoded, str):
+        return encoded
+    for ids, marks in encoded:
+        if longest and len(ids) > longest:
+            return f"longer than {longest} tokens"
+        if not (len(ids) > 1 if marks is None else any(marks[1:])):
+            return "nothing supervised"
+    return ""

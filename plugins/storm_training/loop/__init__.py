@@ -1,0 +1,1 @@
+"""The training loop: Lightning, devices, precision, from files to files."""

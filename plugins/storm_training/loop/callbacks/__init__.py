@@ -1,0 +1,1 @@
+"""What the loop does beside a step: checkpoints, validation, progress, stopping."""

@@ -1,0 +1,38 @@
+"""A loader of optimiser steps that knows where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from storm_training.data.packing import PackedBatch, StepPlan, build_batch
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.distributed import Devices
+
+
+class StepLoader:
+    """Yields, per optimiser step, the batches of this worker's forward passes, None for empty ones.
+
+    Lightning keeps `state_dict` in its checkpoints, so a resumed run goes on with the next step.
+    """
+
+    def __init__(self, sequences: TokenSequences, steps: StepPlan, devices: Devices) -> None:
+        """Load `steps` (from `plan_steps`) of `sequences`, in order."""
+        self._sequences, self._steps, self._devices = sequences, steps, devices
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[list[PackedBatch | None]]:
+        while self._next < len(self._steps):
+            passes = self._devices.share(self._steps[self._next])
+            self._next += 1
+            yield [build_batch(self._sequences, rows) if rows else None for rows in passes]
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many steps have been handed out."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where `state` was taken."""
+        self._next = state["next"]

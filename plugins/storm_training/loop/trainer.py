@@ -1,0 +1,181 @@
+"""The training loop: Lightning runs it, one Lightning batch is one optimiser step."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from transformers import PreTrainedModel
+
+from storm_exp import InputError, SettingError, Stage
+from storm_training.attention.implementation import attention, choose_attention
+from storm_training.data.packing import StepPlan, plan_steps
+from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.callbacks.best_checkpoint import Keeper, restore_best
+from storm_training.loop.callbacks.export_check import SaveCheck, Writer
+from storm_training.loop.callbacks.progress_logger import Reporter
+from storm_training.loop.callbacks.resume_checkpoint import Saver, resume_file
+from storm_training.loop.callbacks.stopping import Stopping
+from storm_training.loop.callbacks.validation import Validator
+from storm_training.loop.compilation import compiled_layers
+from storm_training.loop.distributed import Devices
+from storm_training.loop.loader import StepLoader
+from storm_training.loop.loggers import tracked
+from storm_training.loop.module import TrainingModule
+from storm_training.loop.precision import choose_precision, hold_weights
+from storm_training.loop.settings import TrainingSettings
+from storm_training.loop.training_log import TrainingLog
+from storm_training.objectives.objective import NextToken, Objective
+from storm_training.optim.optimizer import check_optimizer
+
+_PRECISION_IN_WORDS = {"32": "fp32", "bf16-mixed": "bf16 over fp32 weights", "bf16": "bf16 weights"}
+
+
+def train(
+    model: PreTrainedModel,
+    sequences: TokenSequences,
+    settings: TrainingSettings,
+    stage: Stage,
+    *,
+    validation: TokenSequences | None = None,
+    objective: Objective | None = None,
+    write: Writer | None = None,
+) -> TrainingLog:
+    """Train `model` in place on packed `sequences`, and return the course of the losses.
+
+    What trains is what has `requires_grad`. Weights take the dtype that `settings.precision` asks
+    for; they come back as fp32, or as bf16 if that is what was trained. Sequences longer than
+    `settings.sequence_length` are an error: drop or cut them before. On return the model is on the
+    CPU and in evaluation mode; of several workers whose strategy divides weights, only the first
+    then has them. `write` writes the model as it will be written at the end; with it, saving is
+    tried after the first step.
+
+    Same inputs, settings and machine give the same bits. A run that was killed goes on from its
+    last checkpoint in `stage.scratch` to the bits of an undisturbed run. Sets the metrics `tokens`
+    and `tokens_per_second` (padding not counted; start-up, resumed steps and validation not in
+    the time).
+
+    Raises SettingError where the settings cannot work with these sequences, this model or this
+    device, InputError when there is nothing to learn from, when the model would mix the documents
+    of a row, or when the loss is no longer finite.
+    """
+    _check(model, sequences, settings)
+    steps = plan_steps(sequences, settings)
+    torch.set_num_threads(stage.runtime.thread_count())
+    devices = Devices(stage)
+    check_optimizer(settings, sharded=devices.sharded)
+    log = TrainingLog(precision=choose_precision(settings.precision, devices.accelerator))
+    kernel = choose_attention(settings.attention, model, devices.accelerator, log.precision)
+    log.attention = kernel
+    hold_weights(model, log.precision, compact=not devices.sharded)
+    module = TrainingModule(model, objective or NextToken(), settings, len(steps), log, devices)
+    loader = StepLoader(sequences, steps, devices)
+    callbacks: list[Callback] = [Validator(module, validation)]
+    callbacks += [Reporter(module, stage), Keeper(module, stage)]
+    if write is not None and settings.check_saving and not devices.sharded:
+        callbacks.append(SaveCheck(module, stage, write))
+    stopping = Stopping(stage.say)
+    if settings.checkpoint_every or settings.checkpoint_seconds:
+        callbacks.append(Saver(module, stage, stopping))
+    if settings.activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.train()
+    stage.say(_plan_in_words(sequences, steps, log.precision, kernel))
+    rows = settings.batch_rows * settings.accumulation
+    if rows < devices.world:
+        stage.say(f"a step has {rows} rows for {devices.world} devices: raise accumulation")
+    with contextlib.ExitStack() as during:
+        during.enter_context(_quiet_lightning())
+        during.enter_context(_interruptible())
+        during.enter_context(stopping)
+        during.enter_context(torch.random.fork_rng(devices=[]))
+        during.enter_context(attention(model, kernel))
+        if settings.compile:
+            during.enter_context(compiled_layers(model))
+        during.enter_context(devices)
+        trainer = Trainer(
+            **devices.trainer_arguments(
+                "bf16-mixed" if log.precision == "bf16-mixed" else "32-true"
+            ),
+            max_epochs=1,
+            logger=during.enter_context(tracked(settings, stage)),
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=stage.scratch,
+        )
+        saved = devices.agree(lambda: resume_file(stage, module))
+        trainer.fit(module, loader, ckpt_path=saved, weights_only=True)
+        devices.collect(module)
+    if settings.keep == "best" and log.validation and stage.rank == 0:
+        log.kept = restore_best(module, stage.scratch)
+    if settings.activation_checkpointing:
+        model.gradient_checkpointing_disable()
+    model.eval()
+    if log.precision != "bf16":
+        hold_weights(model, "32")
+    if module.seconds > 0:
+        stage.metric("tokens_per_second", module.timed_tokens / module.seconds)
+    stage.metric("tokens", sum(entry["tokens"] for entry in log.steps))
+    return log
+
+
+def _check(model: PreTrainedModel, sequences: TokenSequences, settings: TrainingSettings) -> None:
+    if not sequences.learnable():
+        raise InputError("nothing to train on: no sequence has a supervised token")
+    longest = int(sequences.lengths().max())
+    if longest > settings.sequence_length:
+        problem = f"the longest sequence has {longest} tokens"
+        raise SettingError("sequence_length", settings.sequence_length, problem)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("nothing to train: every parameter is frozen")
+
+
+def _plan_in_words(sequences: TokenSequences, steps: StepPlan, precision: str, kernel: str) -> str:
+    lengths = sequences.lengths()
+    first = [steps[number] for number in range(min(8, len(steps)))]
+    tokens = sum(int(lengths[row].sum()) for step in first for rows in step for row in rows)
+    epochs = steps.examples() / len(sequences)
+    return (
+        f"{len(steps)} steps of about {tokens / len(first):.0f} tokens, {epochs:.2g} epochs, "
+        f"{_PRECISION_IN_WORDS[precision]}, attention by {kernel}"
+    )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C through: Lightning answers it with SystemExit and stays deaf to a second one."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from leaving
+        raise
+    finally:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's notes on devices, workers and tips off the user's screen."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

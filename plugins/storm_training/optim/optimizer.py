@@ -1,0 +1,46 @@
+"""The optimiser that settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from storm_exp import SettingError
+from storm_training.loop.settings import Decayed, TrainingSettings
+from storm_training.optim.bf16_adamw import BFloat16AdamW
+
+
+def check_optimizer(settings: TrainingSettings, *, sharded: bool) -> None:
+    """Raise SettingError for an optimiser that cannot hold its state divided among devices."""
+    if settings.optimizer == "adamw_8bit" and sharded:
+        problem = "takes whole weights only: set runtime.strategy=ddp"
+        raise SettingError("optimizer", settings.optimizer, problem)
+
+
+def build_optimizer(
+    parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings, precision: str
+) -> torch.optim.Optimizer:
+    """Return AdamW over `parameters`; weight decay acts on what `settings.decayed` says.
+
+    `precision` is what `choose_precision` returned: bf16 takes the variant of AdamW that rounds as
+    `settings.rounding` says.
+    """
+    every = list(parameters)
+    matrices = {"params": [p for p in every if p.ndim >= 2], "weight_decay": settings.weight_decay}
+    decay = settings.weight_decay if settings.decayed is Decayed.all else 0.0
+    vectors = {"params": [p for p in every if p.ndim < 2], "weight_decay": decay}
+    groups = [group for group in (matrices, vectors) if group["params"]]
+    options: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "betas": (settings.beta1, settings.beta2),
+    }
+    if settings.optimizer == "adamw_8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(groups, **options)
+    if precision == "bf16":
+        rounding, seed = settings.rounding, settings.seed
+        return BFloat16AdamW(groups, rounding=rounding, seed=seed, **options)
+    return torch.optim.AdamW(groups, fused=True, **options)

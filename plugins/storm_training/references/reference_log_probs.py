@@ -1,0 +1,54 @@
+"""How likely a model finds the two answers of every preference pair."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from storm_exp import Artifact, Forecast, InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from storm_training.data.token_set import TokenSet
+
+
+@dataclasses.dataclass(kw_only=True)
+class PairScoresForecast(Forecast):
+    """What is known of the scores before they are computed."""
+
+    tokenizer: str | None = None
+    """Digest of the tokenizer that the pairs were tokenised with."""
+
+
+class PairScores(Artifact):
+    """log p(answer | prompt) under a reference model: train.scores.bin, fp32 [pairs, 2] (chosen,
+    rejected), in the order of the token set that `scores.json` names."""
+
+    forecast_type = PairScoresForecast
+
+    def read(self, split: str, tokens: TokenSet) -> torch.Tensor | None:
+        """Return a split's scores, fp32 [pairs, 2], None when the split does not exist.
+
+        Raises InputError when they are of another token set than `tokens`.
+        """
+        import numpy as np
+        import torch
+
+        content = json.loads((self.directory / "scores.json").read_text(encoding="utf-8"))
+        if content["tokens"] != tokens.key:
+            raise InputError("the reference scored other pairs than those that are trained on")
+        file = self.directory / f"{split}.scores.bin"
+        if not file.is_file():
+            return None
+        scores = torch.from_numpy(np.fromfile(file, dtype=np.float32)).view(-1, 2)
+        count = tokens.count(split)
+        if len(scores) != count:
+            raise InputError(f"{file}: {len(scores)} pairs, the token set has {count}")
+        return scores
+
+    def facts(self) -> PairScoresForecast:
+        """Read the tokenizer's digest."""
+        content = json.loads((self.directory / "scores.json").read_text(encoding="utf-8"))
+        return PairScoresForecast(tokenizer=content["tokenizer"])

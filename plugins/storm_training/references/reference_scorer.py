@@ -1,0 +1,82 @@
+"""The component `pair_scores`: the reference of DPO, asked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from storm_exp import Cost, InputError, SettingError, Stage, component, did_you_mean
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.families.flops import Reading
+from storm_models.families.support import Use, check_family
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.loop.rehearsal import short_passes
+from storm_training.loop.settings import PRECISIONS
+from storm_training.references.reference_log_probs import PairScores, PairScoresForecast
+
+
+@component("reference", "pair_scores", version=1, requires=("torch",), extra="train")
+class PairScorer:
+    """Log-probabilities of both answers of every pair, so that training holds one model only.
+
+    Every DPO on the same pairs from the same start shares them, whatever its beta.
+    """
+
+    sequence_length: int = 1024
+    """Tokens in a packed row; a pair that is longer has a row of its own."""
+    batch_rows: int = 8
+    """Packed rows in one forward pass."""
+    precision: str = "auto"
+    """As in training: auto, bf16-mixed or 32. Best the same as the training's."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name in ("sequence_length", "batch_rows"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if self.precision not in PRECISIONS:
+            problem = f"unknown{did_you_mean(self.precision, PRECISIONS)}"
+            raise SettingError("precision", self.precision, problem)
+
+    def forecast(self, model: CheckpointForecast, tokens: TokenSetForecast) -> PairScoresForecast:
+        """Raise InputError for tokens that are no pairs, or another tokenizer's."""
+        if tokens.kind and tokens.kind != PREFERENCES:
+            raise InputError(f"scores tokenised preferences, not {tokens.kind}")
+        if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
+            raise InputError("the tokens were made with another tokenizer than the model's")
+        check_family(model.config, Use.PACK)
+        return PairScoresForecast(tokenizer=tokens.tokenizer)
+
+    def rehearsal(self) -> PairScorer:
+        """Return the same on short rows."""
+        return dataclasses.replace(self, **short_passes(self))
+
+    def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
+        """Estimate one pass over the tokens."""
+        read, length = (tokens.tokens or {}).get("train"), self.sequence_length
+        positions = self.batch_rows * length
+        reading = None if read is None else Reading(read, length, read)
+        return inference_cost(model, reading, Reading(positions, length, 0))
+
+    def run(self, stage: Stage, model: Checkpoint, tokens: TokenSet) -> PairScores:
+        """Score the train and validation splits."""
+        from storm_training.references.scoring import score_pairs
+
+        content = tokens.content()
+        for split in content["splits"]:
+            scores = score_pairs(
+                stage,
+                model,
+                tokens.sequences(split),
+                length=self.sequence_length,
+                rows=self.batch_rows,
+                precision=self.precision,
+            )
+            scores.numpy().tofile(stage.directory / f"{split}.scores.bin")
+            if split == "train":
+                preferred = (scores[:, 0] > scores[:, 1]).double().mean()
+                stage.metric("chosen_likelier", float(preferred), main=True)
+        text = json.dumps({"tokens": tokens.key, "tokenizer": content["tokenizer"]})
+        (stage.directory / "scores.json").write_text(text + "\n", encoding="utf-8")
+        return PairScores(stage.directory)

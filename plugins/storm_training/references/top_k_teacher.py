@@ -1,0 +1,99 @@
+"""The component `top_k_answers`: a teacher's most likely tokens, stored once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from storm_exp import Cost, InputError, Rehearsed, SettingError, Stage, component, did_you_mean
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.families.flops import Reading
+from storm_models.families.support import Use, check_family
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.loop.rehearsal import short_passes
+from storm_training.loop.settings import PRECISIONS
+from storm_training.references.top_k_logits import TeacherAnswers, TeacherAnswersForecast
+
+
+@component("reference", "top_k_answers", version=1, requires=("torch",), extra="train")
+class TopKTeacher:
+    """Stores a teacher's k most likely tokens at every supervised position.
+
+    The teacher then takes no memory while the student trains. The Minitron paper (Muralidharan et
+    al. 2024) found that k of 100 and below hurts the student, against the whole distribution of a
+    teacher in the loop. A position takes 8 k + 4 bytes.
+    """
+
+    k: int = 256
+    """Tokens kept at every position."""
+    sequence_length: int = 1024
+    """Tokens in a packed row; a longer example has a row of its own."""
+    batch_rows: int = 4
+    """Packed rows in one forward pass."""
+    precision: str = "auto"
+    """As in training: auto, bf16-mixed or 32."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        for name in ("k", "sequence_length", "batch_rows"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if self.precision not in PRECISIONS:
+            problem = f"unknown{did_you_mean(self.precision, PRECISIONS)}"
+            raise SettingError("precision", self.precision, problem)
+
+    def forecast(
+        self, model: CheckpointForecast, tokens: TokenSetForecast
+    ) -> TeacherAnswersForecast:
+        """Raise InputError for tokens that are pairs, or another tokenizer's."""
+        if tokens.kind == PREFERENCES:
+            raise InputError("a teacher answers chats or documents, not pairs")
+        if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
+            raise InputError("teacher and tokens have different tokenizers")
+        check_family(model.config, Use.PACK)
+        size = (model.config or {}).get("vocab_size")
+        if size and self.k >= size:
+            problem = f"the vocabulary has {size}: put the teacher in the loop"
+            raise SettingError("k", self.k, problem)
+        return TeacherAnswersForecast(tokenizer=tokens.tokenizer, k=self.k)
+
+    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> TopKTeacher:
+        """Return the same on short rows, with no more tokens than the twin's vocabulary has."""
+        size = (model.twin.config or {}).get("vocab_size")
+        k = min(self.k, size - 1) if size else self.k
+        return dataclasses.replace(self, k=k, **short_passes(self))
+
+    def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
+        """Estimate one pass over the tokens."""
+        read, length = (tokens.tokens or {}).get("train"), self.sequence_length
+        positions = self.batch_rows * length
+        reading = None if read is None else Reading(read, length, read)
+        return inference_cost(model, reading, Reading(positions, length, 0))
+
+    def run(self, stage: Stage, model: Checkpoint, tokens: TokenSet) -> TeacherAnswers:
+        """Ask the teacher about the train and validation splits."""
+        from storm_training.references.scoring import store_top_k
+
+        content = tokens.content()
+        for split in content["splits"]:
+            covered = store_top_k(
+                stage,
+                model,
+                tokens.sequences(split),
+                split,
+                k=self.k,
+                length=self.sequence_length,
+                rows=self.batch_rows,
+                precision=self.precision,
+            )
+            if split == "train":
+                stage.metric("covered_probability", covered, main=True)
+        text = {
+            "tokens": tokens.key,
+            "tokenizer": content["tokenizer"],
+            "k": self.k,
+            "rows": model.config()["vocab_size"],
+        }
+        (stage.directory / "answers.json").write_text(json.dumps(text) + "\n", encoding="utf-8")
+        return TeacherAnswers(stage.directory)

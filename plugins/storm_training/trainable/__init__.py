@@ -1,0 +1,1 @@
+"""Which parameters train: Spectrum and its scan, low rank, other choices."""

@@ -1,0 +1,92 @@
+"""Low-rank updates (LoRA, Hu et al. 2021; QLoRA, Dettmers et al. 2023), through peft."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+
+from storm_exp import InputError, SettingError
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.pretrained import read_network
+from storm_models.families.rotary import separate_documents
+from storm_training.trainable.matrices import MODULE_TYPES
+from storm_training.trainable.parameters import Parameters
+
+_ADAPTER = "default"
+
+
+def add_updates(network: PreTrainedModel, parameters: Parameters, seed: int) -> set[str]:
+    """Put updates on the chosen matrices of `network`, in place; return the new parameters' names.
+
+    The updates start at zero. Raises SettingError for a type of matrix that the model lacks.
+    """
+    types = {name.rsplit(".", 1)[-1] for name, _ in network.named_modules()}
+    for kind in parameters.modules:
+        if kind not in types:
+            raise SettingError("parameters.modules", kind, "the model has no such matrix")
+    config = LoraConfig(
+        r=parameters.rank,
+        lora_alpha=parameters.alpha,
+        lora_dropout=parameters.dropout,
+        target_modules=parameters.modules or [kind for kind in MODULE_TYPES if kind in types],
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, network, adapter_name=_ADAPTER)
+    return {name for name, _ in network.named_parameters() if ".lora_" in name}
+
+
+def weight_changes(network: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return {name of a weight in the checkpoint: what the update adds to it, fp32}."""
+    return {
+        f"{name}.weight": layer.get_delta_weight(_ADAPTER).detach().float().cpu()
+        for name, layer in network.named_modules()
+        if isinstance(layer, LoraLayer)
+    }
+
+
+def save_updates(network: PreTrainedModel, directory: Path) -> None:
+    """Write the updates alone, in peft's layout, for those who serve adapters."""
+    directory.mkdir()
+    config = network.peft_config[_ADAPTER]
+    config.inference_mode = True
+    config.save_pretrained(directory)
+    state: dict[str, Any] = get_peft_model_state_dict(network, adapter_name=_ADAPTER)
+    tensors = {f"base_model.model.{n}": t.detach().contiguous().cpu() for n, t in state.items()}
+    save_file(tensors, directory / "adapter_model.safetensors", {"format": "pt"})
+
+
+def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
+    """Return the model in 4-bit NormalFloat on a GPU, as QLoRA trains over it.
+
+    Raises InputError where there is no GPU.
+    """
+    if not torch.cuda.is_available() or device == "cpu":
+        raise InputError("qlora needs a GPU: bitsandbytes holds 4-bit weights there only")
+    from peft import prepare_model_for_kbit_training
+    from transformers import BitsAndBytesConfig
+
+    quantisation = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    network = read_network(
+        model.written().directory,
+        quantization_config=quantisation,
+        device_map={"": int(device.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))},
+    )
+    separate_documents(network)
+    prepared: PreTrainedModel = prepare_model_for_kbit_training(
+        network, use_gradient_checkpointing=False
+    )
+    return prepared

@@ -1,0 +1,184 @@
+"""Graphs: the stages of a recipe and the edges between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from storm_exp._compose.provenance import Origins
+from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.component import Component
+from storm_exp._contract.errors import GraphError, did_you_mean, strangers_code
+from storm_exp._contract.plugins import Plugins
+
+
+@dataclasses.dataclass
+class StageUse:
+    """A named use of a component in a recipe."""
+
+    name: str
+    menu: str
+    component: Component
+    settings: Any = None
+    """An instance of the component's dataclass; None while nothing needs the stage."""
+    edges: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    """Names of the stages at each port."""
+    lists: set[str] = dataclasses.field(default_factory=set)
+    """Ports whose edge was written as a list, and therefore may map."""
+    unused: list[str] = dataclasses.field(default_factory=list)
+    """Ports with an edge that this component of the menu lacks, or its settings leave idle."""
+    surroundings: list[str] = dataclasses.field(default_factory=list)
+    """Paths of settings that are read from this machine's environment variables."""
+
+
+def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
+    """Return {stage: {port: what was written}}, None for a deleted stage; raises GraphError."""
+    graph = config.graph
+    if isinstance(graph, DictConfig):
+        try:
+            graph = OmegaConf.to_container(graph, resolve=True)
+        except OmegaConfBaseException as error:
+            raise GraphError(f"graph: {wrong_value(error)[1]}") from error
+    if not isinstance(graph, dict):
+        raise GraphError(f"graph={graph!r}: expected {{stage: {{port: stage}}}}")
+    for name, edges in graph.items():
+        if not (edges is None or isinstance(edges, dict)):
+            raise GraphError(f"graph.{name!s}={edges!r}: expected ports ({{port: stage}}) or null")
+    return graph
+
+
+def connect(
+    stage: StageUse,
+    edges: dict[str, Any],
+    stages: dict[str, StageUse],
+    deleted: set[str],
+    plugins: Plugins,
+    origins: Origins,
+) -> None:
+    """Fill a stage's edges; check that ports, stages and artifact types fit."""
+    menu_ports = plugins.menu_ports(stage.menu) | set(stage.component.ports)
+    for port, value in edges.items():
+        where = origins.of(f"graph.{stage.name}.{port}")
+        if port not in menu_ports:
+            raise GraphError(
+                f"graph.{stage.name}.{port}: no component of the menu '{stage.menu}' has this "
+                f"port{did_you_mean(port, menu_ports)} ({where})"
+            )
+        if value is None:
+            continue
+        names = value if isinstance(value, list) else [value]
+        for source in names:
+            if not isinstance(source, str):
+                raise GraphError(
+                    f"graph.{stage.name}.{port}={value!r}: expected a stage, a list of stages or "
+                    f"null ({where})"
+                )
+            if source not in stages and source not in deleted:
+                raise GraphError(
+                    f"graph.{stage.name}.{port}: no stage '{source}'"
+                    f"{did_you_mean(source, stages)} ({where})"
+                )
+        if port not in stage.component.ports:
+            stage.unused.append(port)
+            continue
+        twice = {source for source in names if names.count(source) > 1}
+        if twice and not stage.component.ports[port].many:
+            raise GraphError(
+                f"graph.{stage.name}.{port}: '{twice.pop()}' is named twice, and would be "
+                f"mapped over once ({where})"
+            )
+        kept = [source for source in names if source not in deleted]
+        _check_types(stage, port, kept, stages, where)
+        if kept:
+            stage.edges[port] = kept
+        if isinstance(value, list):
+            stage.lists.add(port)
+    for needed in stage.component.ports.values():
+        if needed.name not in stage.edges and not needed.optional:
+            raise GraphError(
+                f"graph.{stage.name}: the component '{stage.component.name}' needs the port "
+                f"'{needed.name}' ({needed.artifact.__name__}), and no stage is connected to it "
+                f"({origins.of(f'graph.{stage.name}.{needed.name}')})"
+            )
+
+
+def leave_idle_ports(stage: StageUse) -> None:
+    """Drop the edges that the component's settings make no use of (its `idle_ports`)."""
+    method = getattr(stage.settings, "idle_ports", None)
+    with strangers_code(f"{stage.name}: the component '{stage.component.name}' (idle_ports)"):
+        idle = set(method()) if method is not None else set()
+        for port in idle & set(stage.edges):
+            if not stage.component.ports[port].optional:
+                raise ValueError(f"the port '{port}' is not optional")
+    for port in sorted(idle & set(stage.edges)):
+        del stage.edges[port]
+        stage.unused.append(port)
+
+
+def _check_types(
+    stage: StageUse, port: str, sources: list[str], stages: dict[str, StageUse], where: str
+) -> None:
+    wanted = stage.component.ports[port].artifact
+    for source in sources:
+        output = stages[source].component.output
+        if not issubclass(output, wanted):
+            fitting = [s.name for s in stages.values() if issubclass(s.component.output, wanted)]
+            raise GraphError(
+                f"graph.{stage.name}.{port}: '{source}' makes {output.__name__}, this port takes "
+                f"{wanted.__name__}; stages that make one: {', '.join(fitting) or 'none'} ({where})"
+            )
+
+
+def in_order(stages: dict[str, StageUse], wanted: list[str]) -> list[StageUse]:
+    """Return the wanted stages and what they need, inputs first; GraphError shows a cycle."""
+    done: dict[str, StageUse] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        if name in path:
+            cycle = " → ".join([*path[path.index(name) :], name])
+            raise GraphError(f"graph: the stages wait for each other in a cycle: {cycle}")
+        path.append(name)
+        for sources in stages[name].edges.values():
+            for source in sources:
+                visit(source)
+        path.pop()
+        done[name] = stages[name]
+
+    for name in wanted:
+        visit(name)
+    return list(done.values())
+
+
+def sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]) -> list[str]:
+    """Return the stages that no written edge mentions.
+
+    An edge of a port that the chosen component lacks still counts: what was only needed by it is
+    not needed any more. A port set to null has forgotten its stage, so what could have been there
+    is no sink either.
+    """
+    mentioned: set[str] = set()
+    for name, edges in graph.items():
+        for port, value in (edges or {}).items():
+            if value is None and name in stages:
+                mentioned |= _makers(stages, name, port)
+            mentioned.update(value if isinstance(value, list) else [value])
+    return [name for name in stages if name not in mentioned]
+
+
+def _makers(stages: dict[str, StageUse], name: str, port: str) -> set[str]:
+    """Return the stages that could have been connected to a port without closing a cycle."""
+    ports = stages[name].component.ports
+    if port not in ports:
+        return set()
+    wanted = ports[port].artifact
+    return {
+        stage.name
+        for stage in stages.values()
+        if stage.component.output is wanted and stages[name] not in in_order(stages, [stage.name])
+    }

@@ -1,0 +1,232 @@
+"""Errors of Hydra and OmegaConf in words that say what to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from storm_exp._compose.command_line import quoted
+from storm_exp._compose.provenance import NO_MENUS
+from storm_exp._compose.renamed import new_preset, new_setting
+from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.errors import StormError, did_you_mean
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._plan.machine import launcher_hint
+from storm_exp._run.application import config_folder
+
+
+def explain(error: BaseException) -> str | None:
+    """Return a message for the user, or None for an error that is a bug and needs a traceback."""
+    message = _message(error)
+    if message is not None and message.startswith("_dummy_: "):  # Hydra's name for any defaults
+        files = _including(error) or _including(error.__cause__ or error)
+        return f"{files[-1] if files else ''}: defaults: {message.removeprefix('_dummy_: ')}"
+    return message
+
+
+def _message(error: BaseException) -> str | None:
+    if isinstance(error, StormError):
+        return str(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override), _first_line(error))
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error)
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error)
+    if isinstance(error, OmegaConfBaseException):
+        path, problem = wrong_value(error)
+        return _unknown_key(error, "") or problem + _interpolations(path, problem)
+    if isinstance(error, YAMLError):
+        return f"not YAML: {' '.join(str(error).split())}"
+    if isinstance(error, HydraException):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return _circle(error)
+    if isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _unreadable(override: str, problem: str) -> str:
+    if override.isidentifier():
+        problem = f"an override is written name=value{recipe_of_this_name(override)}"
+    name, equals, value = override.partition("=")
+    if equals and (name, value) != (name.strip(), value.strip()):
+        problem = f"no space may stand around the '=': write {name.strip()}={value.strip()}"
+        return f"cannot read the override `{override}`: {problem}"
+    corrected = quoted(override)
+    if corrected and value[:1] in tuple("[{('\""):
+        problem += f"; if the value is a text, write {corrected}"
+    elif corrected and value.startswith("~/"):
+        home = str(Path(value).expanduser())
+        problem = f"no shell expands the ~ here; write {quoted(f'{override[: -len(value)]}{home}')}"
+    elif corrected:
+        odd = dict.fromkeys(re.sub(r"[\w./:\\-]", "", value, flags=re.ASCII))
+        reason = f"because of {', '.join(map(repr, odd))} " if odd else ""
+        problem = f"{reason}put the value in quotes of its own, as in {corrected}"
+    return f"cannot read the override `{override}`: {problem}"
+
+
+def recipe_of_this_name(word: str) -> str:
+    """Return `; did you mean recipe=X?` where there is a recipe of this very name."""
+    there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in _preset_folders())
+    return f"; did you mean recipe={word}?" if there else ""
+
+
+def _preset_folders() -> list[Path]:
+    return [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
+
+
+def _interpolations(path: str, problem: str) -> str:
+    """Return the overrides that hold an interpolation, for an error that may be about them."""
+    if path and "nterpolation" not in problem:
+        return ""
+    words = [f"`{word}`" for word in sys.argv[1:] if "${" in word]
+    return f" (from {' or '.join(words)})" if words else ""
+
+
+def _circle(error: RecursionError) -> str | None:
+    """Return which files include each other, as Hydra's frames tell; None if none do."""
+    paths = _including(error)
+    circle = [path for path in dict.fromkeys(paths) if paths.count(path) > 2]
+    return f"{' and '.join(circle)}: in `defaults` it includes itself" if circle else None
+
+
+def _including(error: BaseException) -> list[str]:
+    """Return the files whose defaults Hydra was looking at, as its frames tell."""
+    paths, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "_create_defaults_tree_impl":
+            paths.append(str(trace.tb_frame.f_locals.get("path")))
+        trace = trace.tb_next
+    return paths
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    file = str(error.missing_cfg_file or "")
+    group, _, option = file.rpartition("/")
+    if not error.options:
+        return str(error)
+    for menu in [*load_plugins().menus(), *NO_MENUS]:
+        if file.startswith(f"{menu}/") and (group != menu or "." in option):
+            group, option = menu, file.removeprefix(f"{menu}/")
+            if "path" in error.options:
+                return (
+                    f"{menu}={option}: no such option; for files of your own write "
+                    f"{menu}=path {menu}.path={option}"
+                )
+    broken = "".join(
+        f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
+        for plugin in load_plugins().broken()
+    )
+    new = new_preset(_preset_folders(), group, option)
+    near = (
+        f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, error.options)
+    )
+    if group == "hydra/launcher":
+        near = launcher_hint(option, error.options)
+    return f"{group}={option}: no such option{near}{broken}"
+
+
+def _composition(error: ConfigCompositionException) -> str:
+    text = str(error)
+    cause = error.__cause__ or error.__context__
+    override = re.search(r"\+?Error merging override (\S+)", text)
+    key = re.search(r"Could not override '([^']+)'", text)
+    file = re.match(r"In '([^']+)'", text)
+    if "You must specify" in text:
+        return _no_option(text)
+    if "Ambiguous value" in text:
+        word = text.removeprefix("Ambiguous value for argument '").split("'\n")[0]
+        name, _, value = word.partition("=")
+        if name.partition("@")[0] in [*load_plugins().menus(), *NO_MENUS]:
+            return f"{word} names several options: for a sweep add -m"
+        text = quoted(word)
+        return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]" + (
+            f"; a text with commas is {text}" if text else ""
+        )
+    gone = re.search(r"Could not delete from config. '(.*)' does not exist", text)
+    if gone:
+        return f"'{gone[1]}' is not in this recipe"
+    if isinstance(cause, OmegaConfBaseException):
+        if isinstance(cause.__cause__, OmegaConfBaseException):
+            cause = cause.__cause__
+        written = override.group(1) if override else _written(key)
+        where = f" (from {file.group(1)})" if file else ""
+        if written:
+            where = f" (from the override `{written}`)"
+        unknown = _unknown_key(cause, key.group(1) if key else "")
+        return f"{unknown or wrong_value(cause, written.partition('=')[0])[1]}{where}"
+    offered = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", text)
+    if key and offered:
+        near = did_you_mean(key.group(1), offered.group(1).split(", "))
+        return f"'{key.group(1)}' is not in this recipe{near}"
+    if key and "No match in the defaults list" in text:
+        name = key.group(1)
+        return f"'{name}' is neither a menu nor a setting of this recipe" + did_you_mean(
+            name.split("@")[-1], _groups()
+        )
+    return text
+
+
+def _written(key: re.Match[str] | None) -> str:
+    """Return the override of a key as it was written."""
+    name = key.group(1) if key else ""
+    return next((word for word in sys.argv if word.lstrip("+~").startswith(f"{name}=")), name)
+
+
+def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
+    """Return a message when the error is about a key that its parent does not have."""
+    if not re.search(r"Key '.*' (is )?not in|not in struct", str(error)):
+        return ""
+    parent: Any = getattr(error, "parent_node", None)
+    known = [str(name) for name in parent] if hasattr(parent, "__iter__") else []
+    name = str(getattr(error, "key", "") or path.rpartition(".")[2])
+    full = str(getattr(error, "full_key", "") or path)
+    addition = f" (to add it, write `+{full}=…`)"
+    if full.startswith("graph."):
+        return f"'{full}' is not in the graph{did_you_mean(name, known)}{addition}"
+    section, _, within = full.partition(".")
+    if "." in within and section in load_plugins().sections():
+        return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
+    cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
+    owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), "")
+    new = new_setting(_preset_folders(), owner, name)
+    near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(name, known)
+    return f"'{full}' is not a setting{near}"
+
+
+def _no_option(text: str) -> str:
+    """Say which menu lacks a choice, and which override may have been meant to make it."""
+    menu = text.split("'")[1]
+    options = ", ".join(text.partition("Available options:")[2].split())
+    for word in sys.argv[1:]:
+        name = word.partition("=")[0]
+        if "=" in word and did_you_mean(name, [menu]).startswith("; did"):
+            return f"'{name}' is not a setting; did you mean '{menu}'? (from the override `{word}`)"
+    sweep = next((f"; {word} names none" for word in sys.argv if word.startswith("sweep=")), "")
+    return f"no {menu} is chosen{sweep}: give one with {menu}=NAME ({options})"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _groups() -> list[str]:
+    menus = list(load_plugins().menus())
+    root = ConfigStore.instance().repo
+    return [*menus, "recipe", "sweep", "runtime", *[name for name in root if name == "hydra"]]

@@ -1,0 +1,92 @@
+"""Where a setting came from: an override, a preset, a recipe, or the component's default."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from storm_exp._contract.errors import StormError
+
+NO_MENUS = ("recipe", "sweep", "runtime")
+"""Config groups whose options are no components."""
+
+
+@dataclasses.dataclass
+class Origins:
+    """What Hydra knows of how a configuration was composed."""
+
+    recipe: str
+    overrides: list[str]
+    """The task's overrides, as they were written."""
+    choices: dict[str, str]
+    """{stage: "menu/option"}"""
+    menus: dict[str, str]
+    """{stage: menu}"""
+    own_recipe: bool = False
+    """Whether the recipe lies in a folder that the user named (`-cd`)."""
+
+    def wrote(self, *paths: str) -> bool:
+        """Return whether the user wrote one of the dotted paths, or something above it."""
+        return any(
+            path == name or path.startswith(f"{name}.") for path in paths for name in self._named()
+        )
+
+    def wrote_below(self, path: str) -> bool:
+        """Return whether the user wrote something below a dotted path."""
+        return any(name.startswith(f"{path}.") for name in self._named())
+
+    def _named(self) -> dict[str, str]:
+        return {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
+
+    def of(self, path: str) -> str:
+        """Say where the value at a dotted path came from, for an error message."""
+        named = self._named()
+        parts = path.split(".")
+        places = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+        # A setting may have its default from one outside the stages: seed, chat.template.
+        for place in (*places[:-1], ".".join(parts[1:]), places[-1]):
+            if place in named:
+                return f"from the override `{named[place]}`"
+        for name, override in named.items():
+            if name.startswith(f"{path}."):
+                return f"from the override `{override}`"
+        stage = path.split(".")[0]
+        if stage in self.choices:
+            return f"from the option {self.choices[stage]}"
+        return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
+
+    def locate(self, error: StormError, stage: str) -> str:
+        """Return the message of an error in a stage, with where the setting at fault came from."""
+        setting = getattr(error, "setting", "")
+        if not setting:
+            return f"{stage}: {error}"
+        return f"{stage}.{error} ({self.of(f'{stage}.{setting}')})"
+
+
+def read_origins(hydra: DictConfig) -> Origins:
+    """Read the origins off the `hydra` node of a composed configuration."""
+    choices: dict[str, Any] = dict(hydra.runtime.choices)
+    stages, menus = {}, {}
+    for group, option in choices.items():
+        if option is None or group.startswith("hydra/") or group in NO_MENUS:
+            continue
+        menu, _, package = group.partition("@")
+        stages[package or menu] = f"{menu}/{option}"
+        menus[package or menu] = menu
+    recipe = str(choices.get("recipe") or "")
+    folders = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
+    return Origins(
+        recipe=recipe,
+        overrides=as_typed(hydra),
+        choices=stages,
+        menus=menus,
+        own_recipe=any(Path(folder, "recipe", f"{recipe}.yaml").is_file() for folder in folders),
+    )
+
+
+def as_typed(hydra: DictConfig) -> list[str]:
+    """Return the task's overrides with their interpolations as they were written."""
+    return [str(word) for word in hydra.overrides.task._iter_ex(resolve=False)]

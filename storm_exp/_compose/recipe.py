@@ -1,0 +1,180 @@
+"""Recipes: a composed configuration read as stages with their settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from storm_exp._compose.graph import (
+    StageUse,
+    connect,
+    in_order,
+    leave_idle_ports,
+    read_graph,
+    sinks,
+)
+from storm_exp._compose.provenance import Origins
+from storm_exp._compose.settings import check_keys, check_seed, check_values, read_settings
+from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.component import Component
+from storm_exp._contract.errors import ComposeError, GraphError, SettingError, did_you_mean
+from storm_exp._contract.plugins import SECTIONS, Plugins
+from storm_exp._contract.stage_context import Runtime
+
+
+@dataclasses.dataclass
+class Recipe:
+    """What a configuration says should be made."""
+
+    name: str
+    stages: dict[str, StageUse]
+    """What the targets need, inputs first."""
+    idle: list[str]
+    """Stages that nothing needs: they are neither checked further nor planned."""
+    targets: list[str]
+    runtime: Runtime
+    origins: Origins
+
+
+def read_recipe(
+    config: DictConfig, plugins: Plugins, origins: Origins, shared: dict[Any, Any]
+) -> Recipe:
+    """Read a composed configuration; raises ComposeError and GraphError for what cannot work.
+
+    `shared` holds the settings that earlier cells of a sweep had: those that agree are one object.
+    """
+    sections = plugins.sections()
+    _check_sections(config, sections, origins)
+    graph = read_graph(config)
+    deleted = {name for name, edges in graph.items() if edges is None}
+    others = {*SECTIONS, *sections, *deleted}
+    names = [str(key) for key in config if key not in others]
+    stages = {name: _read_stage(config, name, plugins, origins) for name in names}
+    for name in graph:
+        if name not in stages and name not in config:
+            where = origins.of(f"graph.{name}")
+            if f"~{name}" in origins.overrides:
+                raise GraphError(f"~{name}: to leave a stage out, write graph.{name}=null")
+            raise GraphError(
+                f"graph.{name}: no stage has this name{did_you_mean(name, stages)} ({where})"
+            )
+    for stage in stages.values():
+        connect(stage, graph.get(stage.name) or {}, stages, deleted, plugins, origins)
+    ordered = in_order(stages, list(stages))
+    targets = _read_targets(config, graph, stages)
+    needed = set(targets)
+    for stage in reversed(ordered):
+        if stage.name in needed:
+            stage.settings = read_settings(config, stage, plugins, origins, shared)
+            leave_idle_ports(stage)
+            needed.update(source for sources in stage.edges.values() for source in sources)
+    return Recipe(
+        name=origins.recipe,
+        stages={stage.name: stage for stage in ordered if stage.name in needed},
+        idle=[name for name in stages if name not in needed],
+        targets=targets,
+        runtime=_read_runtime(config, origins),
+        origins=origins,
+    )
+
+
+def read_place(config: DictConfig, path: str, origins: Origins) -> Path:
+    """Return a folder that the configuration names; raises ComposeError for what is none."""
+    try:
+        value = OmegaConf.select(config, path)
+    except OmegaConfBaseException as error:
+        raise ComposeError(f"{wrong_value(error, path)[1]} ({origins.of(path)})") from error
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        section = path.partition(".")[0]
+        holds = section == path or isinstance(config.get(section), DictConfig)
+        shown = f"{path}={value!r}" if holds else f"{section}={config.get(section)}"
+        raise ComposeError(f"{shown}: must be a folder, as in {path}=DIR ({origins.of(path)})")
+    return Path(value)
+
+
+def _check_sections(config: DictConfig, sections: dict[str, type], origins: Origins) -> None:
+    """Raise ComposeError for root settings that cannot work, and keys that nothing would read."""
+    check_seed(config.seed, "seed", origins)
+    kinds = {"runtime": Runtime, **{name: k for name, k in sections.items() if name in config}}
+    known = {name: [field.name for field in dataclasses.fields(k)] for name, k in kinds.items()}
+    for section, names in {"store": ["path"], **known}.items():
+        if not isinstance(config[section], DictConfig):
+            raise ComposeError(f"{section} holds settings ({origins.of(section)})")
+        for key in config[section]:
+            if key not in names:
+                where = origins.of(f"{section}.{key}")
+                raise ComposeError(
+                    f"'{section}.{key}' is not a setting{did_you_mean(str(key), names)} ({where})"
+                )
+    for section in kinds.keys() - {"runtime"}:
+        _read_section(config, section, kinds[section], origins)
+
+
+def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
+    found = _read_section(config, "runtime", Runtime, origins)
+    assert isinstance(found, Runtime)
+    return found
+
+
+def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -> Any:
+    try:
+        check_values(config[name], name, origins)
+        return OmegaConf.to_object(OmegaConf.merge(_schema(kind), config[name]))
+    except OmegaConfBaseException as error:
+        path, problem = wrong_value(error)
+        raise ComposeError(f"{name}.{problem} ({origins.of(f'{name}.{path}')})") from error
+    except SettingError as error:
+        raise ComposeError(origins.locate(error, name)) from error
+
+
+@functools.cache
+def _schema(kind: type) -> DictConfig:
+    schema: DictConfig = OmegaConf.structured(kind)
+    OmegaConf.set_readonly(schema, False)
+    return schema
+
+
+def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> Component:
+    node = config._get_node(name)
+    cls = OmegaConf.get_type(node) if isinstance(node, DictConfig) else None
+    component = next((c for c in plugins.components.values() if c.cls is cls), None)
+    if component is None:
+        where = origins.of(name)
+        if isinstance(node, AnyNode) and name in origins.choices:
+            menu = origins.menus[name]
+            raise ComposeError(
+                f"{name}={node}: '{name}' is a stage; to choose its component write "
+                f"{menu}@{name}={node} ({where})"
+            )
+        if name in origins.choices:
+            raise ComposeError(
+                f"the preset {origins.choices[name]} names no component: its `defaults` must begin "
+                "with one, as in `defaults: [slerp, _self_]`, and it must not share its name"
+            )
+        known = {*SECTIONS, *map(str, config)} - {name}
+        raise ComposeError(
+            f"'{name}' is neither a stage nor a section{did_you_mean(name, known)} ({where})"
+        )
+    return component
+
+
+def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> StageUse:
+    component = _component(config, name, plugins, origins)
+    check_keys(config._get_node(name), name, origins)
+    return StageUse(name, origins.menus.get(name, component.menus[0]), component)
+
+
+def _read_targets(
+    config: DictConfig, graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]
+) -> list[str]:
+    written = config.targets
+    targets: list[Any] = list(written) if isinstance(written, ListConfig) else [written]
+    for target in targets:
+        if target not in stages:
+            raise GraphError(f"targets: no stage '{target}'{did_you_mean(str(target), stages)}")
+    return targets or sinks(graph, stages)

@@ -1,0 +1,143 @@
+"""Settings: the values of a stage, read from a composed configuration and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from omegaconf import Container, DictConfig, Node, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from storm_exp._compose.graph import StageUse
+from storm_exp._compose.provenance import Origins
+from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.errors import ComposeError, StormError, did_you_mean, strangers_code
+from storm_exp._contract.plugins import Plugins
+
+
+def check_keys(node: Any, path: str, origins: Origins) -> None:
+    """Raise ComposeError for keys that a dataclass lacks (`+key=` adds them)."""
+    cls = OmegaConf.get_type(node)
+    if not dataclasses.is_dataclass(cls):
+        return
+    fields = [field.name for field in dataclasses.fields(cls)]
+    keys = [str(key) for key in node]
+    for key in keys:
+        if key not in fields:
+            where = origins.of(f"{path}.{key}")
+            raise ComposeError(
+                f"'{path}.{key}' is not a setting{did_you_mean(key, fields)} ({where})"
+            )
+    for key in keys:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig):
+            check_keys(child, f"{path}.{key}", origins)
+
+
+def check_seed(seed: Any, name: str, origins: Origins) -> None:
+    """Raise ComposeError for a seed that some generator of random numbers would refuse."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        right = "must be a whole number from 0 to 4294967295"
+        raise ComposeError(f"{name}={seed!r}: {right} ({origins.of(name)})")
+
+
+def read_settings(
+    config: DictConfig,
+    stage: StageUse,
+    plugins: Plugins,
+    origins: Origins,
+    shared: dict[Any, Any],
+) -> Any:
+    """Return the component of a stage that is needed, built from its settings.
+
+    Cells of a sweep whose settings agree get the one that is in `shared`. Raises ComposeError.
+    """
+    values = check_values(config[stage.name], stage.name, origins, stage.surroundings)
+    written = stage.component.name, values
+    if written not in shared:
+        shared[written] = _build(config, stage, plugins, origins)
+    return shared[written]
+
+
+def _build(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Origins) -> Any:
+    name, component, node = stage.name, stage.component, config[stage.name]
+    packages = component.missing_packages()
+    if packages:
+        distribution = plugins.owner(component).distribution
+        extra = f"{distribution}[{component.extra}]" if component.extra else " ".join(packages)
+        raise ComposeError(
+            f"{name}: the component '{component.name}' needs {', '.join(packages)}; "
+            f"pip install '{extra}'"
+        )
+    what = f"{name}: the component '{component.name}' (settings)"
+    try:
+        with strangers_code(what, OmegaConfBaseException):
+            settings: Any = OmegaConf.to_object(node)
+    except MissingMandatoryValue as error:
+        path = str(error.full_key)
+        raise ComposeError(f"{path} has no value; give one: {path}=…") from error
+    except StormError as error:
+        raise ComposeError(origins.locate(error, name)) from error
+    except OmegaConfBaseException as error:
+        path, problem = wrong_value(error)
+        raise ComposeError(f"{problem} ({origins.of(path or name)})") from error
+    if isinstance(getattr(settings, "seed", None), int):
+        check_seed(settings.seed, f"{name}.seed", origins)
+    return settings
+
+
+def check_values(
+    node: Node, path: str, origins: Origins, surroundings: list[str] | None = None
+) -> Any:
+    """Return all that a node holds, hashable, with what its interpolations come to.
+
+    Paths whose value is an environment variable's are added to `surroundings`.
+    Raises ComposeError for values that no key, record or file could hold.
+    """
+    try:
+        found = node._maybe_dereference_node()
+    except OmegaConfBaseException as error:
+        problem = wrong_value(error)[1].removeprefix(f"{path}: ")
+        raise ComposeError(f"{path}={node._value()}: {problem} ({origins.of(path)})") from error
+    if found is None:
+        return object()  # equal to nothing: it is not to be had, and will be refused
+    if isinstance(found, Container):
+        children = found._content
+        if isinstance(children, dict):
+            if "_target_" in children:
+                raise ComposeError(
+                    f"{path}._target_: import paths are no settings ({origins.of(path)})"
+                )
+            return tuple(
+                (name, check_values(child, f"{path}.{name}", origins, surroundings))
+                for name, child in children.items()
+            )
+        if isinstance(children, list):
+            return tuple(
+                check_values(child, f"{path}.{place}", origins, surroundings)
+                for place, child in enumerate(children)
+            )
+        return repr(children)
+    value = found._value()
+    if found is not node and "oc.env:" in str(node._value()) and surroundings is not None:
+        surroundings.append(path)
+    problem = _unfit(value)
+    if problem:
+        raise ComposeError(f"{path}={str(value)[:40]!r}: {problem} ({origins.of(path)})")
+    return repr(value)
+
+
+def _unfit(value: Any) -> str:
+    """Return why a value cannot be a setting; empty if it can."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "must be a number of at most 18 digits"
+    if isinstance(value, str) and ("\0" in value or (not value.isascii() and _is_broken(value))):
+        return "must be a text without NUL and without halves of characters"
+    return ""
+
+
+def _is_broken(text: str) -> bool:
+    return any(0xD800 <= ord(character) < 0xE000 for character in text)

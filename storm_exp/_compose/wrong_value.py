@@ -1,0 +1,46 @@
+"""Values that a setting cannot hold, in words that say what it can."""
+
+from __future__ import annotations
+
+import re
+
+from omegaconf.errors import OmegaConfBaseException
+
+from storm_exp._contract.errors import did_you_mean
+
+_LIST, _DICT = "must be a list, such as [a,b]", "must be a dict, such as {name: value}"
+_KINDS = (
+    (r"Value '(.*)' of type '\w+' could not be converted to Float", "must be a number"),
+    (r"Value '(.*)' of type '\w+' could not be converted to Integer", "must be a whole number"),
+    (r"Value '(.*)' is not a valid bool", "must be true or false"),
+    (r"Cannot convert '\w+' to string: '(.*)'", "must be a text"),
+    (r"field '.*' is not Optional()", "must not be null"),
+    (r"is not a ListConfig()", _LIST),
+    (r"Cannot assign \w+ to (?:D|d)ict()|is not a subclass of", _DICT),
+)
+
+
+def wrong_value(error: OmegaConfBaseException, override: str = "") -> tuple[str, str]:
+    """Return (path of the setting, `path=value: what would be right`).
+
+    The path is empty where the error names none. What is said of other errors is their first line.
+    """
+    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    path = str(getattr(error, "full_key", "") or "")
+    source = re.search(r"interpolation '\$\{(.*?)\}'", text)
+    if source and ":" not in source[1]:
+        path = source[1]
+    elif "." not in path and override.endswith(f".{path}"):
+        path = override
+    one_of = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
+    if one_of:
+        value, options = one_of.groups()
+        near = did_you_mean(value, options.split(", "))
+        return path, f"{path}={value!r}: must be one of {options}{near if 'mean' in near else ''}"
+    if "Cannot merge DictConfig with ListConfig" in text:
+        return path, f"{path}: {_LIST if getattr(error, 'object_type', None) is list else _DICT}"
+    for pattern, problem in _KINDS:
+        found = re.search(pattern, text)
+        if found:
+            return path, f"{path}={found[1]!r}: {problem}" if found[1] else f"{path}: {problem}"
+    return path, f"{path}: {text}" if path else text

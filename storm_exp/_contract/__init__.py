@@ -1,0 +1,1 @@
+"""What plugins and the engine agree on: components, artifacts, hooks, errors."""

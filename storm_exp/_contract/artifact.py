@@ -1,0 +1,74 @@
+"""Artifacts and their forecasts: what flows along the edges of a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from storm_exp._contract.errors import StoreError
+
+
+@dataclasses.dataclass(kw_only=True)
+class Forecast:
+    """What an artifact will be, known before it is made.
+
+    A subclass per artifact type adds fields of JSON values. Every field has a default that
+    means "unknown", so `Forecast()` is what is known of something nobody can forecast.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Build a forecast from `to_json`, ignoring fields that this version does not know."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def summary(self) -> str:
+        """Return a few words for the plan's table, empty when nothing is known."""
+        return ""
+
+
+class Artifact:
+    """The directory that a stage produced, seen through a type.
+
+    Subclasses add readers. Opening an artifact reads nothing: modules that define artifact
+    types are free of torch, and what needs it is imported inside methods.
+    """
+
+    forecast_type: ClassVar[type[Forecast]] = Forecast
+
+    def __init__(self, directory: Path, key: str = "") -> None:
+        """Open the artifact in `directory`; `key` is empty outside a store."""
+        self.directory = Path(directory)
+        self.key = key
+
+    def referenced(self, key: str) -> Path:
+        """Return the payload of another artifact of the same store, which this one refers to.
+
+        Raises StoreError when it is not there.
+        """
+        from storm_exp._store.manifest import Manifest
+
+        place = self.directory.parents[1] / key[:2] / key
+        manifest = Manifest.read(place)
+        if manifest is None:
+            raise StoreError(f"{self.directory.name[:12]} refers to {key[:12]}, which is gone")
+        return manifest.payload(place)
+
+    def written(self) -> Artifact:
+        """Return the artifact whose directory holds everything: itself, unless a type keeps less.
+
+        A run of one recipe links to it.
+        """
+        return self
+
+    def facts(self) -> Forecast:
+        """Read from the files what a forecast would have said; recorded in the manifest."""
+        return self.forecast_type()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.directory)!r})"

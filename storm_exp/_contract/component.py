@@ -1,0 +1,176 @@
+"""Components: keyword-only dataclasses whose fields are settings and whose `run` is the ports."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import importlib.util
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, dataclass_transform
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from storm_exp._contract.artifact import Artifact
+from storm_exp._contract.errors import PluginError
+
+_ATTRIBUTE = "__storm_component__"
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """One input of a component, read off the signature of its `run`."""
+
+    name: str
+    artifact: type[Artifact]
+    many: bool
+    """A port `list[X]` collects; a port `X` that is given a list maps."""
+    optional: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    """What the engine knows of a component class."""
+
+    menus: tuple[str, ...]
+    name: str
+    version: int
+    cls: type
+    ports: dict[str, Port]
+    output: type[Artifact]
+    requires: tuple[str, ...]
+    extra: str
+
+    def missing_packages(self) -> list[str]:
+        """Return the importable names in `requires` that this environment lacks."""
+        return [name for name in self.requires if not _is_installed(name)]
+
+
+@functools.cache
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def setting(default: Any, *, semantic: bool = True, neutral: Any = dataclasses.MISSING) -> Any:
+    """Declare a field with metadata.
+
+    `semantic=False` keeps a setting that cannot change the result out of the key. `neutral`
+    leaves the field out of the key while it has that value, so that a new option does not
+    orphan what is in the store. A list or dict default is copied for each instance.
+    """
+    metadata: dict[str, Any] = {"semantic": semantic}
+    if neutral is not dataclasses.MISSING:
+        metadata["neutral"] = neutral
+    if isinstance(default, list | dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    if isinstance(default, type) and dataclasses.is_dataclass(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(setting, dataclasses.field))
+def component(
+    menu: str | tuple[str, ...],
+    name: str,
+    *,
+    version: int,
+    requires: tuple[str, ...] = (),
+    extra: str = "",
+) -> Callable[[type], type]:
+    """Make a class a component of `menu`, under a `name` that no other component has.
+
+    `version` enters the key: raise it when the same settings give another result. `requires`
+    names importable packages without which the component is unavailable, `extra` the extra of
+    the plugin's distribution that installs them. Raises PluginError for a class whose `run` or
+    fields break the contract.
+    """
+
+    def decorate(cls: type) -> type:
+        cls = dataclasses.dataclass(kw_only=True)(cls)
+        _check_fields(cls)
+        ports, output = _read_signature(cls)
+        menus = (menu,) if isinstance(menu, str) else menu
+        spec = Component(menus, name, version, cls, ports, output, requires, extra)
+        setattr(cls, _ATTRIBUTE, spec)
+        return cls
+
+    return decorate
+
+
+def describe(cls: type) -> Component:
+    """Return what `@component` noted about a class; raises PluginError for any other class."""
+    spec = cls.__dict__.get(_ATTRIBUTE)
+    if not isinstance(spec, Component):
+        raise PluginError(f"{cls.__module__}.{cls.__qualname__} is not decorated with @component")
+    return spec
+
+
+def _check_fields(cls: type) -> None:
+    """Raise PluginError for fields that Hydra cannot hold or a key cannot cover."""
+    for name, hint in typing.get_type_hints(cls).items():
+        if name in {field.name for field in dataclasses.fields(cls)} and not _is_setting(hint):
+            raise PluginError(
+                f"{cls.__module__}.{cls.__qualname__}.{name}: a setting is a scalar, an Enum, a "
+                "list or dict (by str) of these, or a dataclass of settings that is not optional"
+            )
+    try:
+        OmegaConf.structured(cls)
+    except OmegaConfBaseException as error:
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        raise PluginError(f"{where}: {str(error).splitlines()[0]}") from error
+
+
+def _is_setting(hint: Any) -> bool:
+    arms = typing.get_args(hint)
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return all(arm is types.NoneType or _is_scalar(arm) for arm in arms)
+    if typing.get_origin(hint) is list:
+        return _is_setting(arms[0])
+    if typing.get_origin(hint) is dict:
+        return arms[0] is str and _is_setting(arms[1])
+    if dataclasses.is_dataclass(hint):
+        return all(_is_setting(inner) for inner in typing.get_type_hints(hint).values())
+    return hint is Any or _is_scalar(hint)
+
+
+def _is_scalar(hint: Any) -> bool:
+    return hint in (str, int, float, bool) or (
+        isinstance(hint, type) and issubclass(hint, enum.Enum)
+    )
+
+
+def _read_signature(cls: type) -> tuple[dict[str, Port], type[Artifact]]:
+    where = f"{cls.__module__}.{cls.__qualname__}.run"
+    run = getattr(cls, "run", None)
+    if run is None:
+        raise PluginError(f"{where} is missing: a component has a `run(self, stage, …)`")
+    hints = typing.get_type_hints(run)
+    parameters = list(inspect.signature(run).parameters.values())[1:]
+    if not parameters or parameters[0].name != "stage":
+        raise PluginError(f"{where}: the first parameter after self must be `stage`")
+    ports = {}
+    for parameter in parameters[1:]:
+        if parameter.name not in hints:
+            raise PluginError(f"{where}: the port `{parameter.name}` has no annotation")
+        ports[parameter.name] = _read_port(where, parameter, hints[parameter.name])
+    output = hints.get("return")
+    if not (isinstance(output, type) and issubclass(output, Artifact)):
+        raise PluginError(f"{where}: the return annotation must be an artifact type")
+    return ports, output
+
+
+def _read_port(where: str, parameter: inspect.Parameter, hint: Any) -> Port:
+    optional = parameter.default is not inspect.Parameter.empty
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+    many = typing.get_origin(hint) is list
+    artifact = typing.get_args(hint)[0] if many else hint
+    if not (isinstance(artifact, type) and issubclass(artifact, Artifact)):
+        raise PluginError(
+            f"{where}: the port `{parameter.name}` must be X or list[X], X an artifact"
+        )
+    return Port(parameter.name, artifact, many, optional)

@@ -1,0 +1,62 @@
+"""The hooks that a plugin may implement. A stranger's plugin has the same ones as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from storm_exp._run.record import RunRecord
+    from storm_exp._store.manifest import Manifest
+    from storm_exp.report import Section
+
+hookspec = pluggy.HookspecMarker("storm_exp")
+hookimpl = pluggy.HookimplMarker("storm_exp")
+
+
+@hookspec
+def storm_components() -> list[type]:  # type: ignore[empty-body]
+    """Return the plugin's component classes."""
+
+
+@hookspec
+def storm_sections() -> dict[str, type]:  # type: ignore[empty-body]
+    """Return root sections of a configuration: names, and the dataclass of each one's settings.
+
+    A component's settings take their defaults from a section by interpolation: `II("chat.date")`.
+    """
+
+
+@hookspec
+def storm_config_folder() -> str:  # type: ignore[empty-body]
+    """Return the absolute path of a folder with presets, a folder per menu."""
+
+
+@hookspec
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empty-body]
+    """Return command-line verbs: functions of the remaining arguments that return the exit code."""
+
+
+@hookspec(firstresult=True)
+def storm_device_count(kind: str) -> int | None:
+    """Return how many devices of a kind this process sees, None where unknown.
+
+    Kinds are cuda, mps, and auto: what a stage would take that is told nothing, none for a CPU.
+    """
+
+
+@hookspec
+def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
+    """Return sections for the report of a finished run, in order."""
+
+
+@hookspec
+def storm_stage_finished(label: str, manifest: Manifest) -> None:
+    """Hear that a stage was made (for trackers)."""
+
+
+@hookspec
+def storm_run_finished(run: RunRecord) -> None:
+    """Hear that a run has ended and its record is written (for trackers)."""

@@ -1,0 +1,190 @@
+"""Plugins: found by entry points, loaded one by one, so that a broken one breaks nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from storm_exp._contract import hooks
+from storm_exp._contract.component import Component, describe
+from storm_exp._contract.errors import PluginError, did_you_mean
+
+ENTRY_POINT_GROUP = "storm_exp"
+
+SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
+"""Root keys of every configuration that are no stages."""
+Verb = Callable[[list[str]], int]
+
+
+@dataclasses.dataclass
+class Plugin:
+    """One entry point: what it brought, or why it could not be loaded."""
+
+    name: str
+    distribution: str
+    module: Any = None
+    error: str = ""
+    components: list[str] = dataclasses.field(default_factory=list)
+    config_folder: Path | None = None
+    verbs: dict[str, Verb] = dataclasses.field(default_factory=dict)
+    sections: dict[str, type] = dataclasses.field(default_factory=dict)
+
+
+class Plugins:
+    """Every plugin of this environment, and the components that they supply."""
+
+    def __init__(self) -> None:
+        """Start empty; `load_plugins` fills one from the entry points."""
+        self.manager = pluggy.PluginManager("storm_exp")
+        self.manager.add_hookspecs(hooks)
+        self.plugins: list[Plugin] = []
+        self.components: dict[str, Component] = {}
+        self._owner: dict[str, Plugin] = {}
+
+    def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
+        """Load one plugin; a failure is noted on it, a name taken twice raises PluginError."""
+        for other in self.plugins:
+            if other.name == plugin.name:
+                raise PluginError(
+                    f"two plugins are named '{plugin.name}': one from the distribution "
+                    f"'{other.distribution}', one from '{plugin.distribution}'; remove one"
+                )
+        self.plugins.append(plugin)
+        try:
+            plugin.module = load()
+            self.manager.register(plugin.module, name=plugin.name)
+            found = [describe(cls) for cls in _call(plugin, "storm_components") or []]
+            folder = _call(plugin, "storm_config_folder")
+            plugin.config_folder = Path(folder) if folder is not None else None
+            plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
+            plugin.sections = dict(_call(plugin, "storm_sections") or {})
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger's code may raise anything
+            plugin.error = f"{type(error).__name__}: {error}"
+            if self.manager.has_plugin(plugin.name):
+                self.manager.unregister(name=plugin.name)
+            return
+        for component in found:
+            self._register(plugin, component)
+
+    def _register(self, plugin: Plugin, component: Component) -> None:
+        if component.name in self.components:
+            other = self._owner[component.name]
+            raise PluginError(
+                f"two components are named '{component.name}': one from the distribution "
+                f"'{other.distribution}' (plugin {other.name}), one from "
+                f"'{plugin.distribution}' (plugin {plugin.name}); rename or remove one"
+            )
+        self.components[component.name] = component
+        self._owner[component.name] = plugin
+        plugin.components.append(component.name)
+
+    def sections(self) -> dict[str, type]:
+        """Return the root sections that plugins bring: dataclasses by name.
+
+        Raises PluginError for a name that is taken.
+        """
+        found: dict[str, type] = {}
+        for plugin in self.plugins:
+            for name, kind in plugin.sections.items():
+                if name in found or name in SECTIONS:
+                    raise PluginError(
+                        f"the plugin {plugin.name} brings the section '{name}', which is taken"
+                    )
+                found[name] = kind
+        return found
+
+    def broken(self) -> list[Plugin]:
+        """Return the plugins that could not be loaded."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
+    def owner(self, component: Component) -> Plugin:
+        """Return the plugin that supplied a component."""
+        return self._owner[component.name]
+
+    def menus(self) -> dict[str, list[Component]]:
+        """Return the components of every menu."""
+        menus: dict[str, list[Component]] = {}
+        for component in self.components.values():
+            for menu in component.menus:
+                menus.setdefault(menu, []).append(component)
+        return menus
+
+    def menu_ports(self, menu: str) -> set[str]:
+        """Return the union of the ports of a menu's components."""
+        return {port for component in self.menus().get(menu, []) for port in component.ports}
+
+    def config_folders(self) -> list[tuple[str, Path]]:
+        """Return (plugin name, folder of presets) for the plugins that bring one."""
+        return [(p.name, p.config_folder) for p in self.plugins if p.config_folder is not None]
+
+    def verbs(self, taken: Iterable[str]) -> tuple[dict[str, Verb], list[str]]:
+        """Return the command-line verbs that plugins add, and what is wrong with those left out."""
+        names = Counter([*taken, *(name for plugin in self.plugins for name in plugin.verbs)])
+        verbs: dict[str, Verb] = {}
+        problems = []
+        for plugin in self.plugins:
+            for name, verb in plugin.verbs.items():
+                if names[name] == 1:
+                    verbs[name] = verb
+                    continue
+                who = "the engine has" if name in taken else "another plugin brings"
+                problems.append(
+                    f"the verb '{name}' of the plugin '{plugin.name}' ({plugin.distribution}) is "
+                    f"left out: {who} one of the same name"
+                )
+        return verbs, problems
+
+    def tell(self, event: str, **arguments: Any) -> list[str]:
+        """Call a lifecycle hook of every plugin; return what went wrong with which."""
+        problems = []
+        for implementation in getattr(self.manager.hook, event).get_hookimpls():
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                problems.append(
+                    f"{event}: the plugin '{implementation.plugin_name}' failed with "
+                    f"{type(error).__name__}: {error}"
+                )
+        return problems
+
+    def device_count(self, kind: str) -> int | None:
+        """Return how many devices of a kind this machine has, None where no plugin can tell."""
+        try:
+            found: int | None = self.manager.hook.storm_device_count(kind=kind)
+        except Exception:  # a stranger's code may raise anything, and this is a check alone
+            return None
+        return found
+
+    def component(self, name: str) -> Component:
+        """Return a component by name; raises PluginError with the nearest name."""
+        if name not in self.components:
+            raise PluginError(f"no component '{name}'{did_you_mean(name, self.components)}")
+        return self.components[name]
+
+
+def _call(plugin: Plugin, hook: str) -> Any:
+    implementation = getattr(plugin.module, hook, None)
+    return implementation() if implementation is not None else None
+
+
+@functools.cache
+def load_plugins() -> Plugins:
+    """Return the plugins of this environment, loaded once per process."""
+    plugins = Plugins()
+    for entry in sorted(
+        importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name
+    ):
+        distribution = entry.dist.name if entry.dist is not None else "unknown"
+        plugins.add(Plugin(entry.name, distribution), entry.load)
+    return plugins

@@ -1,0 +1,61 @@
+"""Why a stage is to be made: its difference to the nearest artifact in the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storm_exp._plan.key import semantic_settings
+from storm_exp._plan.plan import Node
+from storm_exp._store.manifest import Manifest
+
+
+def explain(node: Node, manifests: list[Manifest]) -> list[str]:
+    """Return what differs between a node and the nearest manifest of the same component."""
+    if node.damage:
+        return [f"damaged: {node.damage}"]
+    siblings = [m for m in manifests if m.component == node.component.name and m.key != node.key]
+    if not siblings:
+        return ["nothing like it is in the store"]
+    return min((differences(node, manifest) for manifest in siblings), key=len)
+
+
+def differences(node: Node, manifest: Manifest) -> list[str]:
+    """Return one line per thing that enters the key and differs."""
+    lines = []
+    if manifest.version != node.component.version:
+        lines.append(f"version: {manifest.version} → {node.component.version}")
+    now = _flatten(semantic_settings(node.settings))
+    then = _flatten(manifest.settings)
+    for name in sorted(now.keys() | then.keys()):
+        if now.get(name) != then.get(name):
+            lines.append(f"{name}: {_show(then.get(name))} → {_show(now.get(name))}")
+    keys = node.input_keys()
+    for port in sorted(keys.keys() | manifest.inputs.keys()):
+        if keys.get(port) != manifest.inputs.get(port):
+            lines.append(f"input {port} differs")
+    if node.fingerprint != manifest.fingerprint:
+        lines.append("what it reads from outside differs")
+    return lines or ["nothing differs"]
+
+
+def source_changed(node: Node, source: str) -> bool:
+    """Return whether a kept artifact came from other source code under the same version."""
+    if node.manifest is None:
+        return False
+    made_by = node.manifest.made.get("source")
+    return made_by is not None and made_by != source
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _show(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,79 @@
+"""Keys: the sha256 over everything that determines an artifact, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any
+
+from storm_exp._contract.component import Component
+from storm_exp._contract.digest import value_digest
+from storm_exp._contract.errors import PluginError
+
+FORMAT = 1
+"""Version of what a key covers. Raising it orphans every store."""
+_UNSET = object()
+
+
+def semantic_settings(settings: Any) -> dict[str, Any]:
+    """Return the settings that enter the key, as JSON values.
+
+    Fields with `semantic=False` are left out, and so are fields that have their neutral value:
+    those of nested dataclasses as well.
+    """
+    return {
+        field.name: _plain(value, semantic_settings)
+        for field in dataclasses.fields(settings)
+        if field.metadata.get("semantic", True)
+        and (value := getattr(settings, field.name)) != field.metadata.get("neutral", _UNSET)
+    }
+
+
+def all_settings(settings: Any) -> dict[str, Any]:
+    """Return every setting as JSON values, for records and tables."""
+    return {
+        field.name: _plain(getattr(settings, field.name), all_settings)
+        for field in dataclasses.fields(settings)
+    }
+
+
+def artifact_key(
+    component: Component,
+    settings: dict[str, Any],
+    inputs: dict[str, str | list[str]],
+    fingerprint: Any,
+    rehearsed_in: str = "",
+) -> str:
+    """Return the key of what a component makes of these settings and input keys.
+
+    `rehearsed_in` tells a rehearsal's artifacts apart, by the environment that they prove.
+    Raises PluginError when something in it cannot be written as JSON.
+    """
+    covered = {
+        "format": FORMAT,
+        "component": component.name,
+        "version": component.version,
+        "settings": settings,
+        "inputs": inputs,
+        "fingerprint": fingerprint,
+    }
+    if rehearsed_in:
+        covered["rehearsed_in"] = rehearsed_in
+    try:
+        return value_digest(covered)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"component '{component.name}': its key is not JSON ({error})") from error
+
+
+def _plain(value: Any, inner: Callable[[Any], dict[str, Any]]) -> Any:
+    """Return a value as JSON, with `inner` for the dataclasses in it."""
+    if isinstance(value, enum.Enum):
+        return value.name
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return inner(value)
+    if isinstance(value, dict):
+        return {str(name): _plain(item, inner) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, inner) for item in value]
+    return value

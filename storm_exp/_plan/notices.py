@@ -1,0 +1,85 @@
+"""What a user should know of a plan besides its table."""
+
+from __future__ import annotations
+
+from storm_exp._compose.graph import StageUse
+from storm_exp._compose.provenance import Origins
+from storm_exp._contract.errors import strangers_code
+from storm_exp._plan.difference import source_changed
+from storm_exp._plan.plan import Node, Plan, Status
+from storm_exp._run.executor import source_digest
+
+
+def notes(plan: Plan) -> list[str]:
+    """Return lines about unused edges, changed sources, inputs, and what is to be fetched."""
+    lines = [
+        f"unused: {use.component.name} {_why_unused(use, port)} (graph.{use.name}.{port})"
+        for cell in plan.cells
+        for use in cell.recipe.stages.values()
+        for port in use.unused
+        if _is_the_users(use, port, cell.recipe.origins)
+    ]
+    idle = plan.cells[0].recipe.idle
+    if idle:
+        lines.append(f"not planned, because nothing needs it: {', '.join(idle)}")
+    lines += [
+        f"note: {path} is read from this machine's environment, and its value enters the key"
+        for cell in plan.cells
+        for use in cell.recipe.stages.values()
+        for path in use.surroundings
+    ]
+    lines += [
+        f"damaged, but nothing needs it: {node.label} ({node.damage})"
+        for node in plan.nodes.values()
+        if node.damage and node.status is Status.NOT_NEEDED
+    ]
+    lines += [f"warning: {text}" for text in _changed_sources(plan)]
+    for node in plan.to_make():
+        lines += [f"note: {text} ({node.label})" for text in _ask(node, "notes")]
+    return list(dict.fromkeys([*lines, *_to_fetch(plan)]))
+
+
+def _to_fetch(plan: Plan) -> list[str]:
+    """Return a line for everything that is to be fetched, with the stages that need it."""
+    needed: dict[str, dict[str, None]] = {}
+    for node in plan.to_make():
+        for what in _ask(node, "fetches"):
+            needed.setdefault(what, {})[node.label.partition("[")[0]] = None
+    return [f"to fetch: {what} ({', '.join(stages)})" for what, stages in needed.items()]
+
+
+def _ask(node: Node, hook: str) -> list[str]:
+    """Return the lines that a node's component has to say, if it has such a method."""
+    method = getattr(node.settings, hook, None)
+    with strangers_code(f"{node.label}: the component '{node.component.name}' ({hook})"):
+        return list(method()) if method is not None else []
+
+
+def _changed_sources(plan: Plan) -> list[str]:
+    """Return a warning for kept artifacts whose component changed under the same version."""
+    changed: dict[str, list[Node]] = {}
+    for node in plan.nodes.values():
+        if node.status is Status.KEPT and source_changed(node, source_digest(node.component.cls)):
+            changed.setdefault(node.component.name, []).append(node)
+    return [
+        f"the source of '{name}' (version {nodes[0].component.version}) changed since "
+        f"{', '.join(node.label for node in nodes[:4])} was made; raise its version if the same "
+        "settings now give another result"
+        for name, nodes in changed.items()
+    ]
+
+
+def _is_the_users(use: StageUse, port: str, origins: Origins) -> bool:
+    """Return whether an edge is unused because of what the user wrote.
+
+    A recipe connects ports that other components of a menu have, so that one word swaps them: that
+    the chosen one lacks such a port is no news.
+    """
+    if origins.own_recipe or origins.wrote(f"graph.{use.name}.{port}", use.name):
+        return True
+    return port in use.component.ports and origins.wrote_below(use.name)
+
+
+def _why_unused(use: StageUse, port: str) -> str:
+    needless = f"makes no use of its port '{port}' with these settings"
+    return needless if port in use.component.ports else f"has no port '{port}'"

@@ -1,0 +1,286 @@
+"""Plans: the stages of one or several recipes, their keys and forecasts, and what is to be made."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from storm_exp._compose.graph import StageUse
+from storm_exp._compose.recipe import Recipe
+from storm_exp._contract.artifact import Forecast
+from storm_exp._contract.component import Component
+from storm_exp._contract.digest import NotedDigests
+from storm_exp._contract.errors import (
+    GraphError,
+    PlanError,
+    PluginError,
+    StageError,
+    StormError,
+    strangers_code,
+)
+from storm_exp._plan.key import all_settings, artifact_key, semantic_settings
+from storm_exp._store.manifest import Manifest
+from storm_exp._store.store import Store
+
+
+class Status(enum.Enum):
+    """What a run will do about an artifact."""
+
+    KEPT = "kept"
+    TO_MAKE = "to make"
+    NOT_NEEDED = "not needed"
+
+
+@dataclasses.dataclass(eq=False)
+class Node:
+    """One artifact of a plan. Cells of a sweep whose keys agree share the node."""
+
+    key: str
+    label: str
+    """The stage and element under which it was first met, such as `evaluator[merger]`."""
+    component: Component
+    settings: Any
+    fingerprint: Any
+    inputs: dict[str, list[Node]]
+    manifest: Manifest | None
+    damage: str
+    forecast: Forecast
+    status: Status = Status.NOT_NEEDED
+    reads: dict[str, str] = dataclasses.field(default_factory=dict)
+    """{path: digest} of the files that its fingerprint asked for."""
+    refused: bool = False
+    """Whether its forecast was refused once the facts of its inputs were known."""
+    locate: Callable[[StormError], str] = str
+    """Says of an error in which stage it is, and where the setting at fault came from."""
+
+    def __post_init__(self) -> None:
+        inputs = (node.level for nodes in self.inputs.values() for node in nodes)
+        self.level: int = 1 + max(inputs, default=-1)
+        """The length of the longest way here from a node without inputs."""
+
+    def input_keys(self) -> dict[str, str | list[str]]:
+        """Return the keys at each port, a list for ports that collect."""
+        ports = self.component.ports
+        return {
+            port: [node.key for node in nodes] if ports[port].many else nodes[0].key
+            for port, nodes in self.inputs.items()
+        }
+
+    def input_forecasts(self) -> dict[str, Forecast | list[Forecast]]:
+        """Return the forecasts at each port, a list for ports that collect."""
+        ports = self.component.ports
+        return {
+            port: [n.forecast for n in nodes] if ports[port].many else nodes[0].forecast
+            for port, nodes in self.inputs.items()
+        }
+
+
+@dataclasses.dataclass
+class Cell:
+    """One recipe of a plan: for every stage, its elements and their nodes."""
+
+    name: str
+    recipe: Recipe
+    overrides: list[str]
+    placed: dict[str, dict[str, Node]] = dataclasses.field(default_factory=dict)
+    """{stage: {element: node}}; a stage that does not map has the one element ''."""
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes in the order of the graph, each once."""
+        unique = {n.key: n for elements in self.placed.values() for n in elements.values()}
+        return list(unique.values())
+
+    def needed(self) -> list[Node]:
+        """Return the nodes that are kept or to be made."""
+        return [node for node in self.nodes() if node.status is not Status.NOT_NEEDED]
+
+
+class Plan:
+    """Everything that a run will do, known before it starts."""
+
+    def __init__(self, store: Store, rehearsed_in: str = "") -> None:
+        """Start empty; `add` takes one recipe after the other.
+
+        `rehearsed_in` makes it the plan of a rehearsal, in the environment of this digest.
+        """
+        self.store = store
+        self.rehearsed_in = rehearsed_in
+        self.cells: list[Cell] = []
+        self.nodes: dict[str, Node] = {}
+        """In an order in which inputs come before what needs them."""
+        self._met: dict[Any, tuple[Any, Node]] = {}
+        """Nodes by what they are of; the settings are kept, or another's could have their id."""
+        self._fingerprints: dict[str, tuple[Any, dict[str, str]]] = {}
+
+    def add(
+        self,
+        name: str,
+        recipe: Recipe,
+        overrides: list[str],
+        prepare: Callable[[StageUse, Cell], None] | None = None,
+    ) -> Cell:
+        """Place a recipe's stages, compute keys and forecasts, and decide what to make.
+
+        `prepare` may change a stage before it is placed; what it needs is placed by then.
+        Raises GraphError, or PlanError for what a stage's forecast refuses, which names the
+        stage, the setting and the place it came from.
+        """
+        cell = Cell(name, recipe, overrides)
+        for stage in recipe.stages.values():
+            if prepare is not None:
+                prepare(stage, cell)
+            cell.placed[stage.name] = self._place(stage, cell)
+        self.cells.append(cell)
+        for target in recipe.targets:
+            for node in cell.placed[target].values():
+                self._need(node)
+        return cell
+
+    def to_make(self) -> list[Node]:
+        """Return the nodes that a run would make, level by level."""
+        missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
+        return sorted(missing, key=lambda node: node.level)
+
+    def learn(self, made: Node) -> list[tuple[Node, StageError]]:
+        """Forecast anew what needs an artifact that was made, as its facts are known now.
+
+        Return what the forecasts refuse: it can be told before other stages take their time.
+        """
+        made.forecast = _forecast(made)
+        refused: list[tuple[Node, StageError]] = []
+        waiting = set(self._needed_by.get(made, ()))
+        while waiting:
+            node = min(waiting, key=lambda node: node.level)
+            waiting.remove(node)
+            if node.manifest is not None or node.status is not Status.TO_MAKE or node.refused:
+                continue
+            try:
+                forecast = _forecast(node)
+            except StormError as error:
+                node.refused = True
+                text = f"{node.locate(error)}, as {made.label} turned out"
+                refused.append((node, StageError(text)))
+                continue
+            if forecast != node.forecast:
+                node.forecast = forecast
+                waiting |= self._needed_by.get(node, set())
+        return refused
+
+    @functools.cached_property
+    def _needed_by(self) -> dict[Node, set[Node]]:
+        """What has each node among its inputs, once the plan is complete."""
+        found: dict[Node, set[Node]] = {}
+        for node in self.nodes.values():
+            for nodes in node.inputs.values():
+                for needed in nodes:
+                    found.setdefault(needed, set()).add(node)
+        return found
+
+    def _need(self, node: Node) -> None:
+        if node.status is not Status.NOT_NEEDED:
+            return
+        node.status = Status.TO_MAKE
+        for inputs in node.inputs.values():
+            for needed in inputs:
+                self._need(needed)
+
+    def _place(self, stage: StageUse, cell: Cell) -> dict[str, Node]:
+        single: dict[str, list[Node]] = {}
+        mapped: dict[str, dict[str, Node]] = {}
+        for port, sources in stage.edges.items():
+            maps = port in stage.lists or any("" not in cell.placed[s] for s in sources)
+            if stage.component.ports[port].many or not maps:
+                single[port] = [n for source in sources for n in cell.placed[source].values()]
+                continue
+            mapped[port] = {
+                source
+                if not element
+                else (element if len(sources) == 1 else f"{source}.{element}"): node
+                for source in sources
+                for element, node in cell.placed[source].items()
+            }
+        elements = {tuple(found) for found in mapped.values()}
+        if len(elements) > 1:
+            raise GraphError(
+                f"graph.{stage.name}: the ports {', '.join(mapped)} map over different stages; "
+                "give all but one a single stage"
+            )
+        if not mapped:
+            return {"": self._node(stage, "", single, cell)}
+        return {
+            element: self._node(
+                stage, element, single | {p: [found[element]] for p, found in mapped.items()}, cell
+            )
+            for element in elements.pop()
+        }
+
+    def _node(
+        self, stage: StageUse, element: str, inputs: dict[str, list[Node]], cell: Cell
+    ) -> Node:
+        label = f"{stage.name}[{element}]" if element else stage.name
+        ports = {port: inputs[port] for port in sorted(inputs)}
+        # The cells of a sweep share what they agree on.
+        same = id(stage.settings), *((port, *map(id, nodes)) for port, nodes in ports.items())
+        if same in self._met:
+            return self._met[same][1]
+        settings = semantic_settings(stage.settings)
+        try:
+            fingerprint, reads = self._fingerprint(stage)
+            node = Node(
+                "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
+            )
+            node.reads = reads
+            node.locate = functools.partial(cell.recipe.origins.locate, stage=stage.name)
+            node.key = artifact_key(
+                stage.component, settings, node.input_keys(), fingerprint, self.rehearsed_in
+            )
+            node = self.nodes.get(node.key, node)
+            self._met[same] = stage.settings, node
+            if node.key in self.nodes:
+                return node
+            found = self.store.find(node.key)
+            node.manifest, node.damage = found.manifest, found.damage
+            node.forecast = _forecast(node)
+        except StormError as error:
+            raise PlanError(cell.recipe.origins.locate(error, stage.name)) from error
+        self.nodes[node.key] = node
+        if node.manifest is not None:
+            node.status = Status.KEPT
+        return node
+
+    def _fingerprint(self, stage: StageUse) -> tuple[Any, dict[str, str]]:
+        """Return a stage's fingerprint, and the digests of the files that it asked for."""
+        compute = getattr(stage.settings, "fingerprint", None)
+        if compute is None:
+            return None, {}
+        # Of all settings: a path is in no key, and yet says whose fingerprint this is.
+        known = f"{stage.component.name} {all_settings(stage.settings)}"
+        if known not in self._fingerprints:
+            digests = NotedDigests(self.store.digests)
+            with strangers_code(f"the component '{stage.component.name}' (fingerprint)"):
+                self._fingerprints[known] = compute(digests), digests.found
+        return self._fingerprints[known]
+
+
+def _forecast(node: Node) -> Forecast:
+    """Return what an artifact is, from its manifest, or will be, from the component."""
+    kind = node.component.output.forecast_type
+    if node.manifest is not None:
+        return kind.from_json(node.manifest.forecast)
+    compute = getattr(node.settings, "forecast", None)
+    if compute is None:
+        return kind()
+    wanted = inspect.signature(compute).parameters
+    given = node.input_forecasts()
+    with strangers_code(f"the component '{node.component.name}' (forecast)"):
+        forecast = compute(**{port: each for port, each in given.items() if port in wanted})
+    if not isinstance(forecast, kind):
+        raise PluginError(
+            f"the component '{node.component.name}' (forecast) gave {forecast!r:.100}, "
+            f"no {kind.__name__}"
+        )
+    return forecast

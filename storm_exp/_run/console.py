@@ -1,0 +1,155 @@
+"""What a run says on the screen: first lines, a line per stage, one table at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from storm_exp._contract.progress import Progress
+from storm_exp._plan.notices import notes
+from storm_exp._plan.plan import Node, Plan, Status
+from storm_exp._run.record import RunRecord
+from storm_exp._run.sweep import sweep_table
+
+
+def scale(plan: Plan) -> str:
+    """Return at which scale a plan runs, as its first component with a `scale` says.
+
+    It is a plain attribute of a component's class: miniature, own model, full size.
+    """
+    if plan.rehearsed_in:
+        return "rehearsal on twins"
+    uses = plan.cells[0].recipe.stages.values()
+    return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
+
+
+def say(text: str) -> None:
+    """Write a line among the progress bars."""
+    Progress.write(text)
+
+
+def announce(plan: Plan, folder: Path) -> None:
+    """Write the first lines of a run: scale, plan, where things go."""
+    for line in [headline(plan), *notes(plan)]:
+        say(line)
+    say(f"store  {shorten(plan.store.root)}")
+    say(f"run    {shorten(folder)}")
+
+
+def headline(plan: Plan) -> str:
+    """Return what a plan is of, at which scale, and what it comes to."""
+    recipe = plan.cells[0].recipe.name or "without a name"
+    size = scale(plan)
+    return f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}"
+
+
+def summarise(plan: Plan) -> str:
+    """Return, for example, `9 cells: to make: 2 curator, 8 merger; kept: 1 judge, 1 curator`."""
+    cells = f"{len(plan.cells)} cells: " if len(plan.cells) > 1 else ""
+    missing = plan.to_make()
+    kept = [node for node in plan.nodes.values() if node.status is Status.KEPT]
+    if not missing:
+        return f"{cells}nothing to make, all {len(kept)} artifacts are kept"
+    return f"{cells}to make: {_count(missing)}" + (f"; kept: {_count(kept)}" if kept else "")
+
+
+def _count(nodes: list[Node]) -> str:
+    counts = Counter(stage_name(node) for node in nodes)
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def stage_name(node: Node) -> str:
+    """Return the stage under which a node was first met."""
+    return node.label.partition("[")[0]
+
+
+def start_stage(node: Node, position: int, total: int) -> None:
+    """Write which stage begins."""
+    say(f"[{position}/{total}] {node.label} ({node.component.name})")
+
+
+def end_stage(node: Node, made_here: bool, seconds: float) -> None:
+    """Write how a stage ended."""
+    assert node.manifest is not None
+    text = main_metric(node.manifest.metrics, node.manifest.main_metric)
+    verb = "made in" if made_here else "made by another process, waited"
+    say(f"  {node.label}: {verb} {seconds:.1f} s" + (f" · {text}" if text else ""))
+
+
+def main_metric(metrics: dict[str, float], name: str) -> str:
+    """Return `name value` of the main metric, or nothing."""
+    return f"{name} {metrics[name]:.4g}" if name in metrics else ""
+
+
+def conclude(record: RunRecord, report: Path) -> None:
+    """Write the table of stages (or of a sweep's cells) and the paths of what was made."""
+    out = [""]
+    if record.is_sweep:
+        header, rows = sweep_table(record)
+        out += align([header, *rows])
+    else:
+        out += align(_stage_rows(record))
+    out += ["", _outcome(record)]
+    latest = record.directory.parent.parent / "latest"
+    if latest.resolve() != record.directory.resolve():  # where there are no links
+        latest = record.directory
+    out.append(f"report   {shorten(latest / report.name)}")
+    if record.is_sweep:
+        out.append(f"table    {shorten(latest / 'sweep.csv')}")
+        out.append(f"models   {shorten(latest / 'cells')}/<cell>/<stage>")
+    else:
+        models = {s.stage for s in record.cells[0].of_type("Checkpoint")}
+        out += [f"model    {shorten(latest / name)}" for name in sorted(models)]
+    print("\n".join(out), file=sys.stdout, flush=True)
+
+
+def _outcome(record: RunRecord) -> str:
+    """Return the sentence that says how a run ended."""
+    labels = {
+        status: [stage.label for stage in record.stages() if stage.status == status]
+        for status in ("made", "failed", "interrupted")
+    }
+    made = f"{len(labels['made'])} artifacts"
+    if record.status == "interrupted":
+        where = f" in {', '.join(labels['interrupted'])}" if labels["interrupted"] else ""
+        kept = f"the {made} made before are kept" if labels["made"] else "nothing was finished yet"
+        return f"interrupted{where}: {kept}; the same command goes on from there"
+    if labels["failed"]:
+        return f"failed: {', '.join(labels['failed'])}"
+    if labels["made"]:
+        return f"made {made} in {record.seconds:.0f} s"
+    return f"nothing to make: everything was kept ({record.seconds:.1f} s)"
+
+
+def _stage_rows(record: RunRecord) -> list[list[str]]:
+    rows = [["stage", "component", "", "seconds", "main metric"]]
+    for stage in record.cells[0].stages:
+        seconds = f"{stage.seconds:.1f}" if stage.status == "made" and stage.seconds else ""
+        metric = main_metric(stage.metrics, stage.main_metric)
+        rows.append([stage.label, stage.component, stage.status, seconds, metric])
+    return rows
+
+
+def align(rows: list[list[str]]) -> list[str]:
+    """Return lines with the columns of `rows` aligned; numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.rjust(width) if _is_number(text) else text.ljust(width)
+            for text, width in zip(row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).removeprefix("-").isdigit()
+
+
+def shorten(path: Path) -> str:
+    """Return a path relative to the working directory where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

@@ -1,0 +1,41 @@
+"""The verb `plan`: what a run or a sweep would do."""
+
+from __future__ import annotations
+
+from storm_exp._contract.errors import PlanError
+from storm_exp._plan.difference import explain
+from storm_exp._plan.estimate import Bill
+from storm_exp._plan.notices import notes
+from storm_exp._plan.online import look_up, not_checked
+from storm_exp._plan.plan import Plan
+from storm_exp._run import console
+from storm_exp._run.run import Composition, check_here, make_plan
+
+
+def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Plan:
+    """Print stages, keys, status and forecasts.
+
+    With `why`, what differs from the store; with `online`, what the network says of what is to be
+    fetched: then raises PlanError for what cannot be had.
+    """
+    plan = make_plan(compositions)
+    if not plan.cells[0].recipe.runtime.card:  # a card that is named may be another machine's
+        check_here(plan)
+    print(console.headline(plan))
+    rows = [["stage", "component", "key", "", "forecast"]]
+    for node in plan.nodes.values():
+        status = "damaged" if node.damage else node.status.value
+        rows.append(
+            [node.label, node.component.name, node.key[:12], status, node.forecast.summary()]
+        )
+    print("\n".join(console.align(rows)))
+    found, problems = look_up(plan) if online else (not_checked(plan), [])
+    for line in [*Bill(plan).lines(), *notes(plan), *found]:
+        print(line)
+    if why:
+        manifests = list(plan.store.manifests())
+        for node in plan.to_make():
+            print(f"why {node.label}: {'; '.join(explain(node, manifests))}")
+    if problems:
+        raise PlanError("; ".join(problems))
+    return plan

@@ -1,0 +1,73 @@
+"""The verb `rehearse`: a recipe end to end on twins, and what that says of the real run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from storm_exp._contract.errors import StageError, StormError
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._plan.plan import Plan, Status
+from storm_exp._run import console
+from storm_exp._run.rehearsal import FOLDER, Understudy, environment_digest, understudies
+from storm_exp._run.run import Composition, carry_out, make_plan
+
+_NEVER_REHEARSED = (
+    "memory, speed and disk of the real sizes (see `storm-exp plan`)",
+    "what models and data are worth: twins are random, so their scores mean nothing",
+)
+
+
+def rehearse(compositions: list[Composition]) -> None:
+    """Rehearse what is composed, and print a verdict.
+
+    First the recipe is planned as it is: what that refuses ends the rehearsal. Raises a
+    StormError that names the stage and the cause, after the verdict.
+    """
+    started = time.monotonic()
+    root = Path(str(compositions[0].config.outputs)).expanduser() / FOLDER
+    try:
+        real = make_plan(compositions)
+    except StormError:
+        print("nothing was rehearsed: the plan refuses the recipe")
+        raise
+    plan, parts = understudies(real, environment_digest(load_plugins()), root)
+    console.say("rehearsal: the recipe's own stages, on small stand-ins")
+    for part in parts:
+        console.say(f"  {part.line()}")
+    total, kept = len(plan.to_make()), _kept(plan)
+    try:
+        carry_out(plan, compositions, root)
+    except StageError as error:
+        ran = sum(node.manifest is not None for node in plan.to_make())
+        _print(f"rehearsal broke; {ran} of {total} stages ran", real, parts)
+        raise StageError(f"the rehearsal broke in {error}") from error
+    seconds = time.monotonic() - started
+    again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
+    _print(f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}", real, parts)
+
+
+def _kept(plan: Plan) -> int:
+    return sum(node.status is Status.KEPT for node in plan.nodes.values())
+
+
+def _print(verdict: str, real: Plan, parts: list[Understudy]) -> None:
+    """Print the verdict, what was not the recipe's own, and what nobody can tell yet."""
+    replaced = [part for part in parts if part.substitute]
+    reduced = [part for part in parts if part.reduced]
+    undeclared = [part for part in parts if not part.declared]
+    lines = ["", verdict]
+    for title, found in (
+        ("replaced", replaced),
+        ("with smaller settings", reduced),
+        ("as they are, declaring no rehearsal", undeclared),
+    ):
+        if found:
+            lines.append(f"{title}: {', '.join(dict.fromkeys(part.stage for part in found))}")
+    lines.append("not rehearsed:")
+    runtime = real.cells[0].recipe.runtime
+    devices = runtime.devices * runtime.nodes
+    own = dict.fromkeys(text for part in parts for text in part.left_out)
+    if devices > 1:
+        own[f"how {devices} devices work together: one did it all"] = None
+    print("\n".join([*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]))

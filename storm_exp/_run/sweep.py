@@ -1,0 +1,180 @@
+"""Sweeps: one table over cells, with mean and spread over seeds and only what differs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from storm_exp._run.record import CellRecord, RunRecord, StageRecord
+
+TABLE = "sweep.csv"
+
+
+def cell_settings(record: RunRecord) -> list[dict[str, str]]:
+    """Return per cell the overrides whose value is not the same in all cells."""
+    parsed = [
+        {name.lstrip("+"): value for name, _, value in (o.partition("=") for o in cell.overrides)}
+        for cell in record.cells
+    ]
+    names = list(dict.fromkeys(name for cell in parsed for name in cell))
+    varying = [name for name in names if len({cell.get(name, "") for cell in parsed}) > 1]
+    return [{name: cell.get(name, "") for name in varying} for cell in parsed]
+
+
+def is_seed(setting: str) -> bool:
+    """Return whether a setting is a seed, over which results are averaged."""
+    return setting.rpartition(".")[2] == "seed"
+
+
+def main_metrics(cell: CellRecord) -> dict[str, float]:
+    """Return the main metric of every stage of a cell that has one, by label."""
+    return {
+        stage.label: stage.metrics[stage.main_metric]
+        for stage in cell.stages
+        if stage.main_metric in stage.metrics
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A number that a table of cells has a column for."""
+
+    stage: StageRecord
+    metric: str
+
+    @property
+    def column(self) -> str:
+        """The stage's label; for what stands beside its main metric, the metric's name, too."""
+        main = self.metric == self.stage.main_metric
+        return self.stage.label if main else f"{self.stage.label} {self.metric}"
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.stage.metrics[self.metric]
+
+    @property
+    def on(self) -> str:
+        """Digest of what it was measured on, empty where nobody said."""
+        return self.stage.measured_on.get(self.metric, "")
+
+
+def measures(cell: CellRecord) -> list[Measure]:
+    """Return the main metric of every stage of a cell, each with those shown beside it."""
+    return [
+        Measure(stage, metric)
+        for stage in cell.stages
+        for metric in dict.fromkeys((stage.main_metric, *stage.shown_metrics))
+        if metric in stage.metrics
+    ]
+
+
+def groups(record: RunRecord) -> list[tuple[dict[str, str], list[CellRecord]]]:
+    """Return the cells grouped by the settings that differ, seeds aside."""
+    found: dict[tuple[tuple[str, str], ...], list[CellRecord]] = {}
+    for settings, cell in zip(cell_settings(record), record.cells, strict=True):
+        key = tuple((name, value) for name, value in settings.items() if not is_seed(name))
+        found.setdefault(key, []).append(cell)
+    return [(dict(key), cells) for key, cells in found.items()]
+
+
+def spread(values: list[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation (0 for one value)."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, 0.0
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return mean, math.sqrt(variance)
+
+
+def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """Return (settings, columns, rows).
+
+    A row holds `settings`, names of `cells`, `metrics` by column as (mean, spread, n), and by
+    column what they were measured `on`.
+    """
+    rows: list[dict[str, Any]] = []
+    for settings, cells in groups(record):
+        values: dict[str, list[float]] = {}
+        on: dict[str, set[str]] = {}
+        for cell in cells:
+            for measure in measures(cell):
+                values.setdefault(measure.column, []).append(measure.value)
+                on.setdefault(measure.column, set()).add(measure.on)
+        rows.append(
+            {
+                "settings": settings,
+                "cells": [cell.name for cell in cells],
+                "metrics": {label: (*spread(v), len(v)) for label, v in values.items()},
+                "on": {label: tuple(sorted(found)) for label, found in on.items()},
+            }
+        )
+    labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
+    varying = [
+        label
+        for label in labels
+        if len({row["metrics"].get(label, (None,))[0] for row in rows}) > 1
+    ]
+    return list(rows[0]["settings"]) if rows else [], varying or labels, rows
+
+
+def comparable(column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the rows' figures of a column were measured on the same things."""
+    return len({row["on"][column] for row in rows if column in row["on"]}) < 2
+
+
+def sweep_table(record: RunRecord) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows for the screen: settings that differ, metrics that differ.
+
+    A column whose rows were not measured on the same things says so.
+    """
+    settings, labels, rows = summarise(record)
+    seeds = max((len(row["cells"]) for row in rows), default=1)
+    marked = [
+        label if comparable(label, rows) else f"{label} (not on the same rows)" for label in labels
+    ]
+    header = [*settings, *(["n"] if seeds > 1 else []), *marked]
+    lines = []
+    for row in rows:
+        figures = [_show(row["metrics"].get(label)) for label in labels]
+        count = [str(len(row["cells"]))] if seeds > 1 else []
+        lines.append([*row["settings"].values(), *count, *figures])
+    return header, lines
+
+
+def write_sweep_table(record: RunRecord) -> Path:
+    """Write `sweep.csv` and return its path.
+
+    Mean, spread and count of every stage's main metric and those beside it; where it was said what
+    a figure was measured on, digests of that as well.
+    """
+    settings, _, rows = summarise(record)
+    labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
+    file = record.directory / TABLE
+    with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+        writer = csv.writer(stream)
+        told = {label for label in labels for row in rows if any(row["on"].get(label, ()))}
+        columns = []
+        for label in labels:
+            columns += [label, f"{label} sd", f"{label} n"]
+            columns += [f"{label} on"] if label in told else []
+        writer.writerow([*settings, "cells", *columns])
+        for row in rows:
+            figures: list[Any] = []
+            for label in labels:
+                figures += row["metrics"].get(label, ("", "", 0))
+                if label in told:
+                    figures.append(" ".join(row["on"].get(label, ())))
+            writer.writerow([*row["settings"].values(), len(row["cells"]), *figures])
+    return file
+
+
+def _show(figure: tuple[float, float, int] | None) -> str:
+    if figure is None:
+        return ""
+    mean, deviation, count = figure
+    return f"{mean:.4g} ± {deviation:.2g}" if count > 1 else f"{mean:.4g}"

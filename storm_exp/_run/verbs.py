@@ -1,0 +1,222 @@
+"""The verbs of the command line besides running: plan, rehearse, plugins, store, report."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import enum
+import inspect
+import itertools
+import json
+import sys
+import textwrap
+import typing
+from pathlib import Path
+from typing import Any
+
+from storm_exp._contract.component import Component
+from storm_exp._contract.errors import StormError, did_you_mean
+from storm_exp._contract.plugins import Verb, load_plugins
+from storm_exp._plan.machine import cell_launchers, check_launcher
+from storm_exp._run import application, console
+from storm_exp._run.record import RECORD, RunRecord
+from storm_exp._run.report_page import write_report
+from storm_exp._store.store import Store
+
+
+def plan(arguments: list[str]) -> int:
+    """Show what a run or a sweep would do."""
+    # Another launcher would plan cells one by one, in other processes.
+    launchers = [a.partition("=")[2] for a in arguments if a.startswith("hydra/launcher=")]
+    flags = ("--why", "--online")
+    kept = [a for a in arguments if a not in flags and not a.startswith("hydra/launcher=")]
+    if launchers:
+        after = [b for a, b in itertools.pairwise(arguments) if a in ("-cd", "--config-dir")]
+        check_launcher(launchers[-1], cell_launchers(after))
+    application.only_plan = True
+    application.why, application.online = (flag in arguments for flag in flags)
+    try:
+        application.compose_and_act(kept)
+    finally:
+        application.only_plan = application.why = application.online = False
+    return 0
+
+
+def rehearse(arguments: list[str]) -> int:
+    """Run a recipe end to end on small stand-ins, before the real thing."""
+    application.rehearsing = True
+    try:
+        application.compose_and_act([a for a in arguments if not a.startswith("hydra/launcher=")])
+    finally:
+        application.rehearsing = False
+    return 0
+
+
+def plugins(arguments: list[str]) -> int:
+    """List plugins and components, or describe those that are named."""
+    loaded = load_plugins()
+    if arguments:
+        for name in arguments:
+            _describe(loaded.component(name))
+        return 0
+    for plugin in loaded.plugins:
+        state = f"broken: {plugin.error}" if plugin.error else ", ".join(plugin.components)
+        print(f"{plugin.name} ({plugin.distribution}): {state}")
+    print()
+    for menu, components in sorted(loaded.menus().items()):
+        print(menu)
+        for component in components:
+            missing = component.missing_packages()
+            note = f"  [unavailable: needs {', '.join(missing)}" if missing else ""
+            if missing and component.extra:
+                distribution = loaded.owner(component).distribution
+                note += f"; pip install '{distribution}[{component.extra}]'"
+            print(f"  {signature(component)}{note + ']' if note else ''}")
+    print("\nstorm-exp plugins NAME describes a component's settings")
+    return 0
+
+
+def signature(component: Component) -> str:
+    """Return, for example, `slerp(models: list[Checkpoint]) → Checkpoint`."""
+    ports = []
+    for port in component.ports.values():
+        kind = port.artifact.__name__
+        ports.append(
+            f"{port.name}{'?' if port.optional else ''}: "
+            + (f"list[{kind}]" if port.many else kind)
+        )
+    return f"{component.name}({', '.join(ports)}) → {component.output.__name__}"
+
+
+def _describe(component: Component) -> None:
+    print(
+        f"{signature(component)}\n"
+        f"  menus: {', '.join(component.menus)}; version {component.version}"
+    )
+    print(textwrap.indent(inspect.getdoc(component.cls) or "", "  "))
+    _describe_fields(component.cls, "")
+
+
+def _describe_fields(cls: Any, prefix: str) -> None:
+    """Print the settings of a dataclass, its own before what it inherits, nested ones in place."""
+    documented, hints = field_docstrings(cls), typing.get_type_hints(cls)
+    for field in sorted(
+        dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__
+    ):
+        if dataclasses.is_dataclass(hints[field.name]):
+            _describe_fields(hints[field.name], f"{prefix}{field.name}.")
+            continue
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        note = "" if field.metadata.get("semantic", True) else "  (not part of the key)"
+        kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+        shown = default.name if isinstance(default, enum.Enum) else repr(default)
+        print(f"\n  {prefix}{field.name}: {kind} = {shown}{note}")
+        if field.name in documented:
+            print(textwrap.indent(documented[field.name], "      "))
+
+
+def field_docstrings(cls: type) -> dict[str, str]:
+    """Return the docstrings that stand under a class's fields, inherited ones included."""
+    found: dict[str, str] = {}
+    for owner in reversed(cls.__mro__[:-1]):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        except (OSError, TypeError):
+            continue
+        assert isinstance(tree, ast.ClassDef)
+        for field, after in zip(tree.body, tree.body[1:], strict=False):
+            match field, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
+                    found[name] = inspect.cleandoc(str(text))
+    return found
+
+
+def store(arguments: list[str]) -> int:
+    """List, show or verify what the store holds; `store.path=DIR` says where it is."""
+    words = [a for a in arguments if not a.startswith("store.path=")]
+    paths = [a.partition("=")[2] for a in arguments if a.startswith("store.path=")]
+    kept = Store(Path(paths[-1] if paths else "outputs/store"))
+    if not kept.root.is_dir():
+        raise StormError(f"there is no store at {kept.root}; give one with store.path=DIR")
+    actions = {"ls": _list, "show": _show, "verify": _verify}
+    action = words[0] if words else "ls"
+    if action not in actions:
+        raise StormError(f"store {action}: no such action{did_you_mean(action, actions)}")
+    return actions[action](kept, words[1:])
+
+
+def _list(kept: Store, words: list[str]) -> int:
+    rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
+    for manifest in sorted(kept.manifests(), key=lambda m: str(m.made.get("when", ""))):
+        own = manifest.files.keys() - manifest.adopted_mtimes.keys()
+        size = sum(manifest.files[name][0] for name in own)
+        metric = console.main_metric(manifest.metrics, manifest.main_metric)
+        when = str(manifest.made.get("when", ""))[:16].replace("T", " ")
+        rows.append(
+            [
+                manifest.key[:12],
+                manifest.component,
+                manifest.artifact,
+                f"{size / 1e6:.1f}",
+                when,
+                metric,
+            ]
+        )
+    print("\n".join(console.align(rows)))
+    return 0
+
+
+def _show(kept: Store, words: list[str]) -> int:
+    if not words:
+        raise StormError("store show KEY: give the first digits of a key (see store ls)")
+    for prefix in words:
+        key = kept.resolve(prefix)
+        manifest = kept.find(key).manifest
+        print(kept.place(key))
+        print(json.dumps(manifest.to_json() if manifest else kept.find(key).damage, indent=1))
+    return 0
+
+
+def _verify(kept: Store, words: list[str]) -> int:
+    keys = [kept.resolve(prefix) for prefix in words]
+    strays = [] if keys else kept.strays()
+    keys = keys or kept.keys()
+    damaged = 0
+    for key in keys:
+        problem = kept.verify(key)
+        if problem:
+            damaged += 1
+            print(f"{key[:12]}  damaged: {problem}")
+    for stray in strays:
+        begun = "begun, by a run that goes on or died" if stray.name.startswith(".partial-") else ""
+        print(f"{stray}: no artifact{f' ({begun})' if begun else ''}")
+    print(f"{len(keys)} artifacts, {damaged} damaged")
+    return 1 if damaged else 0
+
+
+def report(arguments: list[str]) -> int:
+    """Write the report of a finished run again, by default of the latest."""
+    folder = Path(arguments[0] if arguments else "outputs/latest")
+    if not (folder / RECORD).is_file():
+        raise StormError(f"{folder} holds no {RECORD}: give the folder of a run")
+    print(write_report(RunRecord.read(folder.resolve()), load_plugins()))
+    return 0
+
+
+def plugin_verbs() -> dict[str, Verb]:
+    """Return the verbs that plugins add; say which are left out, and why."""
+    found, problems = load_plugins().verbs(VERBS)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return found
+
+
+VERBS: dict[str, Verb] = {
+    "plan": plan,
+    "rehearse": rehearse,
+    "plugins": plugins,
+    "store": store,
+    "report": report,
+}

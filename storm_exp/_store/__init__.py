@@ -1,0 +1,1 @@
+"""The content-addressed store: artifacts under keys, manifests, leases. It knows no recipe."""

@@ -1,0 +1,143 @@
+"""Manifests: what the store knows of an artifact without opening its payload."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any, Self
+
+from storm_exp._contract.digest import FileDigests, file_digest, value_digest
+from storm_exp._contract.errors import StoreError
+from storm_exp._store import typed_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclasses.dataclass(kw_only=True)
+class Manifest:
+    """Everything recorded about one artifact when it was published."""
+
+    key: str
+    component: str
+    version: int
+    artifact: str
+    """Name of the artifact type."""
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
+    """Keys per port: a key, or a list of keys."""
+    fingerprint: Any
+    forecast: dict[str, Any]
+    """What the artifact is, in the fields of its type's forecast."""
+    metrics: dict[str, float]
+    main_metric: str
+    files: dict[str, list[Any]]
+    """{relative path: [bytes, sha256]}"""
+    adopted: str | None = None
+    """Directory outside the store that holds the files, when they were adopted."""
+    adopted_mtimes: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Modification times (ns) of the files outside the store: adopted ones, and those linked to."""
+    shown_metrics: list[str] = dataclasses.field(default_factory=list)
+    """Metrics that sweeps show beside the main one."""
+    measured_on: dict[str, str] = dataclasses.field(default_factory=dict)
+    """{metric: digest of what it was measured on}, where that was said."""
+    references: list[str] = dataclasses.field(default_factory=list)
+    """Keys of artifacts that the payload cannot do without."""
+    made: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """When, where, how long, with which versions: recorded, never keyed."""
+
+    seal: str = ""
+    """Digest of all the above, as it was published."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def read(cls, directory: Path) -> Self | None:
+        """Return the manifest of a published artifact, None when there is none or it is damaged.
+
+        Raises StoreError when it may not be read.
+        """
+        try:
+            found = typed_json.read(cls, directory / MANIFEST)
+        except (FileNotFoundError, StoreError) as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise
+            return None
+        return found if all(map(_is_entry, found.files.items())) else None
+
+    def sealed(self) -> str:
+        """Return the digest of everything that the manifest says."""
+        # As it will be read: JSON has no tuples, and orders the names of dicts as texts.
+        values = json.loads(json.dumps(self.to_json() | {"seal": ""}))
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def digest(self) -> str:
+        """Return a digest of the payload: names and contents of its files."""
+        return value_digest({name: entry[1] for name, entry in self.files.items()})
+
+    def payload(self, directory: Path) -> Path:
+        """Return where the files are, given the artifact's place in the store."""
+        return Path(self.adopted) if self.adopted is not None else directory
+
+
+def _is_entry(item: tuple[str, list[Any]]) -> bool:
+    """Return whether a name and what is said of it can be a file of an artifact."""
+    path, said = PurePath(item[0]), item[1]
+    inside = not path.is_absolute() and ".." not in path.parts
+    return inside and len(said) == 2 and isinstance(said[0], int) and isinstance(said[1], str)
+
+
+def list_files(directory: Path, linked: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return {relative path: [bytes, sha256]} of what a stage has written, `linked` left out.
+
+    Raises StoreError for other links and for things that are no plain files.
+    """
+    found: dict[str, list[Any]] = {}
+    for path in sorted(directory.rglob("*")):
+        if path.parent == directory and path.name in linked:
+            continue
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StoreError(f"{path}: an artifact holds plain files and folders only")
+        if path.is_file() and path != directory / MANIFEST:
+            name = str(path.relative_to(directory))
+            found[name] = [path.stat().st_size, file_digest(path)]
+    return found
+
+
+def list_adopted(
+    directory: Path, names: Sequence[str], digests: FileDigests
+) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """Return the files and modification times (ns) of files outside the store."""
+    files, mtimes = {}, {}
+    for name in names:
+        file = directory / name
+        status = file.stat()
+        files[name] = [status.st_size, digests.digest(file)]
+        mtimes[name] = status.st_mtime_ns
+    return files, mtimes
+
+
+def fsync_tree(directory: Path) -> None:
+    """Flush every file and folder of a tree to the disk."""
+    for path in [*directory.rglob("*"), directory]:
+        if not path.is_symlink():
+            fsync(path)
+
+
+def fsync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Network file systems may refuse it for folders, whose names the server keeps.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
+            raise
+    finally:
+        os.close(descriptor)
