@@ -36,7 +36,7 @@ def ours(folder: Path) -> None:
     with SplitWriter(folder, "train") as writer:
         for length in lengths(EXAMPLES).tolist():
             writer.add([(np.arange(length), None)])
-    sequences = write_facts(folder, CHATS, "", {"train": writer.facts()}).sequences("train")
+    sequences = write_facts(folder, CHATS, "", {"train": writer.spec()}).sequences("train")
     settings = small_settings(steps=0, epochs=2, sequence_length=2048, batch_rows=8)
     steps = plan_steps(sequences, settings)
     for number in range(200):

@@ -241,7 +241,7 @@ def _spectrum_run(plan: SpectrumPlan) -> Run:
 
 def train_spectrum(plan: SpectrumPlan) -> Run:
     """Train the large model in this process and return what was measured."""
-    from storm_exp import Runtime, Stage
+    from storm_exp import Runtime, StageContext
     from storm_training.data.token_sequences import TokenSequences
     from storm_training.loop.settings import TrainingSettings
     from storm_training.loop.trainer import train
@@ -282,7 +282,7 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
         directory, scratch = Path(folder) / "train", Path(folder) / "scratch"
         directory.mkdir()
         scratch.mkdir()
-        stage = Stage("spectrum", directory, scratch, Runtime())
+        stage = StageContext("spectrum", directory, scratch, Runtime())
         log = train(network, sequences, settings, stage, objective=Watched())
     # The first two steps compile, and find the sizes of buffers.
     first = min(1, plan.steps - 2)

@@ -56,7 +56,7 @@ def _peak() -> int:
 
 def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     from storm_data.dataset import Dataset, chat_schema, preference_schema
-    from storm_exp import Runtime, Stage
+    from storm_exp import Runtime, StageContext
     from storm_models.checkpoint.checkpoint import Checkpoint
     from storm_training.data.chat_tokens import ChatTokenSet
     from storm_training.data.packing import build_batch, plan_steps
@@ -82,11 +82,11 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     class WatchedPreference(Watched, Preference):
         pass
 
-    def stage(name: str) -> Stage:
+    def stage(name: str) -> StageContext:
         for part in (name, f"{name}-scratch"):
             (folder / part).mkdir()
         runtime = Runtime(threads=plan.threads)
-        return Stage(name, folder / name, folder / f"{name}-scratch", runtime)
+        return StageContext(name, folder / name, folder / f"{name}-scratch", runtime)
 
     data = Dataset(folder / "data")
     data.directory.mkdir()

@@ -10,7 +10,7 @@ if _complaint:
         sys.exit(f"error: {_complaint}")
     raise ModuleNotFoundError(_complaint)
 
-from storm_exp._contract.artifact import Artifact, Forecast
+from storm_exp._contract.artifact import Artifact, Spec
 from storm_exp._contract.component import Component, Port, component, describe, setting
 from storm_exp._contract.cost import Cost, Hardware
 from storm_exp._contract.digest import FileDigests, value_digest
@@ -28,7 +28,7 @@ from storm_exp._contract.errors import (
 )
 from storm_exp._contract.hooks import hookimpl
 from storm_exp._contract.progress import Progress
-from storm_exp._contract.stage_context import Runtime, Stage
+from storm_exp._contract.stage_context import Runtime, StageContext
 from storm_exp._run.rehearsal import Rehearsed
 
 __version__ = "0.1.0"
@@ -39,7 +39,6 @@ __all__ = [
     "ComposeError",
     "Cost",
     "FileDigests",
-    "Forecast",
     "GraphError",
     "Hardware",
     "InputError",
@@ -50,7 +49,8 @@ __all__ = [
     "Rehearsed",
     "Runtime",
     "SettingError",
-    "Stage",
+    "Spec",
+    "StageContext",
     "StageError",
     "StoreError",
     "StormError",

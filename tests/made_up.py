@@ -51,7 +51,7 @@ class Maker:
         for name, content in (files or {}).items():
             (payload / name).write_text(json.dumps(content), encoding="utf-8")
         usual = {"element": "", "component": "some", "inputs": {}, "status": "made", "settings": {}}
-        values = {**usual, "forecast": {}, "directory": str(payload), "seconds": 1.5, **more}
+        values = {**usual, "spec": {}, "directory": str(payload), "seconds": 1.5, **more}
         return StageRecord(stage=stage, artifact=artifact, key=key, **values)
 
     def run(self, *cells: CellRecord, **more: Any) -> RunRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_data.rows.conversation import FIELDS
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +17,7 @@ SPLITS = ("train", "validation", "rejected")
 
 
 @dataclasses.dataclass(kw_only=True)
-class DatasetForecast(Forecast):
+class DatasetSpec(Spec):
     """What is known of a data set without reading its rows."""
 
     splits: dict[str, list[int]] | None = None
@@ -55,7 +55,7 @@ class Dataset(Artifact):
     its `reason`.
     """
 
-    forecast_type = DatasetForecast
+    spec_type = DatasetSpec
 
     def splits(self) -> list[str]:
         """Return the names of the splits that exist."""
@@ -82,7 +82,7 @@ class Dataset(Artifact):
         file = self.directory / f"{split}.parquet"
         return int(pq.read_metadata(file).num_rows) if file.is_file() else 0
 
-    def facts(self) -> DatasetForecast:
+    def spec(self) -> DatasetSpec:
         """Read row counts and columns from the Parquet footers."""
         import pyarrow.parquet as pq
 
@@ -90,7 +90,7 @@ class Dataset(Artifact):
         columns: list[str] = []
         if "train" in splits:
             columns = list(pq.read_schema(self._file("train")).names)
-        return DatasetForecast(splits=splits, columns=columns)
+        return DatasetSpec(splits=splits, columns=columns)
 
     def write(self, split: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
         """Write a split; columns that are all null keep the type that `schema` gives them."""

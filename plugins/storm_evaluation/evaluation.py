@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 
 _SHOWN_CHARACTERS = 400
 
 
 @dataclasses.dataclass(kw_only=True)
-class EvaluationForecast(Forecast):
+class EvaluationSpec(Spec):
     """What is known of an evaluation before the model has answered."""
 
     tasks: list[str] | None = None
@@ -62,7 +62,7 @@ class TaskScore:
 class Evaluation(Artifact):
     """`evaluation.json` with the tasks' scores, `samples.jsonl` with a line per document."""
 
-    forecast_type = EvaluationForecast
+    spec_type = EvaluationSpec
 
     def summary(self) -> dict[str, Any]:
         """Return evaluation.json: `tasks`, `mean`, `settings`, `harness`, `examples`."""
@@ -86,10 +86,10 @@ class Evaluation(Artifact):
         asked = sorted(f"{sample.task}\0{sample.document}" for sample in self.samples())
         return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
 
-    def facts(self) -> EvaluationForecast:
+    def spec(self) -> EvaluationSpec:
         """Read the names of the tasks and the number of documents."""
         tasks = self.summary()["tasks"]
-        return EvaluationForecast(
+        return EvaluationSpec(
             tasks=list(tasks), documents=sum(entry["n"] for entry in tasks.values())
         )
 

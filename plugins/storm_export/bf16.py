@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from storm_exp import Cost, InputError, Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, InputError, StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.families.architecture import is_quantised
 
@@ -14,27 +14,27 @@ from storm_models.families.architecture import is_quantised
 class Bf16:
     """Casts a checkpoint to bfloat16, tensor by tensor. Storm's main artifact is in this form."""
 
-    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the model's facts with the new dtype; raises InputError for a quantised model."""
         if model.config is None:
             return model
         if is_quantised(model.config):
             raise InputError("the model is quantised already: cast the model it was made from")
         config = {name: value for name, value in model.config.items() if name != "torch_dtype"}
-        return CheckpointForecast(**{**model.to_json(), "config": {**config, "dtype": "bfloat16"}})
+        return CheckpointSpec(**{**model.to_json(), "config": {**config, "dtype": "bfloat16"}})
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
-    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+    def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Stream the weights through a cast; tensors of whole numbers stay as they are."""
         import torch
 
         from storm_export.summary import summarise
         from storm_models.checkpoint.tensor_file import TensorWriter
 
-        config = self.forecast(model.facts()).config
+        config = self.plan_spec(model.spec()).config
         headers = model.headers()
         floating = {name for name, (dtype, _) in headers.items() if dtype.startswith(("F", "BF"))}
         layout = {

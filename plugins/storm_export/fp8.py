@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from storm_exp import Cost, InputError, SettingError, Stage, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.families.architecture import FAMILIES, is_quantised, ties_head
 from storm_models.families.memory import PROCESS, checkpoint_bytes, stored_width
 from storm_models.families.support import Use, check_family
@@ -28,7 +28,7 @@ class Fp8Dynamic:
         if "" in self.ignore:
             raise SettingError("ignore", self.ignore, "an empty name matches nothing")
 
-    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the model's facts, quantised; raises InputError for one that is already."""
         config = model.config or {}
         if is_quantised(config):
@@ -38,7 +38,7 @@ class Fp8Dynamic:
         config_known = quantised if model.config else None
         return dataclasses.replace(model, config=config_known, shapes=None)
 
-    def cost(self, model: CheckpointForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec) -> Cost | None:
         """Estimate what llm-compressor holds: the model, and half of it again as it is packed."""
         config = model.config or {}
         size = checkpoint_bytes(config) if config else None
@@ -49,12 +49,12 @@ class Fp8Dynamic:
         disk = kept + (size - kept) / stored_width(config)
         return Cost(memory=PROCESS + 1.5 * size, disk=disk, on_host=True)
 
-    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+    def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Load, quantise and save; raises InputError when nothing was quantised."""
         from storm_export.compression import compress
         from storm_export.summary import summarise
 
-        self.forecast(model.facts())
+        self.plan_spec(model.spec())
         with stage.progress(3, "steps", "llm-compressor") as progress:
             compress(
                 model,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 
-def summarise(stage: Stage, before: Checkpoint, after: Checkpoint, quantised: int) -> None:
+def summarise(stage: StageContext, before: Checkpoint, after: Checkpoint, quantised: int) -> None:
     """Leave `compression.json` beside the result and record its ratio of bytes.
 
     `quantised` counts the tensors that changed their format. Bytes are those of the weight

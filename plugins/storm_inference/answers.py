@@ -6,10 +6,10 @@ import dataclasses
 
 from omegaconf import II
 
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Cost, InputError, SettingError, Stage, component, setting
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 
@@ -57,7 +57,7 @@ class Answers:
             problem = "is read with a temperature above 0 only"
             raise SettingError("top_p", self.top_p, problem)
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> DatasetForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> DatasetSpec:
         """Forecast at most the rows of `data`; raises InputError for what cannot be asked."""
         check_template(model, "it is to answer chats")
         if data.columns and "messages" not in data.columns:
@@ -72,7 +72,7 @@ class Answers:
         if data.splits is None:
             return dataclasses.replace(data)
         splits = {name: [0, most] for name, (_, most) in data.splits.items() if name != "rejected"}
-        return DatasetForecast(splits=splits, columns=data.columns)
+        return DatasetSpec(splits=splits, columns=data.columns)
 
     def rehearsal(self) -> Answers:
         """Return the same for short answers, taken as they are: a random model never ends one."""
@@ -84,7 +84,7 @@ class Answers:
             shard_rows=min(self.shard_rows, 64),
         )
 
-    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate the reading of every chat, and of as long an answer as there may be."""
         rows, asked = data.likely_rows(), data.row_tokens
         length = self.new_tokens + (asked or 0.0)
@@ -94,7 +94,7 @@ class Answers:
         batch = Reading(self.batch_rows * length, length, self.batch_rows)
         return inference_cost(model, reading, batch, assumes=f"answers of {self.new_tokens} tokens")
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""
         from storm_inference.generation import answer
 

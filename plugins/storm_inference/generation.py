@@ -18,7 +18,7 @@ from transformers import GenerationConfig
 
 from storm_data.dataset import Dataset
 from storm_data.rows.conversation import Conversation
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_inference.journal import Journal
 from storm_inference.shots import Shots, put_before
 from storm_models.chat.template import UnusableChat
@@ -32,7 +32,7 @@ Answer = tuple[str, str]
 """What the model said, and why it cannot be used (empty when it can)."""
 
 
-def answer(settings: Answers, stage: Stage, model: Checkpoint, data: Dataset) -> Dataset:
+def answer(settings: Answers, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
     """Write `data` into the stage with new answers; raises InputError when none can be used."""
     torch.set_num_threads(stage.runtime.thread_count())
     splits = [name for name in ("train", "validation") if data.count(name)]
@@ -84,7 +84,9 @@ def _asked(row: Row) -> list[dict[str, Any]]:
 class _Asker:
     """The model, loaded for the first shard that needs it, and the shards that are finished."""
 
-    def __init__(self, settings: Answers, stage: Stage, model: Checkpoint, shots: Shots) -> None:
+    def __init__(
+        self, settings: Answers, stage: StageContext, model: Checkpoint, shots: Shots
+    ) -> None:
         self._settings, self._stage, self._model = settings, stage, model
         self._shots = shots
         self._tokenizer = model.tokenizer()

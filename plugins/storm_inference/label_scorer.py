@@ -12,7 +12,7 @@ from storm_exp import InputError
 from storm_inference.journal import Journal
 from storm_inference.prefix_tree import (
     PADDING,
-    TRUNK,
+    PREFIX,
     Layout,
     Tokens,
     batches,
@@ -123,7 +123,7 @@ def branch_mask(
     """
     query, key = branches[:, :, None], branches[:, None, :]
     earlier = positions[:, None, :] <= positions[:, :, None]
-    seen = ((key == TRUNK) | (key == query)) & earlier & (query != PADDING)
+    seen = ((key == PREFIX) | (key == query)) & earlier & (query != PADDING)
     seen |= torch.eye(branches.shape[1], dtype=torch.bool, device=branches.device)
     mask = torch.zeros(seen.shape, dtype=dtype, device=branches.device)
     mask.masked_fill_(~seen, torch.finfo(dtype).min)

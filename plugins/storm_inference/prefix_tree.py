@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 Tokens = Sequence[int]
 
-TRUNK, PADDING = 0, -1
+PREFIX, PADDING = 0, -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def lay_out(prompts: Sequence[Tokens], skip: int, width: int) -> Layout:
     `skip` is at most the shared length and `width` at least the tree's size.
     """
     shared = shared_length(prompts)
-    places = [(prompts[0][i], i, TRUNK) for i in range(skip, shared)]
+    places = [(prompts[0][i], i, PREFIX) for i in range(skip, shared)]
     for branch, prompt in enumerate(prompts, 1):
         places += [(prompt[i], i, branch) for i in range(shared, len(prompt) - 1)]
     padding = width - len(places) - len(prompts)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from storm_data.dataset import Dataset
-from storm_exp import FileDigests, Stage, component, setting
-from storm_models.chat.files import forecast_chat, settle_chat
+from storm_exp import FileDigests, StageContext, component, setting
+from storm_models.chat.files import chat_spec, settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inspection import inspect_checkpoint
 from storm_models.program import Program
 
@@ -26,10 +26,10 @@ class Command(Program):
 
     places: ClassVar[tuple[str, ...]] = ("model", "models", "data", "out", "scratch", "seed")
 
-    def forecast(self, **ports: Any) -> CheckpointForecast:
+    def plan_spec(self, **ports: Any) -> CheckpointSpec:
         """Check that the program exists; nothing is known of what it makes."""
         self.check_program()
-        return forecast_chat(CheckpointForecast(), self.chat)
+        return chat_spec(CheckpointSpec(), self.chat)
 
     def fingerprint(self, files: FileDigests) -> Any:
         """Return the digests of the files in `reads`, and of the chat template."""
@@ -37,7 +37,7 @@ class Command(Program):
 
     def run(
         self,
-        stage: Stage,
+        stage: StageContext,
         model: Checkpoint | None = None,
         models: list[Checkpoint] | None = None,
         data: Dataset | None = None,
@@ -47,13 +47,13 @@ class Command(Program):
         Also for what it made, when that is no checkpoint that could be used.
         """
         values = {
-            "model": str(model.written().directory) if model and "{model}" in self.line else "",
+            "model": str(model.materialise().directory) if model and "{model}" in self.line else "",
             "data": str(data.directory) if data else "",
             "out": str(stage.directory),
             "scratch": str(stage.scratch),
         }
         several = models or [] if "{models}" in self.line else []
-        self.execute(stage, values, {"models": [str(m.written().directory) for m in several]})
+        self.execute(stage, values, {"models": [str(m.materialise().directory) for m in several]})
         made = Checkpoint(stage.directory)
         settle_chat(made.directory, self.chat)
         inspect_checkpoint(made)

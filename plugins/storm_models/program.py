@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar
 
 from omegaconf import II
 
-from storm_exp import FileDigests, InputError, SettingError, Stage, setting
+from storm_exp import FileDigests, InputError, SettingError, StageContext, setting
 from storm_models import guardian
 
 _POLL_SECONDS = 0.05
@@ -66,7 +66,10 @@ class Program:
             raise SettingError("line", self.line, f"there is no program '{program}'")
 
     def execute(
-        self, stage: Stage, values: dict[str, str], lists: dict[str, Sequence[str]] | None = None
+        self,
+        stage: StageContext,
+        values: dict[str, str],
+        lists: dict[str, Sequence[str]] | None = None,
     ) -> None:
         """Run the program; raises InputError with the end of its output when it fails.
 
@@ -91,7 +94,7 @@ class Program:
 
 
 @contextlib.contextmanager
-def _alone(stage: Stage) -> Iterator[int]:
+def _alone(stage: StageContext) -> Iterator[int]:
     """Wait until no program of an earlier attempt runs; yield the lock that its guardian keeps.
 
     The guardian inherits it: it is free when both have ended.
@@ -109,7 +112,7 @@ def _alone(stage: Stage) -> Iterator[int]:
         yield file.fileno()
 
 
-def _run(arguments: list[str], stage: Stage, output: IO[bytes], lock: int) -> int:
+def _run(arguments: list[str], stage: StageContext, output: IO[bytes], lock: int) -> int:
     with subprocess.Popen(
         [sys.executable, "-I", guardian.__file__, *arguments],
         env=stage.worker_environment(),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from storm_curation.selection.splitting import Splitting, curated_forecast
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_curation.selection.splitting import Splitting, curated_spec
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import InputError, SettingError, StageContext, component, setting
 from storm_tinyworld.skills.skills import DIFFICULTIES
 
 
@@ -26,13 +26,13 @@ class TinyworldOracle(Splitting):
                 problem = f"must be of {', '.join(DIFFICULTIES)}"
                 raise SettingError("difficulties", name, problem)
 
-    def forecast(self, data: DatasetForecast) -> DatasetForecast:
+    def plan_spec(self, data: DatasetSpec) -> DatasetSpec:
         """Check that the pool knows its truth."""
         if data.columns is not None and "truth_quality" not in data.columns:
             raise InputError("an oracle needs rows with known truth (column truth_quality)")
-        return curated_forecast(self, data)
+        return curated_spec(self, data)
 
-    def run(self, stage: Stage, data: Dataset) -> Dataset:
+    def run(self, stage: StageContext, data: Dataset) -> Dataset:
         """Keep what is worth keeping."""
         from storm_curation.selection.selection import Rejection, Verdict, divide
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from storm_data.dataset import Dataset, chat_schema
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet
 from storm_training.data.token_sequences import TokenSequences
@@ -55,10 +55,10 @@ def make_chats(folder: Path, rows: int = 40, validation: int = 8) -> Dataset:
 def tokenise_chats(folder: Path, model: Checkpoint, data: Dataset) -> TokenSet:
     """Tokenise a data set of chats into `folder`; returns the token set."""
     folder.mkdir(parents=True)
-    return ChatTokenSet().run(Stage("tokens", folder, folder), model, data)
+    return ChatTokenSet().run(StageContext("tokens", folder, folder), model, data)
 
 
-def newest_checkpoint(stage: Stage) -> Path:
+def newest_checkpoint(stage: StageContext) -> Path:
     """Return the file from which a run of this stage would go on."""
     return max(stage.scratch.glob("training-*.ckpt"))
 

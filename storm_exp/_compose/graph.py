@@ -16,7 +16,7 @@ from storm_exp._contract.plugins import Plugins
 
 
 @dataclasses.dataclass
-class StageUse:
+class Stage:
     """A named use of a component in a recipe."""
 
     name: str
@@ -51,9 +51,9 @@ def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
 
 
 def connect(
-    stage: StageUse,
+    stage: Stage,
     edges: dict[str, Any],
-    stages: dict[str, StageUse],
+    stages: dict[str, Stage],
     deleted: set[str],
     plugins: Plugins,
     origins: Origins,
@@ -105,7 +105,7 @@ def connect(
             )
 
 
-def leave_idle_ports(stage: StageUse) -> None:
+def leave_idle_ports(stage: Stage) -> None:
     """Drop the edges that the component's settings make no use of (its `idle_ports`)."""
     method = getattr(stage.settings, "idle_ports", None)
     with strangers_code(f"{stage.name}: the component '{stage.component.name}' (idle_ports)"):
@@ -119,7 +119,7 @@ def leave_idle_ports(stage: StageUse) -> None:
 
 
 def _check_types(
-    stage: StageUse, port: str, sources: list[str], stages: dict[str, StageUse], where: str
+    stage: Stage, port: str, sources: list[str], stages: dict[str, Stage], where: str
 ) -> None:
     wanted = stage.component.ports[port].artifact
     for source in sources:
@@ -132,9 +132,9 @@ def _check_types(
             )
 
 
-def in_order(stages: dict[str, StageUse], wanted: list[str]) -> list[StageUse]:
+def in_order(stages: dict[str, Stage], wanted: list[str]) -> list[Stage]:
     """Return the wanted stages and what they need, inputs first; GraphError shows a cycle."""
-    done: dict[str, StageUse] = {}
+    done: dict[str, Stage] = {}
     path: list[str] = []
 
     def visit(name: str) -> None:
@@ -155,7 +155,7 @@ def in_order(stages: dict[str, StageUse], wanted: list[str]) -> list[StageUse]:
     return list(done.values())
 
 
-def sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]) -> list[str]:
+def sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, Stage]) -> list[str]:
     """Return the stages that no written edge mentions.
 
     An edge of a port that the chosen component lacks still counts: what was only needed by it is
@@ -171,7 +171,7 @@ def sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]) 
     return [name for name in stages if name not in mentioned]
 
 
-def _makers(stages: dict[str, StageUse], name: str, port: str) -> set[str]:
+def _makers(stages: dict[str, Stage], name: str, port: str) -> set[str]:
     """Return the stages that could have been connected to a port without closing a cycle."""
     ports = stages[name].component.ports
     if port not in ports:

@@ -11,7 +11,7 @@ from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp._compose.graph import (
-    StageUse,
+    Stage,
     connect,
     in_order,
     leave_idle_ports,
@@ -32,7 +32,7 @@ class Recipe:
     """What a configuration says should be made."""
 
     name: str
-    stages: dict[str, StageUse]
+    stages: dict[str, Stage]
     """What the targets need, inputs first."""
     idle: list[str]
     """Stages that nothing needs: they are neither checked further nor planned."""
@@ -163,14 +163,14 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
     return component
 
 
-def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> StageUse:
+def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origins) -> Stage:
     component = _component(config, name, plugins, origins)
     check_keys(config._get_node(name), name, origins)
-    return StageUse(name, origins.menus.get(name, component.menus[0]), component)
+    return Stage(name, origins.menus.get(name, component.menus[0]), component)
 
 
 def _read_targets(
-    config: DictConfig, graph: dict[str, dict[str, Any] | None], stages: dict[str, StageUse]
+    config: DictConfig, graph: dict[str, dict[str, Any] | None], stages: dict[str, Stage]
 ) -> list[str]:
     written = config.targets
     targets: list[Any] = list(written) if isinstance(written, ListConfig) else [written]

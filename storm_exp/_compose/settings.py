@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import Container, DictConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from storm_exp._compose.graph import StageUse
+from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.wrong_value import wrong_value
 from storm_exp._contract.errors import ComposeError, StormError, did_you_mean, strangers_code
@@ -44,7 +44,7 @@ def check_seed(seed: Any, name: str, origins: Origins) -> None:
 
 def read_settings(
     config: DictConfig,
-    stage: StageUse,
+    stage: Stage,
     plugins: Plugins,
     origins: Origins,
     shared: dict[Any, Any],
@@ -60,7 +60,7 @@ def read_settings(
     return shared[written]
 
 
-def _build(config: DictConfig, stage: StageUse, plugins: Plugins, origins: Origins) -> Any:
+def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins) -> Any:
     name, component, node = stage.name, stage.component, config[stage.name]
     packages = component.missing_packages()
     if packages:

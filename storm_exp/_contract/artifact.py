@@ -10,7 +10,7 @@ from storm_exp._contract.errors import StoreError
 
 
 @dataclasses.dataclass(kw_only=True)
-class Forecast:
+class Spec:
     """What an artifact will be, known before it is made.
 
     A subclass per artifact type adds fields of JSON values. Every field has a default that
@@ -39,7 +39,7 @@ class Artifact:
     types are free of torch, and what needs it is imported inside methods.
     """
 
-    forecast_type: ClassVar[type[Forecast]] = Forecast
+    spec_type: ClassVar[type[Spec]] = Spec
 
     def __init__(self, directory: Path, key: str = "") -> None:
         """Open the artifact in `directory`; `key` is empty outside a store."""
@@ -59,16 +59,16 @@ class Artifact:
             raise StoreError(f"{self.directory.name[:12]} refers to {key[:12]}, which is gone")
         return manifest.payload(place)
 
-    def written(self) -> Artifact:
+    def materialise(self) -> Artifact:
         """Return the artifact whose directory holds everything: itself, unless a type keeps less.
 
         A run of one recipe links to it.
         """
         return self
 
-    def facts(self) -> Forecast:
+    def spec(self) -> Spec:
         """Read from the files what a forecast would have said; recorded in the manifest."""
-        return self.forecast_type()
+        return self.spec_type()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.directory)!r})"

@@ -10,7 +10,7 @@ from storm_exp._contract.errors import strangers_code
 
 if TYPE_CHECKING:
     from storm_exp._contract.stage_context import Runtime
-    from storm_exp._plan.plan import Node
+    from storm_exp._plan.plan import PlannedArtifact
 
 GIB = 2**30
 
@@ -33,7 +33,7 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
+class Accelerator:
     """A device that computes."""
 
     name: str
@@ -43,16 +43,16 @@ class Card:
     """Bytes that a program can have."""
 
 
-CARDS = {
+ACCELERATORS = {
     card.name: card
     for card in (
-        Card("h200", 989e12, 140 * GIB),
-        Card("h100", 989e12, 79 * GIB),
-        Card("a100_80", 312e12, 79 * GIB),
-        Card("a100_40", 312e12, 39 * GIB),
-        Card("l40s", 362e12, 44 * GIB),
-        Card("rtx4090", 165e12, 23.5 * GIB),
-        Card("cpu", 50e9, None),
+        Accelerator("h200", 989e12, 140 * GIB),
+        Accelerator("h100", 989e12, 79 * GIB),
+        Accelerator("a100_80", 312e12, 79 * GIB),
+        Accelerator("a100_40", 312e12, 39 * GIB),
+        Accelerator("l40s", 362e12, 44 * GIB),
+        Accelerator("rtx4090", 165e12, 23.5 * GIB),
+        Accelerator("cpu", 50e9, None),
     )
 }
 
@@ -61,7 +61,7 @@ CARDS = {
 class Hardware:
     """Where an estimate supposes that stages run."""
 
-    card: Card
+    card: Accelerator
     devices: int
     """How many work at a stage that can be divided."""
     sharded: bool
@@ -77,14 +77,14 @@ class Hardware:
         """Return what the runtime names; without a card, an h100 at full size, else this CPU."""
         gpu = runtime.device.startswith("cuda") or (full_size and runtime.device == "auto")
         name = runtime.card or ("h100" if gpu else "cpu")
-        card, devices = CARDS[name], runtime.devices * runtime.nodes
+        card, devices = ACCELERATORS[name], runtime.devices * runtime.nodes
         if name == "cpu":
             card = dataclasses.replace(card, flops=card.flops * runtime.thread_count())
         auto = runtime.strategy == "auto" and name != "cpu"
         return cls(card, devices, devices > 1 and (auto or runtime.strategy == "fsdp"))
 
 
-def estimate(node: Node, place: Hardware) -> Cost | None:
+def estimate(node: PlannedArtifact, place: Hardware) -> Cost | None:
     """Return what making a node takes, None where its component does not say.
 
     A component's `cost` takes `place`, `forecast` (of the artifact) and the forecasts of its
@@ -93,7 +93,7 @@ def estimate(node: Node, place: Hardware) -> Cost | None:
     compute: Any = getattr(node.settings, "cost", None)
     if compute is None:
         return None
-    given = {"place": place, "forecast": node.forecast, **node.input_forecasts()}
+    given = {"place": place, "spec": node.spec, **node.input_specs()}
     wanted = inspect.signature(compute).parameters
     with strangers_code(f"{node.label}: the component '{node.component.name}' (cost)"):
         cost = compute(**{name: value for name, value in given.items() if name in wanted})

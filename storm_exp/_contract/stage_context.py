@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp._contract.artifact import Artifact
-from storm_exp._contract.cost import CARDS
+from storm_exp._contract.cost import ACCELERATORS
 from storm_exp._contract.errors import SettingError, StageError, did_you_mean
 from storm_exp._contract.progress import Progress
 
@@ -56,8 +56,8 @@ class Runtime:
             raise SettingError("device", self.device, f"is one device, but devices={self.devices}")
         if not 0 < self.utilisation <= 1:
             raise SettingError("utilisation", self.utilisation, "must be above 0, at most 1")
-        if self.card and self.card not in CARDS:
-            raise SettingError("card", self.card, f"unknown{did_you_mean(self.card, CARDS)}")
+        if self.card and self.card not in ACCELERATORS:
+            raise SettingError("card", self.card, f"unknown{did_you_mean(self.card, ACCELERATORS)}")
         for name, known in (("strategy", STRATEGIES), ("launcher", LAUNCHERS)):
             if getattr(self, name) not in known:
                 value = getattr(self, name)
@@ -73,7 +73,7 @@ class Runtime:
         os.environ["OMP_NUM_THREADS"] = str(self.thread_count())
 
 
-class Stage:
+class StageContext:
     """One making of one artifact: where to put it, and how to speak meanwhile."""
 
     def __init__(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from storm_exp._plan.key import semantic_settings
-from storm_exp._plan.plan import Node
+from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._store.manifest import Manifest
 
 
-def explain(node: Node, manifests: list[Manifest]) -> list[str]:
+def explain(node: PlannedArtifact, manifests: list[Manifest]) -> list[str]:
     """Return what differs between a node and the nearest manifest of the same component."""
     if node.damage:
         return [f"damaged: {node.damage}"]
@@ -19,7 +19,7 @@ def explain(node: Node, manifests: list[Manifest]) -> list[str]:
     return min((differences(node, manifest) for manifest in siblings), key=len)
 
 
-def differences(node: Node, manifest: Manifest) -> list[str]:
+def differences(node: PlannedArtifact, manifest: Manifest) -> list[str]:
     """Return one line per thing that enters the key and differs."""
     lines = []
     if manifest.version != node.component.version:
@@ -38,7 +38,7 @@ def differences(node: Node, manifest: Manifest) -> list[str]:
     return lines or ["nothing differs"]
 
 
-def source_changed(node: Node, source: str) -> bool:
+def source_changed(node: PlannedArtifact, source: str) -> bool:
     """Return whether a kept artifact came from other source code under the same version."""
     if node.manifest is None:
         return False

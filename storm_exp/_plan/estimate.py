@@ -6,14 +6,14 @@ import shutil
 
 from storm_exp._contract.cost import GIB, Cost, Hardware, estimate
 from storm_exp._contract.errors import PlanError
-from storm_exp._plan.plan import Node, Plan, Status
+from storm_exp._plan.plan import Plan, PlannedArtifact, Status
 from storm_exp._run import console
 
 _ENOUGH = 0.01
 """Hours of a card below which nobody plans."""
 
 
-class Bill:
+class Estimate:
     """The costs of the artifacts that a plan will make, as far as their components say."""
 
     def __init__(self, plan: Plan) -> None:
@@ -21,7 +21,7 @@ class Bill:
         self._runtime = plan.cells[0].recipe.runtime
         self._root = plan.store.root
         self.place = Hardware.of(self._runtime, console.scale(plan) == "full size")
-        self.costs: list[tuple[Node, Cost]] = []
+        self.costs: list[tuple[PlannedArtifact, Cost]] = []
         for node in plan.nodes.values():
             cost = estimate(node, self.place) if node.status is Status.TO_MAKE else None
             if cost and (cost.tokens or cost.flops or cost.memory or cost.disk):

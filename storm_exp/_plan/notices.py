@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from storm_exp._compose.graph import StageUse
+from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._contract.errors import strangers_code
 from storm_exp._plan.difference import source_changed
-from storm_exp._plan.plan import Node, Plan, Status
+from storm_exp._plan.plan import Plan, PlannedArtifact, Status
 from storm_exp._run.executor import source_digest
 
 
@@ -48,7 +48,7 @@ def _to_fetch(plan: Plan) -> list[str]:
     return [f"to fetch: {what} ({', '.join(stages)})" for what, stages in needed.items()]
 
 
-def _ask(node: Node, hook: str) -> list[str]:
+def _ask(node: PlannedArtifact, hook: str) -> list[str]:
     """Return the lines that a node's component has to say, if it has such a method."""
     method = getattr(node.settings, hook, None)
     with strangers_code(f"{node.label}: the component '{node.component.name}' ({hook})"):
@@ -57,7 +57,7 @@ def _ask(node: Node, hook: str) -> list[str]:
 
 def _changed_sources(plan: Plan) -> list[str]:
     """Return a warning for kept artifacts whose component changed under the same version."""
-    changed: dict[str, list[Node]] = {}
+    changed: dict[str, list[PlannedArtifact]] = {}
     for node in plan.nodes.values():
         if node.status is Status.KEPT and source_changed(node, source_digest(node.component.cls)):
             changed.setdefault(node.component.name, []).append(node)
@@ -69,7 +69,7 @@ def _changed_sources(plan: Plan) -> list[str]:
     ]
 
 
-def _is_the_users(use: StageUse, port: str, origins: Origins) -> bool:
+def _is_the_users(use: Stage, port: str, origins: Origins) -> bool:
     """Return whether an edge is unused because of what the user wrote.
 
     A recipe connects ports that other components of a menu have, so that one word swaps them: that
@@ -80,6 +80,6 @@ def _is_the_users(use: StageUse, port: str, origins: Origins) -> bool:
     return port in use.component.ports and origins.wrote_below(use.name)
 
 
-def _why_unused(use: StageUse, port: str) -> str:
+def _why_unused(use: Stage, port: str) -> str:
     needless = f"makes no use of its port '{port}' with these settings"
     return needless if port in use.component.ports else f"has no port '{port}'"

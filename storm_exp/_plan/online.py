@@ -10,7 +10,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from storm_exp._contract.errors import StormError
-from storm_exp._plan.plan import Node, Plan
+from storm_exp._plan.plan import Plan, PlannedArtifact
 
 _AT_ONCE = 8
 
@@ -42,9 +42,9 @@ def look_up(plan: Plan) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(found)), list(dict.fromkeys(problems))
 
 
-def _asking(plan: Plan) -> list[Node]:
+def _asking(plan: Plan) -> list[PlannedArtifact]:
     """Return what is to be made, would fetch something, and can ask for it; alike settings once."""
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, PlannedArtifact] = {}
     for node in plan.to_make():
         fetches = getattr(node.settings, "fetches", None)
         if fetches is not None and hasattr(node.settings, "look_up") and fetches():
@@ -52,7 +52,7 @@ def _asking(plan: Plan) -> list[Node]:
     return list(nodes.values())
 
 
-def _ask(node: Node) -> list[str] | Exception:
+def _ask(node: PlannedArtifact) -> list[str] | Exception:
     try:
         lines: list[str] = node.settings.look_up()
     except (StormError, OSError) as error:

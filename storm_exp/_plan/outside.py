@@ -11,7 +11,7 @@ from pathlib import Path
 
 from storm_exp._contract.digest import FileDigests, NotedDigests
 from storm_exp._contract.errors import InputError
-from storm_exp._plan.plan import Node
+from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 
@@ -27,7 +27,7 @@ class ChangedError(InputError):
         super().__init__(f"{file} {what}; nothing was kept of this stage, run it again")
 
 
-def look(node: Node, store: Store) -> Marks:
+def look(node: PlannedArtifact, store: Store) -> Marks:
     """Return the marks of every file outside that a stage reads, its inputs' adopted ones included.
 
     Contents are only read where size, time or inode differ from when they last were. Raises
@@ -69,7 +69,7 @@ def compare(before: Marks, after: Marks) -> None:
             raise ChangedError(file, "was written while the stage ran")
 
 
-def _look_at_own(node: Node, digests: FileDigests) -> Marks:
+def _look_at_own(node: PlannedArtifact, digests: FileDigests) -> Marks:
     compute = getattr(node.settings, "fingerprint", None)
     if compute is None:
         return {}

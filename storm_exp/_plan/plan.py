@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from storm_exp._compose.graph import StageUse
+from storm_exp._compose.graph import Stage
 from storm_exp._compose.recipe import Recipe
-from storm_exp._contract.artifact import Forecast
+from storm_exp._contract.artifact import Spec
 from storm_exp._contract.component import Component
 from storm_exp._contract.digest import NotedDigests
 from storm_exp._contract.errors import (
@@ -36,7 +36,7 @@ class Status(enum.Enum):
 
 
 @dataclasses.dataclass(eq=False)
-class Node:
+class PlannedArtifact:
     """One artifact of a plan. Cells of a sweep whose keys agree share the node."""
 
     key: str
@@ -45,10 +45,10 @@ class Node:
     component: Component
     settings: Any
     fingerprint: Any
-    inputs: dict[str, list[Node]]
+    inputs: dict[str, list[PlannedArtifact]]
     manifest: Manifest | None
     damage: str
-    forecast: Forecast
+    spec: Spec
     status: Status = Status.NOT_NEEDED
     reads: dict[str, str] = dataclasses.field(default_factory=dict)
     """{path: digest} of the files that its fingerprint asked for."""
@@ -70,11 +70,11 @@ class Node:
             for port, nodes in self.inputs.items()
         }
 
-    def input_forecasts(self) -> dict[str, Forecast | list[Forecast]]:
+    def input_specs(self) -> dict[str, Spec | list[Spec]]:
         """Return the forecasts at each port, a list for ports that collect."""
         ports = self.component.ports
         return {
-            port: [n.forecast for n in nodes] if ports[port].many else nodes[0].forecast
+            port: [n.spec for n in nodes] if ports[port].many else nodes[0].spec
             for port, nodes in self.inputs.items()
         }
 
@@ -86,15 +86,15 @@ class Cell:
     name: str
     recipe: Recipe
     overrides: list[str]
-    placed: dict[str, dict[str, Node]] = dataclasses.field(default_factory=dict)
+    placed: dict[str, dict[str, PlannedArtifact]] = dataclasses.field(default_factory=dict)
     """{stage: {element: node}}; a stage that does not map has the one element ''."""
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[PlannedArtifact]:
         """Return the nodes in the order of the graph, each once."""
         unique = {n.key: n for elements in self.placed.values() for n in elements.values()}
         return list(unique.values())
 
-    def needed(self) -> list[Node]:
+    def needed(self) -> list[PlannedArtifact]:
         """Return the nodes that are kept or to be made."""
         return [node for node in self.nodes() if node.status is not Status.NOT_NEEDED]
 
@@ -110,9 +110,9 @@ class Plan:
         self.store = store
         self.rehearsed_in = rehearsed_in
         self.cells: list[Cell] = []
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, PlannedArtifact] = {}
         """In an order in which inputs come before what needs them."""
-        self._met: dict[Any, tuple[Any, Node]] = {}
+        self._met: dict[Any, tuple[Any, PlannedArtifact]] = {}
         """Nodes by what they are of; the settings are kept, or another's could have their id."""
         self._fingerprints: dict[str, tuple[Any, dict[str, str]]] = {}
 
@@ -121,7 +121,7 @@ class Plan:
         name: str,
         recipe: Recipe,
         overrides: list[str],
-        prepare: Callable[[StageUse, Cell], None] | None = None,
+        prepare: Callable[[Stage, Cell], None] | None = None,
     ) -> Cell:
         """Place a recipe's stages, compute keys and forecasts, and decide what to make.
 
@@ -140,18 +140,18 @@ class Plan:
                 self._need(node)
         return cell
 
-    def to_make(self) -> list[Node]:
+    def to_make(self) -> list[PlannedArtifact]:
         """Return the nodes that a run would make, level by level."""
         missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
         return sorted(missing, key=lambda node: node.level)
 
-    def learn(self, made: Node) -> list[tuple[Node, StageError]]:
+    def learn(self, made: PlannedArtifact) -> list[tuple[PlannedArtifact, StageError]]:
         """Forecast anew what needs an artifact that was made, as its facts are known now.
 
         Return what the forecasts refuse: it can be told before other stages take their time.
         """
-        made.forecast = _forecast(made)
-        refused: list[tuple[Node, StageError]] = []
+        made.spec = _forecast(made)
+        refused: list[tuple[PlannedArtifact, StageError]] = []
         waiting = set(self._needed_by.get(made, ()))
         while waiting:
             node = min(waiting, key=lambda node: node.level)
@@ -159,28 +159,28 @@ class Plan:
             if node.manifest is not None or node.status is not Status.TO_MAKE or node.refused:
                 continue
             try:
-                forecast = _forecast(node)
+                spec = _forecast(node)
             except StormError as error:
                 node.refused = True
                 text = f"{node.locate(error)}, as {made.label} turned out"
                 refused.append((node, StageError(text)))
                 continue
-            if forecast != node.forecast:
-                node.forecast = forecast
+            if spec != node.spec:
+                node.spec = spec
                 waiting |= self._needed_by.get(node, set())
         return refused
 
     @functools.cached_property
-    def _needed_by(self) -> dict[Node, set[Node]]:
+    def _needed_by(self) -> dict[PlannedArtifact, set[PlannedArtifact]]:
         """What has each node among its inputs, once the plan is complete."""
-        found: dict[Node, set[Node]] = {}
+        found: dict[PlannedArtifact, set[PlannedArtifact]] = {}
         for node in self.nodes.values():
             for nodes in node.inputs.values():
                 for needed in nodes:
                     found.setdefault(needed, set()).add(node)
         return found
 
-    def _need(self, node: Node) -> None:
+    def _need(self, node: PlannedArtifact) -> None:
         if node.status is not Status.NOT_NEEDED:
             return
         node.status = Status.TO_MAKE
@@ -188,9 +188,9 @@ class Plan:
             for needed in inputs:
                 self._need(needed)
 
-    def _place(self, stage: StageUse, cell: Cell) -> dict[str, Node]:
-        single: dict[str, list[Node]] = {}
-        mapped: dict[str, dict[str, Node]] = {}
+    def _place(self, stage: Stage, cell: Cell) -> dict[str, PlannedArtifact]:
+        single: dict[str, list[PlannedArtifact]] = {}
+        mapped: dict[str, dict[str, PlannedArtifact]] = {}
         for port, sources in stage.edges.items():
             maps = port in stage.lists or any("" not in cell.placed[s] for s in sources)
             if stage.component.ports[port].many or not maps:
@@ -219,8 +219,8 @@ class Plan:
         }
 
     def _node(
-        self, stage: StageUse, element: str, inputs: dict[str, list[Node]], cell: Cell
-    ) -> Node:
+        self, stage: Stage, element: str, inputs: dict[str, list[PlannedArtifact]], cell: Cell
+    ) -> PlannedArtifact:
         label = f"{stage.name}[{element}]" if element else stage.name
         ports = {port: inputs[port] for port in sorted(inputs)}
         # The cells of a sweep share what they agree on.
@@ -230,8 +230,8 @@ class Plan:
         settings = semantic_settings(stage.settings)
         try:
             fingerprint, reads = self._fingerprint(stage)
-            node = Node(
-                "", label, stage.component, stage.settings, fingerprint, ports, None, "", Forecast()
+            node = PlannedArtifact(
+                "", label, stage.component, stage.settings, fingerprint, ports, None, "", Spec()
             )
             node.reads = reads
             node.locate = functools.partial(cell.recipe.origins.locate, stage=stage.name)
@@ -244,7 +244,7 @@ class Plan:
                 return node
             found = self.store.find(node.key)
             node.manifest, node.damage = found.manifest, found.damage
-            node.forecast = _forecast(node)
+            node.spec = _forecast(node)
         except StormError as error:
             raise PlanError(cell.recipe.origins.locate(error, stage.name)) from error
         self.nodes[node.key] = node
@@ -252,7 +252,7 @@ class Plan:
             node.status = Status.KEPT
         return node
 
-    def _fingerprint(self, stage: StageUse) -> tuple[Any, dict[str, str]]:
+    def _fingerprint(self, stage: Stage) -> tuple[Any, dict[str, str]]:
         """Return a stage's fingerprint, and the digests of the files that it asked for."""
         compute = getattr(stage.settings, "fingerprint", None)
         if compute is None:
@@ -266,21 +266,21 @@ class Plan:
         return self._fingerprints[known]
 
 
-def _forecast(node: Node) -> Forecast:
+def _forecast(node: PlannedArtifact) -> Spec:
     """Return what an artifact is, from its manifest, or will be, from the component."""
-    kind = node.component.output.forecast_type
+    kind = node.component.output.spec_type
     if node.manifest is not None:
-        return kind.from_json(node.manifest.forecast)
-    compute = getattr(node.settings, "forecast", None)
+        return kind.from_json(node.manifest.spec)
+    compute = getattr(node.settings, "plan_spec", None)
     if compute is None:
         return kind()
     wanted = inspect.signature(compute).parameters
-    given = node.input_forecasts()
+    given = node.input_specs()
     with strangers_code(f"the component '{node.component.name}' (forecast)"):
-        forecast = compute(**{port: each for port, each in given.items() if port in wanted})
-    if not isinstance(forecast, kind):
+        spec = compute(**{port: each for port, each in given.items() if port in wanted})
+    if not isinstance(spec, kind):
         raise PluginError(
-            f"the component '{node.component.name}' (forecast) gave {forecast!r:.100}, "
+            f"the component '{node.component.name}' (plan_spec) gave {spec!r:.100}, "
             f"no {kind.__name__}"
         )
-    return forecast
+    return spec

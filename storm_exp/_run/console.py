@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storm_exp._contract.progress import Progress
 from storm_exp._plan.notices import notes
-from storm_exp._plan.plan import Node, Plan, Status
+from storm_exp._plan.plan import Plan, PlannedArtifact, Status
 from storm_exp._run.record import RunRecord
 from storm_exp._run.sweep import sweep_table
 
@@ -55,22 +55,22 @@ def summarise(plan: Plan) -> str:
     return f"{cells}to make: {_count(missing)}" + (f"; kept: {_count(kept)}" if kept else "")
 
 
-def _count(nodes: list[Node]) -> str:
+def _count(nodes: list[PlannedArtifact]) -> str:
     counts = Counter(stage_name(node) for node in nodes)
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def stage_name(node: Node) -> str:
+def stage_name(node: PlannedArtifact) -> str:
     """Return the stage under which a node was first met."""
     return node.label.partition("[")[0]
 
 
-def start_stage(node: Node, position: int, total: int) -> None:
+def start_stage(node: PlannedArtifact, position: int, total: int) -> None:
     """Write which stage begins."""
     say(f"[{position}/{total}] {node.label} ({node.component.name})")
 
 
-def end_stage(node: Node, made_here: bool, seconds: float) -> None:
+def end_stage(node: PlannedArtifact, made_here: bool, seconds: float) -> None:
     """Write how a stage ended."""
     assert node.manifest is not None
     text = main_metric(node.manifest.metrics, node.manifest.main_metric)

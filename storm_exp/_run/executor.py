@@ -19,10 +19,10 @@ from storm_exp._contract.component import Component
 from storm_exp._contract.digest import value_digest
 from storm_exp._contract.errors import Interrupted, StageError, StormError
 from storm_exp._contract.progress import Progress
-from storm_exp._contract.stage_context import Runtime, Stage
+from storm_exp._contract.stage_context import Runtime, StageContext
 from storm_exp._plan.key import semantic_settings
 from storm_exp._plan.outside import ChangedError, compare, look
-from storm_exp._plan.plan import Node
+from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._run.launch import run_in_workers, wants_workers
 from storm_exp._run.signals import Signals
 from storm_exp._store.manifest import Manifest
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass
-class Made:
+class MadeArtifact:
     """The outcome of asking for one artifact."""
 
     manifest: Manifest
@@ -61,7 +61,7 @@ class Maker:
         self._runtime = runtime
         self._log = log
 
-    def make(self, node: Node) -> Made:
+    def make(self, node: PlannedArtifact) -> MadeArtifact:
         """Make a node's artifact, or wait for whoever is making it.
 
         Raises StageError when the stage fails, which is recorded in the store, and Interrupted.
@@ -84,21 +84,21 @@ class Maker:
             return made
         node.manifest = self._store.find(node.key).manifest
         assert node.manifest is not None
-        return Made(node.manifest, False, time.monotonic() - started, 0)
+        return MadeArtifact(node.manifest, False, time.monotonic() - started, 0)
 
-    def write_out(self, node: Node) -> Path:
+    def write_out(self, node: PlannedArtifact) -> Path:
         """Return a directory that holds all of a node's artifact; raises StageError."""
         try:
-            return self._open(node).written().directory
+            return self._open(node).materialise().directory
         except (StormError, OSError) as error:
             raise StageError(f"{node.label}: {error}") from error
 
-    def _make(self, node: Node, lease: Lease, found: Found) -> Made:
+    def _make(self, node: PlannedArtifact, lease: Lease, found: Found) -> MadeArtifact:
         store = self._store
         if found.damage:
             self._clear(node, found.damage)
         partial = store.open_partial(node.key)
-        stage = Stage(node.label, partial, store.scratch(node.key), self._runtime, self._log)
+        stage = StageContext(node.label, partial, store.scratch(node.key), self._runtime, self._log)
         stage.superseded = lambda: lease.taken
         _reset_peak_memory()
         started = time.monotonic()
@@ -108,7 +108,7 @@ class Maker:
                 stage.say("files outside were written since it was begun, so it begins anew")
             memory = self._run(node, stage)
             artifact = node.component.output(stage.adopted or partial)
-            facts = artifact.facts().to_json()
+            facts = artifact.spec().to_json()
             seconds = time.monotonic() - started
             manifest = self._manifest(node, stage, facts, seconds, memory)
             published = store.publish(
@@ -123,9 +123,9 @@ class Maker:
             if isinstance(error, ChangedError):  # what was begun may come from other contents
                 shutil.rmtree(store.scratch(node.key), ignore_errors=True)
             raise
-        return Made(published, published is manifest, seconds, sum(memory))
+        return MadeArtifact(published, published is manifest, seconds, sum(memory))
 
-    def _clear(self, node: Node, damage: str) -> None:
+    def _clear(self, node: PlannedArtifact, damage: str) -> None:
         node.damage = ""
         aside = self._store.set_aside(node.key)
         Progress.write(
@@ -133,7 +133,7 @@ class Maker:
             f"be used ({damage}); it was moved to {aside} and is made again"
         )
 
-    def _run(self, node: Node, stage: Stage) -> list[int]:
+    def _run(self, node: PlannedArtifact, stage: StageContext) -> list[int]:
         """Run the component here or in workers; return the peak memory of each process."""
         if wants_workers(node.settings, self._runtime):
             needed = {n.key: n for nodes in node.inputs.values() for n in nodes}
@@ -147,15 +147,20 @@ class Maker:
         check_output(node.component, node.settings.run(stage, **inputs), stage)
         return [peak_memory()]
 
-    def _open(self, node: Node) -> Artifact:
+    def _open(self, node: PlannedArtifact) -> Artifact:
         return node.component.output(self._payload(node), node.key)
 
-    def _payload(self, node: Node) -> Path:
+    def _payload(self, node: PlannedArtifact) -> Path:
         assert node.manifest is not None, f"{node.label} was not made before what needs it"
         return node.manifest.payload(self._store.place(node.key))
 
     def _manifest(
-        self, node: Node, stage: Stage, facts: dict[str, Any], seconds: float, memory: list[int]
+        self,
+        node: PlannedArtifact,
+        stage: StageContext,
+        facts: dict[str, Any],
+        seconds: float,
+        memory: list[int],
     ) -> Manifest:
         return Manifest(
             key=node.key,
@@ -165,7 +170,7 @@ class Maker:
             settings=semantic_settings(node.settings),
             inputs=node.input_keys(),
             fingerprint=node.fingerprint,
-            forecast=facts,
+            spec=facts,
             metrics=stage.metrics,
             main_metric=stage.main_metric,
             shown_metrics=stage.shown_metrics,
@@ -185,7 +190,7 @@ class Maker:
             },
         )
 
-    def _interruption(self, node: Node, seconds: float) -> Interrupted:
+    def _interruption(self, node: PlannedArtifact, seconds: float) -> Interrupted:
         """Return the error to raise for a stage that a signal ended."""
         begun = self._store.scratch(node.key)
         unfinished = begun.is_dir() and any(not f.name.startswith(".") for f in begun.iterdir())
@@ -193,7 +198,7 @@ class Maker:
         text = f"{node.label}: interrupted after {seconds:.1f} s; the next run {next_time}"
         return Interrupted(text)
 
-    def _failure(self, node: Node, error: BaseException) -> StageError:
+    def _failure(self, node: PlannedArtifact, error: BaseException) -> StageError:
         """Record a failure in the store and return the error to raise."""
         file = None
         try:
@@ -217,7 +222,7 @@ class Maker:
         return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")
 
 
-def check_output(component: Component, artifact: Any, stage: Stage) -> None:
+def check_output(component: Component, artifact: Any, stage: StageContext) -> None:
     """Raise TypeError for what a component's `run` has returned, unless it is what it promises."""
     if not isinstance(artifact, component.output):
         raise TypeError(f"run returned {artifact!r}, not {component.output.__name__}")

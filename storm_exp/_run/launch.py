@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from storm_exp._contract.errors import StormError
-from storm_exp._contract.stage_context import Runtime, Stage
-from storm_exp._plan.plan import Node
+from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._plan.plan import PlannedArtifact
 
 JOB, FAILURE, OUTCOME = "stage.json", "failure.json", "outcome-{}.json"
 WATCHED = "STORM_EXP_WATCHED"
@@ -47,7 +47,9 @@ def wants_workers(settings: Any, runtime: Runtime) -> bool:
     return bool(several or getattr(settings, "python", ""))
 
 
-def run_in_workers(node: Node, payloads: dict[str, Path], stage: Stage) -> list[int]:
+def run_in_workers(
+    node: PlannedArtifact, payloads: dict[str, Path], stage: StageContext
+) -> list[int]:
     """Fill `stage` in worker processes; return the peak memory of each in bytes.
 
     `payloads` tells where the inputs are, by key. Whatever ends this call, Ctrl-C included, ends
@@ -145,7 +147,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: Stage) -> list[int]:
+def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: StageContext) -> list[int]:
     """Take over what worker 0 reported; raise the failure, if there is one."""
     errors.seek(0)
     said = errors.read().decode("utf-8", "replace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storm_exp._contract.errors import PlanError
 from storm_exp._plan.difference import explain
-from storm_exp._plan.estimate import Bill
+from storm_exp._plan.estimate import Estimate
 from storm_exp._plan.notices import notes
 from storm_exp._plan.online import look_up, not_checked
 from storm_exp._plan.plan import Plan
@@ -22,15 +22,13 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     if not plan.cells[0].recipe.runtime.card:  # a card that is named may be another machine's
         check_here(plan)
     print(console.headline(plan))
-    rows = [["stage", "component", "key", "", "forecast"]]
+    rows = [["stage", "component", "key", "", "spec"]]
     for node in plan.nodes.values():
         status = "damaged" if node.damage else node.status.value
-        rows.append(
-            [node.label, node.component.name, node.key[:12], status, node.forecast.summary()]
-        )
+        rows.append([node.label, node.component.name, node.key[:12], status, node.spec.summary()])
     print("\n".join(console.align(rows)))
     found, problems = look_up(plan) if online else (not_checked(plan), [])
-    for line in [*Bill(plan).lines(), *notes(plan), *found]:
+    for line in [*Estimate(plan).lines(), *notes(plan), *found]:
         print(line)
     if why:
         manifests = list(plan.store.manifests())

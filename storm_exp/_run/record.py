@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from storm_exp._contract.errors import RunFolderError, writing
 from storm_exp._plan.key import all_settings
-from storm_exp._plan.plan import Cell, Node, Status
+from storm_exp._plan.plan import Cell, PlannedArtifact, Status
 from storm_exp._store import typed_json
 from storm_exp._store.store import Store
 
@@ -42,7 +42,7 @@ class StageRecord:
     """made, kept, waited (another process made it), failed, interrupted, not reached, or not
     needed."""
     settings: dict[str, Any]
-    forecast: dict[str, Any]
+    spec: dict[str, Any]
     seconds: float | None = None
     """Seconds that making it took, in this run or in the one that made it."""
     peak_memory: int | None = None
@@ -160,7 +160,7 @@ def record_cell(
 
 
 def _record_node(
-    stage: str, element: str, node: Node, store: Store, outcomes: dict[str, Any]
+    stage: str, element: str, node: PlannedArtifact, store: Store, outcomes: dict[str, Any]
 ) -> StageRecord:
     outcome = outcomes.get(node.key)
     status = "not needed" if node.status is Status.NOT_NEEDED else "kept"
@@ -180,7 +180,7 @@ def _record_node(
         inputs=node.input_keys(),
         status=status,
         settings=all_settings(node.settings),
-        forecast=node.forecast.to_json(),
+        spec=node.spec.to_json(),
         error=str(outcome) if isinstance(outcome, BaseException) else "",
     )
     if manifest is not None:
@@ -190,7 +190,7 @@ def _record_node(
         record.main_metric = manifest.main_metric
         record.shown_metrics = manifest.shown_metrics
         record.measured_on = manifest.measured_on
-        record.forecast = manifest.forecast
+        record.spec = manifest.spec
         record.digest = manifest.digest()
         record.directory = str(manifest.payload(store.place(node.key)))
     return record

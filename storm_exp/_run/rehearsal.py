@@ -15,9 +15,9 @@ import platform
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from storm_exp._compose.graph import StageUse, leave_idle_ports
+from storm_exp._compose.graph import Stage, leave_idle_ports
 from storm_exp._compose.recipe import Recipe
-from storm_exp._contract.artifact import Forecast
+from storm_exp._contract.artifact import Spec
 from storm_exp._contract.component import describe
 from storm_exp._contract.errors import GraphError, PluginError, StormError
 from storm_exp._contract.plugins import Plugins
@@ -26,7 +26,7 @@ from storm_exp._plan.plan import Cell, Plan
 from storm_exp._run.record import installed_distributions
 from storm_exp._store.store import Store
 
-F = TypeVar("F", bound=Forecast)
+F = TypeVar("F", bound=Spec)
 
 FOLDER = "rehearsals"
 """The folder under `outputs` that holds the store and the runs of rehearsals."""
@@ -82,7 +82,7 @@ def understudies(real: Plan, environment: str, root: Path) -> tuple[Plan, list[U
         stages = {name: _copy(use) for name, use in cell.recipe.stages.items()}
         recipe = dataclasses.replace(cell.recipe, stages=stages, runtime=_one_device(cell.recipe))
 
-        def prepare(use: StageUse, twins: Cell, cell: Cell = cell) -> None:
+        def prepare(use: Stage, twins: Cell, cell: Cell = cell) -> None:
             part = _cast(use, cell, twins)
             known.setdefault((use.name, part.line()), part)
 
@@ -107,7 +107,7 @@ def environment_digest(plugins: Plugins) -> str:
     return digest.hexdigest()
 
 
-def _copy(use: StageUse) -> StageUse:
+def _copy(use: Stage) -> Stage:
     edges = {port: list(sources) for port, sources in use.edges.items()}
     return dataclasses.replace(use, edges=edges, unused=list(use.unused))
 
@@ -116,7 +116,7 @@ def _one_device(recipe: Recipe) -> Any:
     return dataclasses.replace(recipe.runtime, devices=1, nodes=1, card="")
 
 
-def _cast(use: StageUse, real: Cell, twins: Cell) -> Understudy:
+def _cast(use: Stage, real: Cell, twins: Cell) -> Understudy:
     """Give a stage what its component's `rehearsal` returns."""
     part = Understudy(use.name, use.component.name)
     settings = use.settings
@@ -140,11 +140,11 @@ def _cast(use: StageUse, real: Cell, twins: Cell) -> Understudy:
     return part
 
 
-def _ask(use: StageUse, declared: Any, real: Cell, twins: Cell) -> Any:
+def _ask(use: Stage, declared: Any, real: Cell, twins: Cell) -> Any:
     given: dict[str, Any] = {}
     for port, sources in use.edges.items():
         pairs = [
-            Rehearsed(real.placed[source][element].forecast, twin.forecast)
+            Rehearsed(real.placed[source][element].spec, twin.spec)
             for source in sources
             for element, twin in twins.placed[source].items()
         ]
@@ -161,7 +161,7 @@ def _ask(use: StageUse, declared: Any, real: Cell, twins: Cell) -> Any:
         ) from error
 
 
-def _take(use: StageUse, found: Any) -> None:
+def _take(use: Stage, found: Any) -> None:
     component = describe(type(found))
     if not issubclass(component.output, use.component.output):
         raise PluginError(

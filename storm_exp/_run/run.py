@@ -25,11 +25,11 @@ from storm_exp._contract.errors import (
     writing,
 )
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.estimate import Bill
+from storm_exp._plan.estimate import Estimate
 from storm_exp._plan.machine import check_machine
-from storm_exp._plan.plan import Node, Plan
+from storm_exp._plan.plan import Plan, PlannedArtifact
 from storm_exp._run import console
-from storm_exp._run.executor import Made, Maker
+from storm_exp._run.executor import MadeArtifact, Maker
 from storm_exp._run.record import (
     RunRecord,
     command_line,
@@ -72,7 +72,7 @@ def make_plan(compositions: list[Composition]) -> Plan:
                 raise
             raise PlanError(f"the cell {composition.name} cannot run: {error}") from error
     if plan.cells[0].recipe.runtime.card:
-        Bill(plan).check()
+        Estimate(plan).check()
     return plan
 
 
@@ -138,7 +138,7 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
         environment=describe_environment(),
         cells=[],
     )
-    outcomes: dict[str, Made | BaseException] = {}
+    outcomes: dict[str, MadeArtifact | BaseException] = {}
     with logging_to(folder / "log.txt"), Signals() as signals:
         maker = Maker(plan.store, recipe.runtime, folder / "log.txt", signals)
         failure = _make_missing(plan, maker, outcomes, signals)
@@ -160,7 +160,7 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
 
 
 def _make_missing(
-    plan: Plan, maker: Maker, outcomes: dict[str, Made | BaseException], signals: Signals
+    plan: Plan, maker: Maker, outcomes: dict[str, MadeArtifact | BaseException], signals: Signals
 ) -> BaseException | None:
     """Make every missing node whose inputs are there; return the first failure, or interruption."""
     failure: BaseException | None = None
@@ -205,7 +205,7 @@ def _write_out(plan: Plan, maker: Maker, record: RunRecord) -> BaseException | N
     return None
 
 
-def _inputs_are_there(node: Node) -> bool:
+def _inputs_are_there(node: PlannedArtifact) -> bool:
     return all(n.manifest is not None for nodes in node.inputs.values() for n in nodes)
 
 

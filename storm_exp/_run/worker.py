@@ -18,7 +18,7 @@ from typing import Any
 
 from storm_exp._contract.errors import StormError
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._contract.stage_context import Runtime, Stage
+from storm_exp._contract.stage_context import Runtime, StageContext
 from storm_exp._run.executor import check_output, peak_memory
 from storm_exp._run.launch import FAILURE, OUTCOME, WATCHED
 from storm_exp._run.run import logging_to
@@ -56,7 +56,9 @@ def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
         inputs[port] = opened if component.ports[port].many else opened[0]
     directory, scratch, log = (Path(job[name]) for name in ("directory", "scratch", "log"))
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    stage = Stage(job["name"], directory, scratch, Runtime(**job["runtime"]), log, rank, world)
+    stage = StageContext(
+        job["name"], directory, scratch, Runtime(**job["runtime"]), log, rank, world
+    )
     settings = build(component.cls, job["settings"])
     with logging_to(log if rank == 0 else Path(os.devnull)):
         check_output(component, settings.run(stage, **inputs), stage)

@@ -31,7 +31,7 @@ class Manifest:
     inputs: dict[str, Any]
     """Keys per port: a key, or a list of keys."""
     fingerprint: Any
-    forecast: dict[str, Any]
+    spec: dict[str, Any]
     """What the artifact is, in the fields of its type's forecast."""
     metrics: dict[str, float]
     main_metric: str

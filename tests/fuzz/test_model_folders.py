@@ -23,10 +23,10 @@ from typing import Any
 import pytest
 
 from storm_curation.judge.zero_shot import ZeroShot
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import FileDigests, StormError
-from storm_exp._contract.cost import CARDS, Hardware
+from storm_exp._contract.cost import ACCELERATORS, Hardware
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
 from storm_merging.methods.block_expand import BlockExpand
@@ -34,19 +34,19 @@ from storm_merging.methods.depth_upscale import DepthUpscale
 from storm_merging.methods.slerp import Slerp
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.minitron_depth import MinitronDepth
-from storm_minitron.width.importance import ImportanceForecast
+from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.checkpoint.header import new_layout
 from storm_models.families.architecture import tensor_shapes
 from storm_models.sources.path import Path as PathComponent
 from storm_training.components.sft import Sft
-from storm_training.data.token_set import TokenSetForecast
+from storm_training.data.token_set import TokenSetSpec
 from storm_training.references.top_k_teacher import TopKTeacher
 from storm_training.trainable.snr_scanner import SnrScanner
 
-PLACE = Hardware(CARDS["cpu"], 1, False)
+PLACE = Hardware(ACCELERATORS["cpu"], 1, False)
 FOLDERS = 320
 SECONDS = 5.0
 """For one folder, on a machine that is busy with other things."""
@@ -275,12 +275,12 @@ def what_a_plan_calls(folder: Path, digests: FileDigests) -> list[Callable[[], A
     """Return everything that a plan asks of a model and of what may follow on it."""
     adopted = PathComponent(path=str(folder))
     adopted.fingerprint(digests)
-    model = adopted.forecast()
+    model = adopted.plan_spec()
     adopted.notes()
     model.summary()
     json.dumps(model.to_json(), allow_nan=False)
-    chats = DatasetForecast(splits={"train": [9, 9]}, columns=["messages"], row_tokens=20.0)
-    tokens = TokenSetForecast(tokens={"train": 100.0})
+    chats = DatasetSpec(splits={"train": [9, 9]}, columns=["messages"], row_tokens=20.0)
+    tokens = TokenSetSpec(tokens={"train": 100.0})
     few: dict[str, Any] = {"seed": 0, "validation_rows": 0}
     steps: list[tuple[Any, tuple[Any, ...]]] = [
         (Sft(**few), (model, tokens)),
@@ -290,7 +290,7 @@ def what_a_plan_calls(folder: Path, digests: FileDigests) -> list[Callable[[], A
         (BlockExpand(every=1), (model,)),
         (DepthUpscale(m=1), (model,)),
         (MinitronDepth(drop=[1]), (model,)),
-        (MinitronWidth(hidden_size=4), (model, ImportanceForecast())),
+        (MinitronWidth(hidden_size=4), (model, ImportanceSpec())),
         (ImportanceScanner(seed=0), (model, chats)),
         (BlockImportanceScanner(seed=0), (model, chats)),
         (Bf16(), (model,)),
@@ -303,18 +303,18 @@ def what_a_plan_calls(folder: Path, digests: FileDigests) -> list[Callable[[], A
 
 def ask(component: Any, ports: tuple[Any, ...]) -> None:
     """Ask a component for its forecast and what it costs."""
-    made = component.forecast(*ports)
+    made = component.plan_spec(*ports)
     made.summary()
     if not hasattr(component, "cost"):
         return
     wanted = component.cost.__code__.co_varnames[1 : component.cost.__code__.co_argcount]
-    given = {"forecast": made, "place": PLACE}
+    given = {"spec": made, "place": PLACE}
     for port in ports:
-        if isinstance(port, CheckpointForecast):
+        if isinstance(port, CheckpointSpec):
             given |= {"model": port, "tokenizer": port}
-        elif isinstance(port, DatasetForecast):
+        elif isinstance(port, DatasetSpec):
             given["data"] = port
-        elif isinstance(port, TokenSetForecast):
+        elif isinstance(port, TokenSetSpec):
             given["tokens"] = port
         elif isinstance(port, list):
             given["models"] = port

@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.plan import Node, Plan
+from storm_exp._plan.plan import Plan, PlannedArtifact
 from storm_exp._run import application
 from storm_exp._run.run import Composition, make_plan
 
@@ -32,6 +32,6 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]
 
 
 @pytest.fixture
-def planned(plan: Callable[..., Plan]) -> Callable[..., dict[str, Node]]:
+def planned(plan: Callable[..., Plan]) -> Callable[..., dict[str, PlannedArtifact]]:
     """Return a function that plans, and gives the artifacts by their labels."""
     return lambda *overrides: {node.label: node for node in plan(*overrides).nodes.values()}

@@ -3,7 +3,7 @@
 import math
 
 from end_to_end.workplace import Workplace
-from storm_exp._plan.estimate import Bill
+from storm_exp._plan.estimate import Estimate
 from storm_models.surgery.surgery import meta_shapes
 
 SMALL = [
@@ -19,16 +19,16 @@ SMALL = [
 
 def test_the_full_size_tunes_mistral_7b_on_200_k_of_5_m_examples(planned):
     nodes = planned("recipe=birbal_7b")
-    forecast = nodes["base_model"].forecast
-    assert forecast.parameters == 7_241_732_096
-    assert forecast.parameters == sum(map(math.prod, meta_shapes(forecast.config).values()))
-    assert nodes["dataset"].forecast.splits["train"][1] > 5_000_000
-    assert nodes["curator"].forecast.splits["train"] == [1, 200_000]
-    assert nodes["curator"].forecast.likely_rows() == 200_000
+    spec = nodes["base_model"].spec
+    assert spec.parameters == 7_241_732_096
+    assert spec.parameters == sum(map(math.prod, meta_shapes(spec.config).values()))
+    assert nodes["dataset"].spec.splits["train"][1] > 5_000_000
+    assert nodes["curator"].spec.splits["train"] == [1, 200_000]
+    assert nodes["curator"].spec.likely_rows() == 200_000
 
 
 def test_one_card_of_40_gb_tunes_it_within_a_day(plan):
-    bill = Bill(plan("recipe=birbal_7b", "runtime.card=a100_40"))
+    bill = Estimate(plan("recipe=birbal_7b", "runtime.card=a100_40"))
     bill.check()
     (cost,) = (cost for node, cost in bill.costs if node.label == "finetuner")
     assert 0 < bill.hours(cost) < 24
@@ -47,8 +47,8 @@ def test_the_judge_s_choice_is_one_word_away(planned):
         nodes = planned(f"recipe={recipe}", f"curator={curator}")
         assert "judge" in nodes and "attempts" not in nodes
         assert (
-            nodes["curator"].forecast.splits["train"]
-            == planned(f"recipe={recipe}")["curator"].forecast.splits["train"]
+            nodes["curator"].spec.splits["train"]
+            == planned(f"recipe={recipe}")["curator"].spec.splits["train"]
         )
 
 

@@ -91,7 +91,7 @@ def test_a_family_that_a_stage_cannot_handle_is_refused_when_planned(plan, model
 
 @pytest.mark.parametrize("recipe", ["solar_10_7b", "minitron_4b_width", "birbal_7b"])
 def test_a_base_model_without_a_template_is_refused_when_planned_unless_it_gets_one(plan, recipe):
-    assert all(node.forecast is not None for node in plan(f"recipe={recipe}").nodes.values())
+    assert all(node.spec is not None for node in plan(f"recipe={recipe}").nodes.values())
     with pytest.raises(PlanError, match=r"no chat template.*chat\.template"):
         plan(f"recipe={recipe}", "chat.template=own")
 

@@ -37,6 +37,6 @@ def test_the_questions_of_the_miniature_stay_when_its_seed_moves(planned):
 
 def test_curated_and_uncurated_arms_are_scored_on_the_same_rows(planned, own):
     nodes = planned(*own)
-    splits = [nodes[stage].forecast.splits["validation"] for stage in ("curator", "dataset")]
+    splits = [nodes[stage].spec.splits["validation"] for stage in ("curator", "dataset")]
     assert splits[0] == splits[1]
     assert nodes["curator"].settings.held_out is HeldOut.data

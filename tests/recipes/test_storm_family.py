@@ -17,27 +17,27 @@ PARAMETERS = {
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_every_model_of_the_recipe_has_the_size_of_its_base(planned, recipe):
     nodes = planned(f"recipe={recipe}")
-    forecast = nodes["base_model"].forecast
-    assert forecast.parameters == PARAMETERS[recipe]
-    assert forecast.parameters == sum(map(math.prod, meta_shapes(forecast.config).values()))
+    spec = nodes["base_model"].spec
+    assert spec.parameters == PARAMETERS[recipe]
+    assert spec.parameters == sum(map(math.prod, meta_shapes(spec.config).values()))
     for name in ("finetuner", "partner", "merger"):
-        assert nodes[name].forecast.parameters == PARAMETERS[recipe]
+        assert nodes[name].spec.parameters == PARAMETERS[recipe]
 
 
 @pytest.mark.parametrize("recipe", [name for name in PARAMETERS if name != "storm_8b"])
 def test_a_partner_is_trained_where_nobody_published_one(planned, recipe):
     nodes = planned(f"recipe={recipe}")
     assert nodes["partner"].component.name == "sft"
-    assert nodes["partner_tokens"].forecast.splits["train"][1] > 2_700_000
+    assert nodes["partner_tokens"].spec.splits["train"][1] > 2_700_000
 
 
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_every_matrix_of_the_blocks_can_be_ranked(planned, recipe):
-    forecast = planned(f"recipe={recipe}")["base_model"].forecast
-    matrices = [shape for shape in meta_shapes(forecast.config).values() if len(shape) == 2]
-    depth = forecast.config["num_hidden_layers"]
-    ranked = planned(f"recipe={recipe}")["scanner"].forecast.summary()
-    kinds = 4 if forecast.config["model_type"] == "phi3" else 7
+    spec = planned(f"recipe={recipe}")["base_model"].spec
+    matrices = [shape for shape in meta_shapes(spec.config).values() if len(shape) == 2]
+    depth = spec.config["num_hidden_layers"]
+    ranked = planned(f"recipe={recipe}")["scanner"].spec.summary()
+    kinds = 4 if spec.config["model_type"] == "phi3" else 7
     assert ranked == f"{kinds * depth} matrices"
     assert len(matrices) - kinds * depth in (1, 2)
 
@@ -45,7 +45,7 @@ def test_every_matrix_of_the_blocks_can_be_ranked(planned, recipe):
 @pytest.mark.parametrize("recipe", PARAMETERS)
 def test_the_judges_prompts_fit_into_the_window_of_the_model(planned, recipe):
     nodes = planned(f"recipe={recipe}")
-    config, judge = nodes["base_model"].forecast.config, nodes["judge"].settings
+    config, judge = nodes["base_model"].spec.config, nodes["judge"].settings
     assert judge.max_tokens == 4096
     fitted, reason = judge.fitted(config)
     assert fitted.max_tokens == (2047 if recipe == "storm_phi3" else 4096)

@@ -34,17 +34,17 @@ EPOCHS = ("epoch_1", "epoch_2", "epoch_3")
 
 def test_the_full_size_is_tinyllamas(planned):
     nodes = planned("recipe=tinyllama_1_1b")
-    forecast = nodes["base_model"].forecast
-    assert forecast.parameters == 1_100_048_384
-    assert forecast.parameters == sum(map(math.prod, meta_shapes(forecast.config).values()))
-    assert {nodes[name].forecast.parameters for name in (*EPOCHS, "finetuner", "aligner")} == {
+    spec = nodes["base_model"].spec
+    assert spec.parameters == 1_100_048_384
+    assert spec.parameters == sum(map(math.prod, meta_shapes(spec.config).values()))
+    assert {nodes[name].spec.parameters for name in (*EPOCHS, "finetuner", "aligner")} == {
         1_100_048_384
     }
 
 
 def test_three_epochs_of_950_b_tokens_follow_the_authors_schedule(planned):
     nodes = planned("recipe=tinyllama_1_1b")
-    assert nodes["mixture"].forecast.tokens == {"train": 950_000_000_000}
+    assert nodes["mixture"].spec.tokens == {"train": 950_000_000_000}
     settings = [nodes[name].settings for name in EPOCHS]
     tokens = {s.sequence_length * s.batch_rows * s.accumulation for s in settings}
     assert tokens == {2048 * 1024}

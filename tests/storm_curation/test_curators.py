@@ -15,9 +15,9 @@ from storm_curation.curators.random_subset import RandomSubset
 from storm_curation.curators.thresholds import EducationBy, Thresholds
 from storm_curation.judge.judging import score_schema
 from storm_curation.judge.rubric import Question
-from storm_curation.judge.scores import Scores, ScoresForecast
+from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.selection.splitting import HeldOut, Splitting
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 
@@ -25,7 +25,7 @@ QUESTIONS = {
     "education": Question(answers=["1", "2", "3", "4", "5"]),
     "difficulty": Question(answers=["e", "m", "h"], labels=["easy", "medium", "hard"]),
 }
-SCALES = ScoresForecast(scales={name: q.scale() for name, q in QUESTIONS.items()})
+SCALES = ScoresSpec(scales={name: q.scale() for name, q in QUESTIONS.items()})
 
 
 def score(education=5, difficulty="hard", expected=None, mass=1.0, status="ok"):
@@ -191,7 +191,7 @@ def test_columns_and_order_of_the_pool_are_kept(tmp_path):
         assert table.column_names == ["id", "messages", "tools", "source", "depth", *further]
         depths = table.column("depth").to_pylist()
         assert depths == sorted(depths)
-    assert curated.facts().splits == {"rejected": [0, 0], "train": [16, 16], "validation": [4, 4]}
+    assert curated.spec().splits == {"rejected": [0, 0], "train": [16, 16], "validation": [4, 4]}
 
 
 def test_the_funnel_shows_examples_of_every_reason(tmp_path):
@@ -255,15 +255,15 @@ def test_arms_may_be_scored_on_the_data_s_own_held_out_rows(tmp_path, cls):
     assert ids_of(curated, "validation") == ["r0"]
     assert curated.count("train") == 10
     assert funnel_of(stage)["splits"]["validation"] == 0
-    ports = [Dataset(tmp_path / "data").facts()]
+    ports = [Dataset(tmp_path / "data").spec()]
     if cls is not WholePool:
-        ports.append(Scores(tmp_path / "scores").facts())
-    assert curator.forecast(*ports).splits["validation"] == [1, 1]
+        ports.append(Scores(tmp_path / "scores").spec())
+    assert curator.plan_spec(*ports).splits["validation"] == [1, 1]
 
 
 def test_data_without_held_out_rows_cannot_lend_any():
     with pytest.raises(SettingError, match="held_out"):
-        WholePool(held_out=HeldOut.data, seed=1).forecast(DatasetForecast(splits={"train": [9, 9]}))
+        WholePool(held_out=HeldOut.data, seed=1).plan_spec(DatasetSpec(splits={"train": [9, 9]}))
 
 
 def test_a_validation_split_that_takes_everything_is_an_error(tmp_path):
@@ -283,13 +283,13 @@ def test_a_validation_split_that_takes_everything_is_an_error(tmp_path):
 @pytest.mark.parametrize("cls", [Thresholds, RandomSubset])
 def test_thresholds_outside_the_scale_are_refused_at_plan_time(cls, settings, named):
     with pytest.raises(SettingError) as raised:
-        cls(seed=1, **settings).forecast(DatasetForecast(), SCALES)
+        cls(seed=1, **settings).plan_spec(DatasetSpec(), SCALES)
     assert raised.value.setting == named
 
 
 def test_a_misspelt_difficulty_is_answered_with_the_nearest():
     with pytest.raises(SettingError, match="did you mean 'medium'"):
-        Thresholds(difficulties=["medum"]).forecast(DatasetForecast(), SCALES)
+        Thresholds(difficulties=["medum"]).plan_spec(DatasetSpec(), SCALES)
 
 
 @pytest.mark.parametrize(
@@ -310,22 +310,22 @@ def test_sizes_and_shares_that_cannot_be_are_refused(settings):
 
 
 def test_the_forecast_bounds_the_splits_and_the_whole_pool_knows_them():
-    data = DatasetForecast(splits={"train": [100, 100]}, columns=["id"])
-    assert Thresholds(seed=1).forecast(data, SCALES).splits["train"] == [1, 100]
-    whole = WholePool(validation=0.1, train_rows=50, seed=1).forecast(data)
+    data = DatasetSpec(splits={"train": [100, 100]}, columns=["id"])
+    assert Thresholds(seed=1).plan_spec(data, SCALES).splits["train"] == [1, 100]
+    whole = WholePool(validation=0.1, train_rows=50, seed=1).plan_spec(data)
     assert whole.splits == {"train": [50, 50], "validation": [6, 6], "rejected": [44, 44]}
     with pytest.raises(InputError, match="no split 'train'"):
-        Thresholds(seed=1).forecast(DatasetForecast(splits={"test": [1, 1]}), SCALES)
+        Thresholds(seed=1).plan_spec(DatasetSpec(splits={"test": [1, 1]}), SCALES)
 
 
 def test_a_share_and_a_budget_say_how_many_rows_to_count_on():
-    data = DatasetForecast(splits={"train": [1, 1000]}, columns=["id"], row_tokens=40.0)
-    kept = Thresholds(expected_share=0.3, seed=1).forecast(data, SCALES)
+    data = DatasetSpec(splits={"train": [1, 1000]}, columns=["id"], row_tokens=40.0)
+    kept = Thresholds(expected_share=0.3, seed=1).plan_spec(data, SCALES)
     assert (kept.likely_rows(), kept.row_tokens) == (300, 40)
-    kept = Thresholds(expected_share=0.3, train_rows=50, seed=1).forecast(data, SCALES)
+    kept = Thresholds(expected_share=0.3, train_rows=50, seed=1).plan_spec(data, SCALES)
     assert kept.splits["train"] == [1, 50]
     assert kept.likely_rows() == 50
-    assert WholePool(seed=1).forecast(data).likely_rows() == 1000
+    assert WholePool(seed=1).plan_spec(data).likely_rows() == 1000
     with pytest.raises(SettingError, match="expected_share"):
         Thresholds(expected_share=1.5, seed=1)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from storm_curation.curators.highest_value import HighestValue
 from storm_curation.judge.judging import score_schema
 from storm_curation.judge.rubric import Question
-from storm_curation.judge.scores import Scores, ScoresForecast
+from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.selection.ranking import share_out
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 
@@ -130,16 +130,16 @@ def test_a_budget_is_shared_out_evenly_and_no_row_of_it_is_lost(counts, budget):
 
 
 def test_the_forecast_ends_at_the_budget():
-    data = DatasetForecast(splits={"train": [100, 5000]}, columns=["id", "messages", "source"])
-    forecast = HighestValue(train_rows=200, seed=0).forecast(data, ScoresForecast())
-    assert forecast.splits["train"] == [1, 200]
-    assert forecast.splits["validation"] == [0, 3]
-    assert forecast.likely_rows() == 200
+    data = DatasetSpec(splits={"train": [100, 5000]}, columns=["id", "messages", "source"])
+    spec = HighestValue(train_rows=200, seed=0).plan_spec(data, ScoresSpec())
+    assert spec.splits["train"] == [1, 200]
+    assert spec.splits["validation"] == [0, 3]
+    assert spec.likely_rows() == 200
 
 
 def test_a_budget_is_needed_and_sources_to_share_it_over():
     with pytest.raises(SettingError, match="train_rows"):
         HighestValue(seed=0)
-    data = DatasetForecast(columns=["id", "messages"])
+    data = DatasetSpec(columns=["id", "messages"])
     with pytest.raises(InputError, match="column 'source'"):
-        HighestValue(train_rows=5, seed=0).forecast(data, ScoresForecast())
+        HighestValue(train_rows=5, seed=0).plan_spec(data, ScoresSpec())

@@ -12,7 +12,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from storm_curation.curators.mistakes import Mistakes
 from storm_curation.selection.mistakes import tenth
 from storm_curation.selection.rouge import rouge_l
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 
@@ -164,8 +164,8 @@ def test_settings_that_cannot_work_are_named(settings, named):
 
 def test_the_tasks_column_must_be_there():
     columns = ["id", "messages", "source"]
-    known = DatasetForecast(splits={"train": [9, 9]}, columns=columns)
+    known = DatasetSpec(splits={"train": [9, 9]}, columns=columns)
     with pytest.raises(SettingError, match="task_column"):
-        Mistakes(seed=1, task_column="task").forecast(known, known)
+        Mistakes(seed=1, task_column="task").plan_spec(known, known)
     with pytest.raises(InputError, match="answers"):
-        Mistakes(seed=1).forecast(known, DatasetForecast(columns=["text"]))
+        Mistakes(seed=1).plan_spec(known, DatasetSpec(columns=["text"]))

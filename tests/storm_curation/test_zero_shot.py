@@ -13,11 +13,11 @@ import torch
 from storm_curation.judge import judging
 from storm_curation.judge.rubric import Question, judge_chat
 from storm_curation.judge.zero_shot import Overlong
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.label_scorer import LabelScorer
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
 def digests(folder):
@@ -59,7 +59,7 @@ def test_scores_are_the_models_own_next_token_probabilities(judged, checkpoint, 
 
 def test_only_the_training_rows_are_judged(judged, rows):
     scores, stage = judged(rows)
-    assert stage.metrics["rows_judged"] == len(rows) == scores.facts().rows[0]
+    assert stage.metrics["rows_judged"] == len(rows) == scores.spec().rows[0]
 
 
 def test_rows_that_cannot_be_judged_have_a_reason_and_no_label(judged, rows):
@@ -274,28 +274,28 @@ def test_settings_that_cannot_work_are_refused_at_plan_time(make_judge, settings
 
 def test_the_forecast_knows_scales_and_rows_and_refuses_what_cannot_be_asked(make_judge):
     judge = make_judge()
-    data = DatasetForecast(splits={"train": [3, 9]}, columns=["id"])
-    forecast = judge.forecast(CheckpointForecast(), data)
-    assert forecast.scales == {
+    data = DatasetSpec(splits={"train": [3, 9]}, columns=["id"])
+    spec = judge.plan_spec(CheckpointSpec(), data)
+    assert spec.scales == {
         "education": ["1", "2", "3", "4", "5"],
         "difficulty": ["easy", "medium", "hard"],
     }
-    assert forecast.rows == [3, 9]
+    assert spec.rows == [3, 9]
     with pytest.raises(InputError, match="no chat template"):
-        judge.forecast(CheckpointForecast(has_chat_template=False), data)
+        judge.plan_spec(CheckpointSpec(has_chat_template=False), data)
     with pytest.raises(InputError, match="no split 'train'"):
-        judge.forecast(CheckpointForecast(), DatasetForecast(splits={"validation": [1, 1]}))
+        judge.plan_spec(CheckpointSpec(), DatasetSpec(splits={"validation": [1, 1]}))
 
 
 def test_judging_costs_a_pass_over_rows_as_long_as_they_are_said_to_be(make_judge, checkpoint):
-    judge, model = make_judge(), checkpoint.facts()
-    long = judge.cost(model, DatasetForecast(splits={"train": [3, 9]}))
+    judge, model = make_judge(), checkpoint.spec()
+    long = judge.cost(model, DatasetSpec(splits={"train": [3, 9]}))
     assert long.tokens == 9 * 200
     assert long.assumes == "rows of 200 tokens"
-    short = judge.cost(model, DatasetForecast(splits={"train": [3, 9]}, row_tokens=20.0))
+    short = judge.cost(model, DatasetSpec(splits={"train": [3, 9]}, row_tokens=20.0))
     assert 9 * 20 < short.tokens < 9 * 30
     assert short.flops < long.flops
-    assert judge.cost(CheckpointForecast(), DatasetForecast()) is None
+    assert judge.cost(CheckpointSpec(), DatasetSpec()) is None
 
 
 @pytest.mark.parametrize(

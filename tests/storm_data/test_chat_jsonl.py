@@ -156,7 +156,7 @@ def test_every_row_is_in_one_split_and_in_order(tmp_path):
         numbers = [int(row["id"]) for row in splits[name]]
         assert numbers == sorted(numbers)
     assert {row["source"] for row in splits["train"]} == {"a", "chat"}
-    assert dataset.facts().splits == {"train": [43, 43], "validation": [7, 7], "rejected": [0, 0]}
+    assert dataset.spec().splits == {"train": [43, 43], "validation": [7, 7], "rejected": [0, 0]}
 
 
 def test_the_seed_chooses_the_validation_rows_and_nothing_else_does(tmp_path):
@@ -227,17 +227,17 @@ def test_what_is_not_jsonl_is_refused_at_plan_time(tmp_path, content, message):
     file = tmp_path / "x.jsonl"
     file.write_bytes(content)
     with pytest.raises(SettingError, match=message):
-        ChatJsonl(path=str(file), seed=0).forecast()
+        ChatJsonl(path=str(file), seed=0).plan_spec()
 
 
 def test_a_missing_file_is_refused_at_plan_time(tmp_path):
     component = ChatJsonl(path=str(tmp_path / "nowhere.jsonl"), seed=0)
     with pytest.raises(SettingError, match="there is no such file"):
-        component.forecast()
+        component.plan_spec()
     with pytest.raises(SettingError, match="there is no such file"):
         component.fingerprint(FileDigests(tmp_path / "digests.json"))
     with pytest.raises(SettingError, match="this is a directory"):
-        ChatJsonl(path=str(tmp_path), seed=0).forecast()
+        ChatJsonl(path=str(tmp_path), seed=0).plan_spec()
 
 
 def test_the_forecast_holds(tmp_path):
@@ -245,11 +245,11 @@ def test_the_forecast_holds(tmp_path):
     file = write(tmp_path / "chats.jsonl", rows)
     for settings in ({"validation_rows": 4}, {"validation_share": 0.2}, {"validation_share": 0.0}):
         component = ChatJsonl(path=str(file), seed=0, **settings)
-        forecast = component.forecast().splits
-        facts = component.run(make_stage(tmp_path, str(settings))).facts()
-        for name, (low, high) in forecast.items():
+        spec = component.plan_spec().splits
+        facts = component.run(make_stage(tmp_path, str(settings))).spec()
+        for name, (low, high) in spec.items():
             assert low <= facts.splits[name][0] <= high
-        assert facts.columns == component.forecast().columns
+        assert facts.columns == component.plan_spec().columns
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_row(tmp_path):

@@ -42,8 +42,8 @@ def test_a_directory_of_splits_is_adopted_and_its_place_is_in_no_key(tmp_path: P
     made = found.run(stage)
     assert made.directory == folder
     assert stage.adopted_files == ["train.parquet", "validation.parquet"]
-    assert made.facts() == found.forecast()
-    assert found.forecast().splits == {"train": [5, 5], "validation": [1, 1]}
+    assert made.spec() == found.plan_spec()
+    assert found.plan_spec().splits == {"train": [5, 5], "validation": [1, 1]}
     fingerprint = found.fingerprint(FileDigests(tmp_path / "digests.json"))
     assert set(fingerprint) == {"train.parquet", "validation.parquet"}
     assert str(tmp_path) not in str(fingerprint)
@@ -63,7 +63,7 @@ def test_a_directory_of_splits_is_adopted_and_its_place_is_in_no_key(tmp_path: P
 )
 def test_what_is_no_data_set_is_refused_at_plan_time(tmp_path, splits, problem) -> None:
     with pytest.raises(InputError, match=problem):
-        DatasetPath(path=str(write(tmp_path / "mine", **splits))).forecast()
+        DatasetPath(path=str(write(tmp_path / "mine", **splits))).plan_spec()
 
 
 def test_files_that_are_no_parquet_and_paths_that_are_no_directory_are_named(tmp_path) -> None:
@@ -71,11 +71,11 @@ def test_files_that_are_no_parquet_and_paths_that_are_no_directory_are_named(tmp
     folder.mkdir()
     (folder / "train.parquet").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"train\.parquet: not Parquet"):
-        DatasetPath(path=str(folder)).forecast()
+        DatasetPath(path=str(folder)).plan_spec()
     with pytest.raises(SettingError, match="for a JSONL file take chat_jsonl"):
-        DatasetPath(path=str(folder / "train.parquet")).forecast()
+        DatasetPath(path=str(folder / "train.parquet")).plan_spec()
     with pytest.raises(SettingError, match="there is no such"):
-        DatasetPath(path=str(tmp_path / "nowhere")).forecast()
+        DatasetPath(path=str(tmp_path / "nowhere")).plan_spec()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_files_that_are_no_parquet_and_paths_that_are_no_directory_are_named(tmp
 )
 def test_a_row_that_cannot_be_used_is_named_before_any_model_loads(tmp_path, splits, problem):
     found = DatasetPath(path=str(write(tmp_path / "mine", **splits)))
-    found.forecast()
+    found.plan_spec()
     with pytest.raises(InputError, match=problem):
         found.run(make_stage(tmp_path, "stage"))
 
@@ -165,4 +165,4 @@ def test_a_line_without_its_places_and_limits_that_cannot_be_are_refused() -> No
     with pytest.raises(SettingError, match="validation_share"):
         DatasetCommand(line="make.py {out}", validation_share=1.0, seed=0)
     with pytest.raises(SettingError, match="no program 'mkae'"):
-        DatasetCommand(line="mkae {out}", seed=0).forecast()
+        DatasetCommand(line="mkae {out}", seed=0).plan_spec()

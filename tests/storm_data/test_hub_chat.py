@@ -119,7 +119,7 @@ def test_a_limit_takes_the_first_rows(folders, tmp_path):
     component = HubChat(sources=folders, limits={"sharegpt": 2, "pairs": 1}, seed=0)
     dataset = component.run(make_stage(tmp_path))
     assert dataset.count("train") + dataset.count("validation") == 3
-    assert component.forecast().splits["train"][1] == 3
+    assert component.plan_spec().splits["train"][1] == 3
 
 
 def test_the_fingerprint_of_folders_is_their_contents(folders, tmp_path):
@@ -135,8 +135,8 @@ def test_the_fingerprint_of_folders_is_their_contents(folders, tmp_path):
 def test_a_plan_without_a_network_says_what_to_fetch(offline):
     component = HubChat(sources={"tome": "arcee-ai/The-Tome"}, expected_rows={"tome": 1000}, seed=0)
     assert component.fetches() == ["dataset arcee-ai/The-Tome at main, about 1000 rows"]
-    assert component.forecast().splits["train"] == [1, 1000]
-    assert HubChat(sources={"tome": "arcee-ai/The-Tome"}, seed=0).forecast().splits is None
+    assert component.plan_spec().splits["train"] == [1, 1000]
+    assert HubChat(sources={"tome": "arcee-ai/The-Tome"}, seed=0).plan_spec().splits is None
 
 
 def test_running_without_a_network_says_how_to_fetch(offline, tmp_path):
@@ -156,10 +156,10 @@ def test_bad_settings_are_refused(tmp_path):
     with pytest.raises(SettingError, match="did you mean 'tome'"):
         HubChat(sources={"tome": "a/b"}, limits={"tom": 3}, seed=0)
     with pytest.raises(SettingError, match="holds no Parquet or JSONL"):
-        HubChat(sources={"x": str(tmp_path)}, seed=0).forecast()
+        HubChat(sources={"x": str(tmp_path)}, seed=0).plan_spec()
     with pytest.raises(SettingError, match="there is no such file"):
-        HubChat(sources={"x": str(tmp_path / "nowhere")}, seed=0).forecast()
-    assert hub_chat.HubChat(sources={"x": "a/b"}, seed=0).forecast().columns
+        HubChat(sources={"x": str(tmp_path / "nowhere")}, seed=0).plan_spec()
+    assert hub_chat.HubChat(sources={"x": "a/b"}, seed=0).plan_spec().columns
 
 
 def test_tokens_that_are_expected_are_those_of_the_rows_that_are_read(offline):
@@ -167,10 +167,10 @@ def test_tokens_that_are_expected_are_those_of_the_rows_that_are_read(offline):
     sources = {"one": "a/one", "two": "a/two"}
     tokens = {"one": 1000, "two": 50_000}
     source = HubChat(sources=sources, expected_rows=known, expected_tokens=tokens, seed=0)
-    assert source.forecast().row_tokens == 51_000 / 1100
+    assert source.plan_spec().row_tokens == 51_000 / 1100
     source.limits = {"two": 100}
-    assert source.forecast().row_tokens == (1000 + 5000) / 200
+    assert source.plan_spec().row_tokens == (1000 + 5000) / 200
     source.expected_tokens = {"one": 1000}
-    assert source.forecast().row_tokens is None
+    assert source.plan_spec().row_tokens is None
     with pytest.raises(SettingError, match="expected_tokens='three'"):
         HubChat(sources=sources, expected_tokens={"three": 1}, seed=0)

@@ -87,7 +87,7 @@ def test_a_stream_is_announced_as_such_and_read_at_its_commit(
 
 def test_a_source_without_such_files_is_refused_at_plan_time(folders):
     with pytest.raises(SettingError, match="holds no"):
-        component(folders, files={"code": "java/*.parquet"}).forecast()
+        component(folders, files={"code": "java/*.parquet"}).plan_spec()
 
 
 def test_a_package_that_unpacks_is_asked_for_before_anything_is_fetched(tmp_path, monkeypatch):

@@ -86,11 +86,11 @@ def test_the_forecast_holds(folders, tmp_path):
     expected = {"feedback": 8, "orca": 5}
     for settings in ({"validation_splits": {"feedback": "test_prefs"}}, {"validation_rows": 3}):
         made = component(folders, expected_rows=expected, **settings)
-        facts = made.run(make_stage(tmp_path, next(iter(settings)))).facts()
-        forecast = made.forecast()
-        for name, (low, high) in forecast.splits.items():
+        facts = made.run(make_stage(tmp_path, next(iter(settings)))).spec()
+        spec = made.plan_spec()
+        for name, (low, high) in spec.splits.items():
             assert low <= facts.splits[name][0] <= high
-        assert facts.columns == forecast.columns
+        assert facts.columns == spec.columns
 
 
 @pytest.mark.parametrize(

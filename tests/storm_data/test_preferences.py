@@ -205,10 +205,10 @@ def test_the_forecast_holds(tmp_path):
     for settings in ({"validation_rows": 4}, {"validation_share": 0.2}, {"validation_share": 0.0}):
         dataset = make(tmp_path, rows, str(settings), **{"validation_rows": 0, **settings})
         component = PreferenceJsonl(path=str(tmp_path / "pairs.jsonl"), seed=0, **settings)
-        forecast, facts = component.forecast(), dataset.facts()
-        for name, (low, high) in forecast.splits.items():
+        spec, facts = component.plan_spec(), dataset.spec()
+        for name, (low, high) in spec.splits.items():
             assert low <= facts.splits[name][0] <= high
-        assert facts.columns == forecast.columns
+        assert facts.columns == spec.columns
 
 
 def test_too_many_bad_rows_are_an_error_with_counts_and_examples(tmp_path):

@@ -88,7 +88,7 @@ def test_of_files_of_ones_own_the_first_rows_are_rehearsed(tmp_path):
     small = ChatJsonl(path=str(file), source="mine", validation_rows=100).rehearsal()
     data = small.run(make_stage(tmp_path))
     assert (data.count("train"), data.count("validation")) == (72, 8)
-    assert small.forecast().splits["train"] == [1, 72]
+    assert small.plan_spec().splits["train"] == [1, 72]
 
     excerpt = DatasetPath(path=str(_finished(tmp_path, 300))).rehearsal()
     assert isinstance(excerpt, DatasetExcerpt)

@@ -149,11 +149,11 @@ def test_the_forecast_holds(tmp_path):
     files = {f"{n}.txt": f"text {n}" for n in range(9)} | {"x.jsonl": [{"text": "a"}, {}]}
     folder = fill(tmp_path / "texts", files)
     for settings in ({"validation_rows": 2}, {"validation_share": 0.3}):
-        forecast = TextDocuments(path=str(folder), seed=0, **settings).forecast()
-        facts = make(tmp_path, folder, next(iter(settings)), **settings).facts()
-        for name, (low, high) in forecast.splits.items():
+        spec = TextDocuments(path=str(folder), seed=0, **settings).plan_spec()
+        facts = make(tmp_path, folder, next(iter(settings)), **settings).spec()
+        for name, (low, high) in spec.splits.items():
             assert low <= facts.splits[name][0] <= high
-        assert facts.columns == forecast.columns
+        assert facts.columns == spec.columns
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_the_forecast_holds(tmp_path):
 def test_what_holds_no_document_is_refused_at_plan_time(tmp_path, files, path, message):
     fill(tmp_path / "texts", files)
     with pytest.raises(StormError, match=message):
-        TextDocuments(path=str(tmp_path / path), seed=0).forecast()
+        TextDocuments(path=str(tmp_path / path), seed=0).plan_spec()
 
 
 def test_a_place_that_is_not_there_is_refused_at_plan_time(tmp_path):
     for path in ("nowhere", "nowhere/*.txt"):
         with pytest.raises(SettingError, match="there is no such file"):
-            TextDocuments(path=str(tmp_path / path), seed=0).forecast()
+            TextDocuments(path=str(tmp_path / path), seed=0).plan_spec()
 
 
 def test_settings_that_cannot_work_are_refused(tmp_path):
@@ -187,7 +187,7 @@ def test_settings_that_cannot_work_are_refused(tmp_path):
         TextDocuments(path="x", suffixes=["txt"], seed=0)
     with pytest.raises(SettingError, match="there are 1 rows"):
         fill(tmp_path / "texts", {"a.txt": "x"})
-        TextDocuments(path=str(tmp_path / "texts"), validation_rows=1, seed=0).forecast()
+        TextDocuments(path=str(tmp_path / "texts"), validation_rows=1, seed=0).plan_spec()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip))

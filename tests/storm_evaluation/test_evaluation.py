@@ -45,7 +45,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert summary["mean"] == 0.5, "the loss is no part of the mean"
     assert summary["tasks"]["loss"]["stderr"] is None
     assert [example["score"] for example in summary["examples"]["t"]] == [1.0, 0.0]
-    assert evaluation.facts().documents == 3
+    assert evaluation.spec().documents == 3
 
 
 def test_a_task_without_documents_is_an_error(tmp_path: Path) -> None:

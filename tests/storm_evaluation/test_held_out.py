@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_data.rows.conversation import Conversation
 from storm_evaluation.held_out.continuation import Questions, build_questions
 from storm_evaluation.held_out.held_out import CHOICE, LOSS, HeldOut
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.renderer import ChatRenderer
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
 def chat(*contents: str) -> list[dict[str, str]]:
@@ -200,24 +200,24 @@ def test_choices_that_leave_no_room_for_the_question_are_refused(
 
 
 def test_what_cannot_work_is_refused_before_anything_runs() -> None:
-    model = CheckpointForecast(has_chat_template=True)
+    model = CheckpointSpec(has_chat_template=True)
     with pytest.raises(SettingError, match="needs at least 2 rows; the data set has: "):
-        HeldOut().forecast(model, DatasetForecast(splits={"train": [9, 9]}))
+        HeldOut().plan_spec(model, DatasetSpec(splits={"train": [9, 9]}))
     with pytest.raises(SettingError, match="choices"):
         HeldOut(choices=1)
-    forecast = HeldOut().forecast(model, DatasetForecast(splits={"validation": [0, 9]}))
-    assert forecast.tasks == [LOSS, CHOICE]
+    spec = HeldOut().plan_spec(model, DatasetSpec(splits={"validation": [0, 9]}))
+    assert spec.tasks == [LOSS, CHOICE]
 
 
 def test_the_cost_follows_the_rows_that_are_scored() -> None:
     config = {"model_type": "llama", "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2}
     config |= {"intermediate_size": 128, "num_attention_heads": 2}
-    model = CheckpointForecast(config=config)
+    model = CheckpointSpec(config=config)
     splits = {"validation": [10, 10]}
-    unknown = HeldOut().cost(model, DatasetForecast(splits=splits))
+    unknown = HeldOut().cost(model, DatasetSpec(splits=splits))
     assert unknown is not None and unknown.flops is None
-    known = HeldOut(limit=4).cost(model, DatasetForecast(splits=splits, row_tokens=50.0))
+    known = HeldOut(limit=4).cost(model, DatasetSpec(splits=splits, row_tokens=50.0))
     assert known is not None and known.tokens == 2 * 4 * 50
     assert known.memory < unknown.memory
     assert known.assumes == "prompts of up to 150 tokens"
-    assert HeldOut().cost(CheckpointForecast(), DatasetForecast()) is None
+    assert HeldOut().cost(CheckpointSpec(), DatasetSpec()) is None

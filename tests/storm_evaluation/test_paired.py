@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storm_evaluation.comparison.comparison import Comparison, ComparisonForecast
+from storm_evaluation.comparison.comparison import Comparison, ComparisonSpec
 from storm_evaluation.comparison.paired import Paired
-from storm_evaluation.evaluation import Evaluation, EvaluationForecast, Sample
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 
@@ -116,12 +116,10 @@ def test_different_documents_or_tasks_are_refused(tmp_path: Path) -> None:
 
 
 def test_different_tasks_are_refused_before_anything_runs() -> None:
-    known, other = EvaluationForecast(tasks=["t"]), EvaluationForecast(tasks=["t", "u"])
+    known, other = EvaluationSpec(tasks=["t"]), EvaluationSpec(tasks=["t", "u"])
     with pytest.raises(InputError, match="0 and 2"):
-        Paired().forecast([known, EvaluationForecast(), other])
-    assert Paired().forecast([known, EvaluationForecast()]) == ComparisonForecast(
-        models=2, tasks=["t"]
-    )
+        Paired().plan_spec([known, EvaluationSpec(), other])
+    assert Paired().plan_spec([known, EvaluationSpec()]) == ComparisonSpec(models=2, tasks=["t"])
 
 
 def test_settings_are_checked() -> None:
@@ -133,4 +131,4 @@ def test_settings_are_checked() -> None:
 
 def test_facts_of_a_comparison(tmp_path: Path) -> None:
     compare(tmp_path, [evaluation(tmp_path / "a", {"t": [1.0, 2.0]})])
-    assert Comparison(tmp_path / "comparison").facts().summary() == "1 models, 1 tasks"
+    assert Comparison(tmp_path / "comparison").spec().summary() == "1 models, 1 tasks"

@@ -10,7 +10,7 @@ from scipy import stats
 
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.comparison.pairwise_differences import verdict
-from storm_evaluation.evaluation import Evaluation, EvaluationForecast, Sample
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
 from storm_evaluation.harness.lm_eval import report_metrics
 from storm_evaluation.report.over_runs import comparisons, in_words, sections
 from storm_exp import SettingError
@@ -95,10 +95,10 @@ def test_two_arms_of_one_question_are_a_paired_t_test(tmp_path):
 
 def test_runs_must_divide_the_evaluations():
     with pytest.raises(SettingError, match="runs"):
-        Paired(runs=2).forecast([EvaluationForecast()] * 3)
+        Paired(runs=2).plan_spec([EvaluationSpec()] * 3)
     with pytest.raises(SettingError, match="runs"):
-        Paired(runs=3).forecast([EvaluationForecast()] * 3)
-    assert Paired(runs=3).forecast([EvaluationForecast()] * 6).models == 2
+        Paired(runs=3).plan_spec([EvaluationSpec()] * 3)
+    assert Paired(runs=3).plan_spec([EvaluationSpec()] * 6).models == 2
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def sweep(folder: Path, values: tuple[str, ...], seeds: int = 3) -> RunRecord:
                 inputs={},
                 status="made",
                 settings={},
-                forecast={},
+                spec={},
                 directory=str(next(evaluations).directory),
             )
             overrides = [f"curator={value}", f"seed={seed}"]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from storm_evaluation.evaluation import EvaluationForecast
+from storm_evaluation.evaluation import EvaluationSpec
 from storm_evaluation.harness.lm_eval import LmEval
 from storm_evaluation.tasks.folder import TaskFolder
 from storm_evaluation.tasks.settings import ByTask
 from storm_evaluation.tasks.tree import leaves
 from storm_exp import InputError, SettingError
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 
 
 class Digests:
@@ -29,15 +29,15 @@ def test_tasks_groups_and_tags_are_found_without_running_their_functions(tmp_pat
 
 def test_an_unknown_task_is_refused_at_plan_time_with_the_nearest_name(task_folder: Path) -> None:
     with pytest.raises(SettingError, match="did you mean 'choose'"):
-        LmEval(tasks=["chose"], task_folder=str(task_folder)).forecast(CheckpointForecast())
+        LmEval(tasks=["chose"], task_folder=str(task_folder)).plan_spec(CheckpointSpec())
 
 
 def test_known_tasks_forecast_their_names(task_folder: Path) -> None:
-    forecast = LmEval(tasks=["choose", "write"], task_folder=str(task_folder)).forecast(
-        CheckpointForecast(has_chat_template=True)
+    spec = LmEval(tasks=["choose", "write"], task_folder=str(task_folder)).plan_spec(
+        CheckpointSpec(has_chat_template=True)
     )
-    assert forecast == EvaluationForecast(tasks=["choose", "write"])
-    assert forecast.summary() == "2 tasks"
+    assert spec == EvaluationSpec(tasks=["choose", "write"])
+    assert spec.summary() == "2 tasks"
 
 
 def test_a_package_folder_is_found_without_importing_the_package() -> None:
@@ -96,11 +96,11 @@ def test_settings_that_cannot_work_are_refused(settings: dict, problem: str) -> 
 def test_a_model_that_cannot_be_asked_is_refused(task_folder: Path) -> None:
     component = LmEval(tasks=["choose"], task_folder=str(task_folder), max_length=512)
     with pytest.raises(SettingError, match="no chat template"):
-        component.forecast(CheckpointForecast(has_chat_template=False))
+        component.plan_spec(CheckpointSpec(has_chat_template=False))
     with pytest.raises(SettingError, match="256 positions"):
-        component.forecast(CheckpointForecast(config={"max_position_embeddings": 256}))
+        component.plan_spec(CheckpointSpec(config={"max_position_embeddings": 256}))
     with pytest.raises(SettingError, match="at least one task"):
-        LmEval().forecast(CheckpointForecast())
+        LmEval().plan_spec(CheckpointSpec())
 
 
 def test_declaring_the_components_imports_nothing_heavy() -> None:

@@ -17,7 +17,7 @@ from storm_evaluation.tasks.settings import ByTask
 from storm_evaluation.tasks.tree import definitions, leaves
 from storm_exp import InputError, SettingError, StormError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 FOLDERS = ("leaderboard", "mmlu", "agieval", "bbh", "hendrycks_ethics", "acpbench", "arc", "glue")
 
@@ -75,12 +75,12 @@ def test_a_group_that_contains_itself_is_refused(tmp_path: Path) -> None:
 
 def test_a_task_of_the_harness_that_is_not_there_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(SettingError, match="did you mean 'hellaswag'"):
-        LmEval(tasks=["helaswag"]).forecast(CheckpointForecast())
+        LmEval(tasks=["helaswag"]).plan_spec(CheckpointSpec())
 
 
 def test_a_task_within_a_group_and_beside_it_is_refused() -> None:
     with pytest.raises(SettingError, match="'mmlu_anatomy', which is asked already"):
-        LmEval(tasks=["mmlu_anatomy", "mmlu"]).forecast(CheckpointForecast())
+        LmEval(tasks=["mmlu_anatomy", "mmlu"]).plan_spec(CheckpointSpec())
 
 
 def test_a_kept_index_spares_reading_and_is_made_again_when_a_name_is_missing(
@@ -137,12 +137,12 @@ def test_a_package_that_is_missing_is_named_at_plan_time(
     )
     evaluator = LmEval(tasks=["a"], task_folder=str(tmp_path))
     with pytest.raises(SettingError, match=r"needed_one is missing; the package other is missing"):
-        evaluator.forecast(CheckpointForecast())
+        evaluator.plan_spec(CheckpointSpec())
 
 
 def test_a_version_that_a_task_asserts_is_checked(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"antlr4-python3-runtime 4\.11 only, and 4\.9\.3"):
-        LmEval(tasks=["minerva_math"]).forecast(CheckpointForecast())
+        LmEval(tasks=["minerva_math"]).plan_spec(CheckpointSpec())
 
 
 def test_math_is_scored_rightly_with_the_antlr_that_omegaconf_needs() -> None:
@@ -164,7 +164,7 @@ def test_a_metric_that_would_count_right_answers_as_wrong_is_refused() -> None:
         by_task=ByTask(metric={"leaderboard_math_hard": "exact_match_original"}),
     )
     with pytest.raises(StormError, match="would count right answers as wrong"):
-        evaluator.forecast(CheckpointForecast())
+        evaluator.plan_spec(CheckpointSpec())
 
 
 @pytest.mark.parametrize(
@@ -188,14 +188,14 @@ def test_what_the_harness_would_refuse_or_leave_out_is_refused_at_plan_time(
 ) -> None:
     tasks = settings.pop("tasks")
     with pytest.raises(SettingError, match=problem):
-        LmEval(tasks=tasks, by_task=ByTask(**settings)).forecast(CheckpointForecast())
+        LmEval(tasks=tasks, by_task=ByTask(**settings)).plan_spec(CheckpointSpec())
 
 
 def test_answers_that_leave_no_room_for_a_question_are_refused() -> None:
     evaluator = LmEval(tasks=["leaderboard_ifeval"], apply_chat_template=False)
-    evaluator.forecast(CheckpointForecast(config={"max_position_embeddings": 2048}))
+    evaluator.plan_spec(CheckpointSpec(config={"max_position_embeddings": 2048}))
     with pytest.raises(SettingError, match="1280 tokens, and the model takes 1024"):
-        evaluator.forecast(CheckpointForecast(config={"max_position_embeddings": 1024}))
+        evaluator.plan_spec(CheckpointSpec(config={"max_position_embeddings": 1024}))
 
 
 def test_the_harness_is_told_of_the_tasks_that_are_asked_alone() -> None:

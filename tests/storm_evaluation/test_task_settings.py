@@ -11,7 +11,7 @@ from storm_evaluation.tasks.record import rows_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 HARNESS_H6 = {
     "arc_challenge": (25, "acc_norm"),
@@ -174,7 +174,7 @@ def test_a_name_that_is_not_asked_is_refused_with_the_nearest(
         tasks=["choose"], task_folder=str(task_folder), by_task=ByTask(**{field: {"chose": value}})
     )
     with pytest.raises(SettingError, match=rf"by_task\.{field}='chose'.*did you mean 'choose'"):
-        evaluator.forecast(CheckpointForecast())
+        evaluator.plan_spec(CheckpointSpec())
 
 
 def test_h6_is_asked_with_the_leaderboards_shots_and_metrics(preset) -> None:

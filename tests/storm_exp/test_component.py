@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from storm_exp import Artifact, PluginError, Stage, component, describe, setting
+from storm_exp import Artifact, PluginError, StageContext, component, describe, setting
 
 
 class Thing(Artifact):
@@ -19,10 +19,10 @@ class Thing(Artifact):
 def a_component(annotation: Any, default: Any) -> type:
     """Return a component with one setting."""
 
-    def run(self: Any, stage: Stage) -> Thing:
+    def run(self: Any, stage: StageContext) -> Thing:
         raise NotImplementedError
 
-    run.__annotations__ = {"stage": Stage, "return": Thing}
+    run.__annotations__ = {"stage": StageContext, "return": Thing}
     field = dataclasses.field(default_factory=lambda: default)
     body = {"__annotations__": {"option": annotation}, "option": field, "run": run}
     return component("menu", "name", version=1)(type("Odd", (), body))
@@ -80,7 +80,7 @@ def test_ports_are_read_off_the_signature():
     @component(("one", "two"), "several", version=2)
     class Several:
         def run(
-            self, stage: Stage, first: Thing, rest: list[Thing], last: Thing | None = None
+            self, stage: StageContext, first: Thing, rest: list[Thing], last: Thing | None = None
         ) -> Thing:
             raise NotImplementedError
 
@@ -103,7 +103,7 @@ def test_a_port_that_is_no_artifact_is_refused():
 
         @component("menu", "name", version=1)
         class Sized:
-            def run(self, stage: Stage, size: int) -> Thing:
+            def run(self, stage: StageContext, size: int) -> Thing:
                 raise NotImplementedError
 
 
@@ -112,7 +112,7 @@ def test_a_result_that_is_no_artifact_is_refused():
 
         @component("menu", "name", version=1)
         class Silent:
-            def run(self, stage: Stage) -> None:
+            def run(self, stage: StageContext) -> None:
                 raise NotImplementedError
 
 
@@ -121,7 +121,7 @@ def test_a_list_default_is_not_shared():
     class Listed:
         names: list[str] = setting(["a"])
 
-        def run(self, stage: Stage) -> Thing:
+        def run(self, stage: StageContext) -> Thing:
             raise NotImplementedError
 
     first, second = Listed(), Listed()

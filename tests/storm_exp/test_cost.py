@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import Runtime, SettingError
-from storm_exp._contract.cost import CARDS, Hardware
+from storm_exp._contract.cost import ACCELERATORS, Hardware
 
 COSTLY = ("recipe=sum", "adder=costly", "source.value=7")
 
@@ -59,9 +59,9 @@ def test_cells_of_a_sweep_share_what_they_share(storm):
 
 
 def test_a_place_is_a_card_at_full_size_and_else_this_machine():
-    assert Hardware.of(Runtime(), full_size=True).card == CARDS["h100"]
+    assert Hardware.of(Runtime(), full_size=True).card == ACCELERATORS["h100"]
     here = Hardware.of(Runtime(threads=3), full_size=False)
-    assert (here.gpu, here.card.flops) == (False, 3 * CARDS["cpu"].flops)
+    assert (here.gpu, here.card.flops) == (False, 3 * ACCELERATORS["cpu"].flops)
     assert not Hardware.of(Runtime(device="cpu"), full_size=True).gpu
     assert Hardware.of(Runtime(device="cuda:1"), full_size=False).gpu
 

@@ -130,7 +130,7 @@ def test_a_stage_that_leaves_without_an_error_is_named(storm, monkeypatch, statu
 
 @pytest.mark.parametrize("error", [SystemExit(0), Own("end"), KeyError("x")])
 @pytest.mark.parametrize(
-    "hook", ["forecast", "fingerprint", "cost", "fetches", "notes", "idle_ports"]
+    "hook", ["plan_spec", "fingerprint", "cost", "fetches", "notes", "idle_ports"]
 )
 def test_a_component_that_leaves_while_it_is_planned_is_named(storm, monkeypatch, hook, error):
     from storm_toys.adders import Add
@@ -159,7 +159,7 @@ def test_a_component_that_leaves_while_it_is_built_is_named(storm, monkeypatch):
 def test_a_forecast_of_another_kind_is_refused(storm, monkeypatch):
     from storm_toys.adders import Add
 
-    monkeypatch.setattr(Add, "forecast", lambda self, number: {"value": 3})
+    monkeypatch.setattr(Add, "plan_spec", lambda self, number: {"value": 3})
     said = storm("plan", "recipe=sum")
     assert said.code == 1
     assert "the component 'add' (forecast) gave {'value': 3}, no ValueForecast" in said.err

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storm_exp import Artifact, PluginError, Stage, component, describe, setting, value_digest
+from storm_exp import (
+    Artifact,
+    PluginError,
+    StageContext,
+    component,
+    describe,
+    setting,
+    value_digest,
+)
 from storm_exp._contract.digest import canonical_json
 from storm_exp._plan.key import artifact_key, semantic_settings
 
@@ -153,7 +161,7 @@ def test_a_new_setting_with_a_neutral_value_orphans_nothing():
     class Before:
         size: int = 1
 
-        def run(self, stage: Stage) -> Thing:
+        def run(self, stage: StageContext) -> Thing:
             raise NotImplementedError
 
     @component("menu", "grown", version=1)
@@ -162,7 +170,7 @@ def test_a_new_setting_with_a_neutral_value_orphans_nothing():
         margin: float = setting(0.0, neutral=0.0)
         workers: int = setting(4, semantic=False)
 
-        def run(self, stage: Stage) -> Thing:
+        def run(self, stage: StageContext) -> Thing:
             raise NotImplementedError
 
     def key(made: object) -> str:
@@ -177,7 +185,7 @@ def test_a_new_setting_with_a_neutral_value_orphans_nothing():
 def test_name_version_inputs_and_fingerprint_enter_the_key():
     @component("menu", "first", version=1)
     class First:
-        def run(self, stage: Stage) -> Thing:
+        def run(self, stage: StageContext) -> Thing:
             raise NotImplementedError
 
     spec = describe(First)
@@ -201,7 +209,7 @@ def test_name_version_inputs_and_fingerprint_enter_the_key():
 def test_what_is_not_json_cannot_enter_a_key(value):
     @component("menu", "odd", version=1)
     class Odd:
-        def run(self, stage: Stage) -> Thing:
+        def run(self, stage: StageContext) -> Thing:
             raise NotImplementedError
 
     with pytest.raises(PluginError, match="component 'odd': its key is not JSON"):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from storm_exp import Artifact, Stage
+from storm_exp import Artifact, StageContext
 from storm_exp.__main__ import main
 from storm_exp._run import run as run_module
 from storm_exp._store import lease as lease_module
@@ -68,7 +68,7 @@ def test_what_changes_outside_between_plan_and_end_is_not_kept(storm, tmp_path, 
     file.write_text("3", encoding="utf-8")
     run = FromFile.run
 
-    def edited_meanwhile(self: FromFile, stage: Stage) -> Artifact:
+    def edited_meanwhile(self: FromFile, stage: StageContext) -> Artifact:
         file.write_text("44", encoding="utf-8")
         return run(self, stage)
 
@@ -122,7 +122,7 @@ def test_a_file_that_is_back_when_the_stage_ends_was_still_written_meanwhile(
 
     run = Add.run
 
-    def there_and_back(self: Add, stage: Stage, number: Artifact) -> Artifact:
+    def there_and_back(self: Add, stage: StageContext, number: Artifact) -> Artifact:
         overwrite(finished, "8")
         made = run(self, stage, number)
         overwrite(finished, "7")
@@ -142,7 +142,7 @@ def test_a_file_that_changes_before_its_stage_begins_is_not_read(storm, finished
 
     run = Adopted.run
 
-    def overwritten(self: Adopted, stage: Stage) -> Artifact:
+    def overwritten(self: Adopted, stage: StageContext) -> Artifact:
         overwrite(finished, "8")
         return run(self, stage)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from storm_exp import Artifact, PluginError, Stage, component, hookimpl
+from storm_exp import Artifact, PluginError, StageContext, component, hookimpl
 from storm_exp._contract.plugins import Plugin, Plugins, load_plugins
 
 
@@ -33,7 +33,7 @@ def a_plugin(**hooks: object) -> SimpleNamespace:
 def a_component(name: str) -> type:
     @component("menu", name, version=1)
     class Plain:
-        def run(self, stage: Stage) -> Thing:
+        def run(self, stage: StageContext) -> Thing:
             raise NotImplementedError
 
     return Plain

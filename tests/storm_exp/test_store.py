@@ -29,7 +29,7 @@ def a_manifest(key: str = KEY, **more: object) -> Manifest:
         "settings": {},
         "inputs": {},
         "fingerprint": None,
-        "forecast": {},
+        "spec": {},
         "metrics": {},
         "main_metric": "",
         "files": {},

@@ -129,7 +129,7 @@ def test_a_stage_that_fills_no_directory_of_its_own_publishes_nothing(
 
     def run(self: Number, stage: object) -> Value:
         there = Path(stage.directory) if what == "nothing" else tmp_path / "there"  # type: ignore[attr-defined]
-        monkeypatch.setattr(Value, "facts", lambda self: self.forecast_type())
+        monkeypatch.setattr(Value, "spec", lambda self: self.spec_type())
         there.mkdir(exist_ok=True)
         return Value(there)
 

@@ -124,7 +124,7 @@ def a_cell(overrides: list[str], **metrics: float) -> CellRecord:
             inputs={},
             status="made",
             settings={},
-            forecast={},
+            spec={},
             metrics={"value": value},
             main_metric="value",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp import Runtime, SettingError, Stage
+from storm_exp import Runtime, SettingError, StageContext
 from storm_exp._run.launch import command
 from storm_exp._store.manifest import Manifest
 
@@ -154,6 +154,6 @@ def test_a_runtime_that_cannot_work_is_refused(settings, message):
 def test_only_the_first_worker_speaks(tmp_path, capsys):
     log = tmp_path / "log.txt"
     for rank in (0, 1):
-        Stage("stage", tmp_path, tmp_path, log=log, rank=rank, world=2).say(f"I am {rank}")
+        StageContext("stage", tmp_path, tmp_path, log=log, rank=rank, world=2).say(f"I am {rank}")
     assert capsys.readouterr().err == "  stage: I am 0\n"
     assert log.read_text() == "stage: I am 0\n"

@@ -79,15 +79,15 @@ def test_compressing_again_gives_the_same_bytes_and_leaves_nothing_behind(
 
 
 def test_the_forecast_of_fp8_holds(model, fp8):
-    forecast, facts = Fp8Dynamic().forecast(model.facts()), fp8.facts()
+    spec, facts = Fp8Dynamic().plan_spec(model.spec()), fp8.spec()
     for known in ("parameters", "tokenizer", "has_chat_template"):
-        assert getattr(forecast, known) == getattr(facts, known)
+        assert getattr(spec, known) == getattr(facts, known)
 
 
 def test_what_is_quantised_is_not_quantised_again(fp8, tmp_path):
     for component in (Fp8Dynamic(), Bf16()):
         with pytest.raises(InputError, match="already"):
-            component.forecast(fp8.facts())
+            component.plan_spec(fp8.spec())
 
 
 def test_leaving_no_layer_to_quantise_is_an_error(model, tmp_path):
@@ -108,7 +108,7 @@ def test_bf16_is_a_cast_of_every_weight(tmp_path, dtype):
     expected = {name: tensor.to(torch.bfloat16) for name, tensor in model.tensors()}
     assert all(torch.equal(tensor, expected[name]) for name, tensor in cast.tensors())
     assert cast.load().dtype == torch.bfloat16
-    assert cast.facts() == Bf16().forecast(model.facts())
+    assert cast.spec() == Bf16().plan_spec(model.spec())
     assert summary(cast)["kept"] == (len(expected) if dtype == "bfloat16" else 0)
     assert stage.metrics["ratio"] == pytest.approx(0.5 if dtype == "float32" else 1, abs=0.02)
 
@@ -136,7 +136,7 @@ def test_fp8_refuses_with_the_plan_what_could_not_be_read_back(
         assert float((found - expected).abs().max()) < 0.1 * float(expected.abs().max())
         return
     with pytest.raises(InputError, match=f"family '{family}' cannot be compressed"):
-        Fp8Dynamic().forecast(model.facts())
+        Fp8Dynamic().plan_spec(model.spec())
     monkeypatch.setattr("storm_export.fp8.check_family", lambda *_: None)
     with pytest.raises(InputError, match=problem):
         Fp8Dynamic().run(make_stage(tmp_path), model)

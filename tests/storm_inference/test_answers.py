@@ -7,14 +7,14 @@ import shutil
 import pytest
 import torch
 
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
 from storm_inference.generation import _Asker
 from storm_inference.shots import Shots
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 NO_SHOTS = Shots([], 0, "", 0)
@@ -166,9 +166,9 @@ def test_what_cannot_work_is_named():
             Answers(**{name: value}, seed=0)
         assert error.value.setting == name
     with pytest.raises(InputError, match="no chat template"):
-        Answers(seed=0).forecast(CheckpointForecast(has_chat_template=False), DatasetForecast())
+        Answers(seed=0).plan_spec(CheckpointSpec(has_chat_template=False), DatasetSpec())
     with pytest.raises(InputError, match="no column 'messages'"):
-        Answers(seed=0).forecast(CheckpointForecast(), DatasetForecast(columns=["text"]))
+        Answers(seed=0).plan_spec(CheckpointSpec(), DatasetSpec(columns=["text"]))
 
 
 def test_a_chat_that_ends_with_a_question_gets_an_answer(tmp_path, talker):
@@ -235,14 +235,14 @@ def test_drawing_is_from_all_tokens(tmp_path):
 
 
 def test_an_answer_longer_than_the_model_is_refused_at_plan_time():
-    model = CheckpointForecast(config={"max_position_embeddings": 256})
+    model = CheckpointSpec(config={"max_position_embeddings": 256})
     with pytest.raises(SettingError, match="256 positions"):
-        Answers(new_tokens=256, seed=0).forecast(model, DatasetForecast())
+        Answers(new_tokens=256, seed=0).plan_spec(model, DatasetSpec())
 
 
 def test_the_cost_counts_questions_and_answers(talker):
-    data = DatasetForecast(splits={"train": [10, 10]}, row_tokens=30)
-    cost = Answers(new_tokens=20, seed=0).cost(talker.facts(), data)
+    data = DatasetSpec(splits={"train": [10, 10]}, row_tokens=30)
+    cost = Answers(new_tokens=20, seed=0).cost(talker.spec(), data)
     assert cost.tokens == 10 * 50 and cost.flops > 0 and cost.memory > 0
 
 

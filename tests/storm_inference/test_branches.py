@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_inference.prefix_tree import PADDING, TRUNK, batches, lay_out, shared_length, tree_size
+from storm_inference.prefix_tree import PADDING, PREFIX, batches, lay_out, shared_length, tree_size
 
 prompts = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=8), min_size=1, max_size=4)
 
@@ -12,7 +12,7 @@ def test_every_prompt_can_be_read_off_its_trunk_and_branch(row, spare, data):
     layout = lay_out(row, skip, tree_size(row, skip) + spare)
     places = list(zip(layout.branches, layout.positions, layout.tokens, strict=True))
     for branch, prompt in enumerate(row, 1):
-        seen = sorted((position, token) for b, position, token in places if b in (TRUNK, branch))
+        seen = sorted((position, token) for b, position, token in places if b in (PREFIX, branch))
         assert seen == [(i, prompt[i]) for i in range(skip, len(prompt))]
     assert layout.branches.count(PADDING) == spare
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from storm_exp import Runtime, Stage, value_digest
+from storm_exp import Runtime, StageContext, value_digest
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -56,11 +56,13 @@ class Kept:
     store: Store
     folder: Path
 
-    def make(self, name: str, fill: Callable[[Stage], Any]) -> Checkpoint:
+    def make(self, name: str, fill: Callable[[StageContext], Any]) -> Checkpoint:
         """Publish what `fill` does with a stage; return it as an input of the next stage."""
         key = value_digest(name)
         partial = self.store.open_partial(key)
-        stage = Stage(name, partial, self.folder / "scratch", Runtime(device="cpu", threads=1))
+        stage = StageContext(
+            name, partial, self.folder / "scratch", Runtime(device="cpu", threads=1)
+        )
         fill(stage)
         manifest = Manifest(
             key=key,
@@ -70,7 +72,7 @@ class Kept:
             settings={},
             inputs={},
             fingerprint=None,
-            forecast={},
+            spec={},
             metrics=stage.metrics,
             main_metric=stage.main_metric,
             files={},
@@ -88,7 +90,7 @@ class Kept:
     def copy(self, checkpoint: Checkpoint) -> Checkpoint:
         """Put a checkpoint's files into the store."""
 
-        def fill(stage: Stage) -> None:
+        def fill(stage: StageContext) -> None:
             shutil.copytree(checkpoint.directory, stage.directory, dirs_exist_ok=True)
 
         return self.make(f"copy of {checkpoint.directory}", fill)

@@ -14,9 +14,9 @@ from storm_merging.mergekit.methods import Ties
 from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
-from storm_merging.parents.compatibility import forecast_merge
+from storm_merging.parents.compatibility import merge_spec
 from storm_merging.parents.weight_semantics import computation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 SIZES = {
@@ -36,8 +36,8 @@ LLAMA = {
 GEMMA3 = {"model_type": "gemma3_text", **SIZES, "transformers_version": "5.17.0"}
 
 
-def forecast(*configs):
-    return forecast_merge([CheckpointForecast(config=c) for c in configs], ["one", "two"])
+def plan_spec(*configs):
+    return merge_spec([CheckpointSpec(config=c) for c in configs], ["one", "two"])
 
 
 def older(config):
@@ -67,7 +67,7 @@ def test_siblings_of_several_versions_of_transformers_merge(family, tmp_path):
     read = AutoConfig.for_model(**old).to_dict()
     assert read["rope_parameters"] == new["rope_parameters"]
     assert computation(old) == computation(new)
-    assert forecast(old, new).config == old
+    assert plan_spec(old, new).config == old
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -100,7 +100,7 @@ def test_what_a_written_config_leaves_out_is_the_default_of_transformers(family)
 )
 def test_weights_that_mean_something_else_are_refused(change, message):
     with pytest.raises(InputError, match=message):
-        forecast(LLAMA, {**LLAMA, **change})
+        plan_spec(LLAMA, {**LLAMA, **change})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_weights_that_mean_something_else_are_refused(change, message):
 )
 def test_layers_of_other_kinds_and_scales_are_refused(change, message):
     with pytest.raises(InputError, match=message):
-        forecast(GEMMA3, {**GEMMA3, **change})
+        plan_spec(GEMMA3, {**GEMMA3, **change})
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ def test_layers_of_other_kinds_and_scales_are_refused(change, message):
     ],
 )
 def test_siblings_may_differ_in_what_gives_weights_no_meaning(change):
-    assert forecast(LLAMA, {**LLAMA, **change}).config == LLAMA
+    assert plan_spec(LLAMA, {**LLAMA, **change}).config == LLAMA
 
 
 def test_what_a_plan_does_not_know_yet_is_no_difference():
     expected = {"model_type": "llama", **SIZES}
     rotary = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0}
     written = {**LLAMA, "head_dim": 16, "hidden_act": "gelu", "rope_parameters": rotary}
-    assert forecast(expected, written).config == expected
-    assert forecast(written, expected).config == written
+    assert plan_spec(expected, written).config == expected
+    assert plan_spec(written, expected).config == written
 
 
 @pytest.fixture(scope="module")
@@ -169,11 +169,11 @@ def test_a_tied_head_that_one_model_stores_is_left_out(tied, tmp_path, merger, o
     first, second = tied[::order]
     inputs = [[first, second]] if isinstance(merger, Slerp | Linear) else [first, [second]]
     facts = [
-        [m.facts() for m in given] if isinstance(given, list) else given.facts() for given in inputs
+        [m.spec() for m in given] if isinstance(given, list) else given.spec() for given in inputs
     ]
     merged = merger.run(make_stage(tmp_path), *inputs)
     assert merged.headers() == tied[0].headers()
-    assert merged.facts() == merger.forecast(*facts)
+    assert merged.spec() == merger.plan_spec(*facts)
     network = merged.load()
     assert network.lm_head.weight.data_ptr() == network.model.embed_tokens.weight.data_ptr()
 
@@ -188,7 +188,7 @@ def test_a_tied_head_that_all_store_stays(tied, tmp_path):
     merged = Linear().run(make_stage(tmp_path), [tied[1], tied[1]])
     head, embedding = (merged.tensor(f"{n}.weight") for n in ("lm_head", "model.embed_tokens"))
     assert torch.equal(head, embedding)
-    assert merged.facts() == Linear().forecast([tied[1].facts()] * 2)
+    assert merged.spec() == Linear().plan_spec([tied[1].spec()] * 2)
 
 
 def test_a_head_that_differs_from_the_embedding_is_not_left_out(tied, tmp_path):
@@ -202,7 +202,7 @@ def test_tensors_that_no_config_asks_for_are_told_apart_by_their_number(models, 
     other = with_tensors(models[1], tmp_path / "other", {"model.extra": "model.norm.weight"})
     message = "the second model stores 32 parameters beside those that its config.json asks for"
     with pytest.raises(InputError, match=message):
-        Slerp().forecast([models[0].facts(), other.facts()])
+        Slerp().plan_spec([models[0].spec(), other.spec()])
 
 
 def test_a_merge_of_different_rotary_bases_ends_before_a_byte(models, tmp_path):

@@ -51,7 +51,7 @@ def test_up_scaled_models_reload_and_compute_what_the_repeated_layers_do(model, 
     expected = logits(rearranged(model, [0, 1, 2, 3, 1, 2, 3, 4]))
     assert torch.equal(logits(result.load("float32")), expected)
     assert not torch.allclose(expected, logits(model.load("float32")), atol=1e-3)
-    assert result.facts() == merger.forecast(model.facts())
+    assert result.spec() == merger.plan_spec(model.spec())
     record = json.loads((result.directory / "surgery.json").read_text())
     assert record == {"source_layers": [0, 1, 2, 3, 1, 2, 3, 4], "new_layers": [4, 5, 6]}
 
@@ -60,7 +60,7 @@ def test_expanded_models_compute_what_they_did_before(model, tmp_path):
     merger = BlockExpand(every=2)
     result = merger.run(make_stage(tmp_path), model)
     assert torch.equal(logits(result.load("float32")), logits(model.load("float32")))
-    assert result.facts() == merger.forecast(model.facts())
+    assert result.spec() == merger.plan_spec(model.spec())
     record = json.loads((result.directory / "surgery.json").read_text())
     assert record == {"source_layers": [0, 1, 1, 2, 3, 3, 4], "new_layers": [2, 5]}
 
@@ -149,7 +149,7 @@ def test_sharded_models_are_read_like_whole_ones(tmp_path):
 )
 def test_depths_that_make_no_sense_are_refused_at_plan_time(model, merger, message):
     with pytest.raises(SettingError, match=message):
-        merger.forecast(model.facts())
+        merger.plan_spec(model.spec())
 
 
 def test_settings_out_of_range_are_refused():
@@ -160,7 +160,7 @@ def test_settings_out_of_range_are_refused():
 
 
 def test_solar_is_planned_from_the_config_of_its_parent_alone(model):
-    from storm_models.checkpoint.checkpoint import CheckpointForecast
+    from storm_models.checkpoint.checkpoint import CheckpointSpec
 
     mistral = {
         "model_type": "mistral",
@@ -171,9 +171,9 @@ def test_solar_is_planned_from_the_config_of_its_parent_alone(model):
         "num_attention_heads": 32,
         "num_key_value_heads": 8,
     }
-    forecast = DepthUpscale(m=8).forecast(CheckpointForecast(config=mistral))
-    assert forecast.parameters == 10_731_524_096
-    assert forecast.config["num_hidden_layers"] == 48
+    spec = DepthUpscale(m=8).plan_spec(CheckpointSpec(config=mistral))
+    assert spec.parameters == 10_731_524_096
+    assert spec.config["num_hidden_layers"] == 48
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,9 @@ def test_sums_are_merged_like_the_files_they_stand_for(kept, models, tmp_path):
     base, one, two = [kept.adopt(model) for model in models]
     between = kept.merge(Slerp(), [one, two])
     merged = kept.merge(methods.Ties(), base, [between, two])
-    expected = methods.Ties().run(make_stage(tmp_path), models[0], [between.written(), models[2]])
+    expected = methods.Ties().run(
+        make_stage(tmp_path), models[0], [between.materialise(), models[2]]
+    )
     assert_equal(merged, dict(expected.tensors()))
 
 
@@ -197,16 +199,16 @@ def test_settings_that_cannot_work_are_refused_at_once(make, message):
 
 
 def test_models_that_do_not_fit_are_refused_when_planned(models, tmp_path):
-    known = models[0].facts()
-    other = make_checkpoint(tmp_path / "other", num_hidden_layers=3).facts()
+    known = models[0].spec()
+    other = make_checkpoint(tmp_path / "other", num_hidden_layers=3).spec()
     with pytest.raises(InputError, match="num_hidden_layers is 2 in one, 3 in the other"):
-        methods.Ties().forecast(known, [known, other])
+        methods.Ties().plan_spec(known, [known, other])
     with pytest.raises(InputError, match="3 weights for 2 models"):
-        methods.Ties(weights=[1.0, 1.0, 1.0]).forecast(known, [known, known])
+        methods.Ties(weights=[1.0, 1.0, 1.0]).plan_spec(known, [known, known])
     with pytest.raises(InputError, match="model_stock needs 2 or more models beside the base"):
-        methods.ModelStock().forecast(known, [known])
+        methods.ModelStock().plan_spec(known, [known])
     with pytest.raises(InputError, match="num_hidden_layers"):
-        Mergekit(method="karcher", seed=0).forecast([known, other])
+        Mergekit(method="karcher", seed=0).plan_spec([known, other])
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_what_mergekit_does_not_know_is_refused_when_planned(
     models, settings, count, error, message
 ):
     with pytest.raises(error, match=message):
-        Mergekit(**settings, seed=0).forecast([models[0].facts()] * count)
+        Mergekit(**settings, seed=0).plan_spec([models[0].spec()] * count)
 
 
 def test_each_component_is_named_as_mergekit_names_the_method():

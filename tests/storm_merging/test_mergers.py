@@ -221,7 +221,7 @@ def test_nan_in_a_model_names_the_tensor(models, tmp_path, bad, merger):
 def test_models_that_do_not_fit_are_refused_by_name_before_a_byte(models, tmp_path, sizes, message):
     other = make_checkpoint(tmp_path / "other", **sizes)
     with pytest.raises(InputError, match=message):
-        Slerp().forecast([models[0].facts(), other.facts()])
+        Slerp().plan_spec([models[0].spec(), other.spec()])
     stage = make_stage(tmp_path)
     with pytest.raises(InputError, match=message):
         Slerp().run(stage, [models[0], other])
@@ -231,40 +231,40 @@ def test_models_that_do_not_fit_are_refused_by_name_before_a_byte(models, tmp_pa
 def test_tokenizers_that_differ_are_refused(models, tmp_path):
     other = make_checkpoint(tmp_path / "other", extra_tokens=("new",), vocab_size=262)
     with pytest.raises(InputError, match="tokenizers"):
-        Slerp().forecast([models[0].facts(), other.facts()])
+        Slerp().plan_spec([models[0].spec(), other.spec()])
 
 
 @pytest.mark.parametrize(
     "merger", [Slerp(), Linear(), TaskArithmetic()], ids=lambda m: type(m).__name__
 )
 def test_the_room_of_a_merge_is_estimated_before_it_is_made(models, merger):
-    known = models[0].facts()
+    known = models[0].spec()
     given = {} if isinstance(merger, Slerp) else {"models": [known, known]}
-    cost = merger.cost(forecast=known, **given)
+    cost = merger.cost(spec=known, **given)
     assert cost.disk == pytest.approx(models[0].weight_bytes(), rel=0.05)
     assert cost.on_host and cost.flops >= 4 * known.parameters
 
 
 def test_what_is_unknown_at_plan_time_is_no_error(models):
-    from storm_models.checkpoint.checkpoint import CheckpointForecast
+    from storm_models.checkpoint.checkpoint import CheckpointSpec
 
-    known = models[0].facts()
-    assert Slerp().forecast([CheckpointForecast(), known]).parameters == known.parameters
-    assert Linear().forecast([CheckpointForecast()] * 3) == CheckpointForecast()
+    known = models[0].spec()
+    assert Slerp().plan_spec([CheckpointSpec(), known]).parameters == known.parameters
+    assert Linear().plan_spec([CheckpointSpec()] * 3) == CheckpointSpec()
 
 
 def test_wrong_numbers_of_models_and_weights_are_refused(models):
-    known = models[0].facts()
+    known = models[0].spec()
     with pytest.raises(InputError, match="exactly two checkpoints, not 3"):
-        Slerp().forecast([known] * 3)
+        Slerp().plan_spec([known] * 3)
     with pytest.raises(InputError, match="there is one"):
-        Linear().forecast([known])
+        Linear().plan_spec([known])
     with pytest.raises(InputError, match="2 weights for 3 models"):
-        Linear(weights=[1.0, 2.0]).forecast([known] * 3)
+        Linear(weights=[1.0, 2.0]).plan_spec([known] * 3)
     with pytest.raises(InputError, match="sum to 0"):
-        Linear(weights=[1.0, -1.0]).forecast([known] * 2)
+        Linear(weights=[1.0, -1.0]).plan_spec([known] * 2)
     with pytest.raises(InputError, match="1 weights for 2 models"):
-        TaskArithmetic(weights=[1.0]).forecast(known, [known] * 2)
+        TaskArithmetic(weights=[1.0]).plan_spec(known, [known] * 2)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -14,12 +14,12 @@ from storm_inference.label_scorer import LabelScorer
 from storm_merging.methods.block_expand import BlockExpand
 from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
-from storm_minitron.width.importance import ImportanceForecast
+from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.minitron_width import MinitronWidth
 from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 from storm_training.components.sft import Sft
-from storm_training.data.token_set import TokenSetForecast
+from storm_training.data.token_set import TokenSetSpec
 from storm_training.trainable.snr_scanner import SnrScanner
 
 SIZES = {
@@ -55,7 +55,7 @@ def test_files_hold_an_expert_a_tensor_and_memory_all_in_one(models):
 
 
 def test_they_are_adopted_and_cast(models, tmp_path):
-    assert Path(path=str(models[0].directory)).forecast().parameters
+    assert Path(path=str(models[0].directory)).plan_spec().parameters
     cast = Bf16().run(make_stage(tmp_path), models[0])
     assert torch.equal(logits(cast.load("float32")), logits(models[0].load("float32")))
 
@@ -72,7 +72,7 @@ def test_a_merge_in_files_and_as_a_sum_is_one_model(merger, models, tmp_path, ke
     assert tensors.keys() == sums.keys() == stored(models[0]).keys()
     assert all(torch.equal(tensors[name], sums[name]) for name in tensors)
     theirs = AutoModelForCausalLM.from_pretrained(written.directory, dtype=torch.float32).eval()
-    for checkpoint in (written, summed, summed.written()):
+    for checkpoint in (written, summed, summed.materialise()):
         assert torch.equal(logits(checkpoint.load("float32")), logits(theirs))
 
 
@@ -106,12 +106,12 @@ def test_they_are_judged_and_evaluated(models, tmp_path):
 
 
 def test_what_cannot_work_is_refused_with_the_plan(models):
-    known = models[0].facts()
+    known = models[0].spec()
     for refused in (
-        lambda: Sft(seed=0).forecast(known, TokenSetForecast()),
-        lambda: SnrScanner().forecast(known),
-        lambda: BlockExpand(every=1).forecast(known),
-        lambda: MinitronWidth(hidden_size=16).forecast(known, ImportanceForecast()),
+        lambda: Sft(seed=0).plan_spec(known, TokenSetSpec()),
+        lambda: SnrScanner().plan_spec(known),
+        lambda: BlockExpand(every=1).plan_spec(known),
+        lambda: MinitronWidth(hidden_size=16).plan_spec(known, ImportanceSpec()),
     ):
         with pytest.raises(InputError, match=r"of the family '(mixtral|qwen3_moe)' cannot be"):
             refused()

@@ -71,12 +71,12 @@ def test_a_sum_answers_as_the_same_merge_in_files_does(kept, tmp_path, family, d
     merged = kept.merge(Slerp(t=0.3), [kept.copy(parents[0]), kept.adopt(parents[1])])
     assert merged.weighted_sum() and not in_files.weighted_sum()
     assert merged.headers() == in_files.headers()
-    assert merged.facts() == in_files.facts()
+    assert merged.spec() == in_files.spec()
     assert merged.weight_bytes() == in_files.weight_bytes()
     assert same_tensors(merged.tensors(), in_files.tensors())
     assert torch.equal(merged.tensor("model.norm.weight"), in_files.tensor("model.norm.weight"))
     name = "model.safetensors"
-    assert files(merged.written())[name] == files(in_files)[name]
+    assert files(merged.materialise())[name] == files(in_files)[name]
     model, expected = merged.load(), in_files.load()
     assert same_tensors(model.state_dict().items(), expected.state_dict().items())
     assert model.dtype == getattr(torch, dtype)
@@ -118,9 +118,9 @@ def test_a_merge_of_merges_is_rounded_at_each(kept, merged, models, tmp_path):
     third = kept.adopt(models[2])
     above = kept.merge(Slerp(t=0.6), [merged, third])
     assert above.weighted_sum()
-    expected = Slerp(t=0.6).run(make_stage(tmp_path), [merged.written(), models[2]])
+    expected = Slerp(t=0.6).run(make_stage(tmp_path), [merged.materialise(), models[2]])
     assert same_tensors(above.tensors(), expected.tensors())
-    assert same_tensors(above.written().tensors(), expected.tensors())
+    assert same_tensors(above.materialise().tensors(), expected.tensors())
 
 
 def test_another_t_measures_no_angle_again(kept, models):
@@ -138,12 +138,12 @@ def test_another_t_measures_no_angle_again(kept, models):
 def test_the_written_form_is_written_once(kept, merged):
     assert "written" not in kept.components()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: merged.written(), range(4)))
+        found = list(pool.map(lambda _: merged.materialise(), range(4)))
     inodes = {(f.directory / "model.safetensors").stat().st_ino for f in found}
-    inodes.add((merged.written().directory / "model.safetensors").stat().st_ino)
+    inodes.add((merged.materialise().directory / "model.safetensors").stat().st_ino)
     assert len(inodes) == 1
     assert kept.components().count("written") == 1
-    assert found[0].written() is found[0]
+    assert found[0].materialise() is found[0]
     beside = {"weighted_sum.json", "manifest.json"}
     assert files(found[0]).keys() - {"model.safetensors"} == files(merged).keys() - beside | {
         "manifest.json"
@@ -152,11 +152,11 @@ def test_the_written_form_is_written_once(kept, merged):
 
 
 def test_a_damaged_written_form_is_written_again(kept, merged):
-    weights = merged.written().directory / "model.safetensors"
+    weights = merged.materialise().directory / "model.safetensors"
     expected = weights.read_bytes()
     weights.chmod(0o644)
     weights.write_bytes(expected[:-1])
-    assert files(merged.written())["model.safetensors"] == expected
+    assert files(merged.materialise())["model.safetensors"] == expected
     assert len(list(kept.store.root.glob("damaged/*"))) == 1
 
 
@@ -164,7 +164,7 @@ def test_the_written_form_needs_no_parents(kept, models):
     parents = [kept.copy(model) for model in models[:2]]
     merged = kept.merge(Slerp(), parents)
     expected = dict(merged.tensors())
-    written = merged.written()
+    written = merged.materialise()
     for parent in parents:
         shutil.rmtree(parent.directory)
     assert same_tensors(Checkpoint(written.directory).tensors(), expected)
@@ -186,9 +186,9 @@ def test_a_parent_that_is_gone_is_told(kept, models):
 def test_outside_a_store_a_sum_cannot_be_written(merged, tmp_path):
     shutil.copytree(merged.directory, tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="in a store"):
-        Checkpoint(tmp_path / "elsewhere").written()
+        Checkpoint(tmp_path / "elsewhere").materialise()
     with pytest.raises(InputError, match="kept as a sum of other models; run its recipe by itself"):
-        PathComponent(path=str(tmp_path / "elsewhere")).forecast()
+        PathComponent(path=str(tmp_path / "elsewhere")).plan_spec()
 
 
 WRITE = """
@@ -214,7 +214,7 @@ def test_killed_while_it_writes_the_written_form_is_made_again(kept, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert list(kept.store.root.glob(unfinished)) and "written" not in kept.components()
-    assert torch.equal(merged.written().tensor("w"), 2 * torch.linspace(0, 1, 12_000_000))
+    assert torch.equal(merged.materialise().tensor("w"), 2 * torch.linspace(0, 1, 12_000_000))
     assert not list(kept.store.root.glob("artifacts/??/.partial-*"))
 
 
@@ -257,7 +257,7 @@ def test_a_sum_that_overflows_is_told_whoever_asks(kept, tmp_path):
 def test_an_evaluation_is_the_same_of_a_sum_and_of_its_files(kept, merged, tmp_path):
     data = make_chats(tmp_path / "data")
     payloads = []
-    for name, model in (("sum", merged), ("files", merged.written())):
+    for name, model in (("sum", merged), ("files", merged.materialise())):
         payloads.append(files(HeldOut().run(make_stage(tmp_path, name), model, data)))
     assert payloads[0] == payloads[1]
 
@@ -265,7 +265,7 @@ def test_an_evaluation_is_the_same_of_a_sum_and_of_its_files(kept, merged, tmp_p
 @pytest.mark.parametrize("compressor", [Bf16(), Fp8Dynamic()], ids=["bf16", "fp8"])
 def test_a_compressed_sum_is_its_compressed_files(kept, merged, tmp_path, compressor):
     one = compressor.run(make_stage(tmp_path, "sum"), merged)
-    two = compressor.run(make_stage(tmp_path, "files"), merged.written())
+    two = compressor.run(make_stage(tmp_path, "files"), merged.materialise())
     assert files(one) == files(two)
 
 

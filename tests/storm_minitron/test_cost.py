@@ -4,7 +4,7 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from families import family_checkpoint
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_minitron.calibration.calibration import Sample, make_batches
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.block_removal import score_runs
@@ -12,9 +12,7 @@ from storm_minitron.width.activations import measure
 from storm_minitron.width.importance_scanner import ImportanceScanner
 
 ROWS, LENGTH, LAYERS = 4, 40, 5
-DATA = DatasetForecast(
-    splits={"train": [ROWS, ROWS], "validation": [ROWS, ROWS]}, row_tokens=LENGTH
-)
+DATA = DatasetSpec(splits={"train": [ROWS, ROWS], "validation": [ROWS, ROWS]}, row_tokens=LENGTH)
 SHAPES = {"batch_size": 2, "token_step": 1, "max_tokens": 64}
 
 
@@ -40,7 +38,7 @@ def test_importance_costs_a_pass_without_the_head(model, network):
     scanner = ImportanceScanner(seed=0, **SHAPES)
     with FlopCounterMode(display=False) as counter:
         measure(network, 8, batches(scanner))
-    expected = scanner.cost(model.facts(), DATA).flops
+    expected = scanner.cost(model.spec(), DATA).flops
     assert expected == pytest.approx(counter.get_total_flops(), rel=0.02)
 
 
@@ -50,5 +48,5 @@ def test_a_candidate_costs_the_layers_behind_it_and_a_head(model, network, count
     runs = [(first, count) for count in counts for first in range(LAYERS - count + 1)]
     with FlopCounterMode(display=False) as counter:
         score_runs(network, runs, batches(scanner))
-    expected = scanner.cost(model.facts(), DATA).flops
+    expected = scanner.cost(model.spec(), DATA).flops
     assert expected == pytest.approx(counter.get_total_flops(), rel=0.03)

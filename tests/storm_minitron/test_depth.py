@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from families import FAMILIES, family_checkpoint
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_minitron.calibration.calibration import Sample, make_batches, read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
-from storm_minitron.depth.block_importance import BlockImportanceForecast
+from storm_minitron.depth.block_importance import BlockImportanceSpec
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.block_removal import WHOLE, score_runs
 from storm_minitron.depth.minitron_depth import Criterion, MinitronDepth, least_important
 from storm_minitron.width.importance_scanner import ImportanceScanner
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 
 SETTINGS = CalibrationSettings(batch_size=4, token_step=16, max_tokens=64)
 LLAMA_8B = {
@@ -136,8 +136,8 @@ def test_a_scan_is_repeated_bit_by_bit_and_forecast(model, chats, scan, tmp_path
     again = scanner.run(make_stage(tmp_path), model, chats)
     files = [each.directory / "blocks.json" for each in (scan, again)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert scan.facts() == scanner.forecast(model.facts(), chats.facts())
-    assert scan.facts().summary() == "runs of 1, 2 of 4 layers"
+    assert scan.spec() == scanner.plan_spec(model.spec(), chats.spec())
+    assert scan.spec().summary() == "runs of 1, 2 of 4 layers"
 
 
 def test_hidden_states_that_overflow_are_refused(chats, tmp_path):
@@ -187,10 +187,10 @@ def test_the_pruned_model_is_the_one_that_the_scan_says(by, model, scan, tmp_pat
     assert record["by"] == by.value
     surgery = json.loads((result.directory / "surgery.json").read_text())
     assert surgery == {"source_layers": kept, "new_layers": []}
-    forecast, facts = pruner.forecast(model.facts(), scan.facts()), result.facts()
-    assert (forecast.parameters, forecast.shapes) == (facts.parameters, facts.shapes)
+    spec, facts = pruner.plan_spec(model.spec(), scan.spec()), result.spec()
+    assert (spec.parameters, spec.shapes) == (facts.parameters, facts.shapes)
     unknown = {"layer_types", "max_window_layers"}
-    assert {k: v for k, v in facts.config.items() if k not in unknown} == forecast.config
+    assert {k: v for k, v in facts.config.items() if k not in unknown} == spec.config
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ def test_the_published_depth_pruning_is_planned_from_the_config_alone():
     pruner = MinitronDepth(layers=16, first=15)
     assert pruner.dropped(32) == list(range(15, 31))
     assert pruner.kept(32) == [*range(15), 31]
-    forecast = pruner.forecast(CheckpointForecast(config=LLAMA_8B))
-    assert forecast.parameters == 4_540_469_248
+    spec = pruner.plan_spec(CheckpointSpec(config=LLAMA_8B))
+    assert spec.parameters == 4_540_469_248
     assert pruner.idle_ports() == {"importance"} == MinitronDepth(drop=[3]).idle_ports()
     assert MinitronDepth(layers=16).idle_ports() == set()
 
@@ -274,7 +274,7 @@ def test_shares_of_the_depth_are_rounded():
 )
 def test_depths_that_make_no_sense_are_refused_at_plan_time(settings, message):
     with pytest.raises(SettingError, match=message):
-        MinitronDepth(**settings).forecast(CheckpointForecast(config=LLAMA_8B))
+        MinitronDepth(**settings).plan_spec(CheckpointSpec(config=LLAMA_8B))
 
 
 @pytest.mark.parametrize(
@@ -287,12 +287,12 @@ def test_depths_that_make_no_sense_are_refused_at_plan_time(settings, message):
     ],
 )
 def test_scans_that_do_not_serve_are_refused_at_plan_time(scan, message):
-    model = CheckpointForecast(config=LLAMA_8B, shapes="ours")
-    forecast = None if scan is None else BlockImportanceForecast(**scan)
+    model = CheckpointSpec(config=LLAMA_8B, shapes="ours")
+    spec = None if scan is None else BlockImportanceSpec(**scan)
     with pytest.raises(InputError, match=message):
-        MinitronDepth(layers=16).forecast(model, forecast)
+        MinitronDepth(layers=16).plan_spec(model, spec)
     by = MinitronDepth(layers=16, by=Criterion.block_influence)
-    assert by.forecast(model, BlockImportanceForecast(counts=[])).parameters == 4_540_469_248
+    assert by.plan_spec(model, BlockImportanceSpec(counts=[])).parameters == 4_540_469_248
 
 
 @pytest.mark.parametrize(
@@ -300,6 +300,6 @@ def test_scans_that_do_not_serve_are_refused_at_plan_time(scan, message):
     [([0], "from 1"), ([2, 2], "different"), ([4, 32], "leaves nothing of 32 layers; at most 31")],
 )
 def test_counts_that_make_no_sense_are_refused_at_plan_time(counts, message):
-    model = CheckpointForecast(config=LLAMA_8B)
+    model = CheckpointSpec(config=LLAMA_8B)
     with pytest.raises(SettingError, match=message):
-        BlockImportanceScanner(seed=0, counts=counts).forecast(model, DatasetForecast())
+        BlockImportanceScanner(seed=0, counts=counts).plan_spec(model, DatasetSpec())

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from families import FAMILIES, family_checkpoint
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_minitron.calibration.calibration import make_batches, read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.width.activations import measure
 from storm_minitron.width.importance_scanner import ImportanceScanner, concentration
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 
 SHAPES = {"batch_size": 3, "token_step": 16, "max_tokens": 64}
 
@@ -91,8 +91,8 @@ def test_a_scan_leaves_importances_and_says_how_they_are_spread(chats, tmp_path)
     assert shapes == {"channels": (32,), "neurons": (3, 64), "heads": (3, 4)}
     content = scan.content()
     assert content["samples"] == 9 == stage.metrics["rows"]
-    assert scan.facts().shapes == model.facts().shapes
-    assert scanner.forecast(model.facts(), chats.facts()) == scan.facts()
+    assert scan.spec().shapes == model.spec().shapes
+    assert scanner.plan_spec(model.spec(), chats.spec()) == scan.spec()
     for curve in content["curves"].values():
         assert curve[0] == [0, 0] and curve[-1] == pytest.approx([1, 1])
         assert curve == sorted(curve)
@@ -133,5 +133,5 @@ def test_what_cannot_be_measured_is_refused_at_plan_time(model, data, settings, 
         model = {"config": family_checkpoint(tmp_path, "llama").config()}
     scanner = ImportanceScanner(seed=0, **settings)
     with pytest.raises((InputError, SettingError), match=message):
-        scanner.forecast(CheckpointForecast(**model), DatasetForecast(**data))
-    assert ImportanceScanner(seed=0).forecast(CheckpointForecast(), DatasetForecast())
+        scanner.plan_spec(CheckpointSpec(**model), DatasetSpec(**data))
+    assert ImportanceScanner(seed=0).plan_spec(CheckpointSpec(), DatasetSpec())

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.width.importance import ImportanceForecast
+from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
 from storm_minitron.width.selection import select, share_held, strongest
 from storm_minitron.width.widths import Widths, WidthTargets
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 IDS = torch.randint(6, 200, (3, 24), generator=torch.Generator().manual_seed(0))
@@ -154,7 +154,7 @@ def test_pruned_models_reload_and_compute_what_the_cut_tensors_do(model, importa
     kept = json.loads((result.directory / "kept.json").read_text())
     expected = logits(cut_by_hand(model, kept, result.config()))
     torch.testing.assert_close(logits(result.load("float32")), expected, rtol=1e-5, atol=1e-5)
-    assert result.facts() == pruner.forecast(model.facts(), importance.facts())
+    assert result.spec() == pruner.plan_spec(model.spec(), importance.spec())
     assert result.tokenizer().chat_template == model.tokenizer().chat_template
 
 
@@ -174,7 +174,7 @@ def test_the_report_of_a_pruning_says_what_was_kept(model, importance, tmp_path)
     assert (axes["channels"]["before"], axes["channels"]["after"]) == (32, 24)
     assert axes["neurons"]["importance_held"] == [1, 1, 1]
     assert 0.5 <= axes["heads"]["importance_held"][0] < 1
-    assert content["parameters"] == [model.facts().parameters, result.facts().parameters]
+    assert content["parameters"] == [model.spec().parameters, result.spec().parameters]
     assert stage.metrics["share kept"] == content["parameters"][1] / content["parameters"][0]
 
 
@@ -227,9 +227,9 @@ def test_the_first_of_equals_stays():
 
 def test_minitron_4b_is_planned_from_the_config_of_its_parent_alone():
     pruner = MinitronWidth(hidden_size=3072, intermediate_size=9216)
-    forecast = pruner.forecast(CheckpointForecast(config=LLAMA_8B), ImportanceForecast())
-    assert forecast.parameters == 4_512_746_496
-    assert forecast.config["head_dim"] == 128
+    spec = pruner.plan_spec(CheckpointSpec(config=LLAMA_8B), ImportanceSpec())
+    assert spec.parameters == 4_512_746_496
+    assert spec.config["head_dim"] == 128
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_ratios_give_sizes_that_hardware_and_heads_divide(targets, widths):
 )
 def test_targets_that_cannot_be_met_are_refused_at_plan_time(targets, message):
     with pytest.raises(SettingError, match=message):
-        MinitronWidth(**targets).forecast(CheckpointForecast(config=LLAMA_8B), ImportanceForecast())
+        MinitronWidth(**targets).plan_spec(CheckpointSpec(config=LLAMA_8B), ImportanceSpec())
 
 
 def test_a_step_that_is_too_coarse_for_the_model_is_refused_at_plan_time():
@@ -293,7 +293,7 @@ def test_importances_of_another_model_are_refused(model, importance, tmp_path):
     other = family_checkpoint(tmp_path / "other", "llama", intermediate_size=72)
     pruner = MinitronWidth(hidden_size=16)
     with pytest.raises(InputError, match="model of other shapes"):
-        pruner.forecast(other.facts(), importance.facts())
+        pruner.plan_spec(other.spec(), importance.spec())
     with pytest.raises(InputError, match="model of other shapes"):
         pruner.run(make_stage(tmp_path), other, importance)
 
@@ -308,11 +308,11 @@ def test_importances_of_another_model_are_refused(model, importance, tmp_path):
 )
 def test_models_that_cannot_be_cut_are_refused_at_plan_time(change, message):
     with pytest.raises(InputError, match=message):
-        MinitronWidth(hidden_size=3072).forecast(
-            CheckpointForecast(config={**LLAMA_8B, **change}), ImportanceForecast()
+        MinitronWidth(hidden_size=3072).plan_spec(
+            CheckpointSpec(config={**LLAMA_8B, **change}), ImportanceSpec()
         )
-    unknown = CheckpointForecast(tokenizer="t")
-    assert MinitronWidth(hidden_size=8).forecast(unknown, ImportanceForecast()) == unknown
+    unknown = CheckpointSpec(tokenizer="t")
+    assert MinitronWidth(hidden_size=8).plan_spec(unknown, ImportanceSpec()) == unknown
 
 
 def test_a_runtime_that_guesses_the_head_size_is_warned_of(chats, tmp_path, capsys):

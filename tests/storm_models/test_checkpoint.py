@@ -46,7 +46,7 @@ def test_tensors_of_sharded_checkpoints_are_those_of_the_model(sharded):
 def test_a_tied_head_counts_once(sharded):
     model = sharded.load()
     assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
-    assert sharded.facts().parameters == sum(p.numel() for p in model.parameters())
+    assert sharded.spec().parameters == sum(p.numel() for p in model.parameters())
 
 
 def test_the_files_of_a_checkpoint_are_no_others(sharded):

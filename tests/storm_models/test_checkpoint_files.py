@@ -56,7 +56,7 @@ def test_the_single_file_is_read_everywhere(twofold, tmp_path, digests):
     assert holds(model.tensors())
     assert holds(model.load().state_dict().items())
     plain = make_checkpoint(tmp_path / "plain", seed=0)
-    assert Slerp(t=0.0).run(make_stage(tmp_path, "merged"), [model, plain]).facts().parameters
+    assert Slerp(t=0.0).run(make_stage(tmp_path, "merged"), [model, plain]).spec().parameters
     assert holds(Checkpoint(tmp_path / "merged").tensors())
     assert holds(Bf16().run(make_stage(tmp_path, "bf16"), model).tensors())
     network = model.load("float32")
@@ -113,13 +113,13 @@ def test_what_is_passed_over_is_said(twofold, tmp_path, capsys):
 def test_an_odd_index_is_refused(content, problem, tmp_path):
     folder = indexed(tmp_path, **content)
     with pytest.raises(InputError, match=problem):
-        Path(path=str(folder)).forecast()
+        Path(path=str(folder)).plan_spec()
 
 
 def test_an_index_without_weight_map_is_refused(tmp_path):
     folder = indexed(tmp_path)
     (folder / INDEX).write_text('{"metadata": {}}')
-    for read in (Path(path=str(folder)).forecast, Checkpoint(folder).headers):
+    for read in (Path(path=str(folder)).spec, Checkpoint(folder).headers):
         with pytest.raises(InputError, match="no weight_map"):
             read()
 
@@ -130,7 +130,7 @@ def test_weights_by_another_name_are_refused(tmp_path):
     config["transformers_weights"] = "other.safetensors"
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="transformers_weights"):
-        Path(path=str(folder)).forecast()
+        Path(path=str(folder)).plan_spec()
 
 
 def test_a_link_out_of_the_folder_is_neither_read_nor_copied(tmp_path, digests):
@@ -141,7 +141,7 @@ def test_a_link_out_of_the_folder_is_neither_read_nor_copied(tmp_path, digests):
     (tmp_path / "copy").mkdir()
     component = Path(path=str(folder))
     for use in (
-        component.forecast,
+        component.spec,
         lambda: component.fingerprint(digests),
         lambda: Checkpoint(folder).copy_companions(tmp_path / "copy"),
         Checkpoint(folder).files,
@@ -170,19 +170,19 @@ def test_the_hubs_cache_links_to_its_blobs(tmp_path):
     for number, name in enumerate(made.files()):
         (made.directory / name).rename(repository / "blobs" / f"{number:040d}")
         (snapshot / name).symlink_to(f"../../blobs/{number:040d}")
-    assert Path(path=str(snapshot)).forecast().parameters
+    assert Path(path=str(snapshot)).plan_spec().parameters
     (tmp_path / "secret").write_text("{}")
     (snapshot / "special_tokens_map.json").unlink(missing_ok=True)
     (snapshot / "special_tokens_map.json").symlink_to(tmp_path / "secret")
     with pytest.raises(InputError, match="link out of the folder"):
-        Path(path=str(snapshot)).forecast()
+        Path(path=str(snapshot)).plan_spec()
 
 
 def test_weights_may_lie_elsewhere(tmp_path):
     folder = make_checkpoint(tmp_path / "model").directory
     (folder / "model.safetensors").rename(tmp_path / "large.safetensors")
     (folder / "model.safetensors").symlink_to(tmp_path / "large.safetensors")
-    assert Path(path=str(folder)).forecast().parameters
+    assert Path(path=str(folder)).plan_spec().parameters
 
 
 def test_a_sum_beside_weights_is_not_what_is_read(tmp_path):

@@ -28,7 +28,7 @@ def test_a_program_gets_paths_and_leaves_a_checkpoint(model: Checkpoint, tmp_pat
     script.write_text(COPY, encoding="utf-8")
     command = Command(line=f"{sys.executable} '{script}' {{model}} {{out}}", seed=0)
     made = command.run(make_stage(tmp_path, "out"), model=model)
-    assert made.facts() == model.facts()
+    assert made.spec() == model.spec()
 
 
 def test_each_of_several_models_is_an_argument(model: Checkpoint, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_line_without_its_places_is_refused(line: str) -> None:
 
 def test_a_program_that_does_not_exist_is_refused_at_plan_time() -> None:
     with pytest.raises(SettingError, match="no program 'trian'"):
-        Command(line="trian {out}", seed=0).forecast()
+        Command(line="trian {out}", seed=0).plan_spec()
 
 
 def test_the_contents_of_what_it_reads_enter_the_key(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_nothing_that_a_program_started_outlives_it(model: Checkpoint, tmp_path:
     left += f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
     script.write_text(f"import subprocess\n{left}{COPY}", encoding="utf-8")
     command = Command(line=f"{sys.executable} {script} {{model}} {{out}}", seed=0)
-    assert command.run(make_stage(tmp_path, "out"), model=model).facts() == model.facts()
+    assert command.run(make_stage(tmp_path, "out"), model=model).spec() == model.spec()
     assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from families import SIZES
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.surgery.depth import (
-    forecast_depth,
+    depth_spec,
     new_layers,
     read_new_layers,
     rearranged_config,
@@ -93,11 +93,11 @@ def test_the_record_goes_where_the_model_goes(tmp_path):
 
 
 def test_what_is_not_known_at_plan_time_is_no_error_and_what_cannot_work_is():
-    unknown = CheckpointForecast(tokenizer="t", parameters=5)
-    assert forecast_depth(unknown, lambda layers: [0]) == CheckpointForecast(tokenizer="t")
+    unknown = CheckpointSpec(tokenizer="t", parameters=5)
+    assert depth_spec(unknown, lambda layers: [0]) == CheckpointSpec(tokenizer="t")
     for config, message in [
         ({"model_type": "mamba"}, "family .mamba. cannot be changed in shape: known are llama"),
         ({"model_type": "llama", **SIZES, "quantization_config": {}}, "is quantised"),
     ]:
         with pytest.raises(InputError, match=message):
-            forecast_depth(CheckpointForecast(config=config), lambda layers: [0])
+            depth_spec(CheckpointSpec(config=config), lambda layers: [0])

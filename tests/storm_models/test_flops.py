@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from storm_exp._contract.cost import CARDS
+from storm_exp._contract.cost import ACCELERATORS
 from storm_models.families.flops import EMBEDDING, HEAD, Reading, forward_flops, training_flops
 
 ROWS, LENGTH, PREDICTED = 2, 40, 23
@@ -56,9 +56,9 @@ def counted(model: PreTrainedModel, *, backward: bool) -> int:
     return counter.get_total_flops()
 
 
-def close(forecast: float | None, measured: int) -> bool:
-    assert forecast is not None
-    return abs(forecast / measured - 1) < 0.01
+def close(spec: float | None, measured: int) -> bool:
+    assert spec is not None
+    return abs(spec / measured - 1) < 0.01
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -112,8 +112,8 @@ def test_spectrum_with_a_tied_head_counts_what_torch_counts() -> None:
     model, config = build("qwen2")
     trained = matrices((0, 1), SOME) | {EMBEDDING}
     freeze(model, trained)
-    forecast = training_flops(config, READING, trained=trained)
-    assert close(forecast, counted(model, backward=True))
+    spec = training_flops(config, READING, trained=trained)
+    assert close(spec, counted(model, backward=True))
 
 
 def test_low_rank_updates_count_what_torch_counts() -> None:
@@ -125,16 +125,16 @@ def test_low_rank_updates_count_what_torch_counts() -> None:
     freeze(model, {name for name, _ in model.named_parameters() if ".lora_" in name})
     names = matrices((0, 1, 2), ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"))
     updates = dict.fromkeys(names, 8)
-    forecast = training_flops(config, READING, trained=set(), updates=updates)
-    assert close(forecast, counted(model, backward=True))
+    spec = training_flops(config, READING, trained=set(), updates=updates)
+    assert close(spec, counted(model, backward=True))
 
 
 def test_recomputed_layers_count_what_torch_counts() -> None:
     model, config = build("llama")
     model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
-    forecast = training_flops(config, READING, recompute=True)
-    assert close(forecast, counted(model, backward=True))
+    spec = training_flops(config, READING, recompute=True)
+    assert close(spec, counted(model, backward=True))
 
 
 def test_a_window_bounds_what_a_token_is_compared_with() -> None:
@@ -171,4 +171,6 @@ def test_the_hours_that_tinyllama_took_are_forecast() -> None:
     }
     flops = training_flops(config, Reading(3e12, 2048, 3e12))
     assert flops is not None
-    assert flops / (0.56 * CARDS["a100_40"].flops) / 3600 == pytest.approx(16 * 90 * 24, rel=0.1)
+    assert flops / (0.56 * ACCELERATORS["a100_40"].flops) / 3600 == pytest.approx(
+        16 * 90 * 24, rel=0.1
+    )

@@ -41,8 +41,8 @@ def cached(cache):
 
 def test_a_plan_without_a_network_knows_sizes_and_what_to_fetch(cache, digests):
     hub = Hub(repo="meta-llama/Llama-3.1-8B-Instruct", expected_config=LLAMA_8B)
-    assert hub.forecast().parameters == 8_030_261_248
-    assert hub.forecast().shapes is not None
+    assert hub.plan_spec().parameters == 8_030_261_248
+    assert hub.plan_spec().shapes is not None
     assert hub.fetches() == ["model meta-llama/Llama-3.1-8B-Instruct at main, about 16.1 GB"]
     assert hub.fingerprint(digests) == {"revision": "main", "chat": "own"}
 
@@ -56,7 +56,7 @@ def test_what_the_cache_holds_needs_no_network(cached, tmp_path, digests):
     hub = Hub(repo="storm/tiny")
     assert hub.fetches() == []
     assert hub.fingerprint(digests) == {"commit": COMMIT, "chat": "own"}
-    assert hub.forecast() == cached.facts()
+    assert hub.plan_spec() == cached.spec()
     stage = make_stage(tmp_path)
     checkpoint = hub.run(stage)
     link = stage.directory / "model.safetensors"
@@ -76,7 +76,7 @@ def test_a_snapshot_without_its_weights_still_has_to_be_fetched(cached):
 
 def test_a_checkpoint_that_is_not_the_expected_one_is_refused(cached):
     with pytest.raises(SettingError, match=r"vocab_size.*says 262"):
-        Hub(repo="storm/tiny", expected_config={"vocab_size": 128256}).forecast()
+        Hub(repo="storm/tiny", expected_config={"vocab_size": 128256}).plan_spec()
 
 
 @pytest.mark.parametrize("repo", ["gpt2", "/data/model", "a/b/c", "a/"])
@@ -107,10 +107,10 @@ def test_a_family_whose_tokens_a_published_tokenizer_lacks_is_refused_before_it_
             chat=ChatSettings(template=template),
         )
         if right:
-            assert hub.forecast().has_chat_template == (template == "solar")
+            assert hub.plan_spec().has_chat_template == (template == "solar")
         else:
             with pytest.raises(SettingError, match="the tokenizer has no token"):
-                hub.forecast()
+                hub.plan_spec()
 
 
 def test_the_twin_of_what_the_cache_holds_has_its_config_and_tokenizer(cached, tmp_path):

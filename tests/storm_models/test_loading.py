@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.linear_combination import WeightedSum
+from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.weights import SumWeights, write_weights
 from storm_models.testing import make_checkpoint
 
@@ -19,7 +19,7 @@ def summed(folder, parents, headers):
         parents[0].copy_companions(folder / name)
         config = {n: value for n, value in parents[0].config().items() if n != "dtype"}
         (folder / name / "config.json").write_text(json.dumps(config))
-    WeightedSum(["a", "b"], headers, coefficients).write(folder / "sum")
+    LinearCombination(["a", "b"], headers, coefficients).write(folder / "sum")
     kept = Checkpoint(folder / "sum")
     kept._known_parents = parents
     with kept.open_weights() as weights:

@@ -13,7 +13,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.families.architecture import FAMILIES, parameter_count
 from storm_models.families.memory import checkpoint_bytes
 from storm_models.sources.new_config import ACTIVATIONS, known_keys
@@ -47,9 +47,9 @@ def source(tmp_path_factory):
 def test_a_new_model_is_what_was_forecast_and_stock_transformers_loads_it(family, source, tmp_path):
     maker = new_model(family)
     made = maker.run(make_stage(tmp_path), source)
-    forecast, facts = maker.forecast(source.facts()), made.facts()
-    assert (facts.parameters, facts.shapes) == (forecast.parameters, forecast.shapes)
-    assert (facts.tokenizer, facts.has_chat_template) == (source.facts().tokenizer, True)
+    spec, facts = maker.plan_spec(source.spec()), made.spec()
+    assert (facts.parameters, facts.shapes) == (spec.parameters, spec.shapes)
+    assert (facts.tokenizer, facts.has_chat_template) == (source.spec().tokenizer, True)
     loaded = AutoModelForCausalLM.from_pretrained(made.directory)
     assert loaded.config.vocab_size == len(AutoTokenizer.from_pretrained(made.directory))
     assert loaded.config.eos_token_id == source.config()["eos_token_id"]
@@ -93,22 +93,22 @@ def test_weights_are_stored_in_the_dtype_that_was_asked_for(source, tmp_path):
 
 
 def test_a_larger_vocabulary_than_the_tokenizers_can_be_asked_for(source):
-    larger = new_model(further={"vocab_size": 1024}).forecast(source.facts())
+    larger = new_model(further={"vocab_size": 1024}).plan_spec(source.spec())
     assert larger.config["vocab_size"] == 1024
     with pytest.raises(SettingError, match="the tokenizer's model has"):
-        new_model(further={"vocab_size": 100}).forecast(source.facts())
+        new_model(further={"vocab_size": 100}).plan_spec(source.spec())
 
 
 def test_without_sizes_it_has_those_of_the_tokenizers_model(source, tmp_path):
     maker = NewModel(seed=0)
     made = maker.run(make_stage(tmp_path), source)
-    assert maker.forecast(source.facts()).shapes == made.facts().shapes == source.facts().shapes
-    assert maker.forecast(CheckpointForecast()).parameters is None
+    assert maker.plan_spec(source.spec()).shapes == made.spec().shapes == source.spec().shapes
+    assert maker.plan_spec(CheckpointSpec()).parameters is None
 
 
 def test_without_a_known_vocabulary_nothing_is_foretold():
-    assert new_model().forecast(CheckpointForecast()).parameters is None
-    assert new_model(further={"vocab_size": 512}).forecast(CheckpointForecast()).parameters
+    assert new_model().plan_spec(CheckpointSpec()).parameters is None
+    assert new_model(further={"vocab_size": 512}).plan_spec(CheckpointSpec()).parameters
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_a_new_model_beside_a_quantised_models_tokenizer_is_not_quantised(source
     (quantised / "config.json").write_text(json.dumps(config))
     maker, given = NewModel(seed=0), Checkpoint(quantised)
     made = maker.run(make_stage(tmp_path), given)
-    forecast = maker.forecast(CheckpointForecast(config=config)).config
-    for found in (made.config(), forecast):
+    spec = maker.plan_spec(CheckpointSpec(config=config)).config
+    for found in (made.config(), spec):
         assert "quantization_config" not in found
         assert found["dtype"] == "float32"
     assert made.load().dtype == torch.float32
@@ -218,7 +218,7 @@ def test_a_new_model_beside_a_quantised_models_tokenizer_is_not_quantised(source
 
 def test_the_forecast_counts_the_bytes_that_are_written(source, tmp_path):
     for dtype, width in (("float32", 4), ("bfloat16", 2)):
-        forecast = new_model(dtype=dtype).forecast(source.facts())
-        assert checkpoint_bytes(forecast.config) == width * forecast.parameters
+        spec = new_model(dtype=dtype).plan_spec(source.spec())
+        assert checkpoint_bytes(spec.config) == width * spec.parameters
         made = new_model(dtype=dtype).run(make_stage(tmp_path / dtype), source)
-        assert made.config()["dtype"] == forecast.config["dtype"]
+        assert made.config()["dtype"] == spec.config["dtype"]

@@ -14,8 +14,8 @@ def folder(tmp_path):
     return make_checkpoint(tmp_path / "model").directory
 
 
-def forecast(folder):
-    return Path(path=str(folder)).forecast()
+def plan_spec(folder):
+    return Path(path=str(folder)).plan_spec()
 
 
 def change_config(folder, **changes):
@@ -37,7 +37,7 @@ def test_weights_stay_where_they_lie_and_what_stands_beside_them_is_copied(folde
 
 
 def test_the_forecast_is_what_the_files_say(folder):
-    known = forecast(folder)
+    known = plan_spec(folder)
     assert known.parameters == 35_360
     assert known.config["model_type"] == "llama"
     assert known.has_chat_template
@@ -56,13 +56,13 @@ def test_the_fingerprint_follows_contents_and_not_places(folder, tmp_path, diges
 def test_a_relative_path_says_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingError, match=f"{tmp_path}/meta-llama/x .*never looked up on the hub"):
-        forecast("meta-llama/x")
+        plan_spec("meta-llama/x")
 
 
 def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"x")
     with pytest.raises(SettingError, match="must be a directory"):
-        forecast(tmp_path / "model.gguf")
+        plan_spec(tmp_path / "model.gguf")
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_file_is_no_directory(tmp_path):
 def test_what_is_missing_is_named(folder, missing, message):
     (folder / missing).unlink()
     with pytest.raises(InputError, match=message):
-        forecast(folder)
+        plan_spec(folder)
 
 
 def test_pickled_weights_are_refused_with_what_to_do(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"pytorch_model\.bin; only safetensors are read"):
-        forecast(folder)
+        plan_spec(folder)
 
 
 @pytest.mark.parametrize("beside_a_model", [True, False])
@@ -91,14 +91,14 @@ def test_an_adapter_is_no_model(folder, beside_a_model):
     if not beside_a_model:
         (folder / "config.json").unlink()
     with pytest.raises(InputError, match="adapter"):
-        forecast(folder)
+        plan_spec(folder)
 
 
 def test_truncated_weights_are_refused(folder):
     with (folder / "model.safetensors").open("r+b") as stream:
         stream.truncate(50_000)
     with pytest.raises(InputError, match="cut short"):
-        forecast(folder)
+        plan_spec(folder)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_truncated_weights_are_refused(folder):
 def test_a_config_that_does_not_fit_the_weights_is_refused(folder, changes, message):
     change_config(folder, **changes)
     with pytest.raises(InputError, match=message):
-        forecast(folder)
+        plan_spec(folder)
 
 
 def test_a_config_that_is_no_json_is_refused(folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
-        forecast(folder)
+        plan_spec(folder)
 
 
 def test_weights_that_a_tied_model_stores_twice_are_accepted(folder):
@@ -128,11 +128,11 @@ def test_weights_that_a_tied_model_stores_twice_are_accepted(folder):
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     change_config(folder, tie_word_embeddings=True)
-    assert forecast(folder).parameters == 35_360
+    assert plan_spec(folder).parameters == 35_360
 
 
 def test_an_infinite_limit_is_held_as_transformers_writes_it(folder):
     change_config(folder, time_step_limit=[0.0, float("inf")])
-    known = forecast(folder)
+    known = plan_spec(folder)
     assert known.config["time_step_limit"] == [0.0, {"__float__": "Infinity"}]
     json.dumps(known.to_json(), allow_nan=False)

@@ -103,7 +103,7 @@ def test_code_of_a_repository_does_not_run_when_yes_is_typed(kind, tmp_path):
 def test_a_config_that_needs_code_is_refused_at_plan_time(tmp_path):
     folder = with_code(tmp_path / "model", "config")
     with pytest.raises(InputError, match=r"no model_type .of_its_own., and the code .* never run"):
-        Path(path=str(folder)).forecast()
+        Path(path=str(folder)).plan_spec()
     with pytest.raises(InputError, match="code that lies beside the model"):
         Checkpoint(folder).load()
 
@@ -113,4 +113,4 @@ def test_a_family_of_tomorrow_is_refused_at_plan_time(tmp_path):
     file = folder / "config.json"
     file.write_text(file.read_text().replace('"llama"', '"llama9"'))
     with pytest.raises(InputError, match="no model_type 'llama9', is it newer"):
-        Path(path=str(folder)).forecast()
+        Path(path=str(folder)).plan_spec()

@@ -50,7 +50,7 @@ def test_every_preset_from_the_hub_is_known_by_name():
 def test_a_twin_is_what_its_component_forecasts_and_loads_as_a_checkpoint(twins):
     for repo, twin in twins.items():
         facts = inspect_checkpoint(twin)
-        said = Hub(repo=repo, expected_config=presets()[repo]).rehearsal().forecast()
+        said = Hub(repo=repo, expected_config=presets()[repo]).rehearsal().plan_spec()
         assert said.shapes == facts.shapes, repo
         assert said.has_chat_template == facts.has_chat_template, repo
         assert facts.parameters < 10_000_000

@@ -7,20 +7,20 @@ from hypothesis import given, settings
 
 from storm_exp import InputError
 from storm_models.checkpoint.header import file_size
-from storm_models.checkpoint.linear_combination import SUM_FILE, WeightedSum
+from storm_models.checkpoint.linear_combination import SUM_FILE, LinearCombination
 from storm_models.checkpoint.weights import weighted_sum
 from storm_models.testing import make_checkpoint
 
 
 def test_a_sum_is_read_as_it_was_written(tmp_path):
     headers = {"a": ("BF16", (2, 3)), "b": ("F32", ())}
-    total = WeightedSum(["k1", "k2"], headers, {"a": [0.1, 1 / 3], "b": [1.0, -0.0]})
+    total = LinearCombination(["k1", "k2"], headers, {"a": [0.1, 1 / 3], "b": [1.0, -0.0]})
     total.write(tmp_path)
-    assert WeightedSum.read(tmp_path) == total
+    assert LinearCombination.read(tmp_path) == total
 
 
 def test_where_there_is_no_sum_there_is_none(tmp_path):
-    assert WeightedSum.read(tmp_path) is None
+    assert LinearCombination.read(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_where_there_is_no_sum_there_is_none(tmp_path):
 def test_a_file_that_holds_none_is_named(tmp_path, text, message):
     (tmp_path / SUM_FILE).write_text(text)
     with pytest.raises(InputError, match=f"{SUM_FILE}.*{message}"):
-        WeightedSum.read(tmp_path)
+        LinearCombination.read(tmp_path)
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=40)

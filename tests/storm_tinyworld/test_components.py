@@ -44,11 +44,11 @@ def grown(tmp_path_factory):
 
 
 def test_a_base_model_is_what_was_forecast(grown):
-    forecast, facts = base_model().forecast(), grown.facts()
-    assert facts.parameters == forecast.parameters
-    assert facts.shapes == forecast.shapes
-    assert facts.has_chat_template and forecast.has_chat_template
-    assert {name: facts.config[name] for name in forecast.config} == forecast.config
+    spec, facts = base_model().plan_spec(), grown.spec()
+    assert facts.parameters == spec.parameters
+    assert facts.shapes == spec.shapes
+    assert facts.has_chat_template and spec.has_chat_template
+    assert {name: facts.config[name] for name in spec.config} == spec.config
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(grown, tmp_path):
@@ -81,8 +81,8 @@ def test_spark_descends_from_the_base_model(grown, tmp_path):
     spark = TinyworldSpark(rows=24, steps=2, batch_rows=2, seed=0)
     child = spark.run(make_stage(tmp_path, "spark"), grown)
     assert isinstance(child, Checkpoint)
-    assert child.facts().shapes == grown.facts().shapes
-    assert child.facts().tokenizer == grown.facts().tokenizer
+    assert child.spec().shapes == grown.spec().shapes
+    assert child.spec().tokenizer == grown.spec().tokenizer
     assert (
         digests(child.directory)["model.safetensors"]
         != digests(grown.directory)["model.safetensors"]
@@ -106,8 +106,8 @@ def test_an_oracle_keeps_exactly_what_is_worth_it(tmp_path):
 
 def test_a_pool_is_what_was_forecast(tmp_path):
     data = pool(tmp_path)
-    forecast = TinyworldPool(rows=120, validation_rows=10, seed=0).forecast()
-    assert data.facts() == dataclasses.replace(forecast, row_tokens=None)
+    spec = TinyworldPool(rows=120, validation_rows=10, seed=0).plan_spec()
+    assert data.spec() == dataclasses.replace(spec, row_tokens=None)
     assert all(row["truth_corruption"] == "" for row in data.rows("validation"))
 
 

@@ -78,8 +78,8 @@ def answered(row):
 
 @pytest.mark.parametrize("name", CORPORA)
 def test_a_corpus_is_what_was_forecast(corpora, name):
-    forecast = dataclasses.asdict(CORPORA[name]().forecast())
-    assert dataclasses.asdict(corpora[name].facts()) == forecast
+    spec = dataclasses.asdict(CORPORA[name]().plan_spec())
+    assert dataclasses.asdict(corpora[name].spec()) == spec
 
 
 @pytest.mark.parametrize("name", CORPORA)

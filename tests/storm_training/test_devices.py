@@ -14,12 +14,12 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
-from storm_exp import InputError, Runtime, Stage
+from storm_exp import InputError, Runtime, StageContext
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 from storm_training.components.sft import Sft
-from storm_training.loop.distributed import Devices
+from storm_training.loop.distributed import Distributed
 from storm_training.loop.module import TrainingModule
 from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.trainer import train
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(stage: Stage, folder: Path, chosen: TrainingSettings, frozen: str) -> None:
+def run(stage: StageContext, folder: Path, chosen: TrainingSettings, frozen: str) -> None:
     """Train, and let the first worker keep weights and log in the stage's folder."""
     model = Checkpoint(folder / "model").load("float32")
     for name, parameter in model.named_parameters():
@@ -61,15 +61,15 @@ def run(stage: Stage, folder: Path, chosen: TrainingSettings, frozen: str) -> No
         torch.save((weights, vars(log), stage.metrics), stage.directory / "result")
 
 
-def results(stage: Stage) -> tuple[dict[str, torch.Tensor], TrainingLog, dict[str, float]]:
+def results(stage: StageContext) -> tuple[dict[str, torch.Tensor], TrainingLog, dict[str, float]]:
     """Return what `run` kept."""
     weights, log, metrics = torch.load(stage.directory / "result", weights_only=True)
     return weights, TrainingLog(**log), metrics
 
 
 def in_two(
-    place: Path, strategy: str, task: Callable[[Stage], object], *, dies_in: int = 0
-) -> Stage:
+    place: Path, strategy: str, task: Callable[[StageContext], object], *, dies_in: int = 0
+) -> StageContext:
     """Run in two processes, as torchrun would start them; both die in step `dies_in`."""
     alone = make_stage(place)
     with socket.socket() as probe:
@@ -82,7 +82,7 @@ def in_two(
         torch.set_num_threads(1)
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        stage = Stage("stage", alone.directory, alone.scratch, runtime, log, rank, 2)
+        stage = StageContext("stage", alone.directory, alone.scratch, runtime, log, rank, 2)
         take = TrainingModule.training_step
 
         def dying(module: TrainingModule, batches: list, index: int) -> None:
@@ -112,10 +112,10 @@ def two_workers(
     *,
     frozen: str = "",
     dies_in: int = 0,
-) -> Stage:
+) -> StageContext:
     """Train as `run` does, in two processes."""
 
-    def task(stage: Stage) -> None:
+    def task(stage: StageContext) -> None:
         run(stage, folder, chosen, frozen)
 
     return in_two(place, strategy, task, dies_in=dies_in)
@@ -183,7 +183,7 @@ def test_the_first_worker_writes_the_checkpoint_that_one_device_writes(
     sft = Sft(**given, parameters=Parameters(choice=choice))
     expected = sft.run(make_stage(tmp_path / "alone"), model, tokens)
 
-    def task(stage: Stage) -> None:
+    def task(stage: StageContext) -> None:
         assert sft.run(stage, model, tokens).directory == stage.directory
 
     stage = in_two(tmp_path / "together", strategy, task)
@@ -209,7 +209,7 @@ def test_a_worker_without_rows_changes_nothing_and_the_user_is_told(folder, tmp_
 
 def test_quantised_weights_cannot_be_divided(tmp_path):
     runtime = Runtime(device="cpu", devices=2, strategy="fsdp")
-    devices = Devices(Stage("stage", tmp_path, tmp_path, runtime, None, 0, 2))
+    devices = Distributed(StageContext("stage", tmp_path, tmp_path, runtime, None, 0, 2))
     module = LightningModule()
     module.packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
     with pytest.raises(InputError, match="packed is quantised"):
@@ -232,8 +232,8 @@ def test_every_row_of_a_step_has_one_worker_and_all_make_as_many_passes(tmp_path
             step = [list(range(rows))[start : start + 2] for start in range(0, rows, 2)]
             shares = []
             for rank in range(world):
-                stage = Stage("stage", tmp_path, tmp_path, None, None, rank, world)
-                shares.append(Devices(stage).share(step))
+                stage = StageContext("stage", tmp_path, tmp_path, None, None, rank, world)
+                shares.append(Distributed(stage).share(step))
             assert len({len(share) for share in shares}) == 1
             assert sorted(r for share in shares for rows in share for r in rows) == [*range(rows)]
             assert all(len(rows) <= 2 for share in shares for rows in share)

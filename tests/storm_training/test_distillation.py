@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.distillation import Distillation, layer_pairs
-from storm_training.data.packing import IGNORED, build_batch, pack
-from storm_training.data.token_set import TokenSetForecast
-from storm_training.objectives.distillation import Teaching
-from storm_training.references.top_k_logits import TeacherAnswersForecast
+from storm_training.data.packing import IGNORE_INDEX, build_batch, pack
+from storm_training.data.token_set import TokenSetSpec
+from storm_training.objectives.distillation import DistillationObjective
+from storm_training.references.top_k_logits import TopKLogitsSpec
 from storm_training.references.top_k_teacher import TopKTeacher
 from storm_training.testing import make_chats, tokenise_chats
 
@@ -56,7 +56,7 @@ def test_loss_and_gradients_follow_the_formula(
 ):
     network, taught = student.load("float32").train(), teacher.load("float32")
     pairs = layer_pairs(2, 4, 2) if hidden_weight else {}
-    objective = Teaching(
+    objective = DistillationObjective(
         taught,
         temperature=temperature,
         kl_weight=0.8,
@@ -84,7 +84,7 @@ def test_loss_and_gradients_follow_the_formula(
         )
         expected = expected + 0.8 * temperature**2 * kl
         expected = expected + 0.2 * functional.cross_entropy(
-            mine, ids[1:][kept], reduction="sum", ignore_index=IGNORED
+            mine, ids[1:][kept], reduction="sum", ignore_index=IGNORE_INDEX
         )
         if hidden_weight:
             apart = [
@@ -135,7 +135,7 @@ def test_nearly_all_of_the_vocabulary_teaches_what_the_teacher_does(
 def test_stored_answers_say_how_much_they_cover(tmp_path, teacher, tokens):
     stage = make_stage(tmp_path)
     made = TopKTeacher(k=3, sequence_length=96, precision="32").run(stage, teacher, tokens)
-    assert made.facts() == TeacherAnswersForecast(tokenizer=teacher.tokenizer_digest(), k=3)
+    assert made.spec() == TopKLogitsSpec(tokenizer=teacher.tokenizer_digest(), k=3)
     sequences, network = tokens.sequences("train"), teacher.load("float32")
     covered = []
     for index in range(len(sequences)):
@@ -149,24 +149,22 @@ def test_stored_answers_say_how_much_they_cover(tmp_path, teacher, tokens):
 
 
 def test_what_cannot_work_fails_in_the_forecast():
-    model, tokens = CheckpointForecast(tokenizer="a"), TokenSetForecast(kind="chats")
+    model, tokens = CheckpointSpec(tokenizer="a"), TokenSetSpec(kind="chats")
     with pytest.raises(InputError, match="one of the ports 'teacher'"):
-        Distillation(**FEW).forecast(model, tokens)
+        Distillation(**FEW).plan_spec(model, tokens)
     with pytest.raises(InputError, match="different tokenizers"):
-        Distillation(**FEW).forecast(model, tokens, CheckpointForecast(tokenizer="b"))
+        Distillation(**FEW).plan_spec(model, tokens, CheckpointSpec(tokenizer="b"))
     with pytest.raises(SettingError, match="needs the teacher in the loop"):
-        Distillation(**FEW, temperature=2.0).forecast(
-            model, tokens, answers=TeacherAnswersForecast()
-        )
-    wide, narrow = (CheckpointForecast(config={"hidden_size": size}) for size in (64, 32))
+        Distillation(**FEW, temperature=2.0).plan_spec(model, tokens, answers=TopKLogitsSpec())
+    wide, narrow = (CheckpointSpec(config={"hidden_size": size}) for size in (64, 32))
     with pytest.raises(SettingError, match="hidden size is 32, the teacher's 64"):
-        Distillation(**FEW, hidden_weight=1.0).forecast(narrow, tokens, wide)
+        Distillation(**FEW, hidden_weight=1.0).plan_spec(narrow, tokens, wide)
     for name, value in (("temperature", 0.0), ("kl_weight", 0.0), ("hidden_layers", 2)):
         with pytest.raises(SettingError) as error:
             Distillation(**FEW, **{name: value})
         assert error.value.setting == name
     with pytest.raises(SettingError, match="put the teacher in the loop"):
-        TopKTeacher(k=10).forecast(CheckpointForecast(config={"vocab_size": 10}), tokens)
+        TopKTeacher(k=10).plan_spec(CheckpointSpec(config={"vocab_size": 10}), tokens)
 
 
 def test_layers_are_paired_at_the_same_share_of_the_depth():

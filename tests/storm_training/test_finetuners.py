@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from storm_data.dataset import Dataset, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.pretraining import Pretraining
 from storm_training.components.sft import Sft
-from storm_training.data.token_set import PREFERENCES, TokenSetForecast
+from storm_training.data.token_set import PREFERENCES, TokenSetSpec
 from storm_training.testing import make_chats, tokenise_chats
-from storm_training.trainable.layer_table import LayerTableForecast
+from storm_training.trainable.layer_table import LayerTableSpec
 from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import highest_snr, spectrum_selection
 from storm_training.trainable.snr_scanner import SnrScanner
@@ -65,7 +65,7 @@ def test_sft_trains_everything_and_keeps_the_layout(tmp_path, checkpoint, datase
     assert changed(checkpoint, result) >= {
         name for name, (_, shape) in checkpoint.headers().items() if len(shape) == 2
     }
-    assert result.facts() == Sft(**FEW).forecast(checkpoint.facts(), tokens.facts())
+    assert result.spec() == Sft(**FEW).plan_spec(checkpoint.spec(), tokens.spec())
     assert result.tokenizer().chat_template == checkpoint.tokenizer().chat_template
     assert (result.directory / "generation_config.json").is_file()
     noted = record(result)
@@ -188,29 +188,29 @@ def test_a_table_of_another_model_is_an_error(tmp_path, dataset):
     table = SnrScanner().run(make_stage(tmp_path, "scanner"), other)
     tokens = tokenise_chats(tmp_path / "tokens", model, dataset)
     with pytest.raises(InputError, match="belongs to a model with other tensors"):
-        spectrum().forecast(model.facts(), tokens.facts(), table.facts())
+        spectrum().plan_spec(model.spec(), tokens.spec(), table.spec())
     with pytest.raises(InputError, match="belongs to a model with other tensors"):
         spectrum().run(make_stage(tmp_path), model, tokens, table)
 
 
 def test_what_cannot_work_fails_in_the_forecast():
-    model, tokens = CheckpointForecast(shapes="s"), TokenSetForecast()
-    layers = LayerTableForecast(shapes="s")
-    assert spectrum().forecast(model, tokens, layers) == model
+    model, tokens = CheckpointSpec(shapes="s"), TokenSetSpec()
+    layers = LayerTableSpec(shapes="s")
+    assert spectrum().plan_spec(model, tokens, layers) == model
     with pytest.raises(InputError, match="needs the port 'layers'"):
-        spectrum().forecast(model, tokens)
+        spectrum().plan_spec(model, tokens)
     with pytest.raises(InputError, match="another tokenizer"):
-        Sft(**FEW).forecast(CheckpointForecast(tokenizer="a"), TokenSetForecast(tokenizer="b"))
+        Sft(**FEW).plan_spec(CheckpointSpec(tokenizer="a"), TokenSetSpec(tokenizer="b"))
     with pytest.raises(InputError, match="takes tokenised chats or documents, not preferences"):
-        Sft(**FEW).forecast(model, TokenSetForecast(kind=PREFERENCES))
+        Sft(**FEW).plan_spec(model, TokenSetSpec(kind=PREFERENCES))
     with pytest.raises(InputError, match="quantised"):
-        Sft(**FEW).forecast(CheckpointForecast(config={"quantization_config": {}}), tokens)
-    tied = CheckpointForecast(config={"tie_word_embeddings": True})
+        Sft(**FEW).plan_spec(CheckpointSpec(config={"quantization_config": {}}), tokens)
+    tied = CheckpointSpec(config={"tie_word_embeddings": True})
     with pytest.raises(SettingError, match="tied"):
-        spectrum(head=False).forecast(tied, tokens, layers)
+        spectrum(head=False).plan_spec(tied, tokens, layers)
     few = Sft(**FEW, parameters=Parameters(choice="last_layers", layers=5))
     with pytest.raises(SettingError, match="the model has 4 layers"):
-        few.forecast(CheckpointForecast(config={"num_hidden_layers": 4}), tokens)
+        few.plan_spec(CheckpointSpec(config={"num_hidden_layers": 4}), tokens)
 
 
 def test_only_spectrum_looks_at_the_table_of_layers():
@@ -298,11 +298,11 @@ def test_names_that_the_model_lacks_are_refused_when_planned(parameters, problem
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
     }
-    model = CheckpointForecast(config=config)
+    model = CheckpointSpec(config=config)
     with pytest.raises(SettingError, match=problem):
-        Sft(parameters=Parameters(**parameters)).forecast(model, TokenSetForecast())
-    unknown = CheckpointForecast(config={**config, "model_type": "starcoder2"})
-    Sft(parameters=Parameters(**parameters)).forecast(unknown, TokenSetForecast())
+        Sft(parameters=Parameters(**parameters)).plan_spec(model, TokenSetSpec())
+    unknown = CheckpointSpec(config={**config, "model_type": "starcoder2"})
+    Sft(parameters=Parameters(**parameters)).plan_spec(unknown, TokenSetSpec())
 
 
 def test_names_that_the_model_has_pass_the_plan():
@@ -314,8 +314,8 @@ def test_names_that_the_model_has_pass_the_plan():
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
     }
-    model = CheckpointForecast(config=config)
+    model = CheckpointSpec(config=config)
     named = Parameters(choice="named", names=[r"model\.layers\.3\..*_proj\.weight"])
     updated = Parameters(choice="lora", modules=["qkv_proj", "gate_up_proj", "lm_head"])
     for parameters in (named, updated):
-        Sft(parameters=parameters).forecast(model, TokenSetForecast())
+        Sft(parameters=parameters).plan_spec(model, TokenSetSpec())

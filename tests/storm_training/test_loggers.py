@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from storm_exp import SettingError, Stage
+from storm_exp import SettingError, StageContext
 from storm_exp.testing import make_stage
 from storm_training.loop.loggers import build_loggers
 from storm_training.loop.settings import TrainingSettings
@@ -15,7 +15,7 @@ from storm_training.loop.trainer import train
 from storm_training.testing import ragged_sequences, small_settings
 
 
-def staged(folder: Path, name: str) -> Stage:
+def staged(folder: Path, name: str) -> StageContext:
     stage = make_stage(folder, name)
     stage.log = folder / "run" / "log.txt"
     stage.log.parent.mkdir(exist_ok=True)

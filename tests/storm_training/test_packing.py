@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from storm_training.attention.implementation import attention as computed_by
 from storm_training.attention.implementation import choose_attention
-from storm_training.data.packing import IGNORED, build_batch, pack, plan_steps
+from storm_training.data.packing import IGNORE_INDEX, build_batch, pack, plan_steps
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.objectives.objective import next_token_loss
 from storm_training.testing import small_settings
@@ -52,7 +52,7 @@ def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_rows, accum
     for step in plan_steps(sequences, chosen):
         for rows in step:
             batch = build_batch(sequences, rows)
-            labels.update(batch.labels[batch.labels != IGNORED].tolist())
+            labels.update(batch.labels[batch.labels != IGNORE_INDEX].tolist())
     expected: collections.Counter[int] = collections.Counter()
     for index in range(len(sequences)):
         tokens, supervised = sequences[index]
@@ -131,9 +131,9 @@ def test_loss_and_gradients_are_those_of_transformers_on_separate_rows(checkpoin
     for index in range(len(sequences)):
         tokens, supervised = sequences[index]
         ids = torch.from_numpy(tokens.astype(np.int64))[None]
-        labels = torch.where(torch.from_numpy(supervised)[None], ids, IGNORED)
-        if (labels[:, 1:] != IGNORED).any():
-            count = int((labels[:, 1:] != IGNORED).sum())
+        labels = torch.where(torch.from_numpy(supervised)[None], ids, IGNORE_INDEX)
+        if (labels[:, 1:] != IGNORE_INDEX).any():
+            count = int((labels[:, 1:] != IGNORE_INDEX).sum())
             total = total + model(input_ids=ids, labels=labels).loss * count
     total.backward()
     expected = {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -161,7 +161,7 @@ def test_a_head_that_changes_its_logits_is_respected(checkpoint):
         whole = next_token_loss(model, batch)
         logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
     expected = functional.cross_entropy(
-        logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum"
+        logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
     )
     assert float(plain) == pytest.approx(float(expected), rel=1e-5)
     assert float(whole) == pytest.approx(float(expected), rel=1e-5)

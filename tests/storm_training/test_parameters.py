@@ -108,7 +108,7 @@ def test_low_rank_updates_reach_the_chosen_matrices_only(tmp_path, model, tokens
 def test_qlora_says_what_it_needs(model, tokens):
     settings = Sft(**FEW, parameters=Parameters(choice="qlora"))
     with pytest.raises(SettingError, match="needs bitsandbytes and a GPU"):
-        settings.forecast(model.facts(), tokens.facts())
+        settings.plan_spec(model.spec(), tokens.spec())
 
 
 def test_choosing_more_layers_than_there_are_is_an_error(model):

@@ -13,14 +13,14 @@ from torch.nn import functional
 from storm_data.dataset import Dataset
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.dpo import Dpo
 from storm_training.data.packing import build_batch, pack
 from storm_training.data.preference_tokens import PreferenceTokenSet
-from storm_training.data.token_set import TokenSetForecast
+from storm_training.data.token_set import TokenSetSpec
 from storm_training.objectives.preference import Preference
-from storm_training.references.reference_log_probs import PairScores, PairScoresForecast
+from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.references.reference_scorer import PairScorer
 
 FEW = {
@@ -141,19 +141,17 @@ def test_only_the_used_pairs_meet_their_own_reference(tmp_path, model, tokens, r
 def test_scores_of_other_pairs_are_refused(tmp_path, model, tokens, reference):
     (tmp_path / "scores.json").write_text('{"tokens": "another", "tokenizer": ""}')
     with pytest.raises(InputError, match="scored other pairs"):
-        PairScores(tmp_path).read("train", tokens)
+        ReferenceLogProbs(tmp_path).read("train", tokens)
 
 
 def test_what_cannot_work_fails_in_the_forecast():
-    pairs = TokenSetForecast(kind="preferences", tokenizer="a")
+    pairs = TokenSetSpec(kind="preferences", tokenizer="a")
     with pytest.raises(InputError, match="takes tokenised preferences, not chats"):
-        Dpo(**FEW).forecast(
-            CheckpointForecast(), TokenSetForecast(kind="chats"), PairScoresForecast()
-        )
+        Dpo(**FEW).plan_spec(CheckpointSpec(), TokenSetSpec(kind="chats"), ReferenceLogProbsSpec())
     with pytest.raises(InputError, match="reference scored tokens of another tokenizer"):
-        Dpo(**FEW).forecast(CheckpointForecast(), pairs, PairScoresForecast(tokenizer="b"))
+        Dpo(**FEW).plan_spec(CheckpointSpec(), pairs, ReferenceLogProbsSpec(tokenizer="b"))
     with pytest.raises(InputError, match="scores tokenised preferences"):
-        PairScorer().forecast(CheckpointForecast(), TokenSetForecast(kind="chats"))
+        PairScorer().plan_spec(CheckpointSpec(), TokenSetSpec(kind="chats"))
     for name, value in (("beta", 0.0), ("smoothing", 0.5), ("sft_weight", -1.0)):
         with pytest.raises(SettingError) as error:
             Dpo(**FEW, **{name: value})

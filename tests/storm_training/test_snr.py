@@ -104,8 +104,8 @@ def test_the_scan_lists_every_matrix_once(tmp_path, family):
         expected = snr_by_svd(model.tensor(row["name"]).float().numpy())
         assert row["snr"] == pytest.approx(expected, rel=1e-5)
     shapes = {name: shape for name, (_, shape) in model.headers().items()}
-    assert table.shapes() == shapes_digest(shapes) == model.facts().shapes
-    assert table.facts() == SnrScanner().forecast(model.facts())
+    assert table.shapes() == shapes_digest(shapes) == model.spec().shapes
+    assert table.spec() == SnrScanner().plan_spec(model.spec())
 
 
 @pytest.mark.parametrize("fraction", [0.25, 0.5])

@@ -20,7 +20,7 @@ from storm_training.components.distillation import Distillation
 from storm_training.components.sft import Sft
 from storm_training.loop.finetuned_checkpoint import write_changed
 from storm_training.objectives.teacher_control import TeacherControl
-from storm_training.references.top_k_logits import TeacherAnswersForecast
+from storm_training.references.top_k_logits import TopKLogitsSpec
 from storm_training.testing import tokenise_chats
 
 FEW = {
@@ -142,10 +142,10 @@ def test_a_control_is_the_same_whenever_it_is_made(tmp_path, student, tokens, te
 
 
 def test_stored_answers_cannot_be_shuffled(student, tokens):
-    stored = TeacherAnswersForecast(tokenizer=None, k=3)
+    stored = TopKLogitsSpec(tokenizer=None, k=3)
     with pytest.raises(SettingError, match="control"):
-        Distillation(**FEW, control=TeacherControl.vocabulary).forecast(
-            student.facts(), tokens.facts(), answers=stored
+        Distillation(**FEW, control=TeacherControl.vocabulary).plan_spec(
+            student.spec(), tokens.spec(), answers=stored
         )
 
 

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet, Supervised
 from storm_training.data.document_tokens import DocumentTokenSet
 from storm_training.data.mixing import draw
 from storm_training.data.preference_tokens import PreferenceTokenSet
 from storm_training.data.token_mixture import TokenMixture
-from storm_training.data.token_set import TokenSet, TokenSetForecast
+from storm_training.data.token_set import TokenSet, TokenSetSpec
 from storm_training.testing import make_chats
 
 
@@ -55,10 +55,10 @@ def test_chats_are_kept_whole_with_the_answers_marked(tmp_path, model):
         ids, marks = sequences[index]
         assert text(model, ids[marks]) == row["messages"][1]["content"] + "<|end|>"
     assert isinstance(sequences.parts[0][0], np.memmap)
-    assert made.facts().tokens == {
+    assert made.spec().tokens == {
         split: tokens.sequences(split).tokens() for split in ("train", "validation")
     }
-    assert made.facts().tokenizer == model.tokenizer_digest()
+    assert made.spec().tokenizer == model.tokenizer_digest()
 
 
 def test_every_token_of_a_chat_may_be_learnt(tmp_path, model):
@@ -177,22 +177,22 @@ def test_pairs_that_are_too_long_are_cut_where_that_is_asked(tmp_path, model):
 
 def test_what_cannot_be_tokenised_fails_in_the_forecast():
     model, data = (
-        CheckpointForecast(),
-        DatasetForecast(splits={"train": [2, 3], "rejected": [1, 1]}),
+        CheckpointSpec(),
+        DatasetSpec(splits={"train": [2, 3], "rejected": [1, 1]}),
     )
-    assert ChatTokenSet().forecast(model, data).splits == {"train": [0, 3]}
+    assert ChatTokenSet().plan_spec(model, data).splits == {"train": [0, 3]}
     with pytest.raises(InputError, match="no chat template"):
-        ChatTokenSet().forecast(CheckpointForecast(has_chat_template=False), data)
-    DocumentTokenSet().forecast(CheckpointForecast(has_chat_template=False), data)
+        ChatTokenSet().plan_spec(CheckpointSpec(has_chat_template=False), data)
+    DocumentTokenSet().plan_spec(CheckpointSpec(has_chat_template=False), data)
     with pytest.raises(InputError, match="no row"):
-        ChatTokenSet().forecast(model, DatasetForecast(splits={"train": [0, 0]}))
+        ChatTokenSet().plan_spec(model, DatasetSpec(splits={"train": [0, 0]}))
     for component, column in (
         (ChatTokenSet(), "messages"),
         (DocumentTokenSet(), "text"),
         (PreferenceTokenSet(), "chosen"),
     ):
         with pytest.raises(InputError, match=f"no column '{column}'"):
-            component.forecast(model, DatasetForecast(columns=["id"]))
+            component.plan_spec(model, DatasetSpec(columns=["id"]))
     with pytest.raises(SettingError, match="negative"):
         ChatTokenSet(longest=-1)
 
@@ -212,7 +212,7 @@ def published(store, name, make) -> TokenSet:
         "settings": {},
         "inputs": {},
         "fingerprint": None,
-        "forecast": {},
+        "spec": {},
         "metrics": {},
         "main_metric": "",
         "files": {},
@@ -276,17 +276,17 @@ def test_a_drawn_share_misses_by_half_an_example_at_most(lengths, tokens, seed, 
 
 
 def test_parts_that_do_not_fit_are_refused_before_anything_runs():
-    one = TokenSetForecast(kind="documents", tokenizer="a")
+    one = TokenSetSpec(kind="documents", tokenizer="a")
     mixture = TokenMixture(shares=[0.7, 0.3], seed=0)
-    assert mixture.forecast([one, one]).kind == "documents"
-    assert TokenMixture(shares=[1, 1], tokens=50, seed=0).forecast([one, one]).tokens == {
+    assert mixture.plan_spec([one, one]).kind == "documents"
+    assert TokenMixture(shares=[1, 1], tokens=50, seed=0).plan_spec([one, one]).tokens == {
         "train": 50
     }
     with pytest.raises(SettingError, match="there are 1 parts"):
-        mixture.forecast([one])
+        mixture.plan_spec([one])
     with pytest.raises(InputError, match="different tokenizers"):
-        mixture.forecast([one, TokenSetForecast(kind="documents", tokenizer="b")])
+        mixture.plan_spec([one, TokenSetSpec(kind="documents", tokenizer="b")])
     with pytest.raises(InputError, match="part 2 holds pairs"):
-        mixture.forecast([one, TokenSetForecast(kind="preferences")])
+        mixture.plan_spec([one, TokenSetSpec(kind="preferences")])
     with pytest.raises(SettingError, match="a weight above 0"):
         TokenMixture(shares=[1, 0], seed=0)

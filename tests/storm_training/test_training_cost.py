@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from storm_exp import Hardware, Runtime
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.families.flops import Reading, training_flops
 from storm_models.families.memory import activation_bytes
 from storm_models.testing import make_model
@@ -27,8 +27,8 @@ from storm_training.components.cost import (
     training_cost,
 )
 from storm_training.components.sft import Sft
-from storm_training.data.packing import IGNORED, PackedBatch
-from storm_training.data.token_set import TokenSetForecast
+from storm_training.data.packing import IGNORE_INDEX, PackedBatch
+from storm_training.data.token_set import TokenSetSpec
 from storm_training.objectives.objective import next_token_loss
 from storm_training.testing import make_chats, small_settings, tokenise_chats
 from storm_training.trainable.layer_table import LayerTable
@@ -103,17 +103,17 @@ def test_what_a_layer_keeps_for_its_backward_pass_is_forecast(family, precision,
         trained, config = freeze(model, pattern), model.config.to_dict()
         kept.append(kept_by_autograd(model, precision))
     batch = Reading(ROWS * LENGTH, DOCUMENT, 0)
-    forecast = activation_bytes(config, batch, precision, trained=trained, flash=False)
-    assert forecast is not None
-    assert forecast[1] == pytest.approx(kept[1] - kept[0], rel=0.05)
+    spec = activation_bytes(config, batch, precision, trained=trained, flash=False)
+    assert spec is not None
+    assert spec[1] == pytest.approx(kept[1] - kept[0], rel=0.05)
 
 
 def test_layers_below_the_first_that_trains_keep_nothing():
     config = build("llama", 3).config.to_dict()
     trained = {"model.layers.1.mlp.up_proj.weight", "lm_head.weight"}
-    forecast = activation_bytes(config, Reading(8, 8, 8), "32", trained=trained)
-    assert forecast is not None
-    assert [each > 0 for each in forecast] == [False, True, True]
+    spec = activation_bytes(config, Reading(8, 8, 8), "32", trained=trained)
+    assert spec is not None
+    assert [each > 0 for each in spec] == [False, True, True]
 
 
 @pytest.mark.parametrize("pattern", ["", "embed|lm_head|layers.0.*proj", "layers.1.*proj"])
@@ -122,8 +122,8 @@ def test_operations_of_our_own_loss_are_forecast(family, pattern):
     model = build(family)
     trained = freeze(model, pattern)
     ids = torch.arange(ROWS * LENGTH).reshape(ROWS, LENGTH) % 500
-    labels = torch.where(ids % 3 == 0, ids, IGNORED)
-    targets = int((labels != IGNORED).sum())
+    labels = torch.where(ids % 3 == 0, ids, IGNORE_INDEX)
+    targets = int((labels != IGNORE_INDEX).sum())
     documents = torch.zeros_like(ids)
     batch = PackedBatch(ids, positions(), labels, documents, torch.zeros(1), ROWS * LENGTH, targets)
     # In bf16, torch counts what is added to a gradient in place; of attention, what is a product.
@@ -134,18 +134,18 @@ def test_operations_of_our_own_loss_are_forecast(family, pattern):
     ):
         next_token_loss(model, batch).backward()
     reading = Reading(ROWS * LENGTH, LENGTH, targets)
-    forecast = training_flops(model.config.to_dict(), reading, trained=trained)
-    assert forecast == pytest.approx(counter.get_total_flops(), rel=0.1)
+    spec = training_flops(model.config.to_dict(), reading, trained=trained)
+    assert spec == pytest.approx(counter.get_total_flops(), rel=0.1)
 
 
 def test_tokens_are_counted_as_often_as_they_are_read():
-    tokens = TokenSetForecast(splits={"train": [10, 10]}, tokens={"train": 500})
+    tokens = TokenSetSpec(splits={"train": [10, 10]}, tokens={"train": 500})
     settings = small_settings(steps=0, epochs=2.5)
     assert tokens_read(settings, tokens) == 1250
     assert tokens_read(settings, None) is None
     assert tokens_read(small_settings(steps=3, accumulation=4), tokens) == 3 * 4 * 2 * 96
     assert document_length(settings, tokens) == 50
-    assert document_length(settings, TokenSetForecast()) == 96
+    assert document_length(settings, TokenSetSpec()) == 96
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_as_many_numbers_train_as_was_forecast(chosen):
         for m in find_matrices(shapes)
     ]
     trained = choose(chosen, list(sizes), modules=table)
-    forecast = find_learning(model.config.to_dict(), chosen)
-    assert forecast.parameters == sum(sizes[name] for name in trained)
+    spec = find_learning(model.config.to_dict(), chosen)
+    assert spec.parameters == sum(sizes[name] for name in trained)
 
 
 def test_low_rank_updates_are_counted_and_their_model_is_frozen():
@@ -180,18 +180,18 @@ def test_low_rank_updates_are_counted_and_their_model_is_frozen():
 
 def test_a_teacher_in_the_loop_adds_its_passes_and_its_weights():
     config = build("llama").config.to_dict()
-    model = CheckpointForecast(config=config)
+    model = CheckpointSpec(config=config)
     arguments = (small_settings(), Parameters(), model, None, HERE)
     alone, taught = training_cost(*arguments), training_cost(*arguments, model)
     assert alone is not None and taught is not None
     assert 1.25 < taught.flops / alone.flops < 1.4
     assert taught.memory > alone.memory
-    assert training_cost(*arguments[:2], CheckpointForecast(), *arguments[3:]) is None
+    assert training_cost(*arguments[:2], CheckpointSpec(), *arguments[3:]) is None
 
 
 def test_several_devices_divide_what_is_sharded():
     config = build("llama").config.to_dict()
-    arguments = (small_settings(), Parameters(), CheckpointForecast(config=config), None)
+    arguments = (small_settings(), Parameters(), CheckpointSpec(config=config), None)
     one, four = (
         training_cost(*arguments, Hardware.of(Runtime(card="h100", devices=n), full_size=True))
         for n in (1, 4)
@@ -252,7 +252,7 @@ def test_peak_memory_is_within_a_quarter_of_what_a_process_takes(tmp_path, setti
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     trainer = Sft(**settings, parameters=Parameters(**parameters))
-    cost = trainer.cost(HERE, model.facts(), tokens.facts())
+    cost = trainer.cost(HERE, model.spec(), tokens.spec())
     assert cost is not None
     measured = int(done.stdout.split()[-1])
     assert cost.memory == pytest.approx(measured, rel=0.25), cost.memory / measured

@@ -2,7 +2,7 @@ import dataclasses
 import itertools
 import json
 
-from storm_exp import Artifact, Stage, component
+from storm_exp import Artifact, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 
@@ -20,7 +20,7 @@ class RelativeDistance:
     def rehearsal(self) -> "RelativeDistance":
         return dataclasses.replace(self, most=min(self.most or 8, 8))
 
-    def run(self, stage: Stage, model: Checkpoint, origin: Checkpoint) -> Drift:
+    def run(self, stage: StageContext, model: Checkpoint, origin: Checkpoint) -> Drift:
         found = {}
         for name, tensor in itertools.islice(origin.tensors(), self.most):
             moved = model.tensor(name).double() - tensor.double()

@@ -1,5 +1,5 @@
-from storm_exp import InputError, SettingError, Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import InputError, SettingError, StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
 @component("merger", "trimmed_mean", version=1, requires=("torch",), extra="train")
@@ -13,14 +13,14 @@ class TrimmedMean:
         if not 0 <= self.trim <= 0.5:
             raise SettingError("trim", self.trim, "must lie between 0 and 0.5")
 
-    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+    def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         if len(models) < 3:
             raise InputError(f"needs three models or more, not {len(models)}")
         if len({model.shapes for model in models if model.shapes}) > 1:
             raise InputError("the models differ in the names or shapes of their tensors")
         return models[0]
 
-    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+    def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
         import torch
 
         from storm_models.checkpoint.tensor_file import DTYPES, TensorWriter

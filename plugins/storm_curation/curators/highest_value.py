@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from storm_curation.curators.thresholds import Thresholds
-from storm_curation.judge.scores import Scores, ScoresForecast
-from storm_curation.selection.splitting import HeldOut, curated_forecast
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import InputError, Rehearsed, SettingError, Stage, component
+from storm_curation.judge.scores import Scores, ScoresSpec
+from storm_curation.selection.splitting import HeldOut, curated_spec
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import InputError, Rehearsed, SettingError, StageContext, component
 
 _BUDGET = 48
 """Rows of a rehearsal's budget, at most."""
@@ -33,25 +33,25 @@ class HighestValue(Thresholds):
             problem = "is the budget, and must be at least 1 (thresholds alone: curator=thresholds)"
             raise SettingError("train_rows", self.train_rows, problem)
 
-    def rehearsal(self, scores: Rehearsed[ScoresForecast]) -> HighestValue:
+    def rehearsal(self, scores: Rehearsed[ScoresSpec]) -> HighestValue:
         """Return the same with a budget that the few rows exceed."""
         few = min(self.train_rows, _BUDGET)
         return dataclasses.replace(super().rehearsal(scores), train_rows=few)
 
-    def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
+    def plan_spec(self, data: DatasetSpec, scores: ScoresSpec) -> DatasetSpec:
         """Forecast at most the budget; raises InputError where sources are not told apart."""
         self.check_scales(scores)
         if self.by_source and data.columns is not None and "source" not in data.columns:
             raise InputError("by_source=true needs data with a column 'source'")
-        forecast = curated_forecast(self, data, self.expected_share)
-        if forecast.splits is not None and data.splits is not None:
+        spec = curated_spec(self, data, self.expected_share)
+        if spec.splits is not None and data.splits is not None:
             most = self.sizes(data.splits["train"][1])
-            forecast.splits["train"][1] = most[0]
+            spec.splits["train"][1] = most[0]
             if self.held_out is HeldOut.kept:
-                forecast.splits["validation"][1] = most[1]
-        return forecast
+                spec.splits["validation"][1] = most[1]
+        return spec
 
-    def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+    def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Rank what passes the thresholds, and keep the best."""
         from storm_curation.selection.ranking import select_best
 

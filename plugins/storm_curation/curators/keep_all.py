@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from storm_curation.selection.splitting import HeldOut, Splitting, curated_forecast
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Stage, component
+from storm_curation.selection.splitting import HeldOut, Splitting, curated_spec
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import StageContext, component
 
 
 @component("curator", "whole_pool", version=1, requires=("pyarrow",), extra="train")
@@ -14,23 +14,23 @@ class WholePool(Splitting):
     def __post_init__(self) -> None:
         self.check_sizes()
 
-    def forecast(self, data: DatasetForecast) -> DatasetForecast:
+    def plan_spec(self, data: DatasetSpec) -> DatasetSpec:
         """Say how the rows are split, where their number is known."""
-        forecast = curated_forecast(self, data)
+        spec = curated_spec(self, data)
         if data.splits is not None and data.splits["train"][0] == data.splits["train"][1]:
             rows = data.splits["train"][0]
             train, validation = self.sizes(rows)
             rest = rows - train - validation
-            forecast.splits = {
-                **(forecast.splits or {}),
+            spec.splits = {
+                **(spec.splits or {}),
                 "train": [train, train],
                 "rejected": [rest, rest],
             }
             if self.held_out is HeldOut.kept:
-                forecast.splits["validation"] = [validation, validation]
-        return forecast
+                spec.splits["validation"] = [validation, validation]
+        return spec
 
-    def run(self, stage: Stage, data: Dataset) -> Dataset:
+    def run(self, stage: StageContext, data: Dataset) -> Dataset:
         """Split the pool."""
         from storm_curation.selection.selection import select_everything
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from storm_curation.selection.splitting import Splitting, curated_forecast
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_curation.selection.splitting import Splitting, curated_spec
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import InputError, SettingError, StageContext, component, setting
 
 _TENTHS = 10
 
@@ -47,17 +47,17 @@ class Mistakes(Splitting):
             if not getattr(self, name) > 0:
                 raise SettingError(name, getattr(self, name), "must be above 0")
 
-    def forecast(self, data: DatasetForecast, answers: DatasetForecast) -> DatasetForecast:
+    def plan_spec(self, data: DatasetSpec, answers: DatasetSpec) -> DatasetSpec:
         """Forecast at most the rows of `data`; raises where the tasks' column is not there."""
-        for name, forecast in (("data", data), ("answers", answers)):
-            if forecast.columns is not None and "messages" not in forecast.columns:
+        for name, spec in (("data", data), ("answers", answers)):
+            if spec.columns is not None and "messages" not in spec.columns:
                 raise InputError(f"the port '{name}' needs chats (column 'messages')")
         if data.columns is not None and self.task_column not in data.columns:
             problem = f"the data has the columns {', '.join(data.columns)}"
             raise SettingError("task_column", self.task_column, problem)
-        return curated_forecast(self, data)
+        return curated_spec(self, data)
 
-    def run(self, stage: Stage, data: Dataset, answers: Dataset) -> Dataset:
+    def run(self, stage: StageContext, data: Dataset, answers: Dataset) -> Dataset:
         """Compare answers with the right ones, and keep of what was missed."""
         from storm_curation.selection.mistakes import select_mistakes
 

@@ -6,10 +6,10 @@ import dataclasses
 from enum import Enum
 from typing import Self
 
-from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
-from storm_curation.selection.splitting import Splitting, curated_forecast
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Rehearsed, SettingError, Stage, component, did_you_mean, setting
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresSpec
+from storm_curation.selection.splitting import Splitting, curated_spec
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import Rehearsed, SettingError, StageContext, component, did_you_mean, setting
 
 
 class EducationBy(Enum):
@@ -50,7 +50,7 @@ class Thresholds(Splitting):
                 "difficulties", self.difficulties, "keeps nothing: name at least one"
             )
 
-    def rehearsal(self, scores: Rehearsed[ScoresForecast]) -> Self:
+    def rehearsal(self, scores: Rehearsed[ScoresSpec]) -> Self:
         """Return the same with thresholds that every judged row passes: twins judge at random."""
         scales = scores.real.scales or {}
         known = scales.get(DIFFICULTY, self.difficulties)
@@ -66,7 +66,7 @@ class Thresholds(Splitting):
         """Return what random judgements do not show."""
         return ["the curator's thresholds: how many rows they leave"]
 
-    def check_scales(self, scores: ScoresForecast) -> None:
+    def check_scales(self, scores: ScoresSpec) -> None:
         """Raise SettingError for thresholds outside the judge's scales, where these are known."""
         if scores.scales is None:
             return
@@ -80,12 +80,12 @@ class Thresholds(Splitting):
                 problem = "the judge has no such difficulty" + did_you_mean(difficulty, known)
                 raise SettingError("difficulties", difficulty, problem)
 
-    def forecast(self, data: DatasetForecast, scores: ScoresForecast) -> DatasetForecast:
+    def plan_spec(self, data: DatasetSpec, scores: ScoresSpec) -> DatasetSpec:
         """Check the thresholds against the judge's scales."""
         self.check_scales(scores)
-        return curated_forecast(self, data, self.expected_share)
+        return curated_spec(self, data, self.expected_share)
 
-    def run(self, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+    def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Apply the thresholds and split what is kept."""
         from storm_curation.selection.selection import select_by_thresholds
 

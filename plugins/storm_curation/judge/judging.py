@@ -23,7 +23,7 @@ from storm_curation.judge.scores import OK, Scores
 from storm_curation.judge.summary import Summary
 from storm_curation.judge.zero_shot import Precision, ZeroShot
 from storm_data.dataset import Dataset
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_inference.journal import Journal
 from storm_inference.label_scorer import LabelScorer, choose_device
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -33,7 +33,7 @@ Judgement = dict[str, Any]
 """A row of scores.parquet."""
 
 
-def judge(settings: ZeroShot, stage: Stage, model: Checkpoint, data: Dataset) -> Scores:
+def judge(settings: ZeroShot, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:
     """Judge the split `train` into `stage.directory`; finished shards are taken from scratch."""
     total = data.count("train")
     if total == 0:
@@ -71,7 +71,7 @@ class _Work:
     """The model with what it takes to ask it, loaded for the first shard that needs it."""
 
     def __init__(
-        self, settings: ZeroShot, stage: Stage, model: Checkpoint, presentation: Presentation
+        self, settings: ZeroShot, stage: StageContext, model: Checkpoint, presentation: Presentation
     ) -> None:
         self._settings, self._stage, self._model = settings, stage, model
         self._presentation = presentation
@@ -184,7 +184,7 @@ def _read(file: Path) -> list[Judgement] | None:
     return judgements
 
 
-def _report(stage: Stage, summary: Summary, rows_per_second: float) -> None:
+def _report(stage: StageContext, summary: Summary, rows_per_second: float) -> None:
     content = summary.to_json()
     text = json.dumps(content, indent=1, sort_keys=True)
     (stage.directory / "summary.json").write_text(text + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, Forecast
+from storm_exp import Artifact, Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +18,7 @@ OK = "ok"
 
 
 @dataclasses.dataclass(kw_only=True)
-class ScoresForecast(Forecast):
+class ScoresSpec(Spec):
     """What is known of scores before a row is judged."""
 
     scales: dict[str, list[str]] | None = None
@@ -46,7 +46,7 @@ class Scores(Artifact):
     `summary.json` holds scales, histograms and, where the truth is known, the agreement with it.
     """
 
-    forecast_type = ScoresForecast
+    spec_type = ScoresSpec
 
     def table(self) -> pa.Table:
         """Return the scores as an Arrow table."""
@@ -68,8 +68,8 @@ class Scores(Artifact):
 
         return read_json(self.directory / "summary.json")
 
-    def facts(self) -> ScoresForecast:
+    def spec(self) -> ScoresSpec:
         """Read scales and row count from summary.json."""
         summary = self.summary()
         scales = {name: entry["labels"] for name, entry in summary["questions"].items()}
-        return ScoresForecast(scales=scales, rows=[summary["rows"]] * 2)
+        return ScoresSpec(scales=scales, rows=[summary["rows"]] * 2)

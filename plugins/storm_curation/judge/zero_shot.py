@@ -7,11 +7,11 @@ from enum import Enum
 from typing import Any
 
 from storm_curation.judge.rubric import Question, difficulty_question, education_question
-from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresForecast
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Cost, InputError, SettingError, Stage, component
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresSpec
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import Cost, InputError, SettingError, StageContext, component
 from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.attention import longest_prompt
 from storm_models.families.flops import Reading
@@ -99,7 +99,7 @@ class ZeroShot:
         """Return the questions by name, in the order in which they are asked."""
         return {EDUCATION: self.education, DIFFICULTY: self.difficulty}
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> ScoresForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> ScoresSpec:
         """Say which labels there will be, and for how many rows."""
         check_template(model, "it is to judge")
         check_family(model.config, Use.ASK)
@@ -109,7 +109,7 @@ class ZeroShot:
                 raise InputError("the data set has no split 'train' to judge")
             rows = data.splits["train"]
         scales = {name: question.scale() for name, question in self.questions().items()}
-        return ScoresForecast(scales=scales, rows=rows)
+        return ScoresSpec(scales=scales, rows=rows)
 
     def rehearsal(self) -> ZeroShot:
         """Return the same in several shards, with room for the rubric and a short example."""
@@ -130,7 +130,7 @@ class ZeroShot:
             return self, ""
         return dataclasses.replace(self, max_tokens=longest), reason
 
-    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""
         fitted, reason = self.fitted(model.config or {})
         most = fitted.max_tokens
@@ -152,7 +152,7 @@ class ZeroShot:
             + (f", prompts of up to {most}, for {reason}" if reason else ""),
         )
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Scores:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:
         """Judge every row of the split `train`, shard by shard."""
         from storm_curation.judge.judging import judge
 

@@ -11,7 +11,7 @@ from storm_curation.curators.mistakes import Mistakes
 from storm_curation.selection.rouge import rouge_l
 from storm_curation.selection.selection import Rejection, Verdict, divide
 from storm_data.dataset import Dataset
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 
 STEPS = ("asked", "mistaken", "drawn")
 _NO_ANSWER = "the answer "
@@ -36,7 +36,9 @@ class Attempt:
         return rouge_l(self.answer or "", self.right)
 
 
-def select_mistakes(settings: Mistakes, stage: Stage, data: Dataset, answers: Dataset) -> Dataset:
+def select_mistakes(
+    settings: Mistakes, stage: StageContext, data: Dataset, answers: Dataset
+) -> Dataset:
     """Keep what `settings` say of the rows that were missed; writes tasks.json beside them."""
     tasks: dict[str, list[int]] = {}
     attempts: list[Attempt | str] = []

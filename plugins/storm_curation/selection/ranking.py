@@ -16,10 +16,12 @@ from storm_curation.selection.selection import (
     weigh_row,
 )
 from storm_data.dataset import Dataset
-from storm_exp import Stage
+from storm_exp import StageContext
 
 
-def select_best(settings: HighestValue, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+def select_best(
+    settings: HighestValue, stage: StageContext, data: Dataset, scores: Scores
+) -> Dataset:
     """Keep the best of the rows that pass the thresholds, up to the budget of each source.
 
     Rows of the same value are taken in the order in which rows are drawn, which the seed decides.

@@ -14,7 +14,7 @@ from storm_curation.judge.scores import DIFFICULTY, EDUCATION, OK, QUESTIONS, Sc
 from storm_curation.selection.funnel import funnel
 from storm_curation.selection.splitting import HeldOut, Splitting
 from storm_data.dataset import Dataset
-from storm_exp import InputError, SettingError, Stage
+from storm_exp import InputError, SettingError, StageContext
 
 BUDGET = "budget"
 
@@ -34,14 +34,16 @@ THRESHOLD_STEPS = ("judged", "label mass", "education", "difficulty")
 
 
 def select_by_thresholds(
-    settings: Thresholds, stage: Stage, data: Dataset, scores: Scores
+    settings: Thresholds, stage: StageContext, data: Dataset, scores: Scores
 ) -> Dataset:
     """Keep the rows that pass the thresholds."""
     verdicts = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
     return divide(settings, stage, data, verdicts, THRESHOLD_STEPS)
 
 
-def select_at_random(settings: Thresholds, stage: Stage, data: Dataset, scores: Scores) -> Dataset:
+def select_at_random(
+    settings: Thresholds, stage: StageContext, data: Dataset, scores: Scores
+) -> Dataset:
     """Keep as many rows as pass the thresholds and the budget, drawn from all."""
     passed = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
     count = _count_kept(passed)
@@ -52,7 +54,7 @@ def select_at_random(settings: Thresholds, stage: Stage, data: Dataset, scores: 
     return divide(settings, stage, data, verdicts, ("drawn",))
 
 
-def select_everything(settings: Splitting, stage: Stage, data: Dataset) -> Dataset:
+def select_everything(settings: Splitting, stage: StageContext, data: Dataset) -> Dataset:
     """Keep every row."""
     return divide(settings, stage, data, [None] * data.count("train"), ())
 
@@ -105,7 +107,7 @@ def scores_of_rows(
     settings: Thresholds, data: Dataset, scores: Scores
 ) -> Iterator[dict[str, Any] | None]:
     """Yield the scores of each row of the split `train`, None where the judge left it out."""
-    settings.check_scales(scores.facts())
+    settings.check_scales(scores.spec())
     ids = data.table("train").column("id").to_pylist()
     judged = scores.table().column("id").to_pylist()
     if ids == judged:
@@ -122,7 +124,7 @@ def scores_of_rows(
 
 def divide(
     settings: Splitting,
-    stage: Stage,
+    stage: StageContext,
     data: Dataset,
     verdicts: Sequence[Verdict],
     steps: Sequence[str],
@@ -156,7 +158,7 @@ def divide(
     return Dataset(stage.directory)
 
 
-def _write_splits(stage: Stage, data: Dataset, assigned: Sequence[str | Rejection]) -> None:
+def _write_splits(stage: StageContext, data: Dataset, assigned: Sequence[str | Rejection]) -> None:
     """Copy every row to its split, in the order of the pool and with its columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq

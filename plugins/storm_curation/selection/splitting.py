@@ -9,7 +9,7 @@ from typing import Self
 
 from omegaconf import II
 
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError, setting
 
 
@@ -92,9 +92,7 @@ class Splitting:
         return order
 
 
-def curated_forecast(
-    settings: Splitting, data: DatasetForecast, share: float = 1.0
-) -> DatasetForecast:
+def curated_spec(settings: Splitting, data: DatasetSpec, share: float = 1.0) -> DatasetSpec:
     """Return what is known of a curated data set: between no row and all of them in each split.
 
     `share` of the rows is expected to be kept. Raises InputError for data without a split `train`,
@@ -102,7 +100,7 @@ def curated_forecast(
     """
     rows = data.likely_rows()
     if data.splits is None:
-        return DatasetForecast(columns=data.columns, row_tokens=data.row_tokens)
+        return DatasetSpec(columns=data.columns, row_tokens=data.row_tokens)
     if "train" not in data.splits:
         raise InputError("the data set has no split 'train' to select from")
     most = data.splits["train"][1]
@@ -115,7 +113,7 @@ def curated_forecast(
         "validation": list(own) if settings.held_out is HeldOut.data else [0, most],
         "rejected": [0, most],
     }
-    return DatasetForecast(
+    return DatasetSpec(
         splits=splits,
         columns=data.columns,
         row_tokens=data.row_tokens,

@@ -18,7 +18,7 @@ from storm_data.files.row_file import RowFile
 from storm_data.files.split_settings import validation_count
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.row_schema import Content, RowForm, content_digest
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 
 DUPLICATE = "duplicate"
 """The reason for rejecting a row that came before, which is not the row's fault."""
@@ -137,7 +137,7 @@ class Intake:
         )
 
     def finish(
-        self, stage: Stage, what: str, *, max_bad_share: float, share: float, rows: int
+        self, stage: StageContext, what: str, *, max_bad_share: float, share: float, rows: int
     ) -> None:
         """Write splits and funnel into the stage's directory.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from storm_data.rows.row_schema import RowForm
-from storm_exp import SettingError, Stage, setting
+from storm_exp import SettingError, StageContext, setting
 
 if TYPE_CHECKING:
     from storm_data.files.ingest import Intake
@@ -89,7 +89,7 @@ class Limits:
             "rejected": [0, rows - 1],
         }
 
-    def finish(self, intake: Intake, stage: Stage, what: str) -> None:
+    def finish(self, intake: Intake, stage: StageContext, what: str) -> None:
         """Split what was taken in; raises InputError, naming `what`, when too much is bad."""
         intake.finish(
             stage,

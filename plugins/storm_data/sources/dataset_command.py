@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 from omegaconf import II
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.parquet_splits import check_rows, check_schemas
 from storm_data.files.split_settings import Limits
 from storm_data.rows.chat import ChatFormat, ChatRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.dataset_path import DATASET_MENUS
-from storm_exp import InputError, Stage, component
+from storm_exp import InputError, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.program import Program
 
@@ -50,13 +50,13 @@ class DatasetCommand(Limits, Program):
         """Return how a row of a JSONL file is read."""
         return ChatRows(ChatFormat.auto, fields, self.tool_form)
 
-    def forecast(self, **ports: Any) -> DatasetForecast:
+    def plan_spec(self, **ports: Any) -> DatasetSpec:
         """Check that the program exists; nothing is known of what it makes."""
         self.check_program()
-        return DatasetForecast()
+        return DatasetSpec()
 
     def run(
-        self, stage: Stage, model: Checkpoint | None = None, data: Dataset | None = None
+        self, stage: StageContext, model: Checkpoint | None = None, data: Dataset | None = None
     ) -> Dataset:
         """Run the program and take in what it left; raises InputError when that cannot be used."""
         scratch = stage.scratch / "program"
@@ -66,7 +66,7 @@ class DatasetCommand(Limits, Program):
         # An attempt's own: what an earlier one still writes is nobody's.
         out = Path(tempfile.mkdtemp(prefix=_OUT, dir=stage.scratch))
         values = {
-            "model": str(model.written().directory) if model and "{model}" in self.line else "",
+            "model": str(model.materialise().directory) if model and "{model}" in self.line else "",
             "data": str(data.directory) if data else "",
             "out": str(out),
             "scratch": str(scratch),
@@ -93,7 +93,7 @@ class DatasetCommand(Limits, Program):
             stage.metric("train", made.count("train"), main=True)
         return made
 
-    def _take(self, stage: Stage, files: list[Path]) -> None:
+    def _take(self, stage: StageContext, files: list[Path]) -> None:
         from storm_data.sources.jsonl_source import take_rows
 
         settings = dataclasses.replace(self, seed=0)

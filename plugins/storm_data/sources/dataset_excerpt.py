@@ -9,7 +9,7 @@ from omegaconf import MISSING
 from storm_data.dataset import Dataset
 from storm_data.files.parquet_splits import check_rows
 from storm_data.files.split_settings import REHEARSED_ROWS
-from storm_exp import FileDigests, Stage, component, setting
+from storm_exp import FileDigests, StageContext, component, setting
 
 
 @component("twin", "dataset_excerpt", version=1, requires=("pyarrow",), extra="train")
@@ -28,7 +28,7 @@ class DatasetExcerpt:
         folder = Path(self.path)
         return {file.name: files.digest(file) for file in sorted(folder.glob("*.parquet"))}
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Write the rows; raises InputError for one that cannot be used."""
         given, made = Dataset(Path(self.path)), Dataset(stage.directory)
         for name in given.splits():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from omegaconf import MISSING
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.parquet_splits import check_rows, check_schemas
 from storm_data.files.split_settings import REHEARSED_ROWS
 from storm_data.sources.dataset_excerpt import DatasetExcerpt
-from storm_exp import FileDigests, SettingError, Stage, component, setting
+from storm_exp import FileDigests, SettingError, StageContext, component, setting
 from storm_models.sources.location import located
 
 DATASET_MENUS = ("dataset", "curator")
@@ -32,13 +32,13 @@ class DatasetPath:
         data = self._data()
         return {name: files.digest(data.directory / name) for name in _files(data)}
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Read the footers; raises InputError for what is no data set."""
         data = self._data()
         check_schemas(data)
-        return data.facts()
+        return data.spec()
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Adopt the directory; raises InputError for a row that cannot be used."""
         data = self._data()
         check_schemas(data)

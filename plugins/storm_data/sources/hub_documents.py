@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from storm_data.dataset import Dataset
 from storm_data.rows.document import COLUMNS, DocumentRows
 from storm_data.sources.hub_source import HubSource, is_folder, is_sample
-from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_exp import InputError, SettingError, StageContext, component, setting
 from storm_models.sources.repository import resolve_commit
 
 
@@ -74,7 +74,7 @@ class HubDocuments(HubSource):
             return super().data_files(name, folder)
         return sorted(file for file in folder.glob(self.files[name]) if file.is_file())
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Fetch what is missing, read, check and split.
 
         Raises InputError without a network, and without the package that unpacks the files.

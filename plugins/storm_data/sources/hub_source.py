@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.split_settings import Limits
 from storm_data.samples import sample_of, write_sample
 from storm_data.sources.source_lookup import look_up_source, without_nulls
-from storm_exp import FileDigests, InputError, SettingError, Stage, did_you_mean, setting
+from storm_exp import FileDigests, InputError, SettingError, StageContext, did_you_mean, setting
 from storm_models.sources.location import located
 from storm_models.sources.repository import cached_snapshot, fetch, resolve_commit
 
@@ -126,7 +126,7 @@ class HubSource(Limits):
             and cached_snapshot(place, self.revision(name), "dataset") is None
         ]
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Return rows as intervals where `expected_rows` or limits tell; checks folders."""
         rows: list[int | None] = []
         for name, place in self.sources.items():
@@ -136,9 +136,9 @@ class HubSource(Limits):
             known = [m[name] for m in (self.expected_rows, self.limits) if name in m]
             rows.append(min(known) if known else None)
         if any(count is None for count in rows):
-            return DatasetForecast(columns=self.columns)
+            return DatasetSpec(columns=self.columns)
         total = sum(count or 0 for count in rows)
-        return DatasetForecast(
+        return DatasetSpec(
             splits=self.splits(total), columns=self.columns, row_tokens=self._row_tokens()
         )
 
@@ -153,7 +153,7 @@ class HubSource(Limits):
             tokens += self.expected_tokens[name] * read / self.expected_rows[name]
         return tokens / rows
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Fetch what is missing, read, check and split; raises InputError without a network."""
         missing = self.fetches()
         if missing:

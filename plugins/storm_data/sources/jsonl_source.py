@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.split_settings import Excerpt, Limits
 from storm_data.rows.bad_row import BadRow
-from storm_exp import FileDigests, SettingError, Stage, setting
+from storm_exp import FileDigests, SettingError, StageContext, setting
 from storm_models.sources.location import located
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class JsonlSource(Excerpt):
         """Return the digest of the file."""
         return files.digest(self._file())
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Return the rows as intervals; raises SettingError for an empty file or other formats."""
         from storm_data.files.jsonl import count_rows
 
@@ -43,9 +43,9 @@ class JsonlSource(Excerpt):
         rows = min(rows, self.limit) if self.limit else rows
         if self.validation_rows >= rows:
             raise SettingError("validation_rows", self.validation_rows, f"the file has {rows} rows")
-        return DatasetForecast(splits=self.splits(rows), columns=self.columns)
+        return DatasetSpec(splits=self.splits(rows), columns=self.columns)
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Read, check and split the rows; raises InputError when too many are bad."""
         file = self._file()
         with (

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.split_settings import Excerpt
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.document import COLUMNS, DocumentRows, read_text
 from storm_data.sources.jsonl_source import take_rows
-from storm_exp import FileDigests, InputError, SettingError, Stage, component, setting
+from storm_exp import FileDigests, InputError, SettingError, StageContext, component, setting
 from storm_models.sources.location import located
 
 _JSONL = ".jsonl"
@@ -55,7 +55,7 @@ class TextDocuments(Excerpt):
         """Return the files' digests by their names inside the folder."""
         return {name: files.digest(file) for name, file in self._files().items()}
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Return the documents as intervals; raises InputError for files that hold none."""
         from storm_data.files.jsonl import check_jsonl, count_rows
 
@@ -67,9 +67,9 @@ class TextDocuments(Excerpt):
         rows = min(rows, self.limit) if self.limit else rows
         if self.validation_rows >= rows:
             raise SettingError("validation_rows", self.validation_rows, f"there are {rows} rows")
-        return DatasetForecast(splits=self.splits(rows), columns=COLUMNS)
+        return DatasetSpec(splits=self.splits(rows), columns=COLUMNS)
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Read, check and split the documents; raises InputError when too many are bad."""
         files = self._files()
         if left_out := self._left_out():

@@ -6,14 +6,14 @@ import dataclasses
 import json
 from typing import Any
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 
 NO_EFFECT, UNDECIDED = "no effect", "undecided"
 """Verdicts where neither of two models is better: the interval lies within the margin, or not."""
 
 
 @dataclasses.dataclass(kw_only=True)
-class ComparisonForecast(Forecast):
+class ComparisonSpec(Spec):
     """What is known of a comparison before its evaluations exist."""
 
     models: int | None = None
@@ -44,7 +44,7 @@ class Comparison(Artifact):
       `together`, the interval that holds for all arms against the first at once.
     """
 
-    forecast_type = ComparisonForecast
+    spec_type = ComparisonSpec
 
     def summary(self) -> dict[str, Any]:
         """Return comparison.json; raises InputError when it cannot be read."""
@@ -62,7 +62,7 @@ class Comparison(Artifact):
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         (self.directory / "comparison.json").write_text(text + "\n", encoding="utf-8")
 
-    def facts(self) -> ComparisonForecast:
+    def spec(self) -> ComparisonSpec:
         """Read the number of models and the names of the tasks."""
         content = self.summary()
-        return ComparisonForecast(models=content["models"], tasks=list(content["tasks"]))
+        return ComparisonSpec(models=content["models"], tasks=list(content["tasks"]))

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from storm_evaluation.comparison.comparison import Comparison, ComparisonForecast
-from storm_evaluation.evaluation import Evaluation, EvaluationForecast
-from storm_exp import InputError, SettingError, Stage, component, setting
+from storm_evaluation.comparison.comparison import Comparison, ComparisonSpec
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec
+from storm_exp import InputError, SettingError, StageContext, component, setting
 
 if TYPE_CHECKING:
     from storm_evaluation.comparison.document_matching import AlignedTask
@@ -44,7 +44,7 @@ class Paired:
         if not self.margin > 0:
             raise SettingError("margin", self.margin, "must be above 0")
 
-    def forecast(self, evaluations: list[EvaluationForecast]) -> ComparisonForecast:
+    def plan_spec(self, evaluations: list[EvaluationSpec]) -> ComparisonSpec:
         """Check that the evaluations are over the same tasks, as far as is known."""
         known = [(p, e.tasks) for p, e in enumerate(evaluations) if e.tasks is not None]
         for position, tasks in known:
@@ -56,11 +56,11 @@ class Paired:
         if len(evaluations) % self.runs or len(evaluations) == self.runs > 1:
             problem = f"{len(evaluations)} evaluations are not two or more arms of so many runs"
             raise SettingError("runs", self.runs, problem)
-        return ComparisonForecast(
+        return ComparisonSpec(
             models=len(evaluations) // self.runs, tasks=list(known[0][1]) if known else None
         )
 
-    def run(self, stage: Stage, evaluations: list[Evaluation]) -> Comparison:
+    def run(self, stage: StageContext, evaluations: list[Evaluation]) -> Comparison:
         """Align the evaluations and compare."""
         from storm_evaluation.comparison.document_matching import align
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storm_exp import Cost
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 
@@ -12,7 +12,7 @@ _PROMPT, _ANSWER = 2048, 16
 
 
 def evaluation_cost(
-    model: CheckpointForecast,
+    model: CheckpointSpec,
     batch_size: int,
     max_length: int | None,
     dtype: str,

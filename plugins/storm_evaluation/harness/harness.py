@@ -27,7 +27,7 @@ from storm_evaluation.tasks.index import TaskIndex
 from storm_evaluation.tasks.samples import sampled
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_evaluation.tasks.tree import definitions
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_models.chat.contents import ControlTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
 
@@ -56,7 +56,7 @@ class Harness:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: StageContext,
         checkpoint: Checkpoint,
         max_length: int | None,
         dtype: str,

@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicCache
 
 from storm_data.rows.conversation import Conversation
 from storm_evaluation.harness.shared_prompt import score_shared, share_of_tokens
-from storm_exp import InputError, Progress, Stage
+from storm_exp import InputError, Progress, StageContext
 from storm_models.chat.contents import ControlTokens
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
@@ -56,7 +56,7 @@ class HarnessModel(HFLM):
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         renderer: ChatRenderer | None,
-        stage: Stage,
+        stage: StageContext,
         *,
         batch_size: int,
         max_length: int | None,

@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 from typing import Any, NoReturn, Protocol
 
-from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.nltk_data import fetch
 from storm_evaluation.tasks.checks import check_lengths, check_tasks, resources
@@ -19,8 +19,8 @@ from storm_evaluation.tasks.rehearsal import ANSWER, BATCH, few_questions
 from storm_evaluation.tasks.samples import sample_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, check_values, resolve
 from storm_evaluation.tasks.tree import Leaf, leaves
-from storm_exp import Cost, InputError, SettingError, Stage, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.sources.repository import cached_snapshot
 from storm_models.twins.machine import has_gpu
 
@@ -88,7 +88,7 @@ class LmEval:
             raise SettingError("tasks", repeated[0], "is listed twice")
         check_values(self, self.by_task)
 
-    def forecast(self, model: CheckpointForecast) -> EvaluationForecast:
+    def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
         """Check tasks and template; raises SettingError or InputError for what cannot work."""
         asked = self.asked()
         check_tasks(asked)
@@ -98,7 +98,7 @@ class LmEval:
             for leaf, settings in asked.values():
                 if settings.apply_chat_template:
                     refuse_template(leaf.asked if self.by_task.apply_chat_template else "")
-        return EvaluationForecast(tasks=list(self.tasks))
+        return EvaluationSpec(tasks=list(self.tasks))
 
     def fingerprint(self, files: FileDigests) -> dict[str, Any]:
         """Return the digests of the task folder's files, or the version of the harness."""
@@ -149,7 +149,7 @@ class LmEval:
         ]
         return sorted({asked for asked, path in paths if "/" in path and sample_of(path) is None})
 
-    def cost(self, model: CheckpointForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec) -> Cost | None:
         """Estimate from the tokens that are expected, in batches of most of the tasks."""
         return evaluation_cost(
             model, self.batch_size, self.max_length, self.dtype, self.expected_tokens or None
@@ -203,7 +203,7 @@ class LmEval:
             return TaskFolder(self.task_folder).index()
         return TaskIndex.of_harness(tuple(self.tasks))
 
-    def run(self, stage: Stage, model: Checkpoint) -> Evaluation:
+    def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Evaluate the model on every task."""
         from storm_evaluation.harness.harness import Harness, HarnessTasks
 
@@ -232,7 +232,7 @@ class LmEval:
         return evaluation
 
 
-def report_metrics(stage: Stage, evaluation: Evaluation) -> None:
+def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:
     """Record the mean, the loss where there is one, and each task's score as metrics.
 
     They say which questions they are of: figures of other questions are not put beside them unsaid.
@@ -259,7 +259,7 @@ def check_common(batch_size: int, max_length: int | None, dtype: str) -> None:
         raise SettingError("dtype", dtype, f"must be one of {', '.join(DTYPES)}")
 
 
-def check_model(model: CheckpointForecast, max_length: int | None) -> int | None:
+def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:
     """Return the tokens that a prompt and its answer may have, None where the config is not known.
 
     Raises SettingError for more than the model has positions, InputError for a model whose files

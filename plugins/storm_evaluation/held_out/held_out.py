@@ -7,9 +7,9 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.conversation import Conversation
-from storm_evaluation.evaluation import Evaluation, EvaluationForecast
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import (
     check_common,
@@ -17,9 +17,9 @@ from storm_evaluation.harness.lm_eval import (
     refuse_template,
     report_metrics,
 )
-from storm_exp import Cost, InputError, SettingError, Stage, component
+from storm_exp import Cost, InputError, SettingError, StageContext, component
 from storm_models.chat.contents import CONTROL_TOKEN
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 if TYPE_CHECKING:
     from storm_evaluation.harness.harness import Harness
@@ -64,7 +64,7 @@ class HeldOut:
         if self.choice_characters < 1:
             raise SettingError("choice_characters", self.choice_characters, "must be at least 1")
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> EvaluationForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> EvaluationSpec:
         """Check template and split; raises SettingError for what cannot work."""
         check_model(model, self.max_length)
         if self.apply_chat_template and model.has_chat_template is False:
@@ -74,14 +74,14 @@ class HeldOut:
             raise SettingError(
                 "split", self.split, f"needs at least 2 rows; the data set has: {there or 'none'}"
             )
-        return EvaluationForecast(tasks=[LOSS, CHOICE])
+        return EvaluationSpec(tasks=[LOSS, CHOICE])
 
     def rehearsal(self) -> HeldOut:
         """Return the same for a few rows."""
         few = _FEW if self.limit is None else min(self.limit, _FEW)
         return dataclasses.replace(self, limit=few)
 
-    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate one pass for the loss, and one for the choices, whose question is read once."""
         rows = (data.splits or {}).get(self.split, [0, 0])[1]
         read = min(rows, self.limit or rows) * (data.row_tokens or 0.0) * 2
@@ -90,7 +90,7 @@ class HeldOut:
             model, self.batch_size, self.max_length, self.dtype, read or None, *longest
         )
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Evaluation:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Evaluation:
         """Score the split's rows."""
         from storm_evaluation.harness.harness import Harness
         from storm_evaluation.held_out.continuation import Questions, build_questions

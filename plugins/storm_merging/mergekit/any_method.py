@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import II, MISSING
 
-from storm_exp import Cost, InputError, SettingError, Stage, component, did_you_mean, setting
-from storm_merging.parents.compatibility import forecast_merge
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, InputError, SettingError, StageContext, component, did_you_mean, setting
+from storm_merging.parents.compatibility import merge_spec
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import writing_cost
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class Mergekit:
     seed: int = II("seed")
     """For methods that draw random numbers."""
 
-    def forecast(
-        self, models: list[CheckpointForecast], base: CheckpointForecast | None = None
-    ) -> CheckpointForecast:
+    def plan_spec(
+        self, models: list[CheckpointSpec], base: CheckpointSpec | None = None
+    ) -> CheckpointSpec:
         """Return the facts of what gives the config.
 
         Raises SettingError for a method or parameter that mergekit does not know, InputError for
@@ -45,21 +45,21 @@ class Mergekit:
         self._check(len(models), base is not None)
         names = [f"model {i}" for i in range(1, len(models) + 1)]
         if base is None:
-            return forecast_merge(models, names)
-        return forecast_merge([base, *models], ["the base", *names])
+            return merge_spec(models, names)
+        return merge_spec([base, *models], ["the base", *names])
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
     def run(
-        self, stage: Stage, models: list[Checkpoint], base: Checkpoint | None = None
+        self, stage: StageContext, models: list[Checkpoint], base: Checkpoint | None = None
     ) -> Checkpoint:
         """Merge; leaves `merge.json` with method and parameters."""
         from storm_merging.mergekit.arithmetic import merge_with_mergekit
 
         base = base if self._takes_base() else None
-        self.forecast([model.facts() for model in models], base.facts() if base else None)
+        self.plan_spec([model.spec() for model in models], base.spec() if base else None)
         return merge_with_mergekit(stage, self.method, base, models, self.parameters, self.seed)
 
     def _spec(self) -> MergeMethodSpec:

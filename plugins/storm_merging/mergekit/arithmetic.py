@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mergekit.merge_methods import merge_tensors
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_merging.parents.compatibility import shared_tensors
 from storm_merging.parents.merged import write_summary
 from storm_models.chat.inheritance import inherit_chat
@@ -20,7 +20,7 @@ from storm_models.checkpoint.weights import accumulator, read_tensor
 
 
 def merge_with_mergekit(
-    stage: Stage,
+    stage: StageContext,
     method: str,
     base: Checkpoint | None,
     models: list[Checkpoint],

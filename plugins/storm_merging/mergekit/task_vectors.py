@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from omegaconf import II
 
-from storm_exp import Cost, InputError, SettingError, Stage, setting
+from storm_exp import Cost, InputError, SettingError, StageContext, setting
 from storm_merging.methods.schedule import check_weights, equal_weights
-from storm_merging.parents.compatibility import forecast_merge
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_merging.parents.compatibility import merge_spec
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import writing_cost
 
 
@@ -27,9 +27,7 @@ class MergekitMerger:
     fewest: ClassVar[int] = 1
     """Models that it needs beside the base."""
 
-    def forecast(
-        self, base: CheckpointForecast, models: list[CheckpointForecast]
-    ) -> CheckpointForecast:
+    def plan_spec(self, base: CheckpointSpec, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the base's facts; raises InputError for models that do not fit."""
         if len(models) < self.fewest:
             raise InputError(
@@ -38,21 +36,21 @@ class MergekitMerger:
             )
         self.parameters(len(models))
         names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
-        return forecast_merge([base, *models], names)
+        return merge_spec([base, *models], names)
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters: a number for all models, or a list with one for each."""
         return {}
 
-    def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
+    def run(self, stage: StageContext, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
         """Merge; leaves `merge.json` with method and parameters."""
         from storm_merging.mergekit.arithmetic import merge_with_mergekit
 
-        self.forecast(base.facts(), [model.facts() for model in models])
+        self.plan_spec(base.spec(), [model.spec() for model in models])
         parameters = self.parameters(len(models))
         seed = getattr(self, "seed", 0)
         return merge_with_mergekit(stage, self.method, base, models, parameters, seed)

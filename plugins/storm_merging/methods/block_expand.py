@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storm_exp import Cost, SettingError, Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, SettingError, StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import writing_cost
-from storm_models.surgery.depth import forecast_depth, new_layers
+from storm_models.surgery.depth import depth_spec, new_layers
 
 if TYPE_CHECKING:
     import torch
@@ -39,19 +39,19 @@ class BlockExpand:
         if self.every < 1:
             raise SettingError("every", self.every, "must be at least 1")
 
-    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the facts of the deeper model; raises SettingError where nothing is added."""
-        return forecast_depth(model, self.sources)
+        return depth_spec(model, self.sources)
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
-    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+    def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
         from storm_models.surgery.surgery import rearrange
 
-        self.forecast(model.facts())
+        self.plan_spec(model.spec())
         config = model.config()
         sources = self.sources(config["num_hidden_layers"])
         silent = silenced(config["model_type"], new_layers(sources))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from storm_exp import Cost, SettingError, Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, SettingError, StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import writing_cost
-from storm_models.surgery.depth import forecast_depth
+from storm_models.surgery.depth import depth_spec
 
 
 @component("merger", "depth_upscale", version=1, requires=("torch", "transformers"), extra="train")
@@ -24,19 +24,19 @@ class DepthUpscale:
         if self.m < 0:
             raise SettingError("m", self.m, "must be at least 0")
 
-    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the facts of the deeper model; raises SettingError for an `m` that makes none."""
-        return forecast_depth(model, self.sources)
+        return depth_spec(model, self.sources)
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
-    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+    def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
         from storm_models.surgery.surgery import rearrange
 
-        self.forecast(model.facts())
+        self.plan_spec(model.spec())
         return rearrange(stage, model, self.sources(model.config()["num_hidden_layers"]))
 
     def sources(self, layers: int) -> list[int]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from storm_exp import Cost, InputError, Stage, component, setting
+from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_merging.methods.schedule import check_weights, equal_weights
-from storm_merging.parents.compatibility import forecast_merge, sum_cost
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_merging.parents.compatibility import merge_spec, sum_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
 @component("merger", "linear", version=2, requires=("torch",), extra="train")
@@ -24,24 +24,24 @@ class Linear:
     def __post_init__(self) -> None:
         check_weights(self.weights)
 
-    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+    def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the first model's facts; raises InputError for models that do not fit."""
         if len(models) < 2:
             raise InputError("linear merges two or more checkpoints, there is one")
         self._shares(len(models))
-        return forecast_merge(models, [f"model {i}" for i in range(1, len(models) + 1)])
+        return merge_spec(models, [f"model {i}" for i in range(1, len(models) + 1)])
 
-    def cost(self, forecast: CheckpointForecast, models: list[CheckpointForecast]) -> Cost | None:
+    def cost(self, spec: CheckpointSpec, models: list[CheckpointSpec]) -> Cost | None:
         """Estimate one sum."""
-        return sum_cost(forecast, len(models))
+        return sum_cost(spec, len(models))
 
-    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+    def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
         """Average the checkpoints."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.merged import merge, write_summary
         from storm_merging.parents.parents import check_finite
 
-        self.forecast([model.facts() for model in models])
+        self.plan_spec([model.spec() for model in models])
         names = shared_tensors(models)
         check_finite(stage, models)
         shares = self._shares(len(models))

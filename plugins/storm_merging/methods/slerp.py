@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from storm_exp import Cost, InputError, Stage, component, setting
+from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_merging.methods.schedule import check_groups, check_schedules, resolve
-from storm_merging.parents.compatibility import forecast_merge, sum_cost
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_merging.parents.compatibility import merge_spec, sum_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
 @component("merger", "slerp", version=2, requires=("torch",), extra="train")
@@ -30,26 +30,26 @@ class Slerp:
         # OmegaConf takes no whole numbers for a nested list[float], and 0 must give the key of 0.0.
         self.schedules = check_schedules(self.t, self.schedules)
 
-    def forecast(self, models: list[CheckpointForecast]) -> CheckpointForecast:
+    def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the first model's facts; raises InputError for models that do not fit."""
         if len(models) != 2:
             raise InputError(f"slerp merges exactly two checkpoints, not {len(models)}")
-        merged = forecast_merge(models, ["the first model", "the second model"])
+        merged = merge_spec(models, ["the first model", "the second model"])
         check_groups(self.schedules, merged.config)
         return merged
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the angles, and one sum."""
-        return sum_cost(forecast, models=2, each=2 + 3)
+        return sum_cost(spec, models=2, each=2 + 3)
 
-    def run(self, stage: Stage, models: list[Checkpoint]) -> Checkpoint:
+    def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
         """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""
         from storm_merging.kernels.spherical import slerp_coefficients
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.merged import merge, write_summary
         from storm_merging.parents.parents import pair_angles
 
-        self.forecast([model.facts() for model in models])
+        self.plan_spec([model.spec() for model in models])
         names = shared_tensors(models)
         weights = resolve(self.t, self.schedules, list(names))
         angles = pair_angles(stage, *models, names)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from storm_exp import Cost, Stage, component, setting
+from storm_exp import Cost, StageContext, component, setting
 from storm_merging.methods.schedule import check_weights, equal_weights
-from storm_merging.parents.compatibility import forecast_merge, sum_cost
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_merging.parents.compatibility import merge_spec, sum_cost
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
 @component("merger", "task_arithmetic", version=2, requires=("torch",), extra="train")
@@ -24,25 +24,23 @@ class TaskArithmetic:
     def __post_init__(self) -> None:
         check_weights(self.weights, self.scale)
 
-    def forecast(
-        self, base: CheckpointForecast, models: list[CheckpointForecast]
-    ) -> CheckpointForecast:
+    def plan_spec(self, base: CheckpointSpec, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the base's facts; raises InputError for models that do not fit."""
         equal_weights(self.weights, len(models))
         names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
-        return forecast_merge([base, *models], names)
+        return merge_spec([base, *models], names)
 
-    def cost(self, forecast: CheckpointForecast, models: list[CheckpointForecast]) -> Cost | None:
+    def cost(self, spec: CheckpointSpec, models: list[CheckpointSpec]) -> Cost | None:
         """Estimate one sum."""
-        return sum_cost(forecast, len(models) + 1)
+        return sum_cost(spec, len(models) + 1)
 
-    def run(self, stage: Stage, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
+    def run(self, stage: StageContext, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
         """Add what the models differ by to the base."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.merged import merge, write_summary
         from storm_merging.parents.parents import check_finite
 
-        self.forecast(base.facts(), [model.facts() for model in models])
+        self.plan_spec(base.spec(), [model.spec() for model in models])
         names = shared_tensors([base, *models])
         check_finite(stage, [base, *models])
         weights = [self.scale * weight for weight in equal_weights(self.weights, len(models))]

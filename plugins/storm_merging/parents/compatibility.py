@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from storm_exp import Cost, InputError
 from storm_merging.parents.weight_semantics import computation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.families.architecture import (
     EMBEDDING,
@@ -28,9 +28,7 @@ Headers = dict[str, tuple[str, tuple[int, ...]]]
 """{tensor name: (safetensors dtype, shape)}"""
 
 
-def forecast_merge(
-    models: Sequence[CheckpointForecast], names: Sequence[str]
-) -> CheckpointForecast:
+def merge_spec(models: Sequence[CheckpointSpec], names: Sequence[str]) -> CheckpointSpec:
     """Return what merging gives: the first model's facts, as far as any of them is known.
 
     Raises InputError, naming what differs, for checkpoints that cannot be merged.
@@ -50,7 +48,7 @@ def forecast_merge(
     )
 
 
-def sum_cost(merged: CheckpointForecast, models: int, each: int = 2) -> Cost | None:
+def sum_cost(merged: CheckpointSpec, models: int, each: int = 2) -> Cost | None:
     """Return the cost of a weighted sum of models, once computed and written.
 
     `each` operations are done with a weight of each model. Pieces of tensors count for nothing
@@ -107,7 +105,7 @@ def _check_tied_head(model: Checkpoint) -> None:
         )
 
 
-def _without_tied_head(model: CheckpointForecast) -> CheckpointForecast:
+def _without_tied_head(model: CheckpointSpec) -> CheckpointSpec:
     """Return the facts without a head that is tied and stored beside the embedding all the same."""
     shapes = _expected_shapes(model)
     if shapes is None or HEAD in shapes:
@@ -119,7 +117,7 @@ def _without_tied_head(model: CheckpointForecast) -> CheckpointForecast:
     )
 
 
-def _compare(first: CheckpointForecast, other: CheckpointForecast, one: str, two: str) -> None:
+def _compare(first: CheckpointSpec, other: CheckpointSpec, one: str, two: str) -> None:
     ours, theirs = (computation(model.config or {}) for model in (first, other))
     for name in ours:
         if name in theirs and ours[name] != theirs[name]:
@@ -139,7 +137,7 @@ def _compare(first: CheckpointForecast, other: CheckpointForecast, one: str, two
         )
 
 
-def _tensors_apart(first: CheckpointForecast, other: CheckpointForecast, one: str, two: str) -> str:
+def _tensors_apart(first: CheckpointSpec, other: CheckpointSpec, one: str, two: str) -> str:
     """Return what digests and configs tell of tensors that differ, for the end of a sentence."""
     ours, theirs = _expected_shapes(first), _expected_shapes(other)
     if ours is None or theirs is None:
@@ -155,7 +153,7 @@ def _tensors_apart(first: CheckpointForecast, other: CheckpointForecast, one: st
     return f": {', '.join(further)} beside those that its config.json asks for" if further else ""
 
 
-def _expected_shapes(model: CheckpointForecast) -> dict[str, tuple[int, ...]] | None:
+def _expected_shapes(model: CheckpointSpec) -> dict[str, tuple[int, ...]] | None:
     return tensor_shapes(model.config) if model.config else None
 
 

@@ -7,17 +7,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_merging.parents.parents import shared_store
 from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.files import WEIGHT_FILE
-from storm_models.checkpoint.linear_combination import WeightedSum
+from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.weights import SumWeights, write_weights
 
 
 def merge(
-    stage: Stage, models: Sequence[Checkpoint], coefficients: Mapping[str, Sequence[float]]
+    stage: StageContext, models: Sequence[Checkpoint], coefficients: Mapping[str, Sequence[float]]
 ) -> Checkpoint:
     """Make Σ coefficient · tensor for every tensor, with all else from the first model.
 
@@ -31,7 +31,7 @@ def merge(
     if shared_store(stage, models) is not None:
         for model in {model.key: model for model in models}.values():
             stage.reference(model)
-        total = WeightedSum([model.key for model in models], headers, dict(coefficients))
+        total = LinearCombination([model.key for model in models], headers, dict(coefficients))
         total.write(stage.directory)
     else:
         with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_exp._store.store import Store
 from storm_merging.kernels.spherical import Angle
 from storm_merging.parents.compatibility import Headers
@@ -20,13 +20,13 @@ from storm_models.checkpoint.weights import pieces
 _VERSION = 1
 
 
-def shared_store(stage: Stage, models: Sequence[Checkpoint]) -> Store | None:
+def shared_store(stage: StageContext, models: Sequence[Checkpoint]) -> Store | None:
     """Return the store in which a stage works if it holds all models too, else None."""
     return store_of(stage.directory) if all(model.key for model in models) else None
 
 
 def pair_angles(
-    stage: Stage, first: Checkpoint, second: Checkpoint, names: Headers
+    stage: StageContext, first: Checkpoint, second: Checkpoint, names: Headers
 ) -> dict[str, Angle]:
     """Return {tensor name: angle between the two models' tensors}; `names` are those of both.
 
@@ -43,7 +43,7 @@ def pair_angles(
 
 
 def _pair_sums(
-    stage: Stage, first: Checkpoint, second: Checkpoint, names: Headers
+    stage: StageContext, first: Checkpoint, second: Checkpoint, names: Headers
 ) -> dict[str, list[float]]:
     """Return {tensor name: [Σ a², Σ b², Σ a·b]}."""
     found = {}
@@ -63,7 +63,7 @@ def _pair_sums(
     return found
 
 
-def check_finite(stage: Stage, models: Sequence[Checkpoint]) -> None:
+def check_finite(stage: StageContext, models: Sequence[Checkpoint]) -> None:
     """Raise InputError, naming the tensor, for NaN or infinity in a model.
 
     In a store each model is looked at once. Outside any, a merge is written, and checked then.
@@ -76,7 +76,7 @@ def check_finite(stage: Stage, models: Sequence[Checkpoint]) -> None:
         _kept(store, "largest_weights", {"model": model.key}, measure)
 
 
-def _largest_weights(stage: Stage, model: Checkpoint) -> dict[str, float]:
+def _largest_weights(stage: StageContext, model: Checkpoint) -> dict[str, float]:
     found = {}
     names = model.headers()
     with (

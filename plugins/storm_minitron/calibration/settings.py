@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable
 from typing import Self
 
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import Cost, InputError, SettingError
 from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 from storm_models.families.support import check_changeable
@@ -60,7 +60,7 @@ class CalibrationSettings:
             dtype=self.dtype if has_gpu() else "float32",
         )
 
-    def check(self, model: CheckpointForecast, data: DatasetForecast, split: str) -> None:
+    def check(self, model: CheckpointSpec, data: DatasetSpec, split: str) -> None:
         """Raise for a model that cannot be measured, or a data set that has nothing to read."""
         if data.splits is not None and data.splits.get(split, [0, 0])[1] < 1:
             there = ", ".join(data.splits) or "none"
@@ -94,8 +94,8 @@ class CalibrationSettings:
 
     def pass_cost(
         self,
-        model: CheckpointForecast,
-        data: DatasetForecast,
+        model: CheckpointSpec,
+        data: DatasetSpec,
         split: str,
         passes: float = 1.0,
         heads: float = 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypedDict
 
-from storm_exp import Artifact, Forecast
+from storm_exp import Artifact, Spec
 from storm_models.checkpoint.json_file import read_json
 
 
@@ -30,7 +30,7 @@ class Candidate(AnswerScore):
 
 
 @dataclasses.dataclass(kw_only=True)
-class BlockImportanceForecast(Forecast):
+class BlockImportanceSpec(Spec):
     """What is known before a row is read."""
 
     shapes: str | None = None
@@ -55,15 +55,15 @@ class BlockImportance(Artifact):
     one layer; Gromov et al. 2024, arXiv 2403.17887, for runs).
     """
 
-    forecast_type = BlockImportanceForecast
+    spec_type = BlockImportanceSpec
 
     def content(self) -> dict[str, Any]:
         """Return the file's content; raises InputError when it is missing or damaged."""
         return read_json(self.directory / "blocks.json")
 
-    def facts(self) -> BlockImportanceForecast:
+    def spec(self) -> BlockImportanceSpec:
         """Read shapes digest, number of layers and what was tried."""
         content = self.content()
-        return BlockImportanceForecast(
+        return BlockImportanceSpec(
             shapes=content["shapes"], layers=content["layers"], counts=content["counts"]
         )

@@ -7,11 +7,11 @@ from typing import Any
 
 from omegaconf import II
 
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Cost, SettingError, Stage, component, setting
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import Cost, SettingError, StageContext, component, setting
 from storm_minitron.calibration.settings import CalibrationSettings
-from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceForecast
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceSpec
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 
 _PACKAGES = ("torch", "transformers", "pyarrow")
 
@@ -45,7 +45,7 @@ class BlockImportanceScanner(CalibrationSettings):
             raise SettingError("counts", self.counts, "must be different numbers from 1")
         self.counts = sorted(self.counts)
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> BlockImportanceForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> BlockImportanceSpec:
         """Check model, rows and counts; raises SettingError or InputError."""
         self.check(model, data, self.split)
         layers = (model.config or {}).get("num_hidden_layers")
@@ -53,9 +53,9 @@ class BlockImportanceScanner(CalibrationSettings):
             raise SettingError(
                 "counts", self.counts, f"leaves nothing of {layers} layers; at most {layers - 1}"
             )
-        return BlockImportanceForecast(shapes=model.shapes, layers=layers, counts=self.counts)
+        return BlockImportanceSpec(shapes=model.shapes, layers=layers, counts=self.counts)
 
-    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate a pass over the rows, and for every candidate one from behind it to the logits.
 
         The runs of a count leave 0, 1, 2 and so on up to all other layers behind them.
@@ -65,7 +65,7 @@ class BlockImportanceScanner(CalibrationSettings):
         behind = sum(places * (places - 1) / 2 for places in runs)
         return self.pass_cost(model, data, self.split, 1 + behind / layers, 1 + sum(runs))
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> BlockImportance:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> BlockImportance:
         """Score the whole model and every candidate."""
         import torch
 
@@ -73,7 +73,7 @@ class BlockImportanceScanner(CalibrationSettings):
         from storm_minitron.calibration.calibration import make_batches, read_samples
         from storm_minitron.depth.block_removal import WHOLE, score_runs
 
-        self.forecast(model.facts(), data.facts())
+        self.plan_spec(model.spec(), data.spec())
         torch.set_num_threads(stage.runtime.thread_count())
         device = choose_device(stage.runtime.device)
         samples, left_out = read_samples(data, self.split, model, self, self.seed, whole=True)

@@ -7,11 +7,11 @@ import json
 import math
 from typing import Any
 
-from storm_exp import Cost, InputError, SettingError, Stage, component, setting
-from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceForecast
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceSpec
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import writing_cost
-from storm_models.surgery.depth import PER_LAYER_LISTS, forecast_depth
+from storm_models.surgery.depth import PER_LAYER_LISTS, depth_spec
 
 
 class Criterion(enum.Enum):
@@ -72,12 +72,12 @@ class MinitronDepth:
         """Where the layers are named, nothing has to be measured."""
         return {"importance"} if self.drop or self.first is not None else set()
 
-    def forecast(
-        self, model: CheckpointForecast, importance: BlockImportanceForecast | None = None
-    ) -> CheckpointForecast:
+    def plan_spec(
+        self, model: CheckpointSpec, importance: BlockImportanceSpec | None = None
+    ) -> CheckpointSpec:
         """Return the facts of the shallower model; raises for what cannot be dropped."""
         if self.idle_ports():
-            return forecast_depth(model, self.kept)
+            return depth_spec(model, self.kept)
         if importance is None:
             raise InputError(
                 "no scan tells which layers to drop: connect the port 'importance' "
@@ -85,22 +85,22 @@ class MinitronDepth:
             )
         self._check_scan(model, importance)
         # Which layers stay is for the scan to say: their number is known, not their kinds.
-        result = forecast_depth(model, lambda layers: range(layers - self._count(layers)))
+        result = depth_spec(model, lambda layers: range(layers - self._count(layers)))
         for name in (*PER_LAYER_LISTS, "max_window_layers"):
             (result.config or {}).pop(name, None)
         return result
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
     def run(
-        self, stage: Stage, model: Checkpoint, importance: BlockImportance | None = None
+        self, stage: StageContext, model: Checkpoint, importance: BlockImportance | None = None
     ) -> Checkpoint:
         """Stream the layers that stay; leaves `pruning.json` and `surgery.json`."""
         from storm_models.surgery.surgery import rearrange
 
-        self.forecast(model.facts(), None if importance is None else importance.facts())
+        self.plan_spec(model.spec(), None if importance is None else importance.spec())
         layers = model.config()["num_hidden_layers"]
         scan = importance.content() if importance is not None else None
         dropped = self.dropped(layers, scan)
@@ -110,7 +110,7 @@ class MinitronDepth:
             "layers": layers,
             "dropped": dropped,
             "by": self.by.value if scan and not self.idle_ports() else "given",
-            "parameters": [each.facts().parameters for each in (model, result)],
+            "parameters": [each.spec().parameters for each in (model, result)],
         }
         text = json.dumps(content, indent=1) + "\n"
         (stage.directory / "pruning.json").write_text(text, encoding="utf-8")
@@ -172,7 +172,7 @@ class MinitronDepth:
             problem = f"names the layers already, and {values} is set too: unset it ({unset})"
             raise SettingError("drop", self.drop, problem)
 
-    def _check_scan(self, model: CheckpointForecast, scan: BlockImportanceForecast) -> None:
+    def _check_scan(self, model: CheckpointSpec, scan: BlockImportanceSpec) -> None:
         if scan.shapes and model.shapes and scan.shapes != model.shapes:
             raise InputError("the layers were measured on a model of other shapes")
         if self.by is Criterion.block_influence or scan.counts is None or model.config is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 from storm_models.checkpoint.json_file import read_json
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ AXES = ("channels", "neurons", "heads")
 
 
 @dataclasses.dataclass(kw_only=True)
-class ImportanceForecast(Forecast):
+class ImportanceSpec(Spec):
     """What is known of importances before a row is read."""
 
     shapes: str | None = None
@@ -35,7 +35,7 @@ class Importance(Artifact):
     heads). Higher is worth more; values of different layers are not comparable.
     """
 
-    forecast_type = ImportanceForecast
+    spec_type = ImportanceSpec
 
     def values(self) -> dict[str, torch.Tensor]:
         """Return the importances by axis; raises InputError when they are damaged."""
@@ -50,7 +50,7 @@ class Importance(Artifact):
         """Return `importance.json`; raises InputError when it is missing or damaged."""
         return read_json(self.directory / "importance.json")
 
-    def facts(self) -> ImportanceForecast:
+    def spec(self) -> ImportanceSpec:
         """Read the shapes digest and the number of rows."""
         content = self.content()
-        return ImportanceForecast(shapes=content["shapes"], samples=content["samples"])
+        return ImportanceSpec(shapes=content["shapes"], samples=content["samples"])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import II
 
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Cost, Stage, component
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import Cost, StageContext, component
 from storm_minitron.calibration.settings import CalibrationSettings
-from storm_minitron.width.importance import Importance, ImportanceForecast
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_minitron.width.importance import Importance, ImportanceSpec
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.families.architecture import head_dim
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ class ImportanceScanner(CalibrationSettings):
     seed: int = II("seed")
     """Draws the rows."""
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> ImportanceForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> ImportanceSpec:
         """Check model and rows; raises SettingError or InputError for what cannot be measured."""
         self.check(model, data, self.split)
-        return ImportanceForecast(shapes=model.shapes, samples=self.samples)
+        return ImportanceSpec(shapes=model.shapes, samples=self.samples)
 
-    def cost(self, model: CheckpointForecast, data: DatasetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate one pass over the rows, without the head."""
         return self.pass_cost(model, data, self.split)
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> Importance:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Importance:
         """Measure, and leave the importances with curves of how they are spread."""
         import torch
 
@@ -55,7 +55,7 @@ class ImportanceScanner(CalibrationSettings):
         from storm_minitron.width.activations import measure
         from storm_models.checkpoint.tensor_file import TensorWriter
 
-        self.check(model.facts(), data.facts(), self.split)
+        self.check(model.spec(), data.spec(), self.split)
         torch.set_num_threads(stage.runtime.thread_count())
         device = choose_device(stage.runtime.device)
         samples, left_out = read_samples(data, self.split, model, self, self.seed)

@@ -6,12 +6,12 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Cost, InputError, Rehearsed, Stage, component
-from storm_minitron.width.importance import Importance, ImportanceForecast
+from storm_exp import Cost, InputError, Rehearsed, StageContext, component
+from storm_minitron.width.importance import Importance, ImportanceSpec
 from storm_minitron.width.widths import Widths, WidthTargets, narrowed_config
 from storm_models.checkpoint.checkpoint import (
     Checkpoint,
-    CheckpointForecast,
+    CheckpointSpec,
     readable_count,
     shapes_digest,
 )
@@ -50,9 +50,7 @@ class MinitronWidth(WidthTargets):
     """Multiply norms by √(d/d′), which leaves the function as it was where the dropped channels
     carried nothing. Derived, not from the paper: an ablation."""
 
-    def forecast(
-        self, model: CheckpointForecast, importance: ImportanceForecast
-    ) -> CheckpointForecast:
+    def plan_spec(self, model: CheckpointSpec, importance: ImportanceSpec) -> CheckpointSpec:
         """Return the facts of the narrower model; raises for targets that cannot be met."""
         if model.config is None:
             return dataclasses.replace(model, parameters=None, shapes=None)
@@ -66,7 +64,7 @@ class MinitronWidth(WidthTargets):
             model, config=config, parameters=parameter_count(config), shapes=shapes_digest(shapes)
         )
 
-    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> MinitronWidth:
+    def rehearsal(self, model: Rehearsed[CheckpointSpec]) -> MinitronWidth:
         """Return the same with sizes in the twin's proportions; shares stay as they are."""
         real, twin = (each.config or {} for each in (model.real, model.twin))
         sizes: dict[str, int] = {}
@@ -82,17 +80,17 @@ class MinitronWidth(WidthTargets):
             sizes["hidden_size"] = max(heads, sizes["hidden_size"] // heads * heads)
         return dataclasses.replace(self, multiple_of=1, **sizes)
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
-    def run(self, stage: Stage, model: Checkpoint, importance: Importance) -> Checkpoint:
+    def run(self, stage: StageContext, model: Checkpoint, importance: Importance) -> Checkpoint:
         """Cut; leaves `pruning.json` for the report and `kept.json` with every index that stays."""
         from storm_minitron.width.selection import select
         from storm_minitron.width.slicing import Slicer
         from storm_models.surgery.surgery import write_surgery
 
-        self.forecast(model.facts(), importance.facts())
+        self.plan_spec(model.spec(), importance.spec())
         before = model.config()
         widths = self.resolve(before)
         config = narrowed_config(before, widths)
@@ -107,7 +105,7 @@ class MinitronWidth(WidthTargets):
 
     def _record(
         self,
-        stage: Stage,
+        stage: StageContext,
         before: dict[str, Any],
         after: dict[str, Any],
         values: dict[str, torch.Tensor],
@@ -147,7 +145,7 @@ class MinitronWidth(WidthTargets):
         stage.say(f"{readable_count(counts[0])} parameters become {readable_count(counts[1])}")
 
     @staticmethod
-    def _warn(stage: Stage, config: dict[str, Any], widths: Widths) -> None:
+    def _warn(stage: StageContext, config: dict[str, Any], widths: Widths) -> None:
         implied = widths.hidden // widths.heads == config["head_dim"]
         if config["model_type"] in _HEAD_DIM_IMPLIED and not implied:
             stage.say(

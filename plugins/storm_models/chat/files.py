@@ -19,7 +19,7 @@ from storm_models.chat.settings import (
     check,
     families,
 )
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.checkpoint.files import CHAT_FILE, TEMPLATE_FILE
 from storm_models.checkpoint.json_file import read_json
 
@@ -74,26 +74,26 @@ def settle_chat(directory: Path, settings: ChatSettings) -> None:
         (directory / TEMPLATE_FILE).write_text(text, encoding="utf-8")
 
 
-def forecast_chat(
-    forecast: CheckpointForecast, settings: ChatSettings, directory: Path | None = None
-) -> CheckpointForecast:
+def chat_spec(
+    spec: CheckpointSpec, settings: ChatSettings, directory: Path | None = None
+) -> CheckpointSpec:
     """Return the forecast of a checkpoint once the settings are in its files.
 
     Where its tokenizer lies in a `directory` already, raises what `check_tokens` raises.
     """
     if directory is not None:
         check_tokens(directory, settings)
-    given, template = settings.given(), forecast.has_chat_template
+    given, template = settings.given(), spec.has_chat_template
     if given.template != OWN:
         template = given.template != NONE
-    known = forecast.chat_arguments is not None
+    known = spec.chat_arguments is not None
     own = ChatFacts(
-        forecast.chat_arguments if forecast.chat_arguments is not None else dict(ARGUMENTS),
-        forecast.chat_date or DATE,
+        spec.chat_arguments if spec.chat_arguments is not None else dict(ARGUMENTS),
+        spec.chat_date or DATE,
     )
     facts = own.with_settings(settings)
     return dataclasses.replace(
-        forecast,
+        spec,
         has_chat_template=template,
         chat_arguments=facts.arguments if known else None,
         chat_date=facts.date if known or given.date != OWN else None,
@@ -126,9 +126,9 @@ def check_turn_tokens(known: Set[str], settings: ChatSettings) -> None:
         )
 
 
-def check_template(forecast: CheckpointForecast, purpose: str) -> None:
+def check_template(spec: CheckpointSpec, purpose: str) -> None:
     """Raise InputError, saying what to set, for a model that is known to have no chat template."""
-    if forecast.has_chat_template is False:
+    if spec.has_chat_template is False:
         raise InputError(
             f"the model has no chat template, and {purpose}: set chat.template=chatml for every "
             "model of the recipe, or base_model.chat.template=… for the one it comes from (a "

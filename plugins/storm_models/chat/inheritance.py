@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.chat.files import ChatFacts
 from storm_models.chat.stops import add_stops, read_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -14,7 +14,7 @@ from storm_models.checkpoint.files import TEMPLATE_FILE
 from storm_models.checkpoint.json_file import read_json
 
 
-def inherit_chat(stage: Stage, directory: Path, parents: Sequence[Checkpoint]) -> None:
+def inherit_chat(stage: StageContext, directory: Path, parents: Sequence[Checkpoint]) -> None:
     """Let a model in `directory`, whose files are the first parent's, stop where any parent does.
 
     The first parent's template, arguments and date stay; where others have different ones, the

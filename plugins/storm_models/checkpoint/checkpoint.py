@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 from storm_models.checkpoint.config_check import check_config, finite
 from storm_models.checkpoint.files import (
     INDEX_FILE,
@@ -23,7 +23,7 @@ from storm_models.checkpoint.files import (
 )
 from storm_models.checkpoint.header import file_size, read_header
 from storm_models.checkpoint.json_file import read_json
-from storm_models.checkpoint.linear_combination import WeightedSum
+from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.tokenizer import tokenizer_digest
 from storm_models.checkpoint.vocabulary import check_vocabulary
 
@@ -38,7 +38,7 @@ _QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
 
 
 @dataclasses.dataclass(kw_only=True)
-class CheckpointForecast(Forecast):
+class CheckpointSpec(Spec):
     """What is known of a checkpoint from its config and file headers alone."""
 
     config: dict[str, Any] | None = None
@@ -71,13 +71,13 @@ class Checkpoint(Artifact):
     of weights asks for those of `written()`.
     """
 
-    forecast_type = CheckpointForecast
+    spec_type = CheckpointSpec
 
     def __init__(self, directory: Path, key: str = "") -> None:
         """Open the checkpoint in `directory`, reading nothing."""
         super().__init__(directory, key)
         self._known_index: dict[str, tuple[Path, tuple[str, tuple[int, ...]]]] | None = None
-        self._known_sum: WeightedSum | None = None
+        self._known_sum: LinearCombination | None = None
         self._known_parents: list[Checkpoint] | None = None
 
     def config(self) -> dict[str, Any]:
@@ -88,11 +88,11 @@ class Checkpoint(Artifact):
         check_config(config, str(file))
         return config
 
-    def weighted_sum(self) -> WeightedSum | None:
+    def weighted_sum(self) -> LinearCombination | None:
         """Return what the weights are made of, None when they lie in files."""
         if self._known_sum is None:
             stored = any((self.directory / name).is_file() for name in (WEIGHT_FILE, INDEX_FILE))
-            self._known_sum = None if stored else WeightedSum.read(self.directory)
+            self._known_sum = None if stored else LinearCombination.read(self.directory)
         return self._known_sum
 
     def parents(self) -> list[Checkpoint]:
@@ -103,7 +103,7 @@ class Checkpoint(Artifact):
             self._known_parents = [Checkpoint(self.referenced(key), key) for key in keys]
         return self._known_parents
 
-    def written(self) -> Checkpoint:
+    def materialise(self) -> Checkpoint:
         """Return the same checkpoint with weights in files: itself, unless it is a sum.
 
         A sum's files are an artifact of their own in its store, written once, by the first who
@@ -217,14 +217,14 @@ class Checkpoint(Artifact):
         facts = ChatFacts.read(self.directory)
         return ChatRenderer(self.tokenizer(), facts.arguments, facts.date)
 
-    def facts(self) -> CheckpointForecast:
+    def spec(self) -> CheckpointSpec:
         """Read config, headers and tokenizer files; raises InputError when one is missing."""
         from storm_models.chat.files import ChatFacts
 
         headers, config = self.headers(), self.config()
         check_vocabulary(self.directory, config)
         chat = ChatFacts.read(self.directory)
-        return CheckpointForecast(
+        return CheckpointSpec(
             config=config,
             parameters=sum(
                 math.prod(shape)

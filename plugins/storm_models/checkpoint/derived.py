@@ -62,7 +62,7 @@ def derive(
                 settings={},
                 inputs=dict(inputs),
                 fingerprint=None,
-                forecast={},
+                spec={},
                 metrics={},
                 main_metric="",
                 files={},

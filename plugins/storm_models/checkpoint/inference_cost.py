@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storm_exp import Cost
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.families.architecture import parameter_count
 from storm_models.families.flops import Reading, forward_flops
 from storm_models.families.memory import PROCESS, checkpoint_bytes, inference_bytes, stored_width
@@ -12,7 +12,7 @@ _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 def inference_cost(
-    model: CheckpointForecast,
+    model: CheckpointSpec,
     reading: Reading | None,
     batch: Reading,
     *,
@@ -37,7 +37,7 @@ def inference_cost(
     )
 
 
-def writing_cost(forecast: CheckpointForecast) -> Cost | None:
+def writing_cost(spec: CheckpointSpec) -> Cost | None:
     """Return the cost of streaming a checkpoint to its files: the room that they take."""
-    config = forecast.config or {}
+    config = spec.config or {}
     return Cost(disk=checkpoint_bytes(config), on_host=True) if config else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.files import INDEX_FILE, WEIGHT_FILE, checkpoint_files
 from storm_models.checkpoint.linear_combination import SUM_FILE
 from storm_models.families.architecture import is_quantised, tensor_shapes
@@ -16,7 +16,7 @@ _NAMED_TEMPLATES = "additional_chat_templates"
 """Where transformers keeps templates besides the usual one, such as tool_use.jinja."""
 
 
-def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointForecast:
+def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointSpec:
     """Return the facts of a finished checkpoint; raises InputError when it cannot be used.
 
     Checked without reading weights: the files and headers, that the architecture is a causal
@@ -41,7 +41,7 @@ def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointForecast:
     check_known(config, checkpoint.directory)
     if not is_quantised(config):
         _check_shapes(checkpoint)
-    return checkpoint.facts()
+    return checkpoint.spec()
 
 
 def passed_over(checkpoint: Checkpoint) -> list[str]:

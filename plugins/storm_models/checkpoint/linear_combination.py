@@ -14,7 +14,7 @@ _FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class WeightedSum:
+class LinearCombination:
     """Σ coefficient · parent for every tensor, each element rounded once to the tensor's dtype."""
 
     parents: list[str]

@@ -15,7 +15,7 @@ from storm_models.checkpoint.linear_combination import SUM_FILE
 _VERSION = 1
 
 
-def written(checkpoint: Checkpoint) -> Checkpoint:
+def materialise(checkpoint: Checkpoint) -> Checkpoint:
     """Return the checkpoint that holds a sum's weights in files; they are written if need be.
 
     Its tensors equal those of the sum bit by bit. What else lies beside a sum is copied. Raises

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.files import checkpoint_files
 
 
-def adopt(stage: Stage, checkpoint: Checkpoint, chat: ChatSettings) -> Checkpoint:
+def adopt(stage: StageContext, checkpoint: Checkpoint, chat: ChatSettings) -> Checkpoint:
     """Link to the weights, copy what stands beside them, and let it say how chats are rendered."""
     files = checkpoint_files(checkpoint.directory)
     beside = [*files.companions, *([files.index] if files.index else [])]

@@ -6,10 +6,10 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from storm_exp import Cost, FileDigests, SettingError, Stage, component, setting
-from storm_models.chat.files import check_turn_tokens, forecast_chat
+from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
+from storm_models.chat.files import chat_spec, check_turn_tokens
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.checkpoint.files import COMPANION_FILES, is_complete
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.inspection import inspect_checkpoint, passed_over
@@ -68,31 +68,31 @@ class Hub:
         size = f", about {parameters * width / 1e9:.1f} GB" if parameters else ""
         return [f"model {self.repo} at {self.revision}{size}"]
 
-    def forecast(self) -> CheckpointForecast:
+    def plan_spec(self) -> CheckpointSpec:
         """Return the facts of the cached files, else what `expected_config` implies."""
         cached = self._cached()
         if cached is not None:
-            return forecast_chat(self._inspect(cached), self.chat, cached.directory)
+            return chat_spec(self._inspect(cached), self.chat, cached.directory)
         if not self.expected_config:
-            return forecast_chat(CheckpointForecast(), self.chat)
+            return chat_spec(CheckpointSpec(), self.chat)
         original, published = original_of(self.repo, self.expected_config)
         if published:
             kind = KINDS[original.tokenizer]
             check_turn_tokens({*kind.first, *kind.last}, self.chat)
         shapes = tensor_shapes(self.expected_config)
-        known = CheckpointForecast(
+        known = CheckpointSpec(
             config=dict(self.expected_config),
             parameters=parameter_count(self.expected_config),
             shapes=shapes_digest(shapes) if shapes else None,
             has_chat_template=bool(original.template) if published else None,
         )
-        return forecast_chat(known, self.chat)
+        return chat_spec(known, self.chat)
 
-    def cost(self, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
-        return writing_cost(forecast)
+        return writing_cost(spec)
 
-    def run(self, stage: Stage) -> Checkpoint:
+    def run(self, stage: StageContext) -> Checkpoint:
         """Fetch what is missing and adopt the snapshot; raises InputError without a network."""
         if self._cached() is None:
             stage.say("; ".join(f"fetching {what}" for what in self.fetches()))
@@ -155,7 +155,7 @@ class Hub:
             return None
         return Checkpoint(snapshot) if is_complete(snapshot) else None
 
-    def _inspect(self, checkpoint: Checkpoint) -> CheckpointForecast:
+    def _inspect(self, checkpoint: Checkpoint) -> CheckpointSpec:
         facts = inspect_checkpoint(checkpoint)
         self._compare(read_json(checkpoint.directory / "config.json"))
         return facts

@@ -8,10 +8,18 @@ from typing import Any
 
 from omegaconf import II
 
-from storm_exp import FileDigests, InputError, SettingError, Stage, component, did_you_mean, setting
-from storm_models.chat.files import forecast_chat, settle_chat
+from storm_exp import (
+    FileDigests,
+    InputError,
+    SettingError,
+    StageContext,
+    component,
+    did_you_mean,
+    setting,
+)
+from storm_models.chat.files import chat_spec, settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.sources.new_config import check_new_config
 from storm_models.twins.model_twin import is_small
@@ -81,10 +89,10 @@ class NewModel:
             raise SettingError("config.vocab_size", config["vocab_size"], problem)
         return config
 
-    def forecast(self, tokenizer: CheckpointForecast) -> CheckpointForecast:
+    def plan_spec(self, tokenizer: CheckpointSpec) -> CheckpointSpec:
         """Say what the model will be; raises InputError for sizes that contradict each other."""
         if tokenizer.config is None and (not self.config or "vocab_size" not in self.config):
-            return forecast_chat(_of_tokenizer(tokenizer), self.chat)
+            return chat_spec(_of_tokenizer(tokenizer), self.chat)
         config = self.full_config(tokenizer.config or {})
         shapes = tensor_shapes(config)
         if shapes is None:
@@ -95,7 +103,7 @@ class NewModel:
             parameters=parameter_count(config),
             shapes=shapes_digest(shapes),
         )
-        return forecast_chat(known, self.chat)
+        return chat_spec(known, self.chat)
 
     def fingerprint(self, files: FileDigests) -> str:
         """Return the digest of the chat template."""
@@ -108,7 +116,7 @@ class NewModel:
         config = {n: value for n, value in shrink(self.config).items() if n != "vocab_size"}
         return dataclasses.replace(self, config=config)
 
-    def run(self, stage: Stage, tokenizer: Checkpoint) -> Checkpoint:
+    def run(self, stage: StageContext, tokenizer: Checkpoint) -> Checkpoint:
         """Draw the weights."""
         from storm_models.sources.random_init import write_new_model
 
@@ -117,9 +125,9 @@ class NewModel:
         return made
 
 
-def _of_tokenizer(tokenizer: CheckpointForecast) -> CheckpointForecast:
+def _of_tokenizer(tokenizer: CheckpointSpec) -> CheckpointSpec:
     """Return what a new model has of the model whose tokenizer it gets."""
-    return CheckpointForecast(
+    return CheckpointSpec(
         tokenizer=tokenizer.tokenizer,
         has_chat_template=tokenizer.has_chat_template,
         chat_arguments=tokenizer.chat_arguments,

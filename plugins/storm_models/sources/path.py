@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from omegaconf import MISSING
 
-from storm_exp import FileDigests, SettingError, Stage, component, setting
-from storm_models.chat.files import forecast_chat
+from storm_exp import FileDigests, SettingError, StageContext, component, setting
+from storm_models.chat.files import chat_spec
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inspection import check_files, inspect_checkpoint, passed_over
 from storm_models.families.architecture import is_quantised
 from storm_models.sources.adoption import adopt
@@ -42,16 +42,16 @@ class Path:
         found = {name: files.digest(checkpoint.directory / name) for name in checkpoint.files()}
         return {**found, "chat": self.chat.fingerprint(files)}
 
-    def forecast(self) -> CheckpointForecast:
+    def plan_spec(self) -> CheckpointSpec:
         """Read config, tokenizer and file headers; raises InputError for what cannot be used."""
         checkpoint = self._checkpoint()
-        return forecast_chat(inspect_checkpoint(checkpoint), self.chat, checkpoint.directory)
+        return chat_spec(inspect_checkpoint(checkpoint), self.chat, checkpoint.directory)
 
     def notes(self) -> list[str]:
         """Say which files that look like weights are not read."""
         return passed_over(self._checkpoint())
 
-    def run(self, stage: Stage) -> Checkpoint:
+    def run(self, stage: StageContext) -> Checkpoint:
         """Adopt the directory."""
         checkpoint = self._checkpoint()
         for note in passed_over(checkpoint):

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.files import OF_THE_MODEL
 from storm_models.quiet import quiet
@@ -19,7 +19,7 @@ _RESIDUAL = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 """The matrices that write to the residual stream, in every known family."""
 
 
-def write_new_model(settings: NewModel, stage: Stage, tokenizer: Checkpoint) -> Checkpoint:
+def write_new_model(settings: NewModel, stage: StageContext, tokenizer: Checkpoint) -> Checkpoint:
     """Draw weights and write them beside the tokenizer files of `tokenizer`."""
     torch.set_num_threads(stage.runtime.thread_count())
     config = settings.full_config(tokenizer.config())

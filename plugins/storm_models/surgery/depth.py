@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import CheckpointSpec, shapes_digest
 from storm_models.checkpoint.files import SURGERY_FILE
 from storm_models.checkpoint.json_file import read_json
 from storm_models.families.architecture import parameter_count, tensor_shapes
@@ -23,9 +23,7 @@ PER_LAYER_LISTS = ("layer_types", "no_rope_layers", "mlp_layer_types", "layers_b
 _LAYER = re.compile(r"(model\.layers\.)(\d+)(\..+)")
 
 
-def forecast_depth(
-    model: CheckpointForecast, choose: Callable[[int], Sequence[int]]
-) -> CheckpointForecast:
+def depth_spec(model: CheckpointSpec, choose: Callable[[int], Sequence[int]]) -> CheckpointSpec:
     """Return the facts of a model whose layer i is the layer `choose(layers)[i]` of `model`.
 
     Raises InputError for a model whose layers cannot be moved: of an unknown family, or quantised.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.tensor_file import TensorWriter
 from storm_models.checkpoint.weights import pieces, read_tensor
@@ -23,7 +23,7 @@ Change = Callable[[str, torch.Tensor], torch.Tensor]
 
 
 def rearrange(
-    stage: Stage, model: Checkpoint, sources: Sequence[int], change: Change | None = None
+    stage: StageContext, model: Checkpoint, sources: Sequence[int], change: Change | None = None
 ) -> Checkpoint:
     """Write a checkpoint whose layer i is the layer `sources[i]` of `model`.
 
@@ -38,7 +38,7 @@ def rearrange(
 
 
 def write_surgery(
-    stage: Stage,
+    stage: StageContext,
     model: Checkpoint,
     config: dict[str, Any],
     sources: Mapping[str, str],

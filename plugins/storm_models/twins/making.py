@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet
 from storm_models.twins.kinds import KINDS
@@ -22,7 +22,7 @@ from storm_models.twins.tokenizers import write_tokenizer
 _SHARDS = 3
 
 
-def make_twin(settings: ModelTwin, stage: Stage, companions: list[Path]) -> Checkpoint:
+def make_twin(settings: ModelTwin, stage: StageContext, companions: list[Path]) -> Checkpoint:
     """Write a twin into the stage's directory, in several files as large models are.
 
     Raises InputError for a config that transformers refuses.
@@ -44,7 +44,7 @@ def make_twin(settings: ModelTwin, stage: Stage, companions: list[Path]) -> Chec
         if file.name == "generation_config.json":
             shutil.copyfile(file, stage.directory / file.name)
     checkpoint = Checkpoint(stage.directory)
-    stage.metric("parameters", checkpoint.facts().parameters or 0, main=True)
+    stage.metric("parameters", checkpoint.spec().parameters or 0, main=True)
     return checkpoint
 
 

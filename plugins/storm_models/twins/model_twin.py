@@ -7,10 +7,10 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from storm_exp import FileDigests, Stage, component, setting
-from storm_models.chat.files import forecast_chat, settle_chat
+from storm_exp import FileDigests, StageContext, component, setting
+from storm_models.chat.files import chat_spec, settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.checkpoint.files import companion_files
 from storm_models.checkpoint.json_file import read_json
 from storm_models.families.architecture import parameter_count, tensor_shapes
@@ -60,26 +60,26 @@ class ModelTwin:
         found = {path.name: files.digest(path) for path in self._companions()}
         return {**found, "chat": self.chat.fingerprint(files)}
 
-    def forecast(self) -> CheckpointForecast:
+    def plan_spec(self) -> CheckpointSpec:
         """Say what is known before it is made."""
         if self.files:
             source = Checkpoint(Path(self.files))
             tokenizer, chats = source.tokenizer_digest(), source.has_chat_template()
-            known = CheckpointForecast(
+            known = CheckpointSpec(
                 config=dict(self.config), tokenizer=tokenizer, has_chat_template=chats
             )
-            return forecast_chat(known, self.chat)
+            return chat_spec(known, self.chat)
         chats = bool(self.original.template)
         shapes = tensor_shapes(self.config)
-        known = CheckpointForecast(
+        known = CheckpointSpec(
             config=dict(self.config),
             parameters=parameter_count(self.config),
             has_chat_template=chats,
             shapes=shapes_digest(shapes) if shapes else None,
         )
-        return forecast_chat(known, self.chat)
+        return chat_spec(known, self.chat)
 
-    def run(self, stage: Stage) -> Checkpoint:
+    def run(self, stage: StageContext) -> Checkpoint:
         """Draw the weights, and write or copy what stands beside them."""
         from storm_models.twins.making import make_twin
 

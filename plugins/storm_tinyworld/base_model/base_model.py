@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from storm_exp import Cost, FileDigests, Hardware, SettingError, Stage, component, setting
-from storm_models.chat.files import forecast_chat, settle_chat
+from storm_exp import Cost, FileDigests, Hardware, SettingError, StageContext, component, setting
+from storm_models.chat.files import chat_spec, settle_chat
 from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture
@@ -71,11 +71,11 @@ class Tinyworld(TrainingSettings):
             problem = f"the model has {self.architecture.positions} positions"
             raise SettingError("sequence_length", self.sequence_length, problem)
 
-    def forecast(self) -> CheckpointForecast:
+    def plan_spec(self) -> CheckpointSpec:
         """Say what the model will be."""
         config = self.architecture.config()
         shapes = tensor_shapes(config)
-        known = CheckpointForecast(
+        known = CheckpointSpec(
             config=config,
             parameters=parameter_count(config),
             has_chat_template=True,
@@ -83,17 +83,17 @@ class Tinyworld(TrainingSettings):
             chat_date=DATE,
             shapes=None if shapes is None else shapes_digest(shapes),
         )
-        return forecast_chat(known, self.chat)
+        return chat_spec(known, self.chat)
 
     def fingerprint(self, files: FileDigests) -> str:
         """Return the digest of the chat template."""
         return self.chat.fingerprint(files)
 
-    def cost(self, place: Hardware, forecast: CheckpointForecast) -> Cost | None:
+    def cost(self, place: Hardware, spec: CheckpointSpec) -> Cost | None:
         """Estimate what pretraining takes."""
-        return training_cost(self, Parameters(), forecast, None, place)
+        return training_cost(self, Parameters(), spec, None, place)
 
-    def run(self, stage: Stage) -> Checkpoint:
+    def run(self, stage: StageContext) -> Checkpoint:
         """Pretrain."""
         from storm_tinyworld.base_model.pretraining import grow_up
 

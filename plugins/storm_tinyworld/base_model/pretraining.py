@@ -12,7 +12,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from storm_data.rows.conversation import Conversation
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet
@@ -31,7 +31,7 @@ _AT_ONCE = 1024
 _EMBEDDING_GAIN = 8
 
 
-def grow_up(settings: Tinyworld, stage: Stage) -> Checkpoint:
+def grow_up(settings: Tinyworld, stage: StageContext) -> Checkpoint:
     """Write text, train a model of random weights on it, and save it with its tokenizer.
 
     Learnt are answers alone, what the assistant says and the right answers in rated examples: the

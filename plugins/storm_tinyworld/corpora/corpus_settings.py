@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from omegaconf import II
 
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError, setting
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
 from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, Example, examples
@@ -47,10 +47,10 @@ class Corpus:
         """Return the same with few rows."""
         return few_rows(self)
 
-    def forecast_rows(self, columns: list[str]) -> DatasetForecast:
+    def row_spec(self, columns: list[str]) -> DatasetSpec:
         """Return the exact number of rows."""
         splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
-        return DatasetForecast(splits=splits, columns=columns)
+        return DatasetSpec(splits=splits, columns=columns)
 
 
 @dataclasses.dataclass(kw_only=True)

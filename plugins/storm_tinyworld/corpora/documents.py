@@ -10,8 +10,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from storm_data.dataset import Dataset, DatasetForecast, document_schema
-from storm_exp import SettingError, Stage, component, setting
+from storm_data.dataset import Dataset, DatasetSpec, document_schema
+from storm_exp import SettingError, StageContext, component, setting
 from storm_tinyworld.base_model.vocabulary import (
     ASSISTANT,
     END_OF_TURN,
@@ -61,12 +61,12 @@ class Documents(Corpus):
         if not 0 <= self.chats <= 1:
             raise SettingError("chats", self.chats, "must lie between 0 and 1")
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Say how many documents there will be."""
-        return self.forecast_rows(["id", "text", "source", *TRUTH])
+        return self.row_spec(["id", "text", "source", *TRUTH])
 
     def write(
-        self, stage: Stage, source: str, families: dict[str, float], forms: dict[str, float]
+        self, stage: StageContext, source: str, families: dict[str, float], forms: dict[str, float]
     ) -> Dataset:
         """Write both splits, in which `forms` have these shares of the tokens."""
         data, schema = Dataset(stage.directory), document_schema(**TRUTH)
@@ -111,7 +111,7 @@ class TinyworldText(Documents):
             problem = f"must lie between 0 and {1 - self.chats:g}, what chats={self.chats} leaves"
             raise SettingError("tales", self.tales, problem)
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Write chats, exercises and tales."""
         rest = max(0.0, round(1 - self.chats - self.tales, 9))
         forms = {"chat": self.chats, "tale": self.tales, "exercises": rest}
@@ -126,7 +126,7 @@ class TinyworldCode(Documents):
     validation are kept apart as in `tinyworld_text`.
     """
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Write scripts and chats."""
         families = dict.fromkeys(PROGRAMS, 1.0)
         return self.write(stage, "code", families, {"chat": self.chats, "script": 1 - self.chats})

@@ -7,8 +7,8 @@ import json
 
 from omegaconf import II
 
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
-from storm_exp import SettingError, Stage, component
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_exp import SettingError, StageContext, component
 from storm_tinyworld.corpora.corpus_settings import few_rows
 from storm_tinyworld.corpora.sources import TRUTH, pool_rows
 from storm_tinyworld.skills.corruption import UNSEEN_FAMILIES
@@ -43,13 +43,13 @@ class TinyworldPool:
         """Return the same with few rows."""
         return few_rows(self)
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Say how many rows there will be."""
         splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
         columns = ["id", "messages", "tools", "source", *TRUTH]
-        return DatasetForecast(splits=splits, columns=columns, row_tokens=_ROW_TOKENS)
+        return DatasetSpec(splits=splits, columns=columns, row_tokens=_ROW_TOKENS)
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Generate the pool."""
         stream = pool_rows(self.seed)
         train = list(itertools.islice(stream, self.rows))

@@ -6,8 +6,8 @@ import itertools
 import random
 from typing import Any
 
-from storm_data.dataset import Dataset, DatasetForecast, preference_schema
-from storm_exp import SettingError, Stage, component, setting
+from storm_data.dataset import Dataset, DatasetSpec, preference_schema
+from storm_exp import SettingError, StageContext, component, setting
 from storm_tinyworld.corpora.corpus_settings import Asking, check_weights
 from storm_tinyworld.skills.corruption import POOL_FAMILIES, corrupt
 from storm_tinyworld.skills.skills import Example
@@ -40,11 +40,11 @@ class TinyworldPreferences(Asking):
             problem = f"needs one of {', '.join(ABLE)}: no other can spoil an answer of one letter"
             raise SettingError("corruption", self.corruption, problem)
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Say how many rows there will be."""
-        return self.forecast_rows(["id", "prompt", "chosen", "rejected", "tools", "source", *TRUTH])
+        return self.row_spec(["id", "prompt", "chosen", "rejected", "tools", "source", *TRUTH])
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Ask, answer, and spoil the answers."""
         draw = random.Random(f"preferences {self.seed}")
         stream = self.questions(draw)

@@ -6,8 +6,8 @@ import itertools
 import random
 from typing import Any
 
-from storm_data.dataset import Dataset, DatasetForecast, chat_schema
-from storm_exp import SettingError, Stage, component
+from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_exp import SettingError, StageContext, component
 from storm_tinyworld.corpora.corpus_settings import Asking
 from storm_tinyworld.corpora.sources import TRUTH, chat_row
 from storm_tinyworld.skills.corruption import CLEAN
@@ -31,11 +31,11 @@ class TinyworldQuestions(Asking):
         if self.turns < 1:
             raise SettingError("turns", self.turns, "must be at least 1")
 
-    def forecast(self) -> DatasetForecast:
+    def plan_spec(self) -> DatasetSpec:
         """Say how many rows there will be."""
-        return self.forecast_rows(["id", "messages", "tools", "source", *TRUTH])
+        return self.row_spec(["id", "messages", "tools", "source", *TRUTH])
 
-    def run(self, stage: Stage) -> Dataset:
+    def run(self, stage: StageContext) -> Dataset:
         """Ask and answer."""
         stream = self.questions(random.Random(f"questions {self.seed}"))
         data, schema = Dataset(stage.directory), chat_schema(**TRUTH)

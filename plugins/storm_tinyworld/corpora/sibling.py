@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from storm_exp import SettingError, Stage, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import SettingError, StageContext, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES
 from storm_training.components.finetuner import Finetuner
 
@@ -51,11 +51,11 @@ class TinyworldSpark(Finetuner):
                     raise SettingError(f"{name}.{key}", weight, "must not be negative")
             self._require(name, sum(weights.values()) > 0, "needs a weight above 0")
 
-    def forecast(self, model: CheckpointForecast) -> CheckpointForecast:
+    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Forecast a checkpoint like `model`."""
         return model
 
-    def run(self, stage: Stage, model: Checkpoint) -> Checkpoint:
+    def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Write chats, and train on them."""
         from storm_data.dataset import Dataset, chat_schema
         from storm_tinyworld.corpora.partner import partner_rows
@@ -71,6 +71,6 @@ class TinyworldSpark(Finetuner):
         data.write("train", rows, chat_schema(**TRUTH))
         place = stage.scratch / "tokens"
         place.mkdir(exist_ok=True)
-        inner = Stage(stage.name, place, stage.scratch, stage.runtime)
+        inner = StageContext(stage.name, place, stage.scratch, stage.runtime)
         tokens = ChatTokenSet().run(inner, model, data)
         return finetune(stage, self, model, tokens, NextToken("sft"))

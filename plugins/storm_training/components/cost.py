@@ -7,7 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 from storm_exp import Cost, Hardware
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.families.architecture import EMBEDDING, parameter_count, tensor_shapes, ties_head
 from storm_models.families.flops import Reading, forward_flops, training_flops
 from storm_models.families.memory import (
@@ -21,7 +21,7 @@ from storm_models.families.memory import (
     stored_width,
     working_bytes,
 )
-from storm_training.data.token_set import TokenSetForecast
+from storm_training.data.token_set import TokenSetSpec
 from storm_training.loop.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerRow
 from storm_training.trainable.matrices import find_matrices
@@ -46,10 +46,10 @@ class Learning(NamedTuple):
 def training_cost(
     settings: TrainingSettings,
     parameters: Parameters,
-    model: CheckpointForecast,
-    tokens: TokenSetForecast | None,
+    model: CheckpointSpec,
+    tokens: TokenSetSpec | None,
     place: Hardware,
-    teacher: CheckpointForecast | None = None,
+    teacher: CheckpointSpec | None = None,
 ) -> Cost | None:
     """Return the cost of training `model` on `tokens`; None for a family that is not known.
 
@@ -84,7 +84,7 @@ def training_cost(
     )
 
 
-def tokens_read(settings: TrainingSettings, tokens: TokenSetForecast | None) -> float | None:
+def tokens_read(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float | None:
     """Return the tokens that training reads, counted as often as they are read."""
     if settings.steps:
         rows = settings.steps * settings.batch_rows * settings.accumulation
@@ -93,7 +93,7 @@ def tokens_read(settings: TrainingSettings, tokens: TokenSetForecast | None) -> 
     return None if known is None else known * settings.epochs
 
 
-def document_length(settings: TrainingSettings, tokens: TokenSetForecast | None) -> float:
+def document_length(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float:
     """Return the mean length of a document of a row, where it is not known that of the row."""
     known = (tokens.tokens or {}).get("train") if tokens else None
     examples = (tokens.splits or {}).get("train", [0, 0])[1] if tokens else 0
@@ -144,7 +144,7 @@ def _memory(
     learning: Learning,
     context: float,
     place: Hardware,
-    teacher: CheckpointForecast | None,
+    teacher: CheckpointSpec | None,
 ) -> float | None:
     """Return the highest point of a step on one device: in its backward pass or at its end."""
     precision = precision_at(place, settings.precision)

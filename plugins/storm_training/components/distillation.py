@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from storm_exp import InputError, SettingError, Stage, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import InputError, SettingError, StageContext, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.families.support import Use, check_family
 from storm_training.components.finetuner import Finetuner
-from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
+from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec
 from storm_training.objectives.teacher_control import TeacherControl
-from storm_training.references.top_k_logits import TeacherAnswers, TeacherAnswersForecast
-from storm_training.trainable.layer_table import LayerTable, LayerTableForecast
+from storm_training.references.top_k_logits import TopKLogits, TopKLogitsSpec
+from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
 @component("finetuner", "distillation", version=1, requires=("torch", "lightning"), extra="train")
@@ -51,14 +51,14 @@ class Distillation(Finetuner):
         used = self.hidden_layers == 0 or self.hidden_weight > 0
         self._require("hidden_layers", used, "is read with hidden_weight above 0 only")
 
-    def forecast(
+    def plan_spec(
         self,
-        model: CheckpointForecast,
-        tokens: TokenSetForecast,
-        teacher: CheckpointForecast | None = None,
-        answers: TeacherAnswersForecast | None = None,
-        layers: LayerTableForecast | None = None,
-    ) -> CheckpointForecast:
+        model: CheckpointSpec,
+        tokens: TokenSetSpec,
+        teacher: CheckpointSpec | None = None,
+        answers: TopKLogitsSpec | None = None,
+        layers: LayerTableSpec | None = None,
+    ) -> CheckpointSpec:
         """Forecast a checkpoint like `model`; raises InputError for a teacher that does not fit."""
         if (teacher is None) == (answers is None):
             raise InputError(
@@ -85,28 +85,28 @@ class Distillation(Finetuner):
             )
         if teacher is not None and self.hidden_weight:
             self._check_hidden(model.config or {}, teacher.config or {})
-        return self.forecast_training(model, tokens, layers, (CHATS, DOCUMENTS))
+        return self.training_spec(model, tokens, layers, (CHATS, DOCUMENTS))
 
     def run(
         self,
-        stage: Stage,
+        stage: StageContext,
         model: Checkpoint,
         tokens: TokenSet,
         teacher: Checkpoint | None = None,
-        answers: TeacherAnswers | None = None,
+        answers: TopKLogits | None = None,
         layers: LayerTable | None = None,
     ) -> Checkpoint:
         """Train; weights keep the dtype that they have in `model`."""
         from storm_training.loop.finetuning import finetune
-        from storm_training.objectives.distillation import StoredTeaching, Teaching
+        from storm_training.objectives.distillation import DistillationObjective, StoredTeaching
         from storm_training.references.scoring import asked
 
-        self.forecast(
-            model.facts(),
-            tokens.facts(),
-            teacher.facts() if teacher else None,
-            answers.facts() if answers else None,
-            layers.facts() if layers else None,
+        self.plan_spec(
+            model.spec(),
+            tokens.spec(),
+            teacher.spec() if teacher else None,
+            answers.spec() if answers else None,
+            layers.spec() if layers else None,
         )
         if answers is not None:
             train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
@@ -121,7 +121,7 @@ class Distillation(Finetuner):
             depths = [int(m.config()["num_hidden_layers"]) for m in (model, teacher)]
             pairs = layer_pairs(*depths, self.hidden_layers or depths[0])
         network = teacher.load(dtype="auto" if self.precision != "32" else "float32")
-        taught = Teaching(
+        taught = DistillationObjective(
             network,
             temperature=self.temperature,
             kl_weight=self.kl_weight,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from storm_exp import InputError, Stage, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import InputError, StageContext, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_training.components.finetuner import Finetuner
-from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
-from storm_training.references.reference_log_probs import PairScores, PairScoresForecast
-from storm_training.trainable.layer_table import LayerTable, LayerTableForecast
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
+from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
+from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
 @component("finetuner", "dpo", version=1, requires=("torch", "lightning"), extra="train")
@@ -34,32 +34,32 @@ class Dpo(Finetuner):
         self._require("smoothing", 0 <= self.smoothing < 0.5, "must lie in [0, 0.5)")
         self._require("sft_weight", self.sft_weight >= 0, "must not be negative")
 
-    def forecast(
+    def plan_spec(
         self,
-        model: CheckpointForecast,
-        tokens: TokenSetForecast,
-        reference: PairScoresForecast,
-        layers: LayerTableForecast | None = None,
-    ) -> CheckpointForecast:
+        model: CheckpointSpec,
+        tokens: TokenSetSpec,
+        reference: ReferenceLogProbsSpec,
+        layers: LayerTableSpec | None = None,
+    ) -> CheckpointSpec:
         """Forecast a checkpoint like `model`."""
         if reference.tokenizer and tokens.tokenizer and reference.tokenizer != tokens.tokenizer:
             raise InputError("the reference scored tokens of another tokenizer")
-        return self.forecast_training(model, tokens, layers, (PREFERENCES,))
+        return self.training_spec(model, tokens, layers, (PREFERENCES,))
 
     def run(
         self,
-        stage: Stage,
+        stage: StageContext,
         model: Checkpoint,
         tokens: TokenSet,
-        reference: PairScores,
+        reference: ReferenceLogProbs,
         layers: LayerTable | None = None,
     ) -> Checkpoint:
         """Train; weights keep the dtype that they have in `model`."""
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.preference import Preference
 
-        table = layers.facts() if layers else None
-        self.forecast(model.facts(), tokens.facts(), reference.facts(), table)
+        table = layers.spec() if layers else None
+        self.plan_spec(model.spec(), tokens.spec(), reference.spec(), table)
         train, held_out = (reference.read(name, tokens) for name in ("train", "validation"))
         assert train is not None
         objective = Preference(

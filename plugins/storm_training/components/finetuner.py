@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import Self
 
 from storm_exp import Cost, Hardware, InputError, SettingError, setting
-from storm_models.checkpoint.checkpoint import CheckpointForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.families.architecture import is_quantised, tensor_shapes
 from storm_models.families.support import Use, check_family
 from storm_models.twins.machine import has_gpu
 from storm_training.components.cost import training_cost
-from storm_training.data.token_set import TokenSetForecast
+from storm_training.data.token_set import TokenSetSpec
 from storm_training.loop.rehearsal import few_steps
 from storm_training.loop.settings import TrainingSettings
-from storm_training.trainable.layer_table import LayerTableForecast
+from storm_training.trainable.layer_table import LayerTableSpec
 from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import check_names
 
@@ -34,13 +34,13 @@ class Finetuner(TrainingSettings):
         """Only Spectrum's choice looks at the table of layers."""
         return set() if self.parameters.choice == "spectrum" else {"layers"}
 
-    def forecast_training(
+    def training_spec(
         self,
-        model: CheckpointForecast,
-        tokens: TokenSetForecast,
-        layers: LayerTableForecast | None,
+        model: CheckpointSpec,
+        tokens: TokenSetSpec,
+        layers: LayerTableSpec | None,
         kinds: Sequence[str],
-    ) -> CheckpointForecast:
+    ) -> CheckpointSpec:
         """Return a forecast equal to the model's.
 
         Raises InputError for tokens of another tokenizer or kind and for a table of another
@@ -73,16 +73,14 @@ class Finetuner(TrainingSettings):
     def cost(
         self,
         place: Hardware,
-        model: CheckpointForecast,
-        tokens: TokenSetForecast | None = None,
-        teacher: CheckpointForecast | None = None,
+        model: CheckpointSpec,
+        tokens: TokenSetSpec | None = None,
+        teacher: CheckpointSpec | None = None,
     ) -> Cost | None:
         """Estimate what training takes."""
         return training_cost(self, self.parameters, model, tokens, place, teacher)
 
-    def _check_parameters(
-        self, model: CheckpointForecast, layers: LayerTableForecast | None
-    ) -> None:
+    def _check_parameters(self, model: CheckpointSpec, layers: LayerTableSpec | None) -> None:
         chosen, config = self.parameters, model.config or {}
         if chosen.choice == "spectrum":
             if layers is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from storm_exp import Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_training.components.finetuner import Finetuner
-from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
-from storm_training.trainable.layer_table import LayerTable, LayerTableForecast
+from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec
+from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
 @component("finetuner", "pretraining", version=1, requires=("torch", "lightning"), extra="train")
@@ -16,18 +16,18 @@ class Pretraining(Finetuner):
     Continued pretraining starts from a checkpoint, pretraining from the preset of a new model.
     """
 
-    def forecast(
+    def plan_spec(
         self,
-        model: CheckpointForecast,
-        tokens: TokenSetForecast,
-        layers: LayerTableForecast | None = None,
-    ) -> CheckpointForecast:
+        model: CheckpointSpec,
+        tokens: TokenSetSpec,
+        layers: LayerTableSpec | None = None,
+    ) -> CheckpointSpec:
         """Forecast a checkpoint like `model`."""
-        return self.forecast_training(model, tokens, layers, (DOCUMENTS, CHATS))
+        return self.training_spec(model, tokens, layers, (DOCUMENTS, CHATS))
 
     def run(
         self,
-        stage: Stage,
+        stage: StageContext,
         model: Checkpoint,
         tokens: TokenSet,
         layers: LayerTable | None = None,
@@ -36,6 +36,6 @@ class Pretraining(Finetuner):
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.objective import NextToken
 
-        self.forecast(model.facts(), tokens.facts(), layers.facts() if layers else None)
+        self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
         objective = NextToken("pretraining")
         return finetune(stage, self, model, tokens, objective, layers=layers, cut=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from storm_exp import Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_training.components.finetuner import Finetuner
-from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetForecast
-from storm_training.trainable.layer_table import LayerTable, LayerTableForecast
+from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec
+from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
 @component("finetuner", "sft", version=2, requires=("torch", "lightning"), extra="train")
@@ -17,18 +17,18 @@ class Sft(Finetuner):
     `spectrum`; with lora or qlora, low-rank updates.
     """
 
-    def forecast(
+    def plan_spec(
         self,
-        model: CheckpointForecast,
-        tokens: TokenSetForecast,
-        layers: LayerTableForecast | None = None,
-    ) -> CheckpointForecast:
+        model: CheckpointSpec,
+        tokens: TokenSetSpec,
+        layers: LayerTableSpec | None = None,
+    ) -> CheckpointSpec:
         """Forecast a checkpoint like `model`."""
-        return self.forecast_training(model, tokens, layers, (CHATS, DOCUMENTS))
+        return self.training_spec(model, tokens, layers, (CHATS, DOCUMENTS))
 
     def run(
         self,
-        stage: Stage,
+        stage: StageContext,
         model: Checkpoint,
         tokens: TokenSet,
         layers: LayerTable | None = None,
@@ -37,5 +37,5 @@ class Sft(Finetuner):
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.objective import NextToken
 
-        self.forecast(model.facts(), tokens.facts(), layers.facts() if layers else None)
+        self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
         return finetune(stage, self, model, tokens, NextToken("sft"), layers=layers)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from storm_data.dataset import Dataset, DatasetForecast
-from storm_exp import Cost, Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
-from storm_training.data.token_forecast import forecast_tokens, tokens_cost
-from storm_training.data.token_set import DOCUMENTS, TokenSet, TokenSetForecast
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_exp import Cost, StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_training.data.token_set import DOCUMENTS, TokenSet, TokenSetSpec
+from storm_training.data.token_spec import token_spec, tokens_cost
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,15 +28,15 @@ class DocumentTokenSet:
     """Whether special tokens that are written in a text count as such. Off, a text cannot end a
     document or open a turn by spelling it."""
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
         """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
-        return forecast_tokens(DOCUMENTS, model, data, "text", template=False)
+        return token_spec(DOCUMENTS, model, data, "text", template=False)
 
-    def cost(self, forecast: TokenSetForecast) -> Cost:
+    def cost(self, spec: TokenSetSpec) -> Cost:
         """Estimate the room that the tokens take."""
-        return tokens_cost(forecast)
+        return tokens_cost(spec)
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
         from storm_training.data.tokenising import Encoded, tokenise
 

@@ -12,7 +12,7 @@ import torch
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.loop.settings import TrainingSettings
 
-IGNORED = -100
+IGNORE_INDEX = -100
 """Label of a position that the loss leaves out."""
 
 Row = list[int]
@@ -157,7 +157,7 @@ def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
     width = max(widths)
     ids = np.zeros((len(rows), width), dtype=np.int64)
     positions = np.zeros_like(ids)
-    labels = np.full_like(ids, IGNORED)
+    labels = np.full_like(ids, IGNORE_INDEX)
     documents = np.full_like(ids, -1)
     document = 0
     for number, row in enumerate(contents):
@@ -166,7 +166,7 @@ def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
             end = start + len(tokens)
             ids[number, start:end] = tokens
             positions[number, start:end] = np.arange(len(tokens))
-            labels[number, start : end - 1] = np.where(supervised[1:], tokens[1:], IGNORED)
+            labels[number, start : end - 1] = np.where(supervised[1:], tokens[1:], IGNORE_INDEX)
             documents[number, start:end] = document
             document += 1
             start = end
@@ -178,5 +178,5 @@ def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
         torch.from_numpy(documents),
         torch.tensor([index for row in rows for index in row]),
         tokens=sum(widths),
-        targets=int((labels != IGNORED).sum()),
+        targets=int((labels != IGNORE_INDEX).sum()),
     )

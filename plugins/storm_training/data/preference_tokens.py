@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from storm_data.dataset import Dataset, DatasetForecast
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.conversation import Conversation
-from storm_exp import Cost, SettingError, Stage, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
-from storm_training.data.token_forecast import forecast_tokens, tokens_cost
-from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_exp import Cost, SettingError, StageContext, component, setting
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
+from storm_training.data.token_spec import token_spec, tokens_cost
 
 
 @component(
@@ -39,15 +39,15 @@ class PreferenceTokenSet:
             problem = f"must be below longest ({self.longest}), which leaves room for answers"
             raise SettingError("longest_prompt", self.longest_prompt, problem)
 
-    def forecast(self, model: CheckpointForecast, data: DatasetForecast) -> TokenSetForecast:
+    def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
         """Forecast at most a pair a row; raises InputError for what cannot be tokenised."""
-        return forecast_tokens(PREFERENCES, model, data, "chosen")
+        return token_spec(PREFERENCES, model, data, "chosen")
 
-    def cost(self, forecast: TokenSetForecast) -> Cost:
+    def cost(self, spec: TokenSetSpec) -> Cost:
         """Estimate the room that the tokens take."""
-        return tokens_cost(forecast)
+        return tokens_cost(spec)
 
-    def run(self, stage: Stage, model: Checkpoint, data: Dataset) -> TokenSet:
+    def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> TokenSet:
         """Tokenise the train and validation splits."""
         from storm_models.chat.renderer import ChatTokens
         from storm_models.chat.stops import last_tokens

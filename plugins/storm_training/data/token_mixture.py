@@ -6,8 +6,8 @@ import dataclasses
 
 from omegaconf import II
 
-from storm_exp import InputError, SettingError, Stage, component, setting
-from storm_training.data.token_set import DOCUMENTS, PREFERENCES, TokenSet, TokenSetForecast
+from storm_exp import InputError, SettingError, StageContext, component, setting
+from storm_training.data.token_set import DOCUMENTS, PREFERENCES, TokenSet, TokenSetSpec
 
 _REHEARSED = 20_000
 """Tokens of a rehearsal, at most."""
@@ -36,10 +36,10 @@ class TokenMixture:
         if self.tokens < 0:
             raise SettingError("tokens", self.tokens, "must not be negative")
 
-    def forecast(self, parts: list[TokenSetForecast]) -> TokenSetForecast:
+    def plan_spec(self, parts: list[TokenSetSpec]) -> TokenSetSpec:
         """Forecast kind and tokens; raises InputError for parts that do not fit each other."""
         self._check(len(parts), [part.kind for part in parts], [part.tokenizer for part in parts])
-        return TokenSetForecast(
+        return TokenSetSpec(
             kind=_kind([part.kind for part in parts]),
             tokenizer=next((part.tokenizer for part in parts if part.tokenizer), None),
             tokens={"train": self.tokens} if self.tokens else None,
@@ -49,7 +49,7 @@ class TokenMixture:
         """Return the same of few tokens."""
         return dataclasses.replace(self, tokens=min(self.tokens, _REHEARSED))
 
-    def run(self, stage: Stage, parts: list[TokenSet]) -> TokenSet:
+    def run(self, stage: StageContext, parts: list[TokenSet]) -> TokenSet:
         """Draw, and write the spans."""
         import numpy as np
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 from storm_models.checkpoint.checkpoint import readable_count
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ KINDS = (CHATS, DOCUMENTS, PREFERENCES)
 
 
 @dataclasses.dataclass(kw_only=True)
-class TokenSetForecast(Forecast):
+class TokenSetSpec(Spec):
     """What is known of tokenised data before it is tokenised."""
 
     kind: str = ""
@@ -54,7 +54,7 @@ class TokenSet(Artifact):
     spans only, into the ids of the token sets that it refers to.
     """
 
-    forecast_type = TokenSetForecast
+    spec_type = TokenSetSpec
 
     def content(self) -> dict[str, Any]:
         """Return tokens.json; raises InputError when it is missing or damaged."""
@@ -105,11 +105,11 @@ class TokenSet(Artifact):
         ]
         return TokenSequences(parts, spans, content["together"])
 
-    def facts(self) -> TokenSetForecast:
+    def spec(self) -> TokenSetSpec:
         """Read the counts."""
         content = self.content()
         splits = content["splits"]
-        return TokenSetForecast(
+        return TokenSetSpec(
             kind=content["kind"],
             tokenizer=content["tokenizer"],
             splits={name: [split["examples"]] * 2 for name, split in splits.items()},

@@ -66,7 +66,7 @@ class SplitWriter:
         self.dropped[reason] += 1
         self._reasons.write(json.dumps({"id": row, "reason": reason}, ensure_ascii=False) + "\n")
 
-    def facts(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         """Return the split's entry in tokens.json."""
         return {
             "examples": self.examples,

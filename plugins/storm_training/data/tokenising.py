@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from storm_data.dataset import Dataset
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint, readable_count
 from storm_training.data.token_set import TokenSet
 from storm_training.data.token_writer import SplitWriter, TokenSequence, write_facts
@@ -21,7 +21,7 @@ _AT_ONCE = 512
 
 
 def tokenise(
-    stage: Stage,
+    stage: StageContext,
     data: Dataset,
     model: Checkpoint,
     kind: str,
@@ -51,7 +51,7 @@ def tokenise(
                             assert not isinstance(encoded, str)
                             writer.add(encoded, str(row.get("source") or ""))
                     bar.advance(len(rows))
-            facts[split] = writer.facts()
+            facts[split] = writer.spec()
     train = facts["train"]
     reasons = ", ".join(f"{count} {reason}" for reason, count in train["dropped"].items())
     if not train["examples"]:

@@ -14,20 +14,20 @@ from torch import distributed
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_training.loop.callbacks.scratch_checkpoints import ScratchCheckpoints
 from storm_training.loop.sharded_strategy import ShardedStrategy
 
 T = TypeVar("T")
 
 
-class Devices:
+class Distributed:
     """What several workers have to agree on; alone, each method is what one would write plainly.
 
     A context manager: connects the workers, and parts them when all went well.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: StageContext) -> None:
         """Read off `stage` who this worker is, and how the runtime divides training."""
         runtime = stage.runtime
         device = runtime.device
@@ -46,7 +46,7 @@ class Devices:
         self._strategy: ParallelStrategy | None = None
         self._here = torch.device("cpu")
 
-    def __enter__(self) -> Devices:
+    def __enter__(self) -> Distributed:
         if self.world == 1:
             return self
         environment = TorchElasticEnvironment()

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.chat.stops import add_stops, learnt_stops, read_stops
 from storm_models.checkpoint.checkpoint import Checkpoint, readable_count
 from storm_models.checkpoint.generation_config import GENERATION_FILE
@@ -28,7 +28,7 @@ from storm_training.trainable.selection import choose
 
 
 def finetune(
-    stage: Stage,
+    stage: StageContext,
     settings: Finetuner,
     model: Checkpoint,
     tokens: TokenSet,
@@ -101,12 +101,12 @@ def finetune(
 def _modules(model: Checkpoint, layers: LayerTable | None) -> list[LayerRow]:
     if layers is None:
         return []
-    require_same_model(model.facts().shapes, layers.shapes())
+    require_same_model(model.spec().shapes, layers.shapes())
     return layers.modules()
 
 
 def _prepare(
-    stage: Stage, settings: Finetuner, model: Checkpoint, modules: list[LayerRow]
+    stage: StageContext, settings: Finetuner, model: Checkpoint, modules: list[LayerRow]
 ) -> tuple[PreTrainedModel, set[str]]:
     """Return the model as it is trained, and the names of the parameters that train."""
     chosen = settings.parameters
@@ -146,7 +146,7 @@ def _write(
 
 
 def _stopping(
-    stage: Stage, model: Checkpoint, result: Checkpoint, learnt: Mapping[int, str]
+    stage: StageContext, model: Checkpoint, result: Checkpoint, learnt: Mapping[int, str]
 ) -> dict[str, Any]:
     """Return what the model stopped at, what it learnt to end with, and say what is new."""
     before, after = read_stops(model.directory), read_stops(result.directory)
@@ -190,7 +190,9 @@ def _describe(table: list[dict[str, Any]]) -> str:
     )
 
 
-def _report(stage: Stage, log: TrainingLog, table: list[dict[str, Any]], measured: str) -> None:
+def _report(
+    stage: StageContext, log: TrainingLog, table: list[dict[str, Any]], measured: str
+) -> None:
     """Report losses; `measured` says what that on held-out rows was measured on."""
     last = log.steps[-max(1, len(log.steps) // 10) :]
     supervised = sum(entry["supervised"] for entry in last)

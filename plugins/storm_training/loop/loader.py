@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from storm_training.data.packing import PackedBatch, StepPlan, build_batch
 from storm_training.data.token_sequences import TokenSequences
-from storm_training.loop.distributed import Devices
+from storm_training.loop.distributed import Distributed
 
 
 class StepLoader:
@@ -15,7 +15,7 @@ class StepLoader:
     Lightning keeps `state_dict` in its checkpoints, so a resumed run goes on with the next step.
     """
 
-    def __init__(self, sequences: TokenSequences, steps: StepPlan, devices: Devices) -> None:
+    def __init__(self, sequences: TokenSequences, steps: StepPlan, devices: Distributed) -> None:
         """Load `steps` (from `plan_steps`) of `sequences`, in order."""
         self._sequences, self._steps, self._devices = sequences, steps, devices
         self._next = 0

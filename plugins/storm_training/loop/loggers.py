@@ -14,12 +14,12 @@ from lightning.pytorch.loggers import (
     WandbLogger,
 )
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_training.loop.settings import TrainingSettings
 
 
 @contextlib.contextmanager
-def tracked(settings: TrainingSettings, stage: Stage) -> Iterator[list[Logger]]:
+def tracked(settings: TrainingSettings, stage: StageContext) -> Iterator[list[Logger]]:
     """Yield loggers that know all settings, and end what they began: each training is a run.
 
     W&B gives whoever asks the run that is still open in the process.
@@ -37,7 +37,7 @@ def tracked(settings: TrainingSettings, stage: Stage) -> Iterator[list[Logger]]:
                 logger.experiment.finish(exit_code=int(failed))
 
 
-def build_loggers(settings: TrainingSettings, stage: Stage) -> list[Logger]:
+def build_loggers(settings: TrainingSettings, stage: StageContext) -> list[Logger]:
     """Return Lightning's loggers by the names in `settings.loggers`.
 
     Files go into the run's folder, under the stage's name; MLflow's go into mlflow.db (sqlite)
@@ -63,12 +63,12 @@ def build_loggers(settings: TrainingSettings, stage: Stage) -> list[Logger]:
     return found
 
 
-def _name(settings: TrainingSettings, stage: Stage) -> str:
+def _name(settings: TrainingSettings, stage: StageContext) -> str:
     assert stage.log is not None
     return settings.tracking_name or f"{stage.log.parent.name} {stage.name}"
 
 
-def _mlflow(settings: TrainingSettings, stage: Stage) -> Logger:
+def _mlflow(settings: TrainingSettings, stage: StageContext) -> Logger:
     import os
 
     assert stage.log is not None

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from storm_exp import InputError
 from storm_training.attention.implementation import require_isolation
 from storm_training.data.packing import PackedBatch
-from storm_training.loop.distributed import Devices, clip
+from storm_training.loop.distributed import Distributed, clip
 from storm_training.loop.neftune import noisy_embeddings
 from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.training_log import TrainingLog
@@ -39,7 +39,7 @@ class TrainingModule(LightningModule):
         settings: TrainingSettings,
         total: int,
         log: TrainingLog,
-        devices: Devices,
+        devices: Distributed,
     ) -> None:
         """`total` is the number of optimiser steps; `log` is filled on the way."""
         super().__init__()

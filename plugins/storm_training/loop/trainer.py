@@ -12,18 +12,18 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from transformers import PreTrainedModel
 
-from storm_exp import InputError, SettingError, Stage
+from storm_exp import InputError, SettingError, StageContext
 from storm_training.attention.implementation import attention, choose_attention
 from storm_training.data.packing import StepPlan, plan_steps
 from storm_training.data.token_sequences import TokenSequences
-from storm_training.loop.callbacks.best_checkpoint import Keeper, restore_best
-from storm_training.loop.callbacks.export_check import SaveCheck, Writer
-from storm_training.loop.callbacks.progress_logger import Reporter
-from storm_training.loop.callbacks.resume_checkpoint import Saver, resume_file
+from storm_training.loop.callbacks.best_checkpoint import BestCheckpoint, restore_best
+from storm_training.loop.callbacks.export_check import ExportCheck, Writer
+from storm_training.loop.callbacks.progress_logger import ProgressLogger
+from storm_training.loop.callbacks.resume_checkpoint import ResumeCheckpoint, resume_file
 from storm_training.loop.callbacks.stopping import Stopping
 from storm_training.loop.callbacks.validation import Validator
 from storm_training.loop.compilation import compiled_layers
-from storm_training.loop.distributed import Devices
+from storm_training.loop.distributed import Distributed
 from storm_training.loop.loader import StepLoader
 from storm_training.loop.loggers import tracked
 from storm_training.loop.module import TrainingModule
@@ -40,7 +40,7 @@ def train(
     model: PreTrainedModel,
     sequences: TokenSequences,
     settings: TrainingSettings,
-    stage: Stage,
+    stage: StageContext,
     *,
     validation: TokenSequences | None = None,
     objective: Objective | None = None,
@@ -67,7 +67,7 @@ def train(
     _check(model, sequences, settings)
     steps = plan_steps(sequences, settings)
     torch.set_num_threads(stage.runtime.thread_count())
-    devices = Devices(stage)
+    devices = Distributed(stage)
     check_optimizer(settings, sharded=devices.sharded)
     log = TrainingLog(precision=choose_precision(settings.precision, devices.accelerator))
     kernel = choose_attention(settings.attention, model, devices.accelerator, log.precision)
@@ -76,12 +76,12 @@ def train(
     module = TrainingModule(model, objective or NextToken(), settings, len(steps), log, devices)
     loader = StepLoader(sequences, steps, devices)
     callbacks: list[Callback] = [Validator(module, validation)]
-    callbacks += [Reporter(module, stage), Keeper(module, stage)]
+    callbacks += [ProgressLogger(module, stage), BestCheckpoint(module, stage)]
     if write is not None and settings.check_saving and not devices.sharded:
-        callbacks.append(SaveCheck(module, stage, write))
+        callbacks.append(ExportCheck(module, stage, write))
     stopping = Stopping(stage.say)
     if settings.checkpoint_every or settings.checkpoint_seconds:
-        callbacks.append(Saver(module, stage, stopping))
+        callbacks.append(ResumeCheckpoint(module, stage, stopping))
     if settings.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()

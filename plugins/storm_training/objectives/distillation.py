@@ -16,7 +16,7 @@ from storm_training.objectives.teacher_control import TeacherControl
 from storm_training.references.top_k_logits import StoredAnswers
 
 
-class Teaching(Objective):
+class DistillationObjective(Objective):
     """Forward KL from the student's distribution to the teacher's, at supervised positions.
 
     The teacher is in the loop and frozen. Beside the divergence may stand a share of

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from storm_training.data.packing import IGNORED, PackedBatch
+from storm_training.data.packing import IGNORE_INDEX, PackedBatch
 from storm_training.losses import Head, cross_entropy
 
 
@@ -57,7 +57,7 @@ class NextToken(Objective):
 
 def supervised_positions(batch: PackedBatch) -> torch.Tensor:
     """Return the places [n] of the supervised positions in a batch that is laid out flat."""
-    return torch.nonzero(batch.labels.flatten() != IGNORED).squeeze(1)
+    return torch.nonzero(batch.labels.flatten() != IGNORE_INDEX).squeeze(1)
 
 
 def supervised_states(

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 
 if TYPE_CHECKING:
     import torch
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(kw_only=True)
-class PairScoresForecast(Forecast):
+class ReferenceLogProbsSpec(Spec):
     """What is known of the scores before they are computed."""
 
     tokenizer: str | None = None
     """Digest of the tokenizer that the pairs were tokenised with."""
 
 
-class PairScores(Artifact):
+class ReferenceLogProbs(Artifact):
     """log p(answer | prompt) under a reference model: train.scores.bin, fp32 [pairs, 2] (chosen,
     rejected), in the order of the token set that `scores.json` names."""
 
-    forecast_type = PairScoresForecast
+    spec_type = ReferenceLogProbsSpec
 
     def read(self, split: str, tokens: TokenSet) -> torch.Tensor | None:
         """Return a split's scores, fp32 [pairs, 2], None when the split does not exist.
@@ -48,7 +48,7 @@ class PairScores(Artifact):
             raise InputError(f"{file}: {len(scores)} pairs, the token set has {count}")
         return scores
 
-    def facts(self) -> PairScoresForecast:
+    def spec(self) -> ReferenceLogProbsSpec:
         """Read the tokenizer's digest."""
         content = json.loads((self.directory / "scores.json").read_text(encoding="utf-8"))
-        return PairScoresForecast(tokenizer=content["tokenizer"])
+        return ReferenceLogProbsSpec(tokenizer=content["tokenizer"])

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from storm_exp import Cost, InputError, SettingError, Stage, component, did_you_mean
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import Cost, InputError, SettingError, StageContext, component, did_you_mean
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
-from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.loop.rehearsal import short_passes
 from storm_training.loop.settings import PRECISIONS
-from storm_training.references.reference_log_probs import PairScores, PairScoresForecast
+from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 
 
 @component("reference", "pair_scores", version=1, requires=("torch",), extra="train")
@@ -39,27 +39,27 @@ class PairScorer:
             problem = f"unknown{did_you_mean(self.precision, PRECISIONS)}"
             raise SettingError("precision", self.precision, problem)
 
-    def forecast(self, model: CheckpointForecast, tokens: TokenSetForecast) -> PairScoresForecast:
+    def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> ReferenceLogProbsSpec:
         """Raise InputError for tokens that are no pairs, or another tokenizer's."""
         if tokens.kind and tokens.kind != PREFERENCES:
             raise InputError(f"scores tokenised preferences, not {tokens.kind}")
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
             raise InputError("the tokens were made with another tokenizer than the model's")
         check_family(model.config, Use.PACK)
-        return PairScoresForecast(tokenizer=tokens.tokenizer)
+        return ReferenceLogProbsSpec(tokenizer=tokens.tokenizer)
 
     def rehearsal(self) -> PairScorer:
         """Return the same on short rows."""
         return dataclasses.replace(self, **short_passes(self))
 
-    def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, tokens: TokenSetSpec) -> Cost | None:
         """Estimate one pass over the tokens."""
         read, length = (tokens.tokens or {}).get("train"), self.sequence_length
         positions = self.batch_rows * length
         reading = None if read is None else Reading(read, length, read)
         return inference_cost(model, reading, Reading(positions, length, 0))
 
-    def run(self, stage: Stage, model: Checkpoint, tokens: TokenSet) -> PairScores:
+    def run(self, stage: StageContext, model: Checkpoint, tokens: TokenSet) -> ReferenceLogProbs:
         """Score the train and validation splits."""
         from storm_training.references.scoring import score_pairs
 
@@ -79,4 +79,4 @@ class PairScorer:
                 stage.metric("chosen_likelier", float(preferred), main=True)
         text = json.dumps({"tokens": tokens.key, "tokenizer": content["tokenizer"]})
         (stage.directory / "scores.json").write_text(text + "\n", encoding="utf-8")
-        return PairScores(stage.directory)
+        return ReferenceLogProbs(stage.directory)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.attention.implementation import attention, choose_attention
 from storm_training.data.packing import PackedBatch, build_batch, pack
@@ -22,7 +22,7 @@ from storm_training.objectives.preference import per_document
 
 
 def score_pairs(
-    stage: Stage,
+    stage: StageContext,
     model: Checkpoint,
     pairs: TokenSequences,
     *,
@@ -42,7 +42,7 @@ def score_pairs(
 
 
 def store_top_k(
-    stage: Stage,
+    stage: StageContext,
     model: Checkpoint,
     sequences: TokenSequences,
     split: str,
@@ -85,7 +85,7 @@ def _new(file: Path, dtype: type, shape: tuple[int, int]) -> np.memmap:
 
 
 @contextlib.contextmanager
-def answering(stage: Stage, model: Checkpoint, precision: str) -> Iterator[PreTrainedModel]:
+def answering(stage: StageContext, model: Checkpoint, precision: str) -> Iterator[PreTrainedModel]:
     """Load a model to be asked, as training would compute it, without gradients."""
     torch.set_num_threads(stage.runtime.thread_count())
     kind, device = _device(stage)
@@ -99,7 +99,7 @@ def answering(stage: Stage, model: Checkpoint, precision: str) -> Iterator[PreTr
 
 
 @contextlib.contextmanager
-def asked(stage: Stage, network: PreTrainedModel, precision: str) -> Iterator[str]:
+def asked(stage: StageContext, network: PreTrainedModel, precision: str) -> Iterator[str]:
     """Let a model compute packed documents as training does; yields the precision decided on."""
     kind, _ = _device(stage)
     accelerator = "cpu" if kind == "cpu" else "gpu"
@@ -108,7 +108,7 @@ def asked(stage: Stage, network: PreTrainedModel, precision: str) -> Iterator[st
         yield chosen
 
 
-def _device(stage: Stage) -> tuple[str, str]:
+def _device(stage: StageContext) -> tuple[str, str]:
     """Return the kind of device (cpu, cuda) and its name."""
     device = stage.runtime.device
     if device == "auto":
@@ -117,7 +117,7 @@ def _device(stage: Stage) -> tuple[str, str]:
 
 
 def batches(
-    stage: Stage, sequences: TokenSequences, length: int, rows: int, device: torch.device
+    stage: StageContext, sequences: TokenSequences, length: int, rows: int, device: torch.device
 ) -> Iterator[PackedBatch]:
     """Yield all examples in packed rows, in a fixed order, with a progress bar."""
     lengths = sequences.lengths()

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(kw_only=True)
-class TeacherAnswersForecast(Forecast):
+class TopKLogitsSpec(Spec):
     """What is known of a teacher's answers before it is asked."""
 
     tokenizer: str | None = None
@@ -29,11 +29,11 @@ class TeacherAnswersForecast(Forecast):
         return f"top {self.k}" if self.k else ""
 
 
-class TeacherAnswers(Artifact):
+class TopKLogits(Artifact):
     """Per split: train.ids.bin (int32 [n, k]), train.scores.bin (fp32 [n, k + 1]: log-probabilities
     and that of all other tokens together), train.ends.bin (int64: where each example's end)."""
 
-    forecast_type = TeacherAnswersForecast
+    spec_type = TopKLogitsSpec
 
     def content(self) -> dict[str, Any]:
         """Return answers.json."""
@@ -51,16 +51,16 @@ class TeacherAnswers(Artifact):
             return None
         return StoredAnswers(self, split, int(content["k"]), int(content["rows"]))
 
-    def facts(self) -> TeacherAnswersForecast:
+    def spec(self) -> TopKLogitsSpec:
         """Read k and the tokenizer's digest."""
         content = self.content()
-        return TeacherAnswersForecast(tokenizer=content["tokenizer"], k=content["k"])
+        return TopKLogitsSpec(tokenizer=content["tokenizer"], k=content["k"])
 
 
 class StoredAnswers:
     """The answers of one split, read example by example."""
 
-    def __init__(self, answers: TeacherAnswers, split: str, k: int, rows: int) -> None:
+    def __init__(self, answers: TopKLogits, split: str, k: int, rows: int) -> None:
         """Map the files of `split`; `rows` is the size of the teacher's vocabulary."""
         import numpy as np
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from storm_exp import Cost, InputError, Rehearsed, SettingError, Stage, component, did_you_mean
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_exp import (
+    Cost,
+    InputError,
+    Rehearsed,
+    SettingError,
+    StageContext,
+    component,
+    did_you_mean,
+)
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
-from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetForecast
+from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.loop.rehearsal import short_passes
 from storm_training.loop.settings import PRECISIONS
-from storm_training.references.top_k_logits import TeacherAnswers, TeacherAnswersForecast
+from storm_training.references.top_k_logits import TopKLogits, TopKLogitsSpec
 
 
 @component("reference", "top_k_answers", version=1, requires=("torch",), extra="train")
@@ -43,9 +51,7 @@ class TopKTeacher:
             problem = f"unknown{did_you_mean(self.precision, PRECISIONS)}"
             raise SettingError("precision", self.precision, problem)
 
-    def forecast(
-        self, model: CheckpointForecast, tokens: TokenSetForecast
-    ) -> TeacherAnswersForecast:
+    def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> TopKLogitsSpec:
         """Raise InputError for tokens that are pairs, or another tokenizer's."""
         if tokens.kind == PREFERENCES:
             raise InputError("a teacher answers chats or documents, not pairs")
@@ -56,22 +62,22 @@ class TopKTeacher:
         if size and self.k >= size:
             problem = f"the vocabulary has {size}: put the teacher in the loop"
             raise SettingError("k", self.k, problem)
-        return TeacherAnswersForecast(tokenizer=tokens.tokenizer, k=self.k)
+        return TopKLogitsSpec(tokenizer=tokens.tokenizer, k=self.k)
 
-    def rehearsal(self, model: Rehearsed[CheckpointForecast]) -> TopKTeacher:
+    def rehearsal(self, model: Rehearsed[CheckpointSpec]) -> TopKTeacher:
         """Return the same on short rows, with no more tokens than the twin's vocabulary has."""
         size = (model.twin.config or {}).get("vocab_size")
         k = min(self.k, size - 1) if size else self.k
         return dataclasses.replace(self, k=k, **short_passes(self))
 
-    def cost(self, model: CheckpointForecast, tokens: TokenSetForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec, tokens: TokenSetSpec) -> Cost | None:
         """Estimate one pass over the tokens."""
         read, length = (tokens.tokens or {}).get("train"), self.sequence_length
         positions = self.batch_rows * length
         reading = None if read is None else Reading(read, length, read)
         return inference_cost(model, reading, Reading(positions, length, 0))
 
-    def run(self, stage: Stage, model: Checkpoint, tokens: TokenSet) -> TeacherAnswers:
+    def run(self, stage: StageContext, model: Checkpoint, tokens: TokenSet) -> TopKLogits:
         """Ask the teacher about the train and validation splits."""
         from storm_training.references.scoring import store_top_k
 
@@ -96,4 +102,4 @@ class TopKTeacher:
             "rows": model.config()["vocab_size"],
         }
         (stage.directory / "answers.json").write_text(json.dumps(text) + "\n", encoding="utf-8")
-        return TeacherAnswers(stage.directory)
+        return TopKLogits(stage.directory)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any, TypedDict
 
-from storm_exp import Artifact, Forecast, InputError
+from storm_exp import Artifact, InputError, Spec
 
 
 class LayerRow(TypedDict):
@@ -22,7 +22,7 @@ class LayerRow(TypedDict):
 
 
 @dataclasses.dataclass(kw_only=True)
-class LayerTableForecast(Forecast):
+class LayerTableSpec(Spec):
     """What is known of a table before the matrices are read."""
 
     shapes: str | None = None
@@ -38,7 +38,7 @@ class LayerTableForecast(Forecast):
 class LayerTable(Artifact):
     """`layers.json`: {"shapes": digest of the model's tensor shapes, "modules": [LayerRow, …]}."""
 
-    forecast_type = LayerTableForecast
+    spec_type = LayerTableSpec
 
     def content(self) -> dict[str, Any]:
         """Return the file's content; raises InputError when it is missing or damaged."""
@@ -62,7 +62,7 @@ class LayerTable(Artifact):
         text = json.dumps({"shapes": shapes, "modules": modules}, indent=1)
         (self.directory / "layers.json").write_text(text + "\n", encoding="utf-8")
 
-    def facts(self) -> LayerTableForecast:
+    def spec(self) -> LayerTableSpec:
         """Read shapes digest and number of matrices."""
         content = self.content()
-        return LayerTableForecast(shapes=content["shapes"], modules=len(content["modules"]))
+        return LayerTableSpec(shapes=content["shapes"], modules=len(content["modules"]))

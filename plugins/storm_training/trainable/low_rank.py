@@ -81,7 +81,7 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     network = read_network(
-        model.written().directory,
+        model.materialise().directory,
         quantization_config=quantisation,
         device_map={"": int(device.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))},
     )

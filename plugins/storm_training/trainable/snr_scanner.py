@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from storm_exp import Cost, InputError, Stage, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast, shapes_digest
+from storm_exp import Cost, InputError, StageContext, component
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
 from storm_models.families.architecture import tensor_shapes
 from storm_models.families.support import Use, check_family
-from storm_training.trainable.layer_table import LayerRow, LayerTable, LayerTableForecast
+from storm_training.trainable.layer_table import LayerRow, LayerTable, LayerTableSpec
 from storm_training.trainable.matrices import find_matrices
 
 _PROCESS = 0.2 * 2**30
@@ -20,16 +20,16 @@ class SnrScanner:
     Reads one matrix at a time, straight from the files; singular values in fp64.
     """
 
-    def forecast(self, model: CheckpointForecast) -> LayerTableForecast:
+    def plan_spec(self, model: CheckpointSpec) -> LayerTableSpec:
         """Count the matrices; raises InputError for a model that has none by the known names."""
         check_family(model.config, Use.SCAN)
         shapes = tensor_shapes(model.config) if model.config is not None else None
         modules = None if shapes is None else len(find_matrices(shapes))
         if modules == 0:
             raise InputError("the model has no attention or MLP matrix by a known name")
-        return LayerTableForecast(shapes=model.shapes, modules=modules)
+        return LayerTableSpec(shapes=model.shapes, modules=modules)
 
-    def cost(self, model: CheckpointForecast) -> Cost | None:
+    def cost(self, model: CheckpointSpec) -> Cost | None:
         """Estimate the Gram matrices and their eigenvalues, one matrix at a time."""
         shapes = tensor_shapes(model.config) if model.config is not None else None
         if not shapes:
@@ -39,7 +39,7 @@ class SnrScanner:
         largest = max(small * large for small, large in sizes)
         return Cost(flops=flops, memory=_PROCESS + 3 * 8 * largest, on_host=True)
 
-    def run(self, stage: Stage, model: Checkpoint) -> LayerTable:
+    def run(self, stage: StageContext, model: Checkpoint) -> LayerTable:
         """Scan `model`."""
         import torch
 

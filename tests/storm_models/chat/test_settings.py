@@ -11,7 +11,7 @@ from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.files import check_template
 from storm_models.chat.settings import TURN_TOKENS, ChatSettings, families
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast
+from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 
@@ -31,7 +31,7 @@ def digests(tmp_path):
 def taken(folder, tmp_path, **chat) -> Checkpoint:
     component = Path(path=str(folder), chat=ChatSettings(**chat))
     made = component.run(make_stage(tmp_path))
-    planned, facts = component.forecast(), made.facts()
+    planned, facts = component.plan_spec(), made.spec()
     for name in ("has_chat_template", "chat_arguments", "chat_date"):
         assert getattr(planned, name) == getattr(facts, name), name
     return made
@@ -53,12 +53,12 @@ def test_a_family_takes_the_place_of_the_models_own_template(folder, tmp_path):
 
 def test_a_family_whose_tokens_the_tokenizer_lacks_is_refused_at_plan_time(folder, tmp_path):
     component = Path(path=str(folder), chat=ChatSettings(template="chatml"))
-    for refused in (component.forecast, lambda: component.run(make_stage(tmp_path))):
+    for refused in (component.spec, lambda: component.run(make_stage(tmp_path))):
         with pytest.raises(SettingError, match=r"no token <\|im_\w+\|>.*solar, vicuna or zephyr"):
             refused()
     for family in sorted(set(families()) - set(TURN_TOKENS)):
         other = Path(path=str(folder), chat=ChatSettings(template=family))
-        assert other.forecast().has_chat_template
+        assert other.plan_spec().has_chat_template
 
 
 def test_arguments_date_and_a_file_reach_the_text(folder, tmp_path):
@@ -125,13 +125,13 @@ def test_a_damaged_record_is_named(folder, tmp_path, content):
     made = taken(folder, tmp_path)
     (made.directory / "chat.json").write_text(content)
     with pytest.raises(InputError, match=r"chat\.json"):
-        made.facts()
+        made.spec()
 
 
 def test_a_plan_says_what_to_set_where_a_template_is_missing():
-    check_template(CheckpointForecast(), "nobody knows")
+    check_template(CheckpointSpec(), "nobody knows")
     with pytest.raises(InputError) as found:
-        check_template(CheckpointForecast(has_chat_template=False), "chats are to be tokenised")
+        check_template(CheckpointSpec(has_chat_template=False), "chats are to be tokenised")
     assert "chat.template=chatml" in str(found.value)
     assert "base_model.chat.template=" in str(found.value)
     assert all(family in str(found.value) for family in families())

@@ -8,7 +8,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from storm_exp import InputError
-from storm_training.data.packing import IGNORED, PackedBatch
+from storm_training.data.packing import IGNORE_INDEX, PackedBatch
 from storm_training.losses import Head, require_known_head
 from storm_training.objectives.objective import next_token_loss
 
@@ -46,7 +46,7 @@ def make(family, **more):
 def batch_of(ids, labels):
     positions = torch.arange(ids.shape[1]).expand_as(ids)
     documents = torch.arange(len(ids))[:, None].expand_as(ids)
-    targets = int((labels != IGNORED).sum())
+    targets = int((labels != IGNORE_INDEX).sum())
     return PackedBatch(ids, positions, labels, documents, torch.arange(2), ids.numel(), targets)
 
 
@@ -55,7 +55,7 @@ def test_loss_and_gradients_are_those_of_the_whole_logits(family):
     model = make(family)
     require_known_head(model)
     ids = torch.randint(97, (2, 9))
-    labels = ids.roll(-1, 1).masked_fill(torch.rand(2, 9) < 0.4, IGNORED)
+    labels = ids.roll(-1, 1).masked_fill(torch.rand(2, 9) < 0.4, IGNORE_INDEX)
     weights = list(model.parameters())
     ours = next_token_loss(model, batch_of(ids, labels))
     found = torch.autograd.grad(ours, weights, allow_unused=True)
@@ -71,7 +71,7 @@ def test_loss_and_gradients_are_those_of_the_whole_logits(family):
 def test_no_supervised_position_gives_no_loss_and_no_gradient():
     model = make("llama")
     ids = torch.randint(97, (2, 9))
-    loss = next_token_loss(model, batch_of(ids, torch.full_like(ids, IGNORED)))
+    loss = next_token_loss(model, batch_of(ids, torch.full_like(ids, IGNORE_INDEX)))
     loss.backward()
     assert float(loss.detach()) == 0
     assert not any(weight.grad.any() for weight in model.parameters())

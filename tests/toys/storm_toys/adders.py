@@ -2,9 +2,9 @@
 
 import time
 
-from storm_exp import Cost, SettingError, Stage, component
+from storm_exp import Cost, SettingError, StageContext, component
 from storm_exp._contract.cost import GIB, Hardware
-from storm_toys.value import Value, ValueForecast, write_value
+from storm_toys.value import Value, ValueSpec, write_value
 
 
 @component("adder", "add", version=1)
@@ -14,14 +14,14 @@ class Add:
     amount: float = 1.0
     """What is added."""
 
-    def forecast(self, number: ValueForecast) -> ValueForecast:
+    def plan_spec(self, number: ValueSpec) -> ValueSpec:
         if number.value is None:
-            return ValueForecast()
+            return ValueSpec()
         if number.value + self.amount > 100:
             raise SettingError("amount", self.amount, "the sum would be more than 100")
-        return ValueForecast(value=number.value + self.amount)
+        return ValueSpec(value=number.value + self.amount)
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         return write_value(stage, number.read() + self.amount)
 
 
@@ -29,16 +29,16 @@ class Add:
 class Costly(Add):
     """As `add`, on a card, in an hour of an h100 and 60 GiB divided among the devices."""
 
-    def cost(self, place: Hardware, number: ValueForecast, forecast: ValueForecast) -> Cost:
+    def cost(self, place: Hardware, number: ValueSpec, spec: ValueSpec) -> Cost:
         return Cost(
             tokens=number.value,
             flops=989e12 * 0.4 * 3600,
             memory=60 * GIB / (place.devices if place.sharded else 1),
-            disk=forecast.value,
+            disk=spec.value,
             assumes="a toy",
         )
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         return write_value(stage, number.read() + self.amount)
 
 
@@ -52,7 +52,7 @@ class Weighted:
     def idle_ports(self) -> set[str]:
         return {"weight"} if self.doubled else set()
 
-    def run(self, stage: Stage, number: Value, weight: Value | None = None) -> Value:
+    def run(self, stage: StageContext, number: Value, weight: Value | None = None) -> Value:
         return write_value(stage, number.read() * (weight.read() if weight else 2.0))
 
 
@@ -62,7 +62,7 @@ class Fussy:
 
     limit: float = 5.0
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         if number.read() > self.limit:
             raise ArithmeticError("that is too much")
         return write_value(stage, number.read())
@@ -74,7 +74,7 @@ class Slow:
 
     seconds: float = 0.2
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         (stage.scratch / "begun").touch()
         time.sleep(self.seconds)
         return write_value(stage, number.read())
@@ -86,7 +86,7 @@ class Counting:
 
     seconds: float = 0.2
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         (stage.scratch / "begun").touch()
         steps = round(self.seconds / 0.05)
         with stage.progress(steps, "steps") as progress:
@@ -102,7 +102,7 @@ class Patient:
 
     attempts: int = 2
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         (stage.scratch / f"attempt-{len(list(stage.scratch.iterdir()))}").touch()
         done = len(list(stage.scratch.iterdir()))
         if done < self.attempts:

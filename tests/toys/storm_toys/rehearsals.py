@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from storm_exp import Rehearsed, Stage, component
-from storm_toys.value import Text, Value, ValueForecast, write_value
+from storm_exp import Rehearsed, StageContext, component
+from storm_toys.value import Text, Value, ValueSpec, write_value
 
 
 @component("source", "stand_in", version=1)
@@ -14,10 +14,10 @@ class StandIn:
 
     value: float = 0.0
 
-    def forecast(self) -> ValueForecast:
-        return ValueForecast(value=self.value)
+    def plan_spec(self) -> ValueSpec:
+        return ValueSpec(value=self.value)
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return write_value(stage, self.value)
 
 
@@ -27,10 +27,10 @@ class Large:
 
     value: float = 50.0
 
-    def forecast(self) -> ValueForecast:
-        return ValueForecast(value=self.value)
+    def plan_spec(self) -> ValueSpec:
+        return ValueSpec(value=self.value)
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         raise MemoryError("that is too large")
 
     def rehearsal(self) -> StandIn:
@@ -47,10 +47,10 @@ class Proportional:
     amount: float = 1000.0
     again: int = 1
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         return write_value(stage, number.read() + self.amount * self.again)
 
-    def rehearsal(self, number: Rehearsed[ValueForecast]) -> Proportional:
+    def rehearsal(self, number: Rehearsed[ValueSpec]) -> Proportional:
         assert number.real.value and number.twin.value
         ratio = number.twin.value / number.real.value
         return dataclasses.replace(self, amount=self.amount * ratio)
@@ -60,10 +60,10 @@ class Proportional:
 class BadlyRehearsed(Proportional):
     """A component whose rehearsal breaks the contract."""
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         return write_value(stage, number.read())
 
-    def rehearsal(self, number: Rehearsed[ValueForecast]) -> Words:
+    def rehearsal(self, number: Rehearsed[ValueSpec]) -> Words:
         return Words()
 
 
@@ -71,5 +71,5 @@ class BadlyRehearsed(Proportional):
 class Words:
     """A text, which nothing here can add."""
 
-    def run(self, stage: Stage) -> Text:
+    def run(self, stage: StageContext) -> Text:
         return Text(stage.directory)

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import II
 
-from storm_exp import FileDigests, SettingError, Stage, component, setting
-from storm_toys.value import Text, Value, ValueForecast, write_value
+from storm_exp import FileDigests, SettingError, StageContext, component, setting
+from storm_toys.value import Text, Value, ValueSpec, write_value
 
 
 @component("source", "number", version=1)
@@ -23,10 +23,10 @@ class Number:
         if self.value > 1000:
             raise SettingError("value", self.value, "must be at most 1000")
 
-    def forecast(self) -> ValueForecast:
-        return ValueForecast(value=self.value)
+    def plan_spec(self) -> ValueSpec:
+        return ValueSpec(value=self.value)
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return write_value(stage, self.value)
 
 
@@ -36,7 +36,7 @@ class Drawn:
 
     seed: int = II("seed")
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return write_value(stage, random.Random(self.seed).randrange(80))
 
 
@@ -66,7 +66,7 @@ class Settled:
     """How many work at it: cannot change the result."""
     margin: int = setting(0, neutral=0)
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return write_value(stage, self.ratio * self.count)
 
 
@@ -81,7 +81,7 @@ class FromFile:
             raise SettingError("path", self.path, "there is no such file")
         return files.digest(self.path)
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return write_value(stage, float(Path(self.path).read_text(encoding="utf-8")))
 
 
@@ -100,7 +100,7 @@ class FromNested:
     def fingerprint(self, files: FileDigests) -> Any:
         return files.digest(self.place.path)
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return write_value(stage, float(Path(self.place.path).read_text(encoding="utf-8")))
 
 
@@ -113,7 +113,7 @@ class Adopted:
     def fingerprint(self, files: FileDigests) -> Any:
         return files.digest(Path(self.path) / "value.json")
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         return Value(stage.adopt(Path(self.path), ["value.json"]))
 
 
@@ -121,7 +121,7 @@ class Adopted:
 class Linked(Adopted):
     """As `adopted`, by a link to the file."""
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         stage.link(Path(self.path) / "value.json")
         return Value(stage.directory)
 
@@ -130,7 +130,7 @@ class Linked(Adopted):
 class Unavailable:
     """A component whose package is not installed."""
 
-    def run(self, stage: Stage) -> Value:
+    def run(self, stage: StageContext) -> Value:
         import no_such_package
 
         return no_such_package.value()
@@ -140,6 +140,6 @@ class Unavailable:
 class Word:
     """A text, which nothing here can add."""
 
-    def run(self, stage: Stage) -> Text:
+    def run(self, stage: StageContext) -> Text:
         (stage.directory / "text.txt").write_text("word", encoding="utf-8")
         return Text(stage.directory)

@@ -1,7 +1,7 @@
 """A component that collects."""
 
-from storm_exp import Stage, component
-from storm_toys.value import Value, ValueForecast, write_value
+from storm_exp import StageContext, component
+from storm_toys.value import Value, ValueSpec, write_value
 
 
 @component("total", "collect", version=1)
@@ -10,9 +10,9 @@ class Collect:
 
     factor: float = 1.0
 
-    def forecast(self, numbers: list[ValueForecast]) -> ValueForecast:
+    def plan_spec(self, numbers: list[ValueSpec]) -> ValueSpec:
         known = [number.value for number in numbers if number.value is not None]
-        return ValueForecast(value=sum(known) if len(known) == len(numbers) else None)
+        return ValueSpec(value=sum(known) if len(known) == len(numbers) else None)
 
-    def run(self, stage: Stage, numbers: list[Value]) -> Value:
+    def run(self, stage: StageContext, numbers: list[Value]) -> Value:
         return write_value(stage, self.factor * sum(number.read() for number in numbers))

@@ -3,11 +3,11 @@
 import dataclasses
 import json
 
-from storm_exp import Artifact, Forecast, Stage
+from storm_exp import Artifact, Spec, StageContext
 
 
 @dataclasses.dataclass(kw_only=True)
-class ValueForecast(Forecast):
+class ValueSpec(Spec):
     value: float | None = None
 
     def summary(self) -> str:
@@ -17,20 +17,20 @@ class ValueForecast(Forecast):
 class Value(Artifact):
     """A number in `value.json`."""
 
-    forecast_type = ValueForecast
+    spec_type = ValueSpec
 
     def read(self) -> float:
         return float(json.loads((self.directory / "value.json").read_text(encoding="utf-8")))
 
-    def facts(self) -> ValueForecast:
-        return ValueForecast(value=self.read())
+    def spec(self) -> ValueSpec:
+        return ValueSpec(value=self.read())
 
 
 class Text(Artifact):
     """A text in `text.txt`."""
 
 
-def write_value(stage: Stage, value: float) -> Value:
+def write_value(stage: StageContext, value: float) -> Value:
     """Fill a stage's directory with a number and report it."""
     (stage.directory / "value.json").write_text(json.dumps(value), encoding="utf-8")
     stage.metric("value", value, main=True)

@@ -5,7 +5,7 @@ import os
 import time
 import zlib
 
-from storm_exp import InputError, Stage, component, setting
+from storm_exp import InputError, StageContext, component, setting
 from storm_toys.sources import Inner, Shape
 from storm_toys.value import Value, write_value
 
@@ -24,7 +24,7 @@ class SharedOut:
     dies_at: int = setting(-1, semantic=False)
     """A worker that is killed."""
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         (stage.scratch / f"pid-{stage.rank}").write_text(str(os.getpid()), encoding="utf-8")
         stage.say(f"worker {stage.rank} of {stage.world}")
         if stage.rank == self.fails_at:
@@ -61,7 +61,7 @@ class Elsewhere:
     weights: dict[str, list[float]] = setting({"x": [1.0, 0.5]})
     inner: Inner = setting(Inner)
 
-    def run(self, stage: Stage, number: Value) -> Value:
+    def run(self, stage: StageContext, number: Value) -> Value:
         if number.read() > self.limit:
             raise InputError("the number is above the limit")
         settings = dataclasses.replace(self, python="")

@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_training.loop.module import TrainingModule
 
 _NAME = "best.ckpt"
 
 
-class Keeper(Callback):
+class BestCheckpoint(Callback):
     """Saves the weights of the best validation, and stops when it has been best for long.
 
     Must come after the validator. What it knows it reads from the log of validations, so a resumed
     run keeps and stops as an undisturbed one does.
     """
 
-    def __init__(self, module: TrainingModule, stage: Stage) -> None:
+    def __init__(self, module: TrainingModule, stage: StageContext) -> None:
         """Keep weights of `module` in the scratch folder of `stage`."""
         self._module, self._stage = module, stage
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from storm_exp import InputError, Stage
+from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.pretrained import read_config
 from storm_training.loop.module import TrainingModule
@@ -19,10 +19,10 @@ Writer = Callable[[Path], Checkpoint]
 """Writes the model as it is now into a folder, as it will be written at the end."""
 
 
-class SaveCheck(Callback):
+class ExportCheck(Callback):
     """After step 1, writes the checkpoint, reads it back with transformers, and removes it."""
 
-    def __init__(self, module: TrainingModule, stage: Stage, write: Writer) -> None:
+    def __init__(self, module: TrainingModule, stage: StageContext, write: Writer) -> None:
         """Check what `write` writes, in the scratch folder of `stage`."""
         self._module, self._stage, self._write = module, stage, write
 

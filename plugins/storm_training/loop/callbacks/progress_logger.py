@@ -6,17 +6,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_training.loop.module import TrainingModule
 
 
-class Reporter(Callback):
+class ProgressLogger(Callback):
     """Shows steps, loss and time left through the stage's bar, and tells the loggers.
 
     Must come after the validator.
     """
 
-    def __init__(self, module: TrainingModule, stage: Stage) -> None:
+    def __init__(self, module: TrainingModule, stage: StageContext) -> None:
         """Show how far `module` has come, as progress of `stage`."""
         self._record = module.record
         self._progress = stage.progress(module.total, "steps", "training")

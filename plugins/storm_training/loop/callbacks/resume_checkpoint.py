@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from storm_exp import Stage
+from storm_exp import StageContext
 from storm_training.loop.callbacks.stopping import Stopping
 from storm_training.loop.module import TrainingModule
 
@@ -21,13 +21,13 @@ _SPARED = 10
 """A checkpoint that took a second to write is followed by no other for so many seconds."""
 
 
-class Saver(Callback):
+class ResumeCheckpoint(Callback):
     """Saves trained weights, optimiser, place in the data and log: every so often, and on a signal.
 
     Must be the last callback, so that a validation of the same step is in the saved log.
     """
 
-    def __init__(self, module: TrainingModule, stage: Stage, stopping: Stopping) -> None:
+    def __init__(self, module: TrainingModule, stage: StageContext, stopping: Stopping) -> None:
         """Save `module` into the scratch folder of `stage`, as its settings say."""
         self._module, self._folder, self._stopping = module, stage.scratch, stopping
         self._took = 0.0
@@ -67,7 +67,7 @@ class Saver(Callback):
         self._took = self._last - started
 
 
-def resume_file(stage: Stage, module: TrainingModule) -> Path | None:
+def resume_file(stage: StageContext, module: TrainingModule) -> Path | None:
     """Return the newest checkpoint that can be gone on from, None to start over.
 
     One that is damaged, or that another run left (other parameters or another length), is
@@ -79,7 +79,7 @@ def resume_file(stage: Stage, module: TrainingModule) -> Path | None:
     return None
 
 
-def _usable(file: Path, stage: Stage, module: TrainingModule) -> bool:
+def _usable(file: Path, stage: StageContext, module: TrainingModule) -> bool:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         done = len(checkpoint["log"]["steps"])

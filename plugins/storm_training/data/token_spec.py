@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from storm_data.dataset import DatasetForecast
+from storm_data.dataset import DatasetSpec
 from storm_exp import Cost, InputError
 from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import CheckpointForecast
-from storm_training.data.token_set import TokenSetForecast
+from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_training.data.token_set import TokenSetSpec
 
 
-def forecast_tokens(
+def token_spec(
     kind: str,
-    model: CheckpointForecast,
-    data: DatasetForecast,
+    model: CheckpointSpec,
+    data: DatasetSpec,
     column: str,
     *,
     template: bool = True,
-) -> TokenSetForecast:
+) -> TokenSetSpec:
     """Return what tokenising gives: at most an example a row, and as many tokens as are expected.
 
     Raises InputError for data without rows or without the `column` that is tokenised, and for a
@@ -39,10 +39,10 @@ def forecast_tokens(
     tokens = None
     if rows is not None and data.row_tokens is not None:
         tokens = {"train": round(rows * data.row_tokens)}
-    return TokenSetForecast(kind=kind, tokenizer=model.tokenizer, splits=splits, tokens=tokens)
+    return TokenSetSpec(kind=kind, tokenizer=model.tokenizer, splits=splits, tokens=tokens)
 
 
-def tokens_cost(forecast: TokenSetForecast) -> Cost:
+def tokens_cost(spec: TokenSetSpec) -> Cost:
     """Return what keeping tokens takes: an id and a mark each."""
-    tokens = (forecast.tokens or {}).get("train")
+    tokens = (spec.tokens or {}).get("train")
     return Cost(tokens=tokens, disk=None if tokens is None else 5.0 * tokens, on_host=True)
