@@ -276,7 +276,7 @@ def _forecast(node: PlannedArtifact) -> Spec:
         return kind()
     wanted = inspect.signature(compute).parameters
     given = node.input_specs()
-    with strangers_code(f"the component '{node.component.name}' (forecast)"):
+    with strangers_code(f"the component '{node.component.name}' (plan_spec)"):
         spec = compute(**{port: each for port, each in given.items() if port in wanted})
     if not isinstance(spec, kind):
         raise PluginError(

@@ -162,7 +162,7 @@ def test_a_forecast_of_another_kind_is_refused(storm, monkeypatch):
     monkeypatch.setattr(Add, "plan_spec", lambda self, number: {"value": 3})
     said = storm("plan", "recipe=sum")
     assert said.code == 1
-    assert "the component 'add' (forecast) gave {'value': 3}, no ValueForecast" in said.err
+    assert "the component 'add' (plan_spec) gave {'value': 3}, no ValueSpec" in said.err
 
 
 def test_a_failing_stage_is_named_when_it_fails(storm):
