@@ -35,12 +35,10 @@ RECIPES = ("storm", "solar", "minitron_width", "tinyllama")
 SPEED = re.compile("per_second|seconds|memory")
 SHOWN = 10
 UNSTEADY = re.compile(r"config\.json |chat\.json |\.degrees$")
-"""Series that no summary holds: settings of models, and angles, whose arc cosine near one magnifies
-the last bit.
-"""
+"""In no summary: settings of models, and angles (an arc cosine near one magnifies last bits)."""
 
 Series = dict[str, list[Any]]
-"""Values by name; a text or a tensor stands as the beginning of its SHA-256."""
+"""Values by name. A text or a tensor stands as the beginning of its SHA-256."""
 
 
 def keep(file: Path, recipes: list[str], work: Path, summary: bool) -> None:
@@ -51,14 +49,17 @@ def keep(file: Path, recipes: list[str], work: Path, summary: bool) -> None:
     """
     from results import setting
 
-    folder = work / state()
+    commit = state()
+    folder = work / commit
     folder.mkdir(parents=True, exist_ok=True)
     figures = {}
     for recipe in recipes:
         print(f"{recipe} in {folder}", flush=True)
         run(recipe, folder)
         figures[recipe] = figures_of_run(folder / "outputs/latest", summary)
-    head = {"commit": state(), "setting": setting(("numpy", "pyarrow"))}
+    if state() != commit:
+        sys.exit("the code changed meanwhile: keep the figures again, in a work tree of their own")
+    head = {"commit": commit, "setting": setting(("numpy", "pyarrow"))}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(written(head, figures), encoding="utf-8")
     print(f"{sum(map(len, figures.values()))} series in {file}")
@@ -215,8 +216,8 @@ def differences(
 
 def first_difference(before: list[Any], after: list[Any], tolerance: float) -> int | None:
     """Return where two series part, `None` if nowhere."""
-    for position, (one, other) in enumerate(zip(before, after, strict=False)):
-        if not _same(one, other, tolerance):
+    for position, pair in enumerate(zip(before, after, strict=False)):
+        if not _same(*pair, tolerance):
             return position
     return min(len(before), len(after)) if len(before) != len(after) else None
 
@@ -250,11 +251,9 @@ def compare(before: Path, after: Path, tolerance: float) -> int:
 
 
 def _same(one: Any, other: Any, tolerance: float) -> bool:
-    numbers = (int, float)
-    if isinstance(one, numbers) and isinstance(other, numbers):
-        if math.isnan(one) or math.isnan(other):
-            return math.isnan(one) and math.isnan(other)
-        return one == other or abs(one - other) <= tolerance * max(1.0, abs(one))
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        close = abs(one - other) <= tolerance * max(1.0, abs(one))
+        return one == other or close or (math.isnan(one) and math.isnan(other))
     return bool(one == other)
 
 

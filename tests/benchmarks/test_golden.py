@@ -24,7 +24,8 @@ def golden(monkeypatch: pytest.MonkeyPatch) -> Any:
     import golden
 
     yield golden
-    sys.modules.pop("golden")
+    for name in ("golden", "results"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -117,3 +118,15 @@ def test_the_command_names_the_first_difference_of_each_stage(golden: Any, tmp_p
     first = "s: a at 1 of 1: 0.1 and 0.10000000000000002 (and 1 more series of the stage)"
     assert first in answer.stdout
     assert "s: a is gone: [1]" in answer.stdout
+
+
+def test_code_that_changes_meanwhile_gives_no_figures(
+    golden: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter(["one", "other"])
+    monkeypatch.setattr(golden, "state", lambda: next(states))
+    monkeypatch.setattr(golden, "run", lambda recipe, folder: None)
+    monkeypatch.setattr(golden, "figures_of_run", lambda folder, summary: {})
+    with pytest.raises(SystemExit, match="changed meanwhile"):
+        golden.keep(tmp_path / "kept.json", ["r"], tmp_path / "work", summary=False)
+    assert not (tmp_path / "kept.json").exists()
