@@ -15,7 +15,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def calls(name):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TOYS = Path(__file__).parents[1] / "toys"
+TOYS = Path(__file__).parents[2] / "toys"
 ALONE = ["unshare", "--user", "--map-root-user", "--mount"]
 MOUNT = "mount -t tmpfs tmpfs"
 

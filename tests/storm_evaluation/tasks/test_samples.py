@@ -12,7 +12,7 @@ from storm_evaluation.tasks.samples import sample_of, sample_rows
 from storm_evaluation.tasks.settings import ByTask
 from storm_exp import SettingError
 
-CONF = Path(__file__).parents[2] / "conf" / "evaluator"
+CONF = Path(__file__).parents[3] / "conf" / "evaluator"
 
 
 def presets():

@@ -18,7 +18,7 @@ from storm_models.twins.model_twin import ModelTwin
 from storm_models.twins.originals import KNOWN, original_of
 from storm_models.twins.shrinking import scaled, shrink
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 
 
 def presets():

@@ -11,7 +11,7 @@ import pytest
 
 from storm_exp._contract import interpreter
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
