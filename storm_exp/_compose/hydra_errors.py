@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -87,7 +88,18 @@ def recipe_of_this_name(word: str) -> str:
 
 
 def _preset_folders() -> list[Path]:
-    return [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
+    shipped = [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
+    words = itertools.pairwise(sys.argv)
+    return [*shipped, *(Path(b) for a, b in words if a in ("-cd", "--config-dir"))]
+
+
+def _in_folders(menu: str) -> list[str]:
+    """Return the options that lie in folders of a menu, as one types them."""
+    return [
+        str(file.relative_to(folder / menu).with_suffix(""))
+        for folder in _preset_folders()
+        for file in (folder / menu).glob("*/**/*.yaml")
+    ]
 
 
 def _interpolations(path: str, problem: str) -> str:
@@ -118,23 +130,25 @@ def _including(error: BaseException) -> list[str]:
 def _missing_option(error: MissingConfigException) -> str:
     file = str(error.missing_cfg_file or "")
     group, _, option = file.rpartition("/")
-    if not error.options:
-        return str(error)
     for menu in [*load_plugins().menus(), *NO_MENUS]:
-        if file.startswith(f"{menu}/") and (group != menu or "." in option):
+        if file.startswith(f"{menu}/"):
             group, option = menu, file.removeprefix(f"{menu}/")
-            if "path" in error.options:
-                return (
-                    f"{menu}={option}: no such option; for files of your own write "
-                    f"{menu}=path {menu}.path={option}"
-                )
+    new = new_preset(_preset_folders(), group, option)
+    below = _in_folders(group)
+    options = [*(error.options or ()), *below]
+    near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, options)
+    if not error.options:  # a file includes it, and no menu offers it
+        return f"{_first_line(error).rstrip('.')}{near}"
+    folders = {"", *(preset.rpartition("/")[0] for preset in below)}
+    is_path = "." in option or option.rpartition("/")[0] not in folders
+    if is_path and not new and "path" in options:
+        return (
+            f"{group}={option}: no such option; for files of your own write "
+            f"{group}=path {group}.path={option}"
+        )
     broken = "".join(
         f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
         for plugin in load_plugins().broken()
-    )
-    new = new_preset(_preset_folders(), group, option)
-    near = (
-        f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, error.options)
     )
     if group == "hydra/launcher":
         near = launcher_hint(option, error.options)

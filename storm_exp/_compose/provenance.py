@@ -27,16 +27,21 @@ class Origins:
     """{stage: menu}"""
     own_recipe: bool = False
     """Whether the recipe lies in a folder that the user named (`-cd`)."""
+    swept: frozenset[str] = frozenset()
+    """Overrides that a shipped sweep wrote, and no user."""
 
     def wrote(self, *paths: str) -> bool:
         """Return whether the user wrote one of the dotted paths, or something above it."""
         return any(
-            path == name or path.startswith(f"{name}.") for path in paths for name in self._named()
+            path == name or path.startswith(f"{name}.") for path in paths for name in self._users()
         )
 
     def wrote_below(self, path: str) -> bool:
         """Return whether the user wrote something below a dotted path."""
-        return any(name.startswith(f"{path}.") for name in self._named())
+        return any(name.startswith(f"{path}.") for name in self._users())
+
+    def _users(self) -> list[str]:
+        return [name for name, word in self._named().items() if word not in self.swept]
 
     def _named(self) -> dict[str, str]:
         return {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
@@ -78,12 +83,29 @@ def read_origins(hydra: DictConfig) -> Origins:
         menus[package or menu] = menu
     recipe = str(choices.get("recipe") or "")
     folders = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
+
+    def is_the_users(menu: str) -> bool:
+        return any(Path(folder, menu, f"{choices.get(menu)}.yaml").is_file() for folder in folders)
+
     return Origins(
         recipe=recipe,
         overrides=as_typed(hydra),
         choices=stages,
         menus=menus,
-        own_recipe=any(Path(folder, "recipe", f"{recipe}.yaml").is_file() for folder in folders),
+        own_recipe=is_the_users("recipe"),
+        swept=frozenset() if is_the_users("sweep") else _swept(hydra),
+    )
+
+
+def _swept(hydra: DictConfig) -> frozenset[str]:
+    """Return the overrides that a sweep's file gives its cells."""
+    params = hydra.sweeper.get("params")
+    if not isinstance(params, DictConfig):
+        return frozenset()
+    return frozenset(
+        f"{name!s}={value.strip()}"
+        for name, values in params.items_ex(resolve=False)
+        for value in str(values).split(",")
     )
 
 

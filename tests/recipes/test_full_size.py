@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from end_to_end.workplace import Workplace
 from storm_exp import PlanError
+from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.notices import notes
 from storm_exp._run import application
+from storm_exp._run.run import make_plan
 
 NEEDED = {
     "merge": ["base_model.path={models}/a", "partner.path={models}/b"],
     "storm_own": ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"],
 }
 """What the recipes for one's own files take."""
-RECIPES = sorted(file.stem for file in (application.config_folder() / "recipe").glob("*.yaml"))
+FOLDERS = [application.config_folder(), *(path for _, path in load_plugins().config_folders())]
+RECIPES, SWEEPS = (
+    sorted(file.stem for folder in FOLDERS for file in (folder / menu).glob("*.yaml"))
+    for menu in ("recipe", "sweep")
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +48,39 @@ def test_no_shipped_recipe_says_that_something_is_unused(plan, models, recipe):
     own = [text.format(models=models) for text in NEEDED.get(recipe, [])]
     planned = plan(f"recipe={recipe}", *own)
     assert [line for line in notes(planned) if line.startswith("unused")] == []
+
+
+@pytest.fixture
+def plan_cells(tmp_path, monkeypatch):
+    """Return a function that plans a command line's cells in this process."""
+    plans = []
+
+    def act(cells):
+        plans.append(make_plan(cells))
+        return [None] * len(cells)
+
+    def make(*words):
+        application.compose_and_act(list(words))
+        return plans.pop()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(sys, "argv", ["storm-exp"])
+    monkeypatch.setattr(application, "act", act)
+    return make
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_no_shipped_sweep_says_that_something_is_unused(plan_cells, sweep):
+    planned = plan_cells(f"sweep={sweep}")
+    assert len(planned.cells) > 1
+    assert [line for line in notes(planned) if line.startswith("unused")] == []
+
+
+def test_what_the_user_adds_to_a_shipped_sweep_is_said(plan_cells):
+    lines = notes(plan_cells("sweep=curation_control", "finetuner=lora"))
+    unused = [line for line in lines if line.startswith("unused")]
+    assert "unused: sft has no port 'data' (graph.finetuner.data)" in unused
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Files of presets and recipes, checked before Hydra makes configurations of them."""
 
 import os
+import re
 from typing import Any
 
 import yaml
@@ -10,9 +11,11 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp import InputError
+from storm_exp._contract.plugins import load_plugins
 
 MOST_BYTES, MOST_VALUES, DEEPEST = 1_000_000, 10_000, 40
 """What a file may hold. A few lines of aliases can stand for more values than there is memory."""
+_OPTION = re.compile(r"(?!_self_$)\w[\w./-]*")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -21,6 +24,13 @@ class FileConfigSource(HydrasFiles):
 
     It is named as Hydra's, which takes a second source of files only under the first one's name.
     """
+
+    def is_group(self, config_path: str) -> bool:
+        """Return whether a folder is a menu. `graph` is none: recipes include what lies there.
+
+        So `graph={...}` on a command line stays a value, the edges of stages.
+        """
+        return config_path != "graph" and super().is_group(config_path)
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file's content; raises InputError for what is no preset or recipe."""
@@ -41,6 +51,9 @@ class FileConfigSource(HydrasFiles):
         if not isinstance(result.config, DictConfig):
             raise InputError(f"{file}: must hold settings, as in name: value")
         _check_keys(file, result.config)
+        menu, _, option = config_path.partition("/")
+        if option and menu in load_plugins().menus():
+            _name_as_in_menu(menu, result.config)
         return result
 
 
@@ -103,3 +116,18 @@ def _is_default(key: Any, value: Any) -> bool:
         and key.strip() not in ("", "???")
         and all(each is None or isinstance(each, str) for each in values)
     )
+
+
+def _name_as_in_menu(menu: str, config: DictConfig) -> None:
+    """Read the names in a preset's defaults as options of its menu, as one types them.
+
+    To Hydra they are relative to the folder by which the file was reached, and what is included
+    from a folder further down is a part of the settings, by that folder's name.
+    """
+    if "defaults" not in config:
+        return
+    items = list(config._get_node("defaults")._iter_ex(resolve=False))
+    config["defaults"] = [
+        f"/{menu}/{item}@_here_" if isinstance(item, str) and _OPTION.fullmatch(item) else item
+        for item in items
+    ]
