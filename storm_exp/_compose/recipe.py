@@ -21,6 +21,7 @@ from storm_exp._compose.graph import (
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.settings import check_keys, check_seed, check_values, read_settings
 from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import ComposeError, GraphError, SettingError, did_you_mean
 from storm_exp._contract.plugins import SECTIONS, Plugins
@@ -124,7 +125,9 @@ def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
 def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -> Any:
     try:
         check_values(config[name], name, origins)
-        return OmegaConf.to_object(OmegaConf.merge(_schema(kind), config[name]))
+        section = OmegaConf.to_object(OmegaConf.merge(_schema(kind), config[name]))
+        check_bounds(section)
+        return section
     except OmegaConfBaseException as error:
         path, problem = wrong_value(error)
         raise ComposeError(f"{name}.{problem} ({origins.of(f'{name}.{path}')})") from error

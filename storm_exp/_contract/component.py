@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp._contract.artifact import Artifact
+from storm_exp._contract.bounds import Bounds, check_bounds, find_unfit_default
 from storm_exp._contract.errors import PluginError
 
 _ATTRIBUTE = "__storm_component__"
@@ -55,14 +56,31 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def setting(default: Any, *, semantic: bool = True, neutral: Any = dataclasses.MISSING) -> Any:
+def setting(
+    default: Any,
+    *,
+    semantic: bool = True,
+    neutral: Any = dataclasses.MISSING,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    one_of: tuple[Any, ...] = (),
+    unit: str = "",
+) -> Any:
     """Declare a field with metadata.
 
     `semantic=False` keeps a setting that cannot change the result out of the key. `neutral`
     leaves the field out of the key while it has that value, so that a new option does not
     orphan what is in the store. A list or dict default is copied for each instance.
+
+    A value outside the bounds (of a list or dict: a member) is refused when the component is
+    built, before its `__post_init__`. `unit` says what a number counts, in the plural.
     """
     metadata: dict[str, Any] = {"semantic": semantic}
+    bounds = Bounds(at_least, at_most, above, below, one_of, unit)
+    if bounds != Bounds():
+        metadata["bounds"] = bounds
     if neutral is not dataclasses.MISSING:
         metadata["neutral"] = neutral
     if isinstance(default, list | dict):
@@ -90,6 +108,7 @@ def component(
     """
 
     def decorate(cls: type) -> type:
+        _check_bounds_when_built(cls)
         cls = dataclasses.dataclass(kw_only=True)(cls)
         _check_fields(cls)
         ports, output = _read_signature(cls)
@@ -109,6 +128,17 @@ def describe(cls: type) -> Component:
     return spec
 
 
+def _check_bounds_when_built(cls: Any) -> None:
+    own = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:
+        check_bounds(self)
+        if own is not None:
+            own(self)
+
+    cls.__post_init__ = __post_init__
+
+
 def _check_fields(cls: type) -> None:
     """Raise PluginError for fields that Hydra cannot hold or a key cannot cover."""
     for name, hint in typing.get_type_hints(cls).items():
@@ -117,6 +147,9 @@ def _check_fields(cls: type) -> None:
                 f"{cls.__module__}.{cls.__qualname__}.{name}: a setting is a scalar, an Enum, a "
                 "list or dict (by str) of these, or a dataclass of settings that is not optional"
             )
+    problem = find_unfit_default(cls)
+    if problem:
+        raise PluginError(f"{cls.__module__}.{cls.__qualname__}.{problem}")
     try:
         OmegaConf.structured(cls)
     except OmegaConfBaseException as error:

@@ -14,6 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from storm_exp._contract.bounds import read_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
@@ -109,12 +110,20 @@ def _describe_fields(cls: Any, prefix: str) -> None:
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        note = "" if field.metadata.get("semantic", True) else "  (not part of the key)"
+        note = _bounds_note(field)
+        note += "" if field.metadata.get("semantic", True) else "  (not part of the key)"
         kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
         shown = default.name if isinstance(default, enum.Enum) else repr(default)
         print(f"\n  {prefix}{field.name}: {kind} = {shown}{note}")
         if field.name in documented:
             print(textwrap.indent(documented[field.name], "      "))
+
+
+def _bounds_note(field: dataclasses.Field[Any]) -> str:
+    """Return, for example, `  (tokens, at least 1)`; empty for a field without bounds."""
+    bounds = read_bounds(field)
+    said = [bounds.unit, str(bounds)] if bounds else []
+    return f"  ({', '.join(filter(None, said))})" if said else ""
 
 
 def field_docstrings(cls: type) -> dict[str, str]:

@@ -1,4 +1,4 @@
-from storm_exp import InputError, SettingError, StageContext, component
+from storm_exp import InputError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 
@@ -6,12 +6,8 @@ from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 class TrimmedMean:
     """The mean of three or more checkpoints, weight by weight, without the extremes."""
 
-    trim: float = 0.25
+    trim: float = setting(0.25, at_least=0, at_most=0.5)
     """Share of the values dropped at each end: 0 is the mean, 0.5 the median."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.trim <= 0.5:
-            raise SettingError("trim", self.trim, "must lie between 0 and 0.5")
 
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         if len(models) < 3:

@@ -13,21 +13,11 @@ from storm_models.families.architecture import tensor_shapes
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
 
-def check_schedules(t: float, schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
-    """Return the schedules as numbers.
-
-    Raises SettingError for a weight outside [0, 1] and for a schedule without points.
-    """
-    if not 0 <= t <= 1:
-        raise SettingError("t", t, "must lie between 0 and 1")
+def read_schedules(schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
+    """Return the schedules with fractional numbers; raises SettingError for one without points."""
     for group, points in schedules.items():
         if not points:
             raise SettingError(f"schedules.{group}", points, "needs at least one point")
-        for point in points:
-            if isinstance(point, bool) or not isinstance(point, int | float) or not 0 <= point <= 1:
-                raise SettingError(
-                    f"schedules.{group}", list(points), "holds numbers between 0 and 1"
-                )
     return {group: [float(point) for point in points] for group, points in schedules.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from storm_exp import Cost, InputError, StageContext, component, setting
-from storm_merging.methods.schedule import check_groups, check_schedules, resolve
+from storm_merging.methods.schedule import check_groups, read_schedules, resolve
 from storm_merging.parents.compatibility import merge_spec, sum_cost
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
@@ -19,16 +19,16 @@ class Slerp:
     interpolated linearly. Config, tokenizer and dtypes are the first checkpoint's.
     """
 
-    t: float = 0.5
-    """Weight of the second checkpoint, 0 to 1."""
+    t: float = setting(0.5, at_least=0, at_most=1)
+    """Weight of the second checkpoint."""
 
-    schedules: dict[str, list[Any]] = setting({}, neutral={})
+    schedules: dict[str, list[Any]] = setting({}, neutral={}, at_least=0, at_most=1)
     """Weights per group of tensors, spread over the layers: {self_attn: [0, 0.5, 1]}. Tensors in
     no group take `t`."""
 
     def __post_init__(self) -> None:
         # OmegaConf takes no whole numbers for a nested list[float], and 0 must give the key of 0.0.
-        self.schedules = check_schedules(self.t, self.schedules)
+        self.schedules = read_schedules(self.schedules)
 
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the first model's facts; raises InputError for models that do not fit."""

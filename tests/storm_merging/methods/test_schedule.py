@@ -2,7 +2,7 @@ import pytest
 from mergekit.config import evaluate_setting
 
 from storm_exp import SettingError
-from storm_merging.methods.schedule import check_schedules, interpolate, resolve
+from storm_merging.methods.schedule import interpolate, resolve
 from storm_merging.methods.slerp import Slerp
 
 NAMES = [
@@ -67,7 +67,7 @@ def test_a_tensor_in_two_groups_is_refused():
 )
 def test_weights_outside_zero_to_one_are_refused(t, schedules):
     with pytest.raises(SettingError):
-        check_schedules(t, schedules)
+        Slerp(t=t, schedules=schedules)
 
 
 def test_whole_numbers_are_the_same_schedule_as_fractions():

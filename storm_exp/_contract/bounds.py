@@ -1,0 +1,139 @@
+"""Bounds of settings: declared with a field, checked when the object that has it is built."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from typing import Any
+
+from storm_exp._contract.errors import SettingError, did_you_mean
+
+_KEY = "bounds"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What a setting may be: a range, or one of a few values. A list's hold for its members."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    one_of: tuple[Any, ...] = ()
+    unit: str = ""
+    """What a number counts, in the plural: tokens, seconds."""
+
+    def __str__(self) -> str:
+        """Return, for example, `between 0 and 1` or `one of up, down`; empty if unbounded."""
+        if self.one_of:
+            return f"one of {', '.join(map(str, self.one_of))}"
+        if self.at_least is not None and self.at_most is not None:
+            return f"between {self.at_least} and {self.at_most}"
+        limits = {
+            "at least": self.at_least,
+            "above": self.above,
+            "at most": self.at_most,
+            "below": self.below,
+        }
+        said = [f"{word} {limit}" for word, limit in limits.items() if limit is not None]
+        return " and ".join(said)
+
+    def admit(self, value: Any) -> bool:
+        """Return whether a value lies within; what is no number lies in no range."""
+        if self.one_of:
+            return value in self.one_of
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return self == Bounds(unit=self.unit)
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def problem(self, value: Any) -> str:
+        """Return what would be right in place of a value that is not admitted."""
+        near = did_you_mean(str(value), map(str, self.one_of)) if self.one_of else ""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"must be {self}{unit}" + (near if "did you mean" in near else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class BoundField:
+    """A field with bounds, or one that holds a dataclass which may have such fields."""
+
+    name: str
+    bounds: Bounds | None
+    optional: bool
+
+
+def read_bounds(field: dataclasses.Field[Any]) -> Bounds | None:
+    """Return the bounds that `setting` gave a field."""
+    found: Bounds | None = field.metadata.get(_KEY)
+    return found
+
+
+@functools.cache
+def _bound_fields(cls: type) -> tuple[BoundField, ...]:
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        BoundField(field.name, bounds, _admits_null(hints[field.name]))
+        for field in dataclasses.fields(cls)
+        if (bounds := read_bounds(field)) or _holds_settings(hints[field.name])
+    )
+
+
+def _holds_settings(hint: Any) -> bool:
+    arms = typing.get_args(hint)
+    return dataclasses.is_dataclass(hint) or any(_holds_settings(arm) for arm in arms)
+
+
+def _admits_null(hint: Any) -> bool:
+    return hint is types.NoneType or any(_admits_null(arm) for arm in typing.get_args(hint))
+
+
+def check_bounds(settings: Any, within: str = "") -> None:
+    """Raise SettingError for a value outside its bounds, in a dataclass or in those it holds.
+
+    `within` is put before the names of settings, for a dataclass that is a part of another.
+    """
+    cls: type = type(settings)
+    for field in _bound_fields(cls):
+        _check(f"{within}{field.name}", getattr(settings, field.name), field)
+
+
+def _check(path: str, value: Any, field: BoundField) -> None:
+    if dataclasses.is_dataclass(value):
+        check_bounds(value, f"{path}.")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check(f"{path}.{name}", member, field)
+    elif isinstance(value, list):
+        for place, member in enumerate(value):
+            _check(f"{path}.{place}", member, field)
+    elif field.bounds and not _is_left_open(value, field) and not field.bounds.admit(value):
+        null = ", or null" if field.optional else ""
+        raise SettingError(path, value, field.bounds.problem(value) + null)
+
+
+def _is_left_open(value: Any, field: BoundField) -> bool:
+    """Return whether a value is null where it may be, or an interpolation nobody resolved yet."""
+    return (value is None and field.optional) or str(value).startswith("${")
+
+
+def find_unfit_default(cls: type) -> str:
+    """Return a problem with a default that lies outside the bounds of its field; empty if none."""
+    for field in dataclasses.fields(cls):
+        bounds, default = read_bounds(field), field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if bounds is None or default is dataclasses.MISSING:
+            continue
+        try:
+            optional = _admits_null(typing.get_type_hints(cls)[field.name])
+            _check(field.name, default, BoundField(field.name, bounds, optional))
+        except SettingError as error:
+            return f"{error}; this is the default"
+    return ""
