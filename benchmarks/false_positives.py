@@ -98,7 +98,7 @@ def _response(mean: float, sd: float, own_sd: float, effect: float) -> tuple[flo
 
 
 def _joined(parts: list[Spread]) -> Spread:
-    names = ("difference", "own", "pooled", "questions")
+    names = ("difference", "own", "pooled", "questions", "reach")
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return dataclasses.replace(parts[0], **columns)
 

@@ -12,8 +12,10 @@ arms vary unequally. An interval's half width squared is
 
 with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled one and 3/2 (S - 1) for the
 own: more than the S - 1 that it has, since the other stands in where it is small by chance.
+No interval is narrower than what few questions leave open (`unseen_width`): of questions that all
+come out alike nothing is seen to vary, and that is not to know that nothing does.
 
-docs/statistics.md says how often this errs, and benchmarks/statistics.py simulates it.
+docs/statistics.md says how often this errs, and benchmarks/false_positives.py simulates it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from storm_evaluation.comparison.significance import Floats
+from storm_evaluation.comparison.significance import Floats, unseen_width
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -45,6 +47,11 @@ class Spread:
     """The same from all arms, as if they varied alike."""
     questions: Floats
     """Variance of the mean difference from question to question, 0 where none is seen."""
+    reach: Floats
+    """How far from the difference a question may lie that was not seen: on the other side, as far
+    as any that was."""
+    fewest: float
+    """Questions that speak for the difference: of the smallest task, times the tasks."""
     runs: int
     arms: int
 
@@ -65,13 +72,15 @@ class Spread:
             -special.stdtrit(self.freedom, tail),
             -special.stdtrit(self.own_freedom, tail),
             -special.ndtri(tail),
+            tail,
         )
 
     def simultaneous_half_width(self, level: float, comparisons: int) -> Floats:
         """Return the same for intervals of which any misses with chance `level` (Dunnett)."""
         pooled = dunnett_quantile(comparisons, self.freedom, level)
         own = dunnett_quantile(comparisons, self.own_freedom, level)
-        return self._half(pooled, own, dunnett_quantile(comparisons, None, level))
+        normal = dunnett_quantile(comparisons, None, level)
+        return self._half(pooled, own, normal, np.asarray(level / comparisons / 2))
 
     def p_values(self) -> Floats:
         """Return two-sided p-values: the level at which the interval ends at 0."""
@@ -84,9 +93,10 @@ class Spread:
             low, high = np.where(inside, middle, low), np.where(inside, high, middle)
         return np.where(size == 0, 1.0, np.exp((low + high) / 2))
 
-    def _half(self, pooled_t: Floats, own_t: Floats, normal: Floats) -> Floats:
+    def _half(self, pooled_t: Floats, own_t: Floats, normal: Floats, tail: Floats) -> Floats:
         runs = np.maximum(own_t**2 * self.own, pooled_t**2 * self.pooled)
-        return np.asarray(np.sqrt(runs + normal**2 * self.questions))
+        seen = np.sqrt(runs + normal**2 * self.questions)
+        return np.maximum(seen, unseen_width(self.reach, self.fewest, tail))
 
 
 def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
@@ -103,12 +113,14 @@ def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
     apart = apart + means.mean((-2, -1), keepdims=True)
     pooled = 2 * (apart**2).sum((-2, -1)) / ((arms - 1) * (runs - 1)) / runs
     found = [_pair(tasks, means, first, second) for first, second in pairs]
-    difference, own, questions = (np.stack(column, -1) for column in zip(*found, strict=True))
+    difference, own, questions, most = (np.stack(column, -1) for column in zip(*found, strict=True))
     return Spread(
         difference=difference,
         own=own,
         pooled=np.broadcast_to(pooled[..., None], difference.shape),
         questions=questions,
+        reach=np.abs(difference) + most,
+        fewest=len(tasks) * min(task.shape[-1] for task in tasks),
         runs=runs,
         arms=arms,
     )
@@ -116,15 +128,17 @@ def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
 
 def _pair(
     tasks: Sequence[Floats], means: Floats, first: int, second: int
-) -> tuple[Floats, Floats, Floats]:
-    """Return difference, its variance over runs, and over questions."""
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return difference, its variance over runs and over questions, and the largest of any."""
     by_run = means[..., second, :] - means[..., first, :]
     runs = by_run.shape[-1]
     questions = np.zeros(by_run.shape[:-1])
+    most = np.zeros(by_run.shape[:-1])
     for task in tasks:
         each = task[..., second, :, :] - task[..., first, :, :]
+        most = np.maximum(most, np.abs(each.mean(-2)).max(-1))
         questions = questions + question_variance(each) / len(tasks) ** 2
-    return by_run.mean(-1), by_run.var(-1, ddof=1) / runs, np.maximum(questions, 0)
+    return by_run.mean(-1), by_run.var(-1, ddof=1) / runs, np.maximum(questions, 0), most
 
 
 def question_variance(each: Floats) -> Floats:

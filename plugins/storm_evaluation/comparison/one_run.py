@@ -9,7 +9,7 @@ import numpy as np
 
 from storm_evaluation.comparison import significance
 from storm_evaluation.comparison.document_matching import AlignedTask
-from storm_evaluation.comparison.pairwise_differences import Cell, unseen
+from storm_evaluation.comparison.pairwise_differences import Cell, widened
 from storm_evaluation.comparison.significance import Floats
 from storm_evaluation.evaluation import mean_and_stderr
 
@@ -55,14 +55,15 @@ class OneRun:
         low, high = significance.interval(draws, self._confidence)
         terms = [_contributions(task, first, second) for task in tasks]
         joined: Floats = np.concatenate(terms) / len(tasks)
+        difference = float(joined.sum())
+        questions, half = self._unseen(tasks, first, second, difference)
+        narrow = significance.interval(draws, 2 * self._confidence - 1)
         cell: Cell = {
-            "difference": float(joined.sum()),
-            "low": low,
-            "high": high,
-            "equivalence": significance.interval(draws, 2 * self._confidence - 1),
+            "difference": difference,
+            "low": min(low, difference - half),
+            "high": max(high, difference + half),
+            "equivalence": widened(difference, *narrow, questions),
         }
-        if not joined.any():
-            cell["equivalence"] = unseen(len(joined))
         alone = tasks[0] if len(tasks) == 1 else None
         if (
             alone
@@ -79,6 +80,20 @@ class OneRun:
             each = [float(values.sum()) for values in terms]
             cell["clustered_stderr"] = significance.clustered_stderr(each)
         return cell
+
+    def _unseen(
+        self, tasks: Sequence[AlignedTask], first: int, second: int, difference: float
+    ) -> tuple[float, float]:
+        """Return how many questions speak for a difference, and what they leave open either way.
+
+        A bootstrap of questions that come out alike has no width.
+        """
+        pair = [first, second]
+        counts = [significance.effective_questions(task.weights_MN[pair]) for task in tasks]
+        most = max(np.abs(task.scores_MN[second] - task.scores_MN[first]).max() for task in tasks)
+        questions, tail = len(tasks) * min(counts), (1 - self._confidence) / 2
+        reach = np.asarray(abs(difference) + most)
+        return questions, float(significance.unseen_width(reach, questions, np.asarray(tail)))
 
     def _random(self, *purpose: object) -> np.random.Generator:
         digest = hashlib.sha256(repr(purpose).encode()).digest()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storm_evaluation.comparison.document_matching import AlignedTask
 
 
-@component("comparison", "paired", version=3, requires=("numpy", "scipy"), extra="train")
+@component("comparison", "paired", version=4, requires=("numpy", "scipy"), extra="train")
 class Paired:
     """Put models side by side, with paired differences to the first and between all.
 

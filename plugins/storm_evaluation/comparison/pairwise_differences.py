@@ -114,13 +114,13 @@ class Contrast:
             cell["verdict"] = verdict(cell, entry["second"], self._margin)
 
 
-def unseen(questions: int) -> tuple[float, float]:
-    """Return the equivalence interval of models that answered all of so many questions alike.
+def widened(difference: float, low: float, high: float, questions: float) -> tuple[float, float]:
+    """Return an equivalence interval that is no narrower than so many questions allow.
 
-    Where none of n differs, up to 3 / n of all may (the rule of three): that nothing was seen to
-    vary is not to know that nothing does.
+    What none of n questions showed may be so for up to 3 / n of all (the rule of three): that
+    nothing was seen to vary is not to know that nothing does.
     """
-    return -3 / questions, 3 / questions
+    return min(low, difference - 3 / questions), max(high, difference + 3 / questions)
 
 
 def verdict(cell: Cell, second: int, margin: float) -> str:

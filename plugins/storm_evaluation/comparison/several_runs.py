@@ -8,8 +8,8 @@ import numpy as np
 
 from storm_evaluation.comparison.document_matching import AlignedTask
 from storm_evaluation.comparison.inference import pseudo_scores, question_variance, spread
-from storm_evaluation.comparison.pairwise_differences import Cell, unseen
-from storm_evaluation.comparison.significance import Floats
+from storm_evaluation.comparison.pairwise_differences import Cell, widened
+from storm_evaluation.comparison.significance import Floats, effective_questions
 
 TEST = "runs_and_questions"
 
@@ -42,15 +42,17 @@ class SeveralRuns:
         (difference,) = found.difference
         (half,) = found.half_width(self._level)
         (narrow,) = found.half_width(2 * self._level)
+        weighed = min(effective_questions(task.weights_MN) for task in tasks)
+        questions = min(found.fewest, len(tasks) * weighed)
         (together,) = found.simultaneous_half_width(self._level, self.models - 1)
         return {
             "difference": float(difference),
             "low": float(difference - half),
             "high": float(difference + half),
             "together": [float(difference - together), float(difference + together)],
-            "equivalence": unseen(sum(task.shape[-1] for task in scores))
-            if all((task[first] == task[second]).all() for task in scores)
-            else (float(difference - narrow), float(difference + narrow)),
+            "equivalence": widened(
+                float(difference), float(difference - narrow), float(difference + narrow), questions
+            ),
             "p": float(found.p_values()[0]),
             "test": TEST,
         }

@@ -39,6 +39,21 @@ def interval(draws: Floats, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def unseen_width(reach: Floats, questions: float, tail: Floats) -> Floats:
+    """Return how far a mean of so many questions may be off by what none of them showed.
+
+    A share of questions 1 - tail^(1/n) is missed by n of them with chance `tail` (Clopper and
+    Pearson), and each may lie `reach` away. With a reach of twice the difference, where all n
+    answers differ alike, the interval ends at 0 at the p-value of McNemar's exact test.
+    """
+    return np.asarray(reach * (1.0 - np.asarray(tail) ** (1.0 / questions)))
+
+
+def effective_questions(weights_MN: Floats) -> float:
+    """Return how many questions of equal weight say as much as these (Kish), the least of a row."""
+    return float((weights_MN.sum(-1) ** 2 / (weights_MN**2).sum(-1)).min())
+
+
 def mcnemar(first: Floats, second: Floats) -> float:
     """Return the exact two-sided p-value of McNemar's test for paired 0/1 scores.
 

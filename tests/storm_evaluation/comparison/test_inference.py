@@ -82,7 +82,7 @@ def test_the_pooled_variance_is_that_of_runs_within_arms_and_seeds(sizes):
 @given(st.integers(2, 6), st.integers(0, 99))
 def test_where_questions_agree_it_is_the_paired_t_test_of_run_means(runs, seed):
     drawn = scores(2, runs, 1, seed)
-    task = np.repeat(drawn, 5, axis=-1)
+    task = np.repeat(drawn, 60, axis=-1)
     found = spread([task], [(0, 1)])
     assert found.questions == pytest.approx([0], abs=1e-12)
     expected = stats.ttest_rel(drawn[1, :, 0], drawn[0, :, 0]).pvalue
@@ -96,6 +96,21 @@ def test_an_interval_ends_at_zero_where_its_level_is_the_p_value(sizes, level):
     found = spread([task], [(0, 1)])
     inside = np.abs(found.difference) < found.half_width(level)
     assert inside == (found.p_values() > level)
+
+
+@pytest.mark.parametrize("questions", [1, 2, 5, 9])
+@pytest.mark.parametrize("runs", [2, 3])
+def test_few_questions_that_all_come_out_alike_say_no_more_than_mcnemars_test(questions, runs):
+    task = np.stack([np.zeros((runs, questions)), np.ones((runs, questions))])
+    found = spread([task], [(0, 1)])
+    expected = stats.binomtest(0, questions).pvalue
+    assert found.p_values() == pytest.approx([expected])
+    assert (found.half_width(0.05) < 1) == (expected < 0.05)
+
+
+def test_the_smallest_task_says_how_many_questions_speak_for_a_mean():
+    tasks = [np.stack([np.zeros((3, n)), np.ones((3, n))]) for n in (1, 900)]
+    assert spread(tasks, [(0, 1)]).p_values() == pytest.approx([stats.binomtest(0, 2).pvalue])
 
 
 def test_no_difference_at_all_has_p_one():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.comparison.pairwise_differences import verdict
@@ -74,23 +73,36 @@ def test_what_varies_from_run_to_run_is_no_effect_of_the_arm(tmp_path):
     assert together["against_first"][0]["loss"]["verdict"] == "undecided"
 
 
-def test_two_arms_of_one_question_are_a_paired_t_test(tmp_path):
-    values = np.array([[0.1, 0.5, 0.3], [0.7, 0.8, 0.9]])
+@pytest.mark.parametrize("questions", [1, 3])
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("better", [0.01, 1.0])
+def test_few_questions_decide_nothing(tmp_path, questions, runs, better):
+    """Neither that arms differ nor that they do not, however alike the answers are."""
     found = []
     for arm in range(2):
-        for run in range(3):
-            folder = tmp_path / f"{arm}{run}"
-            folder.mkdir()
-            made = Evaluation(folder)
-            made.write(
-                {"t": ("acc", True)},
-                [Sample(task="t", document="d", score=values[arm, run])],
-                {},
-                "",
-            )
-            found.append(made)
-    cell = compare(tmp_path, found, runs=3)["against_first"][0]["mean"]
-    assert cell["p"] == pytest.approx(stats.ttest_rel(values[1], values[0]).pvalue, rel=1e-6)
+        for run in range(runs):
+            rows = np.full(questions, arm * better)
+            found.append(evaluate(tmp_path / f"{arm}{run}", rows, rows))
+    (entry,) = compare(tmp_path / "c", found, runs=runs)["against_first"]
+    for cell in (entry["mean"], entry["loss"]):
+        assert cell["verdict"] == "undecided" and cell["p"] >= 0.2
+        assert cell["low"] < 0 < cell["difference"] < cell["high"]
+
+
+def test_a_loss_of_one_heavy_question_is_one_question(tmp_path):
+    found = []
+    for arm in range(2):
+        folder = tmp_path / str(arm)
+        folder.mkdir()
+        rows = [
+            Sample(task="nll", document=str(n), score=2.0 + 0.01 * arm, weight=1e9 if n == 0 else 1)
+            for n in range(400)
+        ]
+        made = Evaluation(folder)
+        made.write({"nll": ("nats", False)}, rows, {}, "")
+        found.append(made)
+    (entry,) = compare(tmp_path / "c", found)["against_first"]
+    assert entry["loss"]["equivalence"][1] > 1
 
 
 def test_runs_must_divide_the_evaluations():
