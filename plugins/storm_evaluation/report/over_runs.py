@@ -11,7 +11,7 @@ from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import InputError
-from storm_exp.report import Place, RunRecord, Section, StageRecord, groups
+from storm_exp.report import Place, RunRecord, Section, StageRecord, cell_settings, is_seed
 from storm_report.markup import figure, table
 
 Arms = dict[str, list[StageRecord]]
@@ -21,6 +21,7 @@ Arms = dict[str, list[StageRecord]]
 def sections(run: RunRecord) -> list[Section]:
     """Return what a sweep over seeds says of its arms, nothing where it has one seed."""
     parts = [_part(title, arms) for title, arms in comparisons(run).items()]
+    parts += [_uneven(title, arms) for title, arms in _arms(run).items() if not _even(arms)]
     if not parts:
         return []
     return [Section("Over runs and questions", Markup().join(parts), place=Place.LEAD)]
@@ -29,26 +30,55 @@ def sections(run: RunRecord) -> list[Section]:
 def comparisons(run: RunRecord) -> dict[str, Arms]:
     """Return the arms that can be compared, by what they are arms of.
 
-    In a sweep over settings, what they make of each model; else the models with one another.
+    In a sweep over settings, what they make of each model; else the models with one another. All
+    have the same seeds, in the same order.
     """
     found: dict[str, Arms] = {}
-    grouped = groups(run)
-    for settings, cells in grouped:
-        setting = " · ".join(f"{name}={value}" for name, value in settings.items())
-        for cell in cells:
-            for stage in cell.stages:
-                if stage.artifact != "Evaluation" or not stage.directory:
-                    continue
-                title, arm = (stage.label, setting) if setting else ("models", stage.label)
-                found.setdefault(title, {}).setdefault(arm, []).append(stage)
+    for title, arms in _arms(run).items():
+        if _even(arms):
+            seeds = list(next(iter(arms.values())))
+            found[title] = {arm: [own[seed] for seed in seeds] for arm, own in arms.items()}
     return {title: arms for title, arms in found.items() if _comparable(arms)}
+
+
+_BySeeds = dict[tuple[str, ...], StageRecord]
+"""Evaluations of an arm by the values of the settings that are seeds."""
+
+
+def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
+    """Return the evaluations by what they are arms of, by arm and by seeds."""
+    found: dict[str, dict[str, _BySeeds]] = {}
+    for settings, cell in zip(cell_settings(run), run.cells, strict=True):
+        setting = " · ".join(f"{name}={v}" for name, v in settings.items() if not is_seed(name))
+        seeds = tuple(value for name, value in settings.items() if is_seed(name))
+        for stage in cell.stages:
+            if stage.artifact != "Evaluation" or not stage.directory:
+                continue
+            title, arm = (stage.label, setting) if setting else ("models", stage.label)
+            found.setdefault(title, {}).setdefault(arm, {})[seeds] = stage
+    return found
+
+
+def _even(arms: dict[str, _BySeeds]) -> bool:
+    """Return whether all arms have the same seeds, which are the blocks of the test."""
+    return len({frozenset(own) for own in arms.values()}) == 1
 
 
 def _comparable(arms: Arms) -> bool:
     """Return whether there are several arms, of several runs each, that are not all the same."""
-    counts = {len(stages) for stages in arms.values()}
+    runs = {len(stages) for stages in arms.values()}
     keys = {tuple(stage.key for stage in stages) for stages in arms.values()}
-    return len(keys) > 1 and len(counts) == 1 and min(counts) > 1
+    return len(keys) > 1 and min(runs) > 1
+
+
+def _uneven(title: str, arms: dict[str, _BySeeds]) -> Markup:
+    told = "; ".join(
+        f"{arm}: {', '.join(' and '.join(seeds) for seeds in own)}" for arm, own in arms.items()
+    )
+    return Markup(
+        "<p>{}: not compared. Seeds are the blocks of the test, and the arms do not have the same "
+        "({}).</p>"
+    ).format(title, told)
 
 
 def _part(title: str, arms: Arms) -> Markup:

@@ -214,3 +214,20 @@ def test_arms_that_answered_other_questions_are_not_compared(tmp_path):
     run.cells[0].stages[0].directory = str(other)
     (section,) = sections(run)
     assert "not compared" in section.html and "different documents" in section.html
+
+
+def test_arms_without_the_same_seeds_are_told_and_not_compared(tmp_path):
+    run = sweep(tmp_path, ("all", "best"))
+    lost = run.cells.pop(1)  # seed 1 of the first arm
+    assert "seed=1" in lost.overrides
+    run.cells.pop(-1)  # seed 2 of the second: as many runs, and other blocks
+    assert comparisons(run) == {}
+    (section,) = sections(run)
+    assert "curator=all: 0, 2" in section.html and "curator=best: 0, 1" in section.html
+
+
+def test_the_same_seed_again_is_no_other_run(tmp_path):
+    run = sweep(tmp_path, ("all", "best"))
+    for cell in run.cells:
+        cell.overrides = [cell.overrides[0], "seed=0"]
+    assert sections(run) == []
