@@ -9,7 +9,7 @@ from storm_exp import InputError, SettingError, StageContext, component, setting
 _TENTHS = 10
 
 
-@component("curator", "mistakes", version=1, requires=("pyarrow",), extra="train")
+@component("curator", "mistakes", version=2, requires=("pyarrow",), extra="train")
 class Mistakes(Splitting):
     """Keeps rows whose right answer the model did not give, more of tasks at which it is worse.
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
-_WORDS = re.compile(r"[a-z0-9]+")
+_WORDS = re.compile(r"[^\W_]+")
 
 
 def rouge_l(answer: str, right: str) -> float:
     """Return the F measure of the longest common subsequence of words, 0 to 1.
 
-    Words are runs of letters and digits in lower case. Two answers without words are alike.
+    Words are runs of letters and digits of any script, in lower case. Answers without words are
+    alike where they are the same.
     """
     words, wanted = (_WORDS.findall(text.lower()) for text in (answer, right))
     if not words or not wanted:
-        return float(words == wanted)
+        return float(words == wanted and answer.strip() == right.strip())
     common = longest_common(words, wanted)
     return 2 * common / (len(words) + len(wanted))
 

@@ -26,9 +26,30 @@ def test_rouge_l_is_that_of_rouge_score(answer, right):
         assert rouge_l(answer, right) == pytest.approx(expected)
 
 
-def test_answers_without_words_are_alike():
-    assert rouge_l("…", "") == 1.0
+def test_answers_without_words_are_alike_where_they_are_the_same():
+    assert rouge_l("… ", "…") == 1.0
+    assert rouge_l("+", "-") == 0.0
     assert rouge_l("…", "a") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "shared"),
+    [
+        ("Совсем другое", "Правильный ответ на вопрос", 0.0),
+        ("ответ на вопрос", "Правильный ответ на вопрос", 6 / 7),
+        ("猫", "狗", 0.0),
+        ("Ärger über Öl", "ärger ÜBER öl", 1.0),
+    ],
+)
+def test_words_of_any_script_are_compared(answer, right, shared):
+    assert rouge_l(answer, right) == pytest.approx(shared)
+
+
+def test_what_is_missed_in_another_script_is_kept(tmp_path):
+    rows = [(str(n), "слова", f"Правильный ответ на вопрос номер {n}") for n in range(10)]
+    wrong = [(name, task, "Совсем другое") for name, task, _ in rows]
+    curated, *_ = select(tmp_path, rows, wrong)
+    assert len(list(curated.rows("train"))) == 8
 
 
 def chats(folder, rows) -> Dataset:
