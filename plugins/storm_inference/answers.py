@@ -14,7 +14,7 @@ from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 
 
-@component("answerer", "answers", version=3, requires=("torch", "transformers"), extra="train")
+@component("answerer", "answers", version=4, requires=("torch", "transformers"), extra="train")
 class Answers:
     """Ends every chat with what the model says; an answer that stands there already goes.
 

@@ -23,6 +23,7 @@ from storm_inference.journal import Journal
 from storm_inference.shots import Shots, put_before
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.families.rope import short_context
 
 if TYPE_CHECKING:
     from storm_inference.answers import Answers
@@ -115,14 +116,12 @@ class _Asker:
             found.append(("", problem))
         usable = [index for index, (_, problem) in enumerate(found) if not problem]
         order = sorted(usable, key=lambda index: len(prompts[index]))
-        size = self._settings.batch_rows
         torch.manual_seed(self._settings.seed + int(address.hexdigest()[:8], 16))
         journal = Journal(file.with_suffix(".journal"))
         done = [entry["answers"] for entry in journal.entries]
         if journal.entries and self._settings.temperature > 0:
             self._restore(journal.entries[-1]["random"])
-        for number, start in enumerate(range(0, len(order), size)):
-            batch = order[start : start + size]
+        for number, batch in enumerate(self._batches(order, prompts)):
             if number < len(done):
                 texts = [(text, problem) for text, problem in done[number]]
             else:
@@ -133,6 +132,20 @@ class _Asker:
         _publish(file, found)
         journal.remove()
         return found
+
+    def _batches(self, order: list[int], prompts: list[list[int]]) -> list[list[int]]:
+        """Return the rows that are asked together, in `order`.
+
+        Where rotary factors change with the length, a batch is read by those of its longest: what
+        may get that long is asked alone.
+        """
+        size, context = self._settings.batch_rows, short_context(self._model.config())
+        together = order
+        if context is not None:
+            most = context - self._settings.new_tokens
+            together = [index for index in order if len(prompts[index]) <= most]
+        batches = [together[start : start + size] for start in range(0, len(together), size)]
+        return batches + [[index] for index in order[len(together) :]]
 
     def _random(self) -> str:
         """Return the state of what draws tokens, empty where nothing is drawn."""

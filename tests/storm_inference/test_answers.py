@@ -257,3 +257,35 @@ def test_a_tokenizer_without_end_and_padding_is_no_obstacle(tmp_path, talker):
     assert model.tokenizer().pad_token is None and model.tokenizer().eos_token is None
     made = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path, "lacking-answers"), model, data)
     assert list(made.rows("train")) == list(expected.rows("train"))
+
+
+def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypatch):
+    """Longrope's factors change on the way: what a longer row does must not reach a shorter one."""
+    rope = {
+        "rope_type": "longrope",
+        "short_factor": [1.0] * 4,
+        "long_factor": [1.0, 3.0, 9.0, 30.0],
+        "original_max_position_embeddings": 48,
+        "factor": 4.0,
+        "rope_theta": 10000.0,
+    }
+    model = make_checkpoint(
+        tmp_path / "model",
+        "phi3",
+        dtype="float32",
+        initializer_range=0.15,
+        original_max_position_embeddings=48,
+        rope_parameters=rope,
+    )
+    asked = [f"tell me a long tale of it {number}" for number in range(4)] + ["a b c d e" * 12]
+    data = write_chats(tmp_path / "data", *[[("user", text)] for text in asked])
+    monkeypatch.setattr(_Asker, "_read", lambda self, tokens: (repr(tokens), ""))
+
+    def answers(rows):
+        stage = make_stage(tmp_path / str(rows), "answers")
+        made = Answers(new_tokens=40, unfinished=True, batch_rows=rows, seed=0).run(
+            stage, model, data
+        )
+        return [row["messages"][-1]["content"] for row in made.rows("train")]
+
+    assert answers(16) == answers(1)
