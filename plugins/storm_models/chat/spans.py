@@ -9,6 +9,7 @@ many turns there are.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 
 from storm_models.chat.marking import Marking, Place, common_start, first_end
@@ -87,7 +88,33 @@ def _spans(
         spans = _spans_by_marks(chat, turns, places, ending, controls, text)
     if spans is None:
         spans = _spans_by_prefix(template, chat, turns, controls, text)
+    if places is None:
+        _check_whole(chat, turns, text)
     return Rendered(text, spans, marked)
+
+
+def _check_whole(chat: Chat, turns: list[int], text: str) -> None:
+    """Raise UnusableChat where a template shows a part only of what is asked, or learnt.
+
+    Earlier answers that are context may lose their thoughts: so they do when a model is asked.
+    """
+    for number, message in enumerate(chat.messages):
+        context = message["role"] == "assistant" and number not in turns
+        if not context and not _holds(text, message["content"]):
+            raise UnusableChat(
+                f"the chat template leaves out or changes a part of its {message['role']} turn"
+            )
+
+
+def _holds(text: str, content: str) -> bool:
+    """Return whether a text has the content, plain or as JSON; white space and case aside."""
+    ways = (content, *(json.dumps(content, ensure_ascii=way)[1:-1] for way in (False, True)))
+    squeezed = _squeezed(text)
+    return any(_squeezed(way) in squeezed for way in ways)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).casefold()
 
 
 def _spans_by_marks(

@@ -139,7 +139,8 @@ def test_contents_that_a_template_turns_into_a_control_token_are_refused(templat
     forged = "<*|end|>" if "replace" in template else "x<|end"
     chat = [{"role": "user", "content": forged}, {"role": "assistant", "content": "y"}]
     (found,) = ChatRenderer(tokenizer).encode([Conversation(chat)])
-    assert isinstance(found, UnusableChat) and "control tokens" in str(found)
+    reason = "changes a part" if "replace" in template else "control tokens"
+    assert isinstance(found, UnusableChat) and reason in str(found)
 
 
 def test_a_control_token_in_a_call_or_a_tool_is_refused_too():

@@ -263,6 +263,44 @@ def test_thoughts_of_an_answer_are_learnt_where_the_template_asks_without():
     assert supervised_texts(tokenizer_with(QWEN_3_ASKS), chat) == ["add\n</think>\n\n2<|im_end|>"]
 
 
+R1 = (
+    "{% for m in messages %}{% set said = m.content %}{% if m.role == 'assistant' %}"
+    "{% set said = said.split('</think>')[-1] %}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ said }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CUT = R1.replace("{{ said }}", "{{ said[:20] }}")
+
+
+@pytest.mark.parametrize(("template", "role"), [(R1, "assistant"), (CUT, "user")])
+def test_a_template_that_leaves_out_a_part_of_what_is_said_makes_the_row_unusable(template, role):
+    """DeepSeek-R1's manner: what stands before the answer is cut off, in training as well."""
+    chat = [
+        {"role": "user", "content": "How much is one and one, and why is it so?"},
+        {"role": "assistant", "content": "<think>\nadd\n</think>\n\n2"},
+    ]
+    (found,) = ChatRenderer(tokenizer_with(template)).encode([Conversation(chat)])
+    assert isinstance(found, UnusableChat) and f"a part of its {role} turn" in str(found)
+
+
+def test_thoughts_of_earlier_answers_may_be_left_out_where_they_are_context():
+    chat = [
+        {"role": "user", "content": "1+1"},
+        {"role": "assistant", "content": "<think>\nadd\n</think>\n\n2"},
+        {"role": "user", "content": "2+2"},
+    ]
+    chats = ChatRenderer(tokenizer_with(R1))
+    (prompt,) = chats.prompts([Conversation(chat)])
+    assert isinstance(prompt, list)
+
+
+def test_a_template_may_write_contents_as_json():
+    text = "{% for m in messages %}<|im_start|>{{ m.content | tojson }}<|im_end|>{% endfor %}"
+    chat = [{"role": "user", "content": 'a "b"\nc'}, {"role": "assistant", "content": "é\n2"}]
+    (found,) = ChatRenderer(tokenizer_with(text)).encode([Conversation(chat)])
+    assert not isinstance(found, UnusableChat) or "leaves out" not in str(found)
+
+
 def test_a_turn_of_weight_0_is_context_alone():
     chat = Conversation(TWO_TURNS, supervised=[True, False, True, True])
     (tokens,) = ChatRenderer(tokenizer_with(QWEN_2_5)).encode([chat])
