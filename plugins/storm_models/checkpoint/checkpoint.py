@@ -111,9 +111,9 @@ class Checkpoint(Artifact):
         """
         if self.weighted_sum() is None:
             return self
-        from storm_models.checkpoint.materialise import written
+        from storm_models.checkpoint.materialise import materialise
 
-        return written(self)
+        return materialise(self)
 
     def weight_files(self) -> list[Path]:
         """Return the safetensors files, in order; raises InputError when there are none."""
