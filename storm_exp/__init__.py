@@ -28,8 +28,9 @@ from storm_exp._contract.errors import (
 )
 from storm_exp._contract.hooks import hookimpl
 from storm_exp._contract.progress import Progress
+from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.stage_context import Runtime, StageContext
-from storm_exp._run.rehearsal import Rehearsed
+from storm_exp._store.manifest import referenced
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ __all__ = [
     "describe",
     "did_you_mean",
     "hookimpl",
+    "referenced",
     "setting",
     "value_digest",
 ]

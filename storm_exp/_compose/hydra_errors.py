@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
 from pathlib import Path
@@ -20,13 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from storm_exp._compose.command_line import quoted
+from storm_exp._compose.launchers import launcher_hint
+from storm_exp._compose.presets import new_preset, new_setting, preset_folders
 from storm_exp._compose.provenance import NO_MENUS
-from storm_exp._compose.renamed import new_preset, new_setting
 from storm_exp._compose.wrong_value import wrong_value
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.machine import launcher_hint
-from storm_exp._run.application import config_folder
 
 
 def explain(error: BaseException) -> str | None:
@@ -83,21 +81,15 @@ def _unreadable(override: str, problem: str) -> str:
 
 def recipe_of_this_name(word: str) -> str:
     """Return `; did you mean recipe=X?` where there is a recipe of this very name."""
-    there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in _preset_folders())
+    there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in preset_folders())
     return f"; did you mean recipe={word}?" if there else ""
-
-
-def _preset_folders() -> list[Path]:
-    shipped = [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
-    words = itertools.pairwise(sys.argv)
-    return [*shipped, *(Path(b) for a, b in words if a in ("-cd", "--config-dir"))]
 
 
 def _in_folders(menu: str) -> list[str]:
     """Return the options that lie in folders of a menu, as one types them."""
     return [
         str(file.relative_to(folder / menu).with_suffix(""))
-        for folder in _preset_folders()
+        for folder in preset_folders()
         for file in (folder / menu).glob("*/**/*.yaml")
     ]
 
@@ -133,7 +125,7 @@ def _missing_option(error: MissingConfigException) -> str:
     for menu in [*load_plugins().menus(), *NO_MENUS]:
         if file.startswith(f"{menu}/"):
             group, option = menu, file.removeprefix(f"{menu}/")
-    new = new_preset(_preset_folders(), group, option)
+    new = new_preset(group, option)
     below = _in_folders(group)
     options = [*(error.options or ()), *below]
     near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, options)
@@ -218,7 +210,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
         return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
     cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
     owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), "")
-    new = new_setting(_preset_folders(), owner, name)
+    new = new_setting(owner, name)
     near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(name, known)
     return f"'{full}' is not a setting{near}"
 

@@ -6,8 +6,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from storm_exp._contract.errors import StoreError
-
 
 @dataclasses.dataclass(kw_only=True)
 class Spec:
@@ -45,19 +43,6 @@ class Artifact:
         """Open the artifact in `directory`; `key` is empty outside a store."""
         self.directory = Path(directory)
         self.key = key
-
-    def referenced(self, key: str) -> Path:
-        """Return the payload of another artifact of the same store, which this one refers to.
-
-        Raises StoreError when it is not there.
-        """
-        from storm_exp._store.manifest import Manifest
-
-        place = self.directory.parents[1] / key[:2] / key
-        manifest = Manifest.read(place)
-        if manifest is None:
-            raise StoreError(f"{self.directory.name[:12]} refers to {key[:12]}, which is gone")
-        return manifest.payload(place)
 
     def materialise(self) -> Artifact:
         """Return the artifact whose directory holds everything: itself, unless a type keeps less.

@@ -1,16 +1,13 @@
-"""The hooks that a plugin may implement. A stranger's plugin has the same ones as ours."""
+"""What a plugin may bring. A stranger's plugin has the same hooks as ours.
+
+What it may hear and show of a run is in `storm_exp/_run/hooks.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pluggy
-
-if TYPE_CHECKING:
-    from storm_exp._run.record import RunRecord
-    from storm_exp._store.manifest import Manifest
-    from storm_exp.report import Section
 
 hookspec = pluggy.HookspecMarker("storm_exp")
 hookimpl = pluggy.HookimplMarker("storm_exp")
@@ -45,18 +42,3 @@ def storm_device_count(kind: str) -> int | None:
 
     Kinds are cuda, mps, and auto: what a stage would take that is told nothing, none for a CPU.
     """
-
-
-@hookspec
-def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
-    """Return sections for the report of a finished run, in order."""
-
-
-@hookspec
-def storm_stage_finished(label: str, manifest: Manifest) -> None:
-    """Hear that a stage was made (for trackers)."""
-
-
-@hookspec
-def storm_run_finished(run: RunRecord) -> None:
-    """Hear that a run has ended and its record is written (for trackers)."""

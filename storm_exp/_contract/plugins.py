@@ -8,6 +8,7 @@ import importlib.metadata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -43,10 +44,17 @@ class Plugins:
     def __init__(self) -> None:
         """Start empty; `load_plugins` fills one from the entry points."""
         self.manager = pluggy.PluginManager("storm_exp")
-        self.manager.add_hookspecs(hooks)
+        self._specified: list[ModuleType] = []
         self.plugins: list[Plugin] = []
         self.components: dict[str, Component] = {}
         self._owner: dict[str, Plugin] = {}
+
+    def hooks(self, specs: ModuleType) -> Any:
+        """Return the hooks that a module of the engine specifies, with what plugins implement."""
+        if specs not in self._specified:
+            self.manager.add_hookspecs(specs)
+            self._specified.append(specs)
+        return self.manager.hook
 
     def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         """Load one plugin; a failure is noted on it, a name taken twice raises PluginError."""
@@ -143,17 +151,17 @@ class Plugins:
                 )
         return verbs, problems
 
-    def tell(self, event: str, **arguments: Any) -> list[str]:
-        """Call a lifecycle hook of every plugin; return what went wrong with which."""
+    def tell(self, event: Any, **arguments: Any) -> list[str]:
+        """Call a hook of every plugin; return what went wrong with which."""
         problems = []
-        for implementation in getattr(self.manager.hook, event).get_hookimpls():
+        for implementation in event.get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 problems.append(
-                    f"{event}: the plugin '{implementation.plugin_name}' failed with "
+                    f"{event.name}: the plugin '{implementation.plugin_name}' failed with "
                     f"{type(error).__name__}: {error}"
                 )
         return problems
@@ -161,7 +169,7 @@ class Plugins:
     def device_count(self, kind: str) -> int | None:
         """Return how many devices of a kind this machine has, None where no plugin can tell."""
         try:
-            found: int | None = self.manager.hook.storm_device_count(kind=kind)
+            found: int | None = self.hooks(hooks).storm_device_count(kind=kind)
         except Exception:  # a stranger's code may raise anything, and this is a check alone
             return None
         return found

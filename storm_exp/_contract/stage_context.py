@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from storm_exp._contract.accelerator import ACCELERATORS
 from storm_exp._contract.artifact import Artifact
-from storm_exp._contract.cost import ACCELERATORS
 from storm_exp._contract.errors import SettingError, StageError, did_you_mean
 from storm_exp._contract.progress import Progress
 

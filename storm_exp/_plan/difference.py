@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from pathlib import Path
 from typing import Any
 
+from storm_exp._contract.digest import value_digest
 from storm_exp._plan.key import semantic_settings
 from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._store.manifest import Manifest
@@ -36,6 +40,15 @@ def differences(node: PlannedArtifact, manifest: Manifest) -> list[str]:
     if node.fingerprint != manifest.fingerprint:
         lines.append("what it reads from outside differs")
     return lines or ["nothing differs"]
+
+
+@functools.cache
+def source_digest(cls: type) -> str:
+    """Return a digest of the source file of a component; recorded, never keyed."""
+    try:
+        return value_digest(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))[:16]
+    except (OSError, TypeError):
+        return ""
 
 
 def source_changed(node: PlannedArtifact, source: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
+from typing import Any
 
-from storm_exp._contract.cost import GIB, Cost, Hardware, estimate
-from storm_exp._contract.errors import PlanError
+from storm_exp._contract.accelerator import GIB
+from storm_exp._contract.cost import Cost, Hardware
+from storm_exp._contract.errors import PlanError, strangers_code
 from storm_exp._plan.plan import Plan, PlannedArtifact, Status
-from storm_exp._run import console
 
 _ENOUGH = 0.01
 """Hours of a card below which nobody plans."""
@@ -20,21 +22,21 @@ class Estimate:
         """Estimate for the card that the runtime names, or for a usual one."""
         self._runtime = plan.cells[0].recipe.runtime
         self._root = plan.store.root
-        self.place = Hardware.of(self._runtime, console.scale(plan) == "full size")
+        self.hardware = Hardware.of(self._runtime, plan.scale == "full size")
         self.costs: list[tuple[PlannedArtifact, Cost]] = []
         for node in plan.nodes.values():
-            cost = estimate(node, self.place) if node.status is Status.TO_MAKE else None
+            cost = _cost_of(node, self.hardware) if node.status is Status.TO_MAKE else None
             if cost and (cost.tokens or cost.flops or cost.memory or cost.disk):
                 self.costs.append((node, cost))
 
     def hours(self, cost: Cost) -> float:
         """Return the hours of one card that a stage's operations fill, 0 where it needs none."""
-        speed = self.place.card.flops * self._runtime.utilisation
+        speed = self.hardware.card.flops * self._runtime.utilisation
         return 0.0 if cost.on_host else (cost.flops or 0.0) / speed / 3600
 
     def problem(self) -> str:
         """Return which stages do not fit on the card and what helps; empty when all do."""
-        card = self.place.card
+        card = self.hardware.card
         large = [
             f"{node.label} needs about {_gib(cost.memory)}"
             for node, cost in self.costs
@@ -57,7 +59,7 @@ class Estimate:
         """Return the table and what it assumes; nothing when no component says what it takes."""
         if not any(cost.flops or cost.memory for _, cost in self.costs):
             return []
-        card, count = self.place.card, self.place.devices
+        card, count = self.hardware.card, self.hardware.devices
         header = ["estimate", "tokens", "FLOPs", "memory", "disk", f"{card.name} hours"]
         rows = [self._row(node.label, cost) for node, cost in self.costs]
         flops = sum(cost.flops or 0.0 for _, cost in self.costs if not cost.on_host)
@@ -99,8 +101,26 @@ class Estimate:
         by: dict[str, list[str]] = {}
         for node, cost in self.costs:
             if cost.assumes:
-                by.setdefault(cost.assumes, []).append(console.stage_name(node))
+                by.setdefault(cost.assumes, []).append(node.stage)
         return [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in by.items()]
+
+
+def _cost_of(node: PlannedArtifact, hardware: Hardware) -> Cost | None:
+    """Return what making a node takes, None where its component does not say.
+
+    A component's `cost` takes `hardware`, `spec` (of the artifact) and the specs of its inputs,
+    those that it names.
+    """
+    compute: Any = getattr(node.settings, "cost", None)
+    if compute is None:
+        return None
+    given = {"hardware": hardware, "spec": node.spec, **node.input_specs()}
+    wanted = inspect.signature(compute).parameters
+    with strangers_code(f"{node.label}: the component '{node.component.name}' (cost)"):
+        cost = compute(**{name: value for name, value in given.items() if name in wanted})
+        if not (cost is None or isinstance(cost, Cost)):
+            raise TypeError(f"{cost!r:.100} is no Cost")
+    return cost
 
 
 def _count(number: float | None, billion: str) -> str:

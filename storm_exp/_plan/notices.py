@@ -5,9 +5,8 @@ from __future__ import annotations
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._contract.errors import strangers_code
-from storm_exp._plan.difference import source_changed
+from storm_exp._plan.difference import source_changed, source_digest
 from storm_exp._plan.plan import Plan, PlannedArtifact, Status
-from storm_exp._run.executor import source_digest
 
 
 def notes(plan: Plan) -> list[str]:
@@ -44,7 +43,7 @@ def _to_fetch(plan: Plan) -> list[str]:
     needed: dict[str, dict[str, None]] = {}
     for node in plan.to_make():
         for what in _ask(node, "fetches"):
-            needed.setdefault(what, {})[node.label.partition("[")[0]] = None
+            needed.setdefault(what, {})[node.stage] = None
     return [f"to fetch: {what} ({', '.join(stages)})" for what, stages in needed.items()]
 
 

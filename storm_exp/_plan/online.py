@@ -17,7 +17,7 @@ _AT_ONCE = 8
 
 def not_checked(plan: Plan) -> list[str]:
     """Return a line about the stages whose files or data only the network knows."""
-    stages = list(dict.fromkeys(node.label.partition("[")[0] for node in _asking(plan)))
+    stages = list(dict.fromkeys(node.stage for node in _asking(plan)))
     if not stages:
         return []
     what = ", ".join(stages)
@@ -32,7 +32,7 @@ def look_up(plan: Plan) -> tuple[list[str], list[str]]:
     found, problems = [], []
     origins = plan.cells[0].recipe.origins
     for node, answer in zip(nodes, answers, strict=True):
-        stage = node.label.partition("[")[0]
+        stage = node.stage
         if isinstance(answer, StormError):
             problems.append(origins.locate(answer, stage))
         elif isinstance(answer, Exception):

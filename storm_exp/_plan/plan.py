@@ -62,6 +62,11 @@ class PlannedArtifact:
         self.level: int = 1 + max(inputs, default=-1)
         """The length of the longest way here from a node without inputs."""
 
+    @property
+    def stage(self) -> str:
+        """The stage under which it was first met."""
+        return self.label.partition("[")[0]
+
     def input_keys(self) -> dict[str, str | list[str]]:
         """Return the keys at each port, a list for ports that collect."""
         ports = self.component.ports
@@ -139,6 +144,17 @@ class Plan:
             for node in cell.placed[target].values():
                 self._need(node)
         return cell
+
+    @property
+    def scale(self) -> str:
+        """At which scale a plan runs, as its first component with a `scale` says.
+
+        It is a plain attribute of a component's class: miniature, own model, full size.
+        """
+        if self.rehearsed_in:
+            return "rehearsal on twins"
+        uses = self.cells[0].recipe.stages.values()
+        return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
 
     def to_make(self) -> list[PlannedArtifact]:
         """Return the nodes that a run would make, level by level."""

@@ -6,7 +6,6 @@ import functools
 import importlib.metadata
 import os
 import sys
-from pathlib import Path
 from typing import cast
 
 import hydra
@@ -16,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from storm_exp._compose.command_line import arrange, check
+from storm_exp._compose.presets import config_folder
 from storm_exp._compose.provenance import as_typed
 from storm_exp._contract.plugins import Plugins, load_plugins
 from storm_exp._run import planning
@@ -33,13 +33,6 @@ why = False
 online = False
 """Whether the plan asks the network for what is to be fetched."""
 _failures: list[BaseException] = []
-
-
-def config_folder() -> Path:
-    """Return the folder of configurations: in the wheel, or beside the package in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 @functools.cache

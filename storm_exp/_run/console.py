@@ -14,17 +14,6 @@ from storm_exp._run.record import RunRecord
 from storm_exp._run.sweep import sweep_table
 
 
-def scale(plan: Plan) -> str:
-    """Return at which scale a plan runs, as its first component with a `scale` says.
-
-    It is a plain attribute of a component's class: miniature, own model, full size.
-    """
-    if plan.rehearsed_in:
-        return "rehearsal on twins"
-    uses = plan.cells[0].recipe.stages.values()
-    return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
-
-
 def say(text: str) -> None:
     """Write a line among the progress bars."""
     Progress.write(text)
@@ -41,7 +30,7 @@ def announce(plan: Plan, folder: Path) -> None:
 def headline(plan: Plan) -> str:
     """Return what a plan is of, at which scale, and what it comes to."""
     recipe = plan.cells[0].recipe.name or "without a name"
-    size = scale(plan)
+    size = plan.scale
     return f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}"
 
 
@@ -56,13 +45,8 @@ def summarise(plan: Plan) -> str:
 
 
 def _count(nodes: list[PlannedArtifact]) -> str:
-    counts = Counter(stage_name(node) for node in nodes)
+    counts = Counter(node.stage for node in nodes)
     return ", ".join(f"{count} {name}" for name, count in counts.items())
-
-
-def stage_name(node: PlannedArtifact) -> str:
-    """Return the stage under which a node was first met."""
-    return node.label.partition("[")[0]
 
 
 def start_stage(node: PlannedArtifact, position: int, total: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import platform
 import resource
 import shutil
@@ -16,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
-from storm_exp._contract.digest import value_digest
 from storm_exp._contract.errors import Interrupted, StageError, StormError
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._plan.difference import source_digest
 from storm_exp._plan.key import semantic_settings
 from storm_exp._plan.outside import ChangedError, compare, look
 from storm_exp._plan.plan import PlannedArtifact
@@ -229,15 +227,6 @@ def check_output(component: Component, artifact: Any, stage: StageContext) -> No
     place = stage.adopted or stage.directory
     if artifact.directory.resolve() != place.resolve():
         raise TypeError(f"run returned {artifact!r}, which does not lie in {place}")
-
-
-@functools.cache
-def source_digest(cls: type) -> str:
-    """Return a digest of the source file of a component; recorded, never keyed."""
-    try:
-        return value_digest(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))[:16]
-    except (OSError, TypeError):
-        return ""
 
 
 def peak_memory() -> int:

@@ -13,32 +13,22 @@ import inspect
 import json
 import platform
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from storm_exp._compose.graph import Stage, leave_idle_ports
 from storm_exp._compose.recipe import Recipe
-from storm_exp._contract.artifact import Spec
 from storm_exp._contract.component import describe
 from storm_exp._contract.errors import GraphError, PluginError, StormError
 from storm_exp._contract.plugins import Plugins
+from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._plan.key import all_settings
 from storm_exp._plan.plan import Cell, Plan
 from storm_exp._run.record import installed_distributions
 from storm_exp._store.store import Store
 
-F = TypeVar("F", bound=Spec)
-
 FOLDER = "rehearsals"
 """The folder under `outputs` that holds the store and the runs of rehearsals."""
 _SHOWN = 60
-
-
-@dataclasses.dataclass(frozen=True)
-class Rehearsed(Generic[F]):
-    """What is known of one artifact of a recipe, and of what stands in for it."""
-
-    real: F
-    twin: F
 
 
 @dataclasses.dataclass

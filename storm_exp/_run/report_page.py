@@ -11,8 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp._contract.plugins import Plugins
+from storm_exp._run import hooks
 from storm_exp._run.record import RunRecord
-from storm_exp.report import Section, duration
+from storm_exp._run.section import Section, duration
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -43,7 +44,7 @@ def write_report(record: RunRecord, plugins: Plugins) -> Path:
 
 def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
     """Return the sections of all plugins; a plugin that fails is named in place of its own."""
-    implementations: list[Any] = plugins.manager.hook.storm_report_sections.get_hookimpls()
+    implementations: list[Any] = plugins.hooks(hooks).storm_report_sections.get_hookimpls()
     found = [section for each in implementations for section in _sections_of(each, record)]
     order = [s.stage for cell in record.cells for s in cell.stages]
     first = {name: position for position, name in reversed(list(enumerate(order)))}

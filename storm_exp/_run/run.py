@@ -28,7 +28,7 @@ from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.estimate import Estimate
 from storm_exp._plan.machine import check_machine
 from storm_exp._plan.plan import Plan, PlannedArtifact
-from storm_exp._run import console
+from storm_exp._run import console, hooks
 from storm_exp._run.executor import MadeArtifact, Maker
 from storm_exp._run.record import (
     RunRecord,
@@ -130,7 +130,7 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
     record = RunRecord(
         directory=folder,
         recipe=recipe.name,
-        scale=console.scale(plan),
+        scale=plan.scale,
         when=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         argv=command_line(),
         seconds=0.0,
@@ -230,7 +230,8 @@ def _finish(record: RunRecord, outputs: Path) -> None:
 
 def _tell(event: str, **arguments: Any) -> None:
     """Call a lifecycle hook; what a tracker raises does not end the run."""
-    for problem in load_plugins().tell(event, **arguments):
+    plugins = load_plugins()
+    for problem in plugins.tell(getattr(plugins.hooks(hooks), event), **arguments):
         console.say(f"  {problem}")
 
 

@@ -14,11 +14,11 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from storm_exp._compose.launchers import cell_launchers, check_launcher
 from storm_exp._contract.bounds import read_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
-from storm_exp._plan.machine import cell_launchers, check_launcher
 from storm_exp._run import application, console
 from storm_exp._run.record import RECORD, RunRecord
 from storm_exp._run.report_page import write_report

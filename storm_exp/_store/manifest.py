@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, Self
 
+from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.digest import FileDigests, file_digest, value_digest
 from storm_exp._contract.errors import StoreError
 from storm_exp._store import typed_json
@@ -84,6 +85,18 @@ class Manifest:
     def payload(self, directory: Path) -> Path:
         """Return where the files are, given the artifact's place in the store."""
         return Path(self.adopted) if self.adopted is not None else directory
+
+
+def referenced(artifact: Artifact, key: str) -> Path:
+    """Return the payload of another artifact of the same store, which this one refers to.
+
+    Raises StoreError when it is not there.
+    """
+    place = artifact.directory.parents[1] / key[:2] / key
+    manifest = Manifest.read(place)
+    if manifest is None:
+        raise StoreError(f"{artifact.directory.name[:12]} refers to {key[:12]}, which is gone")
+    return manifest.payload(place)
 
 
 def _is_entry(item: tuple[str, list[Any]]) -> bool:

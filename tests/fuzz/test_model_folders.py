@@ -26,7 +26,8 @@ from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import DatasetSpec
 from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import FileDigests, StormError
-from storm_exp._contract.cost import ACCELERATORS, Hardware
+from storm_exp._contract.accelerator import ACCELERATORS
+from storm_exp._contract.cost import Hardware
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
 from storm_merging.methods.block_expand import BlockExpand
@@ -46,7 +47,7 @@ from storm_training.data.token_set import TokenSetSpec
 from storm_training.references.top_k_teacher import TopKTeacher
 from storm_training.trainable.snr_scanner import SnrScanner
 
-PLACE = Hardware(ACCELERATORS["cpu"], 1, False)
+HARDWARE = Hardware(ACCELERATORS["cpu"], 1, False)
 FOLDERS = 320
 SECONDS = 5.0
 """For one folder, on a machine that is busy with other things."""
@@ -308,7 +309,7 @@ def ask(component: Any, ports: tuple[Any, ...]) -> None:
     if not hasattr(component, "cost"):
         return
     wanted = component.cost.__code__.co_varnames[1 : component.cost.__code__.co_argcount]
-    given = {"spec": made, "place": PLACE}
+    given = {"spec": made, "place": HARDWARE}
     for port in ports:
         if isinstance(port, CheckpointSpec):
             given |= {"model": port, "tokenizer": port}

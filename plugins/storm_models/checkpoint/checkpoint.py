@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, InputError, Spec
+from storm_exp import Artifact, InputError, Spec, referenced
 from storm_models.checkpoint.config_check import check_config, finite
 from storm_models.checkpoint.files import (
     INDEX_FILE,
@@ -100,7 +100,7 @@ class Checkpoint(Artifact):
         if self._known_parents is None:
             total = self.weighted_sum()
             keys = total.parents if total else []
-            self._known_parents = [Checkpoint(self.referenced(key), key) for key in keys]
+            self._known_parents = [Checkpoint(referenced(self, key), key) for key in keys]
         return self._known_parents
 
     def materialise(self) -> Checkpoint:

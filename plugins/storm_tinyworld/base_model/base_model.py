@@ -89,9 +89,9 @@ class Tinyworld(TrainingSettings):
         """Return the digest of the chat template."""
         return self.chat.fingerprint(files)
 
-    def cost(self, place: Hardware, spec: CheckpointSpec) -> Cost | None:
+    def cost(self, hardware: Hardware, spec: CheckpointSpec) -> Cost | None:
         """Estimate what pretraining takes."""
-        return training_cost(self, Parameters(), spec, None, place)
+        return training_cost(self, Parameters(), spec, None, hardware)
 
     def run(self, stage: StageContext) -> Checkpoint:
         """Pretrain."""

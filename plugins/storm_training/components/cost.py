@@ -48,7 +48,7 @@ def training_cost(
     parameters: Parameters,
     model: CheckpointSpec,
     tokens: TokenSetSpec | None,
-    place: Hardware,
+    hardware: Hardware,
     teacher: CheckpointSpec | None = None,
 ) -> Cost | None:
     """Return the cost of training `model` on `tokens`; None for a family that is not known.
@@ -78,7 +78,7 @@ def training_cost(
     return Cost(
         tokens=read,
         flops=flops,
-        memory=_memory(settings, config, learning, context, place, teacher),
+        memory=_memory(settings, config, learning, context, hardware, teacher),
         disk=checkpoint_bytes(config),
         assumes="all positions supervised",
     )
@@ -127,11 +127,11 @@ def find_learning(config: dict[str, Any], parameters: Parameters) -> Learning:
     return Learning(names, {}, sum(math.prod(shapes[name]) for name in names))
 
 
-def precision_at(place: Hardware, wanted: str) -> str:
+def precision_at(hardware: Hardware, wanted: str) -> str:
     """Return what `auto` comes to."""
     if wanted != "auto":
         return wanted
-    if place.gpu:
+    if hardware.gpu:
         return "bf16-mixed"
     return str(
         importlib.import_module("storm_training.loop.precision").choose_precision("auto", "cpu")
@@ -143,20 +143,20 @@ def _memory(
     config: dict[str, Any],
     learning: Learning,
     context: float,
-    place: Hardware,
+    hardware: Hardware,
     teacher: CheckpointSpec | None,
 ) -> float | None:
     """Return the highest point of a step on one device: in its backward pass or at its end."""
-    precision = precision_at(place, settings.precision)
+    precision = precision_at(hardware, settings.precision)
     positions = settings.batch_rows * settings.sequence_length
     batch = Reading(positions, context, positions)
     adapted = {*learning.trained, *learning.updates}
-    kept = activation_bytes(config, batch, precision, trained=adapted, flash=place.gpu)
+    kept = activation_bytes(config, batch, precision, trained=adapted, flash=hardware.gpu)
     everything = parameter_count(config)
     if kept is None or everything is None:
         return None
-    share = place.devices if place.sharded else 1
-    weights, casts = _weight_bytes(config, learning, precision, place)
+    share = hardware.devices if hardware.sharded else 1
+    weights, casts = _weight_bytes(config, learning, precision, hardware)
     gradients = learning.parameters * (2 if precision == "bf16" else 4)
     states = learning.parameters * _state_bytes(settings, precision)
     held = PROCESS + (weights + states) / share + casts
@@ -167,7 +167,7 @@ def _memory(
         activations = sum(kept)
     activations += positions * config["hidden_size"] * 12  # embedding, last norm, what it returns
     loss, of_head = _loss_bytes(config, learning, precision, positions)
-    if place.sharded:  # a layer's weights come together, and its gradients, before they part
+    if hardware.sharded:  # a layer's weights come together, and its gradients, before they part
         held += 2 * layer_parameters(config) * (2 + 4) + 2 * head_parameters(config) * 2
     if teacher is not None and teacher.config:
         width = stored_width(teacher.config) if precision != "32" else 4
@@ -181,7 +181,7 @@ def _memory(
 
 
 def _weight_bytes(
-    config: dict[str, Any], learning: Learning, precision: str, place: Hardware
+    config: dict[str, Any], learning: Learning, precision: str, hardware: Hardware
 ) -> tuple[float, float]:
     """Return the bytes of all weights, and of the copies that autocast keeps during a step."""
     shapes = tensor_shapes(config) or {}
@@ -189,7 +189,7 @@ def _weight_bytes(
     total += learning.parameters if learning.updates else 0
     if precision == "bf16":
         return 2.0 * total, 0.0
-    if precision == "32" or place.sharded:
+    if precision == "32" or hardware.sharded:
         return 4.0 * total, 0.0
     frozen = sum(
         math.prod(shape)

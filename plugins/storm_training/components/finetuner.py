@@ -72,13 +72,13 @@ class Finetuner(TrainingSettings):
 
     def cost(
         self,
-        place: Hardware,
+        hardware: Hardware,
         model: CheckpointSpec,
         tokens: TokenSetSpec | None = None,
         teacher: CheckpointSpec | None = None,
     ) -> Cost | None:
         """Estimate what training takes."""
-        return training_cost(self, self.parameters, model, tokens, place, teacher)
+        return training_cost(self, self.parameters, model, tokens, hardware, teacher)
 
     def _check_parameters(self, model: CheckpointSpec, layers: LayerTableSpec | None) -> None:
         chosen, config = self.parameters, model.config or {}

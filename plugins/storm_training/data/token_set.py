@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, InputError, Spec
+from storm_exp import Artifact, InputError, Spec, referenced
 from storm_models.checkpoint.checkpoint import readable_count
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TokenSet(Artifact):
         content = self.content()
         counts: Counter[int] = Counter()
         for key in content["parts"]:
-            counts.update(TokenSet(self.referenced(key), key).ends())
+            counts.update(TokenSet(referenced(self, key), key).ends())
         for token, count in content.get("ends", {}).items():
             counts[int(token)] += count
         return dict(counts)
@@ -95,7 +95,7 @@ class TokenSet(Artifact):
             there = ", ".join(sorted(content["splits"])) or "none"
             raise InputError(f"{self.directory}: no split '{split}' (there are: {there})")
         spans = np.fromfile(self.directory / f"{split}.spans.bin", dtype=np.int64).reshape(-1, 3)
-        folders = [self.referenced(key) for key in content["parts"]] or [self.directory]
+        folders = [referenced(self, key) for key in content["parts"]] or [self.directory]
         parts = [
             (
                 _mapped(folder / f"{split}.ids.bin", np.int32),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import Runtime, SettingError
-from storm_exp._contract.cost import ACCELERATORS, Hardware
+from storm_exp._contract.accelerator import ACCELERATORS
+from storm_exp._contract.cost import Hardware
 
 COSTLY = ("recipe=sum", "adder=costly", "source.value=7")
 

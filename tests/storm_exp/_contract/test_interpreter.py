@@ -67,7 +67,7 @@ def test_an_older_python_is_named(monkeypatch):
     assert "is 3.8\n" in interpreter.complaint()
 
 
-@pytest.mark.parametrize("file", ["__init__.py", "interpreter.py"])
+@pytest.mark.parametrize("file", ["__init__.py", "_contract/interpreter.py"])
 def test_the_way_to_the_answer_is_readable_by_python_3_8(file):
     import ast
 

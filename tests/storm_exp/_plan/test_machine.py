@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from storm_exp import ComposeError, Runtime, SettingError
+from storm_exp._compose.launchers import cell_launchers, check_launcher
 from storm_exp._contract.plugins import Plugins
-from storm_exp._plan.machine import cell_launchers, check_launcher, check_machine
+from storm_exp._plan.machine import check_machine
 
 
 class Machine(Plugins):

@@ -142,7 +142,7 @@ def test_a_stage_that_fills_no_directory_of_its_own_publishes_nothing(
 
 
 def test_a_plan_says_where_the_disk_has_no_room(storm, tmp_path, monkeypatch):
-    from storm_exp._contract.cost import GIB
+    from storm_exp._contract.accelerator import GIB
     from storm_exp._plan import estimate
 
     usage = type("Usage", (), {"free": 3 * GIB})

@@ -3,7 +3,8 @@
 import time
 
 from storm_exp import Cost, SettingError, StageContext, component
-from storm_exp._contract.cost import GIB, Hardware
+from storm_exp._contract.accelerator import GIB
+from storm_exp._contract.cost import Hardware
 from storm_toys.value import Value, ValueSpec, write_value
 
 
@@ -29,11 +30,11 @@ class Add:
 class Costly(Add):
     """As `add`, on a card, in an hour of an h100 and 60 GiB divided among the devices."""
 
-    def cost(self, place: Hardware, number: ValueSpec, spec: ValueSpec) -> Cost:
+    def cost(self, hardware: Hardware, number: ValueSpec, spec: ValueSpec) -> Cost:
         return Cost(
             tokens=number.value,
             flops=989e12 * 0.4 * 3600,
-            memory=60 * GIB / (place.devices if place.sharded else 1),
+            memory=60 * GIB / (hardware.devices if hardware.sharded else 1),
             disk=spec.value,
             assumes="a toy",
         )

@@ -1,0 +1,23 @@
+"""What a plugin may hear of a run, and show of it in the report."""
+
+from __future__ import annotations
+
+from storm_exp._contract.hooks import hookspec
+from storm_exp._run.record import RunRecord
+from storm_exp._run.section import Section
+from storm_exp._store.manifest import Manifest
+
+
+@hookspec
+def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
+    """Return sections for the report of a finished run, in order."""
+
+
+@hookspec
+def storm_stage_finished(label: str, manifest: Manifest) -> None:
+    """Hear that a stage was made (for trackers)."""
+
+
+@hookspec
+def storm_run_finished(run: RunRecord) -> None:
+    """Hear that a run has ended and its record is written (for trackers)."""
