@@ -24,8 +24,8 @@ from storm_tinyworld.corpora.sources import pool_rows
 from storm_tinyworld.skills.rating import HEAD
 from storm_tinyworld.skills.skills import DIFFICULTIES
 
-CONF = Path(__file__).parents[1] / "conf"
-TASKS = Path(storm_tinyworld.__file__).parent / "tasks"
+WORLD = Path(storm_tinyworld.__file__).parent
+CONF, TASKS = WORLD / "conf/dataset/tinyworld", WORLD / "tasks"
 SEED = 0
 TURN_SIGNS = 4
 """Tokens of a chat that are no character of it: where turns begin and end."""
@@ -59,7 +59,7 @@ def tuned_on() -> Text:
 
 def asked_in(preset: str) -> Text:
     """Yield what a preset of questions holds."""
-    settings = yaml.safe_load((CONF / "dataset" / f"{preset}.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((CONF / f"{preset}.yaml").read_text(encoding="utf-8"))
     del settings["defaults"]
     made = TinyworldQuestions(seed=SEED, **settings)
     stream = made.questions(random.Random(f"questions {SEED}"))
@@ -70,7 +70,7 @@ def asked_in(preset: str) -> Text:
 def table() -> str:
     """Return the Markdown table."""
     grown, tuned = list(grown_up_on()), list(tuned_on())
-    mathematics = [*asked_in("tinyworld_corpus"), *asked_in("tinyworld_mathematics")]
+    mathematics = [*asked_in("corpus"), *asked_in("mathematics")]
     texts = dict.fromkeys(("following", "lookup", "reasoning", "tools"), grown + tuned)
     texts["arithmetic"] = grown + mathematics
     lines = [f"| task | {' | '.join(DIFFICULTIES)} | verbatim |", "| --- " * 5 + "|"]

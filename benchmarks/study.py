@@ -35,7 +35,7 @@ OUTDATED = "to be measured again"
 OWN_BASE = "base_model.seed=${seed}"
 EVALUATED = "targets=[evaluator]"
 STRANGER = [
-    "+base_model@stranger=tinyworld_same_size",
+    "+base_model@stranger=tinyworld/same_size",
     "+graph.stranger={tokenizer: corrector}",
     "graph.distiller.teacher=stranger",
 ]

@@ -16,11 +16,16 @@ def arm(name: str, run: str, model: str, *overrides: str) -> Arm:
     return name, lambda: group(run, model, *overrides)
 
 
+def curated(name: str, curator: str) -> Arm:
+    """Return a line of what was tuned on the rows that a curator of the miniature kept."""
+    return arm(name, "curation_control", "finetuner", f"curator=tinyworld/{curator}")
+
+
 ARMS: dict[str, list[Arm]] = {
     "all but TinyLlama": [arm("untuned base model", "storm", "base_model")],
     "Storm": [
-        arm("as many rows at random", "curation_control", "finetuner", "curator=tinyworld_random"),
-        arm("curated by the model itself", "curation_control", "finetuner", "curator=tinyworld"),
+        curated("as many rows at random", "random"),
+        curated("curated by the model itself", "thresholds"),
         arm("merged with its sibling", "storm", "merger"),
     ],
     "SOLAR": [

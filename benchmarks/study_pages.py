@@ -25,9 +25,9 @@ from study_tables import (
 )
 
 ARMS = {
-    "tinyworld": "curated",
+    "tinyworld/thresholds": "curated",
     "whole_pool": "whole pool",
-    "tinyworld_random": "random subset",
+    "tinyworld/random": "random subset",
     "tinyworld_oracle": "oracle",
 }
 """What the arms of the curation control are called, by curator."""
@@ -227,9 +227,9 @@ def birbal() -> list[str]:
         )
         for rows in (400, 1200)
         for curator, name in (
-            ("tinyworld_mistakes", "mistakes"),
-            ("tinyworld_budget", "highest value"),
-            ("tinyworld_budget_random", "at random"),
+            ("tinyworld/mistakes", "mistakes"),
+            ("tinyworld/budget", "highest value"),
+            ("tinyworld/budget_random", "at random"),
         )
     }
     return [

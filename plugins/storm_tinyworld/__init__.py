@@ -9,6 +9,8 @@ step helped.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from storm_exp import hookimpl
 
 
@@ -33,3 +35,9 @@ def storm_components() -> list[type]:
         TinyworldOracle,
         TinyworldSpark,
     ]
+
+
+@hookimpl
+def storm_config_folder() -> str:
+    """Return the folder of the world's presets, recipes and sweeps."""
+    return str(Path(__file__).parent / "conf")

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.timeout(600)
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 SMALL = (
-    "base_model=tinyworld_smoke",
-    "evaluator=tinyworld_smoke",
+    "base_model=tinyworld/smoke",
+    "evaluator=tinyworld/smoke",
     "corpus.rows=64",
     "corpus.validation_rows=8",
     "dataset.rows=48",

@@ -7,10 +7,10 @@ from storm_exp._plan.estimate import Estimate
 from storm_models.surgery.surgery import meta_shapes
 
 SMALL = [
-    "base_model=tinyworld_smoke",
-    "dataset=tinyworld_smoke",
-    "judge=tinyworld_smoke",
-    "evaluator=tinyworld_smoke",
+    "base_model=tinyworld/smoke",
+    "dataset=tinyworld/smoke",
+    "judge=tinyworld/smoke",
+    "evaluator=tinyworld/smoke",
     "evaluator.limit=2",
     "curator.train_rows=20",
     "finetuner.steps=2",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from end_to_end.workplace import Workplace
+from presets import RECIPES, SWEEPS
 from storm_exp import PlanError
-from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.notices import notes
 from storm_exp._run import application
 from storm_exp._run.run import make_plan
@@ -20,11 +20,6 @@ NEEDED = {
     "storm_own": ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"],
 }
 """What the recipes for one's own files take."""
-FOLDERS = [application.config_folder(), *(path for _, path in load_plugins().config_folders())]
-RECIPES, SWEEPS = (
-    sorted(file.stem for folder in FOLDERS for file in (folder / menu).glob("*.yaml"))
-    for menu in ("recipe", "sweep")
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [name.partition("/")[2] for name in RECIPES])
 def test_no_shipped_recipe_says_that_something_is_unused(plan, models, recipe):
     own = [text.format(models=models) for text in NEEDED.get(recipe, [])]
     planned = plan(f"recipe={recipe}", *own)
@@ -70,7 +65,7 @@ def plan_cells(tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize("sweep", [name.partition("/")[2] for name in SWEEPS])
 def test_no_shipped_sweep_says_that_something_is_unused(plan_cells, sweep):
     planned = plan_cells(f"sweep={sweep}")
     assert len(planned.cells) > 1
@@ -102,6 +97,8 @@ def test_what_the_user_left_unused_is_said(plan, overrides, said):
         ("evaluator=open_llm_leaderboard", "did you mean 'h6'?"),
         ("evaluator=storm_8b", "did you mean 'storm'?"),
         ("evaluator=tinyllama_1_1b", "did you mean 'tinyllama'?"),
+        ("finetuner=solar_sft", "did you mean 'solar/sft'?"),
+        ("evaluator=tinyworld", "did you mean 'tinyworld/skills'?"),
         ("evaluator.metrics.arc_easy=acc", "did you mean 'by_task.metric'?"),
     ],
 )

@@ -15,8 +15,8 @@ from storm_training.loop.settings import Decayed
 from storm_training.optim.schedule import learning_rate
 
 SMALL = [
-    "base_model@tokenizer=tinyworld_smoke",
-    "evaluator=tinyworld_smoke",
+    "base_model@tokenizer=tinyworld/smoke",
+    "evaluator=tinyworld/smoke",
     "evaluator.limit=2",
     "base_model.config.hidden_size=64",
     "base_model.config.num_hidden_layers=2",

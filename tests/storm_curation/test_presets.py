@@ -1,36 +1,18 @@
-import inspect
-from pathlib import Path
-
 import pytest
-import yaml
-from omegaconf import OmegaConf
 
-import storm_curation
+from presets import instance
 from storm_curation.judge.rubric import judge_chat
-from storm_exp import describe
 
-CONF = Path(inspect.getfile(storm_curation)).parents[2] / "conf"
 PRESETS = ["judge/educational_value_and_difficulty", "curator/storm"]
-
-
-def load(preset):
-    content = yaml.safe_load((CONF / f"{preset}.yaml").read_text())
-    component, own = content.pop("defaults")
-    assert own == "_self_"
-    classes = {describe(cls).name: cls for cls in storm_curation.storm_components()}
-    settings = OmegaConf.merge(OmegaConf.structured(classes[component]), content)
-    if "seed" in settings:
-        settings.seed = 1
-    return OmegaConf.to_object(settings)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_sets_only_what_its_component_has(preset):
-    load(preset)
+    instance(preset)
 
 
 def test_the_rubric_stands_apart_from_the_example_and_the_question_from_both():
-    judge = load(PRESETS[0])
+    judge = instance(PRESETS[0])
     row = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
     for question in judge.questions().values():
         (turn,) = judge_chat(judge.head, judge.example, question.text, row)
@@ -42,5 +24,5 @@ def test_the_rubric_stands_apart_from_the_example_and_the_question_from_both():
 
 
 def test_storm_keeps_medium_and_hard_from_three_on():
-    curator = load(PRESETS[1])
+    curator = instance(PRESETS[1])
     assert (curator.min_education, curator.difficulties) == (3, ["medium", "hard"])

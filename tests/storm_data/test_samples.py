@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 
-from storm_data.rows.tool_form import ToolForm
+from presets import PRESETS, component, instance
 from storm_data.samples import write_sample
 from storm_data.sources.chat_jsonl import ChatJsonl
 from storm_data.sources.dataset_excerpt import DatasetExcerpt
 from storm_data.sources.dataset_path import DatasetPath
 from storm_data.sources.hub_chat import HubChat
 from storm_data.sources.hub_documents import HubDocuments
-from storm_data.sources.hub_preferences import HubPreferences
 from storm_data.sources.text_documents import TextDocuments
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 
-CONF = Path(__file__).parents[2] / "conf"
-KINDS = {
-    "hub_chat": HubChat,
-    "hub_documents": HubDocuments,
-    "hub_preferences": HubPreferences,
-}
+KINDS = ("hub_chat", "hub_documents", "hub_preferences")
 
 
 def presets():
     """Return {preset: its component} for every preset that reads the hub."""
-    found = {}
-    for file in sorted((CONF / "dataset").glob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        first, *_ = content.pop("defaults")
-        if "tool_form" in content:
-            content["tool_form"] = ToolForm(content["tool_form"])
-        if first in KINDS:
-            found[file.stem] = KINDS[first](seed=0, **content)
-    return found
+    return {name: instance(name) for name in PRESETS if component(name) in KINDS}
 
 
 @pytest.mark.parametrize("name", presets())

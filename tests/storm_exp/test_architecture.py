@@ -1,4 +1,4 @@
-"""The tree is the architecture: who may import whom, and what configurations may hold."""
+"""The tree is the architecture: who may import whom."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").glob("storm_*") if path.is_dir())
@@ -16,14 +15,6 @@ HEAVY = {"torch", "numpy", "transformers", "lightning", "safetensors", "pyarrow"
 FLOORS = ["_contract", "_store", "_compose", "_plan", "_run"]
 """The engine's, from the ground. Above them are the modules that plugins import."""
 ENGINE = sorted((ROOT / "storm_exp").rglob("*.py"))
-CONF = ROOT / "conf"
-RECIPES = sorted((CONF / "recipe").glob("*.yaml"))
-PRESETS = sorted(
-    file
-    for folder in [CONF, *(ROOT / "plugins").glob("*/conf")]
-    for file in folder.glob("*/*.yaml")
-    if file.parent.name not in ("recipe", "runtime", "sweep", "inference")
-)
 
 
 def imports(file: Path) -> set[str]:
@@ -122,40 +113,3 @@ def is_docstring(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
-def test_a_recipe_holds_graph_and_targets_and_how_chats_are_read(file):
-    body = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert set(body) <= {"defaults", "graph", "targets", "chat"}
-
-
-@pytest.mark.parametrize("file", PRESETS, ids=lambda file: f"{file.parent.name}-{file.stem}")
-def test_a_preset_names_its_component_first_and_does_not_share_its_name(file):
-    body = yaml.safe_load(file.read_text(encoding="utf-8"))
-    defaults = body.get("defaults", [])
-    assert len(defaults) == 2, f"{file}: defaults must be [component, _self_]"
-    assert defaults[1] == "_self_"
-    assert defaults[0] != file.stem
-
-
-@pytest.mark.parametrize("file", [*RECIPES, *PRESETS], ids=lambda f: f"{f.parent.name}-{f.stem}")
-def test_configurations_name_no_import_paths(file):
-    assert "_target_" not in file.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("file", PRESETS, ids=lambda file: f"{file.parent.name}-{file.stem}")
-def test_every_preset_composes(plan, file, tmp_path):
-    from hydra import compose, initialize_config_dir
-
-    from storm_exp._contract.plugins import load_plugins
-    from storm_exp._run import application
-
-    application.register_components(load_plugins())
-    menu = file.parent.name
-    recipe = tmp_path / "recipe" / "alone.yaml"
-    recipe.parent.mkdir()
-    recipe.write_text(f"# @package _global_\ndefaults: [/{menu}: {file.stem}]\n", encoding="utf-8")
-    with initialize_config_dir(str(application.config_folder()), version_base="1.3"):
-        config = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "recipe=alone"])
-    assert config[menu] is not None

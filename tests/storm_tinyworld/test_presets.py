@@ -1,15 +1,15 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
+import storm_tinyworld
+from presets import settings
 from storm_curation.judge.rubric import judge_chat
 from storm_evaluation.tasks.yaml_file import load_task_yaml
 from storm_tinyworld.skills import rating
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
 from storm_tinyworld.skills.skills import DIFFICULTIES, Example
 
-CONF = Path(__file__).parents[2] / "conf"
 LOSS = "tinyworld_loss"
 """Asks what every family of the others asks."""
 EXAMPLE = Example("1+2?", "3", "4", "reasoning", "addition", "easy")
@@ -17,7 +17,7 @@ EXAMPLE = Example("1+2?", "3", "4", "reasoning", "addition", "easy")
 
 @pytest.fixture
 def preset():
-    return yaml.safe_load((CONF / "judge" / "tinyworld.yaml").read_text(encoding="utf-8"))
+    return settings("judge/tinyworld/rating")
 
 
 def test_the_judge_asks_in_the_words_of_the_rating_text(preset):
@@ -46,7 +46,7 @@ def test_the_judge_renders_a_row_as_the_rating_text_does(preset):
 @pytest.fixture
 def tags():
     """The tag of every task of skills in the folder, by the task's name."""
-    folder = CONF.parent / "plugins" / "storm_tinyworld" / "tasks"
+    folder = Path(storm_tinyworld.__file__).parent / "tasks"
     tasks = [load_task_yaml(file) for file in sorted(folder.glob("*.yaml"))]
     return {task["task"]: task["tag"] for task in tasks if task["task"] != LOSS}
 
@@ -54,16 +54,15 @@ def tags():
 @pytest.mark.parametrize(
     ("evaluator", "expected"),
     [
-        ("tinyworld", {"tinyworld"}),
-        ("tinyworld_alignment", {"tinyworld", "tinyworld_alignment"}),
-        ("tinyworld_mathematics", {"tinyworld", "tinyworld_arithmetic"}),
-        ("tinyworld_language", {"tinyworld", "tinyworld_code"}),
+        ("skills", {"tinyworld"}),
+        ("alignment", {"tinyworld", "tinyworld_alignment"}),
+        ("mathematics", {"tinyworld", "tinyworld_arithmetic"}),
+        ("language", {"tinyworld", "tinyworld_code"}),
     ],
 )
 def test_an_evaluator_lists_every_task_of_its_tags(tags, evaluator, expected):
-    content = yaml.safe_load((CONF / "evaluator" / f"{evaluator}.yaml").read_text(encoding="utf-8"))
     skills = {name for name, tag in tags.items() if tag in expected}
-    assert set(content["tasks"]) == {LOSS, *skills}
+    assert set(settings(f"evaluator/tinyworld/{evaluator}").tasks) == {LOSS, *skills}
 
 
 def test_every_task_is_a_family_of_skills(tags):

@@ -1,6 +1,6 @@
 """What a rated example looks like in this world: the one place that knows the judge's words.
 
-The preset ``conf/judge/tinyworld.yaml`` holds the same texts; a test compares them.
+The preset ``conf/judge/tinyworld/rating.yaml`` holds the same texts; a test compares them.
 """
 
 from __future__ import annotations

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 
+from presets import PRESETS, component, instance
 from storm_evaluation.harness.lm_eval import LmEval
 from storm_evaluation.tasks.samples import sample_of, sample_rows
-from storm_evaluation.tasks.settings import ByTask
 from storm_exp import SettingError
-
-CONF = Path(__file__).parents[3] / "conf" / "evaluator"
 
 
 def presets():
     """Return {preset: its evaluator} for every preset that asks the harness's own tasks."""
-    found = {}
-    for file in sorted(CONF.glob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        first, *_ = content.pop("defaults")
-        if first == "lm_eval" and "task_folder" not in content:
-            by_task = ByTask(**content.pop("by_task", {}))
-            found[file.stem] = LmEval(by_task=by_task, **content)
-    return found
+    found = {name: instance(name) for name in PRESETS if component(name) == "lm_eval"}
+    return {name: each for name, each in found.items() if not each.task_folder}
 
 
 @pytest.mark.parametrize("name", presets())

@@ -22,8 +22,12 @@ from storm_exp._run import application
 CHOICES = {
     "storm": [
         ["merger=slerp", "merger=linear", "merger=slerp_by_layer", "merger=slrp"],
-        ["curator=storm", "curator=tinyworld", "curator=tinyworld_random"],
-        ["finetuner@partner=tinyworld", "tokens@partner_tokens=chat_tokens", "finetuner@other=sft"],
+        ["curator=storm", "curator=tinyworld/thresholds", "curator=tinyworld/random"],
+        [
+            "finetuner@partner=tinyworld/spectrum",
+            "tokens@partner_tokens=chat_tokens",
+            "finetuner@other=sft",
+        ],
         ["+scanner@second=snr", "+nothing=1", "~comparison", "~merger", "~no_such_thing"],
         ["base_model=path", "dataset=[tinyworld_pool]", "evaluator=null", "judge={a: 1}"],
     ],
@@ -31,7 +35,7 @@ CHOICES = {
         ["upscaler.m=1", "upscaler.m=x", "+upscaler.mm=1"],
         ["finetuner@sft=spectrum", "finetuner=lora"],
     ],
-    "minitron_width": [["compressor=tinyworld_depth", "compressor=minitron_4b_width"]],
+    "minitron_width": [["compressor=tinyworld/depth", "compressor=minitron/4b_width"]],
 }
 """Overrides that choose options, or look as if they did."""
 VALUES = [

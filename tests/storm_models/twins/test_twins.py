@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
+from omegaconf import OmegaConf
 
+from presets import PRESETS, component, settings
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.sources.hub import Hub
@@ -18,17 +17,11 @@ from storm_models.twins.model_twin import ModelTwin
 from storm_models.twins.originals import KNOWN, original_of
 from storm_models.twins.shrinking import scaled, shrink
 
-CONF = Path(__file__).parents[3] / "conf"
-
 
 def presets():
     """Return {repository: expected config} of every preset that comes from the hub."""
-    found = {}
-    for file in sorted(CONF.glob("*/*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if "hub" in (content.get("defaults") or []):
-            found[content["repo"]] = content["expected_config"]
-    return found
+    found = [settings(name) for name in PRESETS if component(name) == "hub"]
+    return {each.repo: OmegaConf.to_container(each.expected_config) for each in found}
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +125,8 @@ def test_a_guess_is_told():
 
 
 def test_a_new_model_is_shrunk_like_a_twin(tmp_path):
-    preset = yaml.safe_load((CONF / "base_model/tinyllama_1_1b.yaml").read_text(encoding="utf-8"))
-    small = NewModel(config=preset["config"], seed=0).rehearsal()
+    config = OmegaConf.to_container(settings("base_model/tinyllama_1_1b").config)
+    small = NewModel(config=config, seed=0).rehearsal()
     assert small.config["num_hidden_layers"] == 22
     assert small.config["hidden_size"] == 128
     assert small.config["num_attention_heads"] == 8 * small.config["num_key_value_heads"]
