@@ -43,7 +43,8 @@ def test_the_graph_is_storms_without_judge_and_merge(planned):
 
 
 def test_the_judge_s_choice_is_one_word_away(planned):
-    for recipe, curator in (("birbal", "tinyworld_budget"), ("birbal_7b", "birbal_highest_value")):
+    curators = {"birbal": "tinyworld/budget", "birbal_7b": "birbal/highest_value"}
+    for recipe, curator in curators.items():
         nodes = planned(f"recipe={recipe}", f"curator={curator}")
         assert "judge" in nodes and "attempts" not in nodes
         assert (

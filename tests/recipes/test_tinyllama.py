@@ -106,3 +106,9 @@ def test_an_epoch_begins_with_the_loss_at_which_the_one_before_ended(run):
     for before, after in itertools.pairwise(logs):
         assert after["validation"][0]["loss"] == pytest.approx(before["validation"][-1]["loss"])
     assert logs[-1]["validation"][-1]["loss"] < logs[0]["validation"][0]["loss"]
+
+
+def test_no_text_of_the_web_ends_a_document_by_spelling_its_end(planned):
+    nodes = planned("recipe=tinyllama_1_1b")
+    assert not nodes["text_tokens"].settings.special_tokens
+    assert not nodes["code_tokens"].settings.special_tokens
