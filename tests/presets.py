@@ -28,6 +28,7 @@ def files(*menus: str) -> dict[str, Path]:
 
 
 PRESETS = files(*load_plugins().menus())
+GRAPHS = files("graph")
 RECIPES = files("recipe")
 SWEEPS = files("sweep")
 
