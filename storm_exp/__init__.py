@@ -10,7 +10,7 @@ if _complaint:
         sys.exit(f"error: {_complaint}")
     raise ModuleNotFoundError(_complaint)
 
-from storm_exp._contract.artifact import Artifact, Spec
+from storm_exp._contract.artifact import Artifact, Memos, Spec
 from storm_exp._contract.component import Component, Port, component, describe, setting
 from storm_exp._contract.cost import Cost, Hardware
 from storm_exp._contract.digest import FileDigests, value_digest
@@ -43,6 +43,7 @@ __all__ = [
     "GraphError",
     "Hardware",
     "InputError",
+    "Memos",
     "PlanError",
     "PluginError",
     "Port",

@@ -46,14 +46,16 @@ class Command(Program):
 
         Also for what it made, when that is no checkpoint that could be used.
         """
+        reads = model is not None and "{model}" in self.line
         values = {
-            "model": str(model.materialise().directory) if model and "{model}" in self.line else "",
+            "model": str(model.materialise(stage).directory) if reads else "",
             "data": str(data.directory) if data else "",
             "out": str(stage.directory),
             "scratch": str(stage.scratch),
         }
         several = models or [] if "{models}" in self.line else []
-        self.execute(stage, values, {"models": [str(m.materialise().directory) for m in several]})
+        folders = [str(each.materialise(stage).directory) for each in several]
+        self.execute(stage, values, {"models": folders})
         made = Checkpoint(stage.directory)
         settle_chat(made.directory, self.chat)
         inspect_checkpoint(made)

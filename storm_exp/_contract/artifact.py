@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -30,6 +31,22 @@ class Spec:
         return ""
 
 
+class Memos(Protocol):
+    """A stage, as far as it keeps by-products of artifacts."""
+
+    def keeps(self, *artifacts: Artifact) -> bool:
+        """Return whether memos of these artifacts are kept: a store holds them and the stage."""
+
+    def memo(
+        self,
+        name: str,
+        version: int,
+        inputs: Mapping[str, Artifact | Sequence[Artifact]],
+        fill: Callable[[Path], None],
+    ) -> Path:
+        """Return a folder that follows from artifacts alone, filled by the first who asks."""
+
+
 class Artifact:
     """The directory that a stage produced, seen through a type.
 
@@ -44,10 +61,10 @@ class Artifact:
         self.directory = Path(directory)
         self.key = key
 
-    def materialise(self) -> Artifact:
+    def materialise(self, stage: Memos) -> Artifact:
         """Return the artifact whose directory holds everything: itself, unless a type keeps less.
 
-        A run of one recipe links to it.
+        What is more is a memo of the stage that asks. A run of one recipe links to it.
         """
         return self
 

@@ -6,7 +6,8 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,10 @@ class StageContext:
         self.adopted_files: list[str] = []
         self.linked: list[str] = []
         self.references: list[str] = []
+        self.memos: list[str] = []
         self.log = log
+        self.keep_memo: Callable[..., tuple[str, Path]] | None = None
+        """Keeps memos in the store in which the stage works; None outside any."""
         self.superseded: Callable[[], bool] = lambda: False
         """Whether another process has taken over the making of this artifact."""
 
@@ -167,6 +171,41 @@ class StageContext:
         """Note that the payload cannot do without another artifact of the store."""
         self.references.append(artifact.key)
 
+    def keeps(self, *artifacts: Artifact) -> bool:
+        """Return whether memos of these artifacts are kept: a store holds them and the stage."""
+        return self.keep_memo is not None and all(artifact.key for artifact in artifacts)
+
+    def memo(
+        self,
+        name: str,
+        version: int,
+        inputs: Mapping[str, Artifact | Sequence[Artifact]],
+        fill: Callable[[Path], None],
+    ) -> Path:
+        """Return a folder that follows from artifacts alone, filled by the first stage that asks.
+
+        It is a by-product that other stages of the store can use, such as the angles between two
+        models: kept under `name`, `version` (raise it when `fill` gives another result) and the
+        keys of `inputs`. Of all processes one fills it, and the others wait. Where none are kept
+        (see `keeps`) it is filled for this stage, in its scratch folder. Raises what `fill` raises.
+        """
+        keys: dict[str, str | list[str]] = {
+            port: given.key if isinstance(given, Artifact) else [each.key for each in given]
+            for port, given in inputs.items()
+        }
+        artifacts = [
+            each
+            for given in inputs.values()
+            for each in ([given] if isinstance(given, Artifact) else given)
+        ]
+        if self.keep_memo is None or not self.keeps(*artifacts):
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
+            fill(folder)
+            return folder
+        key, folder = self.keep_memo(name, version, keys, fill)
+        self.memos.append(key)
+        return folder
+
     def reported(self) -> dict[str, Any]:
         """Return what was reported so far, as JSON values."""
         return {
@@ -175,6 +214,7 @@ class StageContext:
             "shown_metrics": self.shown_metrics,
             "measured_on": self.measured_on,
             "references": self.references,
+            "memos": self.memos,
             "adopted": str(self.adopted) if self.adopted else None,
             "adopted_files": self.adopted_files,
             "linked": self.linked,
@@ -185,6 +225,7 @@ class StageContext:
         self.metrics, self.main_metric = reported["metrics"], reported["main_metric"]
         self.shown_metrics, self.measured_on = reported["shown_metrics"], reported["measured_on"]
         self.references, self.linked = reported["references"], reported["linked"]
+        self.memos = reported["memos"]
         if reported["adopted"]:
             self.adopt(Path(reported["adopted"]), reported["adopted_files"])
 

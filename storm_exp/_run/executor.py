@@ -1,16 +1,14 @@
-"""Making an artifact: lease, run, publish."""
+"""The executor: runs the stage of a planned artifact, here or in workers."""
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import resource
-import shutil
 import socket
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
@@ -19,32 +17,17 @@ from storm_exp._contract.progress import Progress
 from storm_exp._contract.stage_context import Runtime, StageContext
 from storm_exp._plan.difference import source_digest
 from storm_exp._plan.key import semantic_settings
-from storm_exp._plan.outside import ChangedError, compare, look
+from storm_exp._plan.outside import look
 from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._run.launch import run_in_workers, wants_workers
 from storm_exp._run.signals import Signals
+from storm_exp._store.maker import MadeArtifact, Maker
 from storm_exp._store.manifest import Manifest
-from storm_exp._store.store import Found, Store
-
-if TYPE_CHECKING:
-    from storm_exp._store.lease import Lease
+from storm_exp._store.store import Store
 
 
-@dataclasses.dataclass
-class MadeArtifact:
-    """The outcome of asking for one artifact."""
-
-    manifest: Manifest
-    made_here: bool
-    """False when another process made it while this one waited."""
-    seconds: float
-    peak_memory: int
-    """Bytes of resident memory at the highest point, summed over the processes that ran the
-    stage; 0 when it was not made here."""
-
-
-class Maker:
-    """Makes the missing artifacts of a plan, each once among all processes of a store."""
+class Executor:
+    """Runs the stages of a plan whose artifacts are missing."""
 
     def __init__(
         self,
@@ -57,7 +40,7 @@ class Maker:
         self._signals = signals or Signals()
         self._store = store
         self._runtime = runtime
-        self._log = log
+        self._maker = Maker(store, runtime, log)
 
     def make(self, node: PlannedArtifact) -> MadeArtifact:
         """Make a node's artifact, or wait for whoever is making it.
@@ -65,77 +48,68 @@ class Maker:
         Raises StageError when the stage fails, which is recorded in the store, and Interrupted.
         """
         started = time.monotonic()
-
-        def tell(owner: str) -> None:
-            Progress.write(f"  {node.label}: waiting for {owner}, who is making it")
-
+        kind = node.component.output.__name__
         try:
-            made = self._store.make_once(
-                node.key, tell, lambda lease, found: self._make(node, lease, found)
+            made = self._maker.make(
+                node.key,
+                node.label,
+                kind,
+                lambda: look(node, self._store),
+                lambda stage: self._fill(node, stage),
             )
         except BaseException as error:  # a component may even leave by SystemExit
             if isinstance(error, KeyboardInterrupt) or self._signals.came:
                 raise self._interruption(node, time.monotonic() - started) from error
             raise self._failure(node, error) from error
-        if made is not None:
-            node.manifest = made.manifest
-            return made
-        node.manifest = self._store.find(node.key).manifest
-        assert node.manifest is not None
-        return MadeArtifact(node.manifest, False, time.monotonic() - started, 0)
+        node.manifest, node.damage = made.manifest, ""
+        return made
 
     def write_out(self, node: PlannedArtifact) -> Path:
         """Return a directory that holds all of a node's artifact; raises StageError."""
         try:
-            return self._open(node).materialise().directory
+            stage = self._maker.stage(node.label, node.key, self._payload(node))
+            return self._open(node).materialise(stage).directory
         except (StormError, OSError) as error:
             raise StageError(f"{node.label}: {error}") from error
 
-    def _make(self, node: PlannedArtifact, lease: Lease, found: Found) -> MadeArtifact:
-        store = self._store
-        if found.damage:
-            self._clear(node, found.damage)
-        partial = store.open_partial(node.key)
-        stage = StageContext(node.label, partial, store.scratch(node.key), self._runtime, self._log)
-        stage.superseded = lambda: lease.taken
+    def _fill(self, node: PlannedArtifact, stage: StageContext) -> Manifest:
+        """Run a node's component; return what is to be published of it."""
         _reset_peak_memory()
-        started = time.monotonic()
-        try:
-            before = look(node, store)
-            if store.begin(node.key, before):
-                stage.say("files outside were written since it was begun, so it begins anew")
-            memory = self._run(node, stage)
-            artifact = node.component.output(stage.adopted or partial)
-            facts = artifact.spec().to_json()
-            seconds = time.monotonic() - started
-            manifest = self._manifest(node, stage, facts, seconds, memory)
-            published = store.publish(
-                partial,
-                manifest,
-                stage.adopted_files,
-                stage.linked,
-                lambda: compare(before, look(node, store)),
-            )
-        except BaseException as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, ChangedError):  # what was begun may come from other contents
-                shutil.rmtree(store.scratch(node.key), ignore_errors=True)
-            raise
-        return MadeArtifact(published, published is manifest, seconds, sum(memory))
-
-    def _clear(self, node: PlannedArtifact, damage: str) -> None:
-        node.damage = ""
-        aside = self._store.set_aside(node.key)
-        Progress.write(
-            f"  {node.label}: what the store held of this {node.component.output.__name__} cannot "
-            f"be used ({damage}); it was moved to {aside} and is made again"
+        memory = self._run(node, stage)
+        artifact = node.component.output(stage.adopted or stage.directory)
+        return Manifest(
+            key=node.key,
+            component=node.component.name,
+            version=node.component.version,
+            artifact=node.component.output.__name__,
+            settings=semantic_settings(node.settings),
+            inputs=node.input_keys(),
+            fingerprint=node.fingerprint,
+            spec=artifact.spec().to_json(),
+            metrics=stage.metrics,
+            main_metric=stage.main_metric,
+            shown_metrics=stage.shown_metrics,
+            measured_on=stage.measured_on,
+            files={},
+            adopted=str(stage.adopted) if stage.adopted is not None else None,
+            references=stage.references,
+            memos=stage.memos,
+            made={
+                "peak_memory": sum(memory),
+                "workers": len(memory),
+                "host": socket.gethostname(),
+                "machine": platform.machine(),
+                "python": platform.python_version(),
+                "source": source_digest(node.component.cls),
+            },
         )
 
     def _run(self, node: PlannedArtifact, stage: StageContext) -> list[int]:
         """Run the component here or in workers; return the peak memory of each process."""
         if wants_workers(node.settings, self._runtime):
             needed = {n.key: n for nodes in node.inputs.values() for n in nodes}
-            return run_in_workers(node, {k: self._payload(n) for k, n in needed.items()}, stage)
+            payloads = {key: self._payload(n) for key, n in needed.items()}
+            return run_in_workers(node, payloads, stage, self._store.root)
         inputs = {
             port: [self._open(n) for n in nodes]
             if node.component.ports[port].many
@@ -151,42 +125,6 @@ class Maker:
     def _payload(self, node: PlannedArtifact) -> Path:
         assert node.manifest is not None, f"{node.label} was not made before what needs it"
         return node.manifest.payload(self._store.place(node.key))
-
-    def _manifest(
-        self,
-        node: PlannedArtifact,
-        stage: StageContext,
-        facts: dict[str, Any],
-        seconds: float,
-        memory: list[int],
-    ) -> Manifest:
-        return Manifest(
-            key=node.key,
-            component=node.component.name,
-            version=node.component.version,
-            artifact=node.component.output.__name__,
-            settings=semantic_settings(node.settings),
-            inputs=node.input_keys(),
-            fingerprint=node.fingerprint,
-            spec=facts,
-            metrics=stage.metrics,
-            main_metric=stage.main_metric,
-            shown_metrics=stage.shown_metrics,
-            measured_on=stage.measured_on,
-            files={},
-            adopted=str(stage.adopted) if stage.adopted is not None else None,
-            references=stage.references,
-            made={
-                "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "seconds": round(seconds, 3),
-                "peak_memory": sum(memory),
-                "workers": len(memory),
-                "host": socket.gethostname(),
-                "machine": platform.machine(),
-                "python": platform.python_version(),
-                "source": source_digest(node.component.cls),
-            },
-        )
 
     def _interruption(self, node: PlannedArtifact, seconds: float) -> Interrupted:
         """Return the error to raise for a stage that a signal ended."""

@@ -48,13 +48,13 @@ def wants_workers(settings: Any, runtime: Runtime) -> bool:
 
 
 def run_in_workers(
-    node: PlannedArtifact, payloads: dict[str, Path], stage: StageContext
+    node: PlannedArtifact, payloads: dict[str, Path], stage: StageContext, store: Path
 ) -> list[int]:
     """Fill `stage` in worker processes; return the peak memory of each in bytes.
 
-    `payloads` tells where the inputs are, by key. Whatever ends this call, Ctrl-C included, ends
-    the workers; so does the end of this process. Raises what the first failing worker raised: an
-    error of the same name and text, a StormError if it was one.
+    `payloads` tells where the inputs are, by key; `store` is where memos are kept. Whatever ends
+    this call, Ctrl-C included, ends the workers; so does the end of this process. Raises what the
+    first failing worker raised: an error of the same name and text, a StormError if it was one.
     """
     runtime = stage.runtime
     if not getattr(node.settings, "distributed", False):
@@ -74,6 +74,7 @@ def run_in_workers(
         "directory": str(stage.directory),
         "scratch": str(stage.scratch),
         "runtime": dataclasses.asdict(dataclasses.replace(runtime, threads=threads)),
+        "store": str(store),
         "log": str(stage.log or os.devnull),
     }
     (folder / JOB).write_text(json.dumps(job, default=_plain), encoding="utf-8")

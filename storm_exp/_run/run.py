@@ -29,7 +29,7 @@ from storm_exp._plan.estimate import Estimate
 from storm_exp._plan.machine import check_machine
 from storm_exp._plan.plan import Plan, PlannedArtifact
 from storm_exp._run import console, hooks
-from storm_exp._run.executor import MadeArtifact, Maker
+from storm_exp._run.executor import Executor
 from storm_exp._run.record import (
     RunRecord,
     command_line,
@@ -42,6 +42,7 @@ from storm_exp._run.record import (
 from storm_exp._run.report_page import write_report
 from storm_exp._run.signals import Signals
 from storm_exp._run.sweep import write_sweep_table
+from storm_exp._store.maker import MadeArtifact
 from storm_exp._store.store import Store
 
 
@@ -140,14 +141,14 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
     )
     outcomes: dict[str, MadeArtifact | BaseException] = {}
     with logging_to(folder / "log.txt"), Signals() as signals:
-        maker = Maker(plan.store, recipe.runtime, folder / "log.txt", signals)
-        failure = _make_missing(plan, maker, outcomes, signals)
+        executor = Executor(plan.store, recipe.runtime, folder / "log.txt", signals)
+        failure = _make_missing(plan, executor, outcomes, signals)
         record.cells = [
             record_cell(cell, composition.config, plan.store, outcomes)
             for cell, composition in zip(plan.cells, compositions, strict=True)
         ]
         if failure is None and not compositions[0].name:
-            failure = _write_out(plan, maker, record)
+            failure = _write_out(plan, executor, record)
         if failure is None:
             record.status = "finished"
         elif isinstance(failure, Interrupted):
@@ -160,7 +161,10 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
 
 
 def _make_missing(
-    plan: Plan, maker: Maker, outcomes: dict[str, MadeArtifact | BaseException], signals: Signals
+    plan: Plan,
+    executor: Executor,
+    outcomes: dict[str, MadeArtifact | BaseException],
+    signals: Signals,
 ) -> BaseException | None:
     """Make every missing node whose inputs are there; return the first failure, or interruption."""
     failure: BaseException | None = None
@@ -170,7 +174,7 @@ def _make_missing(
             continue
         console.start_stage(node, position, len(missing))
         try:
-            outcomes[node.key] = made = maker.make(node)
+            outcomes[node.key] = made = executor.make(node)
             console.end_stage(node, made.made_here, made.seconds)
             _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
             for refused, error in plan.learn(node):
@@ -192,12 +196,12 @@ def _make_missing(
     return failure
 
 
-def _write_out(plan: Plan, maker: Maker, record: RunRecord) -> BaseException | None:
+def _write_out(plan: Plan, executor: Executor, record: RunRecord) -> BaseException | None:
     """Have every artifact of a run of one recipe written in full; return what went wrong."""
     try:
         for stage in record.stages():
             if stage.directory:
-                stage.written = str(maker.write_out(plan.nodes[stage.key]))
+                stage.written = str(executor.write_out(plan.nodes[stage.key]))
     except StageError as error:
         return error
     except KeyboardInterrupt:

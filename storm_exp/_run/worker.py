@@ -22,6 +22,8 @@ from storm_exp._contract.stage_context import Runtime, StageContext
 from storm_exp._run.executor import check_output, peak_memory
 from storm_exp._run.launch import FAILURE, OUTCOME, WATCHED
 from storm_exp._run.run import logging_to
+from storm_exp._store.maker import Maker
+from storm_exp._store.store import Store
 from storm_exp._store.typed_json import build
 
 _DIE_WITH_PARENT = 1
@@ -59,6 +61,8 @@ def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
     stage = StageContext(
         job["name"], directory, scratch, Runtime(**job["runtime"]), log, rank, world
     )
+    store = Store(Path(job["store"]))
+    stage.keep_memo = Maker(store, stage.runtime, stage.log).memo
     settings = build(component.cls, job["settings"])
     with logging_to(log if rank == 0 else Path(os.devnull)):
         check_output(component, settings.run(stage, **inputs), stage)

@@ -48,6 +48,8 @@ class Manifest:
     """{metric: digest of what it was measured on}, where that was said."""
     references: list[str] = dataclasses.field(default_factory=list)
     """Keys of artifacts that the payload cannot do without."""
+    memos: list[str] = dataclasses.field(default_factory=list)
+    """Keys of the memos that its stage made or used: the artifact can do without them."""
     made: dict[str, Any] = dataclasses.field(default_factory=dict)
     """When, where, how long, with which versions: recorded, never keyed."""
 

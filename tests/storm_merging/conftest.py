@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from storm_exp import Runtime, StageContext, value_digest
+from storm_exp._store.maker import Maker
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
+from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
@@ -56,31 +59,46 @@ class Kept:
     store: Store
     folder: Path
 
+    @property
+    def maker(self) -> Maker:
+        """What fills the store."""
+        return Maker(self.store, Runtime(device="cpu", threads=1))
+
+    def stage(self, name: str) -> StageContext:
+        """Return a stage beside the store, which keeps its memos there."""
+        stage = make_stage(self.folder, name)
+        stage.keep_memo = self.maker.memo
+        return stage
+
     def make(self, name: str, fill: Callable[[StageContext], Any]) -> Checkpoint:
         """Publish what `fill` does with a stage; return it as an input of the next stage."""
         key = value_digest(name)
-        partial = self.store.open_partial(key)
-        stage = StageContext(
-            name, partial, self.folder / "scratch", Runtime(device="cpu", threads=1)
-        )
-        fill(stage)
-        manifest = Manifest(
-            key=key,
-            component=name,
-            version=1,
-            artifact="Checkpoint",
-            settings={},
-            inputs={},
-            fingerprint=None,
-            spec={},
-            metrics=stage.metrics,
-            main_metric=stage.main_metric,
-            files={},
-            references=stage.references,
-            adopted=str(stage.adopted) if stage.adopted else None,
-        )
-        published = self.store.publish(partial, manifest, stage.adopted_files, stage.linked)
-        return Checkpoint(published.payload(self.store.place(key)), key)
+
+        def run(stage: StageContext) -> Manifest:
+            fill(stage)
+            return Manifest(
+                key=key,
+                component=name,
+                version=1,
+                artifact="Checkpoint",
+                settings={},
+                inputs={},
+                fingerprint=None,
+                spec={},
+                metrics=stage.metrics,
+                main_metric=stage.main_metric,
+                files={},
+                references=stage.references,
+                memos=stage.memos,
+                adopted=str(stage.adopted) if stage.adopted else None,
+            )
+
+        made = self.maker.make(key, name, "Checkpoint", dict, run)
+        return Checkpoint(made.manifest.payload(self.store.place(key)), key)
+
+    def materialise(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return a checkpoint with its weights in files."""
+        return checkpoint.materialise(self.stage(f"reader-{threading.get_ident()}"))
 
     def adopt(self, checkpoint: Checkpoint) -> Checkpoint:
         """Take a checkpoint where it lies, as the component `path` does."""

@@ -76,7 +76,7 @@ def test_a_sum_answers_as_the_same_merge_in_files_does(kept, tmp_path, family, d
     assert same_tensors(merged.tensors(), in_files.tensors())
     assert torch.equal(merged.tensor("model.norm.weight"), in_files.tensor("model.norm.weight"))
     name = "model.safetensors"
-    assert files(merged.materialise())[name] == files(in_files)[name]
+    assert files(kept.materialise(merged))[name] == files(in_files)[name]
     model, expected = merged.load(), in_files.load()
     assert same_tensors(model.state_dict().items(), expected.state_dict().items())
     assert model.dtype == getattr(torch, dtype)
@@ -118,9 +118,9 @@ def test_a_merge_of_merges_is_rounded_at_each(kept, merged, models, tmp_path):
     third = kept.adopt(models[2])
     above = kept.merge(Slerp(t=0.6), [merged, third])
     assert above.weighted_sum()
-    expected = Slerp(t=0.6).run(make_stage(tmp_path), [merged.materialise(), models[2]])
+    expected = Slerp(t=0.6).run(make_stage(tmp_path), [kept.materialise(merged), models[2]])
     assert same_tensors(above.tensors(), expected.tensors())
-    assert same_tensors(above.materialise().tensors(), expected.tensors())
+    assert same_tensors(kept.materialise(above).tensors(), expected.tensors())
 
 
 def test_another_t_measures_no_angle_again(kept, models):
@@ -138,12 +138,12 @@ def test_another_t_measures_no_angle_again(kept, models):
 def test_the_written_form_is_written_once(kept, merged):
     assert "written" not in kept.components()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: merged.materialise(), range(4)))
+        found = list(pool.map(lambda _: kept.materialise(merged), range(4)))
     inodes = {(f.directory / "model.safetensors").stat().st_ino for f in found}
-    inodes.add((merged.materialise().directory / "model.safetensors").stat().st_ino)
+    inodes.add((kept.materialise(merged).directory / "model.safetensors").stat().st_ino)
     assert len(inodes) == 1
     assert kept.components().count("written") == 1
-    assert found[0].materialise() is found[0]
+    assert kept.materialise(found[0]) is found[0]
     beside = {"weighted_sum.json", "manifest.json"}
     assert files(found[0]).keys() - {"model.safetensors"} == files(merged).keys() - beside | {
         "manifest.json"
@@ -152,11 +152,11 @@ def test_the_written_form_is_written_once(kept, merged):
 
 
 def test_a_damaged_written_form_is_written_again(kept, merged):
-    weights = merged.materialise().directory / "model.safetensors"
+    weights = kept.materialise(merged).directory / "model.safetensors"
     expected = weights.read_bytes()
     weights.chmod(0o644)
     weights.write_bytes(expected[:-1])
-    assert files(merged.materialise())["model.safetensors"] == expected
+    assert files(kept.materialise(merged))["model.safetensors"] == expected
     assert len(list(kept.store.root.glob("damaged/*"))) == 1
 
 
@@ -164,7 +164,7 @@ def test_the_written_form_needs_no_parents(kept, models):
     parents = [kept.copy(model) for model in models[:2]]
     merged = kept.merge(Slerp(), parents)
     expected = dict(merged.tensors())
-    written = merged.materialise()
+    written = kept.materialise(merged)
     for parent in parents:
         shutil.rmtree(parent.directory)
     assert same_tensors(Checkpoint(written.directory).tensors(), expected)
@@ -178,7 +178,11 @@ def test_a_parent_that_is_gone_is_told(kept, models):
     found = kept.store.find(merged.key)
     assert found.manifest is None and parents[1].key[:12] in found.damage
     again = Checkpoint(merged.directory, merged.key)
-    for ask in (again.load, again.written, lambda: again.tensor("model.norm.weight")):
+    for ask in (
+        again.load,
+        lambda: kept.materialise(again),
+        lambda: again.tensor("model.norm.weight"),
+    ):
         with pytest.raises(StoreError, match=f"refers to {parents[1].key[:12]}, which is gone"):
             ask()
 
@@ -186,7 +190,7 @@ def test_a_parent_that_is_gone_is_told(kept, models):
 def test_outside_a_store_a_sum_cannot_be_written(merged, tmp_path):
     shutil.copytree(merged.directory, tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="in a store"):
-        Checkpoint(tmp_path / "elsewhere").materialise()
+        Checkpoint(tmp_path / "elsewhere").materialise(make_stage(tmp_path))
     with pytest.raises(InputError, match="kept as a sum of other models; run its recipe by itself"):
         PathComponent(path=str(tmp_path / "elsewhere")).plan_spec()
 
@@ -195,7 +199,12 @@ WRITE = """
 import sys
 from pathlib import Path
 from storm_models.checkpoint.checkpoint import Checkpoint
-Checkpoint(Path(sys.argv[1]), sys.argv[2]).written()
+from storm_exp import Runtime
+from storm_exp._store.maker import Maker
+from storm_exp._store.store import Store
+merged = Checkpoint(Path(sys.argv[1]), sys.argv[2])
+maker = Maker(Store(Path(sys.argv[3])), Runtime())
+merged.materialise(maker.stage("reader", merged.key, merged.directory))
 """
 
 
@@ -206,7 +215,7 @@ def test_killed_while_it_writes_the_written_form_is_made_again(kept, tmp_path):
     save_file({"w": torch.linspace(0, 1, 12_000_000)}, big / "model.safetensors")
     parent = kept.adopt(Checkpoint(big))
     merged = kept.merge(_Doubled(), parent)
-    command = [sys.executable, "-c", WRITE, str(merged.directory), merged.key]
+    command = [sys.executable, "-c", WRITE, str(merged.directory), merged.key, str(kept.store.root)]
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     unfinished = "artifacts/??/.partial-*/model.safetensors"
     while process.poll() is None and not list(kept.store.root.glob(unfinished)):
@@ -214,7 +223,7 @@ def test_killed_while_it_writes_the_written_form_is_made_again(kept, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert list(kept.store.root.glob(unfinished)) and "written" not in kept.components()
-    assert torch.equal(merged.materialise().tensor("w"), 2 * torch.linspace(0, 1, 12_000_000))
+    assert torch.equal(kept.materialise(merged).tensor("w"), 2 * torch.linspace(0, 1, 12_000_000))
     assert not list(kept.store.root.glob("artifacts/??/.partial-*"))
 
 
@@ -248,7 +257,7 @@ def test_a_mean_looks_for_nan_once_in_each_model(kept, models):
 def test_a_sum_that_overflows_is_told_whoever_asks(kept, tmp_path):
     parent = kept.adopt(make_checkpoint(tmp_path / "a", dtype="float16"))
     merged = kept.merge(Linear(weights=[1e6, 1e6], normalise=False), [parent, parent])
-    for ask in (merged.load, merged.written):
+    for ask in (merged.load, lambda: kept.materialise(merged)):
         with pytest.raises(InputError, match=r"\S+\.weight: merging gives .*float16 overflows"):
             ask()
     assert "written" not in kept.components()
@@ -257,7 +266,7 @@ def test_a_sum_that_overflows_is_told_whoever_asks(kept, tmp_path):
 def test_an_evaluation_is_the_same_of_a_sum_and_of_its_files(kept, merged, tmp_path):
     data = make_chats(tmp_path / "data")
     payloads = []
-    for name, model in (("sum", merged), ("files", merged.materialise())):
+    for name, model in (("sum", merged), ("files", kept.materialise(merged))):
         payloads.append(files(HeldOut().run(make_stage(tmp_path, name), model, data)))
     assert payloads[0] == payloads[1]
 
@@ -265,7 +274,7 @@ def test_an_evaluation_is_the_same_of_a_sum_and_of_its_files(kept, merged, tmp_p
 @pytest.mark.parametrize("compressor", [Bf16(), Fp8Dynamic()], ids=["bf16", "fp8"])
 def test_a_compressed_sum_is_its_compressed_files(kept, merged, tmp_path, compressor):
     one = compressor.run(make_stage(tmp_path, "sum"), merged)
-    two = compressor.run(make_stage(tmp_path, "files"), merged.materialise())
+    two = compressor.run(make_stage(tmp_path, "files"), kept.materialise(merged))
     assert files(one) == files(two)
 
 
@@ -280,9 +289,9 @@ def test_changing_a_sum_changes_what_it_adds_up_to(merged, tmp_path):
 
 def test_a_program_is_given_files_if_it_asks_for_the_model(kept, merged, models, tmp_path):
     copying = "sh -c 'cp {model}/* {out}'"
-    copied = Command(line=copying, seed=0).run(make_stage(tmp_path, "copy"), merged)
+    copied = Command(line=copying, seed=0).run(kept.stage("copy"), merged)
     assert same_tensors(copied.tensors(), merged.tensors())
     other = kept.merge(Slerp(t=0.9), [kept.adopt(model) for model in models[:2]])
     line = f"cp -r {tmp_path}/copy/. {{out}}"
-    Command(line=line, seed=0).run(make_stage(tmp_path, "other"), other)
+    Command(line=line, seed=0).run(kept.stage("other"), other)
     assert kept.components().count("written") == 1

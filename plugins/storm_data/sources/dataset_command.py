@@ -65,8 +65,9 @@ class DatasetCommand(Limits, Program):
             shutil.rmtree(left, ignore_errors=True)
         # An attempt's own: what an earlier one still writes is nobody's.
         out = Path(tempfile.mkdtemp(prefix=_OUT, dir=stage.scratch))
+        reads = model is not None and "{model}" in self.line
         values = {
-            "model": str(model.materialise().directory) if model and "{model}" in self.line else "",
+            "model": str(model.materialise(stage).directory) if reads else "",
             "data": str(data.directory) if data else "",
             "out": str(out),
             "scratch": str(scratch),

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storm_exp import StageContext
-from storm_merging.parents.parents import shared_store
 from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.files import WEIGHT_FILE
@@ -28,7 +27,7 @@ def merge(
     """
     stored = models[0].headers().items()
     headers = {name: entry for name, entry in stored if name in coefficients}
-    if shared_store(stage, models) is not None:
+    if stage.keeps(*models):
         for model in {model.key: model for model in models}.values():
             stage.reference(model)
         total = LinearCombination([model.key for model in models], headers, dict(coefficients))

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError, StageContext
-from storm_exp._store.store import Store
 from storm_merging.kernels.spherical import Angle
 from storm_merging.parents.compatibility import Headers
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.derived import derive, store_of
 from storm_models.checkpoint.weights import pieces
 
 _VERSION = 1
-
-
-def shared_store(stage: StageContext, models: Sequence[Checkpoint]) -> Store | None:
-    """Return the store in which a stage works if it holds all models too, else None."""
-    return store_of(stage.directory) if all(model.key for model in models) else None
 
 
 def pair_angles(
@@ -33,12 +26,8 @@ def pair_angles(
     In a store they are kept: another t needs no look at the weights. Raises InputError, naming
     the tensor, for NaN or infinity.
     """
-    store = shared_store(stage, [first, second])
-    if store is None:
-        sums = _pair_sums(stage, first, second, names)
-    else:
-        inputs = {"models": [first.key, second.key]}
-        sums = _kept(store, "angles", inputs, partial(_pair_sums, stage, first, second, names))
+    measure = partial(_pair_sums, stage, first, second, names)
+    sums = _kept(stage, "angles", {"models": [first, second]}, measure)
     return {name: Angle(*values) for name, values in sums.items()}
 
 
@@ -68,12 +57,11 @@ def check_finite(stage: StageContext, models: Sequence[Checkpoint]) -> None:
 
     In a store each model is looked at once. Outside any, a merge is written, and checked then.
     """
-    store = shared_store(stage, models)
-    if store is None:
+    if not stage.keeps(*models):
         return
     for model in models:
         measure = partial(_largest_weights, stage, model)
-        _kept(store, "largest_weights", {"model": model.key}, measure)
+        _kept(stage, "largest_weights", {"model": model}, measure)
 
 
 def _largest_weights(stage: StageContext, model: Checkpoint) -> dict[str, float]:
@@ -95,14 +83,17 @@ def _largest_weights(stage: StageContext, model: Checkpoint) -> dict[str, float]
 
 
 def _kept(
-    store: Store, name: str, inputs: dict[str, Any], measure: Callable[[], dict[str, Any]]
+    stage: StageContext,
+    name: str,
+    inputs: Mapping[str, Checkpoint | Sequence[Checkpoint]],
+    measure: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return what `measure` gives, or gave to whoever asked first in this store."""
+    """Return what `measure` gives, or gave to whoever asked first where memos are kept."""
 
     def fill(directory: Path) -> None:
         text = json.dumps(measure(), separators=(",", ":")) + "\n"
         (directory / f"{name}.json").write_text(text, encoding="utf-8")
 
-    payload = derive(store, name, _VERSION, inputs, fill)
+    payload = stage.memo(name, _VERSION, inputs, fill)
     kept: dict[str, Any] = json.loads((payload / f"{name}.json").read_text(encoding="utf-8"))
     return kept

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, InputError, Spec, referenced
+from storm_exp import Artifact, InputError, Memos, Spec, referenced
 from storm_models.checkpoint.config_check import check_config, finite
 from storm_models.checkpoint.files import (
     INDEX_FILE,
@@ -68,7 +68,7 @@ class Checkpoint(Artifact):
 
     It may be kept without weights, as a weighted sum of other checkpoints of its store. Then it is
     asked for tensors and for its model as any other, and the sum is computed; whoever needs files
-    of weights asks for those of `written()`.
+    of weights asks for those of `materialise(stage)`.
     """
 
     spec_type = CheckpointSpec
@@ -103,17 +103,17 @@ class Checkpoint(Artifact):
             self._known_parents = [Checkpoint(referenced(self, key), key) for key in keys]
         return self._known_parents
 
-    def materialise(self) -> Checkpoint:
+    def materialise(self, stage: Memos) -> Checkpoint:
         """Return the same checkpoint with weights in files: itself, unless it is a sum.
 
-        A sum's files are an artifact of their own in its store, written once, by the first who
+        A sum's files are a memo of the stage: written once in a store, by the first who
         asks. Raises InputError for NaN or overflow, StoreError when a parent is gone.
         """
         if self.weighted_sum() is None:
             return self
         from storm_models.checkpoint.materialise import materialise
 
-        return materialise(self)
+        return materialise(self, stage)
 
     def weight_files(self) -> list[Path]:
         """Return the safetensors files, in order; raises InputError when there are none."""

@@ -5,31 +5,28 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from storm_exp import Progress, StoreError
-from storm_exp._store.manifest import MANIFEST
+from storm_exp import Memos, Progress, StoreError
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.derived import derive, store_of
 from storm_models.checkpoint.files import WEIGHT_FILE
 from storm_models.checkpoint.linear_combination import SUM_FILE
 
 _VERSION = 1
 
 
-def materialise(checkpoint: Checkpoint) -> Checkpoint:
+def materialise(checkpoint: Checkpoint, stage: Memos) -> Checkpoint:
     """Return the checkpoint that holds a sum's weights in files; they are written if need be.
 
     Its tensors equal those of the sum bit by bit. What else lies beside a sum is copied. Raises
     StoreError outside a store, or when a parent is gone, InputError for NaN or overflow.
     """
-    store = store_of(checkpoint.directory)
-    if store is None or not checkpoint.key:
+    if not stage.keeps(checkpoint):
         raise StoreError(f"{checkpoint.directory}: a sum of checkpoints can be written in a store")
 
     def fill(directory: Path) -> None:
         from storm_models.checkpoint.weights import write_weights
 
         for file in sorted(checkpoint.directory.iterdir()):
-            if file.name not in (SUM_FILE, MANIFEST):
+            if file.name not in (SUM_FILE, "manifest.json"):
                 shutil.copyfile(file, directory / file.name)
         with (
             checkpoint.open_weights() as weights,
@@ -37,5 +34,5 @@ def materialise(checkpoint: Checkpoint) -> Checkpoint:
         ):
             write_weights(weights, directory / WEIGHT_FILE, progress.advance)
 
-    payload = derive(store, "written", _VERSION, {"model": checkpoint.key}, fill)
+    payload = stage.memo("written", _VERSION, {"model": checkpoint}, fill)
     return Checkpoint(payload, payload.name)

@@ -113,7 +113,7 @@ def _prepare(
     if chosen.choice == "qlora":
         from storm_training.trainable.low_rank import load_quantised
 
-        network = load_quantised(model, stage.runtime.device)
+        network = load_quantised(stage, model)
     else:
         network = model.load(dtype="bfloat16" if settings.precision == "bf16" else "float32")
         stored_names(model, network)

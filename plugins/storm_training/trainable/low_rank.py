@@ -12,7 +12,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from storm_exp import InputError, SettingError
+from storm_exp import InputError, SettingError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.pretrained import read_network
 from storm_models.families.rotary import separate_documents
@@ -64,11 +64,12 @@ def save_updates(network: PreTrainedModel, directory: Path) -> None:
     save_file(tensors, directory / "adapter_model.safetensors", {"format": "pt"})
 
 
-def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
+def load_quantised(stage: StageContext, model: Checkpoint) -> PreTrainedModel:
     """Return the model in 4-bit NormalFloat on a GPU, as QLoRA trains over it.
 
     Raises InputError where there is no GPU.
     """
+    device = stage.runtime.device
     if not torch.cuda.is_available() or device == "cpu":
         raise InputError("qlora needs a GPU: bitsandbytes holds 4-bit weights there only")
     from peft import prepare_model_for_kbit_training
@@ -81,7 +82,7 @@ def load_quantised(model: Checkpoint, device: str) -> PreTrainedModel:
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     network = read_network(
-        model.materialise().directory,
+        model.materialise(stage).directory,
         quantization_config=quantisation,
         device_map={"": int(device.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))},
     )

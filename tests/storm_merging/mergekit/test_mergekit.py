@@ -166,7 +166,7 @@ def test_sums_are_merged_like_the_files_they_stand_for(kept, models, tmp_path):
     between = kept.merge(Slerp(), [one, two])
     merged = kept.merge(methods.Ties(), base, [between, two])
     expected = methods.Ties().run(
-        make_stage(tmp_path), models[0], [between.materialise(), models[2]]
+        make_stage(tmp_path), models[0], [kept.materialise(between), models[2]]
     )
     assert_equal(merged, dict(expected.tensors()))
 

@@ -6,15 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from end_to_end.workplace import Workplace
-from storm_exp import InputError
+from storm_exp import Artifact, InputError, Runtime
+from storm_exp._store.maker import Maker
 from storm_exp._store.store import Store
-from storm_models.checkpoint.derived import derive, store_of
+from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
 
 
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+def derive(store, name, version, inputs, fill):
+    return Maker(store, Runtime()).memo(name, version, inputs, fill)[1]
 
 
 def writes(text, calls=None, seconds=0.0):
@@ -85,11 +90,25 @@ def test_a_parent_that_is_overwritten_meanwhile_is_named_and_nothing_is_kept(tmp
     assert times.st_mtime_ns != weights.stat().st_mtime_ns
 
 
-def test_the_store_of_an_artifact_is_found_through_links(store, tmp_path):
-    place = derive(store, "thing", 1, {}, writes("x"))
-    link = tmp_path / "link"
-    link.symlink_to(place)
-    for directory in (place, link, store.open_partial("ab" * 32)):
-        found = store_of(directory)
-        assert found is not None and found.root == store.root
-    assert store_of(tmp_path) is None
+def test_stages_share_a_memo_and_note_its_key(store, tmp_path):
+    maker = Maker(store, Runtime())
+    artifact = Artifact(tmp_path, "ab" * 32)
+    calls = []
+    places = []
+    for name in ("one", "two"):
+        stage = maker.stage(name, "cd" * 32, tmp_path)
+        assert stage.keeps(artifact)
+        places.append(stage.memo("thing", 1, {"of": [artifact]}, writes("here", calls)))
+        assert stage.memos == [places[0].name]
+    assert places[0] == places[1] and len(calls) == 1
+    (kept,) = store.manifests()
+    assert (kept.artifact, kept.component, kept.inputs) == ("memo", "thing", {"of": ["ab" * 32]})
+
+
+def test_outside_a_store_a_memo_is_filled_for_the_stage(tmp_path):
+    stage = make_stage(tmp_path)
+    artifact = Artifact(tmp_path)
+    assert not stage.keeps(artifact)
+    place = stage.memo("thing", 1, {"of": artifact}, writes("here"))
+    assert (place / "text").read_text() == "here" and stage.memos == []
+    assert stage.scratch in place.parents

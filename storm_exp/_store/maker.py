@@ -1,0 +1,160 @@
+"""The maker: whatever a store gets is made here. Lease, fill, publish.
+
+An artifact is made once among all processes of a store, and so is a memo: a by-product of stages,
+such as the angles between two models, that follows from artifacts and is kept for the next stage
+that asks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storm_exp._contract.digest import value_digest
+from storm_exp._contract.progress import Progress
+from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._store.manifest import Manifest
+from storm_exp._store.outside import ChangedError, Marks, compare, look_at_adopted
+from storm_exp._store.store import Found, Store
+
+if TYPE_CHECKING:
+    from storm_exp._store.lease import Lease
+
+
+@dataclasses.dataclass
+class MadeArtifact:
+    """The outcome of asking for one artifact."""
+
+    manifest: Manifest
+    made_here: bool
+    """False when another process made it while this one waited."""
+    seconds: float
+
+
+class Maker:
+    """Makes what a store lacks, each thing once among all processes that share the store."""
+
+    def __init__(self, store: Store, runtime: Runtime, log: Path | None = None) -> None:
+        """Publish into `store`; what stages say goes to `log` as well."""
+        self.store = store
+        self._runtime = runtime
+        self._log = log
+
+    def stage(self, name: str, key: str, directory: Path) -> StageContext:
+        """Return the context in which a stage fills, or looks at, a directory of this store."""
+        scratch = self.store.scratch(key)
+        stage = StageContext(name, directory, scratch, self._runtime, self._log)
+        stage.keep_memo = self.memo
+        return stage
+
+    def make(
+        self,
+        key: str,
+        name: str,
+        kind: str,
+        look: Callable[[], Marks],
+        fill: Callable[[StageContext], Manifest],
+    ) -> MadeArtifact:
+        """Have `fill` fill a folder and publish it under a key, or wait for whoever is doing so.
+
+        `name` and `kind` are for people. `look` says how the files outside the store are that the
+        result follows from: it raises ChangedError when they are not what the key covers, and what
+        was made is only kept if they are the same afterwards. Raises what `fill` raises.
+        """
+        started = time.monotonic()
+
+        def tell(owner: str) -> None:
+            Progress.write(f"  {name}: waiting for {owner}, who is making it")
+
+        def attempt(lease: Lease, found: Found) -> MadeArtifact:
+            if found.damage:
+                aside = self.store.set_aside(key)
+                Progress.write(
+                    f"  {name}: what the store held of this {kind} cannot be used "
+                    f"({found.damage}); it was moved to {aside} and is made again"
+                )
+            return self._attempt(key, name, lease, look, fill)
+
+        made = self.store.make_once(key, tell, attempt)
+        if made is not None:
+            return made
+        manifest = self.store.find(key).manifest
+        assert manifest is not None
+        return MadeArtifact(manifest, False, time.monotonic() - started)
+
+    def _attempt(
+        self,
+        key: str,
+        name: str,
+        lease: Lease,
+        look: Callable[[], Marks],
+        fill: Callable[[StageContext], Manifest],
+    ) -> MadeArtifact:
+        store = self.store
+        partial = store.open_partial(key)
+        stage = self.stage(name, key, partial)
+        stage.superseded = lambda: lease.taken
+        started = time.monotonic()
+        try:
+            before = look()
+            if store.begin(key, before):
+                stage.say("files outside were written since it was begun, so it begins anew")
+            manifest = fill(stage)
+            seconds = time.monotonic() - started
+            manifest.made |= {
+                "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "seconds": round(seconds, 3),
+            }
+            published = store.publish(
+                partial,
+                manifest,
+                stage.adopted_files,
+                stage.linked,
+                lambda: compare(before, look()),
+            )
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, ChangedError):  # what was begun may come from other contents
+                shutil.rmtree(store.scratch(key), ignore_errors=True)
+            raise
+        return MadeArtifact(published, published is manifest, seconds)
+
+    def memo(
+        self,
+        name: str,
+        version: int,
+        inputs: Mapping[str, str | list[str]],
+        fill: Callable[[Path], None],
+    ) -> tuple[str, Path]:
+        """Return key and folder of the memo `name` of artifacts, given by their keys.
+
+        The version is raised when `fill` gives another result. Raises what `fill` raises, and
+        InputError when a file outside the store that an input consists of was written meanwhile.
+        """
+        key = value_digest({"memo": name, "version": version, "inputs": inputs})
+        if self.store.find(key).manifest is None:
+            given = [[keys] if isinstance(keys, str) else keys for keys in inputs.values()]
+            parents = [each for keys in given for each in keys]
+
+            def run(stage: StageContext) -> Manifest:
+                fill(stage.directory)
+                return Manifest(
+                    key=key,
+                    component=name,
+                    version=version,
+                    artifact="memo",
+                    settings={},
+                    inputs=dict(inputs),
+                    fingerprint=None,
+                    spec={},
+                    metrics={},
+                    main_metric="",
+                    files={},
+                )
+
+            self.make(key, name, "memo", lambda: look_at_adopted(parents, self.store), run)
+        return key, self.store.place(key)
