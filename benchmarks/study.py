@@ -102,7 +102,7 @@ RUNS: dict[str, dict[str, list[str]]] = {
         "birbal_random": over_seeds(
             "birbal",
             EVALUATED,
-            "curator=whole_pool",
+            "curator=keep_all",
             "curator.train_rows=1200",
             "curator.validation=0.05",
             "graph.evaluator.model=[finetuner]",

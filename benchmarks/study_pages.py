@@ -26,7 +26,7 @@ from study_tables import (
 
 ARMS = {
     "tinyworld/thresholds": "curated",
-    "whole_pool": "whole pool",
+    "keep_all": "whole pool",
     "tinyworld/random": "random subset",
     "tinyworld_oracle": "oracle",
 }

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def storm_components() -> list[type]:
     """Return the judge and the curators."""
     from storm_curation.curators.highest_value import HighestValue
-    from storm_curation.curators.keep_all import WholePool
+    from storm_curation.curators.keep_all import KeepAll
     from storm_curation.curators.mistakes import Mistakes
     from storm_curation.curators.random_subset import RandomSubset
     from storm_curation.curators.thresholds import Thresholds
     from storm_curation.judge.zero_shot import ZeroShot
 
-    return [ZeroShot, Thresholds, HighestValue, Mistakes, RandomSubset, WholePool]
+    return [ZeroShot, Thresholds, HighestValue, Mistakes, RandomSubset, KeepAll]
 
 
 @hookimpl

@@ -245,7 +245,7 @@ def test_a_sweep_over_numbers_is_a_curve_with_its_spread(make):
 
 
 def test_a_sweep_over_words_is_a_bar_chart(make):
-    page = show(swept(make, "curator", {"storm": [1.0, 1.0], "whole_pool": [2.0, 2.0]}))
+    page = show(swept(make, "curator", {"storm": [1.0, 1.0], "keep_all": [2.0, 2.0]}))
     bars = [a for tag, a in page.tags if tag == "rect" and "bar" in (a.get("class") or "")]
     low, high = (float(a["height"] or 0) for a in bars)
     assert high / low == pytest.approx(2, rel=0.01)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 from storm_curation.curators.thresholds import Thresholds
-from storm_curation.judge.scores import Scores, ScoresSpec
+from storm_curation.judge.scores import EDUCATION, Scores, ScoresSpec
 from storm_curation.selection.splitting import HeldOut, curated_spec
+from storm_curation.selection.verdict import THRESHOLD_STEPS, Verdict, count_kept
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import InputError, Rehearsed, SettingError, StageContext, component
 
@@ -53,6 +55,24 @@ class HighestValue(Thresholds):
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Rank what passes the thresholds, and keep the best."""
-        from storm_curation.selection.ranking import select_best
+        from storm_curation.selection.ranking import keep_best, share_out
+        from storm_curation.selection.selection import divide, scores_of_rows
 
-        return select_best(self, stage, data, scores)
+        self.check_scales(scores.spec())
+        verdicts: list[Verdict] = []
+        values: list[float] = []
+        for row in scores_of_rows(data, scores):
+            verdicts.append(self.verdict(row))
+            values.append(row[f"{EDUCATION}_expected"] if row and verdicts[-1] is None else 0.0)
+        if passed := count_kept(verdicts):
+            sources = [""] * len(verdicts)
+            if self.by_source:
+                sources = [n or "" for n in data.table("train").column("source").to_pylist()]
+            kept = zip(sources, verdicts, strict=True)
+            counts = Counter(source for source, verdict in kept if verdict is None)
+            budgets = share_out(sum(self.sizes(passed)), counts)
+            shares = (f"{name or 'all'}: {n} of {counts[name]}" for name, n in budgets.items())
+            stage.say(", ".join(shares))
+            order = self.draw_order(len(verdicts))
+            verdicts = keep_best(verdicts, values, sources, order, budgets)
+        return divide(self, stage, data, verdicts, (*THRESHOLD_STEPS, "value"))

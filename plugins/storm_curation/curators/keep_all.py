@@ -7,8 +7,8 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import StageContext, component
 
 
-@component("curator", "whole_pool", version=1, requires=("pyarrow",), extra="train")
-class WholePool(Splitting):
+@component("curator", "keep_all", version=1, requires=("pyarrow",), extra="train")
+class KeepAll(Splitting):
     """Keeps every row of the split `train`, and only splits."""
 
     def __post_init__(self) -> None:
@@ -32,6 +32,6 @@ class WholePool(Splitting):
 
     def run(self, stage: StageContext, data: Dataset) -> Dataset:
         """Split the pool."""
-        from storm_curation.selection.selection import select_everything
+        from storm_curation.selection.selection import divide
 
-        return select_everything(self, stage, data)
+        return divide(self, stage, data, [None] * data.count("train"), ())

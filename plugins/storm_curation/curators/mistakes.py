@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from storm_curation.selection.splitting import Splitting, curated_spec
+from storm_curation.selection.verdict import Rejection, Verdict
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import InputError, SettingError, StageContext, component, setting
+
+if TYPE_CHECKING:
+    from storm_curation.selection.mistakes import Attempt
 
 _TENTHS = 10
 
@@ -59,6 +67,37 @@ class Mistakes(Splitting):
 
     def run(self, stage: StageContext, data: Dataset, answers: Dataset) -> Dataset:
         """Compare answers with the right ones, and keep of what was missed."""
-        from storm_curation.selection.mistakes import select_mistakes
+        from storm_curation.selection.mistakes import STEPS, Attempt, attempts_by_row
+        from storm_curation.selection.selection import divide
 
-        return select_mistakes(self, stage, data, answers)
+        attempts = attempts_by_row(data, answers)
+        verdicts: list[Verdict] = [
+            None if isinstance(attempt, Attempt) else Rejection("asked", attempt)
+            for attempt in attempts
+        ]
+        tasks: dict[str, dict[int, Attempt]] = {}
+        names = [str(row[self.task_column]) for row in data.rows("train")]
+        for number in self.draw_order(len(attempts)):
+            if isinstance(attempt := attempts[number], Attempt):
+                tasks.setdefault(names[number], {})[number] = attempt
+        summary: dict[str, dict[str, Any]] = {}
+        for task, asked in sorted(tasks.items()):
+            chosen, summary[task] = self._choose(asked)
+            for number, verdict in chosen.items():
+                verdicts[number] = verdict
+        curated = divide(self, stage, data, verdicts, STEPS)
+        text = json.dumps(summary, indent=1, ensure_ascii=False)
+        (stage.directory / "tasks.json").write_text(text + "\n", encoding="utf-8")
+        return curated
+
+    def _choose(self, asked: Mapping[int, Attempt]) -> tuple[dict[int, Verdict], dict[str, Any]]:
+        """Return verdicts on the rows of a task, which come in the order of the draw."""
+        from storm_curation.selection.mistakes import choose_by_rouge, choose_exact, right_words
+
+        words = right_words(asked.values())
+        if words <= self.exact_words:
+            wanted = [int(rows * self.factor) for rows in self.accuracy_rows]
+            verdicts, entry = choose_exact(asked, wanted)
+        else:
+            verdicts, entry = choose_by_rouge(asked, self.rouge_shares)
+        return verdicts, {"rows": len(asked), "words": words, **entry}

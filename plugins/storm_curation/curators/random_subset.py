@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storm_curation.curators.thresholds import Thresholds
 from storm_curation.judge.scores import Scores
+from storm_curation.selection.verdict import Rejection, count_kept
 from storm_data.dataset import Dataset
 from storm_exp import StageContext, component
 
@@ -14,6 +15,13 @@ class RandomSubset(Thresholds):
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Count what the thresholds keep, and draw as many from the whole pool."""
-        from storm_curation.selection.selection import select_at_random
+        from storm_curation.selection.selection import divide, scores_of_rows
 
-        return select_at_random(self, stage, data, scores)
+        self.check_scales(scores.spec())
+        passed = [self.verdict(row) for row in scores_of_rows(data, scores)]
+        count = count_kept(passed)
+        wanted = sum(self.sizes(count)) if count else 0
+        drawn = set(self.draw_order(len(passed))[:wanted])
+        missed = Rejection("drawn", "not drawn")
+        verdicts = [None if index in drawn else missed for index in range(len(passed))]
+        return divide(self, stage, data, verdicts, ("drawn",))

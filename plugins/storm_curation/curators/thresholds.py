@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresSpec
 from storm_curation.selection.splitting import Splitting, curated_spec
+from storm_curation.selection.verdict import (
+    THRESHOLD_STEPS,
+    EducationBy,
+    Verdict,
+    weigh_row,
+)
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Rehearsed, SettingError, StageContext, component, did_you_mean, setting
-
-
-class EducationBy(Enum):
-    """Which number of the judge's counts as the educational value."""
-
-    most_probable = "most_probable"
-    """The most probable label, as in Storm."""
-    expected = "expected"
-    """The mean of the labels, weighted by their probabilities."""
 
 
 @component("curator", "thresholds", version=1, requires=("pyarrow",), extra="train")
@@ -87,6 +84,18 @@ class Thresholds(Splitting):
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Apply the thresholds and split what is kept."""
-        from storm_curation.selection.selection import select_by_thresholds
+        from storm_curation.selection.selection import divide, scores_of_rows
 
-        return select_by_thresholds(self, stage, data, scores)
+        self.check_scales(scores.spec())
+        verdicts = [self.verdict(row) for row in scores_of_rows(data, scores)]
+        return divide(self, stage, data, verdicts, THRESHOLD_STEPS)
+
+    def verdict(self, row: Mapping[str, Any] | None) -> Verdict:
+        """Apply the thresholds to a row of scores, None where the judge never saw the row."""
+        return weigh_row(
+            row,
+            min_education=self.min_education,
+            education_by=self.education_by,
+            difficulties=self.difficulties,
+            min_label_mass=self.min_label_mass,
+        )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storm_curation.judge.rubric import ask, render_example
-from storm_curation.judge.zero_shot import Overlong, ZeroShot
+from storm_curation.judge.settings import JudgeSettings, Overlong
 from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, SettingError
 from storm_inference.label_ids import label_ids
@@ -30,18 +30,18 @@ class Presented:
     """Token ids per question; empty where the status is not ok."""
 
 
-class Presentation:
+class JudgePrompt:
     """Renders rows for one judge and one tokenizer."""
 
-    def __init__(self, judge: ZeroShot, chat: ChatRenderer) -> None:
+    def __init__(self, settings: JudgeSettings, chat: ChatRenderer) -> None:
         """Check answers and rubric on the tokenizer; raises SettingError."""
-        self._judge, self._chat = judge, chat
-        questions = judge.questions()
+        self._settings, self._chat = settings, chat
+        questions = settings.questions()
         self._texts = [question.text for question in questions.values()]
         self.answer_ids = [
             label_ids(
                 chat,
-                Conversation(ask(judge.head, "x", question.text)),
+                Conversation(ask(settings.head, "x", question.text)),
                 question.answers,
                 f"{name}.answers",
             )
@@ -51,9 +51,9 @@ class Presentation:
         if isinstance(rubric, UnusableChat):
             raise InputError(f"the judge cannot be shown the rubric: {rubric}")
         self._rubric = [len(ids) for ids in rubric]
-        if max(self._rubric) >= judge.max_tokens:
+        if max(self._rubric) >= settings.max_tokens:
             problem = f"leaves no room for an example: the rubric takes {max(self._rubric)} tokens"
-            raise SettingError("max_tokens", judge.max_tokens, problem)
+            raise SettingError("max_tokens", settings.max_tokens, problem)
 
     def present(self, rows: Sequence[Mapping[str, Any]]) -> list[Presented]:
         """Render rows; one that cannot be asked gets a status and a problem, not an exception."""
@@ -70,7 +70,7 @@ class Presentation:
 
     def _show(self, row: Mapping[str, Any]) -> str | Presented:
         try:
-            text = render_example(self._judge.example, row["messages"], row.get("tools"))
+            text = render_example(self._settings.example, row["messages"], row.get("tools"))
         except ValueError as error:
             return Presented(status="no_response", problem=str(error))
         except (AttributeError, KeyError, TypeError) as error:
@@ -84,22 +84,22 @@ class Presentation:
     def _encode(self, shown: Sequence[str]) -> list[list[list[int]] | UnusableChat]:
         """Return each example's prompts, one per question, or why it has none."""
         chats = [
-            Conversation(ask(self._judge.head, text, tail))
+            Conversation(ask(self._settings.head, text, tail))
             for text in shown
             for tail in self._texts
         ]
-        found, step = self._chat.prompts(chats), len(self._texts)
-        return [_together(found[start : start + step]) for start in range(0, len(found), step)]
+        prompts, step = self._chat.prompts(chats), len(self._texts)
+        return [_together(prompts[start : start + step]) for start in range(0, len(prompts), step)]
 
     def _fit(self, text: str, prompts: list[list[int]]) -> Presented:
         """Shorten an example from the middle until every prompt fits."""
-        limit = self._judge.max_tokens
+        limit = self._settings.max_tokens
         in_all = self._example_tokens(prompts)
         if max(map(len, prompts)) <= limit:
             return Presented("ok", None, in_all, in_all, prompts)
         room = limit - max(self._rubric)
         too_long = f"{in_all} tokens, {room} fit"
-        if self._judge.overlong is Overlong.refuse:
+        if self._settings.overlong is Overlong.refuse:
             return Presented("too_long", too_long, 0, in_all)
         kept = len(text) * room // max(in_all, room)
         while kept > 2 * len(GAP):
@@ -118,9 +118,9 @@ class Presentation:
 
 
 def _together(prompts: Sequence[list[int] | UnusableChat]) -> list[list[int]] | UnusableChat:
-    found: list[list[int]] = []
+    usable: list[list[int]] = []
     for prompt in prompts:
         if isinstance(prompt, UnusableChat):
             return prompt
-        found.append(prompt)
-    return found
+        usable.append(prompt)
+    return usable

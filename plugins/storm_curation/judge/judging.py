@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from storm_curation.judge.judge_prompt import Presentation
+from storm_curation.judge.judge_prompt import JudgePrompt
 from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import OK, Scores
+from storm_curation.judge.settings import JudgeSettings, Precision
 from storm_curation.judge.summary import Summary
-from storm_curation.judge.zero_shot import Precision, ZeroShot
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
 from storm_inference.journal import Journal
@@ -33,7 +33,7 @@ Judgement = dict[str, Any]
 """A row of scores.parquet."""
 
 
-def judge(settings: ZeroShot, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:
+def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:
     """Judge the split `train` into `stage.directory`; finished shards are taken from scratch."""
     total = data.count("train")
     if total == 0:
@@ -42,11 +42,11 @@ def judge(settings: ZeroShot, stage: StageContext, model: Checkpoint, data: Data
     settings, reason = settings.fitted(model.config())
     if reason:
         stage.say(f"prompts have at most {settings.max_tokens} tokens: {reason}")
-    presentation = Presentation(settings, model.chat())
-    work = _Work(settings, stage, model, presentation)
+    prompt = JudgePrompt(settings, model.chat())
+    work = _Work(settings, stage, model, prompt)
     summary = Summary(settings.questions())
     schema = score_schema(settings.questions())
-    found, started = 0, time.monotonic()
+    from_scratch, started = 0, time.monotonic()
     file = stage.directory / "scores.parquet"
     with stage.progress(total, "rows") as bar, _writer(file, schema) as writer:
         for rows in _shards(data.rows("train"), settings.shard_rows):
@@ -58,12 +58,12 @@ def judge(settings: ZeroShot, stage: StageContext, model: Checkpoint, data: Data
                 _publish(kept, judgements)
                 journal.remove()
             else:
-                found += len(rows)
+                from_scratch += len(rows)
                 bar.advance(len(rows))
             writer.write_table(pa.Table.from_pylist(judgements, schema=schema))
             summary.add(rows, judgements)
     seconds = time.monotonic() - started
-    _report(stage, summary, (total - found) / max(seconds, 1e-9))
+    _report(stage, summary, (total - from_scratch) / max(seconds, 1e-9))
     return Scores(stage.directory)
 
 
@@ -71,24 +71,24 @@ class _Work:
     """The model with what it takes to ask it, loaded for the first shard that needs it."""
 
     def __init__(
-        self, settings: ZeroShot, stage: StageContext, model: Checkpoint, presentation: Presentation
+        self, settings: JudgeSettings, stage: StageContext, model: Checkpoint, prompt: JudgePrompt
     ) -> None:
         self._settings, self._stage, self._model = settings, stage, model
-        self._presentation = presentation
+        self._prompt = prompt
         self._scorer: LabelScorer | None = None
 
     def judge(
         self, rows: list[Row], advance: Callable[[int], None], journal: Journal
     ) -> list[Judgement]:
         """Return a row of scores per row, in order; goes on where the shard's journal ends."""
-        shown = self._presentation.present(rows)
+        shown = self._prompt.present(rows)
         asked = [index for index, item in enumerate(shown) if item.prompts]
         if unasked := len(rows) - len(asked):
             advance(unasked)
         prompts = [shown[index].prompts for index in asked]
         logs = []
         if prompts:
-            logs = self._load().score(prompts, self._presentation.answer_ids, advance, journal)
+            logs = self._load().score(prompts, self._prompt.answer_ids, advance, journal)
         questions = self._settings.questions()
         judgements = []
         scored = dict(zip(asked, logs, strict=True))
@@ -156,7 +156,7 @@ def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield shard
 
 
-def _address(settings: ZeroShot, rows: list[Row]) -> str:
+def _address(settings: JudgeSettings, rows: list[Row]) -> str:
     """Return the digest of what a shard's judgements follow from, the model apart.
 
     The model is part of the stage's key, and scratch belongs to a key.

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum
-from typing import Any
 
-from storm_curation.judge.rubric import Question, difficulty_question, education_question
-from storm_curation.judge.scores import DIFFICULTY, EDUCATION, Scores, ScoresSpec
+from storm_curation.judge.scores import Scores, ScoresSpec
+from storm_curation.judge.settings import JudgeSettings, Precision
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_exp import Cost, InputError, SettingError, StageContext, component
+from storm_exp import Cost, InputError, StageContext, component
 from storm_models.chat.files import check_template
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
-from storm_models.families.attention import longest_prompt
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
 from storm_models.twins.machine import has_gpu
@@ -26,26 +23,8 @@ _CHARACTERS = 4
 """Characters of English in a token, about."""
 
 
-class Precision(Enum):
-    """The number format that the judge computes in."""
-
-    stored = "stored"
-    """That of the checkpoint's weights."""
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
-class Overlong(Enum):
-    """What happens to an example that does not fit."""
-
-    shorten = "shorten"
-    """Its middle is left out; how much was judged is recorded."""
-    refuse = "refuse"
-    """It is not judged: status `too_long`."""
-
-
 @component("judge", "zero_shot", version=2, requires=("torch", "transformers"), extra="train")
-class ZeroShot:
+class ZeroShot(JudgeSettings):
     """Asks the model for each row's educational value and difficulty, one token each.
 
     The prompt is one turn of the user: `head`, the example, the question's text. The answer is
@@ -53,51 +32,6 @@ class ZeroShot:
     `validation` stays as it is, for held-out measurements. Columns other than `messages` (truth
     of a made world, for example) never enter a prompt.
     """
-
-    head: str = (
-        "Rate how much a student could learn from this pair of an instruction and its response.\n\n"
-    )
-    """The rubric, before the example. Computed once for many rows."""
-    example: str = "Instruction:\n{instruction}\n\nResponse:\n{response}"
-    """How a row is shown: a template with {instruction} and {response}."""
-    education: Question = dataclasses.field(default_factory=education_question)
-    """The question for educational value; its labels are numbers."""
-    difficulty: Question = dataclasses.field(default_factory=difficulty_question)
-    """The question for difficulty."""
-    max_tokens: int = 1024
-    """Tokens of a prompt, rubric and template included, at most; fewer where the model's positions
-    or its attention window hold no more."""
-    overlong: Overlong = Overlong.shorten
-    """What happens to an example that does not fit in max_tokens."""
-    batch_rows: int = 8
-    """Rows in a batch. Batches have a fixed shape, so this is part of the key."""
-    width_step: int = 32
-    """Batches are padded to a multiple of this many tokens."""
-    shard_rows: int = 512
-    """Rows in a shard: what a killed judge loses at most."""
-    precision: Precision = Precision.stored
-    """The number format that the model is loaded and run in."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_tokens", "batch_rows", "width_step", "shard_rows"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
-        if "{response}" not in self.example or "{instruction}" not in self.example:
-            problem = "needs the places {instruction} and {response}"
-            raise SettingError("example", self.example, problem)
-        for name, question in self.questions().items():
-            question.check(name)
-        try:
-            numbers = [float(label) for label in self.education.scale()]
-        except ValueError:
-            numbers = []
-        if not numbers or numbers != sorted(numbers):
-            problem = "the labels of educational value must be numbers that rise"
-            raise SettingError("education.labels", self.education.scale(), problem)
-
-    def questions(self) -> dict[str, Question]:
-        """Return the questions by name, in the order in which they are asked."""
-        return {EDUCATION: self.education, DIFFICULTY: self.difficulty}
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> ScoresSpec:
         """Say which labels there will be, and for how many rows."""
@@ -122,13 +56,6 @@ class ZeroShot:
             shard_rows=min(self.shard_rows, _SHARD),
             precision=self.precision if has_gpu() else Precision.float32,
         )
-
-    def fitted(self, config: dict[str, Any]) -> tuple[ZeroShot, str]:
-        """Return the judge with prompts that the model can read, and what shortened them, or ''."""
-        longest, reason = longest_prompt(config)
-        if longest is None or self.max_tokens <= longest:
-            return self, ""
-        return dataclasses.replace(self, max_tokens=longest), reason
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""

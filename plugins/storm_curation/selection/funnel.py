@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from storm_curation.selection.verdict import Rejection
 from storm_data.rows.conversation import plain_text
-
-if TYPE_CHECKING:
-    from storm_curation.selection.selection import Rejection
 
 EXAMPLES = 8
 """Examples shown of the kept rows, and of the rejected ones."""

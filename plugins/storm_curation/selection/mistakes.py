@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from storm_curation.curators.mistakes import Mistakes
 from storm_curation.selection.rouge import rouge_l
-from storm_curation.selection.selection import Rejection, Verdict, divide
+from storm_curation.selection.verdict import Rejection, Verdict
 from storm_data.dataset import Dataset
-from storm_exp import InputError, StageContext
+from storm_exp import InputError
 
 STEPS = ("asked", "mistaken", "drawn")
 _NO_ANSWER = "the answer "
@@ -36,66 +34,54 @@ class Attempt:
         return rouge_l(self.answer or "", self.right)
 
 
-def select_mistakes(
-    settings: Mistakes, stage: StageContext, data: Dataset, answers: Dataset
-) -> Dataset:
-    """Keep what `settings` say of the rows that were missed; writes tasks.json beside them."""
-    tasks: dict[str, list[int]] = {}
-    attempts: list[Attempt | str] = []
-    found = _answers(answers)
-    for number, row in enumerate(data.rows("train")):
-        tasks.setdefault(str(row[settings.task_column]), []).append(number)
-        attempts.append(_attempt(row, found))
-    order = {number: place for place, number in enumerate(settings.draw_order(len(attempts)))}
-    verdicts: list[Verdict] = [
-        Rejection("asked", attempt) if isinstance(attempt, str) else None for attempt in attempts
-    ]
-    summary: dict[str, dict[str, Any]] = {}
-    for task, numbers in sorted(tasks.items()):
-        asked = {n: a for n in numbers if isinstance(a := attempts[n], Attempt)}
-        if not asked:
-            continue
-        drawn = sorted(asked, key=lambda number: order[number])
-        for number, verdict in _choose(settings, task, drawn, asked, summary).items():
-            verdicts[number] = verdict
-    curated = divide(settings, stage, data, verdicts, STEPS)
-    text = json.dumps(summary, indent=1, ensure_ascii=False)
-    (stage.directory / "tasks.json").write_text(text + "\n", encoding="utf-8")
-    return curated
+def attempts_by_row(data: Dataset, answers: Dataset) -> list[Attempt | str]:
+    """Return, for each row of the split `train`, what was made of it, or why nothing was."""
+    given = _answers(answers)
+    return [_attempt(row, given) for row in data.rows("train")]
 
 
-def _choose(
-    settings: Mistakes,
-    task: str,
-    drawn: Sequence[int],
-    asked: Mapping[int, Attempt],
-    summary: dict[str, dict[str, Any]],
-) -> dict[int, Verdict]:
-    """Return verdicts on the rows of a task, which come in the order of the draw."""
-    words = sum(len(attempt.right.split()) for attempt in asked.values()) / len(asked)
-    exact = words <= settings.exact_words
-    entry: dict[str, Any] = {"rows": len(asked), "words": words}
-    summary[task] = entry
-    if exact:
-        missed = [number for number in drawn if not asked[number].exact]
-        accuracy = 1 - len(missed) / len(asked)
-        wanted = int(settings.accuracy_rows[tenth(accuracy)] * settings.factor)
-        kept = set(missed[:wanted])
-        entry |= {"accuracy": accuracy, "missed": len(missed), "kept": len(kept)}
-        return {
-            number: None
-            if number in kept
-            else Rejection("drawn", "enough of its task")
-            if not asked[number].exact
-            else Rejection("mistaken", "answered rightly")
-            for number in drawn
-        }
+def right_words(attempts: Iterable[Attempt]) -> float:
+    """Return the mean number of words of the right answers."""
+    counts = [len(attempt.right.split()) for attempt in attempts]
+    return sum(counts) / len(counts)
+
+
+def choose_exact(
+    asked: Mapping[int, Attempt], wanted_by_tenth: Sequence[int]
+) -> tuple[dict[int, Verdict], dict[str, Any]]:
+    """Return verdicts on the rows of a task with short answers, and what its summary says.
+
+    `asked` holds the attempts by row, in the order of the draw; of the rows that were missed, the
+    first `wanted_by_tenth[tenth(accuracy)]` are kept.
+    """
+    missed = [number for number, attempt in asked.items() if not attempt.exact]
+    accuracy = 1 - len(missed) / len(asked)
+    kept = set(missed[: wanted_by_tenth[tenth(accuracy)]])
+    verdicts: dict[int, Verdict] = {
+        number: None
+        if number in kept
+        else Rejection("drawn", "enough of its task")
+        if not attempt.exact
+        else Rejection("mistaken", "answered rightly")
+        for number, attempt in asked.items()
+    }
+    return verdicts, {"accuracy": accuracy, "missed": len(missed), "kept": len(kept)}
+
+
+def choose_by_rouge(
+    asked: Mapping[int, Attempt], share_by_tenth: Sequence[float]
+) -> tuple[dict[int, Verdict], dict[str, Any]]:
+    """Return verdicts on the rows of a task with long answers, and what its summary says.
+
+    `asked` holds the attempts by row, in the order of the draw; of the rows of a tenth of ROUGE-L,
+    the share that stands for it is kept.
+    """
     verdicts: dict[int, Verdict] = {}
     groups: dict[int, list[int]] = {}
-    for number in drawn:
-        groups.setdefault(tenth(asked[number].rouge), []).append(number)
+    for number, attempt in asked.items():
+        groups.setdefault(tenth(attempt.rouge), []).append(number)
     for place, members in groups.items():
-        share = settings.rouge_shares[place]
+        share = share_by_tenth[place]
         count = int(share * len(members))
         low, high = place / 10, (place + 1) / 10
         reason = f"ROUGE-L of {low:.1f} to {high:.1f}"
@@ -103,8 +89,7 @@ def _choose(
         for rank, number in enumerate(members):
             verdicts[number] = None if rank < count else Rejection(step, reason)
     mean = sum(attempt.rouge for attempt in asked.values()) / len(asked)
-    entry |= {"rouge": mean, "kept": sum(verdict is None for verdict in verdicts.values())}
-    return verdicts
+    return verdicts, {"rouge": mean, "kept": sum(v is None for v in verdicts.values())}
 
 
 def tenth(share: float) -> int:
@@ -114,28 +99,25 @@ def tenth(share: float) -> int:
 
 def _answers(answers: Dataset) -> dict[str, str | None]:
     """Return the answers by id, None where none was given; a question not asked is missing."""
-    found: dict[str, str | None] = {
+    given: dict[str, str | None] = {
         row["id"]: row["messages"][-1]["content"] for row in answers.rows("train")
     }
-    if not found:
+    if not given:
         raise InputError("the port 'answers' holds no answered row")
-    for row in _rejected(answers):
-        if row["reason"].startswith(_NO_ANSWER):
-            found.setdefault(row["id"], None)
-    return found
+    if "rejected" in answers.splits():
+        for row in answers.rows("rejected"):
+            if row["reason"].startswith(_NO_ANSWER):
+                given.setdefault(row["id"], None)
+    return given
 
 
-def _rejected(answers: Dataset) -> Iterator[dict[str, Any]]:
-    return answers.rows("rejected") if "rejected" in answers.splits() else iter(())
-
-
-def _attempt(row: Mapping[str, Any], found: Mapping[str, str | None]) -> Attempt | str:
+def _attempt(row: Mapping[str, Any], given: Mapping[str, str | None]) -> Attempt | str:
     """Return what was made of a row, or why nothing was."""
     messages = row["messages"]
     if not messages or messages[-1]["role"] != "assistant" or not messages[-1]["content"]:
         return "no right answer is known"
     if messages[-1].get("tool_calls"):
         return "the right answer calls tools"
-    if row["id"] not in found:
+    if row["id"] not in given:
         return "the model was not asked"
-    return Attempt(messages[-1]["content"], found[row["id"]])
+    return Attempt(messages[-1]["content"], given[row["id"]])

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from storm_curation.curators.highest_value import HighestValue
-from storm_curation.judge.scores import EDUCATION, Scores
-from storm_curation.selection.selection import (
-    THRESHOLD_STEPS,
-    Rejection,
-    Verdict,
-    divide,
-    scores_of_rows,
-    weigh_row,
-)
-from storm_data.dataset import Dataset
-from storm_exp import StageContext
+from storm_curation.selection.verdict import Rejection, Verdict
 
 
-def select_best(
-    settings: HighestValue, stage: StageContext, data: Dataset, scores: Scores
-) -> Dataset:
-    """Keep the best of the rows that pass the thresholds, up to the budget of each source.
+def keep_best(
+    verdicts: Sequence[Verdict],
+    values: Sequence[float],
+    sources: Sequence[str],
+    order: Sequence[int],
+    budgets: Mapping[str, int],
+) -> list[Verdict]:
+    """Reject, of the rows that are kept so far, those beyond the budget of their source.
 
-    Rows of the same value are taken in the order in which rows are drawn, which the seed decides.
+    A row has a verdict, a value and a source. Rows of the same value are taken in `order`, which
+    holds the numbers of the rows.
     """
-    verdicts: list[Verdict] = []
-    values: list[float] = []
-    for row in scores_of_rows(settings, data, scores):
-        verdicts.append(weigh_row(settings, row))
-        values.append(row[f"{EDUCATION}_expected"] if row and verdicts[-1] is None else 0.0)
-    passed = [number for number in settings.draw_order(len(verdicts)) if verdicts[number] is None]
-    if passed:
-        sources = [""] * len(verdicts)
-        if settings.by_source:
-            named = data.table("train").column("source").to_pylist()
-            sources = [name or "" for name in named]
-        counts = Counter(sources[number] for number in passed)
-        left = share_out(sum(settings.sizes(len(passed))), counts)
-        stage.say(", ".join(f"{name or 'all'}: {n} of {counts[name]}" for name, n in left.items()))
-        for number in sorted(passed, key=lambda number: -values[number]):
-            if left[sources[number]]:
-                left[sources[number]] -= 1
-            else:
-                verdicts[number] = Rejection("value", "others are worth more")
-    return divide(settings, stage, data, verdicts, (*THRESHOLD_STEPS, "value"))
+    result, left = list(verdicts), dict(budgets)
+    passed = [number for number in order if verdicts[number] is None]
+    for number in sorted(passed, key=lambda number: -values[number]):
+        if left[sources[number]]:
+            left[sources[number]] -= 1
+        else:
+            result[number] = Rejection("value", "others are worth more")
+    return result
 
 
 def share_out(budget: int, counts: Mapping[str, int]) -> dict[str, int]:

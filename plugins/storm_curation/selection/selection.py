@@ -3,81 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from storm_curation.curators.thresholds import EducationBy, Thresholds
-from storm_curation.judge.scores import DIFFICULTY, EDUCATION, OK, QUESTIONS, Scores
+from storm_curation.judge.scores import Scores
 from storm_curation.selection.funnel import funnel
 from storm_curation.selection.splitting import HeldOut, Splitting
+from storm_curation.selection.verdict import Rejection, Verdict, count_kept
 from storm_data.dataset import Dataset
 from storm_exp import InputError, SettingError, StageContext
 
 BUDGET = "budget"
-
-
-@dataclasses.dataclass(frozen=True)
-class Rejection:
-    """Why a row was turned away, and at which step."""
-
-    step: str
-    reason: str
-
-
-Verdict = Rejection | None
-"""None for a row that is kept."""
-
-THRESHOLD_STEPS = ("judged", "label mass", "education", "difficulty")
-
-
-def select_by_thresholds(
-    settings: Thresholds, stage: StageContext, data: Dataset, scores: Scores
-) -> Dataset:
-    """Keep the rows that pass the thresholds."""
-    verdicts = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
-    return divide(settings, stage, data, verdicts, THRESHOLD_STEPS)
-
-
-def select_at_random(
-    settings: Thresholds, stage: StageContext, data: Dataset, scores: Scores
-) -> Dataset:
-    """Keep as many rows as pass the thresholds and the budget, drawn from all."""
-    passed = [weigh_row(settings, row) for row in scores_of_rows(settings, data, scores)]
-    count = _count_kept(passed)
-    wanted = sum(settings.sizes(count)) if count else 0
-    drawn = set(settings.draw_order(len(passed))[:wanted])
-    missed = Rejection("drawn", "not drawn")
-    verdicts = [None if index in drawn else missed for index in range(len(passed))]
-    return divide(settings, stage, data, verdicts, ("drawn",))
-
-
-def select_everything(settings: Splitting, stage: StageContext, data: Dataset) -> Dataset:
-    """Keep every row."""
-    return divide(settings, stage, data, [None] * data.count("train"), ())
-
-
-def weigh_row(settings: Thresholds, row: Mapping[str, Any] | None) -> Verdict:
-    """Apply the thresholds to a row of scores; None is a row that the judge never saw."""
-    if row is None:
-        return Rejection("judged", "judge: not judged")
-    if row["status"] != OK:
-        return Rejection("judged", f"judge: {row['status']}")
-    for question in QUESTIONS:
-        if row[f"{question}_mass"] < settings.min_label_mass:
-            reason = f"label mass of {question} < {settings.min_label_mass:g}"
-            return Rejection("label mass", reason)
-    least = settings.min_education
-    if settings.education_by is EducationBy.expected:
-        if row[f"{EDUCATION}_expected"] < least:
-            return Rejection("education", f"expected education < {least:g}")
-    elif float(row[f"{EDUCATION}_label"]) < least:
-        return Rejection("education", f"education {row[f'{EDUCATION}_label']} < {least:g}")
-    if row[f"{DIFFICULTY}_label"] not in settings.difficulties:
-        return Rejection("difficulty", f"difficulty {row[f'{DIFFICULTY}_label']}")
-    return None
 
 
 def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejection]:
@@ -85,7 +23,7 @@ def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejec
 
     Raises InputError when nothing is left to train on.
     """
-    kept = _count_kept(verdicts)
+    kept = count_kept(verdicts)
     train, validation = settings.sizes(kept)
     result: list[str | Rejection] = [verdict or "" for verdict in verdicts]
     order = [i for i in settings.draw_order(len(verdicts)) if verdicts[i] is None]
@@ -99,15 +37,8 @@ def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejec
     return result
 
 
-def _count_kept(verdicts: Sequence[Verdict]) -> int:
-    return sum(verdict is None for verdict in verdicts)
-
-
-def scores_of_rows(
-    settings: Thresholds, data: Dataset, scores: Scores
-) -> Iterator[dict[str, Any] | None]:
+def scores_of_rows(data: Dataset, scores: Scores) -> Iterator[dict[str, Any] | None]:
     """Yield the scores of each row of the split `train`, None where the judge left it out."""
-    settings.check_scales(scores.spec())
     ids = data.table("train").column("id").to_pylist()
     judged = scores.table().column("id").to_pylist()
     if ids == judged:
@@ -135,7 +66,7 @@ def divide(
     """
     if not verdicts:
         raise InputError("the data set's split 'train' is empty: there is nothing to select from")
-    if _count_kept(verdicts) == 0:
+    if count_kept(verdicts) == 0:
         counts = funnel([verdict or "" for verdict in verdicts], steps)["steps"]
         reasons = ", ".join(f"{n} × {r}" for step in counts for r, n in step["rejected"].items())
         raise InputError(f"no row is left of {len(verdicts)}: {reasons}")

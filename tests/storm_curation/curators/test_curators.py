@@ -10,13 +10,14 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from storm_curation.curators.keep_all import WholePool
+from storm_curation.curators.keep_all import KeepAll
 from storm_curation.curators.random_subset import RandomSubset
-from storm_curation.curators.thresholds import EducationBy, Thresholds
+from storm_curation.curators.thresholds import Thresholds
 from storm_curation.judge.judging import score_schema
 from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.selection.splitting import HeldOut, Splitting
+from storm_curation.selection.verdict import EducationBy
 from storm_data.dataset import Dataset, DatasetSpec, chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
@@ -74,7 +75,7 @@ def pool(folder, scores, ids=None):
 def curate(folder, curator, scores, ids=None):
     data, judged = pool(folder, scores, ids)
     stage = make_stage(Path(folder), "curator")
-    ports = (data,) if isinstance(curator, WholePool) else (data, judged)
+    ports = (data,) if isinstance(curator, KeepAll) else (data, judged)
     return curator.run(stage, *ports), stage
 
 
@@ -109,7 +110,7 @@ LIMITS = {
 CURATORS = st.one_of(
     st.builds(Thresholds, **LIMITS, **SIZES),
     st.builds(RandomSubset, **LIMITS, **SIZES),
-    st.builds(WholePool, **SIZES),
+    st.builds(KeepAll, **SIZES),
 )
 
 
@@ -224,7 +225,7 @@ def test_another_seed_holds_other_rows_back(tmp_path):
     for seed in (1, 1, 2):
         folder = tmp_path / str(len(held_back))
         folder.mkdir()
-        curated, _ = curate(folder, WholePool(validation=5, seed=seed), [score()] * 50)
+        curated, _ = curate(folder, KeepAll(validation=5, seed=seed), [score()] * 50)
         held_back.append(ids_of(curated, "validation"))
     assert held_back[0] == held_back[1] != held_back[2]
 
@@ -248,7 +249,7 @@ def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path):
         curate(tmp_path, Thresholds(seed=1), scores)
 
 
-@pytest.mark.parametrize("cls", [Thresholds, RandomSubset, WholePool])
+@pytest.mark.parametrize("cls", [Thresholds, RandomSubset, KeepAll])
 def test_arms_may_be_scored_on_the_data_s_own_held_out_rows(tmp_path, cls):
     curator = cls(held_out=HeldOut.data, validation=0.5, seed=1)
     curated, stage = curate(tmp_path, curator, [score()] * 10)
@@ -256,14 +257,14 @@ def test_arms_may_be_scored_on_the_data_s_own_held_out_rows(tmp_path, cls):
     assert curated.count("train") == 10
     assert funnel_of(stage)["splits"]["validation"] == 0
     ports = [Dataset(tmp_path / "data").spec()]
-    if cls is not WholePool:
+    if cls is not KeepAll:
         ports.append(Scores(tmp_path / "scores").spec())
     assert curator.plan_spec(*ports).splits["validation"] == [1, 1]
 
 
 def test_data_without_held_out_rows_cannot_lend_any():
     with pytest.raises(SettingError, match="held_out"):
-        WholePool(held_out=HeldOut.data, seed=1).plan_spec(DatasetSpec(splits={"train": [9, 9]}))
+        KeepAll(held_out=HeldOut.data, seed=1).plan_spec(DatasetSpec(splits={"train": [9, 9]}))
 
 
 def test_a_validation_split_that_takes_everything_is_an_error(tmp_path):
@@ -312,7 +313,7 @@ def test_sizes_and_shares_that_cannot_be_are_refused(settings):
 def test_the_forecast_bounds_the_splits_and_the_whole_pool_knows_them():
     data = DatasetSpec(splits={"train": [100, 100]}, columns=["id"])
     assert Thresholds(seed=1).plan_spec(data, SCALES).splits["train"] == [1, 100]
-    whole = WholePool(validation=0.1, train_rows=50, seed=1).plan_spec(data)
+    whole = KeepAll(validation=0.1, train_rows=50, seed=1).plan_spec(data)
     assert whole.splits == {"train": [50, 50], "validation": [6, 6], "rejected": [44, 44]}
     with pytest.raises(InputError, match="no split 'train'"):
         Thresholds(seed=1).plan_spec(DatasetSpec(splits={"test": [1, 1]}), SCALES)
@@ -325,7 +326,7 @@ def test_a_share_and_a_budget_say_how_many_rows_to_count_on():
     kept = Thresholds(expected_share=0.3, train_rows=50, seed=1).plan_spec(data, SCALES)
     assert kept.splits["train"] == [1, 50]
     assert kept.likely_rows() == 50
-    assert WholePool(seed=1).plan_spec(data).likely_rows() == 1000
+    assert KeepAll(seed=1).plan_spec(data).likely_rows() == 1000
     with pytest.raises(SettingError, match="expected_share"):
         Thresholds(expected_share=1.5, seed=1)
 

@@ -12,7 +12,7 @@ import torch
 
 from storm_curation.judge import judging
 from storm_curation.judge.rubric import Question, judge_chat
-from storm_curation.judge.zero_shot import Overlong
+from storm_curation.judge.settings import Overlong
 from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
@@ -136,7 +136,7 @@ def test_the_same_rows_give_the_same_bits(judged, rows):
 
 KILLED = """
 import os, pathlib, pickle, signal, sys
-from storm_curation import judging
+from storm_curation.judge import judging
 from storm_data.dataset import Dataset
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint

@@ -1,0 +1,87 @@
+"""How a judge asks: the rubric, the room for an example, and batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from typing import Any, Self
+
+from storm_curation.judge.rubric import Question, difficulty_question, education_question
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION
+from storm_exp import SettingError
+from storm_models.families.attention import longest_prompt
+
+
+class Precision(Enum):
+    """The number format that the judge computes in."""
+
+    stored = "stored"
+    """That of the checkpoint's weights."""
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Overlong(Enum):
+    """What happens to an example that does not fit."""
+
+    shorten = "shorten"
+    """Its middle is left out; how much was judged is recorded."""
+    refuse = "refuse"
+    """It is not judged: status `too_long`."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class JudgeSettings:
+    """The rubric, how rows are shown, and how many at once."""
+
+    head: str = (
+        "Rate how much a student could learn from this pair of an instruction and its response.\n\n"
+    )
+    """The rubric, before the example. Computed once for many rows."""
+    example: str = "Instruction:\n{instruction}\n\nResponse:\n{response}"
+    """How a row is shown: a template with {instruction} and {response}."""
+    education: Question = dataclasses.field(default_factory=education_question)
+    """The question for educational value; its labels are numbers."""
+    difficulty: Question = dataclasses.field(default_factory=difficulty_question)
+    """The question for difficulty."""
+    max_tokens: int = 1024
+    """Tokens of a prompt, rubric and template included, at most; fewer where the model's positions
+    or its attention window hold no more."""
+    overlong: Overlong = Overlong.shorten
+    """What happens to an example that does not fit in max_tokens."""
+    batch_rows: int = 8
+    """Rows in a batch. Batches have a fixed shape, so this is part of the key."""
+    width_step: int = 32
+    """Batches are padded to a multiple of this many tokens."""
+    shard_rows: int = 512
+    """Rows in a shard: what a killed judge loses at most."""
+    precision: Precision = Precision.stored
+    """The number format that the model is loaded and run in."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "batch_rows", "width_step", "shard_rows"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, getattr(self, name), "must be at least 1")
+        if "{response}" not in self.example or "{instruction}" not in self.example:
+            problem = "needs the places {instruction} and {response}"
+            raise SettingError("example", self.example, problem)
+        for name, question in self.questions().items():
+            question.check(name)
+        try:
+            numbers = [float(label) for label in self.education.scale()]
+        except ValueError:
+            numbers = []
+        if not numbers or numbers != sorted(numbers):
+            problem = "the labels of educational value must be numbers that rise"
+            raise SettingError("education.labels", self.education.scale(), problem)
+
+    def questions(self) -> dict[str, Question]:
+        """Return the questions by name, in the order in which they are asked."""
+        return {EDUCATION: self.education, DIFFICULTY: self.difficulty}
+
+    def fitted(self, config: dict[str, Any]) -> tuple[Self, str]:
+        """Return settings whose prompts the model can read, and what shortened them, or ''."""
+        longest, reason = longest_prompt(config)
+        if longest is None or self.max_tokens <= longest:
+            return self, ""
+        return dataclasses.replace(self, max_tokens=longest), reason

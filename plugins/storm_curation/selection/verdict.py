@@ -1,0 +1,65 @@
+"""Why a row of a pool is kept or turned away."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from storm_curation.judge.scores import DIFFICULTY, EDUCATION, OK, QUESTIONS
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """Why a row was turned away, and at which step."""
+
+    step: str
+    reason: str
+
+
+Verdict = Rejection | None
+"""None for a row that is kept."""
+
+THRESHOLD_STEPS = ("judged", "label mass", "education", "difficulty")
+
+
+class EducationBy(Enum):
+    """Which number of the judge's counts as the educational value."""
+
+    most_probable = "most_probable"
+    """The most probable label, as in Storm."""
+    expected = "expected"
+    """The mean of the labels, weighted by their probabilities."""
+
+
+def weigh_row(
+    row: Mapping[str, Any] | None,
+    *,
+    min_education: float,
+    education_by: EducationBy,
+    difficulties: Sequence[str],
+    min_label_mass: float,
+) -> Verdict:
+    """Apply thresholds to a row of scores; None is a row that the judge never saw."""
+    if row is None:
+        return Rejection("judged", "judge: not judged")
+    if row["status"] != OK:
+        return Rejection("judged", f"judge: {row['status']}")
+    for question in QUESTIONS:
+        if row[f"{question}_mass"] < min_label_mass:
+            return Rejection("label mass", f"label mass of {question} < {min_label_mass:g}")
+    if education_by is EducationBy.expected:
+        if row[f"{EDUCATION}_expected"] < min_education:
+            return Rejection("education", f"expected education < {min_education:g}")
+    elif float(row[f"{EDUCATION}_label"]) < min_education:
+        reason = f"education {row[f'{EDUCATION}_label']} < {min_education:g}"
+        return Rejection("education", reason)
+    if row[f"{DIFFICULTY}_label"] not in difficulties:
+        return Rejection("difficulty", f"difficulty {row[f'{DIFFICULTY}_label']}")
+    return None
+
+
+def count_kept(verdicts: Sequence[Verdict]) -> int:
+    """Return how many verdicts keep their row."""
+    return sum(verdict is None for verdict in verdicts)
