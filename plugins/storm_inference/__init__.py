@@ -7,7 +7,7 @@ from storm_exp import hookimpl
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the answerer."""
+    """Return the generator of answers."""
     from storm_inference.answers import Answers
 
     return [Answers]

@@ -8,13 +8,14 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_inference.shots import Shots
 from storm_models.chat.files import check_template
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.families.flops import Reading
 
 
-@component("answerer", "answers", version=4, requires=("torch", "transformers"), extra="train")
+@component("generator", "answers", version=4, requires=("torch", "transformers"), extra="train")
 class Answers:
     """Ends every chat with what the model says; an answer that stands there already goes.
 
@@ -96,6 +97,23 @@ class Answers:
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""
-        from storm_inference.generation import answer
+        from storm_inference.generation import Generator, Sampling, answer
 
-        return answer(self, stage, model, data)
+        if not data.count("train"):
+            raise InputError("the data set has no rows to answer in its split 'train'")
+        sampling = Sampling(
+            max_new_tokens=self.new_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            unfinished=self.unfinished,
+            seed=self.seed,
+        )
+        generator = Generator(
+            model,
+            sampling,
+            Shots(data.rows("train"), self.shots, self.task_column, self.seed),
+            batch_rows=self.batch_rows,
+            device=stage.runtime.device,
+            scratch=stage.scratch,
+        )
+        return answer(generator, stage, data, self.shard_rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,29 +26,36 @@ from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.families.rope import short_context
 
-if TYPE_CHECKING:
-    from storm_inference.answers import Answers
-
 Row = dict[str, Any]
 Answer = tuple[str, str]
 """What the model said, and why it cannot be used (empty when it can)."""
 
 
-def answer(settings: Answers, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the tokens of an answer are chosen."""
+
+    max_new_tokens: int
+    temperature: float
+    """0 takes the most probable token at every step; above 0 draws."""
+    top_p: float
+    """Draws among the most probable tokens that have this probability together."""
+    unfinished: bool
+    """Whether an answer that does not end within `max_new_tokens` is taken as it is, cut."""
+    seed: int
+
+
+def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows: int) -> Dataset:
     """Write `data` into the stage with new answers; raises InputError when none can be used."""
     torch.set_num_threads(stage.runtime.thread_count())
     splits = [name for name in ("train", "validation") if data.count(name)]
-    if "train" not in splits:
-        raise InputError("the data set has no rows to answer in its split 'train'")
-    shots = Shots(data.rows("train"), settings.shots, settings.task_column, settings.seed)
-    asker = _Asker(settings, stage, model, shots)
     made, rejected = Dataset(stage.directory), []
     kept = 0
     with stage.progress(sum(data.count(name) for name in splits), "chats", "answering") as bar:
         for split in splits:
             rows: list[Row] = []
-            for shard in _shards(data.rows(split), settings.shard_rows):
-                for row, (text, problem) in zip(shard, asker.ask(shard), strict=True):
+            for shard in _shards(data.rows(split), shard_rows):
+                for row, (text, problem) in zip(shard, generator.answer(shard), strict=True):
                     turns = [*_asked(row), {"role": "assistant", "content": text}]
                     if problem:
                         rejected.append({**row, "reason": problem})
@@ -82,29 +90,38 @@ def _asked(row: Row) -> list[dict[str, Any]]:
     return turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
 
 
-class _Asker:
+class Generator:
     """The model, loaded for the first shard that needs it, and the shards that are finished."""
 
     def __init__(
-        self, settings: Answers, stage: StageContext, model: Checkpoint, shots: Shots
+        self,
+        model: Checkpoint,
+        sampling: Sampling,
+        shots: Shots,
+        *,
+        batch_rows: int,
+        device: str,
+        scratch: Path,
     ) -> None:
-        self._settings, self._stage, self._model = settings, stage, model
-        self._shots = shots
+        """Answer with `batch_rows` chats at once; finished shards are kept in `scratch`."""
+        self._model, self._sampling, self._shots = model, sampling, shots
+        self._batch_rows, self._device, self._scratch = batch_rows, device, scratch
         self._tokenizer = model.tokenizer()
         self._chat = model.chat()
         self._positions = model.config().get("max_position_embeddings")
         self._network: Any = None
         self._stops: list[int] = []
 
-    def ask(self, rows: list[Row]) -> list[Answer]:
+    def answer(self, rows: list[Row]) -> list[Answer]:
         """Return an answer for every row, in order."""
         address = hashlib.sha256(
             json.dumps([[row["messages"], row.get("tools")] for row in rows]).encode()
         )
-        file = self._stage.scratch / f"{address.hexdigest()}.json"
+        file = self._scratch / f"{address.hexdigest()}.json"
         if file.is_file():
             return [(text, problem) for text, problem in json.loads(file.read_text())]
-        prompts, found = [], []
+        prompts: list[list[int]] = []
+        answers: list[Answer] = []
         questions = map(question, rows)
         chats = [
             Conversation(put_before(chat.messages, self._shots.of(row)), chat.tools)
@@ -113,13 +130,13 @@ class _Asker:
         asked_chats = zip(chats, self._chat.prompts(chats), strict=True)
         for prompt, problem in (self._checked(chat, ids) for chat, ids in asked_chats):
             prompts.append(prompt)
-            found.append(("", problem))
-        usable = [index for index, (_, problem) in enumerate(found) if not problem]
+            answers.append(("", problem))
+        usable = [index for index, (_, problem) in enumerate(answers) if not problem]
         order = sorted(usable, key=lambda index: len(prompts[index]))
-        torch.manual_seed(self._settings.seed + int(address.hexdigest()[:8], 16))
+        torch.manual_seed(self._sampling.seed + int(address.hexdigest()[:8], 16))
         journal = Journal(file.with_suffix(".journal"))
         done = [entry["answers"] for entry in journal.entries]
-        if journal.entries and self._settings.temperature > 0:
+        if journal.entries and self._sampling.temperature > 0:
             self._restore(journal.entries[-1]["random"])
         for number, batch in enumerate(self._batches(order, prompts)):
             if number < len(done):
@@ -128,10 +145,10 @@ class _Asker:
                 texts = self._generate([prompts[index] for index in batch])
                 journal.append({"answers": texts, "random": self._random()})
             for index, one in zip(batch, texts, strict=True):
-                found[index] = one
-        _publish(file, found)
+                answers[index] = one
+        _publish(file, answers)
         journal.remove()
-        return found
+        return answers
 
     def _batches(self, order: list[int], prompts: list[list[int]]) -> list[list[int]]:
         """Return the rows that are asked together, in `order`.
@@ -139,17 +156,17 @@ class _Asker:
         Where rotary factors change with the length, a batch is read by those of its longest: what
         may get that long is asked alone.
         """
-        size, context = self._settings.batch_rows, short_context(self._model.config())
+        size, context = self._batch_rows, short_context(self._model.config())
         together = order
         if context is not None:
-            most = context - self._settings.new_tokens
+            most = context - self._sampling.max_new_tokens
             together = [index for index in order if len(prompts[index]) <= most]
         batches = [together[start : start + size] for start in range(0, len(together), size)]
         return batches + [[index] for index in order[len(together) :]]
 
     def _random(self) -> str:
         """Return the state of what draws tokens, empty where nothing is drawn."""
-        if self._settings.temperature == 0:
+        if self._sampling.temperature == 0:
             return ""
         device = self._load().device
         on_gpu = device.type == "cuda"
@@ -172,27 +189,27 @@ class _Asker:
             return [], "there is nothing before the answer"
         if isinstance(prompt, UnusableChat):
             return [], str(prompt)
-        if self._positions and len(prompt) + self._settings.new_tokens > self._positions:
+        if self._positions and len(prompt) + self._sampling.max_new_tokens > self._positions:
             return prompt, f"{len(prompt)} tokens leave no room for an answer in {self._positions}"
         return prompt, ""
 
     @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
-        network, settings = self._load(), self._settings
+        network, sampling = self._load(), self._sampling
         width = max(map(len, prompts))
         named = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, *self._stops)
         padding = next((int(token) for token in named if token is not None), 0)
-        ids = torch.full((len(prompts), width), padding)
-        mask = torch.zeros_like(ids)
+        input_ids = torch.full((len(prompts), width), padding)
+        mask = torch.zeros_like(input_ids)
         for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        drawn = settings.temperature > 0
-        options = {"temperature": settings.temperature, "top_p": settings.top_p} if drawn else {}
+        drawn = sampling.temperature > 0
+        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if drawn else {}
         written = network.generate(
-            input_ids=ids.to(network.device),
+            input_ids=input_ids.to(network.device),
             attention_mask=mask.to(network.device),
-            max_new_tokens=settings.new_tokens,
+            max_new_tokens=sampling.max_new_tokens,
             do_sample=drawn,
             top_k=0,
             pad_token_id=padding,
@@ -203,8 +220,8 @@ class _Asker:
     def _read(self, tokens: list[int]) -> Answer:
         place = next((i for i, token in enumerate(tokens) if token in self._stops), None)
         text = self._tokenizer.decode(tokens[:place], skip_special_tokens=True)
-        if place is None and not self._settings.unfinished:
-            return text, f"the answer does not end within {self._settings.new_tokens} tokens"
+        if place is None and not self._sampling.unfinished:
+            return text, f"the answer does not end within {self._sampling.max_new_tokens} tokens"
         # A turn that is forged inside an answer would be learnt as turns are.
         written = self._tokenizer.decode(tokens[:place], skip_special_tokens=False)
         if token := self._chat.controls.within(written):
@@ -213,7 +230,7 @@ class _Asker:
 
     def _load(self) -> Any:
         if self._network is None:
-            device = self._stage.runtime.device
+            device = self._device
             if device == "auto":
                 device = "cuda" if torch.cuda.is_available() else "cpu"
             self._network = self._model.load("auto", device)

@@ -93,17 +93,17 @@ class LabelScorer:
         self, rows: list[Layout], prefix: Cached, skip: int, answers: Sequence[Tokens]
     ) -> list[list[list[float]]]:
         device, dtype = self._model.device, self._model.dtype
-        ids = torch.tensor([row.tokens for row in rows], device=device)
-        positions = torch.tensor([row.positions for row in rows], device=device)
+        input_ids = torch.tensor([row.input_ids for row in rows], device=device)
+        position_ids = torch.tensor([row.position_ids for row in rows], device=device)
         branches = torch.tensor([row.branches for row in rows], device=device)
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(prefix):
             shape = (len(rows), -1, -1, -1)
             cache.update(keys.expand(shape), values.expand(shape), layer)
         output = self._model(
-            input_ids=ids,
-            position_ids=positions,
-            attention_mask=branch_mask(positions, branches, skip, dtype),
+            input_ids=input_ids,
+            position_ids=position_ids,
+            attention_mask=branch_mask(position_ids, branches, skip, dtype),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=len(answers),
@@ -114,15 +114,15 @@ class LabelScorer:
 
 
 def branch_mask(
-    positions: torch.Tensor, branches: torch.Tensor, skip: int, dtype: torch.dtype
+    position_ids: torch.Tensor, branches: torch.Tensor, skip: int, dtype: torch.dtype
 ) -> torch.Tensor:
     """Return the additive mask, (rows, 1, width, skip + width), of rows laid out as trees.
 
-    `positions` and `branches` are (rows, width); the first `skip` keys are a cached prefix that
+    `position_ids` and `branches` are (rows, width); the first `skip` keys are a cached prefix that
     every token sees. Padding sees the prefix and itself, and nothing sees padding.
     """
     query, key = branches[:, :, None], branches[:, None, :]
-    earlier = positions[:, None, :] <= positions[:, :, None]
+    earlier = position_ids[:, None, :] <= position_ids[:, :, None]
     seen = ((key == PREFIX) | (key == query)) & earlier & (query != PADDING)
     seen |= torch.eye(branches.shape[1], dtype=torch.bool, device=branches.device)
     mask = torch.zeros(seen.shape, dtype=dtype, device=branches.device)

@@ -1,7 +1,7 @@
-"""Several prompts with a common beginning, laid out so that the beginning is computed once.
+"""Several prompts as one prefix tree, so that their common beginning is computed once.
 
-The prompts of a row are a tree: a trunk that all share, then a branch each. In one sequence,
-with positions that restart where a branch leaves the trunk, a token may see the trunk and its own
+The prompts of a row are a tree: a prefix that all share, then a branch each. In one sequence,
+with positions that restart where a branch leaves the prefix, a token may see the prefix and its own
 branch, up to its own position. The last token of each branch stands at the end of the sequence,
 branch by branch: so the positions whose logits are wanted are the same in every row.
 """
@@ -20,10 +20,10 @@ PREFIX, PADDING = 0, -1
 class Layout:
     """One row, padded: three lists of the same length."""
 
-    tokens: list[int]
-    positions: list[int]
+    input_ids: list[int]
+    position_ids: list[int]
     branches: list[int]
-    """TRUNK, 1 and up for the branches, PADDING."""
+    """PREFIX, 1 and up for the branches, PADDING."""
 
 
 def shared_length(prompts: Sequence[Tokens]) -> int:
@@ -67,10 +67,10 @@ def batches(sizes: Sequence[int], rows: int, step: int) -> list[tuple[int, list[
     """
     widths = [-(-size // step) * step for size in sizes]
     order = sorted(range(len(sizes)), key=lambda index: (widths[index], index))
-    found: list[tuple[int, list[int]]] = []
+    groups: list[tuple[int, list[int]]] = []
     for index in order:
-        if found and found[-1][0] == widths[index] and len(found[-1][1]) < rows:
-            found[-1][1].append(index)
+        if groups and groups[-1][0] == widths[index] and len(groups[-1][1]) < rows:
+            groups[-1][1].append(index)
         else:
-            found.append((widths[index], [index]))
-    return [(width, batch + batch[-1:] * (rows - len(batch))) for width, batch in found]
+            groups.append((widths[index], [index]))
+    return [(width, batch + batch[-1:] * (rows - len(batch))) for width, batch in groups]

@@ -55,7 +55,7 @@ def test_minitron_runs_from_the_correction_to_the_alignment(work, axis):
     if axis == "depth":
         more.append("scanner.counts=[1]")
     # A model of four steps never ends its answers: nothing can be learnt from them.
-    more += ["graph.answerer=null", "graph.answer_tokens=null", "graph.imitator=null"]
+    more += ["graph.generator=null", "graph.answer_tokens=null", "graph.imitator=null"]
     quickly = [word for word in quick(*finetuners) if not word.startswith("imitator")]
     work.run(f"recipe=minitron_{axis}", *SMALL, *quickly, *more, **ONE_THREAD)
     assert work.made()["evaluator"] == 6

@@ -12,7 +12,7 @@ from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
-from storm_inference.generation import _Asker
+from storm_inference.generation import Generator, Sampling
 from storm_inference.shots import Shots
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.testing import make_checkpoint
@@ -102,7 +102,7 @@ def test_a_killed_stage_goes_on_after_its_finished_shards(tmp_path, talker, monk
     data, settings = write(tmp_path / "data"), Answers(new_tokens=5, shard_rows=2, seed=0)
     whole = settings.run(make_stage(tmp_path, "whole"), talker, data)
     stage, asked = make_stage(tmp_path, "killed"), []
-    generate = _Asker._generate
+    generate = Generator._generate
 
     def dying(self, prompts):
         asked.append(len(prompts))
@@ -110,7 +110,7 @@ def test_a_killed_stage_goes_on_after_its_finished_shards(tmp_path, talker, monk
             raise KeyboardInterrupt
         return generate(self, prompts)
 
-    monkeypatch.setattr(_Asker, "_generate", dying)
+    monkeypatch.setattr(Generator, "_generate", dying)
     with pytest.raises(KeyboardInterrupt):
         settings.run(stage, talker, data)
     resumed = settings.run(stage, talker, data)
@@ -127,7 +127,7 @@ def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
     settings = Answers(new_tokens=5, batch_rows=2, temperature=temperature, unfinished=True, seed=0)
     whole = settings.run(make_stage(tmp_path, "whole"), model, data)
     stage, asked = make_stage(tmp_path, "stopped"), []
-    generate = _Asker._generate
+    generate = Generator._generate
 
     def dying(self, prompts):
         asked.append(len(prompts))
@@ -135,7 +135,7 @@ def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
             raise KeyboardInterrupt
         return generate(self, prompts)
 
-    monkeypatch.setattr(_Asker, "_generate", dying)
+    monkeypatch.setattr(Generator, "_generate", dying)
     with pytest.raises(KeyboardInterrupt):
         settings.run(stage, model, data)
     torch.rand(5)  # other work in between
@@ -150,13 +150,15 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
     data = write(tmp_path / "data", 3)
     texts = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        asker = _Asker(
-            Answers(new_tokens=4, temperature=1.0, seed=seed),
-            make_stage(tmp_path, name),
+        generator = Generator(
             model,
+            Sampling(max_new_tokens=4, temperature=1.0, top_p=1.0, unfinished=False, seed=seed),
             NO_SHOTS,
+            batch_rows=16,
+            device="auto",
+            scratch=make_stage(tmp_path, name).scratch,
         )
-        texts.append(asker.ask(list(data.rows("train"))))
+        texts.append(generator.answer(list(data.rows("train"))))
     assert texts[0] == texts[1] != texts[2]
 
 
@@ -225,7 +227,7 @@ def test_drawing_is_from_all_tokens(tmp_path):
     """The library keeps 50 tokens of its own accord."""
     model = make_checkpoint(tmp_path / "model", dtype="float32", initializer_range=0.001)
     settings = Answers(new_tokens=1, temperature=1.0, seed=0)
-    asker = _Asker(settings, make_stage(tmp_path), model, NO_SHOTS)
+    asker = Generator(settings, make_stage(tmp_path), model, NO_SHOTS)
     drawn = set()
     for _ in range(20):
         prompts = [[7, 8]] * 16

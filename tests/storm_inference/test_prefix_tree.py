@@ -10,7 +10,7 @@ prompts = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=8), min_size
 def test_every_prompt_can_be_read_off_its_trunk_and_branch(row, spare, data):
     skip = data.draw(st.integers(0, shared_length(row)))
     layout = lay_out(row, skip, tree_size(row, skip) + spare)
-    places = list(zip(layout.branches, layout.positions, layout.tokens, strict=True))
+    places = list(zip(layout.branches, layout.position_ids, layout.input_ids, strict=True))
     for branch, prompt in enumerate(row, 1):
         seen = sorted((position, token) for b, position, token in places if b in (PREFIX, branch))
         assert seen == [(i, prompt[i]) for i in range(skip, len(prompt))]
@@ -20,8 +20,8 @@ def test_every_prompt_can_be_read_off_its_trunk_and_branch(row, spare, data):
 @given(prompts)
 def test_the_last_tokens_stand_at_the_end_in_the_order_of_the_questions(row):
     layout = lay_out(row, 0, tree_size(row, 0) + 2)
-    assert layout.tokens[-len(row) :] == [prompt[-1] for prompt in row]
-    assert layout.positions[-len(row) :] == [len(prompt) - 1 for prompt in row]
+    assert layout.input_ids[-len(row) :] == [prompt[-1] for prompt in row]
+    assert layout.position_ids[-len(row) :] == [len(prompt) - 1 for prompt in row]
 
 
 def test_equal_prompts_still_have_a_token_each():
