@@ -55,7 +55,8 @@ def _peak() -> int:
 
 
 def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
-    from storm_data.dataset import Dataset, chat_schema, preference_schema
+    from storm_data.dataset import Dataset
+    from storm_data.rows.arrow_schema import chat_schema, preference_schema
     from storm_exp import Runtime, StageContext
     from storm_models.checkpoint.checkpoint import Checkpoint
     from storm_training.data.chat_tokens import ChatTokenSet

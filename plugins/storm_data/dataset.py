@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_data.rows.conversation import FIELDS
 from storm_exp import Artifact, InputError, Spec
 
 if TYPE_CHECKING:
@@ -106,41 +105,3 @@ class Dataset(Artifact):
             there = ", ".join(self.splits()) or "none"
             raise InputError(f"{self.directory}: no split '{split}' (there are: {there})")
         return file
-
-
-def chat_schema(**further: str) -> pa.Schema:
-    """Return the Arrow schema of chat rows, with `further` columns by Arrow type name."""
-    import pyarrow as pa
-
-    return _schema({"messages": message_list(), "tools": pa.string()}, further)
-
-
-def document_schema(**further: str) -> pa.Schema:
-    """Return the Arrow schema of documents, with `further` columns by Arrow type name."""
-    import pyarrow as pa
-
-    return _schema({"text": pa.string()}, further)
-
-
-def preference_schema(**further: str) -> pa.Schema:
-    """Return the Arrow schema of preferences, with `further` columns by Arrow type name."""
-    import pyarrow as pa
-
-    messages = dict.fromkeys(("prompt", "chosen", "rejected"), message_list())
-    return _schema({**messages, "tools": pa.string()}, further)
-
-
-def message_list() -> pa.DataType:
-    """Return the Arrow type of a column of messages (`conversation.FIELDS`)."""
-    import pyarrow as pa
-
-    kinds = {name: pa.string() for name in FIELDS} | {"weight": pa.float64()}
-    return pa.list_(pa.struct(list(kinds.items())))
-
-
-def _schema(content: dict[str, pa.DataType], further: dict[str, str]) -> pa.Schema:
-    import pyarrow as pa
-
-    columns = {"id": pa.string(), **content, "source": pa.string()}
-    columns |= {name: pa.type_for_alias(kind) for name, kind in further.items()}
-    return pa.schema(list(columns.items()))

@@ -13,14 +13,14 @@ from storm_report.shown import distinct
 
 def sections(run: RunRecord) -> list[Section]:
     """Return how many rows were read, and why some could not be used."""
-    intakes = [s for s in distinct(run, "funnel.json") if "rejected" in s.contents]
-    if not intakes:
+    shown_files = [s for s in distinct(run, "funnel.json") if "rejected" in s.contents]
+    if not shown_files:
         return []
-    parts = [(shown.label, intake(shown.contents)) for shown in intakes]
-    return [Section("Data", folded(parts), stage=intakes[0].stage.stage)]
+    parts = [(shown.label, rows_markup(shown.contents)) for shown in shown_files]
+    return [Section("Data", folded(parts), stage=shown_files[0].stage.stage)]
 
 
-def intake(funnel: dict[str, Any]) -> Markup:
+def rows_markup(funnel: dict[str, Any]) -> Markup:
     """Return the splits, the rows that were turned away, with the first examples, and what was not
     used of the others.
     """

@@ -18,10 +18,10 @@ import torch
 from transformers import GenerationConfig
 
 from storm_data.dataset import Dataset
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, StageContext
 from storm_inference.journal import Journal
 from storm_inference.shots import Shots, put_before
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.families.rope import short_context

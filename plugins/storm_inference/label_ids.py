@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, SettingError
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from storm_data.rows.conversation import Conversation
+from storm_models.chat.conversation import Conversation
 
 Message = dict[str, Any]
 Row = Mapping[str, Any]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from storm_data.dataset import Dataset, chat_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet

@@ -17,7 +17,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from storm_data.dataset import Dataset, chat_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp.testing import make_stage
 from storm_merging.methods.depth_upscale import DepthUpscale
 from storm_minitron.depth.minitron_depth import MinitronDepth

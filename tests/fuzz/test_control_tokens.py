@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from storm_curation.judge.judge_prompt import Presentation
 from storm_curation.judge.zero_shot import ZeroShot
-from storm_data.dataset import Dataset, chat_schema, preference_schema
-from storm_data.rows.conversation import Conversation
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema, preference_schema
 from storm_evaluation.harness.language_model import HarnessModel
 from storm_evaluation.held_out.continuation import Questions
 from storm_exp import InputError
@@ -26,6 +26,7 @@ from storm_inference.generation import _Asker
 from storm_inference.shots import Shots
 from storm_minitron.calibration.calibration import read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
+from storm_models.chat.conversation import Conversation
 from storm_models.testing import make_checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet
 from storm_training.data.preference_tokens import PreferenceTokenSet

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from storm_data.rows.conversation import Conversation
 from storm_data.sources.chat_jsonl import ChatJsonl
 from storm_data.sources.preference_jsonl import PreferenceJsonl
 from storm_data.sources.text_documents import TextDocuments
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 
 ROWS = 1840
 """Rows of chats; of preferences and documents there are half as many each."""

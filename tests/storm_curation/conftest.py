@@ -2,7 +2,8 @@ import pytest
 
 from storm_curation.judge.rubric import Question
 from storm_curation.judge.zero_shot import ZeroShot
-from storm_data.dataset import Dataset, chat_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_inference.testing import save_toy_checkpoint
 from storm_models.checkpoint.checkpoint import Checkpoint
 

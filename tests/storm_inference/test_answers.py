@@ -7,13 +7,14 @@ import shutil
 import pytest
 import torch
 
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
-from storm_data.rows.conversation import Conversation
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
 from storm_inference.generation import Generator, Sampling
 from storm_inference.shots import Shots
+from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 from storm_models.testing import make_checkpoint
 

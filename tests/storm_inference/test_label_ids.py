@@ -1,9 +1,9 @@
 import pytest
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import SettingError
 from storm_inference.label_ids import label_ids
 from storm_inference.testing import toy_tokenizer
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 
 CHAT = Conversation([{"role": "user", "content": "hi"}])

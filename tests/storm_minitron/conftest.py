@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from storm_data.dataset import Dataset, chat_schema, document_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema, document_schema
 
 
 @pytest.fixture(scope="session")

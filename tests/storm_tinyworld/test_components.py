@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_tinyworld.base_model.architecture import Architecture

@@ -8,9 +8,9 @@ from typing import Any
 
 from storm_curation.judge.rubric import ask, render_example
 from storm_curation.judge.settings import JudgeSettings, Overlong
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError, SettingError
 from storm_inference.label_ids import label_ids
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storm_data.rows.conversation import plain_text
 from storm_exp import SettingError
+from storm_models.chat.conversation import plain_text
 
 Message = Mapping[str, Any]
 """One turn of a chat: `role` and `content`."""

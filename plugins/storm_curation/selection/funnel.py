@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from storm_curation.selection.verdict import Rejection
-from storm_data.rows.conversation import plain_text
+from storm_models.chat.conversation import plain_text
 
 EXAMPLES = 8
 """Examples shown of the kept rows, and of the rejected ones."""

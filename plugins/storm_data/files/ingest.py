@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,9 +15,9 @@ from typing import Any, Self
 import pyarrow as pa
 
 from storm_data.files.row_file import RowFile
-from storm_data.files.split_settings import validation_count
+from storm_data.files.split_settings import SplitSettings, validation_count
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.row_schema import Content, RowForm, content_digest
+from storm_data.rows.row_schema import Content, RowSchema, content_digest
 from storm_exp import InputError, StageContext
 
 DUPLICATE = "duplicate"
@@ -32,23 +32,20 @@ _SHOWN_CHARACTERS = 2000
 _EXAMPLES = 5
 
 
-class Intake:
+class Ingest:
     """Rows on their way to the splits train, validation and rejected."""
 
     def __init__(
         self,
         scratch: Path,
-        form: RowForm,
-        max_characters: int,
-        exclude: Mapping[str, str] | None = None,
+        form: RowSchema,
+        settings: SplitSettings,
     ) -> None:
-        """Keep the good rows in a file under `scratch` until they are split.
-
-        A row is left out whose text in a column of `exclude` matches the pattern.
-        """
-        self._exclude = {name: re.compile(text) for name, text in (exclude or {}).items()}
+        """Keep the good rows in a file under `scratch` until they are split."""
+        self._settings = settings
+        self._exclude = {name: re.compile(text) for name, text in settings.exclude.items()}
         self._seen: set[str] = set()
-        self._form, self._max_characters = form, max_characters
+        self._form = form
         self._good = RowFile(scratch / "accepted.parquet", form.schema())
         self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(form))
         self._ids: set[bytes] = set()
@@ -68,7 +65,7 @@ class Intake:
         seed: int,
         *,
         held_out: bool = False,
-        form: RowForm | None = None,
+        form: RowSchema | None = None,
     ) -> None:
         """Accept or reject one row; one that comes `held_out` goes to validation.
 
@@ -79,7 +76,7 @@ class Intake:
         try:
             self._check_excluded(row)
             content = _read(form or self._form, row)
-            if content.characters > self._max_characters:
+            if content.characters > self._settings.max_characters:
                 raise BadRow("enormous", f"{content.characters} characters")
             digest = content_digest(content.identity)
             group = digest if content.group is None else content_digest(content.group)
@@ -136,17 +133,17 @@ class Intake:
             if reason != DUPLICATE and not reason.startswith(EXCLUDED)
         )
 
-    def finish(
-        self, stage: StageContext, what: str, *, max_bad_share: float, share: float, rows: int
-    ) -> None:
+    def finish(self, stage: StageContext, what: str) -> None:
         """Write splits and funnel into the stage's directory.
 
-        Holds out the rows that came so, else `rows` rows, or the `share`. Raises InputError,
-        naming counts and the first examples, when no row is good or more than `max_bad_share` of
-        them are bad.
+        Holds out the rows that came so, else as many as the settings say. Raises InputError,
+        naming `what`, counts and the first examples, when no row is good or too many are bad.
         """
-        self._check(what, max_bad_share)
-        held_out = len(self._held_out) or validation_count(self.accepted, share, rows)
+        settings = self._settings
+        self._check(what, settings.max_bad_share)
+        held_out = len(self._held_out) or validation_count(
+            self.accepted, settings.validation_share, settings.validation_rows
+        )
         if held_out >= self.accepted:
             raise InputError(
                 f"{what}: {self.accepted} good rows leave nothing to train on when {held_out} are "
@@ -271,12 +268,12 @@ class Intake:
         self._bad.close()
 
 
-def rejected_schema(form: RowForm) -> pa.Schema:
+def rejected_schema(form: RowSchema) -> pa.Schema:
     """Return the Arrow schema of rejected rows: a row without content, and why."""
     return form.schema(line="int64", reason="string", detail="string", text="string")
 
 
-def _read(form: RowForm, row: dict[str, Any]) -> Content:
+def _read(form: RowSchema, row: dict[str, Any]) -> Content:
     try:
         return form.read(row)
     except RecursionError as error:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storm_data.dataset import (
-    SPLITS,
-    Dataset,
-    chat_schema,
-    document_schema,
-    preference_schema,
-)
-from storm_data.rows.conversation import FIELDS, Conversation
+from storm_data.dataset import SPLITS, Dataset
+from storm_data.rows.arrow_schema import chat_schema, document_schema, preference_schema
 from storm_exp import InputError
+from storm_models.chat.conversation import FIELDS, Conversation
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,22 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from storm_data.rows.row_schema import RowForm
-from storm_exp import SettingError, StageContext, setting
-
-if TYPE_CHECKING:
-    from storm_data.files.ingest import Intake
+from storm_data.rows.row_schema import RowSchema
+from storm_exp import SettingError, setting
 
 REHEARSED_ROWS = 80
 """Rows of a file that a rehearsal reads."""
 
 
 @dataclasses.dataclass(kw_only=True)
-class Limits:
-    """Limits and shares of a component that takes rows in; it inherits them."""
+class SplitSettings:
+    """Settings of a component that takes rows in: which are bad, and how many are held out."""
 
     validation_share: float = 0.05
     """Share of the good rows that is held out, when validation_rows is 0."""
@@ -69,15 +65,9 @@ class Limits:
         """Raise SettingError for a name in `fields` that rows do not have."""
         self.form(self.fields)
 
-    def form(self, fields: Mapping[str, str]) -> RowForm:
+    def form(self, fields: Mapping[str, str]) -> RowSchema:
         """Return how a row is read whose columns `fields` name; raises SettingError."""
         raise NotImplementedError
-
-    def intake(self, scratch: Path, form: RowForm) -> Intake:
-        """Return what takes rows in that `form` reads."""
-        from storm_data.files.ingest import Intake
-
-        return Intake(scratch, form, self.max_characters, self.exclude)
 
     def splits(self, rows: int) -> dict[str, list[int]]:
         """Return what becomes of `rows` rows, as intervals: nothing is known of the bad ones."""
@@ -89,20 +79,10 @@ class Limits:
             "rejected": [0, rows - 1],
         }
 
-    def finish(self, intake: Intake, stage: StageContext, what: str) -> None:
-        """Split what was taken in; raises InputError, naming `what`, when too much is bad."""
-        intake.finish(
-            stage,
-            what,
-            max_bad_share=self.max_bad_share,
-            share=self.validation_share,
-            rows=self.validation_rows,
-        )
-
 
 @dataclasses.dataclass(kw_only=True)
-class Excerpt(Limits):
-    """Limits of a component that reads files of the user's own."""
+class ExcerptSettings(SplitSettings):
+    """SplitSettings of a component that reads files of the user's own."""
 
     limit: int = setting(0, neutral=0)
     """Rows to read at most, the first ones; 0 reads all."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_data.dataset import document_schema
+from storm_data.rows.arrow_schema import document_schema
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.fields import Fields, Names, named
 from storm_data.rows.row_schema import Content

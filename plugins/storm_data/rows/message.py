@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.conversation import Message
 from storm_data.rows.fields import Fields, Names, says_something
 from storm_data.rows.tool_calls import CALLS, read_calls, text_of
+from storm_models.chat.conversation import Message
 
 ROLES = ("system", "user", "assistant", "tool")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from storm_data.dataset import preference_schema
 from storm_data.rows import message
+from storm_data.rows.arrow_schema import preference_schema
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.chat import identity, size, texts, turns_of, with_system
-from storm_data.rows.conversation import Message
 from storm_data.rows.fields import Fields, Names, named
 from storm_data.rows.row_schema import Content
 from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
 from storm_data.rows.tool_form import ToolForm
+from storm_models.chat.conversation import Message
 
 if TYPE_CHECKING:
     import pyarrow as pa

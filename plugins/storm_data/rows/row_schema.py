@@ -28,7 +28,7 @@ class Content:
     message that was left out. Rows are counted by it."""
 
 
-class RowForm(Protocol):
+class RowSchema(Protocol):
     """Reads rows of one kind."""
 
     def schema(self, **further: str) -> pa.Schema:

@@ -7,7 +7,7 @@ import json
 from enum import Enum
 from typing import Any
 
-from storm_data.rows.conversation import Message
+from storm_models.chat.conversation import Message
 
 Tools = list[dict[str, Any]] | None
 

@@ -13,7 +13,7 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.parquet_splits import check_rows, check_schemas
-from storm_data.files.split_settings import Limits
+from storm_data.files.split_settings import SplitSettings
 from storm_data.rows.chat import ChatFormat, ChatRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.dataset_path import DATASET_MENUS
@@ -25,7 +25,7 @@ _OUT = "out-"
 
 
 @component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
-class DatasetCommand(Limits, Program):
+class DatasetCommand(SplitSettings, Program):
     """Runs a program that leaves data in `{out}`, and keeps what it made.
 
     Either JSONL files of chats, which are checked and split as `chat_jsonl` does, or Parquet files
@@ -43,7 +43,7 @@ class DatasetCommand(Limits, Program):
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        Limits.__post_init__(self)
+        SplitSettings.__post_init__(self)
         Program.__post_init__(self)
 
     def form(self, fields: Mapping[str, str]) -> ChatRows:
@@ -95,15 +95,16 @@ class DatasetCommand(Limits, Program):
         return made
 
     def _take(self, stage: StageContext, files: list[Path]) -> None:
+        from storm_data.files.ingest import Ingest
         from storm_data.sources.jsonl_source import take_rows
 
         settings = dataclasses.replace(self, seed=0)
         total = sum(file.stat().st_size for file in files)
         with (
-            self.intake(stage.scratch, self.form(self.fields)) as intake,
+            Ingest(stage.scratch, self.form(self.fields), self) as ingest,
             stage.progress(total, "bytes", "reading") as progress,
         ):
             for file in files:
                 within = file.stem if len(files) > 1 else ""
-                take_rows(intake, file, settings, "command", progress, within)
-            self.finish(intake, stage, "what the program left")
+                take_rows(ingest, file, settings, "command", progress, within)
+            ingest.finish(stage, "what the program left")

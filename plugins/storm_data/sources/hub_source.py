@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_data.files.split_settings import Limits
+from storm_data.files.split_settings import SplitSettings
 from storm_data.samples import sample_of, write_sample
 from storm_data.sources.source_lookup import look_up_source, without_nulls
 from storm_exp import FileDigests, InputError, SettingError, StageContext, did_you_mean, setting
@@ -24,7 +24,7 @@ _HELD_OUT = 10
 
 
 @dataclasses.dataclass(kw_only=True)
-class HubSource(Limits):
+class HubSource(SplitSettings):
     """Settings and work of every component that reads data sets of the hub one after the other."""
 
     sources: dict[str, str] = setting({})
@@ -155,6 +155,8 @@ class HubSource(Limits):
 
     def run(self, stage: StageContext) -> Dataset:
         """Fetch what is missing, read, check and split; raises InputError without a network."""
+        from storm_data.files.ingest import Ingest
+
         missing = self.fetches()
         if missing:
             stage.say(f"fetching {'; '.join(missing)}")
@@ -163,7 +165,7 @@ class HubSource(Limits):
         parts.sort(key=lambda part: part[2])  # what trains first: nothing held out may be in it
         forms = {name: self.form(self.fields_of(name)) for name in self.sources}
         with (
-            self.intake(stage.scratch, self.form({})) as intake,
+            Ingest(stage.scratch, self.form({}), self) as ingest,
             stage.progress(sum(self.expected_rows.values()), "rows", "reading") as progress,
         ):
             for name, split, held_out in parts:
@@ -172,9 +174,9 @@ class HubSource(Limits):
                         break
                     prefix = f"{name}:{split}" if held_out else name
                     row = {**row, "id": f"{prefix}:{number}", "source": self._task(name, row)}
-                    intake.take(row, number, name, self.seed, held_out=held_out, form=forms[name])
+                    ingest.take(row, number, name, self.seed, held_out=held_out, form=forms[name])
                     progress.advance()
-            self.finish(intake, stage, f"sources={', '.join(self.sources)}")
+            ingest.finish(stage, f"sources={', '.join(self.sources)}")
         return Dataset(stage.directory)
 
     def look_up(self) -> list[str]:

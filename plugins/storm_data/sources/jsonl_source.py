@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from omegaconf import MISSING
 
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_data.files.split_settings import Excerpt, Limits
+from storm_data.files.split_settings import ExcerptSettings, SplitSettings
 from storm_data.rows.bad_row import BadRow
 from storm_exp import FileDigests, SettingError, StageContext, setting
 from storm_models.sources.location import located
 
 if TYPE_CHECKING:
-    from storm_data.files.ingest import Intake
+    from storm_data.files.ingest import Ingest
     from storm_exp import Progress
 
 
 @dataclasses.dataclass(kw_only=True)
-class JsonlSource(Excerpt):
+class JsonlSource(ExcerptSettings):
     """Settings and work of every component that reads one JSONL file."""
 
     path: str = setting(MISSING, semantic=False)
@@ -47,13 +47,15 @@ class JsonlSource(Excerpt):
 
     def run(self, stage: StageContext) -> Dataset:
         """Read, check and split the rows; raises InputError when too many are bad."""
+        from storm_data.files.ingest import Ingest
+
         file = self._file()
         with (
-            self.intake(stage.scratch, self.form(self.fields)) as intake,
+            Ingest(stage.scratch, self.form(self.fields), self) as ingest,
             stage.progress(file.stat().st_size, "bytes", "reading") as progress,
         ):
-            take_rows(intake, file, self, self.source, progress, limit=self.limit)
-            self.finish(intake, stage, f"path={self.path!r}")
+            take_rows(ingest, file, self, self.source, progress, limit=self.limit)
+            ingest.finish(stage, f"path={self.path!r}")
         return Dataset(stage.directory)
 
     def _file(self) -> Path:
@@ -65,9 +67,9 @@ class JsonlSource(Excerpt):
 
 
 def take_rows(
-    intake: Intake,
+    ingest: Ingest,
     file: Path,
-    settings: Limits,
+    settings: SplitSettings,
     source: str,
     progress: Progress,
     within: str = "",
@@ -92,9 +94,9 @@ def take_rows(
             row = parse_row(line)
         except BadRow as error:
             name = f"{within}:{number}" if within else None
-            intake.reject(error, number, source, _decoded(line), name)
+            ingest.reject(error, number, source, _decoded(line), name)
             continue
-        intake.take(_named(row, within, number), number, source, settings.seed)
+        ingest.take(_named(row, within, number), number, source, settings.seed)
     return number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.row_schema import RowForm
+from storm_data.rows.row_schema import RowSchema
 from storm_exp import SettingError, did_you_mean
 from storm_models.sources.hub_lookup import look_up_repository, look_up_rows
 
@@ -17,7 +17,7 @@ def look_up_source(
     *,
     patterns: list[str],
     splits: list[str],
-    form: RowForm,
+    form: RowSchema,
 ) -> str:
     """Return what was found of the repository `place`, which `setting` names.
 
@@ -44,7 +44,7 @@ def look_up_source(
     return said
 
 
-def _try(setting: str, place: str, form: RowForm, rows: list[dict[str, Any]] | None) -> str:
+def _try(setting: str, place: str, form: RowSchema, rows: list[dict[str, Any]] | None) -> str:
     """Read rows as the run will; raises SettingError when none of them can be used."""
     if not rows:
         return "not checked"

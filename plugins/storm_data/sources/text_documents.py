@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import MISSING
 
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_data.files.split_settings import Excerpt
+from storm_data.files.split_settings import ExcerptSettings
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.document import COLUMNS, DocumentRows, read_text
 from storm_data.sources.jsonl_source import take_rows
@@ -21,7 +21,7 @@ _JSONL = ".jsonl"
 
 
 @component("dataset", "text_documents", version=2, requires=("pyarrow",), extra="train")
-class TextDocuments(Excerpt):
+class TextDocuments(ExcerptSettings):
     """Documents for pretraining: one a text file, or one a line of a JSONL file.
 
     Bad documents are rejected with their reason, and so is a document that came before.
@@ -71,12 +71,14 @@ class TextDocuments(Excerpt):
 
     def run(self, stage: StageContext) -> Dataset:
         """Read, check and split the documents; raises InputError when too many are bad."""
+        from storm_data.files.ingest import Ingest
+
         files = self._files()
         if left_out := self._left_out():
             stage.say(f"files that are not read, by their ends (suffixes): {left_out}")
         total = sum(file.stat().st_size for file in files.values())
         with (
-            self.intake(stage.scratch, self.form(self.fields)) as intake,
+            Ingest(stage.scratch, self.form(self.fields), self) as ingest,
             stage.progress(total, "bytes", "reading") as progress,
         ):
             read = 0
@@ -86,18 +88,18 @@ class TextDocuments(Excerpt):
                     break
                 if file.suffix == _JSONL:
                     read += take_rows(
-                        intake, file, self, self.source, progress, within=name, limit=max(0, left)
+                        ingest, file, self, self.source, progress, within=name, limit=max(0, left)
                     )
                     continue
                 read += 1
                 try:
                     text = read_text(file, self.max_characters)
                 except BadRow as error:
-                    intake.reject(error, 1, self.source, "", name or None)
+                    ingest.reject(error, 1, self.source, "", name or None)
                 else:
-                    intake.take({"text": text, "id": name}, 1, self.source, self.seed)
+                    ingest.take({"text": text, "id": name}, 1, self.source, self.seed)
                 progress.advance(file.stat().st_size)
-            self.finish(intake, stage, f"path={self.path!r}")
+            ingest.finish(stage, f"path={self.path!r}")
         return Dataset(stage.directory)
 
     def _files(self) -> dict[str, Path]:

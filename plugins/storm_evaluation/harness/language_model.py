@@ -13,10 +13,10 @@ from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
-from storm_data.rows.conversation import Conversation
 from storm_evaluation.harness.shared_prompt import score_shared, share_of_tokens
 from storm_exp import InputError, Progress, StageContext
 from storm_models.chat.contents import ControlTokens
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
 from storm_models.families.rope import read_alike, short_context

@@ -8,8 +8,8 @@ import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.chat.template import UnusableChat
 

@@ -8,7 +8,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_data.rows.conversation import Conversation
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import (
@@ -19,6 +18,7 @@ from storm_evaluation.harness.lm_eval import (
 )
 from storm_exp import Cost, InputError, SettingError, StageContext, component
 from storm_models.chat.contents import CONTROL_TOKEN
+from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from storm_data.dataset import Dataset
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
 from storm_inference.prefix_tree import batches
 from storm_minitron.calibration.settings import CalibrationSettings
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatTokens
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint

@@ -7,9 +7,9 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
 from storm_models.chat.contents import ControlTokens
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.settings import ARGUMENTS, DATE
 from storm_models.chat.spans import Rendered, Span, render_spans
 from storm_models.chat.template import Chat, Template, UnusableChat

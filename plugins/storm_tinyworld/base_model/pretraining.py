@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import StageContext
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet

@@ -10,7 +10,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from storm_data.dataset import Dataset, DatasetSpec, document_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import document_schema
 from storm_exp import SettingError, StageContext, component, setting
 from storm_tinyworld.base_model.vocabulary import (
     ASSISTANT,

@@ -7,7 +7,8 @@ import json
 
 from omegaconf import II
 
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import SettingError, StageContext, component
 from storm_tinyworld.corpora.corpus_settings import few_rows
 from storm_tinyworld.corpora.sources import TRUTH, pool_rows

@@ -6,7 +6,8 @@ import itertools
 import random
 from typing import Any
 
-from storm_data.dataset import Dataset, DatasetSpec, preference_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import preference_schema
 from storm_exp import SettingError, StageContext, component, setting
 from storm_tinyworld.corpora.corpus_settings import Asking, check_weights
 from storm_tinyworld.skills.corruption import POOL_FAMILIES, corrupt

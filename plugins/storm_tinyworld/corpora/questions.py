@@ -6,7 +6,8 @@ import itertools
 import random
 from typing import Any
 
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import SettingError, StageContext, component
 from storm_tinyworld.corpora.corpus_settings import Asking
 from storm_tinyworld.corpora.sources import TRUTH, chat_row

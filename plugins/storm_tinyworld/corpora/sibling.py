@@ -57,7 +57,8 @@ class TinyworldSpark(Finetuner):
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Write chats, and train on them."""
-        from storm_data.dataset import Dataset, chat_schema
+        from storm_data.dataset import Dataset
+        from storm_data.rows.arrow_schema import chat_schema
         from storm_tinyworld.corpora.partner import partner_rows
         from storm_tinyworld.corpora.sources import TRUTH
         from storm_training.data.chat_tokens import ChatTokenSet

@@ -18,7 +18,8 @@ from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.selection.splitting import HeldOut, Splitting
 from storm_curation.selection.verdict import EducationBy
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 

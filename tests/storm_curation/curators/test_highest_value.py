@@ -12,7 +12,8 @@ from storm_curation.judge.judging import score_schema
 from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.selection.ranking import share_out
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 

@@ -12,7 +12,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from storm_curation.curators.mistakes import Mistakes
 from storm_curation.selection.mistakes import tenth
 from storm_curation.selection.rouge import rouge_l
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 

@@ -4,10 +4,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storm_data.dataset import Dataset, chat_schema, preference_schema
+from storm_data.dataset import Dataset
 from storm_data.files.parquet_splits import check_rows, check_schemas
-from storm_data.rows.conversation import Conversation, calls_text
+from storm_data.rows.arrow_schema import chat_schema, preference_schema
 from storm_exp import InputError
+from storm_models.chat.conversation import Conversation, calls_text
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
 CALL = {"id": "c1", "name": "find", "arguments": {"b": [1, None], "a": "ü"}}

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from storm_data.report import intake
+from storm_data.report import rows_markup
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.chat import OPENING, ChatRows
-from storm_data.rows.conversation import Conversation
 from storm_data.rows.document import DocumentRows
 from storm_data.rows.fields import Fields
 from storm_data.rows.preference import REVERSED, TIED, PreferenceRows
@@ -15,6 +14,7 @@ from storm_data.sources.chat_jsonl import ChatJsonl
 from storm_data.sources.preference_jsonl import PreferenceJsonl
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 
 
 def user(text, **more):
@@ -303,6 +303,6 @@ def test_a_field_counts_as_used_under_whichever_name_it_was_found():
 
 def test_the_report_shows_what_was_rejected_and_what_was_not_used(tmp_path):
     _, funnel = make(tmp_path, [chat(1, context="c"), chat(2, **{"<b>": "x"}), {"messages": []}])
-    html = str(intake(funnel))
+    html = str(rows_markup(funnel))
     assert "no messages" in html and "unused: context" in html
     assert "unused: &lt;b&gt;" in html and "<b>" not in html

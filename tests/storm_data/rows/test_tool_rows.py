@@ -6,9 +6,9 @@ import pytest
 
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.chat import ChatRows
-from storm_data.rows.conversation import Conversation
 from storm_data.rows.preference import PreferenceRows
 from storm_data.rows.tool_form import ToolForm
+from storm_models.chat.conversation import Conversation
 
 FIND = {"name": "find", "parameters": {"type": "object", "properties": {"what": {}}}}
 TOOL = {"type": "function", "function": FIND}

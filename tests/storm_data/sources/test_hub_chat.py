@@ -5,11 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storm_data.rows.conversation import Conversation
 from storm_data.sources import hub_chat
 from storm_data.sources.hub_chat import HubChat
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 from storm_models.sources import repository
 
 

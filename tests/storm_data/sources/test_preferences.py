@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_data.dataset import preference_schema
+from storm_data.rows.arrow_schema import preference_schema
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.preference import PreferenceRows
 from storm_data.sources.preference_jsonl import PreferenceJsonl

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_data.dataset import document_schema
+from storm_data.rows.arrow_schema import document_schema
 from storm_data.rows.document import DocumentRows
 from storm_data.sources.text_documents import TextDocuments
 from storm_exp import FileDigests, SettingError, StormError

@@ -9,12 +9,13 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 
-from storm_data.dataset import Dataset, chat_schema
-from storm_data.rows.conversation import Conversation
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_evaluation.harness.harness import Harness
 from storm_evaluation.held_out.continuation import Questions
 from storm_evaluation.held_out.held_out import LOSS, HeldOut
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint

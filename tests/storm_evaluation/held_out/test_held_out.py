@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from storm_data.dataset import Dataset, DatasetSpec, chat_schema
-from storm_data.rows.conversation import Conversation
+from storm_data.dataset import Dataset, DatasetSpec
+from storm_data.rows.arrow_schema import chat_schema
 from storm_evaluation.held_out.continuation import Questions, build_questions
 from storm_evaluation.held_out.held_out import CHOICE, LOSS, HeldOut
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
 

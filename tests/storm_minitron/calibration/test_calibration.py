@@ -3,7 +3,8 @@ import random
 import pytest
 import torch
 
-from storm_data.dataset import Dataset, chat_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_inference.testing import toy_tokenizer
 from storm_minitron.calibration.calibration import make_batches, read_samples

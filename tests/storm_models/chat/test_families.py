@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from storm_data.rows.conversation import Conversation
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.chat.settings import ChatSettings, families
 from storm_models.chat.template import UnusableChat

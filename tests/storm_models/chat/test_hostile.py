@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
 from storm_models.chat import template as templates
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.chat.template import Chat, Template, UnusableChat
 from storm_models.testing import make_byte_tokenizer

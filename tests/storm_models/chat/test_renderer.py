@@ -4,8 +4,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import InputError
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.chat.template import UnusableChat
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from storm_data.rows.conversation import Conversation
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.files import check_template
 from storm_models.chat.settings import TURN_TOKENS, ChatSettings, families
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec

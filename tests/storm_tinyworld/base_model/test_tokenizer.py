@@ -6,7 +6,7 @@ import random
 import pytest
 from transformers import AutoTokenizer
 
-from storm_data.rows.conversation import Conversation
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_tinyworld.base_model.tokenizer import build_tokenizer, vocabulary
 from storm_tinyworld.base_model.vocabulary import ASSISTANT, BOS, END_OF_TURN

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from storm_data.dataset import Dataset, chat_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec

@@ -7,11 +7,12 @@ import shutil
 
 import pytest
 
-from storm_data.dataset import Dataset, chat_schema
-from storm_data.rows.conversation import Conversation
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
 from storm_merging.methods.linear import Linear
+from storm_models.chat.conversation import Conversation
 from storm_models.chat.stops import add_stops, read_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
@@ -102,7 +103,7 @@ def test_without_a_generation_config_one_is_written_that_says_what_the_config_sa
 
 
 def test_pairs_teach_an_ending_as_chats_do(tmp_path, base):
-    from storm_data.dataset import preference_schema
+    from storm_data.rows.arrow_schema import preference_schema
     from storm_training.data.preference_tokens import PreferenceTokenSet
 
     folder = tmp_path / "pairs"

@@ -11,7 +11,8 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from storm_data.dataset import Dataset, chat_schema
+from storm_data.dataset import Dataset
+from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint
