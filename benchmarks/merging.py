@@ -47,8 +47,8 @@ def make_parents(folder: Path) -> None:
     import torch
     from transformers import Qwen2Config
 
-    from storm_models.checkpoint.tensor_file import TensorWriter
     from storm_models.families.architecture import tensor_shapes
+    from storm_models.folder.tensor_file import TensorWriter
     from storm_models.testing import make_byte_tokenizer
 
     config = Qwen2Config(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from storm_models.testing import docstrings
+from storm_models.twins.docstrings import docstrings
 
 
 def make_chats(file: Path, rows: int = 120, characters: int = 400) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from storm_exp import Cost, InputError, StageContext, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import is_quantised
 
 
@@ -32,7 +33,7 @@ class Bf16:
         import torch
 
         from storm_export.summary import summarise
-        from storm_models.checkpoint.tensor_file import TensorWriter
+        from storm_models.folder.tensor_file import TensorWriter
 
         config = self.plan_spec(model.spec()).config
         headers = model.headers()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import FAMILIES, is_quantised, ties_head
 from storm_models.families.memory import PROCESS, checkpoint_bytes, stored_width
 from storm_models.families.support import Use, check_family

@@ -9,9 +9,9 @@ from omegaconf import II
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_inference.shots import Shots
-from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.families.flops import Reading
 
 

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from storm_data.dataset import Dataset
 from storm_exp import FileDigests, StageContext, component, setting
-from storm_models.chat.files import chat_spec, settle_chat
+from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inspection import inspect_checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
 from storm_models.program import Program
 
 

@@ -1,4 +1,4 @@
-"""How many devices this machine has."""
+"""Which devices this machine has."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def device_count(kind: str) -> int | None:
     if kind == "mps":
         return int(torch.backends.mps.is_available())
     return torch.cuda.device_count()
+
+
+def has_gpu() -> bool:
+    """Return whether CUDA is there; imports torch."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _exists(path: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp.report import RunRecord, Section
-from storm_models.checkpoint.files import SURGERY_FILE
+from storm_models.folder.files import SURGERY_FILE
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
 from storm_report.shown import Shown, distinct

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.twins.docstrings import docstrings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-MODULES = (
-    "argparse",
-    "ast",
-    "collections",
-    "csv",
-    "datetime",
-    "decimal",
-    "difflib",
-    "email.message",
-    "functools",
-    "inspect",
-    "itertools",
-    "json",
-    "logging",
-    "os",
-    "shutil",
-    "statistics",
-    "subprocess",
-    "threading",
-)
-"""Modules of the standard library whose docstrings serve as text."""
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -47,18 +23,6 @@ _TURNS = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-
-
-def docstrings() -> Iterator[tuple[str, str]]:
-    """Yield (qualified name, docstring) from modules of the standard library, in order."""
-    for name in MODULES:
-        module = importlib.import_module(name)
-        for member, value in sorted(vars(module).items()):
-            if member.startswith("_") or not callable(value):
-                continue
-            text = inspect.getdoc(value)
-            if text:
-                yield f"{name}.{member}", text
 
 
 def make_model(

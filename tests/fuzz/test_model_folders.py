@@ -38,9 +38,9 @@ from storm_minitron.depth.minitron_depth import MinitronDepth
 from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
-from storm_models.checkpoint.checkpoint import CheckpointSpec
-from storm_models.checkpoint.header import new_layout
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import tensor_shapes
+from storm_models.folder.header import new_layout
 from storm_models.sources.path import Path as PathComponent
 from storm_training.components.sft import Sft
 from storm_training.data.token_set import TokenSetSpec

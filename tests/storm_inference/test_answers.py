@@ -15,7 +15,8 @@ from storm_inference.answers import Answers
 from storm_inference.generation import Generator, Sampling
 from storm_inference.shots import Shots
 from storm_models.chat.conversation import Conversation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 NO_SHOTS = Shots([], 0, "", 0)
@@ -227,13 +228,19 @@ def test_habits_of_the_model_are_not_used(tmp_path, talker):
 def test_drawing_is_from_all_tokens(tmp_path):
     """The library keeps 50 tokens of its own accord."""
     model = make_checkpoint(tmp_path / "model", dtype="float32", initializer_range=0.001)
-    settings = Answers(new_tokens=1, temperature=1.0, seed=0)
-    asker = Generator(settings, make_stage(tmp_path), model, NO_SHOTS)
+    generator = Generator(
+        model,
+        Sampling(max_new_tokens=1, temperature=1.0, top_p=1.0, unfinished=False, seed=0),
+        NO_SHOTS,
+        batch_rows=16,
+        device="auto",
+        scratch=make_stage(tmp_path).scratch,
+    )
     drawn = set()
     for _ in range(20):
         prompts = [[7, 8]] * 16
-        asker._read = lambda tokens: ("", str(drawn.update(tokens)))
-        asker._generate(prompts)
+        generator._read = lambda tokens: ("", str(drawn.update(tokens)))
+        generator._generate(prompts)
     assert len(drawn) > 100
 
 

@@ -1,5 +1,6 @@
 from storm_exp import InputError, StageContext, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 
 @component("merger", "trimmed_mean", version=1, requires=("torch",), extra="train")
@@ -19,7 +20,7 @@ class TrimmedMean:
     def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
         import torch
 
-        from storm_models.checkpoint.tensor_file import DTYPES, TensorWriter
+        from storm_models.folder.tensor_file import DTYPES, TensorWriter
 
         headers = models[0].headers()
         cut = min(int(self.trim * len(models)), (len(models) - 1) // 2)

@@ -64,7 +64,7 @@ class Scores(Artifact):
 
     def summary(self) -> dict[str, Any]:
         """Return the contents of summary.json."""
-        from storm_models.checkpoint.json_file import read_json
+        from storm_models.folder.json_file import read_json
 
         return read_json(self.directory / "summary.json")
 

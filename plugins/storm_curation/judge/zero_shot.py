@@ -8,12 +8,12 @@ from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.judge.settings import JudgeSettings, Precision
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, InputError, StageContext, component
-from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.checkpoint.spec import CheckpointSpec, check_template
+from storm_models.devices import has_gpu
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
-from storm_models.twins.machine import has_gpu
 
 _SHARD = 32
 """Rows in a shard of a rehearsal."""

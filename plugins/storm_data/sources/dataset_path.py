@@ -9,7 +9,7 @@ from storm_data.files.parquet_splits import check_rows, check_schemas
 from storm_data.files.split_settings import REHEARSED_ROWS
 from storm_data.sources.dataset_excerpt import DatasetExcerpt
 from storm_exp import FileDigests, SettingError, StageContext, component, setting
-from storm_models.sources.location import located
+from storm_models.folder.existing_path import existing_path
 
 DATASET_MENUS = ("dataset", "curator")
 """The menus whose components yield a data set."""
@@ -54,7 +54,7 @@ class DatasetPath:
         return DatasetExcerpt(path=str(data.directory), rows=REHEARSED_ROWS)
 
     def _data(self) -> Dataset:
-        directory = located("path", self.path)
+        directory = existing_path("path", self.path)
         if not directory.is_dir():
             problem = "must be a directory with train.parquet; for a JSONL file take chat_jsonl"
             raise SettingError("path", self.path, problem)

@@ -12,7 +12,7 @@ from storm_data.files.split_settings import SplitSettings
 from storm_data.samples import sample_of, write_sample
 from storm_data.sources.source_lookup import look_up_source, without_nulls
 from storm_exp import FileDigests, InputError, SettingError, StageContext, did_you_mean, setting
-from storm_models.sources.location import located
+from storm_models.folder.existing_path import existing_path
 from storm_models.sources.repository import cached_snapshot, fetch, resolve_commit
 
 SAMPLE = "sample:"
@@ -105,7 +105,7 @@ class HubSource(SplitSettings):
                 file = sample_of(place.removeprefix(SAMPLE))
                 found[name] = files.digest(file) if file else None
             elif is_folder(place):
-                folder = located(f"sources.{name}", place)
+                folder = existing_path(f"sources.{name}", place)
                 found[name] = {
                     str(file.relative_to(folder)): files.digest(file)
                     for file in self.data_files(name, folder)
@@ -131,7 +131,7 @@ class HubSource(SplitSettings):
         rows: list[int | None] = []
         for name, place in self.sources.items():
             field = f"sources.{name}"
-            if is_folder(place) and not self.data_files(name, located(field, place)):
+            if is_folder(place) and not self.data_files(name, existing_path(field, place)):
                 raise SettingError(field, place, "holds no Parquet or JSONL file")
             known = [m[name] for m in (self.expected_rows, self.limits) if name in m]
             rows.append(min(known) if known else None)
@@ -262,7 +262,7 @@ class HubSource(SplitSettings):
             write_sample(place.removeprefix(SAMPLE), folder, self.limits[name])
             return str(folder)
         if is_folder(place):
-            return str(located(f"sources.{name}", place))
+            return str(existing_path(f"sources.{name}", place))
         patterns = [*self.wanted(name), "README.md"]  # it says which files are of which split
         return str(fetch(place, self.revision(name), patterns, "dataset"))
 

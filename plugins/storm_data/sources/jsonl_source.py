@@ -12,7 +12,7 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.split_settings import ExcerptSettings, SplitSettings
 from storm_data.rows.bad_row import BadRow
 from storm_exp import FileDigests, SettingError, StageContext, setting
-from storm_models.sources.location import located
+from storm_models.folder.existing_path import existing_path
 
 if TYPE_CHECKING:
     from storm_data.files.ingest import Ingest
@@ -61,7 +61,7 @@ class JsonlSource(ExcerptSettings):
     def _file(self) -> Path:
         from storm_data.files.jsonl import check_jsonl
 
-        file = located("path", self.path)
+        file = existing_path("path", self.path)
         check_jsonl("path", file)
         return file
 

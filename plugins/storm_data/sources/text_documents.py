@@ -15,7 +15,7 @@ from storm_data.rows.bad_row import BadRow
 from storm_data.rows.document import COLUMNS, DocumentRows, read_text
 from storm_data.sources.jsonl_source import take_rows
 from storm_exp import FileDigests, InputError, SettingError, StageContext, component, setting
-from storm_models.sources.location import located
+from storm_models.folder.existing_path import existing_path
 
 _JSONL = ".jsonl"
 
@@ -105,7 +105,7 @@ class TextDocuments(ExcerptSettings):
     def _files(self) -> dict[str, Path]:
         """Return the files by their names inside the folder, in order; a lone file has none."""
         place, pattern = _divided(self.path)
-        folder = located("path", place)
+        folder = existing_path("path", place)
         if folder.is_file():
             return {"": folder}
         found = _found(folder, pattern)
@@ -122,7 +122,7 @@ class TextDocuments(ExcerptSettings):
     def _left_out(self) -> str:
         """Return how many files of the folder end in something else, for people."""
         place, pattern = _divided(self.path)
-        folder = located("path", place)
+        folder = existing_path("path", place)
         found = [] if folder.is_file() else _found(folder, pattern)
         ends = Counter(file.suffix or file.name for file in found)
         left = {end: ends[end] for end in sorted(ends) if end not in (_JSONL, *self.suffixes)}

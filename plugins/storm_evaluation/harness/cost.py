@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from storm_exp import Cost
-from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.flops import Reading
 
 _PROMPT, _ANSWER = 2048, 16

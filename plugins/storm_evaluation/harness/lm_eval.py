@@ -20,9 +20,10 @@ from storm_evaluation.tasks.samples import sample_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, check_values, resolve
 from storm_evaluation.tasks.tree import Leaf, leaves
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.devices import has_gpu
 from storm_models.sources.repository import cached_snapshot
-from storm_models.twins.machine import has_gpu
 
 _ROWS = 40
 """Rows of every split of a rehearsal: more than any task has examples."""

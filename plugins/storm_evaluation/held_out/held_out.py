@@ -19,7 +19,8 @@ from storm_evaluation.harness.lm_eval import (
 from storm_exp import Cost, InputError, SettingError, StageContext, component
 from storm_models.chat.contents import CONTROL_TOKEN
 from storm_models.chat.conversation import Conversation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 if TYPE_CHECKING:
     from storm_evaluation.harness.harness import Harness

@@ -8,8 +8,9 @@ from omegaconf import II, MISSING
 
 from storm_exp import Cost, InputError, SettingError, StageContext, component, did_you_mean, setting
 from storm_merging.parents.compatibility import merge_spec
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.spec import CheckpointSpec
 
 if TYPE_CHECKING:
     from mergekit.merge_methods import MergeMethodSpec

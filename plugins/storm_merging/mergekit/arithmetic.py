@@ -14,9 +14,9 @@ from storm_merging.parents.compatibility import shared_tensors
 from storm_merging.parents.merged import write_summary
 from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import WEIGHT_FILE
-from storm_models.checkpoint.tensor_file import DTYPES, TensorWriter
 from storm_models.checkpoint.weights import accumulator, read_tensor
+from storm_models.folder.files import WEIGHT_FILE
+from storm_models.folder.tensor_file import DTYPES, TensorWriter
 
 
 def merge_with_mergekit(
@@ -72,7 +72,7 @@ def merge_with_mergekit(
             writer.write(name, merged)
             progress.advance()
     merged_models[0].copy_companions(stage.directory)
-    inherit_chat(stage, stage.directory, merged_models)
+    inherit_chat(stage, stage.directory, [model.directory for model in merged_models])
     result = Checkpoint(stage.directory)
     write_summary(result, method, parameters=parameters)
     stage.metric("models", len(others), main=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storm_exp import Cost, SettingError, StageContext, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.surgery.depth import depth_spec, new_layers
 
 if TYPE_CHECKING:

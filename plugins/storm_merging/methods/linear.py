@@ -5,7 +5,8 @@ from __future__ import annotations
 from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_merging.methods.schedule import check_weights, equal_weights
 from storm_merging.parents.compatibility import merge_spec, sum_cost
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 
 @component("merger", "linear", version=2, requires=("torch",), extra="train")

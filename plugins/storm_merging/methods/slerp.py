@@ -7,7 +7,8 @@ from typing import Any
 from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_merging.methods.schedule import check_groups, read_schedules, resolve
 from storm_merging.parents.compatibility import merge_spec, sum_cost
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 
 @component("merger", "slerp", version=2, requires=("torch",), extra="train")

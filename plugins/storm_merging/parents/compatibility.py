@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from storm_exp import Cost, InputError
 from storm_merging.parents.weight_semantics import computation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.architecture import (
     EMBEDDING,
     HEAD,
@@ -96,9 +97,11 @@ def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
 
 def _check_tied_head(model: Checkpoint) -> None:
     """Raise InputError for a stored head that is not the embedding: transformers obeys it."""
-    from storm_models.surgery.tied_head import holds_embedding
+    from storm_models.checkpoint.weights import holds_embedding
 
-    if not holds_embedding(model):
+    with model.open_weights() as weights:
+        same = holds_embedding(weights)
+    if not same:
         raise InputError(
             f"{model.directory}: config.json ties the head to the embedding, and the weights hold "
             f"a {HEAD} that differs from it"

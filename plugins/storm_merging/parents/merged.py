@@ -10,9 +10,9 @@ from typing import Any
 from storm_exp import StageContext
 from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import WEIGHT_FILE
 from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.weights import SumWeights, write_weights
+from storm_models.folder.files import WEIGHT_FILE
 
 
 def merge(
@@ -39,7 +39,7 @@ def merge(
             weights = SumWeights(headers, coefficients, parents)
             write_weights(weights, stage.directory / WEIGHT_FILE, progress.advance)
     models[0].copy_companions(stage.directory)
-    inherit_chat(stage, stage.directory, models)
+    inherit_chat(stage, stage.directory, [model.directory for model in models])
     return Checkpoint(stage.directory)
 
 

@@ -9,12 +9,11 @@ from typing import Self
 
 from storm_data.dataset import DatasetSpec
 from storm_exp import Cost, InputError, SettingError
-from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import CheckpointSpec
 from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.checkpoint.spec import CheckpointSpec, check_template
+from storm_models.devices import has_gpu
 from storm_models.families.flops import Reading
 from storm_models.families.support import check_changeable
-from storm_models.twins.machine import has_gpu
 
 _SAMPLES, _TOKENS = 8, 256
 """Rows of a rehearsal, and tokens of a row."""

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, TypedDict
 
 from storm_exp import Artifact, Spec
-from storm_models.checkpoint.json_file import read_json
+from storm_models.folder.json_file import read_json
 
 
 class AnswerScore(TypedDict):

@@ -11,7 +11,8 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, SettingError, StageContext, component, setting
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceSpec
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 
 _PACKAGES = ("torch", "transformers", "pyarrow")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceSpec
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.surgery.depth import PER_LAYER_LISTS, depth_spec
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, InputError, Spec
-from storm_models.checkpoint.json_file import read_json
+from storm_models.folder.json_file import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Importance(Artifact):
 
     def values(self) -> dict[str, torch.Tensor]:
         """Return the importances by axis; raises InputError when they are damaged."""
-        from storm_models.checkpoint.tensor_file import TensorReader
+        from storm_models.folder.tensor_file import TensorReader
 
         with TensorReader(self.directory / "importance.safetensors") as reader:
             if set(reader.entries) != set(AXES):

@@ -11,7 +11,8 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, StageContext, component
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.width.importance import Importance, ImportanceSpec
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.architecture import head_dim
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class ImportanceScanner(CalibrationSettings):
         from storm_inference.label_scorer import choose_device
         from storm_minitron.calibration.calibration import make_batches, read_samples
         from storm_minitron.width.activations import measure
-        from storm_models.checkpoint.tensor_file import TensorWriter
+        from storm_models.folder.tensor_file import TensorWriter
 
         self.check(model.spec(), data.spec(), self.split)
         torch.set_num_threads(stage.runtime.thread_count())

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 from storm_exp import Cost, InputError, Rehearsed, StageContext, component
 from storm_minitron.width.importance import Importance, ImportanceSpec
 from storm_minitron.width.widths import Widths, WidthTargets, narrowed_config
-from storm_models.checkpoint.checkpoint import (
-    Checkpoint,
-    CheckpointSpec,
-    readable_count,
-    shapes_digest,
-)
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
+from storm_models.checkpoint.spec import CheckpointSpec, readable_count, shapes_digest
 from storm_models.families.architecture import key_value_heads, parameter_count, tensor_shapes
 from storm_models.families.support import check_changeable
 from storm_models.twins.shrinking import scaled

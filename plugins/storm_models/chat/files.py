@@ -17,11 +17,9 @@ from storm_models.chat.settings import (
     TURN_TOKENS,
     ChatSettings,
     check,
-    families,
 )
-from storm_models.checkpoint.checkpoint import CheckpointSpec
-from storm_models.checkpoint.files import CHAT_FILE, TEMPLATE_FILE
-from storm_models.checkpoint.json_file import read_json
+from storm_models.folder.files import CHAT_FILE, TEMPLATE_FILE
+from storm_models.folder.json_file import read_json
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
@@ -74,32 +72,6 @@ def settle_chat(directory: Path, settings: ChatSettings) -> None:
         (directory / TEMPLATE_FILE).write_text(text, encoding="utf-8")
 
 
-def chat_spec(
-    spec: CheckpointSpec, settings: ChatSettings, directory: Path | None = None
-) -> CheckpointSpec:
-    """Return the forecast of a checkpoint once the settings are in its files.
-
-    Where its tokenizer lies in a `directory` already, raises what `check_tokens` raises.
-    """
-    if directory is not None:
-        check_tokens(directory, settings)
-    given, template = settings.given(), spec.has_chat_template
-    if given.template != OWN:
-        template = given.template != NONE
-    known = spec.chat_arguments is not None
-    own = ChatFacts(
-        spec.chat_arguments if spec.chat_arguments is not None else dict(ARGUMENTS),
-        spec.chat_date or DATE,
-    )
-    facts = own.with_settings(settings)
-    return dataclasses.replace(
-        spec,
-        has_chat_template=template,
-        chat_arguments=facts.arguments if known else None,
-        chat_date=facts.date if known or given.date != OWN else None,
-    )
-
-
 def check_tokens(directory: Path, settings: ChatSettings) -> None:
     """Raise SettingError for a family whose own tokens a checkpoint's tokenizer does not have."""
     file = directory / "tokenizer.json"
@@ -123,16 +95,6 @@ def check_turn_tokens(known: Set[str], settings: ChatSettings) -> None:
             f"the tokenizer has no token {lacking[-1]}, so answers would end in plain text, where "
             "no engine stops; take a family that ends them with EOS: alpaca, llama2, mistral, "
             "solar, vicuna or zephyr",
-        )
-
-
-def check_template(spec: CheckpointSpec, purpose: str) -> None:
-    """Raise InputError, saying what to set, for a model that is known to have no chat template."""
-    if spec.has_chat_template is False:
-        raise InputError(
-            f"the model has no chat template, and {purpose}: set chat.template=chatml for every "
-            "model of the recipe, or base_model.chat.template=… for the one it comes from (a "
-            f"family: {', '.join(families())}, or a .jinja file)"
         )
 
 

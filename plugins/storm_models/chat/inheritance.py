@@ -9,18 +9,17 @@ from typing import Any
 from storm_exp import StageContext
 from storm_models.chat.files import ChatFacts
 from storm_models.chat.stops import add_stops, read_stops
-from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import TEMPLATE_FILE
-from storm_models.checkpoint.json_file import read_json
+from storm_models.folder.files import TEMPLATE_FILE
+from storm_models.folder.json_file import read_json
 
 
-def inherit_chat(stage: StageContext, directory: Path, parents: Sequence[Checkpoint]) -> None:
+def inherit_chat(stage: StageContext, directory: Path, parents: Sequence[Path]) -> None:
     """Let a model in `directory`, whose files are the first parent's, stop where any parent does.
 
-    The first parent's template, arguments and date stay; where others have different ones, the
-    stage says so.
+    `parents` are the parents' folders. The first one's template, arguments and date stay; where
+    others have different ones, the stage says so.
     """
-    stops = [token for parent in parents for token in read_stops(parent.directory)]
+    stops = [token for parent in parents for token in read_stops(parent)]
     new = add_stops(directory, stops)
     if new:
         listed = ", ".join(map(str, new))
@@ -34,10 +33,10 @@ def inherit_chat(stage: StageContext, directory: Path, parents: Sequence[Checkpo
         )
 
 
-def _chat(parent: Checkpoint) -> tuple[Any, ChatFacts]:
+def _chat(parent: Path) -> tuple[Any, ChatFacts]:
     """Return template, arguments and date, as the files have them."""
-    file, config = (parent.directory / name for name in (TEMPLATE_FILE, "tokenizer_config.json"))
+    file, config = (parent / name for name in (TEMPLATE_FILE, "tokenizer_config.json"))
     template = read_json(config).get("chat_template") if config.is_file() else None
     if file.is_file():
         template = file.read_text(encoding="utf-8")
-    return template, ChatFacts.read(parent.directory)
+    return template, ChatFacts.read(parent)

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import II
 
 from storm_exp import FileDigests, SettingError, did_you_mean, setting, value_digest
-from storm_models.sources.location import located
+from storm_models.folder.existing_path import existing_path
 
 OWN, NONE = "own", "none"
 SUFFIX = ".jinja"
@@ -102,7 +102,7 @@ class ChatSettings:
             return None
         file = _FAMILIES / f"{template}{SUFFIX}"
         if template.endswith(SUFFIX):
-            file = located("chat.template", template)
+            file = existing_path("chat.template", template)
         try:
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -114,7 +114,7 @@ class ChatSettings:
         """Return what the key has of the template: its text's digest, not its place."""
         template, text = self.given().template, self.text()
         if template.endswith(SUFFIX):
-            return files.digest(located("chat.template", template))
+            return files.digest(existing_path("chat.template", template))
         return template if text is None else value_digest(text)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storm_models.chat.contents import ControlTokens
 from storm_models.chat.renderer import ChatTokens
-from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.generation_config import (
+from storm_models.folder.generation_config import (
     GENERATION_FILE,
     read_generation_config,
     special_ids,
     write_generation_config,
 )
-from storm_models.checkpoint.json_file import read_json
+from storm_models.folder.json_file import read_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _SELDOM = 0.01
 """Share of answers below which an ending is none: cut answers, a stray token."""
@@ -56,12 +58,12 @@ def last_tokens(tokens: ChatTokens) -> list[int]:
     ]
 
 
-def learnt_stops(model: Checkpoint, ends: Mapping[int, int]) -> dict[int, str]:
+def learnt_stops(tokenizer: PreTrainedTokenizerBase, ends: Mapping[int, int]) -> dict[int, str]:
     """Return the control tokens, by id, that end answers which a model is taught.
 
     `ends` counts the last tokens of answers.
     """
-    controls = {token: name for name, token in ControlTokens(model.tokenizer()).tokens.items()}
+    controls = {token: name for name, token in ControlTokens(tokenizer).tokens.items()}
     often = _SELDOM * sum(ends.values())
     return {
         token: controls[token]

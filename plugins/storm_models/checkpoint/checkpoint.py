@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
-import json
 import math
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_exp import Artifact, InputError, Memos, Spec, referenced
-from storm_models.checkpoint.config_check import check_config, finite
-from storm_models.checkpoint.files import (
+from storm_exp import Artifact, InputError, Memos, referenced
+from storm_models.checkpoint.linear_combination import LinearCombination
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
+from storm_models.folder.config_check import check_config, finite
+from storm_models.folder.files import (
     INDEX_FILE,
     TEMPLATE_FILE,
     WEIGHT_FILE,
     checkpoint_files,
     companion_files,
 )
-from storm_models.checkpoint.header import file_size, read_header
-from storm_models.checkpoint.json_file import read_json
-from storm_models.checkpoint.linear_combination import LinearCombination
-from storm_models.checkpoint.tokenizer import tokenizer_digest
-from storm_models.checkpoint.vocabulary import check_vocabulary
+from storm_models.folder.header import file_size, read_header
+from storm_models.folder.json_file import read_json
+from storm_models.folder.tokenizer import tokenizer_digest
+from storm_models.folder.vocabulary import check_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -35,32 +33,6 @@ if TYPE_CHECKING:
     from storm_models.checkpoint.weights import Weights
 
 _QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
-
-
-@dataclasses.dataclass(kw_only=True)
-class CheckpointSpec(Spec):
-    """What is known of a checkpoint from its config and file headers alone."""
-
-    config: dict[str, Any] | None = None
-    """The contents of config.json."""
-    parameters: int | None = None
-    """Number of stored parameters; a tied head counts once."""
-    tokenizer: str | None = None
-    """Digest of the tokens and their ids."""
-    has_chat_template: bool | None = None
-    chat_arguments: dict[str, Any] | None = None
-    """What the chat template is given besides the chat."""
-    chat_date: str | None = None
-    """The day that the chat template takes for today."""
-    shapes: str | None = None
-    """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
-
-    def summary(self) -> str:
-        """Return, for example, `1,312,384 parameters, llama`."""
-        kind = str((self.config or {}).get("model_type", ""))
-        if self.parameters is None:
-            return kind
-        return f"{self.parameters:,} parameters, {kind}".rstrip(", ")
 
 
 class Checkpoint(Artifact):
@@ -113,7 +85,8 @@ class Checkpoint(Artifact):
             return self
         from storm_models.checkpoint.materialise import materialise
 
-        return materialise(self, stage)
+        payload = materialise(self, self.open_weights, stage)
+        return Checkpoint(payload, payload.name)
 
     def weight_files(self) -> list[Path]:
         """Return the safetensors files, in order; raises InputError when there are none."""
@@ -201,11 +174,14 @@ class Checkpoint(Artifact):
         """
         from storm_models.checkpoint.load import load_model
 
-        return load_model(self, dtype, device)
+        if self.weighted_sum() is None:
+            return load_model(self.directory, self.config(), dtype, device)
+        with self.open_weights() as weights:
+            return load_model(self.directory, self.config(), dtype, device, weights)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer."""
-        from storm_models.checkpoint.pretrained import read_tokenizer
+        from storm_models.folder.pretrained import read_tokenizer
 
         return read_tokenizer(self.directory)
 
@@ -248,17 +224,3 @@ class Checkpoint(Artifact):
             return True
         config = self.directory / "tokenizer_config.json"
         return config.is_file() and bool(read_json(config).get("chat_template"))
-
-
-def shapes_digest(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return a digest of names and shapes, independent of order and dtype."""
-    text = json.dumps({name: list(shapes[name]) for name in sorted(shapes)})
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def readable_count(number: float) -> str:
-    """Return 1300000 as `1.3 M`."""
-    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
-        if number >= size:
-            return f"{number / size:.2f} {unit}".replace(".00 ", " ")
-    return str(int(number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storm_exp import Cost
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import parameter_count
 from storm_models.families.flops import Reading, forward_flops
 from storm_models.families.memory import PROCESS, checkpoint_bytes, inference_bytes, stored_width

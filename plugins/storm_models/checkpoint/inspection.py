@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
-from storm_models.checkpoint.files import INDEX_FILE, WEIGHT_FILE, checkpoint_files
-from storm_models.checkpoint.linear_combination import SUM_FILE
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import is_quantised, tensor_shapes
 from storm_models.families.support import check_known
+from storm_models.folder.files import INDEX_FILE, SUM_FILE, WEIGHT_FILE, checkpoint_files
 
 _FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf")
 _NAMED_TEMPLATES = "additional_chat_templates"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from storm_exp import InputError
+from storm_models.folder.files import SUM_FILE
 
-SUM_FILE = "weighted_sum.json"
 _FORMAT = 1
 
 

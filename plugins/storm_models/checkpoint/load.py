@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrainedModel
 
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.pretrained import read_config, read_generation, read_network
-from storm_models.checkpoint.tensor_file import DTYPES
 from storm_models.checkpoint.weights import Weights, read_tensor
 from storm_models.families.rotary import separate_documents
+from storm_models.folder.pretrained import read_config, read_generation, read_network
+from storm_models.folder.tensor_file import DTYPES
 from storm_models.quiet import quiet
 
 
-def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedModel:
-    """Return a checkpoint's model, in evaluation mode, in `dtype` (auto: as stored).
+def load_model(
+    directory: Path, config: dict[str, Any], dtype: str, device: str, weights: Weights | None = None
+) -> PreTrainedModel:
+    """Return the model of a checkpoint's folder, in evaluation mode, in `dtype` (auto: as stored).
 
-    A compressed one is decompressed, a weighted sum is added up. Raises InputError for weights
+    `config` is its config.json; its weights are those of its files, unless `weights` are given,
+    which are read one by one. A compressed model is decompressed. Raises InputError for weights
     that are missing: transformers would make them up. Rotary positions that depend on how long a
     text is follow each document's own length.
     """
@@ -27,47 +30,44 @@ def load_model(checkpoint: Checkpoint, dtype: str, device: str) -> PreTrainedMod
         "dtype": "auto" if dtype == "auto" else getattr(torch, dtype),
         "output_loading_info": True,
     }
-    method = (checkpoint.config().get("quantization_config") or {}).get("quant_method")
+    method = (config.get("quantization_config") or {}).get("quant_method")
     with quiet():
         if method == "compressed-tensors":  # otherwise it is unpacked in the first forward
             options["quantization_config"] = CompressedTensorsConfig(run_compressed=False)
-        if checkpoint.weighted_sum() is None:
-            model, info = read_network(checkpoint.directory, **options)
+        if weights is None:
+            model, info = read_network(directory, **options)
         else:
-            model, info = _load_sum(checkpoint, options)
+            model, info = _load_given(directory, weights, options)
     missing = sorted(info["missing_keys"])
     if missing:
-        raise InputError(f"{checkpoint.directory}: the weights lack {', '.join(missing[:3])}")
+        raise InputError(f"{directory}: the weights lack {', '.join(missing[:3])}")
     separate_documents(model)
     loaded: PreTrainedModel = model.to(device).eval()
     return loaded
 
 
-def _load_sum(checkpoint: Checkpoint, options: dict[str, Any]) -> Any:
+def _load_given(directory: Path, weights: Weights, options: dict[str, Any]) -> Any:
     """Return (model, loading info) as transformers does for files with the same weights."""
-    directory = checkpoint.directory
     config = read_config(directory)
     with torch.device("meta"):
         kind = type(AutoModelForCausalLM.from_config(config))
     if options["dtype"] == "auto" and config.dtype is None:
-        options = {**options, "dtype": _first_dtype(checkpoint)}
-    with checkpoint.open_weights() as weights:
-        model, info = read_network(
-            directory,
-            kind,
-            config=config,
-            generation_config=read_generation(directory),
-            state_dict={name: _Deferred(weights, name) for name in weights.headers},
-            **options,
-        )
+        options = {**options, "dtype": _first_dtype(weights)}
+    model, info = read_network(
+        directory,
+        kind,
+        config=config,
+        generation_config=read_generation(directory),
+        state_dict={name: _Deferred(weights, name) for name in weights.headers},
+        **options,
+    )
     model.config.name_or_path = model.name_or_path = str(directory)
     return model, info
 
 
-def _first_dtype(checkpoint: Checkpoint) -> torch.dtype:
+def _first_dtype(weights: Weights) -> torch.dtype:
     """Return the dtype that transformers finds in files whose config names none."""
-    headers = checkpoint.headers()
-    return DTYPES[headers[min(headers)][0]]
+    return DTYPES[weights.headers[min(weights.headers)][0]]
 
 
 class _Deferred:

@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 
 from storm_exp import InputError
-from storm_models.checkpoint.tensor_file import DTYPES, TensorReader, TensorWriter
+from storm_models.families.architecture import EMBEDDING, HEAD
+from storm_models.folder.tensor_file import DTYPES, TensorReader, TensorWriter
 
 PIECE = 1 << 18
 """Elements of a tensor in memory at a time, per parent: what fits a processor's cache."""
@@ -130,3 +131,11 @@ def accumulator(*tensors: torch.Tensor) -> torch.dtype:
     """Return the dtype to compute in: fp64 if a tensor is, else fp32."""
     double = any(tensor.dtype == torch.float64 for tensor in tensors)
     return torch.float64 if double else torch.float32
+
+
+def holds_embedding(weights: Weights) -> bool:
+    """Return whether the head among the weights, which hold one, has the embedding's values."""
+    return all(
+        bool((weights.read(HEAD, *piece) == weights.read(EMBEDDING, *piece)).all())
+        for piece in pieces(math.prod(weights.headers[HEAD][1]))
+    )

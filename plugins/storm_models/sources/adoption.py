@@ -8,7 +8,7 @@ from storm_exp import StageContext
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import checkpoint_files
+from storm_models.folder.files import checkpoint_files
 
 
 def adopt(stage: StageContext, checkpoint: Checkpoint, chat: ChatSettings) -> Checkpoint:

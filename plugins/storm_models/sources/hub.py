@@ -7,14 +7,15 @@ from typing import Any
 from omegaconf import MISSING
 
 from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
-from storm_models.chat.files import chat_spec, check_turn_tokens
+from storm_models.chat.files import check_turn_tokens
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
-from storm_models.checkpoint.files import COMPANION_FILES, is_complete
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.inspection import inspect_checkpoint, passed_over
-from storm_models.checkpoint.json_file import read_json
+from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.folder.files import COMPANION_FILES, is_complete
+from storm_models.folder.json_file import read_json
 from storm_models.sources.adoption import adopt
 from storm_models.sources.hub_lookup import look_up_repository
 from storm_models.sources.path import CHECKPOINT_MENUS

@@ -17,9 +17,10 @@ from storm_exp import (
     did_you_mean,
     setting,
 )
-from storm_models.chat.files import chat_spec, settle_chat
+from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.sources.new_config import check_new_config
 from storm_models.twins.model_twin import is_small
@@ -118,9 +119,14 @@ class NewModel:
 
     def run(self, stage: StageContext, tokenizer: Checkpoint) -> Checkpoint:
         """Draw the weights."""
-        from storm_models.sources.random_init import write_new_model
+        import torch
 
-        made = write_new_model(self, stage, tokenizer)
+        from storm_models.sources.random_init import draw_weights, write_new_model
+
+        torch.set_num_threads(stage.runtime.thread_count())
+        config = self.full_config(tokenizer.config())
+        model = draw_weights(config, self.seed, self.embedding_gain, self.residual_gain)
+        made = write_new_model(stage, model, tokenizer, self.dtype)
         settle_chat(made.directory, self.chat)
         return made
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from omegaconf import MISSING
 
 from storm_exp import FileDigests, SettingError, StageContext, component, setting
-from storm_models.chat.files import chat_spec
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inspection import check_files, inspect_checkpoint, passed_over
+from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
 from storm_models.families.architecture import is_quantised
+from storm_models.folder.existing_path import existing_path
 from storm_models.sources.adoption import adopt
-from storm_models.sources.location import located
 from storm_models.twins.model_twin import ModelTwin, is_small, twin_of_folder
 from storm_models.twins.shrinking import can_shrink
 
@@ -69,7 +69,7 @@ class Path:
         return twin_of_folder(checkpoint.directory.name, checkpoint.directory, self.chat)
 
     def _checkpoint(self) -> Checkpoint:
-        directory = located("path", self.path)
+        directory = existing_path("path", self.path)
         if not directory.is_dir():
             raise SettingError("path", self.path, "must be a directory, this is a file")
         check_files(directory)

@@ -11,21 +11,19 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import OF_THE_MODEL
+from storm_models.folder.files import OF_THE_MODEL
 from storm_models.quiet import quiet
-from storm_models.sources.new_model import NewModel
 
 _RESIDUAL = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 """The matrices that write to the residual stream, in every known family."""
 
 
-def write_new_model(settings: NewModel, stage: StageContext, tokenizer: Checkpoint) -> Checkpoint:
-    """Draw weights and write them beside the tokenizer files of `tokenizer`."""
-    torch.set_num_threads(stage.runtime.thread_count())
-    config = settings.full_config(tokenizer.config())
-    model = draw_weights(config, settings.seed, settings.embedding_gain, settings.residual_gain)
+def write_new_model(
+    stage: StageContext, model: PreTrainedModel, tokenizer: Checkpoint, dtype: str
+) -> Checkpoint:
+    """Write a model beside the tokenizer files of `tokenizer`."""
     with quiet():
-        model.to(getattr(torch, settings.dtype)).save_pretrained(stage.directory)
+        model.to(getattr(torch, dtype)).save_pretrained(stage.directory)
     tokenizer.copy_companions(stage.directory, but=OF_THE_MODEL)
     made = Checkpoint(stage.directory)
     _compare_tokenizers(tokenizer, made)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import CheckpointSpec, shapes_digest
-from storm_models.checkpoint.files import SURGERY_FILE
-from storm_models.checkpoint.json_file import read_json
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.families.attention import layer_types
 from storm_models.families.support import check_changeable
+from storm_models.folder.files import SURGERY_FILE
+from storm_models.folder.json_file import read_json
 
 PER_LAYER_LISTS = ("layer_types", "no_rope_layers", "mlp_layer_types", "layers_block_type")
 """Keys of config.json that hold an entry for every layer."""

@@ -11,12 +11,11 @@ import torch
 
 from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.tensor_file import TensorWriter
-from storm_models.checkpoint.weights import pieces, read_tensor
+from storm_models.checkpoint.weights import holds_embedding, pieces, read_tensor
 from storm_models.families.architecture import EMBEDDING, HEAD, tensor_shapes, ties_head
+from storm_models.folder.tensor_file import TensorWriter
 from storm_models.quiet import quiet
 from storm_models.surgery.depth import new_layers, rearranged_config, tensor_sources, write_record
-from storm_models.surgery.tied_head import holds_embedding
 
 Change = Callable[[str, torch.Tensor], torch.Tensor]
 """Gives a tensor of the result from its name there and the source's tensor."""
@@ -132,7 +131,9 @@ def _check_tied_head(model: Checkpoint) -> None:
     headers = model.headers()
     if HEAD not in headers or not ties_head(model.config()):
         return
-    if headers[HEAD] != headers[EMBEDDING] or not holds_embedding(model):
+    with model.open_weights() as weights:
+        same = headers[HEAD] == headers[EMBEDDING] and holds_embedding(weights)
+    if not same:
         raise InputError(
             f"{model.directory}: config.json ties the head to the embedding, and the weights hold "
             f"another {HEAD}: set tie_word_embeddings to false there, or remove that tensor"

@@ -16,26 +16,36 @@ from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet
 from storm_models.twins.kinds import KINDS
-from storm_models.twins.model_twin import TEMPLATES, ModelTwin
+from storm_models.twins.originals import Original
 from storm_models.twins.tokenizers import write_tokenizer
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 _SHARDS = 3
 
 
-def make_twin(settings: ModelTwin, stage: StageContext, companions: list[Path]) -> Checkpoint:
-    """Write a twin into the stage's directory, in several files as large models are.
+def make_twin(
+    stage: StageContext,
+    of: str,
+    config: dict[str, Any],
+    *,
+    original: Original,
+    companions: list[Path],
+) -> Checkpoint:
+    """Write the twin of the model `of` into the stage's directory, in several files as large ones.
 
+    Its tokenizer is among the `companions`, which are copied, or else made as `original` says.
     Raises InputError for a config that transformers refuses.
     """
     torch.set_num_threads(stage.runtime.thread_count())
-    config = dict(settings.config)
+    config = dict(config)
     for file in companions:
         shutil.copyfile(file, stage.directory / file.name)
     if not companions:
-        config |= _with_tokenizer(settings, stage.directory)
+        config |= _with_tokenizer(original, stage.directory)
     config["dtype"] = "bfloat16"
     with quiet():
-        model = _draw(config, settings.of)
+        model = _draw(config, of)
         config.setdefault("architectures", [type(model).__name__])
         size = sum(p.numel() * p.element_size() for p in model.parameters())
         model.save_pretrained(stage.directory, max_shard_size=size // _SHARDS + 1)
@@ -48,9 +58,8 @@ def make_twin(settings: ModelTwin, stage: StageContext, companions: list[Path]) 
     return checkpoint
 
 
-def _with_tokenizer(settings: ModelTwin, folder: Path) -> dict[str, Any]:
+def _with_tokenizer(original: Original, folder: Path) -> dict[str, Any]:
     """Write a tokenizer and the generation config; return what config.json says of them."""
-    original = settings.original
     template = ""
     if original.template:
         template = (TEMPLATES / f"{original.template}.jinja").read_text(encoding="utf-8")

@@ -8,19 +8,19 @@ from typing import Any
 from omegaconf import MISSING
 
 from storm_exp import FileDigests, StageContext, component, setting
-from storm_models.chat.files import chat_spec, settle_chat
+from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
-from storm_models.checkpoint.files import companion_files
-from storm_models.checkpoint.json_file import read_json
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.folder.files import companion_files
+from storm_models.folder.json_file import read_json
 from storm_models.twins.kinds import KINDS, vocabulary
 from storm_models.twins.originals import Original, original_of
 from storm_models.twins.shrinking import shrink
 
 SMALL = 30_000_000
 """Parameters up to which a model is rehearsed with as it is."""
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @component("twin", "model_twin", version=2, requires=("torch", "transformers"), extra="train")
@@ -83,7 +83,9 @@ class ModelTwin:
         """Draw the weights, and write or copy what stands beside them."""
         from storm_models.twins.making import make_twin
 
-        made = make_twin(self, stage, self._companions())
+        made = make_twin(
+            stage, self.of, self.config, original=self.original, companions=self._companions()
+        )
         settle_chat(made.directory, self.chat)
         return made
 

@@ -20,7 +20,7 @@ from tokenizers import (
 )
 
 from storm_exp import InputError
-from storm_models.testing import docstrings
+from storm_models.twins.docstrings import docstrings
 from storm_models.twins.kinds import KINDS, PIECES, Kind, token_count
 from storm_models.twins.originals import Original
 

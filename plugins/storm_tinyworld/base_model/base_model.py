@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from storm_exp import Cost, FileDigests, Hardware, SettingError, StageContext, component, setting
-from storm_models.chat.files import chat_spec, settle_chat
+from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture
@@ -95,8 +96,8 @@ class Tinyworld(TrainingSettings):
 
     def run(self, stage: StageContext) -> Checkpoint:
         """Pretrain."""
-        from storm_tinyworld.base_model.pretraining import grow_up
+        from storm_tinyworld.base_model.pretraining import pretrain
 
-        made = grow_up(self, stage)
+        made = pretrain(stage, self, self.architecture, self.mixture)
         settle_chat(made.directory, self.chat)
         return made

@@ -16,30 +16,35 @@ from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.quiet import quiet
-from storm_tinyworld.base_model.pretraining_text import Text, pretraining_texts
+from storm_tinyworld.base_model.architecture import Architecture
+from storm_tinyworld.base_model.pretraining_text import Mixture, Text, pretraining_texts
 from storm_tinyworld.base_model.tokenizer import build_tokenizer
 from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.trainer import train
 from storm_training.objectives.objective import NextToken
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
-    from storm_tinyworld.base_model.base_model import Tinyworld
-
 _AT_ONCE = 1024
 _EMBEDDING_GAIN = 8
 
 
-def grow_up(settings: Tinyworld, stage: StageContext) -> Checkpoint:
+def pretrain(
+    stage: StageContext,
+    settings: TrainingSettings,
+    architecture: Architecture,
+    mixture: Mixture,
+) -> Checkpoint:
     """Write text, train a model of random weights on it, and save it with its tokenizer.
 
     Learnt are answers alone, what the assistant says and the right answers in rated examples: the
     questions are random and hold nothing to learn.
     """
-    tokenizer = build_tokenizer(settings.architecture.positions)
-    sequences = TokenSequences.collect(_texts(settings, tokenizer))
-    model = newborn(LlamaConfig(**settings.architecture.config()), settings.seed)
+    tokenizer = build_tokenizer(architecture.positions)
+    sequences = TokenSequences.collect(_texts(settings, mixture, tokenizer))
+    model = random_init(LlamaConfig(**architecture.config()), settings.seed)
     stage.say(f"{len(sequences)} texts, {sequences.tokens() / 1e6:.1f} M tokens")
     log = train(model, sequences, settings, stage, objective=NextToken("pretraining"))
     with quiet():
@@ -66,7 +71,7 @@ def grow_up(settings: Tinyworld, stage: StageContext) -> Checkpoint:
     return Checkpoint(stage.directory)
 
 
-def newborn(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
+def random_init(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     """Return a model of random weights.
 
     Wider at the embedding and narrower where blocks write to the residual stream (by the root of
@@ -83,11 +88,13 @@ def newborn(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     return model
 
 
-def _texts(settings: Tinyworld, tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[bool]]]:
+def _texts(
+    settings: TrainingSettings, mixture: Mixture, tokenizer: Tokenizer
+) -> Iterator[tuple[list[int], list[bool]]]:
     """Yield tokenised texts until there are enough for every step."""
     wanted = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
     chats = ChatRenderer(tokenizer)
-    stream = pretraining_texts(settings.seed, settings.mixture)
+    stream = pretraining_texts(settings.seed, mixture)
     written = 0
     while written < wanted:
         texts = list(itertools.islice(stream, _AT_ONCE))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from storm_exp import InputError, SettingError, StageContext, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.support import Use, check_family
 from storm_training.components.finetuner import Finetuner
 from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec

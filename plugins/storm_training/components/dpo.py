@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storm_exp import InputError, StageContext, component, setting
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_training.components.finetuner import Finetuner
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec

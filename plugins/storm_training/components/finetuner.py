@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from storm_exp import Cost, Hardware, InputError, SettingError, setting
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.devices import has_gpu
 from storm_models.families.architecture import is_quantised, tensor_shapes
 from storm_models.families.support import Use, check_family
-from storm_models.twins.machine import has_gpu
 from storm_training.components.cost import training_cost
 from storm_training.data.token_set import TokenSetSpec
 from storm_training.loop.rehearsal import few_steps

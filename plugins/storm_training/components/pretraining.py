@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storm_exp import StageContext, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_training.components.finetuner import Finetuner
 from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec

@@ -10,7 +10,8 @@ from typing import Any
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, SettingError, StageContext, component, setting
 from storm_models.chat.conversation import Conversation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_training.data.token_set import CHATS, TokenSet, TokenSetSpec
 from storm_training.data.token_spec import token_spec, tokens_cost
 

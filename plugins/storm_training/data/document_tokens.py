@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, StageContext, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_training.data.token_set import DOCUMENTS, TokenSet, TokenSetSpec
 from storm_training.data.token_spec import token_spec, tokens_cost
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, InputError, Spec, referenced
-from storm_models.checkpoint.checkpoint import readable_count
+from storm_models.checkpoint.spec import readable_count
 
 if TYPE_CHECKING:
     from storm_training.data.token_sequences import TokenSequences

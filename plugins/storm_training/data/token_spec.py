@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from storm_data.dataset import DatasetSpec
 from storm_exp import Cost, InputError
-from storm_models.chat.files import check_template
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_training.data.token_set import TokenSetSpec
 
 

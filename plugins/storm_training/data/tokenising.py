@@ -8,7 +8,8 @@ from typing import Any
 
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
-from storm_models.checkpoint.checkpoint import Checkpoint, readable_count
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import readable_count
 from storm_training.data.token_set import TokenSet
 from storm_training.data.token_writer import SplitWriter, TokenSequence, write_facts
 

@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 
 from storm_exp import InputError
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import checkpoint_files
-from storm_models.checkpoint.tensor_file import DTYPES, TensorWriter
 from storm_models.checkpoint.weights import read_tensor
+from storm_models.folder.files import checkpoint_files
+from storm_models.folder.tensor_file import DTYPES, TensorWriter
 
 
 def stored_names(source: Checkpoint, model: PreTrainedModel) -> dict[str, str]:

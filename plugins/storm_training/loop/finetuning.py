@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 
 from storm_exp import StageContext
 from storm_models.chat.stops import add_stops, learnt_stops, read_stops
-from storm_models.checkpoint.checkpoint import Checkpoint, readable_count
-from storm_models.checkpoint.generation_config import GENERATION_FILE
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import readable_count
+from storm_models.folder.generation_config import GENERATION_FILE
 from storm_models.surgery.depth import read_new_layers
 from storm_training.components.finetuner import Finetuner, require_same_model
 from storm_training.data.token_set import TokenSet
@@ -62,7 +63,7 @@ def finetune(
     stage.say(_describe(table))
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in trained)
-    stops = learnt_stops(model, tokens.ends())
+    stops = learnt_stops(model.tokenizer(), tokens.ends())
     log = train(
         network,
         rows.sequences,

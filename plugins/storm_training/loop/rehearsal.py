@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from storm_models.twins.machine import has_gpu
+from storm_models.devices import has_gpu
 
 STEPS = 3
 """Optimiser steps of a rehearsal."""

@@ -6,8 +6,9 @@ import dataclasses
 import json
 
 from storm_exp import Cost, InputError, SettingError, StageContext, component, did_you_mean
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec

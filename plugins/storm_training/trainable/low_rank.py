@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.pretrained import read_network
 from storm_models.families.rotary import separate_documents
+from storm_models.folder.pretrained import read_network
 from storm_training.trainable.matrices import MODULE_TYPES
 from storm_training.trainable.parameters import Parameters
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storm_exp import Cost, InputError, StageContext, component
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.architecture import tensor_shapes
 from storm_models.families.support import Use, check_family
 from storm_training.trainable.layer_table import LayerRow, LayerTable, LayerTableSpec

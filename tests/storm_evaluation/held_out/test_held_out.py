@@ -14,7 +14,8 @@ from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 
 def chat(*contents: str) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from storm_evaluation.tasks.folder import TaskFolder
 from storm_evaluation.tasks.settings import ByTask
 from storm_evaluation.tasks.tree import leaves
 from storm_exp import InputError, SettingError
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 
 
 class Digests:

@@ -17,7 +17,8 @@ from storm_evaluation.tasks.settings import ByTask
 from storm_evaluation.tasks.tree import definitions, leaves
 from storm_exp import InputError, SettingError, StormError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 FOLDERS = ("leaderboard", "mmlu", "agieval", "bbh", "hendrycks_ethics", "acpbench", "arc", "glue")
 

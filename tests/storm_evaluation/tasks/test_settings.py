@@ -11,7 +11,8 @@ from storm_evaluation.tasks.record import rows_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 
 HARNESS_H6 = {
     "arc_challenge": (25, "acc_norm"),

@@ -15,7 +15,7 @@ from storm_exp.testing import make_stage
 from storm_merging.methods.block_expand import BlockExpand
 from storm_merging.methods.depth_upscale import DepthUpscale
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.header import read_header
+from storm_models.folder.header import read_header
 from storm_models.testing import make_checkpoint
 
 SIX = [family for family in FAMILIES if family != "phi3"]
@@ -160,7 +160,7 @@ def test_settings_out_of_range_are_refused():
 
 
 def test_solar_is_planned_from_the_config_of_its_parent_alone(model):
-    from storm_models.checkpoint.checkpoint import CheckpointSpec
+    from storm_models.checkpoint.spec import CheckpointSpec
 
     mistral = {
         "model_type": "mistral",

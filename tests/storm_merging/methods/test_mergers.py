@@ -246,7 +246,7 @@ def test_the_room_of_a_merge_is_estimated_before_it_is_made(models, merger):
 
 
 def test_what_is_unknown_at_plan_time_is_no_error(models):
-    from storm_models.checkpoint.checkpoint import CheckpointSpec
+    from storm_models.checkpoint.spec import CheckpointSpec
 
     known = models[0].spec()
     assert Slerp().plan_spec([CheckpointSpec(), known]).parameters == known.parameters

@@ -16,7 +16,8 @@ from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
 from storm_merging.parents.compatibility import merge_spec
 from storm_merging.parents.weight_semantics import computation
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 SIZES = {

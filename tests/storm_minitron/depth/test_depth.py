@@ -15,7 +15,7 @@ from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.block_removal import WHOLE, score_runs
 from storm_minitron.depth.minitron_depth import Criterion, MinitronDepth, least_important
 from storm_minitron.width.importance_scanner import ImportanceScanner
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 
 SETTINGS = CalibrationSettings(batch_size=4, token_step=16, max_tokens=64)
 LLAMA_8B = {

@@ -12,7 +12,7 @@ from storm_minitron.calibration.calibration import make_batches, read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.width.activations import measure
 from storm_minitron.width.importance_scanner import ImportanceScanner, concentration
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 
 SHAPES = {"batch_size": 3, "token_step": 16, "max_tokens": 64}
 

@@ -14,7 +14,8 @@ from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
 from storm_minitron.width.selection import select, share_held, strongest
 from storm_minitron.width.widths import Widths, WidthTargets
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 IDS = torch.randint(6, 200, (3, 24), generator=torch.Generator().manual_seed(0))

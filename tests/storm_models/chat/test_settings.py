@@ -9,9 +9,9 @@ import pytest
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.conversation import Conversation
-from storm_models.chat.files import check_template
 from storm_models.chat.settings import TURN_TOKENS, ChatSettings, families
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 

@@ -13,7 +13,7 @@ from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
 from storm_merging.methods.slerp import Slerp
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.files import checkpoint_files
+from storm_models.folder.files import checkpoint_files
 from storm_models.sources.path import Path
 from storm_models.testing import make_checkpoint
 from storm_training.loop.finetuned_checkpoint import write_checkpoint

@@ -10,7 +10,7 @@ from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
 from storm_merging.methods.block_expand import BlockExpand
 from storm_merging.methods.slerp import Slerp
-from storm_models.checkpoint.generation_config import (
+from storm_models.folder.generation_config import (
     read_generation_config,
     special_ids,
     write_generation_config,

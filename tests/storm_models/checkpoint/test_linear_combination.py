@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 
 from storm_exp import InputError
-from storm_models.checkpoint.header import file_size
-from storm_models.checkpoint.linear_combination import SUM_FILE, LinearCombination
+from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.weights import weighted_sum
+from storm_models.folder.files import SUM_FILE
+from storm_models.folder.header import file_size
 from storm_models.testing import make_checkpoint
 
 

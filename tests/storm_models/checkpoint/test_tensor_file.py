@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError
-from storm_models.checkpoint.header import read_header
-from storm_models.checkpoint.tensor_file import DTYPES, TensorReader, TensorWriter
+from storm_models.folder.header import read_header
+from storm_models.folder.tensor_file import DTYPES, TensorReader, TensorWriter
 
 TENSORS = {
     "b": torch.arange(6, dtype=torch.float32).reshape(2, 3),

@@ -13,7 +13,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import FAMILIES, parameter_count
 from storm_models.families.memory import checkpoint_bytes
 from storm_models.sources.new_config import ACTIVATIONS, known_keys

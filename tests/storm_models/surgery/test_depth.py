@@ -4,7 +4,8 @@ import pytest
 
 from families import SIZES
 from storm_exp import InputError
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.surgery.depth import (
     depth_spec,
     new_layers,

@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from storm_exp import Hardware, Runtime
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.flops import Reading, training_flops
 from storm_models.families.memory import activation_bytes
 from storm_models.testing import make_model

@@ -11,7 +11,8 @@ from storm_data.dataset import Dataset
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.pretraining import Pretraining
 from storm_training.components.sft import Sft

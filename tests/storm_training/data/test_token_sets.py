@@ -12,7 +12,7 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet, Supervised
 from storm_training.data.document_tokens import DocumentTokenSet

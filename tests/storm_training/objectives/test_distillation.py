@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.distillation import Distillation, layer_pairs
 from storm_training.data.packing import IGNORE_INDEX, build_batch, pack

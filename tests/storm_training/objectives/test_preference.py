@@ -13,7 +13,7 @@ from torch.nn import functional
 from storm_data.dataset import Dataset
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import CheckpointSpec
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.dpo import Dpo
 from storm_training.data.packing import build_batch, pack

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint, shapes_digest
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import shapes_digest
 from storm_models.testing import make_checkpoint
 from storm_training.trainable.selection import highest_snr
 from storm_training.trainable.snr import matrix_snr, singular_values

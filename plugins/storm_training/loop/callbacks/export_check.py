@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.pretrained import read_config
+from storm_models.folder.pretrained import read_config
 from storm_training.loop.module import TrainingModule
 
 Writer = Callable[[Path], Checkpoint]

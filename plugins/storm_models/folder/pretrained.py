@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import InputError
-from storm_models.checkpoint.files import checkpoint_files, companion_files
-from storm_models.checkpoint.generation_config import GENERATION_FILE
+from storm_models.folder.files import checkpoint_files, companion_files
+from storm_models.folder.generation_config import GENERATION_FILE
 
 if TYPE_CHECKING:
     from transformers import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from storm_exp import InputError
-from storm_models.checkpoint.json_file import read_json
+from storm_models.folder.json_file import read_json
 
 
 class Tokens(NamedTuple):

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.checkpoint.generation_config import (
+from storm_models.folder.generation_config import (
     GENERATION_FILE,
     read_generation_config,
     special_ids,
 )
-from storm_models.checkpoint.json_file import read_json
-from storm_models.checkpoint.tokenizer import read_tokens
+from storm_models.folder.json_file import read_json
+from storm_models.folder.tokenizer import read_tokens
 
 _NO_PADDING = -1
 """What early configs say where there is no token for padding."""

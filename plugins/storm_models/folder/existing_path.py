@@ -7,7 +7,7 @@ from pathlib import Path
 from storm_exp import SettingError
 
 
-def located(setting: str, value: str) -> Path:
+def existing_path(setting: str, value: str) -> Path:
     """Return the absolute path that a setting names; raises SettingError when nothing is there.
 
     A relative path starts from the working directory, `~` from the home directory.

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 
 from storm_exp import InputError
-from storm_models.checkpoint.header import file_size, new_layout, read_layout
+from storm_models.folder.header import file_size, new_layout, read_layout
 
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.checkpoint.json_file import read_json
-from storm_models.checkpoint.linear_combination import SUM_FILE
+from storm_models.folder.json_file import read_json
 
 TEMPLATE_FILE = "chat_template.jinja"
+SUM_FILE = "weighted_sum.json"
+"""What stands instead of weights where a checkpoint is a sum of others."""
 CHAT_FILE = "chat.json"
 """What chat templates are given besides chats: {"arguments": {…}, "date": …}."""
 

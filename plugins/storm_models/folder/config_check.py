@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from storm_exp import InputError
-from storm_models.checkpoint.generation_config import special_ids
 from storm_models.families.architecture import FAMILIES, LARGEST_SIZE, MOST_LAYERS
+from storm_models.folder.generation_config import special_ids
 
 _EVERY_FAMILY = ("vocab_size", "max_position_embeddings")
 """Sizes that mean the same whatever the family."""

@@ -1,0 +1,89 @@
+"""What is known of a checkpoint before it is made, or without reading its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError, Spec
+from storm_models.chat.files import ChatFacts, check_tokens
+from storm_models.chat.settings import ARGUMENTS, DATE, NONE, OWN, ChatSettings, families
+
+
+@dataclasses.dataclass(kw_only=True)
+class CheckpointSpec(Spec):
+    """What is known of a checkpoint from its config and file headers alone."""
+
+    config: dict[str, Any] | None = None
+    """The contents of config.json."""
+    parameters: int | None = None
+    """Number of stored parameters; a tied head counts once."""
+    tokenizer: str | None = None
+    """Digest of the tokens and their ids."""
+    has_chat_template: bool | None = None
+    chat_arguments: dict[str, Any] | None = None
+    """What the chat template is given besides the chat."""
+    chat_date: str | None = None
+    """The day that the chat template takes for today."""
+    shapes: str | None = None
+    """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
+
+    def summary(self) -> str:
+        """Return, for example, `1,312,384 parameters, llama`."""
+        kind = str((self.config or {}).get("model_type", ""))
+        if self.parameters is None:
+            return kind
+        return f"{self.parameters:,} parameters, {kind}".rstrip(", ")
+
+
+def chat_spec(
+    spec: CheckpointSpec, settings: ChatSettings, directory: Path | None = None
+) -> CheckpointSpec:
+    """Return the forecast of a checkpoint once the settings are in its files.
+
+    Where its tokenizer lies in a `directory` already, raises what `check_tokens` raises.
+    """
+    if directory is not None:
+        check_tokens(directory, settings)
+    given, template = settings.given(), spec.has_chat_template
+    if given.template != OWN:
+        template = given.template != NONE
+    known = spec.chat_arguments is not None
+    own = ChatFacts(
+        spec.chat_arguments if spec.chat_arguments is not None else dict(ARGUMENTS),
+        spec.chat_date or DATE,
+    )
+    facts = own.with_settings(settings)
+    return dataclasses.replace(
+        spec,
+        has_chat_template=template,
+        chat_arguments=facts.arguments if known else None,
+        chat_date=facts.date if known or given.date != OWN else None,
+    )
+
+
+def check_template(spec: CheckpointSpec, purpose: str) -> None:
+    """Raise InputError, saying what to set, for a model that is known to have no chat template."""
+    if spec.has_chat_template is False:
+        raise InputError(
+            f"the model has no chat template, and {purpose}: set chat.template=chatml for every "
+            "model of the recipe, or base_model.chat.template=… for the one it comes from (a "
+            f"family: {', '.join(families())}, or a .jinja file)"
+        )
+
+
+def shapes_digest(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return a digest of names and shapes, independent of order and dtype."""
+    text = json.dumps({name: list(shapes[name]) for name in sorted(shapes)})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def readable_count(number: float) -> str:
+    """Return 1300000 as `1.3 M`."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}".replace(".00 ", " ")
+    return str(int(number))
