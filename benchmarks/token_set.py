@@ -28,9 +28,10 @@ def lengths(count: int):
 def ours(folder: Path) -> None:
     import numpy as np
 
-    from storm_training.data.packing import build_batch, plan_steps
+    from storm_training.data.packing import build_batch
     from storm_training.data.token_set import CHATS
     from storm_training.data.token_writer import SplitWriter, write_facts
+    from storm_training.loop.loader import plan_run
     from storm_training.testing import small_settings
 
     with SplitWriter(folder, "train") as writer:
@@ -38,7 +39,7 @@ def ours(folder: Path) -> None:
             writer.add([(np.arange(length), None)])
     sequences = write_facts(folder, CHATS, "", {"train": writer.spec()}).sequences("train")
     settings = small_settings(steps=0, epochs=2, sequence_length=2048, batch_rows=8)
-    steps = plan_steps(sequences, settings)
+    steps = plan_run(sequences, settings)
     for number in range(200):
         build_batch(sequences, steps[number][0])
     assert steps.examples() == 2 * EXAMPLES

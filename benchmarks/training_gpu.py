@@ -243,9 +243,9 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
     """Train the large model in this process and return what was measured."""
     from storm_exp import Runtime, StageContext
     from storm_training.data.token_sequences import TokenSequences
-    from storm_training.loop.settings import TrainingSettings
     from storm_training.loop.trainer import train
     from storm_training.objectives.objective import NextToken
+    from storm_training.optim.settings import TrainingSettings
 
     network = build(plan.config, torch.bfloat16)
     choose_half(network)

@@ -60,12 +60,13 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     from storm_exp import Runtime, StageContext
     from storm_models.checkpoint.checkpoint import Checkpoint
     from storm_training.data.chat_tokens import ChatTokenSet
-    from storm_training.data.packing import build_batch, plan_steps
+    from storm_training.data.packing import build_batch
     from storm_training.data.preference_tokens import PreferenceTokenSet
-    from storm_training.loop.settings import TrainingSettings
+    from storm_training.loop.loader import plan_run
     from storm_training.loop.trainer import train
     from storm_training.objectives.objective import NextToken
     from storm_training.objectives.preference import Preference
+    from storm_training.optim.settings import TrainingSettings
     from storm_training.references.scoring import score_pairs
 
     course = Course()
@@ -130,7 +131,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         objective.prepare(np.arange(len(sequences)), None)
     network = checkpoint.load("float32")
     log = train(network, sequences, settings, stage("train"), objective=objective)
-    for step, entry in zip(plan_steps(sequences, settings), log.steps, strict=True):
+    for step, entry in zip(plan_run(sequences, settings), log.steps, strict=True):
         batches = [build_batch(sequences, packed) for packed in step]
         course.positions.append(sum(batch.ids.numel() for batch in batches))
         course.supervised.append(sum(batch.targets for batch in batches))

@@ -15,7 +15,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.data.token_set import TokenSet
-from storm_training.loop.settings import TrainingSettings
+from storm_training.optim.settings import TrainingSettings
 
 
 def small_settings(**changes: Any) -> TrainingSettings:

@@ -11,8 +11,8 @@ from storm_evaluation.report.learning_curve import longest_line
 from storm_exp.report import RunRecord
 from storm_models.surgery.surgery import meta_shapes
 from storm_training.data.chat_tokens import Supervised
-from storm_training.loop.settings import Decayed
 from storm_training.optim.schedule import learning_rate
+from storm_training.optim.settings import Decayed
 
 SMALL = [
     "base_model@tokenizer=tinyworld/smoke",

@@ -13,7 +13,7 @@ from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture
 from storm_training.components.cost import training_cost
-from storm_training.loop.settings import TrainingSettings
+from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.parameters import Parameters
 
 

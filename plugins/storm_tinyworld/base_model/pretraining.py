@@ -20,9 +20,9 @@ from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture, Text, pretraining_texts
 from storm_tinyworld.base_model.tokenizer import build_tokenizer
 from storm_training.data.token_sequences import TokenSequences
-from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.trainer import train
 from storm_training.objectives.objective import NextToken
+from storm_training.optim.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer

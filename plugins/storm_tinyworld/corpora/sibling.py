@@ -75,4 +75,4 @@ class TinyworldSpark(Finetuner):
         place.mkdir(exist_ok=True)
         inner = StageContext(stage.name, place, stage.scratch, stage.runtime)
         tokens = ChatTokenSet().run(inner, model, data)
-        return finetune(stage, self, model, tokens, NextToken("sft"))
+        return finetune(stage, self, model, tokens, NextToken("sft"), parameters=self.parameters)

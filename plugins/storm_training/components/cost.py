@@ -22,7 +22,7 @@ from storm_models.families.memory import (
     working_bytes,
 )
 from storm_training.data.token_set import TokenSetSpec
-from storm_training.loop.settings import TrainingSettings
+from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerRow
 from storm_training.trainable.matrices import find_matrices
 from storm_training.trainable.parameters import Parameters

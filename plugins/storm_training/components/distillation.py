@@ -10,8 +10,8 @@ from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.support import Use, check_family
 from storm_training.components.finetuner import Finetuner
 from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec
+from storm_training.data.top_k_logits import TopKLogits, TopKLogitsSpec
 from storm_training.objectives.teacher_control import TeacherControl
-from storm_training.references.top_k_logits import TopKLogits, TopKLogitsSpec
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
@@ -115,7 +115,9 @@ class Distillation(Finetuner):
             stored = StoredTeaching(
                 train, held_out, kl_weight=self.kl_weight, ce_weight=self.ce_weight
             )
-            return finetune(stage, self, model, tokens, stored, layers=layers)
+            return finetune(
+                stage, self, model, tokens, stored, parameters=self.parameters, layers=layers
+            )
         assert teacher is not None
         pairs: dict[int, int] = {}
         if self.hidden_weight:
@@ -132,7 +134,16 @@ class Distillation(Finetuner):
             control=self.control,
         )
         with asked(stage, network, self.precision):
-            return finetune(stage, self, model, tokens, taught, layers=layers, cut=True)
+            return finetune(
+                stage,
+                self,
+                model,
+                tokens,
+                taught,
+                parameters=self.parameters,
+                layers=layers,
+                cut=True,
+            )
 
     def _check_hidden(self, student: dict[str, Any], teacher: dict[str, Any]) -> None:
         sizes = student.get("hidden_size"), teacher.get("hidden_size")

@@ -6,8 +6,8 @@ from storm_exp import InputError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_training.components.finetuner import Finetuner
+from storm_training.data.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
-from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
@@ -70,4 +70,6 @@ class Dpo(Finetuner):
             smoothing=self.smoothing,
             sft_weight=self.sft_weight,
         )
-        return finetune(stage, self, model, tokens, objective, layers=layers)
+        return finetune(
+            stage, self, model, tokens, objective, parameters=self.parameters, layers=layers
+        )

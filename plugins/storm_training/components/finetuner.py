@@ -14,9 +14,9 @@ from storm_models.families.architecture import is_quantised, tensor_shapes
 from storm_models.families.support import Use, check_family
 from storm_training.components.cost import training_cost
 from storm_training.data.token_set import TokenSetSpec
-from storm_training.loop.rehearsal import few_steps
-from storm_training.loop.settings import TrainingSettings
-from storm_training.trainable.layer_table import LayerTableSpec
+from storm_training.optim.rehearsal import few_steps
+from storm_training.optim.settings import TrainingSettings
+from storm_training.trainable.layer_table import LayerTableSpec, require_same_model
 from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import check_names
 
@@ -102,9 +102,3 @@ class Finetuner(TrainingSettings):
         if chosen.choice == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
             problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
             raise SettingError("parameters.choice", chosen.choice, problem)
-
-
-def require_same_model(model: str | None, table: str | None) -> None:
-    """Raise InputError where a table of layers is known to belong to another model."""
-    if model is not None and table is not None and model != table:
-        raise InputError("the table of layers belongs to a model with other tensors than this one")

@@ -39,4 +39,13 @@ class Pretraining(Finetuner):
 
         self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
         objective = NextToken("pretraining")
-        return finetune(stage, self, model, tokens, objective, layers=layers, cut=True)
+        return finetune(
+            stage,
+            self,
+            model,
+            tokens,
+            objective,
+            parameters=self.parameters,
+            layers=layers,
+            cut=True,
+        )

@@ -39,4 +39,6 @@ class Sft(Finetuner):
         from storm_training.objectives.objective import NextToken
 
         self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
-        return finetune(stage, self, model, tokens, NextToken("sft"), layers=layers)
+        return finetune(
+            stage, self, model, tokens, NextToken("sft"), parameters=self.parameters, layers=layers
+        )

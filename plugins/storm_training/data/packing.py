@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from storm_training.data.token_sequences import TokenSequences
-from storm_training.loop.settings import TrainingSettings
 
 IGNORE_INDEX = -100
 """Label of a position that the loss leaves out."""
@@ -52,7 +51,9 @@ class StepPlan:
     Kept as flat arrays, a few bytes an example: a million examples are no burden.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch_rows: int, passes: int) -> None:
+        """Plan steps of `passes` forward passes of `batch_rows` rows."""
+        self._batch_rows, self._step_rows = batch_rows, batch_rows * passes
         self._examples: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
         self._steps: list[tuple[int, int, int]] = []
@@ -67,10 +68,9 @@ class StepPlan:
         size = self._batch_rows
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
-    def add_epoch(self, rows: list[Row], settings: TrainingSettings) -> None:
+    def add_epoch(self, rows: list[Row]) -> None:
         """Append the steps that go through `rows` once."""
-        self._batch_rows = settings.batch_rows
-        epoch, size = len(self._rows), settings.batch_rows * settings.accumulation
+        epoch, size = len(self._rows), self._step_rows
         ends = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=ends[1:])
         self._rows.append(ends)
@@ -121,28 +121,38 @@ def pack(lengths: np.ndarray, order: np.ndarray, capacity: int) -> list[Row]:
     return rows
 
 
-def plan_steps(sequences: TokenSequences, settings: TrainingSettings) -> StepPlan:
+def plan_steps(
+    lengths: np.ndarray,
+    *,
+    steps: int,
+    epochs: float,
+    sequence_length: int,
+    batch_rows: int,
+    passes: int,
+    seed: int,
+) -> StepPlan:
     """Return for every optimiser step its forward passes, each a list of packed rows.
 
-    A pure function of lengths, settings and seed: to resume is to go on at an index. Each
-    epoch is shuffled and packed anew; every example appears exactly once in it.
+    `lengths` are the tokens of every example; a row holds `sequence_length`, a pass `batch_rows`
+    rows, and an optimiser step `passes` passes. There are `steps` of them, or, where that is 0,
+    those of `epochs`. A pure function: to resume is to go on at an index. Each epoch is shuffled
+    and packed anew; every example appears exactly once in it.
     """
-    lengths = sequences.lengths()
-    plan = StepPlan()
+    plan = StepPlan(batch_rows, passes)
     if not lengths.any():
         return plan
     epoch = 0
-    while settings.steps > len(plan) if settings.steps else epoch < settings.epochs:
-        generator = np.random.default_rng([settings.seed, epoch])
-        rows = pack(lengths, generator.permutation(len(lengths)), settings.sequence_length)
+    while steps > len(plan) if steps else epoch < epochs:
+        generator = np.random.default_rng([seed, epoch])
+        rows = pack(lengths, generator.permutation(len(lengths)), sequence_length)
         rows = [rows[index] for index in generator.permutation(len(rows))]
         before = len(plan)
-        plan.add_epoch(rows, settings)
-        if not settings.steps and settings.epochs - epoch < 1:
-            plan.cut(before + math.ceil((len(plan) - before) * (settings.epochs - epoch)))
+        plan.add_epoch(rows)
+        if not steps and epochs - epoch < 1:
+            plan.cut(before + math.ceil((len(plan) - before) * (epochs - epoch)))
         epoch += 1
-    if settings.steps:
-        plan.cut(settings.steps)
+    if steps:
+        plan.cut(steps)
     return plan
 
 

@@ -15,7 +15,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from storm_exp import InputError, StageContext
-from storm_training.loop.callbacks.scratch_checkpoints import ScratchCheckpoints
+from storm_training.loop.scratch_checkpoints import ScratchCheckpoints
 from storm_training.loop.sharded_strategy import ShardedStrategy
 
 T = TypeVar("T")

@@ -17,28 +17,30 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import readable_count
 from storm_models.folder.generation_config import GENERATION_FILE
 from storm_models.surgery.depth import read_new_layers
-from storm_training.components.finetuner import Finetuner, require_same_model
 from storm_training.data.token_set import TokenSet
 from storm_training.data.training_rows import TrainingRows, read_rows, require_rows
 from storm_training.loop.finetuned_checkpoint import stored_names, write_changed, write_checkpoint
 from storm_training.loop.trainer import train
 from storm_training.loop.training_log import TrainingLog
 from storm_training.objectives.objective import Objective
-from storm_training.trainable.layer_table import LayerRow, LayerTable
+from storm_training.optim.settings import TrainingSettings
+from storm_training.trainable.layer_table import LayerRow, LayerTable, require_same_model
+from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import choose
 
 
 def finetune(
     stage: StageContext,
-    settings: Finetuner,
+    settings: TrainingSettings,
     model: Checkpoint,
     tokens: TokenSet,
     objective: Objective,
     *,
+    parameters: Parameters,
     layers: LayerTable | None = None,
     cut: bool = False,
 ) -> Checkpoint:
-    """Train what `settings.parameters` chooses, and write checkpoint and training.json.
+    """Train what `parameters` chooses, and write checkpoint and training.json.
 
     With `cut`, sequences longer than a row are cut into pieces; otherwise they are left out and
     counted. Raises InputError when no example can be used or nothing is chosen.
@@ -57,7 +59,7 @@ def finetune(
         held_out = read_rows(tokens, "validation", longest, cut=cut, limit=limit)
     objective.prepare(rows.indices, held_out.indices if held_out else None)
     modules = _modules(model, layers)
-    network, trained = _prepare(stage, settings, model, modules)
+    network, trained = _prepare(stage, settings, parameters, model, modules)
     ratios = {row["name"]: row["snr"] for row in modules}
     table = _trainable_table(network, trained, ratios)
     stage.say(_describe(table))
@@ -71,15 +73,15 @@ def finetune(
         stage,
         validation=held_out.sequences if held_out else None,
         objective=objective,
-        write=lambda folder: _write(folder, settings, model, network, trained, stops),
+        write=lambda folder: _write(folder, parameters.low_rank, model, network, trained, stops),
     )
     if stage.rank > 0:
         return Checkpoint(stage.directory)
-    result = _write(stage.directory, settings, model, network, trained, stops)
+    result = _write(stage.directory, parameters.low_rank, model, network, trained, stops)
     stopping = _stopping(stage, model, result, stops)
     record = {
         "objective": objective.name,
-        "parameters": settings.parameters.choice,
+        "parameters": parameters.choice,
         "counts": objective.counts,
         "precision": log.precision,
         "attention": log.attention,
@@ -107,10 +109,13 @@ def _modules(model: Checkpoint, layers: LayerTable | None) -> list[LayerRow]:
 
 
 def _prepare(
-    stage: StageContext, settings: Finetuner, model: Checkpoint, modules: list[LayerRow]
+    stage: StageContext,
+    settings: TrainingSettings,
+    chosen: Parameters,
+    model: Checkpoint,
+    modules: list[LayerRow],
 ) -> tuple[PreTrainedModel, set[str]]:
     """Return the model as it is trained, and the names of the parameters that train."""
-    chosen = settings.parameters
     if chosen.choice == "qlora":
         from storm_training.trainable.low_rank import load_quantised
 
@@ -129,13 +134,13 @@ def _prepare(
 
 def _write(
     directory: Path,
-    settings: Finetuner,
+    low_rank: bool,
     model: Checkpoint,
     network: PreTrainedModel,
     trained: set[str],
     stops: Iterable[int],
 ) -> Checkpoint:
-    if settings.parameters.low_rank:
+    if low_rank:
         from storm_training.trainable.low_rank import save_updates, weight_changes
 
         save_updates(network, directory / "adapter")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storm_training.data.packing import PackedBatch, StepPlan, build_batch
+from storm_training.data.packing import PackedBatch, StepPlan, build_batch, plan_steps
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.loop.distributed import Distributed
+from storm_training.optim.settings import TrainingSettings
 
 
 class StepLoader:
@@ -36,3 +37,16 @@ class StepLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on where `state` was taken."""
         self._next = state["next"]
+
+
+def plan_run(sequences: TokenSequences, settings: TrainingSettings) -> StepPlan:
+    """Return the optimiser steps of a training with these settings (see `plan_steps`)."""
+    return plan_steps(
+        sequences.lengths(),
+        steps=settings.steps,
+        epochs=settings.epochs,
+        sequence_length=settings.sequence_length,
+        batch_rows=settings.batch_rows,
+        passes=settings.accumulation,
+        seed=settings.seed,
+    )

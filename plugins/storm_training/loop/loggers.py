@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import (
 )
 
 from storm_exp import StageContext
-from storm_training.loop.settings import TrainingSettings
+from storm_training.optim.settings import TrainingSettings
 
 
 @contextlib.contextmanager

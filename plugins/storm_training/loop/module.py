@@ -15,12 +15,12 @@ from storm_training.attention.implementation import require_isolation
 from storm_training.data.packing import PackedBatch
 from storm_training.loop.distributed import Distributed, clip
 from storm_training.loop.neftune import noisy_embeddings
-from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.training_log import TrainingLog
 from storm_training.losses import require_known_head
 from storm_training.objectives.objective import Objective
 from storm_training.optim.optimizer import build_optimizer
 from storm_training.optim.schedule import learning_rate
+from storm_training.optim.settings import TrainingSettings
 
 
 class TrainingModule(LightningModule):

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError, StageContext
 from storm_training.attention.implementation import attention, choose_attention
-from storm_training.data.packing import StepPlan, plan_steps
+from storm_training.data.packing import StepPlan
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.loop.callbacks.best_checkpoint import BestCheckpoint, restore_best
 from storm_training.loop.callbacks.export_check import ExportCheck, Writer
@@ -24,14 +24,14 @@ from storm_training.loop.callbacks.stopping import Stopping
 from storm_training.loop.callbacks.validation import Validator
 from storm_training.loop.compilation import compiled_layers
 from storm_training.loop.distributed import Distributed
-from storm_training.loop.loader import StepLoader
+from storm_training.loop.loader import StepLoader, plan_run
 from storm_training.loop.loggers import tracked
 from storm_training.loop.module import TrainingModule
 from storm_training.loop.precision import choose_precision, hold_weights
-from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.training_log import TrainingLog
 from storm_training.objectives.objective import NextToken, Objective
 from storm_training.optim.optimizer import check_optimizer
+from storm_training.optim.settings import TrainingSettings
 
 _PRECISION_IN_WORDS = {"32": "fp32", "bf16-mixed": "bf16 over fp32 weights", "bf16": "bf16 weights"}
 
@@ -65,7 +65,7 @@ def train(
     of a row, or when the loss is no longer finite.
     """
     _check(model, sequences, settings)
-    steps = plan_steps(sequences, settings)
+    steps = plan_run(sequences, settings)
     torch.set_num_threads(stage.runtime.thread_count())
     devices = Distributed(stage)
     check_optimizer(settings, sharded=devices.sharded)

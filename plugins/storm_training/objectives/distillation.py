@@ -10,10 +10,10 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from storm_training.data.packing import PackedBatch
+from storm_training.data.top_k_logits import StoredAnswers
 from storm_training.losses import Head, TopK, divergence, top_k_divergence
 from storm_training.objectives.objective import Objective, supervised_positions, supervised_states
 from storm_training.objectives.teacher_control import TeacherControl
-from storm_training.references.top_k_logits import StoredAnswers
 
 
 class DistillationObjective(Objective):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from storm_exp import SettingError
-from storm_training.loop.settings import Decayed, TrainingSettings
 from storm_training.optim.bf16_adamw import BFloat16AdamW
+from storm_training.optim.settings import Decayed, TrainingSettings
 
 
 def check_optimizer(settings: TrainingSettings, *, sharded: bool) -> None:

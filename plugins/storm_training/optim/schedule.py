@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from storm_training.loop.settings import TrainingSettings
+from storm_training.optim.settings import TrainingSettings
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:

@@ -11,10 +11,10 @@ from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
+from storm_training.data.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
-from storm_training.loop.rehearsal import short_passes
-from storm_training.loop.settings import PRECISIONS
-from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
+from storm_training.optim.rehearsal import short_passes
+from storm_training.optim.settings import PRECISIONS
 
 
 @component("reference", "pair_scores", version=1, requires=("torch",), extra="train")

@@ -20,9 +20,9 @@ from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
-from storm_training.loop.rehearsal import short_passes
-from storm_training.loop.settings import PRECISIONS
-from storm_training.references.top_k_logits import TopKLogits, TopKLogitsSpec
+from storm_training.data.top_k_logits import TopKLogits, TopKLogitsSpec
+from storm_training.optim.rehearsal import short_passes
+from storm_training.optim.settings import PRECISIONS
 
 
 @component("reference", "top_k_answers", version=1, requires=("torch",), extra="train")

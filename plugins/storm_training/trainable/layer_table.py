@@ -66,3 +66,9 @@ class LayerTable(Artifact):
         """Read shapes digest and number of matrices."""
         content = self.content()
         return LayerTableSpec(shapes=content["shapes"], modules=len(content["modules"]))
+
+
+def require_same_model(model: str | None, table: str | None) -> None:
+    """Raise InputError where a table of layers is known to belong to another model."""
+    if model is not None and table is not None and model != table:
+        raise InputError("the table of layers belongs to a model with other tensors than this one")

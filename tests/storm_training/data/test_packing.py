@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from storm_training.attention.implementation import attention as computed_by
 from storm_training.attention.implementation import choose_attention
-from storm_training.data.packing import IGNORE_INDEX, build_batch, pack, plan_steps
+from storm_training.data.packing import IGNORE_INDEX, build_batch, pack
 from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.loader import plan_run
 from storm_training.objectives.objective import next_token_loss
 from storm_training.testing import small_settings
 
@@ -49,7 +50,7 @@ def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_rows, accum
         steps=0, epochs=2, batch_rows=batch_rows, accumulation=accumulation, seed=seed
     )
     labels: collections.Counter[int] = collections.Counter()
-    for step in plan_steps(sequences, chosen):
+    for step in plan_run(sequences, chosen):
         for rows in step:
             batch = build_batch(sequences, rows)
             labels.update(batch.labels[batch.labels != IGNORE_INDEX].tolist())
@@ -63,19 +64,19 @@ def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_rows, accum
 
 def test_steps_and_epochs_say_how_long():
     sequences = random_sequences(40)
-    one = len(plan_steps(sequences, small_settings(steps=0, epochs=1)))
-    assert len(plan_steps(sequences, small_settings(steps=0, epochs=3))) in range(
+    one = len(plan_run(sequences, small_settings(steps=0, epochs=1)))
+    assert len(plan_run(sequences, small_settings(steps=0, epochs=3))) in range(
         3 * one - 3, 3 * one + 4
     )
-    assert len(plan_steps(sequences, small_settings(steps=0, epochs=0.5))) == -(-one // 2)
-    assert len(plan_steps(sequences, small_settings(steps=5 * one + 1))) == 5 * one + 1
+    assert len(plan_run(sequences, small_settings(steps=0, epochs=0.5))) == -(-one // 2)
+    assert len(plan_run(sequences, small_settings(steps=5 * one + 1))) == 5 * one + 1
 
 
 def test_the_seed_decides_the_order():
     sequences = random_sequences(40)
-    first = list(plan_steps(sequences, small_settings(seed=1)))
-    assert first == list(plan_steps(sequences, small_settings(seed=1)))
-    assert first != list(plan_steps(sequences, small_settings(seed=2)))
+    first = list(plan_run(sequences, small_settings(seed=1)))
+    assert first == list(plan_run(sequences, small_settings(seed=1)))
+    assert first != list(plan_run(sequences, small_settings(seed=2)))
 
 
 @given(st.integers(2, 40))

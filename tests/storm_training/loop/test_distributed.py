@@ -21,9 +21,9 @@ from storm_models.testing import make_checkpoint
 from storm_training.components.sft import Sft
 from storm_training.loop.distributed import Distributed
 from storm_training.loop.module import TrainingModule
-from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.trainer import train
 from storm_training.loop.training_log import TrainingLog
+from storm_training.optim.settings import TrainingSettings
 from storm_training.testing import (
     make_chats,
     newest_checkpoint,

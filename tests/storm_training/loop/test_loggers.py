@@ -10,8 +10,8 @@ import yaml
 from storm_exp import SettingError, StageContext
 from storm_exp.testing import make_stage
 from storm_training.loop.loggers import build_loggers
-from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.trainer import train
+from storm_training.optim.settings import TrainingSettings
 from storm_training.testing import ragged_sequences, small_settings
 
 
@@ -33,7 +33,7 @@ def test_files_hold_the_settings_of_their_run(tmp_path, checkpoint):
 
 
 def test_a_logger_whose_package_is_missing_is_refused_with_the_plan(monkeypatch):
-    monkeypatch.setattr("storm_training.loop.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("storm_training.optim.settings.find_spec", lambda name: None)
     with pytest.raises(SettingError, match=r"loggers='wandb'.*pip install wandb"):
         TrainingSettings(loggers=["wandb"], seed=0)
     with pytest.raises(SettingError, match="tracking_project"):

@@ -16,7 +16,7 @@ from storm_exp import StoreError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
-from storm_training.loop.callbacks.scratch_checkpoints import ScratchCheckpoints
+from storm_training.loop.scratch_checkpoints import ScratchCheckpoints
 from storm_training.loop.trainer import train
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
 

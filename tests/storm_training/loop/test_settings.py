@@ -9,7 +9,7 @@ from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
 from storm_training.components.sft import Sft
-from storm_training.loop.settings import Decayed
+from storm_training.optim.settings import Decayed
 from storm_training.testing import make_chats, tokenise_chats
 from storm_training.trainable.parameters import READS, Parameters
 from storm_training.trainable.snr_scanner import SnrScanner

@@ -18,10 +18,10 @@ from storm_models.testing import make_checkpoint
 from storm_training.data.packing import build_batch
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.loop.module import TrainingModule
-from storm_training.loop.settings import TrainingSettings
 from storm_training.loop.trainer import train
 from storm_training.objectives.objective import NextToken, next_token_loss
 from storm_training.optim.schedule import learning_rate
+from storm_training.optim.settings import TrainingSettings
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
 
 

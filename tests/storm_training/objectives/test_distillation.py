@@ -16,8 +16,8 @@ from storm_models.testing import make_checkpoint
 from storm_training.components.distillation import Distillation, layer_pairs
 from storm_training.data.packing import IGNORE_INDEX, build_batch, pack
 from storm_training.data.token_set import TokenSetSpec
+from storm_training.data.top_k_logits import TopKLogitsSpec
 from storm_training.objectives.distillation import DistillationObjective
-from storm_training.references.top_k_logits import TopKLogitsSpec
 from storm_training.references.top_k_teacher import TopKTeacher
 from storm_training.testing import make_chats, tokenise_chats
 

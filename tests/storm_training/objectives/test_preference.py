@@ -18,9 +18,9 @@ from storm_models.testing import make_checkpoint
 from storm_training.components.dpo import Dpo
 from storm_training.data.packing import build_batch, pack
 from storm_training.data.preference_tokens import PreferenceTokenSet
+from storm_training.data.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.data.token_set import TokenSetSpec
 from storm_training.objectives.preference import Preference
-from storm_training.references.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.references.reference_scorer import PairScorer
 
 FEW = {

@@ -19,9 +19,9 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 from storm_training.components.distillation import Distillation
 from storm_training.components.sft import Sft
+from storm_training.data.top_k_logits import TopKLogitsSpec
 from storm_training.loop.finetuned_checkpoint import write_changed
 from storm_training.objectives.teacher_control import TeacherControl
-from storm_training.references.top_k_logits import TopKLogitsSpec
 from storm_training.testing import tokenise_chats
 
 FEW = {

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
-from storm_training.loop.settings import Decayed, TrainingSettings
 from storm_training.loop.trainer import train
 from storm_training.optim.bf16_adamw import BFloat16AdamW, stochastic_round
 from storm_training.optim.optimizer import build_optimizer, check_optimizer
+from storm_training.optim.settings import Decayed, TrainingSettings
 from storm_training.testing import ragged_sequences, small_settings
 
 
@@ -198,7 +198,7 @@ def test_eight_bit_states_need_whole_weights_and_bitsandbytes(monkeypatch):
         check_optimizer(eight_bit(), sharded=True)
     check_optimizer(eight_bit(), sharded=False)
     monkeypatch.setattr(
-        "storm_training.loop.settings.find_spec", lambda name: name != "bitsandbytes"
+        "storm_training.optim.settings.find_spec", lambda name: name != "bitsandbytes"
     )
     with pytest.raises(SettingError, match=r"bitsandbytes: pip install .*\[gpu\]"):
         small_settings(optimizer="adamw_8bit")

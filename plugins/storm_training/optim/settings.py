@@ -10,7 +10,7 @@ from typing import Self
 from omegaconf import II
 
 from storm_exp import SettingError, did_you_mean, setting
-from storm_training.loop.rehearsal import few_steps
+from storm_training.optim.rehearsal import few_steps
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
