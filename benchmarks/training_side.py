@@ -133,7 +133,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     log = train(network, sequences, settings, stage("train"), objective=objective)
     for step, entry in zip(plan_run(sequences, settings), log.steps, strict=True):
         batches = [build_batch(sequences, packed) for packed in step]
-        course.positions.append(sum(batch.ids.numel() for batch in batches))
+        course.positions.append(sum(batch.input_ids.numel() for batch in batches))
         course.supervised.append(sum(batch.targets for batch in batches))
         course.tokens.append(entry["tokens"])
         course.counted.append(entry["supervised"])

@@ -26,12 +26,12 @@ def storm_components() -> list[type]:
     from storm_training.data.document_tokens import DocumentTokenSet
     from storm_training.data.preference_tokens import PreferenceTokenSet
     from storm_training.data.token_mixture import TokenMixture
-    from storm_training.references.reference_scorer import PairScorer
+    from storm_training.references.reference_scorer import ReferenceScorer
     from storm_training.references.top_k_teacher import TopKTeacher
     from storm_training.trainable.snr_scanner import SnrScanner
 
     tokens = [ChatTokenSet, DocumentTokenSet, PreferenceTokenSet, TokenMixture]
-    return [*tokens, SnrScanner, PairScorer, TopKTeacher, Sft, Pretraining, Dpo, Distillation]
+    return [*tokens, SnrScanner, ReferenceScorer, TopKTeacher, Sft, Pretraining, Dpo, Distillation]
 
 
 @hookimpl

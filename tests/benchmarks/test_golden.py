@@ -40,7 +40,7 @@ def run_folder(tmp_path: Path) -> Path:
     rows = pyarrow.Table.from_pylist([{"p": [0.25, 0.75], "label": "x"}])
     pyarrow.parquet.write_table(rows, payload / "scores.parquet")
     save_file({"w": torch.ones(2), "v": torch.zeros(2)}, payload / "model.safetensors")
-    (payload / "train.ids.bin").write_bytes(b"\1\2")
+    (payload / "train.input_ids.bin").write_bytes(b"\1\2")
     metrics = {"loss": 0.5, "tokens_per_second": 7.0}
     stage = {"stage": "s", "element": "", "metrics": metrics, "directory": str(payload)}
     record = {"cells": [{"name": "", "stages": [stage]}]}
@@ -56,7 +56,7 @@ def test_every_kind_of_file_gives_its_figures_and_speed_and_settings_are_none(
     assert figures["s: samples.jsonl [].score"] == [1.0, 0]
     assert figures["s: scores.parquet [].p[]"] == [0.25, 0.75]
     assert figures["s: metrics .loss"] == [0.5]
-    digests = {"s: model.safetensors v", "s: model.safetensors w", "s: train.ids.bin bytes"}
+    digests = {"s: model.safetensors v", "s: model.safetensors w", "s: train.input_ids.bin bytes"}
     texts = {"s: samples.jsonl [].text", "s: scores.parquet [].label"}
     assert len(figures) == 4 + len(digests & figures.keys()) + len(texts & figures.keys()) == 9
 

@@ -81,7 +81,7 @@ class Paired:
     def compare(self, tasks: Sequence[AlignedTask], *, every_pair: bool = True) -> dict[str, Any]:
         """Return the contents of comparison.json; `pairs` may be left empty."""
         from storm_evaluation.comparison.one_run import OneRun
-        from storm_evaluation.comparison.pairwise_differences import Contrast, Estimator
+        from storm_evaluation.comparison.pairwise_differences import Estimator, PairwiseDifferences
         from storm_evaluation.comparison.several_runs import SeveralRuns
 
         estimator: Estimator
@@ -91,7 +91,7 @@ class Paired:
             )
         else:
             estimator = SeveralRuns(tasks, runs=self.runs, confidence=self.confidence)
-        return Contrast(
+        return PairwiseDifferences(
             tasks,
             estimator,
             confidence=self.confidence,

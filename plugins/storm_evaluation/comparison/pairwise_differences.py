@@ -34,7 +34,7 @@ class Estimator(Protocol):
         ...
 
 
-class Contrast:
+class PairwiseDifferences:
     """All models over all tasks."""
 
     def __init__(

@@ -32,7 +32,7 @@ _LONGEST_DENSE = 512
 class Documents:
     """Where the documents of a batch of packed rows lie; takes a mask's place in transformers."""
 
-    edges: torch.Tensor
+    cu_seqlens: torch.Tensor
     """int32 [documents + 1]: where each begins in the flattened batch, and where that ends."""
     longest: int
     """Tokens of the longest document."""
@@ -46,9 +46,9 @@ class Documents:
     @functools.cached_property
     def groups(self) -> Groups:
         """The documents, sorted into groups of like length."""
-        edges = self.edges.tolist()
-        sizes = sorted((end - start, start) for start, end in itertools.pairwise(edges))
-        return _group(sizes, edges[-1])
+        ends = self.cu_seqlens.tolist()
+        sizes = sorted((end - start, start) for start, end in itertools.pairwise(ends))
+        return _group(sizes, ends[-1])
 
     def mask(self, length: int, copies: int) -> torch.Tensor:
         """Return fp32 [copies * length, length]: 0 where a query sees a key, elsewhere -inf."""
@@ -130,8 +130,8 @@ def documents_mask(
         queries = torch.arange(1, q_length, device=device)[None]
         begins[:, 1:] = ~mask_function(rows, 0, queries, queries - 1)
     starts = begins.flatten().nonzero().flatten()
-    edges = functional.pad(starts, (0, 1), value=batch_size * q_length).to(torch.int32)
-    return Documents(edges, int(edges.diff().max()), local_size)
+    cu_seqlens = functional.pad(starts, (0, 1), value=batch_size * q_length).to(torch.int32)
+    return Documents(cu_seqlens, int(cu_seqlens.diff().max()), local_size)
 
 
 @torch.compiler.disable
@@ -183,13 +183,13 @@ def _on_gpu(
     if "enable_gqa" not in inspect.signature(varlen_attn).parameters:  # torch 2.11
         options = {}
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
-    edges, longest = documents.edges, documents.longest
+    cu_seqlens, longest = documents.cu_seqlens, documents.longest
     result = varlen_attn(
         query.to(value.dtype),
         key.to(value.dtype),
         value,
-        edges,
-        edges,
+        cu_seqlens,
+        cu_seqlens,
         longest,
         longest,
         scale=scale,

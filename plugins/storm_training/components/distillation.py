@@ -99,7 +99,10 @@ class Distillation(Finetuner):
     ) -> Checkpoint:
         """Train; weights keep the dtype that they have in `model`."""
         from storm_training.loop.finetuning import finetune
-        from storm_training.objectives.distillation import DistillationObjective, StoredTeaching
+        from storm_training.objectives.distillation import (
+            DistillationObjective,
+            TopKDistillationObjective,
+        )
         from storm_training.references.scoring import asked
 
         self.plan_spec(
@@ -112,7 +115,7 @@ class Distillation(Finetuner):
         if answers is not None:
             train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
             assert train is not None
-            stored = StoredTeaching(
+            stored = TopKDistillationObjective(
                 train, held_out, kl_weight=self.kl_weight, ce_weight=self.ce_weight
             )
             return finetune(

@@ -15,8 +15,8 @@ from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 class Dpo(Finetuner):
     """Direct preference optimisation (Rafailov et al. 2023).
 
-    The reference is a stage of its own (`pair_scores`), usually of the model that training starts
-    from, and is no second model in memory here.
+    The reference is a stage of its own (`reference_log_probs`), usually of the model that training
+    starts from, and is no second model in memory here.
     """
 
     learning_rate: float = 5e-7

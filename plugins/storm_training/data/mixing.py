@@ -66,11 +66,11 @@ def join(
         spans[-1][:, 0] = number
         sources[f"part {number + 1}"] = selected.tokens()
         supervised += selected.targets()
-    together = np.concatenate(spans)
-    together.tofile(directory / f"{split}.spans.bin")
-    lengths = together[:, 2] - together[:, 1]
+    every = np.concatenate(spans)
+    every.tofile(directory / f"{split}.spans.bin")
+    lengths = every[:, 2] - every[:, 1]
     return {
-        "examples": len(together),
+        "examples": len(every),
         "tokens": int(lengths.sum()),
         "supervised": supervised,
         "longest": int(lengths.max(initial=0)),

@@ -21,23 +21,23 @@ Step = list[list[Row]]
 class PackedBatch(NamedTuple):
     """Rows of packed sequences, as tensors [rows, length].
 
-    `positions` restart at 0 with every sequence: given without an attention mask and without a
+    `position_ids` restart at 0 with every sequence: given without an attention mask and without a
     cache, they are what isolates the sequences from each other in transformers. `labels` are
-    already shifted: labels[r, t] is the token that position t has to predict, or IGNORED.
-    `documents` numbers the sequences through the batch, row by row, with -1 for padding.
+    already shifted: labels[r, t] is the token that position t has to predict, or IGNORE_INDEX.
+    `segment_ids` numbers the sequences through the batch, row by row, with -1 for padding.
     """
 
-    ids: torch.Tensor
-    positions: torch.Tensor
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
     labels: torch.Tensor
-    documents: torch.Tensor
+    segment_ids: torch.Tensor
     examples: torch.Tensor
     """int64 [examples]: the examples in the batch by their index in the data, in the order of
-    their documents."""
+    their segments."""
     tokens: int
     """How many of the tokens are no padding."""
     targets: int
-    """How many labels are not IGNORED."""
+    """How many labels are not IGNORE_INDEX."""
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch on `device`."""
@@ -165,27 +165,27 @@ def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
     contents = [[pair for index in row for pair in sequences.example(index)] for row in rows]
     widths = [sum(len(tokens) for tokens, _ in row) for row in contents]
     width = max(widths)
-    ids = np.zeros((len(rows), width), dtype=np.int64)
-    positions = np.zeros_like(ids)
-    labels = np.full_like(ids, IGNORE_INDEX)
-    documents = np.full_like(ids, -1)
-    document = 0
+    input_ids = np.zeros((len(rows), width), dtype=np.int64)
+    position_ids = np.zeros_like(input_ids)
+    labels = np.full_like(input_ids, IGNORE_INDEX)
+    segment_ids = np.full_like(input_ids, -1)
+    segment = 0
     for number, row in enumerate(contents):
         start = 0
         for tokens, supervised in row:
             end = start + len(tokens)
-            ids[number, start:end] = tokens
-            positions[number, start:end] = np.arange(len(tokens))
+            input_ids[number, start:end] = tokens
+            position_ids[number, start:end] = np.arange(len(tokens))
             labels[number, start : end - 1] = np.where(supervised[1:], tokens[1:], IGNORE_INDEX)
-            documents[number, start:end] = document
-            document += 1
+            segment_ids[number, start:end] = segment
+            segment += 1
             start = end
-        positions[number, start:] = np.arange(width - start)
+        position_ids[number, start:] = np.arange(width - start)
     return PackedBatch(
-        torch.from_numpy(ids),
-        torch.from_numpy(positions),
+        torch.from_numpy(input_ids),
+        torch.from_numpy(position_ids),
         torch.from_numpy(labels),
-        torch.from_numpy(documents),
+        torch.from_numpy(segment_ids),
         torch.tensor([index for row in rows for index in row]),
         tokens=sum(widths),
         targets=int((labels != IGNORE_INDEX).sum()),

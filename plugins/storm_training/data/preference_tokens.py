@@ -80,5 +80,12 @@ class PreferenceTokenSet:
 
         longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
         return tokenise(
-            stage, data, model, PREFERENCES, encode, longest=longest, together=2, ends=ends
+            stage,
+            data,
+            model,
+            PREFERENCES,
+            encode,
+            longest=longest,
+            sequences_per_example=2,
+            ends=ends,
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 Tokens = Sequence[int] | np.ndarray
-Marks = Sequence[bool] | np.ndarray | None
+LossMask = Sequence[bool] | np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,24 +20,24 @@ class TokenSequences:
     """
 
     parts: list[tuple[np.ndarray, np.ndarray]]
-    """Pairs of int32 [total] token ids and bool [total] marks: whether the model learns to predict
-    this token. A sequence's first token is never predicted, whatever stands there."""
+    """Pairs of int32 [total] token ids and bool [total] loss masks: whether the model learns to
+    predict this token. A sequence's first token is never predicted, whatever stands there."""
     spans: np.ndarray
-    """int64 [N · together, 3]: (part, start, end) of each sequence."""
-    together: int = 1
+    """int64 [N · sequences_per_example, 3]: (part, start, end) of each sequence."""
+    sequences_per_example: int = 1
     """Sequences of an example, which stay in one row: 2 for a chosen and a rejected answer."""
 
     @classmethod
-    def collect(cls, examples: Iterable[tuple[Tokens, Marks]]) -> TokenSequences:
+    def collect(cls, examples: Iterable[tuple[Tokens, LossMask]]) -> TokenSequences:
         """Build from pairs (ids, supervised); None supervises every token, as in pretraining."""
         ids: list[np.ndarray] = []
         supervised: list[np.ndarray] = []
         for tokens, mask in examples:
             ids.append(np.asarray(tokens, dtype=np.int32))
-            marks = np.ones(len(tokens), dtype=bool) if mask is None else np.asarray(mask, bool)
-            if len(marks) != len(tokens):
-                raise ValueError(f"{len(tokens)} tokens, but a mask of {len(marks)}")
-            supervised.append(marks)
+            loss_mask = np.ones(len(tokens), dtype=bool) if mask is None else np.asarray(mask, bool)
+            if len(loss_mask) != len(tokens):
+                raise ValueError(f"{len(tokens)} tokens, but a mask of {len(loss_mask)}")
+            supervised.append(loss_mask)
         ends = np.cumsum([len(tokens) for tokens in ids], dtype=np.int64)
         spans = np.zeros((len(ids), 3), dtype=np.int64)
         spans[1:, 1], spans[:, 2] = ends[:-1], ends
@@ -48,12 +48,14 @@ class TokenSequences:
         return cls([part], spans)
 
     def __len__(self) -> int:
-        return len(self.spans) // self.together
+        return len(self.spans) // self.sequences_per_example
 
     def example(self, index: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the sequences of an example, as pairs (ids, supervised)."""
-        first = index * self.together
-        return [self._sequence(number) for number in range(first, first + self.together)]
+        first = index * self.sequences_per_example
+        return [
+            self._sequence(number) for number in range(first, first + self.sequences_per_example)
+        ]
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the one sequence of an example."""
@@ -63,7 +65,7 @@ class TokenSequences:
     def lengths(self) -> np.ndarray:
         """Return the number of tokens of each example, int64 [N]."""
         each = self.spans[:, 2] - self.spans[:, 1]
-        return np.asarray(each.reshape(-1, self.together).sum(axis=1), dtype=np.int64)
+        return np.asarray(each.reshape(-1, self.sequences_per_example).sum(axis=1), dtype=np.int64)
 
     def tokens(self) -> int:
         """Return the number of tokens of all examples."""
@@ -83,8 +85,8 @@ class TokenSequences:
         )
 
     def digest(self) -> str:
-        """Return a digest of all tokens and marks: what a loss is measured on."""
-        found = hashlib.sha256(str(self.together).encode())
+        """Return a digest of all tokens and loss masks: what a loss is measured on."""
+        found = hashlib.sha256(str(self.sequences_per_example).encode())
         for number in range(len(self.spans)):
             ids, supervised = self._sequence(number)
             found.update(len(ids).to_bytes(8, "big"))
@@ -94,16 +96,16 @@ class TokenSequences:
 
     def select(self, indices: np.ndarray) -> TokenSequences:
         """Return the examples with these indices; the arrays are shared."""
-        chosen = self.spans.reshape(-1, self.together, 3)[indices].reshape(-1, 3)
+        chosen = self.spans.reshape(-1, self.sequences_per_example, 3)[indices].reshape(-1, 3)
         return dataclasses.replace(self, spans=chosen)
 
-    def pieces(self, longest: int) -> TokenSequences:
-        """Return the sequences cut into pieces of at most `longest` tokens, one after the other.
+    def chunks(self, longest: int) -> TokenSequences:
+        """Return the sequences cut into chunks of at most `longest` tokens, one after the other.
 
-        A piece begins with the last token of the one before, so that every token that could be
+        A chunk begins with the last token of the one before, so that every token that could be
         predicted still is, exactly once.
         """
-        assert self.together == 1
+        assert self.sequences_per_example == 1
         step = longest - 1
         lengths = self.spans[:, 2] - self.spans[:, 1]
         counts = np.maximum(1, -(-(lengths - 1) // step))

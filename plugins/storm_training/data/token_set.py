@@ -48,10 +48,10 @@ class TokenSetSpec(Spec):
 class TokenSet(Artifact):
     """Examples as token ids, per split, in flat files that are read through memory maps.
 
-    `tokens.json` says what they are. A split `train` is train.ids.bin (int32), train.marks.bin
-    (a byte per token: 1 where the loss counts it) and train.spans.bin (int64 triples: part, start,
-    end). Rows that were left out are in train.dropped.jsonl, with their reasons. A mixture has
-    spans only, into the ids of the token sets that it refers to.
+    `tokens.json` says what they are. A split `train` is train.input_ids.bin (int32),
+    train.loss_mask.bin (a byte per token: 1 where the loss counts it) and train.spans.bin (int64
+    triples: part, start, end). Rows that were left out are in train.dropped.jsonl, with their
+    reasons. A mixture has spans only, into the ids of the token sets that it refers to.
     """
 
     spec_type = TokenSetSpec
@@ -62,9 +62,11 @@ class TokenSet(Artifact):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             assert content["kind"] in KINDS
-            return dict(content)
         except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             raise InputError(f"{file}: not tokenised data ({error!r})") from error
+        if "sequences_per_example" not in content:
+            raise InputError(f"{file}: of an older format; delete the artifact, to make it again")
+        return dict(content)
 
     def count(self, split: str) -> int:
         """Return the number of examples of a split, 0 when it does not exist."""
@@ -98,12 +100,12 @@ class TokenSet(Artifact):
         folders = [referenced(self, key) for key in content["parts"]] or [self.directory]
         parts = [
             (
-                _mapped(folder / f"{split}.ids.bin", np.int32),
-                _mapped(folder / f"{split}.marks.bin", bool),
+                _mapped(folder / f"{split}.input_ids.bin", np.int32),
+                _mapped(folder / f"{split}.loss_mask.bin", bool),
             )
             for folder in folders
         ]
-        return TokenSequences(parts, spans, content["together"])
+        return TokenSequences(parts, spans, content["sequences_per_example"])
 
     def spec(self) -> TokenSetSpec:
         """Read the counts."""

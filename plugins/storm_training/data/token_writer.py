@@ -19,11 +19,11 @@ TokenSequence = tuple[Sequence[int], Sequence[bool] | None]
 class SplitWriter:
     """The files of one split of a token set."""
 
-    def __init__(self, directory: Path, split: str, together: int = 1) -> None:
-        """`together` is the number of sequences in an example."""
-        self._together = together
-        self._ids = (directory / f"{split}.ids.bin").open("wb")
-        self._marks = (directory / f"{split}.marks.bin").open("wb")
+    def __init__(self, directory: Path, split: str, sequences_per_example: int = 1) -> None:
+        """`sequences_per_example` is the number of sequences in an example."""
+        self._sequences_per_example = sequences_per_example
+        self._ids = (directory / f"{split}.input_ids.bin").open("wb")
+        self._loss_mask = (directory / f"{split}.loss_mask.bin").open("wb")
         self._spans = (directory / f"{split}.spans.bin").open("wb")
         self._reasons = (directory / f"{split}.dropped.jsonl").open("w", encoding="utf-8")
         self.examples = self.tokens = self.supervised = self.longest = 0
@@ -39,21 +39,23 @@ class SplitWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for stream in (self._ids, self._marks, self._spans, self._reasons):
+        for stream in (self._ids, self._loss_mask, self._spans, self._reasons):
             stream.close()
 
     def add(self, sequences: Sequence[TokenSequence], source: str = "") -> None:
-        """Append an example; marks that are None count every token."""
-        assert len(sequences) == self._together
+        """Append an example; a loss mask that is None counts every token."""
+        assert len(sequences) == self._sequences_per_example
         spans, length = [], 0
-        for ids, marks in sequences:
+        for ids, loss_mask in sequences:
             start = self.tokens + length
             length += len(ids)
             spans += [0, start, start + len(ids)]
-            supervised = np.ones(len(ids), bool) if marks is None else np.asarray(marks, bool)
+            supervised = (
+                np.ones(len(ids), bool) if loss_mask is None else np.asarray(loss_mask, bool)
+            )
             assert len(supervised) == len(ids)
             self._ids.write(np.asarray(ids, dtype=np.int32).tobytes())
-            self._marks.write(supervised.tobytes())
+            self._loss_mask.write(supervised.tobytes())
             self.supervised += int(np.count_nonzero(supervised[1:]))
         self._spans.write(np.array(spans, dtype=np.int64).tobytes())
         self.examples += 1
@@ -84,7 +86,7 @@ def write_facts(
     tokenizer: str,
     splits: dict[str, dict[str, Any]],
     *,
-    together: int = 1,
+    sequences_per_example: int = 1,
     parts: Sequence[str] = (),
     **further: Any,
 ) -> TokenSet:
@@ -92,7 +94,7 @@ def write_facts(
     content = {
         "kind": kind,
         "tokenizer": tokenizer,
-        "together": together,
+        "sequences_per_example": sequences_per_example,
         "parts": list(parts),
         "splits": splits,
         **further,

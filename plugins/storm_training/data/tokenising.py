@@ -29,7 +29,7 @@ def tokenise(
     encode: Callable[[list[dict[str, Any]]], Iterable[Encoded]],
     *,
     longest: int = 0,
-    together: int = 1,
+    sequences_per_example: int = 1,
     **further: Any,
 ) -> TokenSet:
     """Write a token set of all rows of the train and validation splits, in order.
@@ -42,7 +42,7 @@ def tokenise(
     splits = [name for name in SPLITS if name == "train" or data.count(name)]
     with stage.progress(sum(data.count(name) for name in splits), "rows", "tokenising") as bar:
         for split in splits:
-            with SplitWriter(stage.directory, split, together) as writer:
+            with SplitWriter(stage.directory, split, sequences_per_example) as writer:
                 for rows in _chunks(data.rows(split)):
                     for row, encoded in zip(rows, encode(rows), strict=True):
                         reason = _unusable(encoded, longest)
@@ -66,7 +66,9 @@ def tokenise(
     stage.metric("supervised_tokens", train["supervised"])
     stage.metric("dropped", sum(train["dropped"].values()))
     digest = model.tokenizer_digest()
-    return write_facts(stage.directory, kind, digest, facts, together=together, **further)
+    return write_facts(
+        stage.directory, kind, digest, facts, sequences_per_example=sequences_per_example, **further
+    )
 
 
 def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -77,9 +79,9 @@ def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def _unusable(encoded: Encoded, longest: int) -> str:
     if isinstance(encoded, str):
         return encoded
-    for ids, marks in encoded:
+    for ids, loss_mask in encoded:
         if longest and len(ids) > longest:
             return f"longer than {longest} tokens"
-        if not (len(ids) > 1 if marks is None else any(marks[1:])):
+        if not (len(ids) > 1 if loss_mask is None else any(loss_mask[1:])):
             return "nothing supervised"
     return ""

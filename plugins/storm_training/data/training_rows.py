@@ -32,14 +32,14 @@ def read_rows(
 ) -> TrainingRows:
     """Return the first `limit` examples of a split that are no longer than `longest` tokens.
 
-    With `cut`, longer ones are cut into pieces instead of being left out.
+    With `cut`, longer ones are cut into chunks instead of being left out.
     """
     sequences = tokens.sequences(split)
     indices = np.arange(len(sequences) if limit is None else min(limit, len(sequences)))
     sequences = sequences.select(indices)
     dropped = tokens.dropped(split)
     if cut:
-        return TrainingRows(sequences.pieces(longest), indices, dropped)
+        return TrainingRows(sequences.chunks(longest), indices, dropped)
     fitting = np.flatnonzero(sequences.lengths() <= longest)
     lost = len(sequences) - len(fitting)
     if lost:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Distributed:
-    """What several workers have to agree on; alone, each method is what one would write plainly.
+    """What several workers exchange; alone, each method is what one would write plainly.
 
     A context manager: connects the workers, and parts them when all went well.
     """
@@ -88,7 +88,7 @@ class Distributed:
             "plugins": [TorchElasticEnvironment(), ScratchCheckpoints()],
         }
 
-    def share(self, step: list[list[T]]) -> list[list[T]]:
+    def shard(self, step: list[list[T]]) -> list[list[T]]:
         """Return this worker's part of the rows of a step, in passes no larger than the step's.
 
         Every worker gets the same number of passes, because each pass of one is a pass of all;
@@ -100,7 +100,7 @@ class Distributed:
         mine = rows[self.rank :: self.world]
         return [mine[start : start + size] for start in range(0, most, size)]
 
-    def total(self, *values: float) -> list[float]:
+    def all_reduce_sum(self, *values: float) -> list[float]:
         """Return each value summed over the workers, in fp64."""
         if self.world == 1:
             return list(values)
@@ -108,7 +108,7 @@ class Distributed:
         distributed.all_reduce(sums)
         return [float(value) for value in sums]
 
-    def agree(self, decide: Callable[[], T]) -> T:
+    def broadcast(self, decide: Callable[[], T]) -> T:
         """Return what the first worker decides."""
         if self.world == 1:
             return decide()
@@ -129,7 +129,9 @@ class Distributed:
         else:
             yield
 
-    def shard(self, module: LightningModule, layers: torch.nn.ModuleList, precision: str) -> None:
+    def shard_weights(
+        self, module: LightningModule, layers: torch.nn.ModuleList, precision: str
+    ) -> None:
         """Divide the weights of `module` in place among the workers, layer by layer.
 
         From then on, only calling `module` itself brings the weights outside of layers together.
@@ -145,7 +147,7 @@ class Distributed:
         for part in (*layers, module):
             fully_shard(part, mesh=mesh, mp_policy=policy)
 
-    def collect(self, module: torch.nn.Module) -> None:
+    def gather(self, module: torch.nn.Module) -> None:
         """Move `module` to the CPU; the first worker then has its weights whole.
 
         The others, where weights were divided, are left with empty ones.

@@ -26,7 +26,7 @@ class StepLoader:
 
     def __iter__(self) -> Iterator[list[PackedBatch | None]]:
         while self._next < len(self._steps):
-            passes = self._devices.share(self._steps[self._next])
+            passes = self._devices.shard(self._steps[self._next])
             self._next += 1
             yield [build_batch(self._sequences, rows) if rows else None for rows in passes]
 

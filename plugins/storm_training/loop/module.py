@@ -53,7 +53,7 @@ class TrainingModule(LightningModule):
         """Divide the weights among the workers, where that is the strategy."""
         if self.devices.sharded:
             layers = self.model.get_decoder().layers
-            self.devices.shard(self, layers, self.record.precision)
+            self.devices.shard_weights(self, layers, self.record.precision)
             self.trained = _trained(self.model)
 
     def forward(self, batch: PackedBatch | None) -> torch.Tensor:
@@ -113,7 +113,7 @@ class TrainingModule(LightningModule):
             group["lr"] = rate
         counted = sum(self.objective.count(batch) for batch in given)
         read = sum(batch.tokens for batch in given)
-        count, tokens = (int(value) for value in devices.total(counted, read))
+        count, tokens = (int(value) for value in devices.all_reduce_sum(counted, read))
         loss = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches, start=1):
             part = self(batch) / max(count, 1)
@@ -121,7 +121,7 @@ class TrainingModule(LightningModule):
                 # Exchanged gradients are a mean over the workers, and should be a sum.
                 self.manual_backward(part * devices.world)
             loss += part.detach()
-        (value,) = devices.total(float(loss))
+        (value,) = devices.all_reduce_sum(float(loss))
         if not math.isfinite(value):
             raise InputError(
                 f"the loss of step {step + 1} is {value}: lower learning_rate (now {rate:.3g}), "
@@ -146,11 +146,11 @@ class TrainingModule(LightningModule):
 
     def _figures(self) -> dict[str, float]:
         """Return the means of the objective's own figures, over the passes of all workers."""
-        found = {}
+        means = {}
         for name, sums in self.objective.figures().items():
-            total, count = self.devices.total(*sums)
-            found[name] = total / max(count, 1.0)
-        return found
+            total, count = self.devices.all_reduce_sum(*sums)
+            means[name] = total / max(count, 1.0)
+        return means
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
         """Return what trains; the rest is in the checkpoint that training started from."""

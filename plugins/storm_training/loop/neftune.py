@@ -23,7 +23,7 @@ def noisy_embeddings(model: PreTrainedModel, batch: PackedBatch, alpha: float) -
     if alpha == 0 or not model.training:
         yield
         return
-    bound = alpha / lengths(batch.documents).sqrt()
+    bound = alpha / lengths(batch.segment_ids).sqrt()
 
     def add_noise(_: torch.nn.Module, __: Any, embedded: torch.Tensor) -> torch.Tensor:
         scale = (bound / embedded.shape[-1] ** 0.5).unsqueeze(-1)
@@ -37,9 +37,9 @@ def noisy_embeddings(model: PreTrainedModel, batch: PackedBatch, alpha: float) -
         handle.remove()
 
 
-def lengths(documents: torch.Tensor) -> torch.Tensor:
+def lengths(segment_ids: torch.Tensor) -> torch.Tensor:
     """Return [rows, length], fp32: the tokens of each position's sequence, infinite for padding."""
-    shifted = documents + 1
+    shifted = segment_ids + 1
     counts = torch.bincount(shifted.flatten()).float()
     counts[0] = torch.inf
     return counts[shifted]

@@ -112,9 +112,9 @@ def train(
             use_distributed_sampler=False,
             default_root_dir=stage.scratch,
         )
-        saved = devices.agree(lambda: resume_file(stage, module))
+        saved = devices.broadcast(lambda: resume_file(stage, module))
         trainer.fit(module, loader, ckpt_path=saved, weights_only=True)
-        devices.collect(module)
+        devices.gather(module)
     if settings.keep == "best" and log.validation and stage.rank == 0:
         log.kept = restore_best(module, stage.scratch)
     if settings.activation_checkpointing:

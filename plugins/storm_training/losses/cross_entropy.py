@@ -24,13 +24,13 @@ def cross_entropy(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> tor
         return _by_liger(hidden, head, labels)
 
     def term(
-        piece: slice, logits: torch.Tensor, wanted: bool
+        chunk: slice, logits: torch.Tensor, wanted: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-        surprise, normaliser = surprisal(logits, labels[piece])
+        surprise, normaliser = surprisal(logits, labels[chunk])
         if not wanted:
             return [surprise], None
         by_logits = logits.sub_(normaliser).exp_()
-        return [surprise], subtract_at(by_logits, labels[piece], 1.0)
+        return [surprise], subtract_at(by_logits, labels[chunk], 1.0)
 
     return summed(hidden, head, term)[0]
 

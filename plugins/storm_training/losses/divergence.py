@@ -45,15 +45,15 @@ def divergence(
     shared = min(len(head.weight), len(teacher_head.weight))
 
     def term(
-        piece: slice, logits: torch.Tensor, wanted: bool
+        chunk: slice, logits: torch.Tensor, wanted: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         surprise, by_logits = logits.new_zeros(()), None
         if ce_weight:
-            surprise, normaliser = surprisal(logits, labels[piece])
+            surprise, normaliser = surprisal(logits, labels[chunk])
             if wanted:
                 by_logits = (logits - normaliser).exp_().mul_(ce_weight)
-                subtract_at(by_logits, labels[piece], ce_weight)
-        teacher = teacher_head.logits(taught[piece])[:, :shared].div_(temperature)
+                subtract_at(by_logits, labels[chunk], ce_weight)
+        teacher = teacher_head.logits(taught[chunk])[:, :shared].div_(temperature)
         teacher -= teacher.logsumexp(1, keepdim=True)
         student = logits[:, :shared].div_(temperature)
         student -= student.logsumexp(1, keepdim=True)

@@ -104,7 +104,7 @@ def require_known_head(model: PreTrainedModel) -> None:
         )
 
 
-def pieces(count: int, width: int, device: torch.device) -> Iterator[slice]:
+def chunks(count: int, width: int, device: torch.device) -> Iterator[slice]:
     """Yield the pieces of `count` positions whose logits, `width` each, are few enough."""
     size = max(1, PIECE // max(width, 1))
     if device.type == "cpu":
@@ -125,8 +125,8 @@ class Gradients:
         bias = head.bias if wanted[2] else None
         self.bias = None if bias is None else torch.zeros_like(bias, dtype=wide)
 
-    def add(self, piece: slice, by_logits: torch.Tensor, slope: torch.Tensor | float) -> None:
-        """Take in the derivative of the loss by a piece's logits; `by_logits` is used up."""
+    def add(self, chunk: slice, by_logits: torch.Tensor, slope: torch.Tensor | float) -> None:
+        """Take in the derivative of the loss by a chunk's logits; `by_logits` is used up."""
         by_product = by_logits
         if isinstance(slope, torch.Tensor) or slope != 1.0:
             by_product = by_product.mul_(slope)
@@ -134,12 +134,12 @@ class Gradients:
             self.bias += by_product.sum(0)
         narrow = by_product.to(self._head.weight.dtype)
         if self.hidden is not None:
-            torch.mm(narrow, self._head.weight, out=self.hidden[piece])
+            torch.mm(narrow, self._head.weight, out=self.hidden[chunk])
         if self.weight is not None:
             if narrow.dtype == self.weight.dtype:
-                self.weight.addmm_(narrow.T, self._hidden[piece])
+                self.weight.addmm_(narrow.T, self._hidden[chunk])
             else:
-                self.weight += narrow.T @ self._hidden[piece]
+                self.weight += narrow.T @ self._hidden[chunk]
 
     def scaled(
         self, above: torch.Tensor, dtypes: tuple[torch.dtype | None, ...]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from storm_training.losses.cross_entropy import subtract_at
-from storm_training.losses.head import Gradients, Head, pieces
+from storm_training.losses.head import Gradients, Head, chunks
 
 
 def log_probabilities(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
@@ -36,10 +36,10 @@ class _LogProbabilities(torch.autograd.Function):
         states, head = Head(weight, bias, scale, softcap).to_compute(hidden)
         found = torch.empty(len(labels), dtype=head.wide(), device=hidden.device)
         normalisers = torch.empty_like(found)
-        for piece in pieces(len(labels), len(weight), hidden.device):
-            logits = head.logits(states[piece])
-            normalisers[piece] = logits.logsumexp(1)
-            found[piece] = logits.gather(1, labels[piece].unsqueeze(1)).squeeze(1)
+        for chunk in chunks(len(labels), len(weight), hidden.device):
+            logits = head.logits(states[chunk])
+            normalisers[chunk] = logits.logsumexp(1)
+            found[chunk] = logits.gather(1, labels[chunk].unsqueeze(1)).squeeze(1)
         ctx.save_for_backward(states, head.weight, bias, labels, normalisers)
         ctx.head = (scale, softcap)
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
@@ -50,10 +50,10 @@ class _LogProbabilities(torch.autograd.Function):
         states, weight, bias, labels, normalisers = ctx.saved_tensors
         head = Head(weight, bias, *ctx.head)
         gradients = Gradients(states, head, ctx.needs_input_grad[:3])
-        for piece in pieces(len(labels), len(weight), states.device):
-            logits = head.logits(states[piece])
+        for chunk in chunks(len(labels), len(weight), states.device):
+            logits = head.logits(states[chunk])
             slope = head.slope(logits)
-            by_logits = logits.sub_(normalisers[piece].unsqueeze(1)).exp_()
-            by_logits = subtract_at(by_logits, labels[piece], 1.0)
-            gradients.add(piece, by_logits.mul_(-above[piece].unsqueeze(1)), slope)
+            by_logits = logits.sub_(normalisers[chunk].unsqueeze(1)).exp_()
+            by_logits = subtract_at(by_logits, labels[chunk], 1.0)
+            gradients.add(chunk, by_logits.mul_(-above[chunk].unsqueeze(1)), slope)
         return (*gradients.scaled(above.new_ones(()), ctx.dtypes), *[None] * 3)

@@ -1,4 +1,4 @@
-"""A loss summed over positions, with its gradients, from one piece of logits after the other."""
+"""A loss summed over positions, with its gradients, from one chunk of logits after the other."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from storm_training.losses.head import Gradients, Head, pieces
+from storm_training.losses.head import Gradients, Head, chunks
 
 Term = Callable[[slice, torch.Tensor, bool], tuple[list[torch.Tensor], torch.Tensor | None]]
-"""What a piece of the positions adds: from its place, its logits (which may be used up), and
+"""What a chunk of the positions adds: from its place, its logits (which may be used up), and
 whether gradients are wanted, to sums and the derivative of the first of them by the logits."""
 
 
@@ -19,7 +19,7 @@ def summed(
 ) -> list[torch.Tensor]:
     """Return what a `term` adds up to over the positions of `hidden` [n, hidden].
 
-    The first of its `sums` has gradients. They are computed with it, piece by piece, so that logits
+    The first of its `sums` has gradients. They are computed with it, chunk by chunk, so that logits
     are computed once and never kept; one backward pass uses them up. `width` is how many logits a
     position takes (the vocabulary, unless it is given).
     """
@@ -42,13 +42,13 @@ class _Summed(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:3]
         gradients = Gradients(states, head, wanted)
         total = torch.zeros(sums, dtype=head.wide(), device=hidden.device)
-        for piece in pieces(len(hidden), width or len(weight), hidden.device):
-            logits = head.logits(states[piece])
+        for chunk in chunks(len(hidden), width or len(weight), hidden.device):
+            logits = head.logits(states[chunk])
             slope = head.slope(logits) if any(wanted) else 1.0
-            found, by_logits = term(piece, logits, any(wanted))
+            found, by_logits = term(chunk, logits, any(wanted))
             total += torch.stack(found)
             if by_logits is not None:
-                gradients.add(piece, by_logits, slope)
+                gradients.add(chunk, by_logits, slope)
         ctx.gradients = gradients
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         loss, *others = (part.clone() for part in total)

@@ -13,7 +13,7 @@ import torch
 
 from storm_training.losses.cross_entropy import subtract_at, surprisal
 from storm_training.losses.divergence import Divergence
-from storm_training.losses.head import Head, pieces
+from storm_training.losses.head import Head, chunks
 from storm_training.losses.summing import summed
 
 _MOST_LOST = 1 - 1e-6
@@ -36,8 +36,8 @@ def top_k(hidden: torch.Tensor, head: Head, k: int) -> TopK:
     """Return the k most likely tokens of every position of `hidden` [n, hidden]."""
     states, head = head.detach().to_compute(hidden)
     parts = []
-    for piece in pieces(len(hidden), len(head.weight), hidden.device):
-        likely = head.logits(states[piece]).log_softmax(1)
+    for chunk in chunks(len(hidden), len(head.weight), hidden.device):
+        likely = head.logits(states[chunk]).log_softmax(1)
         values, ids = likely.topk(k, dim=1)
         others = likely.scatter_(1, ids, float("-inf")).logsumexp(1)
         parts.append(TopK(ids, values, others))
@@ -69,13 +69,13 @@ def top_k_divergence(
     shared = len(head.weight) if rows is None else min(rows, len(head.weight))
 
     def term(
-        piece: slice, logits: torch.Tensor, wanted: bool
+        chunk: slice, logits: torch.Tensor, wanted: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-        ids, known, rest = (column[piece] for column in teacher)
+        ids, known, rest = (column[chunk] for column in teacher)
         if shared < logits.shape[1] or bool((ids >= shared).any()):
-            return shared_term(TopK(ids, known, rest), logits, labels[piece], wanted)
+            return shared_term(TopK(ids, known, rest), logits, labels[chunk], wanted)
         logits -= logits.logsumexp(1, keepdim=True)
-        surprise = -logits.gather(1, labels[piece].unsqueeze(1)).sum()
+        surprise = -logits.gather(1, labels[chunk].unsqueeze(1)).sum()
         chosen = logits.gather(1, ids)
         logits.scatter_(1, ids, float("-inf"))
         others = logits.logsumexp(1)
@@ -91,7 +91,7 @@ def top_k_divergence(
         by_logits = logits.sub_(others.unsqueeze(1)).exp_().mul_(together.unsqueeze(1))
         inside = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
         by_logits.scatter_(1, ids, inside.to(by_logits.dtype))
-        return sums, subtract_at(by_logits, labels[piece], ce_weight)
+        return sums, subtract_at(by_logits, labels[chunk], ce_weight)
 
     def shared_term(
         taught: TopK, logits: torch.Tensor, wanted_labels: torch.Tensor, wanted: bool

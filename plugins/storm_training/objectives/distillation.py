@@ -106,7 +106,7 @@ class DistillationObjective(Objective):
         return found
 
 
-class StoredTeaching(Objective):
+class TopKDistillationObjective(Objective):
     """The same from the teacher's k most likely tokens, which a stage of its own has stored."""
 
     name = "distillation"
@@ -159,8 +159,8 @@ def _states(
 ) -> dict[int, torch.Tensor]:
     """Return {layer: hidden states [n, hidden]} at the chosen positions; -1 is after the norm."""
     out = model.get_decoder()(
-        input_ids=batch.ids,
-        position_ids=batch.positions,
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids,
         use_cache=False,
         output_hidden_states=bool(layers),
     )

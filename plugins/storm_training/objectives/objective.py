@@ -65,7 +65,7 @@ def supervised_states(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the last hidden states [n, hidden] and the labels [n] of supervised positions."""
     hidden = model.get_decoder()(
-        input_ids=batch.ids, position_ids=batch.positions, use_cache=False
+        input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
     ).last_hidden_state
     chosen = supervised_positions(batch)
     labels = batch.labels.flatten().index_select(0, chosen)

@@ -62,7 +62,7 @@ class Preference(Objective):
         """Return the loss summed over the pairs of a batch."""
         hidden, labels = supervised_states(model, batch)
         scores = log_probabilities(hidden, Head.of(model), labels)
-        answers, lengths = per_document(scores, batch)
+        answers, lengths = per_segment(scores, batch)
         pairs = answers.view(-1, 2)
         reference = self._references[model.training]
         assert reference is not None
@@ -86,13 +86,13 @@ class Preference(Objective):
         return {"accuracy": (right, count), "margin": (margin, count)}
 
 
-def per_document(scores: torch.Tensor, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return Σ scores and the number of scored tokens of every document of a batch, in order.
+def per_segment(scores: torch.Tensor, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return Σ scores and the number of scored tokens of every segment of a batch, in order.
 
     `scores` are those of the supervised positions.
     """
-    documents = batch.documents.flatten().index_select(0, supervised_positions(batch))
-    count = int(batch.documents.max()) + 1
-    sums = scores.new_zeros(count).index_add(0, documents, scores)
-    lengths = scores.new_zeros(count).index_add(0, documents, torch.ones_like(scores))
+    segments = batch.segment_ids.flatten().index_select(0, supervised_positions(batch))
+    count = int(batch.segment_ids.max()) + 1
+    sums = scores.new_zeros(count).index_add(0, segments, scores)
+    lengths = scores.new_zeros(count).index_add(0, segments, torch.ones_like(scores))
     return sums, lengths

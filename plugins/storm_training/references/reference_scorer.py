@@ -1,4 +1,4 @@
-"""The component `pair_scores`: the reference of DPO, asked once."""
+"""The component `reference_log_probs`: the reference of DPO, asked once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from storm_training.optim.rehearsal import short_passes
 from storm_training.optim.settings import PRECISIONS
 
 
-@component("reference", "pair_scores", version=1, requires=("torch",), extra="train")
-class PairScorer:
+@component("reference", "reference_log_probs", version=1, requires=("torch",), extra="train")
+class ReferenceScorer:
     """Log-probabilities of both answers of every pair, so that training holds one model only.
 
     Every DPO on the same pairs from the same start shares them, whatever its beta.
@@ -49,7 +49,7 @@ class PairScorer:
         check_family(model.config, Use.PACK)
         return ReferenceLogProbsSpec(tokenizer=tokens.tokenizer)
 
-    def rehearsal(self) -> PairScorer:
+    def rehearsal(self) -> ReferenceScorer:
         """Return the same on short rows."""
         return dataclasses.replace(self, **short_passes(self))
 

@@ -18,7 +18,7 @@ from storm_training.data.token_sequences import TokenSequences
 from storm_training.loop.precision import choose_precision
 from storm_training.losses import Head, log_probabilities, top_k
 from storm_training.objectives.objective import supervised_states
-from storm_training.objectives.preference import per_document
+from storm_training.objectives.preference import per_segment
 
 
 def score_pairs(
@@ -36,7 +36,7 @@ def score_pairs(
         head = Head.of(network).detach()
         for batch in batches(stage, pairs, length, rows, network.device):
             hidden, labels = supervised_states(network, batch)
-            sums, _ = per_document(log_probabilities(hidden, head, labels), batch)
+            sums, _ = per_segment(log_probabilities(hidden, head, labels), batch)
             scores[batch.examples.cpu()] = sums.view(-1, 2).float().cpu()
     return scores
 
@@ -52,7 +52,7 @@ def store_top_k(
     rows: int,
     precision: str,
 ) -> float:
-    """Write a teacher's answers (see `TeacherAnswers`); return the probability that they cover.
+    """Write a teacher's answers (see `TopKLogits`); return the probability that they cover.
 
     That is the mean over positions of the k tokens' probability.
     """

@@ -60,7 +60,7 @@ def test_packed_states_are_those_of_separate_documents(tmp_path, family, kernel)
     model = make(tmp_path, family)
     sequences = documents()
     batch = build_batch(sequences, ROWS)
-    inputs = {"input_ids": batch.ids, "position_ids": batch.positions, "use_cache": False}
+    inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
     name = {"flex": "flex_attention"}.get(kernel, kernel)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # flex says that it is slow when not compiled
@@ -147,9 +147,11 @@ def check(lengths: list[int], window: int | None, dtype: torch.dtype) -> None:
     expected = dense(*exact, lengths, window or 1000)
     expected.backward(outer.double())
     ours = [x.clone().requires_grad_() for x in states]
-    edges = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
+    cu_seqlens = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
     rows = [x.transpose(0, 1)[None] for x in ours]
-    found, _ = documents_attention(torch.nn.Module(), *rows, Documents(edges, max(lengths), window))
+    found, _ = documents_attention(
+        torch.nn.Module(), *rows, Documents(cu_seqlens, max(lengths), window)
+    )
     found[0].backward(outer)
     assert found.dtype == dtype
     limit = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}[dtype]

@@ -120,7 +120,7 @@ def test_training_and_validation_start_from_the_losses_of_documents_alone(
 
 
 def test_pairs_are_scored_as_alone(model: Checkpoint, tmp_path: Path) -> None:
-    pairs = TokenSequences(sequences().parts, sequences().spans, together=2)
+    pairs = TokenSequences(sequences().parts, sequences().spans, sequences_per_example=2)
     found = score_pairs(make_stage(tmp_path), model, pairs, length=64, rows=2, precision="32")
     assert (-found.flatten()).tolist() == pytest.approx(losses_alone(model), rel=1e-5)
 

@@ -82,7 +82,7 @@ def test_the_seed_decides_the_order():
 @given(st.integers(2, 40))
 def test_pieces_predict_every_token_of_a_long_text_exactly_once(longest):
     sequences = random_sequences(20, longest=120)
-    pieces = sequences.pieces(longest)
+    pieces = sequences.chunks(longest)
     assert pieces.lengths().max() <= longest
     assert pieces.targets() == sequences.targets()
     joined = [pieces[0][0]]
@@ -93,14 +93,14 @@ def test_pieces_predict_every_token_of_a_long_text_exactly_once(longest):
 
 
 def test_sequences_of_one_example_stay_in_one_row():
-    pairs = dataclasses.replace(random_sequences(12), together=2)
+    pairs = dataclasses.replace(random_sequences(12), sequences_per_example=2)
     rows = pack(pairs.lengths(), np.arange(6), 60)
     batch = build_batch(pairs, rows)
     assert batch.examples.tolist() == [index for row in rows for index in row]
-    assert int(batch.documents.max()) == 11
+    assert int(batch.segment_ids.max()) == 11
     for place, index in enumerate(batch.examples.tolist()):
         for side in (0, 1):
-            tokens = batch.ids[batch.documents == 2 * place + side]
+            tokens = batch.input_ids[batch.segment_ids == 2 * place + side]
             assert tokens.tolist() == pairs.example(index)[side][0].tolist()
 
 
@@ -112,7 +112,9 @@ def test_packed_logits_equal_separate_logits(checkpoint, attention):
     rows = pack(sequences.lengths(), np.arange(len(sequences)), 96)
     batch = build_batch(sequences, rows)
     with torch.no_grad():
-        together = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
+        together = model(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
+        ).logits
         for number, row in enumerate(rows):
             start = 0
             for index in row:
@@ -160,7 +162,9 @@ def test_a_head_that_changes_its_logits_is_respected(checkpoint):
         plain = next_token_loss(model, batch)
         model.config.final_logit_softcapping = 30.0
         whole = next_token_loss(model, batch)
-        logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
+        logits = model(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
+        ).logits
     expected = functional.cross_entropy(
         logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
     )

@@ -249,7 +249,7 @@ def test_a_mixture_refers_to_its_parts_and_holds_the_declared_shares(tmp_path, m
     }
     assert tokens[0] / sum(tokens.values()) == pytest.approx(0.7, abs=0.01)
     assert set(words) == {"a", "b"}
-    assert not list(made.directory.glob("*.ids.bin"))
+    assert not list(made.directory.glob("*.input_ids.bin"))
 
 
 @limits(deadline=None, max_examples=60)
@@ -291,3 +291,10 @@ def test_parts_that_do_not_fit_are_refused_before_anything_runs():
         mixture.plan_spec([one, TokenSetSpec(kind="preferences")])
     with pytest.raises(SettingError, match="a weight above 0"):
         TokenMixture(shares=[1, 0], seed=0)
+
+
+def test_a_token_set_of_an_older_format_is_named(tmp_path):
+    old = {"kind": "chats", "tokenizer": "", "together": 1, "parts": [], "splits": {}}
+    (tmp_path / "tokens.json").write_text(json.dumps(old))
+    with pytest.raises(InputError, match="older format"):
+        TokenSet(tmp_path).content()

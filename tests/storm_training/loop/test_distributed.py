@@ -213,7 +213,7 @@ def test_quantised_weights_cannot_be_divided(tmp_path):
     module = LightningModule()
     module.packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
     with pytest.raises(InputError, match="packed is quantised"):
-        devices.shard(module, torch.nn.ModuleList(), "32")
+        devices.shard_weights(module, torch.nn.ModuleList(), "32")
 
 
 def test_divided_weights_compute_in_bf16_and_stay_fp32(folder, tmp_path):
@@ -233,7 +233,7 @@ def test_every_row_of_a_step_has_one_worker_and_all_make_as_many_passes(tmp_path
             shares = []
             for rank in range(world):
                 stage = StageContext("stage", tmp_path, tmp_path, None, None, rank, world)
-                shares.append(Distributed(stage).share(step))
+                shares.append(Distributed(stage).shard(step))
             assert len({len(share) for share in shares}) == 1
             assert sorted(r for share in shares for rows in share for r in rows) == [*range(rows)]
             assert all(len(rows) <= 2 for share in shares for rows in share)

@@ -30,19 +30,19 @@ def batch(tmp_path_factory, model):
 
 def noise(network, batch, alpha):
     embedding = network.get_input_embeddings()
-    plain = embedding(batch.ids)
+    plain = embedding(batch.input_ids)
     torch.manual_seed(3)
     with noisy_embeddings(network, batch, alpha):
-        return (embedding(batch.ids) - plain).detach()
+        return (embedding(batch.input_ids) - plain).detach()
 
 
 def test_noise_is_uniform_in_alpha_over_the_root_of_tokens_times_hidden_size(model, batch):
     network = model.load("float32").train()
     found, alpha = noise(network, batch, 5.0), 5.0
-    assert len(set(batch.documents.flatten().tolist())) > 20
+    assert len(set(batch.segment_ids.flatten().tolist())) > 20
     shares = []
-    for document in range(int(batch.documents.max()) + 1):
-        place = batch.documents == document
+    for document in range(int(batch.segment_ids.max()) + 1):
+        place = batch.segment_ids == document
         bound = alpha / math.sqrt(int(place.sum()) * network.config.hidden_size)
         own = found[place]
         assert float(own.abs().max()) <= bound * (1 + 1e-4)
@@ -55,7 +55,7 @@ def test_noise_is_uniform_in_alpha_over_the_root_of_tokens_times_hidden_size(mod
 
 
 def test_padding_gets_no_noise(model, batch):
-    padded = batch.documents == -1
+    padded = batch.segment_ids == -1
     assert padded.any()
     assert not noise(model.load("float32").train(), batch, 5.0)[padded].any()
 
@@ -65,8 +65,8 @@ def test_there_is_no_noise_when_a_model_is_scored_nor_afterwards(model, batch):
     assert not noise(network.eval(), batch, 5.0).any()
     noise(network.train(), batch, 5.0)
     assert torch.equal(
-        network.get_input_embeddings()(batch.ids),
-        torch.nn.functional.embedding(batch.ids, network.get_input_embeddings().weight),
+        network.get_input_embeddings()(batch.input_ids),
+        torch.nn.functional.embedding(batch.input_ids, network.get_input_embeddings().weight),
     )
 
 

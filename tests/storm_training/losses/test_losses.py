@@ -254,9 +254,9 @@ def test_autocast_multiplies_in_bf16_and_adds_up_in_fp32():
 )
 def test_pieces_fit_a_processors_cache_and_fill_a_card(monkeypatch, width, device, rows):
     monkeypatch.setattr(head_module, "PIECE", 1 << 25)
-    found = list(head_module.pieces(10_000, width, torch.device(device)))
+    found = list(head_module.chunks(10_000, width, torch.device(device)))
     assert found[0] == slice(0, rows)
-    assert [piece.start for piece in found[1:]] == [piece.stop for piece in found[:-1]]
+    assert [chunk.start for chunk in found[1:]] == [chunk.stop for chunk in found[:-1]]
     assert found[-1].stop == 10_000
 
 

@@ -21,7 +21,7 @@ from storm_training.data.preference_tokens import PreferenceTokenSet
 from storm_training.data.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.data.token_set import TokenSetSpec
 from storm_training.objectives.preference import Preference
-from storm_training.references.reference_scorer import PairScorer
+from storm_training.references.reference_scorer import ReferenceScorer
 
 FEW = {
     "steps": 12,
@@ -60,7 +60,7 @@ def tokens(tmp_path_factory, model):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, model, tokens):
-    scorer = PairScorer(sequence_length=96, batch_rows=3, precision="32")
+    scorer = ReferenceScorer(sequence_length=96, batch_rows=3, precision="32")
     return scorer.run(make_stage(tmp_path_factory.mktemp("reference")), model, tokens)
 
 
@@ -151,7 +151,7 @@ def test_what_cannot_work_fails_in_the_forecast():
     with pytest.raises(InputError, match="reference scored tokens of another tokenizer"):
         Dpo(**FEW).plan_spec(CheckpointSpec(), pairs, ReferenceLogProbsSpec(tokenizer="b"))
     with pytest.raises(InputError, match="scores tokenised preferences"):
-        PairScorer().plan_spec(CheckpointSpec(), TokenSetSpec(kind="chats"))
+        ReferenceScorer().plan_spec(CheckpointSpec(), TokenSetSpec(kind="chats"))
     for name, value in (("beta", 0.0), ("smoothing", 0.5), ("sft_weight", -1.0)):
         with pytest.raises(SettingError) as error:
             Dpo(**FEW, **{name: value})

@@ -47,7 +47,7 @@ class ResumeCheckpoint(Callback):
         waited, seconds = time.monotonic() - self._last, settings.checkpoint_seconds
         late = seconds > 0 and waited >= max(seconds, _SPARED * self._took)
         # All workers save the same step: time and signals come to each of them at another one.
-        late_ones, stopped = self._module.devices.total(late, bool(self._stopping.wanted))
+        late_ones, stopped = self._module.devices.all_reduce_sum(late, bool(self._stopping.wanted))
         every = settings.checkpoint_every
         if late_ones or stopped or (every and done % every == 0):
             self._save(trainer, done)

@@ -26,7 +26,7 @@ class Validator(Callback):
             rows = pack(lengths, np.arange(len(lengths)), module.settings.sequence_length)
             size = module.settings.batch_rows
             every = [rows[start : start + size] for start in range(0, len(rows), size)]
-            self._rows = module.devices.share(every)
+            self._rows = module.devices.shard(every)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Score the model as it came, unless a resumed run has done so."""
@@ -56,7 +56,7 @@ class Validator(Callback):
                 batch = build_batch(self._sequences, rows).to(module.device)
                 total += float(module(batch))
                 count += module.objective.count(batch)
-        total, count = module.devices.total(total, count)
+        total, count = module.devices.all_reduce_sum(total, count)
         module.model.train()
         entry = {"step": len(module.record.steps), "loss": total / count}
         module.record.validation.append(entry)
