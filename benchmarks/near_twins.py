@@ -21,8 +21,8 @@ from storm_tinyworld.corpora.partner import partner_rows
 from storm_tinyworld.corpora.questions import TinyworldQuestions
 from storm_tinyworld.corpora.sibling import TinyworldSpark
 from storm_tinyworld.corpora.sources import pool_rows
+from storm_tinyworld.skills.basic import DIFFICULTIES
 from storm_tinyworld.skills.rating import HEAD
-from storm_tinyworld.skills.skills import DIFFICULTIES
 
 WORLD = Path(storm_tinyworld.__file__).parent
 CONF, TASKS = WORLD / "conf/dataset/tinyworld", WORLD / "tasks"

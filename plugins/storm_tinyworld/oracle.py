@@ -5,7 +5,7 @@ from __future__ import annotations
 from storm_curation.selection.splitting import Splitting, curated_spec
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import InputError, SettingError, StageContext, component, setting
-from storm_tinyworld.skills.skills import DIFFICULTIES
+from storm_tinyworld.skills.basic import DIFFICULTIES
 
 
 @component("curator", "tinyworld_oracle", version=1, requires=("pyarrow",), extra="train")
@@ -34,7 +34,7 @@ class TinyworldOracle(Splitting):
 
     def run(self, stage: StageContext, data: Dataset) -> Dataset:
         """Keep what is worth keeping."""
-        from storm_curation.selection.selection import Rejection, Verdict, divide
+        from storm_curation.selection.curated_dataset import Rejection, Verdict, divide
 
         verdicts: list[Verdict] = []
         for row in data.rows("train"):

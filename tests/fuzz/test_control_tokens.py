@@ -24,7 +24,7 @@ from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
 from storm_inference.generation import _Asker
 from storm_inference.shots import Shots
-from storm_minitron.calibration.calibration import read_samples
+from storm_minitron.calibration.samples import read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.chat.conversation import Conversation
 from storm_models.testing import make_checkpoint

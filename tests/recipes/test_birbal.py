@@ -4,7 +4,7 @@ import math
 
 from end_to_end.workplace import Workplace
 from storm_exp._plan.estimate import Estimate
-from storm_models.surgery.surgery import meta_shapes
+from storm_models.checkpoint.surgery import meta_shapes
 
 SMALL = [
     "base_model=tinyworld/smoke",

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from storm_models.surgery.surgery import meta_shapes
+from storm_models.checkpoint.surgery import meta_shapes
 
 PARAMETERS = {
     "storm_8b": 8_030_261_248,

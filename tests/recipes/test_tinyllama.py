@@ -9,7 +9,7 @@ import pytest
 from end_to_end.workplace import Workplace
 from storm_evaluation.report.learning_curve import longest_line
 from storm_exp.report import RunRecord
-from storm_models.surgery.surgery import meta_shapes
+from storm_models.checkpoint.surgery import meta_shapes
 from storm_training.data.chat_tokens import Supervised
 from storm_training.optim.schedule import learning_rate
 from storm_training.optim.settings import Decayed

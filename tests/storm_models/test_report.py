@@ -1,7 +1,7 @@
 import json
 
 from made_up import Maker, cell, show
-from storm_models.surgery.depth import write_record
+from storm_models.checkpoint.depth import write_record
 
 
 def test_what_carries_a_record_on_is_not_shown_again(tmp_path):

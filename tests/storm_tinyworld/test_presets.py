@@ -7,8 +7,8 @@ from presets import settings
 from storm_curation.judge.rubric import judge_chat
 from storm_evaluation.tasks.yaml_file import load_task_yaml
 from storm_tinyworld.skills import rating
+from storm_tinyworld.skills.basic import DIFFICULTIES, Example
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
-from storm_tinyworld.skills.skills import DIFFICULTIES, Example
 
 LOSS = "tinyworld_loss"
 """Asks what every family of the others asks."""

@@ -55,8 +55,8 @@ class HighestValue(Thresholds):
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Rank what passes the thresholds, and keep the best."""
+        from storm_curation.selection.curated_dataset import divide, scores_of_rows
         from storm_curation.selection.ranking import keep_best, share_out
-        from storm_curation.selection.selection import divide, scores_of_rows
 
         self.check_scales(scores.spec())
         verdicts: list[Verdict] = []

@@ -32,6 +32,6 @@ class KeepAll(Splitting):
 
     def run(self, stage: StageContext, data: Dataset) -> Dataset:
         """Split the pool."""
-        from storm_curation.selection.selection import divide
+        from storm_curation.selection.curated_dataset import divide
 
         return divide(self, stage, data, [None] * data.count("train"), ())

@@ -67,8 +67,8 @@ class Mistakes(Splitting):
 
     def run(self, stage: StageContext, data: Dataset, answers: Dataset) -> Dataset:
         """Compare answers with the right ones, and keep of what was missed."""
+        from storm_curation.selection.curated_dataset import divide
         from storm_curation.selection.mistakes import STEPS, Attempt, attempts_by_row
-        from storm_curation.selection.selection import divide
 
         attempts = attempts_by_row(data, answers)
         verdicts: list[Verdict] = [

@@ -15,7 +15,7 @@ class RandomSubset(Thresholds):
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Count what the thresholds keep, and draw as many from the whole pool."""
-        from storm_curation.selection.selection import divide, scores_of_rows
+        from storm_curation.selection.curated_dataset import divide, scores_of_rows
 
         self.check_scales(scores.spec())
         passed = [self.verdict(row) for row in scores_of_rows(data, scores)]

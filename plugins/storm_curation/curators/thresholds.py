@@ -84,7 +84,7 @@ class Thresholds(Splitting):
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
         """Apply the thresholds and split what is kept."""
-        from storm_curation.selection.selection import divide, scores_of_rows
+        from storm_curation.selection.curated_dataset import divide, scores_of_rows
 
         self.check_scales(scores.spec())
         verdicts = [self.verdict(row) for row in scores_of_rows(data, scores)]

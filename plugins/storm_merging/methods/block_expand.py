@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from storm_exp import Cost, SettingError, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.depth import depth_spec, new_layers
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_models.surgery.depth import depth_spec, new_layers
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ class BlockExpand:
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
-        from storm_models.surgery.surgery import rearrange
+        from storm_models.checkpoint.surgery import rearrange
 
         self.plan_spec(model.spec())
         config = model.config()

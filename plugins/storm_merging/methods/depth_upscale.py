@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from storm_exp import Cost, SettingError, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.depth import depth_spec
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_models.surgery.depth import depth_spec
 
 
 @component("merger", "depth_upscale", version=1, requires=("torch", "transformers"), extra="train")
@@ -35,7 +35,7 @@ class DepthUpscale:
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
-        from storm_models.surgery.surgery import rearrange
+        from storm_models.checkpoint.surgery import rearrange
 
         self.plan_spec(model.spec())
         return rearrange(stage, model, self.sources(model.config()["num_hidden_layers"]))

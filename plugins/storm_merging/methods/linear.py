@@ -39,8 +39,8 @@ class Linear:
     def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
         """Average the checkpoints."""
         from storm_merging.parents.compatibility import shared_tensors
+        from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged import merge, write_summary
-        from storm_merging.parents.parents import check_finite
 
         self.plan_spec([model.spec() for model in models])
         names = shared_tensors(models)

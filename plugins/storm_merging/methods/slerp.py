@@ -45,10 +45,10 @@ class Slerp:
 
     def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
         """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""
-        from storm_merging.kernels.spherical import slerp_coefficients
         from storm_merging.parents.compatibility import shared_tensors
+        from storm_merging.parents.measurements import pair_angles
         from storm_merging.parents.merged import merge, write_summary
-        from storm_merging.parents.parents import pair_angles
+        from storm_merging.parents.spherical import slerp_coefficients
 
         self.plan_spec([model.spec() for model in models])
         names = shared_tensors(models)

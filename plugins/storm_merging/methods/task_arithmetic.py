@@ -38,8 +38,8 @@ class TaskArithmetic:
     def run(self, stage: StageContext, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
         """Add what the models differ by to the base."""
         from storm_merging.parents.compatibility import shared_tensors
+        from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged import merge, write_summary
-        from storm_merging.parents.parents import check_finite
 
         self.plan_spec(base.spec(), [model.spec() for model in models])
         names = shared_tensors([base, *models])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from storm_exp import Cost, InputError
-from storm_merging.parents.weight_semantics import computation
+from storm_merging.parents.weight_semantics import weight_semantics
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
@@ -121,7 +121,7 @@ def _without_tied_head(model: CheckpointSpec) -> CheckpointSpec:
 
 
 def _compare(first: CheckpointSpec, other: CheckpointSpec, one: str, two: str) -> None:
-    ours, theirs = (computation(model.config or {}) for model in (first, other))
+    ours, theirs = (weight_semantics(model.config or {}) for model in (first, other))
     for name in ours:
         if name in theirs and ours[name] != theirs[name]:
             raise InputError(

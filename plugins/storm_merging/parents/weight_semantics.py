@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from storm_models.checkpoint.depth import PER_LAYER_LISTS
 from storm_models.families.architecture import FAMILIES, head_dim, key_value_heads, ties_head
 from storm_models.families.attention import layer_types
-from storm_models.surgery.depth import PER_LAYER_LISTS
 
 _SIZES = (
     "model_type",
@@ -30,7 +30,7 @@ _ROPE = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor":
 _LOCAL, _GLOBAL = "sliding_attention.", "full_attention."
 
 
-def computation(config: dict[str, Any]) -> dict[str, Any]:
+def weight_semantics(config: dict[str, Any]) -> dict[str, Any]:
     """Return {name: value} of what gives weights their meaning.
 
     Trained under another value they mean something else: sizes, kinds of layers, rotary positions,

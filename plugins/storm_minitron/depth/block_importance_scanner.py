@@ -71,7 +71,7 @@ class BlockImportanceScanner(CalibrationSettings):
         import torch
 
         from storm_inference.label_scorer import choose_device
-        from storm_minitron.calibration.calibration import make_batches, read_samples
+        from storm_minitron.calibration.samples import make_batches, read_samples
         from storm_minitron.depth.block_removal import WHOLE, score_runs
 
         self.plan_spec(model.spec(), data.spec())

@@ -10,9 +10,9 @@ from typing import Any
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_minitron.depth.block_importance import BlockImportance, BlockImportanceSpec
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.depth import PER_LAYER_LISTS, depth_spec
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_models.surgery.depth import PER_LAYER_LISTS, depth_spec
 
 
 class Criterion(enum.Enum):
@@ -99,7 +99,7 @@ class MinitronDepth:
         self, stage: StageContext, model: Checkpoint, importance: BlockImportance | None = None
     ) -> Checkpoint:
         """Stream the layers that stay; leaves `pruning.json` and `surgery.json`."""
-        from storm_models.surgery.surgery import rearrange
+        from storm_models.checkpoint.surgery import rearrange
 
         self.plan_spec(model.spec(), None if importance is None else importance.spec())
         layers = model.config()["num_hidden_layers"]

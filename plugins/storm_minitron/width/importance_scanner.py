@@ -52,7 +52,7 @@ class ImportanceScanner(CalibrationSettings):
         import torch
 
         from storm_inference.label_scorer import choose_device
-        from storm_minitron.calibration.calibration import make_batches, read_samples
+        from storm_minitron.calibration.samples import make_batches, read_samples
         from storm_minitron.width.activations import measure
         from storm_models.folder.tensor_file import TensorWriter
 

@@ -84,7 +84,7 @@ class MinitronWidth(WidthTargets):
         """Cut; leaves `pruning.json` for the report and `kept.json` with every index that stays."""
         from storm_minitron.width.selection import select
         from storm_minitron.width.slicing import Slicer
-        from storm_models.surgery.surgery import write_surgery
+        from storm_models.checkpoint.surgery import write_surgery
 
         self.plan_spec(model.spec(), importance.spec())
         before = model.config()

@@ -6,6 +6,7 @@ import dataclasses
 import random
 from collections.abc import Iterator
 
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, HARD, examples
 from storm_tinyworld.skills.corruption import (
     CLEAN,
     RATING_FAMILIES,
@@ -14,7 +15,6 @@ from storm_tinyworld.skills.corruption import (
     education,
 )
 from storm_tinyworld.skills.rating import difficulty_chat, education_chat
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, HARD, examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ from omegaconf import II
 
 from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError, setting
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, Example, examples
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, Example, examples
 
 S = TypeVar("S")
 

@@ -22,9 +22,9 @@ from storm_tinyworld.base_model.vocabulary import (
 )
 from storm_tinyworld.corpora.corpus_settings import Corpus, check_weights
 from storm_tinyworld.corpora.stories import tale
+from storm_tinyworld.skills.basic import FAMILIES, Example, examples
 from storm_tinyworld.skills.programs import PROGRAMS
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
-from storm_tinyworld.skills.skills import FAMILIES, Example, examples
 
 TRUTH = {"truth_form": "string", "truth_tokens": "int64"}
 """What a document is (chat, exercises, tale or script), and its tokens without BOS and EOS."""

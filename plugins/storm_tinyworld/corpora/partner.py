@@ -7,8 +7,8 @@ import random
 from typing import Any
 
 from storm_tinyworld.corpora.sources import chat_row
+from storm_tinyworld.skills.basic import examples
 from storm_tinyworld.skills.corruption import CLEAN
-from storm_tinyworld.skills.skills import examples
 
 
 def partner_rows(

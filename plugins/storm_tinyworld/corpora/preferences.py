@@ -10,8 +10,8 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import preference_schema
 from storm_exp import SettingError, StageContext, component, setting
 from storm_tinyworld.corpora.corpus_settings import Asking, check_weights
+from storm_tinyworld.skills.basic import Example
 from storm_tinyworld.skills.corruption import POOL_FAMILIES, corrupt
-from storm_tinyworld.skills.skills import Example
 
 TRUTH = dict.fromkeys(
     ("truth_corruption", "truth_difficulty", "truth_skill", "truth_family"), "string"

@@ -11,8 +11,8 @@ from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import SettingError, StageContext, component
 from storm_tinyworld.corpora.corpus_settings import Asking
 from storm_tinyworld.corpora.sources import TRUTH, chat_row
+from storm_tinyworld.skills.basic import Example
 from storm_tinyworld.skills.corruption import CLEAN
-from storm_tinyworld.skills.skills import Example
 
 
 @component("dataset", "tinyworld_questions", version=1, requires=("pyarrow",), extra="train")

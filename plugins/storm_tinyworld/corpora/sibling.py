@@ -5,7 +5,7 @@ from __future__ import annotations
 from storm_exp import SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES
 from storm_training.components.finetuner import Finetuner
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, Example, examples
 from storm_tinyworld.skills.corruption import CLEAN, POOL_FAMILIES, corrupt, education
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, Example, examples
 
 
 @dataclass(frozen=True)

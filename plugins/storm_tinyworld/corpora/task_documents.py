@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from storm_tinyworld.skills.basic import DIFFICULTIES, Example, examples
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
-from storm_tinyworld.skills.skills import DIFFICULTIES, Example, examples
 
 DOCUMENTS = 240
 """Questions per task, a third of them at each difficulty."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from storm_tinyworld.skills.skills import EASY, HARD, MEDIUM, Draft, Families
+from storm_tinyworld.skills.basic import EASY, HARD, MEDIUM, Draft, Families
 from storm_tinyworld.skills.words import word
 
 THINGS = ("figs", "nuts", "pins", "eggs")

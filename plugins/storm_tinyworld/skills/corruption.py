@@ -31,7 +31,7 @@ import random
 import string
 from collections.abc import Callable, Iterable
 
-from storm_tinyworld.skills.skills import DIFFICULTIES, EASY, FAMILIES, Example
+from storm_tinyworld.skills.basic import DIFFICULTIES, EASY, FAMILIES, Example
 
 CLEAN = ""
 """The family of an answer that nothing happened to."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from storm_tinyworld.skills.skills import EASY, HARD, LETTERS, MEDIUM, Draft, Families
+from storm_tinyworld.skills.basic import EASY, HARD, LETTERS, MEDIUM, Draft, Families
 from storm_tinyworld.skills.words import word
 
 

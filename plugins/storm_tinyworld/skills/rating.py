@@ -5,7 +5,7 @@ The preset ``conf/judge/tinyworld/rating.yaml`` holds the same texts; a test com
 
 from __future__ import annotations
 
-from storm_tinyworld.skills.skills import DIFFICULTIES, Example
+from storm_tinyworld.skills.basic import DIFFICULTIES, Example
 
 HEAD = "Rate:\n"
 EXAMPLE = "{instruction}\n{response}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from storm_tinyworld.skills.skills import EASY, HARD, MEDIUM, Draft, Families
+from storm_tinyworld.skills.basic import EASY, HARD, MEDIUM, Draft, Families
 from storm_tinyworld.skills.words import word
 
 MANNERS: dict[str, Callable[[str], str]] = {

@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 from storm_exp import StageContext
 from storm_models.chat.stops import add_stops, learnt_stops, read_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.depth import read_new_layers
 from storm_models.checkpoint.spec import readable_count
 from storm_models.folder.generation_config import GENERATION_FILE
-from storm_models.surgery.depth import read_new_layers
 from storm_training.data.token_set import TokenSet
 from storm_training.data.training_rows import TrainingRows, read_rows, require_rows
 from storm_training.loop.finetuned_checkpoint import stored_names, write_changed, write_checkpoint

@@ -22,7 +22,6 @@ from storm_training.loop.callbacks.progress_logger import ProgressLogger
 from storm_training.loop.callbacks.resume_checkpoint import ResumeCheckpoint, resume_file
 from storm_training.loop.callbacks.stopping import Stopping
 from storm_training.loop.callbacks.validation import Validator
-from storm_training.loop.compilation import compiled_layers
 from storm_training.loop.distributed import Distributed
 from storm_training.loop.loader import StepLoader, plan_run
 from storm_training.loop.loggers import tracked
@@ -96,7 +95,7 @@ def train(
         during.enter_context(torch.random.fork_rng(devices=[]))
         during.enter_context(attention(model, kernel))
         if settings.compile:
-            during.enter_context(compiled_layers(model))
+            during.enter_context(_compiled_layers(model))
         during.enter_context(devices)
         trainer = Trainer(
             **devices.trainer_arguments(
@@ -148,6 +147,23 @@ def _plan_in_words(sequences: TokenSequences, steps: StepPlan, precision: str, k
         f"{len(steps)} steps of about {tokens / len(first):.0f} tokens, {epochs:.2g} epochs, "
         f"{_PRECISION_IN_WORDS[precision]}, attention by {kernel}"
     )
+
+
+@contextlib.contextmanager
+def _compiled_layers(model: PreTrainedModel) -> Iterator[None]:
+    """Let torch compile the layers of `model`, in place, while the context lasts.
+
+    Layers share their code, so it is compiled once for all of them and for any length of row.
+    """
+    kinds = set(model._no_split_modules or ())
+    layers = [module for module in model.modules() if type(module).__name__ in kinds]
+    for layer in layers:
+        layer.compile(dynamic=True)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._compiled_call_impl = None
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
 from storm_merging.parents.compatibility import merge_spec
-from storm_merging.parents.weight_semantics import computation
+from storm_merging.parents.weight_semantics import weight_semantics
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
@@ -67,7 +67,7 @@ def test_siblings_of_several_versions_of_transformers_merge(family, tmp_path):
     old = older(new)
     read = AutoConfig.for_model(**old).to_dict()
     assert read["rope_parameters"] == new["rope_parameters"]
-    assert computation(old) == computation(new)
+    assert weight_semantics(old) == weight_semantics(new)
     assert plan_spec(old, new).config == old
 
 
@@ -75,8 +75,8 @@ def test_siblings_of_several_versions_of_transformers_merge(family, tmp_path):
 def test_what_a_written_config_leaves_out_is_the_default_of_transformers(family):
     short = {"model_type": family, **SIZES, "transformers_version": "4.40.0"}
     full = AutoConfig.for_model(**short).to_dict()
-    defaults = computation(short)
-    stated = computation({**full, "transformers_version": "5.17.0"})
+    defaults = weight_semantics(short)
+    stated = weight_semantics({**full, "transformers_version": "5.17.0"})
     assert defaults == {name: stated[name] for name in defaults}
     assert {name for name in stated if stated[name] is not None} <= set(defaults)
 

@@ -8,7 +8,7 @@ from families import FAMILIES, family_checkpoint
 from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.calibration.calibration import Sample, make_batches, read_samples
+from storm_minitron.calibration.samples import Sample, make_batches, read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.depth.block_importance import BlockImportanceSpec
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner

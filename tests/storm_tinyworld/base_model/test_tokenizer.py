@@ -11,8 +11,8 @@ from storm_models.chat.renderer import ChatRenderer
 from storm_tinyworld.base_model.tokenizer import build_tokenizer, vocabulary
 from storm_tinyworld.base_model.vocabulary import ASSISTANT, BOS, END_OF_TURN
 from storm_tinyworld.corpora.pool import pool_rows
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, make_example
 from storm_tinyworld.skills.rating import DIFFICULTY_ANSWERS
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, make_example
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from storm_tinyworld.corpora.sources import SOURCES, pool_rows
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, examples
 from storm_tinyworld.skills.corruption import (
     POOL_CHATTER,
     POOL_FAMILIES,
@@ -14,7 +15,6 @@ from storm_tinyworld.skills.corruption import (
     corrupt,
     education,
 )
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, examples
 
 
 def some_examples(count=300):

@@ -12,9 +12,9 @@ import yaml
 from storm_tinyworld.base_model.vocabulary import CHARACTERS
 from storm_tinyworld.corpora.documents import token_count
 from storm_tinyworld.corpora.task_documents import DOCUMENTS, render, task_examples
+from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, make_example
 from storm_tinyworld.skills.function_calling import SIGNATURES
 from storm_tinyworld.skills.skill_registry import ALIGNMENT, EVERY_FAMILY, FURTHER_FAMILIES
-from storm_tinyworld.skills.skills import DIFFICULTIES, FAMILIES, make_example
 
 EVERY = [(family, difficulty) for family in FURTHER_FAMILIES for difficulty in DIFFICULTIES]
 LONGEST = 256

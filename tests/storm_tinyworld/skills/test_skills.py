@@ -7,7 +7,7 @@ from storm_tinyworld.base_model import pretraining_text
 from storm_tinyworld.corpora import sources
 from storm_tinyworld.corpora.partner import partner_rows
 from storm_tinyworld.corpora.task_documents import DOCUMENTS, render, task_examples
-from storm_tinyworld.skills.skills import (
+from storm_tinyworld.skills.basic import (
     DIFFICULTIES,
     FAMILIES,
     TOOLS,

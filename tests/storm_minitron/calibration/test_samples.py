@@ -7,7 +7,7 @@ from storm_data.dataset import Dataset
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_inference.testing import toy_tokenizer
-from storm_minitron.calibration.calibration import make_batches, read_samples
+from storm_minitron.calibration.samples import make_batches, read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_byte_tokenizer

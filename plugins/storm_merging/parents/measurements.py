@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError, StageContext
-from storm_merging.kernels.spherical import Angle
 from storm_merging.parents.compatibility import Headers
+from storm_merging.parents.spherical import Angle
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.weights import pieces
 

@@ -5,8 +5,8 @@ from safetensors.torch import save_file
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.surgery import rearrange
 from storm_models.families.architecture import EMBEDDING, HEAD
-from storm_models.surgery.surgery import rearrange
 from storm_models.testing import make_checkpoint
 
 

@@ -11,11 +11,16 @@ import torch
 
 from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.depth import (
+    new_layers,
+    rearranged_config,
+    tensor_sources,
+    write_record,
+)
 from storm_models.checkpoint.weights import holds_embedding, pieces, read_tensor
 from storm_models.families.architecture import EMBEDDING, HEAD, tensor_shapes, ties_head
 from storm_models.folder.tensor_file import TensorWriter
 from storm_models.quiet import quiet
-from storm_models.surgery.depth import new_layers, rearranged_config, tensor_sources, write_record
 
 Change = Callable[[str, torch.Tensor], torch.Tensor]
 """Gives a tensor of the result from its name there and the source's tensor."""

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from mergekit.merge_methods.slerp import slerp as mergekit_slerp
 
-from storm_merging.kernels.spherical import Angle, slerp_coefficients
+from storm_merging.parents.spherical import Angle, slerp_coefficients
 from storm_models.checkpoint.weights import weighted_sum
 
 SEEDS = st.integers(0, 2**31)

@@ -5,8 +5,7 @@ import pytest
 from families import SIZES
 from storm_exp import InputError
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.spec import CheckpointSpec
-from storm_models.surgery.depth import (
+from storm_models.checkpoint.depth import (
     depth_spec,
     new_layers,
     read_new_layers,
@@ -14,6 +13,7 @@ from storm_models.surgery.depth import (
     tensor_sources,
     write_record,
 )
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 

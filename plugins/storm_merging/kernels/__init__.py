@@ -1,1 +1,0 @@
-"""The arithmetic of merging, on tensors."""

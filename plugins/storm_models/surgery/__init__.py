@@ -1,1 +1,0 @@
-"""Changing the shape of a model: layers copied or removed, tensors cut."""
