@@ -155,7 +155,7 @@ def own() -> None:
     small = ["judge.precision=float32", "evaluator.dtype=float32"]
     small += ["evaluator.limit=2", "dataset.validation_rows=2"]
     for stage in ("finetuner", "partner"):
-        small += [f"{stage}.steps=1", f"{stage}.batch_rows=1", f"{stage}.sequence_length=128"]
+        small += [f"{stage}.steps=1", f"{stage}.batch_size=1", f"{stage}.sequence_length=128"]
     places = [f"base_model.path={model}", f"dataset.path={chats}"]
     curation = ["curator.min_education=1", "curator.difficulties=[easy,medium,hard]"]
     arguments = ["recipe=storm_own", *places, *small, *curation]

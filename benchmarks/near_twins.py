@@ -36,7 +36,12 @@ Text = Iterator[tuple[str, str]]
 def grown_up_on() -> Text:
     """Yield (instruction, answer) of what the base model is trained on, rated examples included."""
     settings = Tinyworld(seed=SEED)
-    left = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
+    left = (
+        settings.steps
+        * settings.gradient_accumulation_steps
+        * settings.batch_size
+        * settings.sequence_length
+    )
     for text in pretraining_texts(SEED, settings.mixture):
         question, answer = (turn["content"] for turn in text.chat)
         left -= len(question) + len(answer) + TURN_SIGNS

@@ -79,7 +79,7 @@ RUNS: dict[str, dict[str, list[str]]] = {
             EVALUATED,
             "merger@upscaler=llama_pro",
             "upscaler.every=2",
-            "pretrainer.parameters.choice=new_layers",
+            "pretrainer.trainable.method=new_layers",
             "graph.evaluator.model=[upscaler,pretrainer]",
         ),
         "solar_m": ["sweep=solar_m", OWN_BASE],

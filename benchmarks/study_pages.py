@@ -42,7 +42,7 @@ def storm() -> list[str]:
     }
     fractions = {
         fraction: group(
-            "spectrum_fraction", "finetuner", f"finetuner.parameters.fraction={fraction}"
+            "spectrum_fraction", "finetuner", f"finetuner.trainable.fraction={fraction}"
         )
         for fraction in ("0.125", "0.25", "0.5", "0.75", "1.0")
     }

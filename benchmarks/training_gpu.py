@@ -256,8 +256,8 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
     settings = TrainingSettings(
         steps=plan.steps,
         sequence_length=plan.context,
-        batch_rows=plan.batch_rows,
-        accumulation=max(1, plan.rows // plan.batch_rows),
+        batch_size=plan.batch_rows,
+        gradient_accumulation_steps=max(1, plan.rows // plan.batch_rows),
         precision=plan.precision,
         rounding=plan.rounding,
         activation_checkpointing=plan.activation_checkpointing,
@@ -296,11 +296,11 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
 
 def choose_half(network: PreTrainedModel) -> set[str]:
     """Let train what Spectrum at 50 % lets train, and return the names."""
-    from storm_training.trainable.parameters import Parameters
     from storm_training.trainable.selection import choose
+    from storm_training.trainable.settings import TrainableSettings
 
     named = dict(network.named_parameters())
-    chosen = choose(Parameters(choice="spectrum"), named, modules=_layer_rows(network))
+    chosen = choose(TrainableSettings(method="spectrum"), named, modules=_layer_rows(network))
     for name, parameter in named.items():
         parameter.requires_grad_(name in chosen)
     return chosen

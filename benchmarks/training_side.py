@@ -96,7 +96,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     settings = TrainingSettings(
         epochs=plan.epochs,
         sequence_length=plan.sequence_length,
-        batch_rows=plan.batch_rows,
+        batch_size=plan.batch_rows,
         learning_rate=plan.learning_rate,
         precision=plan.precision,
         compile=plan.compile,

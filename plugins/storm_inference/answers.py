@@ -20,11 +20,11 @@ class Answers:
     """Ends every chat with what the model says; an answer that stands there already goes.
 
     A student may be tuned on what its teacher answers, instead of on the teacher's logits. A chat
-    that cannot be asked, or whose answer does not end within `new_tokens` or is empty, is kept
+    that cannot be asked, or whose answer does not end within `max_new_tokens` or is empty, is kept
     among the rejected rows with its reason. Finished shards survive a crash.
     """
 
-    new_tokens: int = 256
+    max_new_tokens: int = 256
     """Tokens of the longest answer."""
     temperature: float = 0.0
     """0 takes the most probable token at every step; above 0 draws."""
@@ -35,8 +35,8 @@ class Answers:
     task_column: str = setting("source", neutral="source")
     """The column that names a row's task; read with `shots` above 0 only."""
     unfinished: bool = setting(False, neutral=False)
-    """Take an answer that does not end within `new_tokens` as it is, cut."""
-    batch_rows: int = 16
+    """Take an answer that does not end within `max_new_tokens` as it is, cut."""
+    batch_size: int = 16
     """Chats that are answered at once."""
     shard_rows: int = 256
     """Chats between two points at which a killed stage goes on."""
@@ -45,7 +45,7 @@ class Answers:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("new_tokens", "batch_rows", "shard_rows"):
+        for name in ("max_new_tokens", "batch_size", "shard_rows"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
         if self.shots < 0:
@@ -67,9 +67,9 @@ class Answers:
             problem = f"the data set has the columns {', '.join(data.columns)}"
             raise SettingError("task_column", self.task_column, problem)
         positions = (model.config or {}).get("max_position_embeddings")
-        if positions and self.new_tokens >= positions:
+        if positions and self.max_new_tokens >= positions:
             problem = f"leaves no room for a question in the model's {positions} positions"
-            raise SettingError("new_tokens", self.new_tokens, problem)
+            raise SettingError("max_new_tokens", self.max_new_tokens, problem)
         if data.splits is None:
             return dataclasses.replace(data)
         splits = {name: [0, most] for name, (_, most) in data.splits.items() if name != "rejected"}
@@ -79,21 +79,23 @@ class Answers:
         """Return the same for short answers, taken as they are: a random model never ends one."""
         return dataclasses.replace(
             self,
-            new_tokens=min(self.new_tokens, 8),
+            max_new_tokens=min(self.max_new_tokens, 8),
             unfinished=True,
-            batch_rows=min(self.batch_rows, 8),
+            batch_size=min(self.batch_size, 8),
             shard_rows=min(self.shard_rows, 64),
         )
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate the reading of every chat, and of as long an answer as there may be."""
         rows, asked = data.likely_rows(), data.row_tokens
-        length = self.new_tokens + (asked or 0.0)
+        length = self.max_new_tokens + (asked or 0.0)
         reading = None
         if rows is not None and asked is not None:
-            reading = Reading(rows * length, length, rows * self.new_tokens)
-        batch = Reading(self.batch_rows * length, length, self.batch_rows)
-        return inference_cost(model, reading, batch, assumes=f"answers of {self.new_tokens} tokens")
+            reading = Reading(rows * length, length, rows * self.max_new_tokens)
+        batch = Reading(self.batch_size * length, length, self.batch_size)
+        return inference_cost(
+            model, reading, batch, assumes=f"answers of {self.max_new_tokens} tokens"
+        )
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""
@@ -102,7 +104,7 @@ class Answers:
         if not data.count("train"):
             raise InputError("the data set has no rows to answer in its split 'train'")
         sampling = Sampling(
-            max_new_tokens=self.new_tokens,
+            max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
             unfinished=self.unfinished,
@@ -112,7 +114,7 @@ class Answers:
             model,
             sampling,
             Shots(data.rows("train"), self.shots, self.task_column, self.seed),
-            batch_rows=self.batch_rows,
+            batch_size=self.batch_size,
             device=stage.runtime.device,
             scratch=stage.scratch,
         )

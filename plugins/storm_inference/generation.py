@@ -99,13 +99,13 @@ class Generator:
         sampling: Sampling,
         shots: Shots,
         *,
-        batch_rows: int,
+        batch_size: int,
         device: str,
         scratch: Path,
     ) -> None:
-        """Answer with `batch_rows` chats at once; finished shards are kept in `scratch`."""
+        """Answer with `batch_size` chats at once; finished shards are kept in `scratch`."""
         self._model, self._sampling, self._shots = model, sampling, shots
-        self._batch_rows, self._device, self._scratch = batch_rows, device, scratch
+        self._batch_rows, self._device, self._scratch = batch_size, device, scratch
         self._tokenizer = model.tokenizer()
         self._chat = model.chat()
         self._positions = model.config().get("max_position_embeddings")

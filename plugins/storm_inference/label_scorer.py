@@ -145,19 +145,19 @@ def check_attention(model: PreTrainedModel, tokens: int) -> None:
     if window and sliding and getattr(config, "use_sliding_window", True) and tokens > window:
         raise InputError(
             f"a prompt of {tokens} tokens is longer than the model's attention window of "
-            f"{window}: lower max_tokens"
+            f"{window}: lower max_length"
         )
     context = short_context(config.to_dict())
     if context and tokens > context:
         raise InputError(
             f"a prompt of {tokens} tokens is longer than the {context} up to which the model reads "
-            "all prompts by the same rotary factors: lower max_tokens"
+            "all prompts by the same rotary factors: lower max_length"
         )
     limit = getattr(config, "max_position_embeddings", None)
     if limit and tokens > limit:
         raise InputError(
             f"a prompt of {tokens} tokens is longer than the {limit} that the model "
-            "can read: lower max_tokens"
+            "can read: lower max_length"
         )
 
 

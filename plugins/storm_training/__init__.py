@@ -1,7 +1,7 @@
 """Training under Lightning: one trainer, and what is trained with it.
 
 Token sets (`token_set`) are data as a tokenizer sees it, made once. `trainer.train(model,
-sequences, settings, stage)` is the loop, `objective` what it minimises, `parameters` what trains;
+sequences, settings, stage)` is the loop, `objective` what it minimises, `trainable` what trains;
 `snr_scanner` measures what Spectrum chooses by.
 """
 

@@ -23,7 +23,7 @@ def small_settings(**changes: Any) -> TrainingSettings:
     chosen: dict[str, Any] = {
         "steps": 4,
         "sequence_length": 96,
-        "batch_rows": 2,
+        "batch_size": 2,
         "learning_rate": 1e-2,
         "precision": "32",
         "seed": 0,

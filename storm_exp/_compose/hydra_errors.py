@@ -210,7 +210,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
         return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
     cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
     owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), "")
-    new = new_setting(owner, name)
+    new = new_setting(owner, name, known)
     near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(name, known)
     return f"'{full}' is not a setting{near}"
 

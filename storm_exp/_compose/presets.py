@@ -36,9 +36,13 @@ def new_preset(menu: str, option: str) -> str | None:
     return _look_up("presets", menu, option)
 
 
-def new_setting(component: str, setting: str) -> str | None:
-    """Return what a component's setting is called now, None for one that had no other name."""
-    return _look_up("settings", component, setting)
+def new_setting(component: str, setting: str, known: list[str]) -> str | None:
+    """Return what a component's setting is called now, None for one that had no other name.
+
+    What is renamed under `*` holds wherever the new name is among those that are `known`.
+    """
+    everywhere = _look_up("settings", "*", setting)
+    return _look_up("settings", component, setting) or (everywhere if everywhere in known else None)
 
 
 def _look_up(*names: str) -> str | None:

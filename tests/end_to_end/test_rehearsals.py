@@ -67,8 +67,8 @@ def test_a_missing_chat_template_is_named(work):
 
 
 def test_a_window_that_answers_exceed_is_named(work):
-    said = rehearse(work, "recipe=storm_phi3", "evaluator.max_generated_tokens=5000", code=1)
-    assert "max_generated_tokens.leaderboard_ifeval=5000" in said
+    said = rehearse(work, "recipe=storm_phi3", "evaluator.max_new_tokens=5000", code=1)
+    assert "max_new_tokens.leaderboard_ifeval=5000" in said
     assert "the model takes 4096" in said
 
 
@@ -117,7 +117,7 @@ def test_a_recipe_of_ones_own_is_rehearsed_on_its_own_tokenizer(work, tmp_path):
     model = make_model(tmp_path / "model", family="llama", **sizes)
     chats = make_chats(tmp_path / "chats.jsonl")
     paths = (f"base_model.path={model}", f"dataset.path={chats}")
-    said = rehearse(work, "recipe=storm_own", *paths, "judge.max_tokens=2048")
+    said = rehearse(work, "recipe=storm_own", *paths, "judge.max_length=2048")
     assert "rehearsal passed" in said
     assert "base_model (path): replaced by a random llama model with its own tokenizer" in said
     assert "what comes after its first 80 rows" in said

@@ -57,4 +57,4 @@ def test_what_a_row_says_is_the_same_in_every_stage(tmp_path: Path) -> None:
     )
     # A random model ends no answer; that it was asked for each, none refused, is what counts.
     with pytest.raises(InputError, match=f"{len(LEARNT)} times the answer does not end within 1"):
-        Answers(new_tokens=1, seed=0).run(make_stage(tmp_path, "answers"), model, data)
+        Answers(max_new_tokens=1, seed=0).run(make_stage(tmp_path, "answers"), model, data)

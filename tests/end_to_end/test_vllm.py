@@ -104,7 +104,7 @@ def changed(shape: str, folder: Path) -> Path:
     turns = [{"role": "user", "content": "Say yes"}, {"role": "assistant", "content": "Yes"}]
     rows = [{"id": str(n), "messages": turns, "source": "made up"} for n in range(4)]
     data.write("train", rows, chat_schema())
-    scanner = ImportanceScanner(seed=0, max_tokens=64, token_step=16)
+    scanner = ImportanceScanner(seed=0, max_length=64, pad_to_multiple_of=16)
     importance = scanner.run(make_stage(folder, "importance"), model, data)
     pruner = MinitronWidth(hidden_size=96, intermediate_size=160)
     return pruner.run(make_stage(folder, "pruned"), model, importance).directory

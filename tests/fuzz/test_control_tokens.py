@@ -143,12 +143,12 @@ def test_no_stage_takes_a_content_for_a_control_token(model, harness, tmp_path, 
     found = stages.tokenised(PreferenceTokenSet(), pairs, preference_schema())
     assert found == [WHOLE] * (2 * usable)
 
-    presented = Presentation(ZeroShot(max_tokens=1500), model.chat()).present(stages.rows)
+    presented = Presentation(ZeroShot(max_length=1500), model.chat()).present(stages.rows)
     for row, forged in zip(presented, stages.forged, strict=True):
         assert row.status == ("special_token" if forged else "ok"), row.problem
         assert [stages.control_tokens(ids) for ids in row.prompts] == [ASKED] * len(row.prompts)
 
-    samples = CalibrationSettings(samples=99, max_tokens=2048)
+    samples = CalibrationSettings(samples=99, max_length=2048)
     try:
         drawn, left_out = read_samples(
             stages.dataset(stages.rows, chat_schema()), "train", model, samples, 0
@@ -202,7 +202,7 @@ def test_answers_are_asked_with_the_templates_control_tokens_alone(model, tmp_pa
             self.prompts.extend(prompts)
             return super()._generate(prompts)
 
-    asker = Watched(Answers(new_tokens=1, seed=0), stages.stage(), model, Shots([], 0, "", 0))
+    asker = Watched(Answers(max_new_tokens=1, seed=0), stages.stage(), model, Shots([], 0, "", 0))
     asker.prompts = []
     answers = asker.ask(stages.rows)
     assert [stages.control_tokens(ids) for ids in asker.prompts] == [ASKED] * len(asker.prompts)

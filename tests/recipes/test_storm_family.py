@@ -46,7 +46,7 @@ def test_every_matrix_of_the_blocks_can_be_ranked(planned, recipe):
 def test_the_judges_prompts_fit_into_the_window_of_the_model(planned, recipe):
     nodes = planned(f"recipe={recipe}")
     config, judge = nodes["base_model"].spec.config, nodes["judge"].settings
-    assert judge.max_tokens == 4096
+    assert judge.max_length == 4096
     fitted, reason = judge.fitted(config)
-    assert fitted.max_tokens == (2047 if recipe == "storm_phi3" else 4096)
+    assert fitted.max_length == (2047 if recipe == "storm_phi3" else 4096)
     assert ("window of 2047 tokens" in reason) == (recipe == "storm_phi3")

@@ -46,7 +46,7 @@ def test_three_epochs_of_950_b_tokens_follow_the_authors_schedule(planned):
     nodes = planned("recipe=tinyllama_1_1b")
     assert nodes["mixture"].spec.tokens == {"train": 950_000_000_000}
     settings = [nodes[name].settings for name in EPOCHS]
-    tokens = {s.sequence_length * s.batch_rows * s.accumulation for s in settings}
+    tokens = {s.sequence_length * s.batch_size * s.gradient_accumulation_steps for s in settings}
     assert tokens == {2048 * 1024}
     steps = 1_430_512 // 3
     rates = [[learning_rate(n, steps, s) for n in (0, steps // 2, steps - 1)] for s in settings]
@@ -73,7 +73,7 @@ def test_it_is_tuned_and_aligned_as_zephyr_was(planned):
     nodes = planned("recipe=tinyllama_1_1b")
     assert nodes["tokens"].settings.supervised is Supervised.all
     pairs = nodes["pair_tokens"].settings
-    assert (pairs.longest, pairs.longest_prompt) == (1024, 512)
+    assert (pairs.max_length, pairs.max_prompt_length) == (1024, 512)
     assert {nodes[name].settings.beta2 for name in ("finetuner", "aligner")} == {0.999}
 
 

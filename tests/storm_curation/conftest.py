@@ -36,9 +36,9 @@ def make_judge():
             "difficulty": Question(
                 text="\nhard?", answers=["e", "m", "h"], labels=["easy", "medium", "hard"]
             ),
-            "max_tokens": 200,
-            "batch_rows": 4,
-            "width_step": 16,
+            "max_length": 200,
+            "batch_size": 4,
+            "pad_to_multiple_of": 16,
             "shard_rows": 8,
         }
         return ZeroShot(**{**defaults, **settings})

@@ -82,7 +82,7 @@ def write(folder, count=5) -> Dataset:
 
 def test_the_model_answers_every_chat_in_place_of_the_old_answer(tmp_path, talker):
     data = write(tmp_path / "data")
-    made = Answers(new_tokens=5, batch_rows=2, shard_rows=3, seed=0).run(
+    made = Answers(max_new_tokens=5, batch_size=2, shard_rows=3, seed=0).run(
         make_stage(tmp_path), talker, data
     )
     for split in ("train", "validation"):
@@ -97,11 +97,11 @@ def test_the_model_answers_every_chat_in_place_of_the_old_answer(tmp_path, talke
 def test_an_answer_without_an_end_is_kept_with_its_reason(tmp_path, talker):
     data = write(tmp_path / "data")
     with pytest.raises(InputError, match="does not end within 2 tokens"):
-        Answers(new_tokens=2, seed=0).run(make_stage(tmp_path), talker, data)
+        Answers(max_new_tokens=2, seed=0).run(make_stage(tmp_path), talker, data)
 
 
 def test_a_killed_stage_goes_on_after_its_finished_shards(tmp_path, talker, monkeypatch):
-    data, settings = write(tmp_path / "data"), Answers(new_tokens=5, shard_rows=2, seed=0)
+    data, settings = write(tmp_path / "data"), Answers(max_new_tokens=5, shard_rows=2, seed=0)
     whole = settings.run(make_stage(tmp_path, "whole"), talker, data)
     stage, asked = make_stage(tmp_path, "killed"), []
     generate = Generator._generate
@@ -126,7 +126,9 @@ def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
 ):
     model = make_checkpoint(tmp_path / "model", dtype="float32")
     data = write(tmp_path / "data", 7)
-    settings = Answers(new_tokens=5, batch_rows=2, temperature=temperature, unfinished=True, seed=0)
+    settings = Answers(
+        max_new_tokens=5, batch_size=2, temperature=temperature, unfinished=True, seed=0
+    )
     whole = settings.run(make_stage(tmp_path, "whole"), model, data)
     stage, asked = make_stage(tmp_path, "stopped"), []
     generate = Generator._generate
@@ -156,7 +158,7 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
             model,
             Sampling(max_new_tokens=4, temperature=1.0, top_p=1.0, unfinished=False, seed=seed),
             NO_SHOTS,
-            batch_rows=16,
+            batch_size=16,
             device="auto",
             scratch=make_stage(tmp_path, name).scratch,
         )
@@ -165,7 +167,12 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
 
 
 def test_what_cannot_work_is_named():
-    for name, value in (("new_tokens", 0), ("temperature", -1.0), ("top_p", 0.0), ("top_p", 0.9)):
+    for name, value in (
+        ("max_new_tokens", 0),
+        ("temperature", -1.0),
+        ("top_p", 0.0),
+        ("top_p", 0.9),
+    ):
         with pytest.raises(SettingError) as error:
             Answers(**{name: value}, seed=0)
         assert error.value.setting == name
@@ -178,7 +185,7 @@ def test_what_cannot_work_is_named():
 def test_a_chat_that_ends_with_a_question_gets_an_answer(tmp_path, talker):
     turns = [("user", "one"), ("assistant", "old"), ("user", "two")]
     data = write_chats(tmp_path / "data", turns)
-    (row,) = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path), talker, data).rows("train")
+    (row,) = Answers(max_new_tokens=5, seed=0).run(make_stage(tmp_path), talker, data).rows("train")
     assert [(turn["role"], turn["content"]) for turn in row["messages"]] == [
         *turns,
         ("assistant", "ab"),
@@ -198,7 +205,7 @@ def test_what_cannot_be_asked_is_kept_with_its_reason(tmp_path, talker, monkeypa
         [("assistant", "alone")],
         [("user", "q" * 300)],
     )
-    made = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path), model, data)
+    made = Answers(max_new_tokens=5, seed=0).run(make_stage(tmp_path), model, data)
     assert [row["id"] for row in made.rows("train")] == ["0"]
     reasons = {row["id"]: row["reason"] for row in made.rows("rejected")}
     assert "no system" in reasons["1"]
@@ -221,7 +228,7 @@ def test_habits_of_the_model_are_not_used(tmp_path, talker):
     habits = {"repetition_penalty": 50.0, "min_new_tokens": 4, "no_repeat_ngram_size": 1}
     file.write_text(json.dumps({**json.loads(file.read_text()), **habits}))
     data = write_chats(tmp_path / "data", [("user", "abab")])
-    (row,) = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path), model, data).rows("train")
+    (row,) = Answers(max_new_tokens=5, seed=0).run(make_stage(tmp_path), model, data).rows("train")
     assert row["messages"][-1]["content"] == "ab"
 
 
@@ -232,7 +239,7 @@ def test_drawing_is_from_all_tokens(tmp_path):
         model,
         Sampling(max_new_tokens=1, temperature=1.0, top_p=1.0, unfinished=False, seed=0),
         NO_SHOTS,
-        batch_rows=16,
+        batch_size=16,
         device="auto",
         scratch=make_stage(tmp_path).scratch,
     )
@@ -247,25 +254,27 @@ def test_drawing_is_from_all_tokens(tmp_path):
 def test_an_answer_longer_than_the_model_is_refused_at_plan_time():
     model = CheckpointSpec(config={"max_position_embeddings": 256})
     with pytest.raises(SettingError, match="256 positions"):
-        Answers(new_tokens=256, seed=0).plan_spec(model, DatasetSpec())
+        Answers(max_new_tokens=256, seed=0).plan_spec(model, DatasetSpec())
 
 
 def test_the_cost_counts_questions_and_answers(talker):
     data = DatasetSpec(splits={"train": [10, 10]}, row_tokens=30)
-    cost = Answers(new_tokens=20, seed=0).cost(talker.spec(), data)
+    cost = Answers(max_new_tokens=20, seed=0).cost(talker.spec(), data)
     assert cost.tokens == 10 * 50 and cost.flops > 0 and cost.memory > 0
 
 
 def test_a_tokenizer_without_end_and_padding_is_no_obstacle(tmp_path, talker):
     data = write(tmp_path / "data", count=3)
-    expected = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path, "whole"), talker, data)
+    expected = Answers(max_new_tokens=5, seed=0).run(make_stage(tmp_path, "whole"), talker, data)
     folder = shutil.copytree(talker.directory, tmp_path / "lacking")
     file = folder / "tokenizer_config.json"
     content = json.loads(file.read_text())
     file.write_text(json.dumps({k: v for k, v in content.items() if k[4:] != "token"}))
     model = Checkpoint(folder)
     assert model.tokenizer().pad_token is None and model.tokenizer().eos_token is None
-    made = Answers(new_tokens=5, seed=0).run(make_stage(tmp_path, "lacking-answers"), model, data)
+    made = Answers(max_new_tokens=5, seed=0).run(
+        make_stage(tmp_path, "lacking-answers"), model, data
+    )
     assert list(made.rows("train")) == list(expected.rows("train"))
 
 
@@ -293,7 +302,7 @@ def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypa
 
     def answers(rows):
         stage = make_stage(tmp_path / str(rows), "answers")
-        made = Answers(new_tokens=40, unfinished=True, batch_rows=rows, seed=0).run(
+        made = Answers(max_new_tokens=40, unfinished=True, batch_size=rows, seed=0).run(
             stage, model, data
         )
         return [row["messages"][-1]["content"] for row in made.rows("train")]

@@ -101,7 +101,7 @@ def test_progress_counts_each_row_once():
 
 def test_a_prompt_beyond_the_attention_window_is_an_error():
     model = model_of(MistralConfig, MistralForCausalLM, sliding_window=16)
-    with pytest.raises(InputError, match="attention window of 16: lower max_tokens"):
+    with pytest.raises(InputError, match="attention window of 16: lower max_length"):
         LabelScorer(model, rows=1, step=8).score([[[1] * 17, [2] * 3]], ANSWERS)
 
 

@@ -13,7 +13,7 @@ from storm_minitron.width.importance_scanner import ImportanceScanner
 
 ROWS, LENGTH, LAYERS = 4, 40, 5
 DATA = DatasetSpec(splits={"train": [ROWS, ROWS], "validation": [ROWS, ROWS]}, row_tokens=LENGTH)
-SHAPES = {"batch_size": 2, "token_step": 1, "max_tokens": 64}
+SHAPES = {"batch_size": 2, "pad_to_multiple_of": 1, "max_length": 64}
 
 
 @pytest.fixture(scope="module")

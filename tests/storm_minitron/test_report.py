@@ -20,13 +20,13 @@ def made(chats, tmp_path_factory):
     """The payloads of two scans and two prunings: {file name: content}."""
     folder = tmp_path_factory.mktemp("made")
     model = family_checkpoint(folder / "model", "llama", num_hidden_layers=4)
-    importance = ImportanceScanner(seed=0, max_tokens=64).run(
+    importance = ImportanceScanner(seed=0, max_length=64).run(
         make_stage(folder, "importance"), model, chats
     )
-    blocks = BlockImportanceScanner(seed=0, counts=[2], max_tokens=64).run(
+    blocks = BlockImportanceScanner(seed=0, counts=[2], max_length=64).run(
         make_stage(folder, "blocks"), model, chats
     )
-    quick = BlockImportanceScanner(seed=0, max_tokens=64).run(
+    quick = BlockImportanceScanner(seed=0, max_length=64).run(
         make_stage(folder, "quick"), model, chats
     )
     width = MinitronWidth(hidden_size=24, heads=2).run(

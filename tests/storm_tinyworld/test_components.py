@@ -26,7 +26,7 @@ SMALL = Architecture(
 
 
 def base_model(**settings):
-    return Tinyworld(architecture=SMALL, **{"steps": 3, "batch_rows": 2, **settings})
+    return Tinyworld(architecture=SMALL, **{"steps": 3, "batch_size": 2, **settings})
 
 
 def pool(folder, **settings):
@@ -78,7 +78,7 @@ def test_pretraining_lowers_the_loss(tmp_path):
 
 
 def test_spark_descends_from_the_base_model(grown, tmp_path):
-    spark = TinyworldSpark(rows=24, steps=2, batch_rows=2, seed=0)
+    spark = TinyworldSpark(rows=24, steps=2, batch_size=2, seed=0)
     child = spark.run(make_stage(tmp_path, "spark"), grown)
     assert isinstance(child, Checkpoint)
     assert child.spec().shapes == grown.spec().shapes

@@ -51,9 +51,9 @@ class JudgePrompt:
         if isinstance(rubric, UnusableChat):
             raise InputError(f"the judge cannot be shown the rubric: {rubric}")
         self._rubric = [len(ids) for ids in rubric]
-        if max(self._rubric) >= settings.max_tokens:
+        if max(self._rubric) >= settings.max_length:
             problem = f"leaves no room for an example: the rubric takes {max(self._rubric)} tokens"
-            raise SettingError("max_tokens", settings.max_tokens, problem)
+            raise SettingError("max_length", settings.max_length, problem)
 
     def present(self, rows: Sequence[Mapping[str, Any]]) -> list[Presented]:
         """Render rows; one that cannot be asked gets a status and a problem, not an exception."""
@@ -93,7 +93,7 @@ class JudgePrompt:
 
     def _fit(self, text: str, prompts: list[list[int]]) -> Presented:
         """Shorten an example from the middle until every prompt fits."""
-        limit = self._settings.max_tokens
+        limit = self._settings.max_length
         in_all = self._example_tokens(prompts)
         if max(map(len, prompts)) <= limit:
             return Presented("ok", None, in_all, in_all, prompts)

@@ -41,7 +41,7 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     torch.set_num_threads(stage.runtime.thread_count())
     settings, reason = settings.fitted(model.config())
     if reason:
-        stage.say(f"prompts have at most {settings.max_tokens} tokens: {reason}")
+        stage.say(f"prompts have at most {settings.max_length} tokens: {reason}")
     prompt = JudgePrompt(settings, model.chat())
     work = _Work(settings, stage, model, prompt)
     summary = Summary(settings.questions())
@@ -110,7 +110,9 @@ class _Work:
             settings, precision = self._settings, self._settings.precision
             dtype = "auto" if precision is Precision.stored else precision.value
             model = self._model.load(dtype, choose_device(self._stage.runtime.device))
-            self._scorer = LabelScorer(model, rows=settings.batch_rows, step=settings.width_step)
+            self._scorer = LabelScorer(
+                model, rows=settings.batch_size, step=settings.pad_to_multiple_of
+            )
         return self._scorer
 
 

@@ -44,14 +44,14 @@ class JudgeSettings:
     """The question for educational value; its labels are numbers."""
     difficulty: Question = dataclasses.field(default_factory=difficulty_question)
     """The question for difficulty."""
-    max_tokens: int = 1024
+    max_length: int = 1024
     """Tokens of a prompt, rubric and template included, at most; fewer where the model's positions
     or its attention window hold no more."""
     overlong: Overlong = Overlong.shorten
-    """What happens to an example that does not fit in max_tokens."""
-    batch_rows: int = 8
+    """What happens to an example that does not fit in max_length."""
+    batch_size: int = 8
     """Rows in a batch. Batches have a fixed shape, so this is part of the key."""
-    width_step: int = 32
+    pad_to_multiple_of: int = 32
     """Batches are padded to a multiple of this many tokens."""
     shard_rows: int = 512
     """Rows in a shard: what a killed judge loses at most."""
@@ -59,7 +59,7 @@ class JudgeSettings:
     """The number format that the model is loaded and run in."""
 
     def __post_init__(self) -> None:
-        for name in ("max_tokens", "batch_rows", "width_step", "shard_rows"):
+        for name in ("max_length", "batch_size", "pad_to_multiple_of", "shard_rows"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
         if "{response}" not in self.example or "{instruction}" not in self.example:
@@ -82,6 +82,6 @@ class JudgeSettings:
     def fitted(self, config: dict[str, Any]) -> tuple[Self, str]:
         """Return settings whose prompts the model can read, and what shortened them, or ''."""
         longest, reason = longest_prompt(config)
-        if longest is None or self.max_tokens <= longest:
+        if longest is None or self.max_length <= longest:
             return self, ""
-        return dataclasses.replace(self, max_tokens=longest), reason
+        return dataclasses.replace(self, max_length=longest), reason

@@ -51,8 +51,8 @@ class ZeroShot(JudgeSettings):
         room = sum(len(text.encode()) for text in texts) // 2 + _EXAMPLE
         return dataclasses.replace(
             self,
-            max_tokens=min(self.max_tokens, room),
-            batch_rows=min(self.batch_rows, 4),
+            max_length=min(self.max_length, room),
+            batch_size=min(self.batch_size, 4),
             shard_rows=min(self.shard_rows, _SHARD),
             precision=self.precision if has_gpu() else Precision.float32,
         )
@@ -60,7 +60,7 @@ class ZeroShot(JudgeSettings):
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""
         fitted, reason = self.fitted(model.config or {})
-        most = fitted.max_tokens
+        most = fitted.max_length
         tails = sum(len(q.text) for q in self.questions().values()) / _CHARACTERS
         length = float(most)
         if data.row_tokens is not None:
@@ -68,13 +68,13 @@ class ZeroShot(JudgeSettings):
         context = min(length + len(self.head) / _CHARACTERS, most)
         rows, asked = data.likely_rows(), len(self.questions())
         reading = None if rows is None else Reading(rows * length, context, rows * asked)
-        batch = Reading(self.batch_rows * most, context, self.batch_rows * asked)
+        batch = Reading(self.batch_size * most, context, self.batch_size * asked)
         return inference_cost(
             model,
             reading,
             batch,
             dtype=self.precision.value,
-            further=2.0 * self.batch_rows * most**2,
+            further=2.0 * self.batch_size * most**2,
             assumes=f"rows of {length:.0f} tokens"
             + (f", prompts of up to {most}, for {reason}" if reason else ""),
         )

@@ -120,7 +120,7 @@ class Harness:
     def _ask(self, loaded: dict[str, Any], tasks: HarnessTasks) -> Any:
         """Ask tasks that share flags and batches in one call."""
         settings = tasks.settings[next(iter(loaded))]
-        self.language_model = self._wrap(settings.batch_size, settings.max_generated_tokens)
+        self.language_model = self._wrap(settings.batch_size, settings.max_new_tokens)
         chosen = {
             name: _drawn(name, len(task.eval_docs), tasks.settings[name])
             for name, task in loaded.items()
@@ -154,7 +154,7 @@ class Harness:
             "quantization": self._quantization.get("quant_method"),
         }
 
-    def _wrap(self, batch_size: int, max_generated_tokens: int | None) -> HarnessModel:
+    def _wrap(self, batch_size: int, max_new_tokens: int | None) -> HarnessModel:
         with quiet():
             model = HarnessModel(
                 self.model,
@@ -163,7 +163,7 @@ class Harness:
                 self._stage,
                 batch_size=batch_size,
                 max_length=self._max_length,
-                max_generated_tokens=max_generated_tokens,
+                max_new_tokens=max_new_tokens,
             )
         for text in self.rendered:
             model.note_rendered(text)
@@ -178,10 +178,10 @@ def _configure(task: Any, settings: TaskSettings, seed: int) -> None:
     elif own is None:
         task.set_config(key="num_fewshot", value=0)
     task.set_fewshot_seed(seed=seed)
-    if task.get_config("output_type") == "generate_until" and settings.max_generated_tokens:
+    if task.get_config("output_type") == "generate_until" and settings.max_new_tokens:
         task.set_config(
             key="generation_kwargs",
-            value={"max_gen_toks": settings.max_generated_tokens},
+            value={"max_gen_toks": settings.max_new_tokens},
             update=True,
         )
 

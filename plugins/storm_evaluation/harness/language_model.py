@@ -60,9 +60,9 @@ class HarnessModel(HFLM):
         *,
         batch_size: int,
         max_length: int | None,
-        max_generated_tokens: int | None = None,
+        max_new_tokens: int | None = None,
     ) -> None:
-        """Wrap a loaded model; `max_generated_tokens` bounds answers of tasks that set none.
+        """Wrap a loaded model; `max_new_tokens` bounds answers of tasks that set none.
 
         Without a renderer it cannot be asked with a chat template.
         """
@@ -75,7 +75,7 @@ class HarnessModel(HFLM):
         )
         self._stage = stage
         self._rope = model.config.to_dict()
-        self._max_generated_tokens = max_generated_tokens
+        self._max_new_tokens = max_new_tokens
         self._renderer = renderer
         self._controls = renderer.controls if renderer else ControlTokens(tokenizer)
         self._end = tokenizer.eos_token_id
@@ -169,7 +169,7 @@ class HarnessModel(HFLM):
     @property
     def max_gen_toks(self) -> int:
         """The longest answer where the task does not say."""
-        return self._max_generated_tokens or min(256, self.max_length // 2)
+        return self._max_new_tokens or min(256, self.max_length // 2)
 
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = True

@@ -69,7 +69,7 @@ class LmEval:
     """Documents computed together. In the key: padding moves scores in their last bits."""
     max_length: int | None = None
     """Tokens of prompt and answer; none: what the model's config allows."""
-    max_generated_tokens: int | None = None
+    max_new_tokens: int | None = None
     """Longest answer in tokens; none: as each task says (256 where it does not)."""
     dtype: str = "auto"
     """auto (as stored), float32, bfloat16 or float16."""
@@ -128,7 +128,7 @@ class LmEval:
             sample_rows=0 if self.task_folder else _ROWS,
             batch_size=min(self.batch_size, BATCH),
             max_length=min(self.max_length or _LENGTH, _LENGTH),
-            max_generated_tokens=min(self.max_generated_tokens or ANSWER, ANSWER),
+            max_new_tokens=min(self.max_new_tokens or ANSWER, ANSWER),
             dtype=self.dtype if has_gpu() else "float32",
         )
 
@@ -196,7 +196,7 @@ class LmEval:
             batch_size=self.batch_size,
             limit=self.limit,
             limit_seed=self.limit_seed,
-            max_generated_tokens=self.max_generated_tokens,
+            max_new_tokens=self.max_new_tokens,
         )
 
     def _index(self) -> TaskIndex | None:

@@ -38,10 +38,10 @@ def check_lengths(asked: dict[str, tuple[Leaf, TaskSettings]], window: int | Non
         if window is None or leaf.config.get("output_type") != "generate_until":
             continue
         stated = (leaf.config.get("generation_kwargs") or {}).get("max_gen_toks")
-        answer = settings.max_generated_tokens or stated or min(_HARNESS_ANSWER, window // 2)
+        answer = settings.max_new_tokens or stated or min(_HARNESS_ANSWER, window // 2)
         if isinstance(answer, int) and answer >= window:
             raise SettingError(
-                f"by_task.max_generated_tokens.{leaf.asked}",
+                f"by_task.max_new_tokens.{leaf.asked}",
                 answer,
                 f"the task {leaf.name} lets a model write {answer} tokens, and the model takes "
                 f"{window} for question and answer together; allow fewer",

@@ -32,7 +32,7 @@ def describe_tasks(
             "batch_size": settings.batch_size,
             "limit": settings.limit,
             "limit_seed": settings.limit_seed if settings.limit else None,
-            "max_generated_tokens": settings.max_generated_tokens,
+            "max_new_tokens": settings.max_new_tokens,
         }
     described: dict[str, dict[str, Any]] = {}
     for group, tasks in groups.items():

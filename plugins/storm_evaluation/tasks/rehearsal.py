@@ -22,5 +22,5 @@ def few_questions(by_task: ByTask, known: Iterable[str], asked: Iterable[str]) -
     }
     kept["limit"] = dict.fromkeys(kept["limit"], 1)
     kept["batch_size"] = {name: min(size, BATCH) for name, size in kept["batch_size"].items()}
-    kept["max_generated_tokens"] = dict.fromkeys(kept["max_generated_tokens"], ANSWER)
+    kept["max_new_tokens"] = dict.fromkeys(kept["max_new_tokens"], ANSWER)
     return dataclasses.replace(by_task, **kept)

@@ -23,7 +23,7 @@ class ByTask:
     batch_size: dict[str, int] = setting({})
     limit: dict[str, int | None] = setting({})
     limit_seed: dict[str, int | None] = setting({})
-    max_generated_tokens: dict[str, int | None] = setting({})
+    max_new_tokens: dict[str, int | None] = setting({})
     metric: dict[str, str] = setting({})
     """The metric to score by, where it is not the first in the YAML. It must be a mean over
     documents."""
@@ -52,7 +52,7 @@ class TaskSettings:
     batch_size: int = 1
     limit: int | None = None
     limit_seed: int | None = None
-    max_generated_tokens: int | None = None
+    max_new_tokens: int | None = None
     metric: str | None = None
     """None: the first in the task's YAML."""
     shots_by_task: bool = False
@@ -67,7 +67,7 @@ class TaskSettings:
             self.batch_size,
             self.limit if self.limit_seed is None else None,
             self.limit is not None and self.limit_seed is not None,
-            self.max_generated_tokens,
+            self.max_new_tokens,
         )
 
 
@@ -93,7 +93,7 @@ _LEAST = {
     "batch_size": 1,
     "limit": 1,
     "limit_seed": 0,
-    "max_generated_tokens": 1,
+    "max_new_tokens": 1,
 }
 
 

@@ -66,7 +66,7 @@ def read_samples(
     """Return the rows that the seed draws from a split, and how many were left out, by reason.
 
     Drawn are the rows with the smallest digests of seed and id, so that the choice does not hang
-    on the order. Longer rows than `max_tokens` are cut; with `whole` they are left out instead.
+    on the order. Longer rows than `max_length` are cut; with `whole` they are left out instead.
     Raises InputError when no row is left.
     """
     drawn = heapq.nsmallest(
@@ -77,12 +77,12 @@ def read_samples(
     samples: list[Sample] = []
     left_out: dict[str, int] = {}
     for found in _samples(model, [row for _, row in drawn]):
-        if isinstance(found, Sample) and whole and len(found.ids) > settings.max_tokens:
-            found = f"longer than {settings.max_tokens} tokens"
+        if isinstance(found, Sample) and whole and len(found.ids) > settings.max_length:
+            found = f"longer than {settings.max_length} tokens"
         if isinstance(found, str):
             left_out[found] = left_out.get(found, 0) + 1
             continue
-        end = settings.max_tokens
+        end = settings.max_length
         samples.append(Sample(found.ids[:end], found.answer[:end]))
     if not samples:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
@@ -99,7 +99,7 @@ def make_batches(
     """
     by_length = short_context(config) is not None
     sizes = [len(sample.ids) for sample in samples]
-    for width, indices in batches(sizes, settings.batch_size, settings.token_step):
+    for width, indices in batches(sizes, settings.batch_size, settings.pad_to_multiple_of):
         shape = (len(indices), width)
         ids = torch.zeros(shape, dtype=torch.long)
         counted, answer = (torch.zeros(shape, dtype=torch.bool) for _ in range(2))

@@ -27,13 +27,13 @@ class CalibrationSettings:
     samples: int = 1024
     """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
 
-    max_tokens: int = 2048
+    max_length: int = 2048
     """Tokens of a row that are read at most."""
 
     batch_size: int = 8
     """Rows in a batch. The last one repeats a row to be full, and counts it once."""
 
-    token_step: int = 64
+    pad_to_multiple_of: int = 64
     """Batches are padded to multiples of this many tokens."""
 
     dtype: str = "float32"
@@ -41,11 +41,11 @@ class CalibrationSettings:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("samples", "batch_size", "token_step"):
+        for name in ("samples", "batch_size", "pad_to_multiple_of"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
-        if self.max_tokens < 2:
-            raise SettingError("max_tokens", self.max_tokens, "must be at least 2")
+        if self.max_length < 2:
+            raise SettingError("max_length", self.max_length, "must be at least 2")
         if self.dtype not in DTYPES:
             raise SettingError("dtype", self.dtype, f"must be one of {', '.join(DTYPES)}")
 
@@ -54,7 +54,7 @@ class CalibrationSettings:
         return dataclasses.replace(
             self,
             samples=min(self.samples, _SAMPLES),
-            max_tokens=min(self.max_tokens, _TOKENS),
+            max_length=min(self.max_length, _TOKENS),
             batch_size=min(self.batch_size, 4),
             dtype=self.dtype if has_gpu() else "float32",
         )
@@ -76,9 +76,9 @@ class CalibrationSettings:
             return
         check_changeable(model.config)
         positions = model.config.get("max_position_embeddings")
-        if positions is not None and self.max_tokens > positions:
+        if positions is not None and self.max_length > positions:
             raise SettingError(
-                "max_tokens", self.max_tokens, f"the model has {positions} positions"
+                "max_length", self.max_length, f"the model has {positions} positions"
             )
 
     def check_finite(self, measured: Iterable[float]) -> None:
@@ -105,8 +105,8 @@ class CalibrationSettings:
         token: of chats, of which only answers are scored, the most that it can be.
         """
         rows = min(self.samples, (data.splits or {}).get(split, [0, self.samples])[1])
-        length = min(data.row_tokens or self.max_tokens, self.max_tokens)
+        length = min(data.row_tokens or self.max_length, self.max_length)
         read = rows * length
-        batch = Reading(self.batch_size * self.max_tokens, length, 0)
+        batch = Reading(self.batch_size * self.max_length, length, 0)
         reading = Reading(read * passes, length, read * heads)
         return inference_cost(model, reading, batch, dtype=self.dtype)

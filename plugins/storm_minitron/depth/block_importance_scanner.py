@@ -31,7 +31,7 @@ class BlockImportanceScanner(CalibrationSettings):
     runs of every length, in a single pass."""
 
     split: str = "validation"
-    """The split that the rows are drawn from. Longer rows than `max_tokens` are left out."""
+    """The split that the rows are drawn from. Longer rows than `max_length` are left out."""
 
     samples: int = 256
     """Rows to read, drawn from the split by the seed; all of them where there are fewer."""

@@ -14,7 +14,7 @@ from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture
 from storm_training.components.cost import training_cost
 from storm_training.optim.settings import TrainingSettings
-from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.settings import TrainableSettings
 
 
 @component(
@@ -41,13 +41,13 @@ class Tinyworld(TrainingSettings):
     """Optimiser steps."""
     sequence_length: int = 256
     """Tokens in a packed row, and the longest text that is used."""
-    batch_rows: int = 4
+    batch_size: int = 4
     """Packed rows in one forward pass."""
     learning_rate: float = 2e-3
     """The highest learning rate, reached after warm-up."""
-    warmup: float = 0.05
+    warmup_ratio: float = 0.05
     """Share of the steps over which the learning rate rises from zero."""
-    final_rate: float = 0.0
+    min_lr_ratio: float = 0.0
     """Where the learning rate ends, as a share of `learning_rate`."""
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW), on matrices only."""
@@ -92,7 +92,7 @@ class Tinyworld(TrainingSettings):
 
     def cost(self, hardware: Hardware, spec: CheckpointSpec) -> Cost | None:
         """Estimate what pretraining takes."""
-        return training_cost(self, Parameters(), spec, None, hardware)
+        return training_cost(self, TrainableSettings(), spec, None, hardware)
 
     def run(self, stage: StageContext) -> Checkpoint:
         """Pretrain."""

@@ -92,7 +92,12 @@ def _texts(
     settings: TrainingSettings, mixture: Mixture, tokenizer: Tokenizer
 ) -> Iterator[tuple[list[int], list[bool]]]:
     """Yield tokenised texts until there are enough for every step."""
-    wanted = settings.steps * settings.accumulation * settings.batch_rows * settings.sequence_length
+    wanted = (
+        settings.steps
+        * settings.gradient_accumulation_steps
+        * settings.batch_size
+        * settings.sequence_length
+    )
     chats = ChatRenderer(tokenizer)
     stream = pretraining_texts(settings.seed, mixture)
     written = 0

@@ -48,7 +48,7 @@ class Documents(Corpus):
     """Documents to train on."""
     difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 1.0, "hard": 0.3})
     """Weights of the difficulties."""
-    longest: int = 256
+    max_length: int = 256
     """Tokens of the longest document, BOS and EOS included."""
     chats: float = 0.4
     """Share of the tokens that are chats in the template's form, BOS and EOS left to whoever
@@ -57,8 +57,10 @@ class Documents(Corpus):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        if self.longest < 192:
-            raise SettingError("longest", self.longest, "must be at least 192, a chat's length")
+        if self.max_length < 192:
+            raise SettingError(
+                "max_length", self.max_length, "must be at least 192, a chat's length"
+            )
         if not 0 <= self.chats <= 1:
             raise SettingError("chats", self.chats, "must lie between 0 and 1")
 
@@ -79,7 +81,7 @@ class Documents(Corpus):
                 for example in examples(draw, families, self.difficulties, known=EVERY_FAMILY)
                 if _is_held_back(example) == held_back
             )
-            texts = itertools.islice(_documents(draw, asked, forms, self.longest - 2), count)
+            texts = itertools.islice(_documents(draw, asked, forms, self.max_length - 2), count)
             rows = [
                 {"id": f"{split}-{n:05d}", "text": text, "source": source}
                 | {"truth_form": form, "truth_tokens": token_count(text)}

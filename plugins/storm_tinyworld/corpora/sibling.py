@@ -30,7 +30,7 @@ class TinyworldSpark(Finetuner):
     """Optimiser steps."""
     sequence_length: int = 256
     """Tokens in a packed row, and the longest example that is used."""
-    batch_rows: int = 2
+    batch_size: int = 2
     """Packed rows in one forward pass."""
     learning_rate: float = 1e-3
     """The highest learning rate, reached after warm-up."""
@@ -75,4 +75,4 @@ class TinyworldSpark(Finetuner):
         place.mkdir(exist_ok=True)
         inner = StageContext(stage.name, place, stage.scratch, stage.runtime)
         tokens = ChatTokenSet().run(inner, model, data)
-        return finetune(stage, self, model, tokens, NextToken("sft"), parameters=self.parameters)
+        return finetune(stage, self, model, tokens, NextToken("sft"), trainable=self.trainable)

@@ -25,8 +25,8 @@ from storm_training.data.token_set import TokenSetSpec
 from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerRow
 from storm_training.trainable.matrices import find_matrices
-from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import choose
+from storm_training.trainable.settings import TrainableSettings
 
 _PIECE = 1 << 25
 """Logits that a loss holds at a time (storm_training.losses.head)."""
@@ -45,7 +45,7 @@ class Learning(NamedTuple):
 
 def training_cost(
     settings: TrainingSettings,
-    parameters: Parameters,
+    trainable: TrainableSettings,
     model: CheckpointSpec,
     tokens: TokenSetSpec | None,
     hardware: Hardware,
@@ -59,7 +59,7 @@ def training_cost(
     config = model.config or {}
     if not config or parameter_count(config) is None:
         return None
-    learning = find_learning(config, parameters)
+    learning = find_learning(config, trainable)
     read = tokens_read(settings, tokens)
     context = document_length(settings, tokens)
     flops = None
@@ -87,7 +87,7 @@ def training_cost(
 def tokens_read(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float | None:
     """Return the tokens that training reads, counted as often as they are read."""
     if settings.steps:
-        rows = settings.steps * settings.batch_rows * settings.accumulation
+        rows = settings.steps * settings.batch_size * settings.gradient_accumulation_steps
         return float(rows * settings.sequence_length)
     known = (tokens.tokens or {}).get("train") if tokens else None
     return None if known is None else known * settings.epochs
@@ -101,16 +101,16 @@ def document_length(settings: TrainingSettings, tokens: TokenSetSpec | None) -> 
     return min(mean, settings.sequence_length)
 
 
-def find_learning(config: dict[str, Any], parameters: Parameters) -> Learning:
+def find_learning(config: dict[str, Any], trainable: TrainableSettings) -> Learning:
     """Return what trains; of Spectrum's choice the lowest layers stand for whichever it will be."""
     shapes = tensor_shapes(config) or {}
     matrices = find_matrices(shapes)
-    if parameters.low_rank:
-        chosen = [m.name for m in matrices if m.type in (parameters.modules or [m.type])]
-        ranks = dict.fromkeys(chosen, parameters.rank)
-        count = sum(parameters.rank * sum(shapes[name]) for name in chosen)
+    if trainable.low_rank:
+        chosen = [m.name for m in matrices if m.type in (trainable.modules or [m.type])]
+        ranks = dict.fromkeys(chosen, trainable.rank)
+        count = sum(trainable.rank * sum(shapes[name]) for name in chosen)
         return Learning(set(), ranks, count)
-    if parameters.choice == "new_layers":  # which ones stands in the checkpoint alone
+    if trainable.method == "new_layers":  # which ones stands in the checkpoint alone
         names = set(shapes)
     else:
         table: list[LayerRow] = [
@@ -123,7 +123,7 @@ def find_learning(config: dict[str, Any], parameters: Parameters) -> Learning:
             }
             for matrix in matrices
         ]
-        names = choose(parameters, list(shapes), modules=table)
+        names = choose(trainable, list(shapes), modules=table)
     return Learning(names, {}, sum(math.prod(shapes[name]) for name in names))
 
 
@@ -148,7 +148,7 @@ def _memory(
 ) -> float | None:
     """Return the highest point of a step on one device: in its backward pass or at its end."""
     precision = precision_at(hardware, settings.precision)
-    positions = settings.batch_rows * settings.sequence_length
+    positions = settings.batch_size * settings.sequence_length
     batch = Reading(positions, context, positions)
     adapted = {*learning.trained, *learning.updates}
     kept = activation_bytes(config, batch, precision, trained=adapted, flash=hardware.gpu)
@@ -175,7 +175,7 @@ def _memory(
         loss *= 2
     working = working_bytes(config, batch, precision)
     first = held + activations + max(loss, working) + of_head
-    if settings.accumulation > 1:
+    if settings.gradient_accumulation_steps > 1:
         return max(first + gradients / share, held + gradients / share + of_head)
     return max(first, held + gradients / share + working)
 

@@ -119,7 +119,7 @@ class Distillation(Finetuner):
                 train, held_out, kl_weight=self.kl_weight, ce_weight=self.ce_weight
             )
             return finetune(
-                stage, self, model, tokens, stored, parameters=self.parameters, layers=layers
+                stage, self, model, tokens, stored, trainable=self.trainable, layers=layers
             )
         assert teacher is not None
         pairs: dict[int, int] = {}
@@ -143,7 +143,7 @@ class Distillation(Finetuner):
                 model,
                 tokens,
                 taught,
-                parameters=self.parameters,
+                trainable=self.trainable,
                 layers=layers,
                 cut=True,
             )

@@ -71,5 +71,5 @@ class Dpo(Finetuner):
             sft_weight=self.sft_weight,
         )
         return finetune(
-            stage, self, model, tokens, objective, parameters=self.parameters, layers=layers
+            stage, self, model, tokens, objective, trainable=self.trainable, layers=layers
         )

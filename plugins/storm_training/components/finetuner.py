@@ -17,8 +17,8 @@ from storm_training.data.token_set import TokenSetSpec
 from storm_training.optim.rehearsal import few_steps
 from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerTableSpec, require_same_model
-from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import check_names
+from storm_training.trainable.settings import TrainableSettings
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -27,12 +27,12 @@ class Finetuner(TrainingSettings):
 
     distributed = True
 
-    parameters: Parameters = setting(Parameters)
+    trainable: TrainableSettings = setting(TrainableSettings)
     """What trains."""
 
     def idle_ports(self) -> set[str]:
         """Only Spectrum's choice looks at the table of layers."""
-        return set() if self.parameters.choice == "spectrum" else {"layers"}
+        return set() if self.trainable.method == "spectrum" else {"layers"}
 
     def training_spec(
         self,
@@ -53,22 +53,22 @@ class Finetuner(TrainingSettings):
         if is_quantised(model.config):
             raise InputError("the model is quantised; train it before it is compressed")
         check_family(model.config, Use.TRAIN)
-        self._check_parameters(model, layers)
+        self._check_trainable(model, layers)
         return dataclasses.replace(model)
 
     def rehearsal(self) -> Self:
         """Return the same for a few steps on short rows; without a GPU, qlora becomes lora."""
-        chosen = self.parameters
-        if chosen.choice == "qlora" and not has_gpu():
-            chosen = dataclasses.replace(chosen, choice="lora")
+        chosen = self.trainable
+        if chosen.method == "qlora" and not has_gpu():
+            chosen = dataclasses.replace(chosen, method="lora")
         if chosen.low_rank:
             chosen = dataclasses.replace(chosen, rank=min(chosen.rank, 16))
-        return dataclasses.replace(few_steps(self), parameters=chosen)
+        return dataclasses.replace(few_steps(self), trainable=chosen)
 
     def not_rehearsed(self) -> list[str]:
         """Return what a few steps on this machine do not show."""
-        quantised = self.parameters.choice == "qlora" and not has_gpu()
-        return super().not_rehearsed() + ["parameters.choice=qlora: lora stands in"] * quantised
+        quantised = self.trainable.method == "qlora" and not has_gpu()
+        return super().not_rehearsed() + ["trainable.method=qlora: lora stands in"] * quantised
 
     def cost(
         self,
@@ -78,27 +78,27 @@ class Finetuner(TrainingSettings):
         teacher: CheckpointSpec | None = None,
     ) -> Cost | None:
         """Estimate what training takes."""
-        return training_cost(self, self.parameters, model, tokens, hardware, teacher)
+        return training_cost(self, self.trainable, model, tokens, hardware, teacher)
 
-    def _check_parameters(self, model: CheckpointSpec, layers: LayerTableSpec | None) -> None:
-        chosen, config = self.parameters, model.config or {}
-        if chosen.choice == "spectrum":
+    def _check_trainable(self, model: CheckpointSpec, layers: LayerTableSpec | None) -> None:
+        chosen, config = self.trainable, model.config or {}
+        if chosen.method == "spectrum":
             if layers is None:
                 raise InputError(
-                    "parameters.choice=spectrum needs the port 'layers': a scan of the model "
+                    "trainable.method=spectrum needs the port 'layers': a scan of the model "
                     "(graph: layers: scanner)"
                 )
             require_same_model(model.shapes, layers.shapes)
             if config.get("tie_word_embeddings") and chosen.embedding != chosen.head:
                 problem = "the model's head is tied to its embedding: both train or neither"
-                raise SettingError("parameters.head", chosen.head, problem)
+                raise SettingError("trainable.head", chosen.head, problem)
         depth = config.get("num_hidden_layers")
-        if chosen.choice == "last_layers" and depth and chosen.layers > depth:
+        if chosen.method == "last_layers" and depth and chosen.layers > depth:
             problem = f"the model has {depth} layers"
-            raise SettingError("parameters.layers", chosen.layers, problem)
+            raise SettingError("trainable.layers", chosen.layers, problem)
         shapes = tensor_shapes(config) if chosen.names or chosen.modules else None
         if shapes is not None:
             check_names(chosen, shapes)
-        if chosen.choice == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+        if chosen.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
             problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
-            raise SettingError("parameters.choice", chosen.choice, problem)
+            raise SettingError("trainable.method", chosen.method, problem)

@@ -45,7 +45,7 @@ class Pretraining(Finetuner):
             model,
             tokens,
             objective,
-            parameters=self.parameters,
+            trainable=self.trainable,
             layers=layers,
             cut=True,
         )

@@ -14,7 +14,7 @@ from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 class Sft(Finetuner):
     """Supervised fine-tuning on every turn of the assistant.
 
-    With parameters.choice=spectrum it is Spectrum (Hartford et al. 2024), as in the preset
+    With trainable.method=spectrum it is Spectrum (Hartford et al. 2024), as in the preset
     `spectrum`; with lora or qlora, low-rank updates.
     """
 
@@ -40,5 +40,5 @@ class Sft(Finetuner):
 
         self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
         return finetune(
-            stage, self, model, tokens, NextToken("sft"), parameters=self.parameters, layers=layers
+            stage, self, model, tokens, NextToken("sft"), trainable=self.trainable, layers=layers
         )

@@ -33,7 +33,7 @@ class ChatTokenSet:
     and model.
     """
 
-    longest: int = 0
+    max_length: int = 0
     """Tokens of the longest chat that is kept; 0: as many as the model has positions. Longer ones
     are left out and named, never cut."""
     supervised: Supervised = setting(Supervised.answers, neutral=Supervised.answers)
@@ -42,8 +42,8 @@ class ChatTokenSet:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        if self.longest < 0:
-            raise SettingError("longest", self.longest, "must not be negative")
+        if self.max_length < 0:
+            raise SettingError("max_length", self.max_length, "must not be negative")
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
         """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
@@ -81,5 +81,5 @@ class ChatTokenSet:
                 else:
                     yield [(tokens.ids, None)]
 
-        longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
+        longest = self.max_length or int(model.config().get("max_position_embeddings") or 0)
         return tokenise(stage, data, model, CHATS, encode, longest=longest, ends=ends)

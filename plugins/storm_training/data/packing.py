@@ -51,9 +51,9 @@ class StepPlan:
     Kept as flat arrays, a few bytes an example: a million examples are no burden.
     """
 
-    def __init__(self, batch_rows: int, passes: int) -> None:
-        """Plan steps of `passes` forward passes of `batch_rows` rows."""
-        self._batch_rows, self._step_rows = batch_rows, batch_rows * passes
+    def __init__(self, batch_size: int, passes: int) -> None:
+        """Plan steps of `passes` forward passes of `batch_size` rows."""
+        self._batch_rows, self._step_rows = batch_size, batch_size * passes
         self._examples: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
         self._steps: list[tuple[int, int, int]] = []
@@ -127,18 +127,18 @@ def plan_steps(
     steps: int,
     epochs: float,
     sequence_length: int,
-    batch_rows: int,
+    batch_size: int,
     passes: int,
     seed: int,
 ) -> StepPlan:
     """Return for every optimiser step its forward passes, each a list of packed rows.
 
-    `lengths` are the tokens of every example; a row holds `sequence_length`, a pass `batch_rows`
+    `lengths` are the tokens of every example; a row holds `sequence_length`, a pass `batch_size`
     rows, and an optimiser step `passes` passes. There are `steps` of them, or, where that is 0,
     those of `epochs`. A pure function: to resume is to go on at an index. Each epoch is shuffled
     and packed anew; every example appears exactly once in it.
     """
-    plan = StepPlan(batch_rows, passes)
+    plan = StepPlan(batch_size, passes)
     if not lengths.any():
         return plan
     epoch = 0

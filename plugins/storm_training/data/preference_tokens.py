@@ -24,21 +24,21 @@ class PreferenceTokenSet:
     Only what follows the prompt is supervised, the token that ends each turn included.
     """
 
-    longest: int = 0
+    max_length: int = 0
     """Tokens of the longest answer with its prompt; 0: as many as the model has positions. Pairs
-    with a longer one are left out and named, unless `longest_prompt` says how to cut them."""
-    longest_prompt: int = setting(0, neutral=0)
-    """Above 0, pairs longer than `longest` are cut: the prompt to its last so many tokens, and if
-    that is not enough, the answers to what then is left for them; 0: left out."""
+    with a longer one are left out and named, unless `max_prompt_length` says how to cut them."""
+    max_prompt_length: int = setting(0, neutral=0)
+    """Above 0, pairs longer than `max_length` are cut: the prompt to its last so many tokens, and
+    if that is not enough, the answers to what then is left for them; 0: left out."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("longest", "longest_prompt"):
+        for name in ("max_length", "max_prompt_length"):
             if getattr(self, name) < 0:
                 raise SettingError(name, getattr(self, name), "must not be negative")
-        if self.longest_prompt and self.longest_prompt >= self.longest:
-            problem = f"must be below longest ({self.longest}), which leaves room for answers"
-            raise SettingError("longest_prompt", self.longest_prompt, problem)
+        if self.max_prompt_length and self.max_prompt_length >= self.max_length:
+            problem = f"must be below max_length ({self.max_length}), which leaves room for answers"
+            raise SettingError("max_prompt_length", self.max_prompt_length, problem)
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
         """Forecast at most a pair a row; raises InputError for what cannot be tokenised."""
@@ -74,11 +74,11 @@ class PreferenceTokenSet:
                 else:
                     pair = [chosen, rejected]
                     ends.update(last_tokens(chosen))
-                    if self.longest_prompt:
-                        pair = cut_pair((chosen, rejected), self.longest, self.longest_prompt)
+                    if self.max_prompt_length:
+                        pair = cut_pair((chosen, rejected), self.max_length, self.max_prompt_length)
                     yield [(c.ids, c.supervised) for c in pair]
 
-        longest = self.longest or int(model.config().get("max_position_embeddings") or 0)
+        longest = self.max_length or int(model.config().get("max_position_embeddings") or 0)
         return tokenise(
             stage,
             data,

@@ -25,8 +25,8 @@ from storm_training.loop.training_log import TrainingLog
 from storm_training.objectives.objective import Objective
 from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerRow, LayerTable, require_same_model
-from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import choose
+from storm_training.trainable.settings import TrainableSettings
 
 
 def finetune(
@@ -36,11 +36,11 @@ def finetune(
     tokens: TokenSet,
     objective: Objective,
     *,
-    parameters: Parameters,
+    trainable: TrainableSettings,
     layers: LayerTable | None = None,
     cut: bool = False,
 ) -> Checkpoint:
-    """Train what `parameters` chooses, and write checkpoint and training.json.
+    """Train what `trainable` chooses, and write checkpoint and training.json.
 
     With `cut`, sequences longer than a row are cut into pieces; otherwise they are left out and
     counted. Raises InputError when no example can be used or nothing is chosen.
@@ -59,7 +59,7 @@ def finetune(
         held_out = read_rows(tokens, "validation", longest, cut=cut, limit=limit)
     objective.prepare(rows.indices, held_out.indices if held_out else None)
     modules = _modules(model, layers)
-    network, trained = _prepare(stage, settings, parameters, model, modules)
+    network, trained = _prepare(stage, settings, trainable, model, modules)
     ratios = {row["name"]: row["snr"] for row in modules}
     table = _trainable_table(network, trained, ratios)
     stage.say(_describe(table))
@@ -73,15 +73,15 @@ def finetune(
         stage,
         validation=held_out.sequences if held_out else None,
         objective=objective,
-        write=lambda folder: _write(folder, parameters.low_rank, model, network, trained, stops),
+        write=lambda folder: _write(folder, trainable.low_rank, model, network, trained, stops),
     )
     if stage.rank > 0:
         return Checkpoint(stage.directory)
-    result = _write(stage.directory, parameters.low_rank, model, network, trained, stops)
+    result = _write(stage.directory, trainable.low_rank, model, network, trained, stops)
     stopping = _stopping(stage, model, result, stops)
     record = {
         "objective": objective.name,
-        "parameters": parameters.choice,
+        "method": trainable.method,
         "counts": objective.counts,
         "precision": log.precision,
         "attention": log.attention,
@@ -111,12 +111,12 @@ def _modules(model: Checkpoint, layers: LayerTable | None) -> list[LayerRow]:
 def _prepare(
     stage: StageContext,
     settings: TrainingSettings,
-    chosen: Parameters,
+    chosen: TrainableSettings,
     model: Checkpoint,
     modules: list[LayerRow],
 ) -> tuple[PreTrainedModel, set[str]]:
     """Return the model as it is trained, and the names of the parameters that train."""
-    if chosen.choice == "qlora":
+    if chosen.method == "qlora":
         from storm_training.trainable.low_rank import load_quantised
 
         network = load_quantised(stage, model)

@@ -46,7 +46,7 @@ def plan_run(sequences: TokenSequences, settings: TrainingSettings) -> StepPlan:
         steps=settings.steps,
         epochs=settings.epochs,
         sequence_length=settings.sequence_length,
-        batch_rows=settings.batch_rows,
-        passes=settings.accumulation,
+        batch_size=settings.batch_size,
+        passes=settings.gradient_accumulation_steps,
         seed=settings.seed,
     )

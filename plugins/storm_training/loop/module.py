@@ -94,10 +94,11 @@ class TrainingModule(LightningModule):
             self._step(batches)
         except torch.OutOfMemoryError as error:
             settings = self.settings
-            rows, length = settings.batch_rows, settings.sequence_length
+            rows, length = settings.batch_size, settings.sequence_length
             raise InputError(
-                f"a forward pass of batch_rows={rows} rows of sequence_length={length} tokens does "
-                "not fit the device's memory: lower batch_rows and raise accumulation, or set "
+                f"a forward pass of batch_size={rows} rows of sequence_length={length} tokens does "
+                "not fit the device's memory: lower batch_size and raise "
+                "gradient_accumulation_steps, or set "
                 f"activation_checkpointing=true ({str(error).splitlines()[0]})"
             ) from error
 
@@ -127,7 +128,7 @@ class TrainingModule(LightningModule):
                 f"the loss of step {step + 1} is {value}: lower learning_rate (now {rate:.3g}), "
                 "or look for weights that are not finite"
             )
-        norm = clip(list(self.trained.values()), self.settings.gradient_clip)
+        norm = clip(list(self.trained.values()), self.settings.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         self.record.steps.append(

@@ -85,9 +85,11 @@ def train(
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
     stage.say(_plan_in_words(sequences, steps, log.precision, kernel))
-    rows = settings.batch_rows * settings.accumulation
+    rows = settings.batch_size * settings.gradient_accumulation_steps
     if rows < devices.world:
-        stage.say(f"a step has {rows} rows for {devices.world} devices: raise accumulation")
+        stage.say(
+            f"a step has {rows} rows for {devices.world} devices: raise gradient_accumulation_steps"
+        )
     with contextlib.ExitStack() as during:
         during.enter_context(_quiet_lightning())
         during.enter_context(_interruptible())

@@ -41,7 +41,7 @@ class Head(NamedTuple):
             kind = f"{type(module).__module__}.{type(module).__qualname__}"
             raise InputError(
                 f"the head of {type(model).__name__} is a {kind}, no plain linear layer: losses "
-                "are computed through its weight alone (is it named in parameters.modules?)"
+                "are computed through its weight alone (is it named in trainable.modules?)"
             )
         scale = float(getattr(config, "logit_scale", None) or 1.0)
         scale /= float(getattr(config, "logits_scaling", None) or 1.0)

@@ -32,7 +32,7 @@ def few_steps(settings: S) -> S:
         validation_every=min(given.validation_every, 2),
         validation_rows=min(given.validation_rows, _ROWS),
         checkpoint_every=min(given.checkpoint_every, 2),
-        accumulation=min(given.accumulation, ACCUMULATION),
+        gradient_accumulation_steps=min(given.gradient_accumulation_steps, ACCUMULATION),
         compile=False,
         loggers=[name for name in given.loggers if name in ("csv", "tensorboard")],
         **short_passes(given),
@@ -40,10 +40,10 @@ def few_steps(settings: S) -> S:
 
 
 def short_passes(settings: Any) -> dict[str, Any]:
-    """Return `sequence_length`, `batch_rows` and `precision` of a rehearsal."""
+    """Return `sequence_length`, `batch_size` and `precision` of a rehearsal."""
     slow = settings.precision == "bf16" and not has_gpu()
     return {
         "sequence_length": min(settings.sequence_length, SHORT if slow else LENGTH),
-        "batch_rows": min(settings.batch_rows, BATCH),
+        "batch_size": min(settings.batch_size, BATCH),
         "precision": "auto" if settings.precision == "bf16-mixed" else settings.precision,
     }

@@ -11,16 +11,16 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     """Return the learning rate of optimiser step `step`, 0-based, of `total`.
 
     Linear warm-up, then constant, or linear or cosine decay that reaches
-    `final_rate * learning_rate` at the last step. Where the settings say that this is a part of a
+    `min_lr_ratio * learning_rate` at the last step. Where the settings say that this is a part of a
     longer schedule, step and total are moved to their places in the whole.
     """
     whole = round(total / (settings.schedule_to - settings.schedule_from))
     step, total = step + round(settings.schedule_from * whole), whole
-    warmup = math.ceil(settings.warmup * total)
+    warmup = math.ceil(settings.warmup_ratio * total)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     if settings.schedule == "constant":
         return settings.learning_rate
     done = (step - warmup) / max(total - 1 - warmup, 1)
     left = 1 - done if settings.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * left)
+    return settings.learning_rate * (settings.min_lr_ratio + (1 - settings.min_lr_ratio) * left)

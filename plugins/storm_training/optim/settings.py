@@ -49,22 +49,22 @@ class TrainingSettings:
     """Passes over the training rows; not used when `steps` is given."""
     sequence_length: int = 1024
     """Tokens in a packed row, and the longest example that is used."""
-    batch_rows: int = 4
+    batch_size: int = 4
     """Packed rows in one forward pass."""
-    accumulation: int = 1
+    gradient_accumulation_steps: int = 1
     """Forward passes in one optimiser step. The loss is normalised over the whole step."""
     learning_rate: float = 1e-5
     """The highest learning rate, reached after warm-up."""
     schedule: str = "cosine"
     """cosine, linear or constant."""
-    final_rate: float = 0.1
+    min_lr_ratio: float = 0.1
     """Where cosine and linear end, as a share of `learning_rate`."""
-    warmup: float = 0.03
+    warmup_ratio: float = 0.03
     """Share of the steps over which the learning rate rises from zero."""
     schedule_from: float = setting(0.0, neutral=0.0)
     """Where in the schedule training begins, as a share of the whole, when several stages train one
-    model in turn: the second of three starts at 0.3333 and ends at 0.6667. `warmup` is then a share
-    of the whole, too."""
+    model in turn: the second of three starts at 0.3333 and ends at 0.6667. `warmup_ratio` is then a
+    share of the whole, too."""
     schedule_to: float = setting(1.0, neutral=1.0)
     """Where in the schedule training ends."""
     weight_decay: float = 0.0
@@ -78,7 +78,7 @@ class TrainingSettings:
     """AdamW: decay of the first moment."""
     beta2: float = 0.95
     """AdamW: decay of the second moment."""
-    gradient_clip: float = 1.0
+    max_grad_norm: float = 1.0
     """Largest norm of the gradient of all trained parameters together; 0 clips nothing."""
     precision: str = "auto"
     """bf16-mixed (bf16 arithmetic over fp32 weights), bf16 (weights, too: no fp32 copy), 32, or
@@ -125,14 +125,14 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("sequence_length", "batch_rows", "accumulation"):
+        for name in ("sequence_length", "batch_size", "gradient_accumulation_steps"):
             self._require(name, getattr(self, name) >= 1, "must be at least 1")
         counts = ("steps", "validation_rows", "validation_every", "checkpoint_every")
         for name in (*counts, "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
-        for name in ("weight_decay", "gradient_clip", "neftune"):
+        for name in ("weight_decay", "max_grad_norm", "neftune"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
-        for name in ("final_rate", "warmup"):
+        for name in ("min_lr_ratio", "warmup_ratio"):
             self._require(name, 0 <= getattr(self, name) <= 1, "must lie between 0 and 1")
         for name in ("beta1", "beta2"):
             self._require(name, 0 <= getattr(self, name) < 1, "must lie in [0, 1)")

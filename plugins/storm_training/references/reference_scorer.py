@@ -26,14 +26,14 @@ class ReferenceScorer:
 
     sequence_length: int = 1024
     """Tokens in a packed row; a pair that is longer has a row of its own."""
-    batch_rows: int = 8
+    batch_size: int = 8
     """Packed rows in one forward pass."""
     precision: str = "auto"
     """As in training: auto, bf16-mixed or 32. Best the same as the training's."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("sequence_length", "batch_rows"):
+        for name in ("sequence_length", "batch_size"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
         if self.precision not in PRECISIONS:
@@ -56,7 +56,7 @@ class ReferenceScorer:
     def cost(self, model: CheckpointSpec, tokens: TokenSetSpec) -> Cost | None:
         """Estimate one pass over the tokens."""
         read, length = (tokens.tokens or {}).get("train"), self.sequence_length
-        positions = self.batch_rows * length
+        positions = self.batch_size * length
         reading = None if read is None else Reading(read, length, read)
         return inference_cost(model, reading, Reading(positions, length, 0))
 
@@ -71,7 +71,7 @@ class ReferenceScorer:
                 model,
                 tokens.sequences(split),
                 length=self.sequence_length,
-                rows=self.batch_rows,
+                rows=self.batch_size,
                 precision=self.precision,
             )
             scores.numpy().tofile(stage.directory / f"{split}.scores.bin")

@@ -38,14 +38,14 @@ class TopKTeacher:
     """Tokens kept at every position."""
     sequence_length: int = 1024
     """Tokens in a packed row; a longer example has a row of its own."""
-    batch_rows: int = 4
+    batch_size: int = 4
     """Packed rows in one forward pass."""
     precision: str = "auto"
     """As in training: auto, bf16-mixed or 32."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("k", "sequence_length", "batch_rows"):
+        for name in ("k", "sequence_length", "batch_size"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "must be at least 1")
         if self.precision not in PRECISIONS:
@@ -74,7 +74,7 @@ class TopKTeacher:
     def cost(self, model: CheckpointSpec, tokens: TokenSetSpec) -> Cost | None:
         """Estimate one pass over the tokens."""
         read, length = (tokens.tokens or {}).get("train"), self.sequence_length
-        positions = self.batch_rows * length
+        positions = self.batch_size * length
         reading = None if read is None else Reading(read, length, read)
         return inference_cost(model, reading, Reading(positions, length, 0))
 
@@ -91,7 +91,7 @@ class TopKTeacher:
                 split,
                 k=self.k,
                 length=self.sequence_length,
-                rows=self.batch_rows,
+                rows=self.batch_size,
                 precision=self.precision,
             )
             if split == "train":

@@ -17,25 +17,25 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.families.rotary import separate_documents
 from storm_models.folder.pretrained import read_network
 from storm_training.trainable.matrices import MODULE_TYPES
-from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.settings import TrainableSettings
 
 _ADAPTER = "default"
 
 
-def add_updates(network: PreTrainedModel, parameters: Parameters, seed: int) -> set[str]:
+def add_updates(network: PreTrainedModel, trainable: TrainableSettings, seed: int) -> set[str]:
     """Put updates on the chosen matrices of `network`, in place; return the new parameters' names.
 
     The updates start at zero. Raises SettingError for a type of matrix that the model lacks.
     """
     types = {name.rsplit(".", 1)[-1] for name, _ in network.named_modules()}
-    for kind in parameters.modules:
+    for kind in trainable.modules:
         if kind not in types:
-            raise SettingError("parameters.modules", kind, "the model has no such matrix")
+            raise SettingError("trainable.modules", kind, "the model has no such matrix")
     config = LoraConfig(
-        r=parameters.rank,
-        lora_alpha=parameters.alpha,
-        lora_dropout=parameters.dropout,
-        target_modules=parameters.modules or [kind for kind in MODULE_TYPES if kind in types],
+        r=trainable.rank,
+        lora_alpha=trainable.alpha,
+        lora_dropout=trainable.dropout,
+        target_modules=trainable.modules or [kind for kind in MODULE_TYPES if kind in types],
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):

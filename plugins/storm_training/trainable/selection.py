@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from storm_exp import InputError, SettingError, did_you_mean
 from storm_models.families.architecture import EMBEDDING, HEAD
 from storm_training.trainable.layer_table import LayerRow
-from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.settings import TrainableSettings
 
 _NORM = re.compile(r".*(?:norm|layernorm)\.weight")
 _LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\..*")
@@ -16,7 +16,7 @@ FINAL_NORM = "model.norm.weight"
 
 
 def choose(
-    chosen: Parameters,
+    chosen: TrainableSettings,
     parameters: Iterable[str],
     *,
     modules: Sequence[LayerRow] = (),
@@ -30,9 +30,9 @@ def choose(
     nothing.
     """
     known = list(parameters)
-    if chosen.choice == "all":
+    if chosen.method == "all":
         return set(known)
-    if chosen.choice == "spectrum":
+    if chosen.method == "spectrum":
         return spectrum_selection(
             known,
             modules,
@@ -42,30 +42,30 @@ def choose(
             norms=chosen.norms,
             norm_layers=chosen.norm_layers,
         )
-    if chosen.choice == "named":
+    if chosen.method == "named":
         return _named(chosen.names, known)
     depth = 1 + max((layer for layer in map(_layer, known) if layer is not None), default=-1)
-    if chosen.choice == "new_layers":
+    if chosen.method == "new_layers":
         if not new_layers:
             raise InputError("the model names no new layers: it was not made by adding any")
         return _of_layers(known, set(new_layers), norms=True)
-    if chosen.choice == "last_layers":
+    if chosen.method == "last_layers":
         if chosen.layers > depth:
             problem = f"the model has {depth} layers"
-            raise SettingError("parameters.layers", chosen.layers, problem)
+            raise SettingError("trainable.layers", chosen.layers, problem)
         last = set(range(depth - chosen.layers, depth))
         ends = {HEAD} if chosen.head else set()
         ends |= {FINAL_NORM} if chosen.norms else set()
         return _of_layers(known, last, norms=chosen.norms) | ends & set(known)
-    raise AssertionError(f"{chosen.choice} adds parameters instead of choosing some")
+    raise AssertionError(f"{chosen.method} adds parameters instead of choosing some")
 
 
-def check_names(chosen: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_names(chosen: TrainableSettings, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise SettingError for names and types of matrices that a model's tensors do not have.
 
     `shapes` are those of its stored tensors: a tied head has none, but can get an update.
     """
-    if chosen.choice == "named":
+    if chosen.method == "named":
         _named(chosen.names, list(shapes))
     if chosen.low_rank:
         matrices = [name for name, shape in shapes.items() if len(shape) == 2]
@@ -73,7 +73,7 @@ def check_names(chosen: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> No
         for kind in chosen.modules:
             if kind not in types:
                 problem = f"the model has no such matrix{did_you_mean(kind, types)}"
-                raise SettingError("parameters.modules", kind, problem)
+                raise SettingError("trainable.modules", kind, problem)
 
 
 def highest_snr(modules: Sequence[LayerRow], fraction: float) -> set[str]:
@@ -135,7 +135,7 @@ def _named(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
         if not matches:
             near = did_you_mean(pattern.replace("\\", ""), known)
             problem = f"matches no parameter of the model as a whole{near}"
-            raise SettingError("parameters.names", pattern, problem)
+            raise SettingError("trainable.names", pattern, problem)
         chosen |= matches
     return chosen
 

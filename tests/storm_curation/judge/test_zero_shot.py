@@ -182,7 +182,7 @@ def test_a_killed_judge_goes_on_and_yields_the_bits_of_an_undisturbed_one(
 def test_a_judge_stopped_within_a_shard_goes_on_after_its_last_batch(
     tmp_path, checkpoint, write_data, make_judge, rows, monkeypatch
 ):
-    data, settings = write_data(rows), make_judge(shard_rows=1024, batch_rows=2)
+    data, settings = write_data(rows), make_judge(shard_rows=1024, batch_size=2)
     whole = make_stage(tmp_path, "whole")
     settings.run(whole, checkpoint, data)
     stage, computed = make_stage(tmp_path, "stopped"), []
@@ -252,15 +252,15 @@ def test_an_answer_of_two_tokens_is_an_error_before_the_model_loads(judged, rows
 
 
 def test_a_rubric_that_fills_the_prompt_is_an_error(judged, rows):
-    with pytest.raises(SettingError, match="max_tokens=20: leaves no room"):
-        judged(rows, max_tokens=20)
+    with pytest.raises(SettingError, match="max_length=20: leaves no room"):
+        judged(rows, max_length=20)
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"batch_rows": 0}, "batch_rows"),
+        ({"max_length": 0}, "max_length"),
+        ({"batch_size": 0}, "batch_size"),
         ({"example": "{instruction}"}, "example"),
         ({"education": Question(answers=["a", "b"])}, "education.labels"),
         ({"education": Question(answers=["2", "1"])}, "education.labels"),
@@ -320,7 +320,7 @@ def test_prompts_are_fitted_into_what_the_model_can_read(
         {"role": "assistant", "content": "x" * 300},
     ]
     data, stage = write_data(rows), make_stage(tmp_path, "judge")
-    scores = list(make_judge(max_tokens=200).run(stage, Checkpoint(folder), data).rows())
+    scores = list(make_judge(max_length=200).run(stage, Checkpoint(folder), data).rows())
     assert {score["status"] for score in scores} == {"ok"}
     assert scores[3]["tokens_judged"] < 96 < scores[3]["tokens_in_all"]
     assert f"prompts have at most 96 tokens: {said}" in " ".join(capsys.readouterr()).replace(

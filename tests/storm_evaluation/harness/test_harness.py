@@ -166,7 +166,7 @@ def test_settings_reach_the_harness(
         task_folder,
         limit=5,
         by_task=ByTask(metric={"choose": "acc_norm"}),
-        max_generated_tokens=3,
+        max_new_tokens=3,
         batch_size=2,
         max_length=128,
         dtype="bfloat16",
@@ -178,7 +178,7 @@ def test_settings_reach_the_harness(
     expected = {"max_length": 128, "dtype": "bfloat16"}
     assert expected.items() <= summary["settings"].items()
     for task, metric in (("choose", "acc_norm"), ("write", "near")):
-        said = {"batch_size": 2, "limit": 5, "max_generated_tokens": 3, "metric": metric}
+        said = {"batch_size": 2, "limit": 5, "max_new_tokens": 3, "metric": metric}
         assert said.items() <= summary["settings"]["by_task"][task].items()
 
 

@@ -74,7 +74,7 @@ def data(tmp_path) -> Dataset:
 
 
 def test_the_loss_on_held_out_rows_is_that_of_training(tmp_path: Path, model, data) -> None:
-    tokens = ChatTokenSet(longest=10_000).run(make_stage(tmp_path, "tokens"), model, data)
+    tokens = ChatTokenSet(max_length=10_000).run(make_stage(tmp_path, "tokens"), model, data)
     examples = tokens.sequences("train")
     learnt, total, count, network = [], 0.0, 0, model.load()
     for number in range(len(examples)):
@@ -115,7 +115,7 @@ def test_what_training_teaches_is_what_the_harness_asks_for(tmp_path, model, dat
     """Case 8: asked as it was taught, a model gives the answer that it learnt."""
     tokens = ChatTokenSet().run(make_stage(tmp_path, "tokens"), model, data)
     settings = Sft(
-        steps=120, learning_rate=1e-2, sequence_length=96, batch_rows=4, precision="32", seed=0
+        steps=120, learning_rate=1e-2, sequence_length=96, batch_size=4, precision="32", seed=0
     )
     tuned = settings.run(make_stage(tmp_path, "tuned"), model, tokens)
     harness = Harness(make_stage(tmp_path, "asked"), tuned, None, "auto", 4).language_model

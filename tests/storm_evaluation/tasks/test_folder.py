@@ -83,7 +83,7 @@ def test_the_harness_version_is_in_the_key_only_for_its_own_tasks(task_folder: P
         ({"dtype": "int4"}, "dtype"),
         ({"limit": 0}, "limit"),
         ({"tasks": ["a", "a"]}, "listed twice"),
-        ({"max_generated_tokens": 0}, "max_generated_tokens"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"by_task": ByTask(num_fewshot={"a": -1})}, "by_task.num_fewshot.a"),
         ({"by_task": ByTask(batch_size={"a": 0})}, "by_task.batch_size.a"),
     ],

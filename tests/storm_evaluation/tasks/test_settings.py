@@ -97,7 +97,7 @@ def test_scores_of_tasks_asked_differently_are_those_of_the_harness(
             "batch_size": 4,
             "limit": None,
             "limit_seed": None,
-            "max_generated_tokens": None,
+            "max_new_tokens": None,
         },
         "write": {
             "num_fewshot": 0,
@@ -108,7 +108,7 @@ def test_scores_of_tasks_asked_differently_are_those_of_the_harness(
             "batch_size": 5,
             "limit": 7,
             "limit_seed": None,
-            "max_generated_tokens": None,
+            "max_new_tokens": None,
         },
     }
 

@@ -12,7 +12,7 @@ from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_byte_tokenizer
 
-SETTINGS = CalibrationSettings(samples=100, max_tokens=64, batch_size=4, token_step=16)
+SETTINGS = CalibrationSettings(samples=100, max_length=64, batch_size=4, pad_to_multiple_of=16)
 
 
 def dataset(folder, chats, shuffle=False):
@@ -110,7 +110,7 @@ def test_nothing_to_read_is_an_error_that_says_why(tmp_path):
 
 def test_the_seed_draws_the_rows_whatever_their_order(tmp_path):
     chats = [[("user", str(n)), ("assistant", str(n))] for n in range(30)]
-    few = CalibrationSettings(samples=10, max_tokens=64)
+    few = CalibrationSettings(samples=10, max_length=64)
     tokenizer = make_byte_tokenizer()
     drawn = [
         answers(tokenizer, read_samples(data, "train", saved(tmp_path, tokenizer), few, seed)[0])
@@ -144,8 +144,8 @@ def test_batches_hold_every_row_once_in_one_shape_per_width(chats, tmp_path):
     [
         ({"samples": 0}, "samples"),
         ({"batch_size": 0}, "batch_size"),
-        ({"token_step": 0}, "token_step"),
-        ({"max_tokens": 1}, "max_tokens"),
+        ({"pad_to_multiple_of": 0}, "pad_to_multiple_of"),
+        ({"max_length": 1}, "max_length"),
         ({"dtype": "int8"}, "one of float32"),
     ],
 )

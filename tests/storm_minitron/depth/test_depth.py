@@ -17,7 +17,7 @@ from storm_minitron.depth.minitron_depth import Criterion, MinitronDepth, least_
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_models.checkpoint.spec import CheckpointSpec
 
-SETTINGS = CalibrationSettings(batch_size=4, token_step=16, max_tokens=64)
+SETTINGS = CalibrationSettings(batch_size=4, pad_to_multiple_of=16, max_length=64)
 LLAMA_8B = {
     "model_type": "llama",
     "vocab_size": 128256,
@@ -49,7 +49,7 @@ def model(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scan(model, chats, tmp_path_factory):
     scanner = BlockImportanceScanner(
-        seed=0, counts=[2, 1], batch_size=4, token_step=16, max_tokens=64
+        seed=0, counts=[2, 1], batch_size=4, pad_to_multiple_of=16, max_length=64
     )
     return scanner.run(make_stage(tmp_path_factory.mktemp("scan")), model, chats)
 
@@ -131,7 +131,7 @@ def test_answers_that_a_model_would_give_count_as_exact(tmp_path):
 
 def test_a_scan_is_repeated_bit_by_bit_and_forecast(model, chats, scan, tmp_path):
     scanner = BlockImportanceScanner(
-        seed=0, counts=[1, 2], batch_size=4, token_step=16, max_tokens=64
+        seed=0, counts=[1, 2], batch_size=4, pad_to_multiple_of=16, max_length=64
     )
     again = scanner.run(make_stage(tmp_path), model, chats)
     files = [each.directory / "blocks.json" for each in (scan, again)]
@@ -149,8 +149,8 @@ def test_hidden_states_that_overflow_are_refused(chats, tmp_path):
     save_file(tensors, model.directory / "model.safetensors", metadata={"format": "pt"})
     for name in ("float32", "float16"):
         for scanner in (
-            BlockImportanceScanner(seed=0, max_tokens=64, dtype=name),
-            ImportanceScanner(seed=0, max_tokens=64, dtype=name),
+            BlockImportanceScanner(seed=0, max_length=64, dtype=name),
+            ImportanceScanner(seed=0, max_length=64, dtype=name),
         ):
             stage = make_stage(tmp_path, f"{name} {type(scanner).__name__}")
             if name == "float32":
@@ -161,7 +161,7 @@ def test_hidden_states_that_overflow_are_refused(chats, tmp_path):
 
 
 def test_without_counts_only_the_influence_is_measured(chats, scan, model, tmp_path):
-    scanner = BlockImportanceScanner(seed=0, max_tokens=64)
+    scanner = BlockImportanceScanner(seed=0, max_length=64)
     quick = scanner.run(make_stage(tmp_path), model, chats).content()
     assert quick["candidates"] == []
     for one, two in zip(quick["influence"], scan.content()["influence"], strict=True):
@@ -170,7 +170,7 @@ def test_without_counts_only_the_influence_is_measured(chats, scan, model, tmp_p
 
 def test_documents_score_every_token(documents, tmp_path):
     model = family_checkpoint(tmp_path / "model", "llama")
-    scanner = BlockImportanceScanner(seed=0, counts=[1], max_tokens=100)
+    scanner = BlockImportanceScanner(seed=0, counts=[1], max_length=100)
     content = scanner.run(make_stage(tmp_path), model, documents).content()
     samples, _ = read_samples(documents, "validation", model, SETTINGS, 0)
     assert content["answer_tokens"] == sum(len(sample.ids) - 1 for sample in samples)
@@ -219,7 +219,7 @@ def test_a_layer_that_adds_nothing_is_the_one_that_goes(chats, tmp_path):
     for name in ("self_attn.o_proj", "mlp.down_proj"):
         tensors[f"model.layers.2.{name}.weight"].zero_()
     save_file(tensors, file, metadata={"format": "pt"})
-    scanner = BlockImportanceScanner(seed=0, counts=[1], max_tokens=64)
+    scanner = BlockImportanceScanner(seed=0, counts=[1], max_length=64)
     scan = scanner.run(make_stage(tmp_path, "scan"), model, chats)
     result = MinitronDepth(layers=3, by=Criterion.block_influence).run(
         make_stage(tmp_path), model, scan

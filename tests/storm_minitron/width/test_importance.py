@@ -14,7 +14,7 @@ from storm_minitron.width.activations import measure
 from storm_minitron.width.importance_scanner import ImportanceScanner, concentration
 from storm_models.checkpoint.spec import CheckpointSpec
 
-SHAPES = {"batch_size": 3, "token_step": 16, "max_tokens": 64}
+SHAPES = {"batch_size": 3, "pad_to_multiple_of": 16, "max_length": 64}
 
 
 def recorded(network, ids):
@@ -72,8 +72,8 @@ def test_the_shape_of_the_batches_does_not_matter(chats, tmp_path):
     model = family_checkpoint(tmp_path, "llama")
     found = []
     for settings in (
-        CalibrationSettings(batch_size=1, token_step=1, max_tokens=64),
-        CalibrationSettings(batch_size=5, token_step=64, max_tokens=64),
+        CalibrationSettings(batch_size=1, pad_to_multiple_of=1, max_length=64),
+        CalibrationSettings(batch_size=5, pad_to_multiple_of=64, max_length=64),
     ):
         samples, _ = read_samples(chats, "train", model, settings, 0)
         batches = make_batches(samples, settings, "cpu", {})
@@ -103,7 +103,7 @@ def test_a_scan_leaves_importances_and_says_how_they_are_spread(chats, tmp_path)
 
 def test_documents_calibrate_as_well(documents, tmp_path):
     model = family_checkpoint(tmp_path / "model", "llama")
-    scan = ImportanceScanner(seed=0, max_tokens=32).run(make_stage(tmp_path), model, documents)
+    scan = ImportanceScanner(seed=0, max_length=32).run(make_stage(tmp_path), model, documents)
     assert scan.content()["samples"] == 8
     assert json.loads((scan.directory / "importance.json").read_text())["tokens"] <= 8 * 32
 
@@ -125,7 +125,7 @@ def test_concentration_is_the_share_that_the_strongest_hold():
             "no chat template",
         ),
         ({"config": {"model_type": "mamba"}}, {}, {}, "family 'mamba'"),
-        ({"config": "llama"}, {}, {"max_tokens": 300}, "the model has 256 positions"),
+        ({"config": "llama"}, {}, {"max_length": 300}, "the model has 256 positions"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_plan_time(model, data, settings, message, tmp_path):

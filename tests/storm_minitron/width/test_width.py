@@ -36,7 +36,7 @@ def logits(network):
 
 
 def scan(model, data, folder):
-    scanner = ImportanceScanner(seed=0, max_tokens=64, token_step=16)
+    scanner = ImportanceScanner(seed=0, max_length=64, pad_to_multiple_of=16)
     return scanner.run(make_stage(folder, "importance"), model, data)
 
 

@@ -106,7 +106,7 @@ def test_training_and_validation_start_from_the_losses_of_documents_alone(
     model: Checkpoint, tmp_path: Path
 ) -> None:
     tokens = sum(LENGTHS) - len(LENGTHS)
-    settings = small_settings(steps=1, sequence_length=64, batch_rows=4, learning_rate=1e-9)
+    settings = small_settings(steps=1, sequence_length=64, batch_size=4, learning_rate=1e-9)
     log = train(
         model.load("float32"),
         sequences(),
@@ -131,7 +131,7 @@ def test_padded_rows_of_calibration_are_read_as_alone(model: Checkpoint) -> None
         Sample(ids.tolist(), [True] * len(ids))
         for ((ids, _),) in (sequences().example(i) for i in range(8))
     ]
-    settings = CalibrationSettings(batch_size=8, token_step=8, max_tokens=64)
+    settings = CalibrationSettings(batch_size=8, pad_to_multiple_of=8, max_length=64)
     network = model.load("float32")
     read = 0
     for batch in make_batches(samples, settings, "cpu", model.config()):
@@ -167,7 +167,7 @@ def test_a_judge_refuses_prompts_that_it_would_read_otherwise(model: Checkpoint)
     scorer = LabelScorer(model.load("float32"), rows=2, step=8)
     short, long = list(range(5, 5 + CONTEXT)), list(range(5, 6 + CONTEXT))
     assert scorer.score([[short]], [[3, 4]])
-    with pytest.raises(InputError, match=f"longer than the {CONTEXT} .*lower max_tokens"):
+    with pytest.raises(InputError, match=f"longer than the {CONTEXT} .*lower max_length"):
         scorer.score([[long]], [[3, 4]])
 
 

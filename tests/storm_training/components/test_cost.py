@@ -34,8 +34,8 @@ from storm_training.objectives.objective import next_token_loss
 from storm_training.testing import make_chats, small_settings, tokenise_chats
 from storm_training.trainable.layer_table import LayerTable
 from storm_training.trainable.matrices import find_matrices
-from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import choose
+from storm_training.trainable.settings import TrainableSettings
 
 HERE = Hardware.of(Runtime(device="cpu", threads=1), full_size=False)
 ROWS, LENGTH, DOCUMENT = 2, 256, 64
@@ -144,7 +144,10 @@ def test_tokens_are_counted_as_often_as_they_are_read():
     settings = small_settings(steps=0, epochs=2.5)
     assert tokens_read(settings, tokens) == 1250
     assert tokens_read(settings, None) is None
-    assert tokens_read(small_settings(steps=3, accumulation=4), tokens) == 3 * 4 * 2 * 96
+    assert (
+        tokens_read(small_settings(steps=3, gradient_accumulation_steps=4), tokens)
+        == 3 * 4 * 2 * 96
+    )
     assert document_length(settings, tokens) == 50
     assert document_length(settings, TokenSetSpec()) == 96
 
@@ -152,12 +155,12 @@ def test_tokens_are_counted_as_often_as_they_are_read():
 @pytest.mark.parametrize(
     "chosen",
     [
-        Parameters(),
-        Parameters(choice="spectrum", fraction=0.5),
-        Parameters(choice="last_layers", layers=1),
-        Parameters(choice="named", names=[r".*up_proj.*"]),
+        TrainableSettings(),
+        TrainableSettings(method="spectrum", fraction=0.5),
+        TrainableSettings(method="last_layers", layers=1),
+        TrainableSettings(method="named", names=[r".*up_proj.*"]),
     ],
-    ids=lambda chosen: chosen.choice,
+    ids=lambda chosen: chosen.method,
 )
 def test_as_many_numbers_train_as_was_forecast(chosen):
     model = build("llama", 3)
@@ -174,7 +177,7 @@ def test_as_many_numbers_train_as_was_forecast(chosen):
 
 def test_low_rank_updates_are_counted_and_their_model_is_frozen():
     config = build("llama").config.to_dict()
-    learning = find_learning(config, Parameters(choice="lora", rank=4, modules=["q_proj"]))
+    learning = find_learning(config, TrainableSettings(method="lora", rank=4, modules=["q_proj"]))
     assert learning.parameters == 2 * 4 * (256 + 256)
     assert learning.trained == set()
 
@@ -182,7 +185,7 @@ def test_low_rank_updates_are_counted_and_their_model_is_frozen():
 def test_a_teacher_in_the_loop_adds_its_passes_and_its_weights():
     config = build("llama").config.to_dict()
     model = CheckpointSpec(config=config)
-    arguments = (small_settings(), Parameters(), model, None, HERE)
+    arguments = (small_settings(), TrainableSettings(), model, None, HERE)
     alone, taught = training_cost(*arguments), training_cost(*arguments, model)
     assert alone is not None and taught is not None
     assert 1.25 < taught.flops / alone.flops < 1.4
@@ -192,7 +195,7 @@ def test_a_teacher_in_the_loop_adds_its_passes_and_its_weights():
 
 def test_several_devices_divide_what_is_sharded():
     config = build("llama").config.to_dict()
-    arguments = (small_settings(), Parameters(), CheckpointSpec(config=config), None)
+    arguments = (small_settings(), TrainableSettings(), CheckpointSpec(config=config), None)
     one, four = (
         training_cost(*arguments, Hardware.of(Runtime(card="h100", devices=n), full_size=True))
         for n in (1, 4)
@@ -209,25 +212,25 @@ from storm_exp import Runtime, Stage
 from storm_exp._run.executor import peak_memory
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.trainable.layer_table import LayerTable
-from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.settings import TrainableSettings
 from storm_training.components.sft import Sft
 from storm_training.data.token_set import TokenSet
 
 folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 (folder / "out").mkdir()
 (folder / "scratch").mkdir()
-chosen = Parameters(**settings.pop("parameters"))
-layers = LayerTable(folder / "layers") if chosen.choice == "spectrum" else None
+chosen = TrainableSettings(**settings.pop("trainable"))
+layers = LayerTable(folder / "layers") if chosen.method == "spectrum" else None
 stage = Stage("sft", folder / "out", folder / "scratch", Runtime(device="cpu", threads=1))
 model, tokens = Checkpoint(folder / "model"), TokenSet(folder / "tokens")
-Sft(**settings, parameters=chosen).run(stage, model, tokens, layers)
+Sft(**settings, trainable=chosen).run(stage, model, tokens, layers)
 print(peak_memory())
 """
 
 MEASURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
-    ({"accumulation": 2}, {"choice": "spectrum"}),
-    ({"activation_checkpointing": True}, {"choice": "last_layers", "layers": 6}),
+    ({"gradient_accumulation_steps": 2}, {"method": "spectrum"}),
+    ({"activation_checkpointing": True}, {"method": "last_layers", "layers": 6}),
 ]
 
 
@@ -246,13 +249,13 @@ def test_peak_memory_is_within_a_quarter_of_what_a_process_takes(tmp_path, setti
         for m in find_matrices(shapes)
     ]
     LayerTable(tmp_path / "layers").write(shapes_digest(shapes), rows)
-    usual = {"steps": 2, "sequence_length": 256, "batch_rows": 2, "precision": "32", "seed": 0}
+    usual = {"steps": 2, "sequence_length": 256, "batch_size": 2, "precision": "32", "seed": 0}
     settings = {**usual, "validation_rows": 0, "checkpoint_every": 0, **settings}
-    given = json.dumps({**settings, "parameters": parameters})
+    given = json.dumps({**settings, "trainable": parameters})
     command = [sys.executable, "-c", RUN, str(tmp_path), given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    trainer = Sft(**settings, parameters=Parameters(**parameters))
+    trainer = Sft(**settings, trainable=TrainableSettings(**parameters))
     cost = trainer.cost(HERE, model.spec(), tokens.spec())
     assert cost is not None
     measured = int(done.stdout.split()[-1])

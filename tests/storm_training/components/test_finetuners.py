@@ -19,14 +19,14 @@ from storm_training.components.sft import Sft
 from storm_training.data.token_set import PREFERENCES, TokenSetSpec
 from storm_training.testing import make_chats, tokenise_chats
 from storm_training.trainable.layer_table import LayerTableSpec
-from storm_training.trainable.parameters import Parameters
 from storm_training.trainable.selection import highest_snr, spectrum_selection
+from storm_training.trainable.settings import TrainableSettings
 from storm_training.trainable.snr_scanner import SnrScanner
 
 FEW = {
     "steps": 4,
     "sequence_length": 96,
-    "batch_rows": 2,
+    "batch_size": 2,
     "learning_rate": 1e-2,
     "precision": "32",
     "seed": 0,
@@ -43,7 +43,7 @@ def changed(before: Checkpoint, after: Checkpoint) -> set[str]:
 
 
 def spectrum(**choice) -> Sft:
-    return Sft(**FEW, weight_decay=0.1, parameters=Parameters(choice="spectrum", **choice))
+    return Sft(**FEW, weight_decay=0.1, trainable=TrainableSettings(method="spectrum", **choice))
 
 
 def record(result: Checkpoint) -> dict:
@@ -178,7 +178,7 @@ def test_pretraining_cuts_what_does_not_fit_and_loses_no_token(tmp_path):
     data = make_chats(tmp_path / "data", rows=3, validation=0)
     model = make_checkpoint(tmp_path / "model")
     tokens = tokenise_chats(tmp_path / "tokens", model, data)
-    settings = Pretraining(**{**FEW, "sequence_length": 6, "steps": 0, "batch_rows": 100})
+    settings = Pretraining(**{**FEW, "sequence_length": 6, "steps": 0, "batch_size": 100})
     result = settings.run(make_stage(tmp_path), model, tokens)
     assert record(result)["steps"][0]["supervised"] == tokens.sequences("train").targets()
     assert record(result)["objective"] == "pretraining"
@@ -210,7 +210,7 @@ def test_what_cannot_work_fails_in_the_forecast():
     tied = CheckpointSpec(config={"tie_word_embeddings": True})
     with pytest.raises(SettingError, match="tied"):
         spectrum(head=False).plan_spec(tied, tokens, layers)
-    few = Sft(**FEW, parameters=Parameters(choice="last_layers", layers=5))
+    few = Sft(**FEW, trainable=TrainableSettings(method="last_layers", layers=5))
     with pytest.raises(SettingError, match="the model has 4 layers"):
         few.plan_spec(CheckpointSpec(config={"num_hidden_layers": 4}), tokens)
 
@@ -285,10 +285,10 @@ def test_a_dataset_that_was_opened_elsewhere_is_not_written_to(tmp_path, dataset
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"choice": "named", "names": [r"model\.layers\.9\..*"]}, "matches no parameter"),
-        ({"choice": "named", "names": ["lm_heed.weight"]}, "did you mean 'lm_head.weight'"),
-        ({"choice": "lora", "modules": ["q_prj"]}, "did you mean 'q_proj'"),
-        ({"choice": "lora", "modules": ["gate_up_proj"]}, "the model has no such matrix"),
+        ({"method": "named", "names": [r"model\.layers\.9\..*"]}, "matches no parameter"),
+        ({"method": "named", "names": ["lm_heed.weight"]}, "did you mean 'lm_head.weight'"),
+        ({"method": "lora", "modules": ["q_prj"]}, "did you mean 'q_proj'"),
+        ({"method": "lora", "modules": ["gate_up_proj"]}, "the model has no such matrix"),
     ],
 )
 def test_names_that_the_model_lacks_are_refused_when_planned(parameters, problem):
@@ -302,9 +302,9 @@ def test_names_that_the_model_lacks_are_refused_when_planned(parameters, problem
     }
     model = CheckpointSpec(config=config)
     with pytest.raises(SettingError, match=problem):
-        Sft(parameters=Parameters(**parameters)).plan_spec(model, TokenSetSpec())
+        Sft(trainable=TrainableSettings(**parameters)).plan_spec(model, TokenSetSpec())
     unknown = CheckpointSpec(config={**config, "model_type": "starcoder2"})
-    Sft(parameters=Parameters(**parameters)).plan_spec(unknown, TokenSetSpec())
+    Sft(trainable=TrainableSettings(**parameters)).plan_spec(unknown, TokenSetSpec())
 
 
 def test_names_that_the_model_has_pass_the_plan():
@@ -317,7 +317,7 @@ def test_names_that_the_model_has_pass_the_plan():
         "num_attention_heads": 4,
     }
     model = CheckpointSpec(config=config)
-    named = Parameters(choice="named", names=[r"model\.layers\.3\..*_proj\.weight"])
-    updated = Parameters(choice="lora", modules=["qkv_proj", "gate_up_proj", "lm_head"])
+    named = TrainableSettings(method="named", names=[r"model\.layers\.3\..*_proj\.weight"])
+    updated = TrainableSettings(method="lora", modules=["qkv_proj", "gate_up_proj", "lm_head"])
     for parameters in (named, updated):
-        Sft(parameters=parameters).plan_spec(model, TokenSetSpec())
+        Sft(trainable=parameters).plan_spec(model, TokenSetSpec())

@@ -44,10 +44,14 @@ def test_a_sequence_that_no_row_holds_is_an_error():
 
 @limits(deadline=None, max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 50))
-def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_rows, accumulation, seed):
+def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_size, passes, seed):
     sequences = random_sequences()
     chosen = small_settings(
-        steps=0, epochs=2, batch_rows=batch_rows, accumulation=accumulation, seed=seed
+        steps=0,
+        epochs=2,
+        batch_size=batch_size,
+        gradient_accumulation_steps=passes,
+        seed=seed,
     )
     labels: collections.Counter[int] = collections.Counter()
     for step in plan_run(sequences, chosen):

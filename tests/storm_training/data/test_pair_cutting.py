@@ -16,8 +16,8 @@ def side(prompt: int, answer: int, first: int = 100) -> ChatTokens:
     return ChatTokens(ids, [False] * prompt + [True] * answer)
 
 
-def cut(prompt, answers, longest, longest_prompt):
-    pair = cut_pair(tuple(side(prompt, a) for a in answers), longest, longest_prompt)
+def cut(prompt, answers, longest, max_prompt_length):
+    pair = cut_pair(tuple(side(prompt, a) for a in answers), longest, max_prompt_length)
     return [(s.ids, s.supervised) for s in pair]
 
 
@@ -43,5 +43,5 @@ def test_a_short_prompt_is_kept_whole_and_its_answers_cut():
 
 
 def test_answers_need_room():
-    with pytest.raises(SettingError, match="longest_prompt"):
-        PreferenceTokenSet(longest=512, longest_prompt=512)
+    with pytest.raises(SettingError, match="max_prompt_length"):
+        PreferenceTokenSet(max_length=512, max_prompt_length=512)

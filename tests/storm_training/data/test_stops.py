@@ -20,9 +20,9 @@ from storm_training.components.dpo import Dpo
 from storm_training.components.sft import Sft
 from storm_training.data.chat_tokens import ChatTokenSet, Supervised
 from storm_training.testing import tokenise_chats
-from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.settings import TrainableSettings
 
-FEW = {"sequence_length": 96, "batch_rows": 4, "precision": "32", "seed": 0}
+FEW = {"sequence_length": 96, "batch_size": 4, "precision": "32", "seed": 0}
 PAD, END = 0, 1
 
 
@@ -62,11 +62,11 @@ def test_a_tuned_base_model_stops_where_it_learnt_to_and_its_answers_are_taken(
     record = json.loads((tuned.directory / "training.json").read_text())
     assert record["stops"] == {"before": [PAD], "learnt": ["<|end|>"], "after": [PAD, END]}
     assert tuned.load().generation_config.eos_token_id == [PAD, END]
-    made = Answers(new_tokens=8, seed=0).run(make_stage(tmp_path, "asked"), tuned, chats)
+    made = Answers(max_new_tokens=8, seed=0).run(make_stage(tmp_path, "asked"), tuned, chats)
     assert [row["messages"][-1]["content"] for row in made.rows("train")] == ["ok"] * 8
     # Our own answers stop there even for a model whose files do not say so.
     shutil.copy(base.directory / "generation_config.json", tuned.directory)
-    again = Answers(new_tokens=8, seed=0).run(make_stage(tmp_path, "again"), tuned, chats)
+    again = Answers(max_new_tokens=8, seed=0).run(make_stage(tmp_path, "again"), tuned, chats)
     assert again.count("train") == 8
 
 
@@ -79,7 +79,7 @@ def test_where_every_token_is_learnt_the_ends_of_answers_are_known_as_well(tmp_p
 
 def test_low_rank_updates_and_merges_keep_what_was_learnt(tmp_path, base, chats):
     tokens = tokenise_chats(tmp_path / "tokens", base, chats)
-    settings = Sft(**FEW, steps=2, parameters=Parameters(choice="lora"))
+    settings = Sft(**FEW, steps=2, trainable=TrainableSettings(method="lora"))
     tuned = settings.run(make_stage(tmp_path, "lora"), base, tokens)
     assert read_stops(tuned.directory) == [PAD, END]
     merged = Linear(weights=[0.5, 0.5]).run(make_stage(tmp_path, "merged"), [base, tuned])
@@ -123,7 +123,7 @@ def test_pairs_teach_an_ending_as_chats_do(tmp_path, base):
     data.write("train", rows, preference_schema())
     tokens = PreferenceTokenSet().run(make_stage(tmp_path, "tokens"), base, data)
     assert tokens.ends() == {END: 3}
-    assert Dpo(**FEW).parameters.choice == "all"
+    assert Dpo(**FEW).trainable.method == "all"
 
 
 def test_a_merge_of_models_with_other_templates_says_whose_it_takes(tmp_path, base, capsys):

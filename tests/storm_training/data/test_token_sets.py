@@ -167,7 +167,7 @@ def test_pairs_that_are_too_long_are_cut_where_that_is_asked(tmp_path, model):
     for name, word in (("chosen", "y" * 30), ("rejected", "n" * 5)):
         row[name] = [{"role": "assistant", "content": word}]
     data = write(tmp_path / "d", [row], prompt=message, chosen=message, rejected=message)
-    asked = PreferenceTokenSet(longest=24, longest_prompt=10)
+    asked = PreferenceTokenSet(max_length=24, max_prompt_length=10)
     (chosen, _), (rejected, _) = (
         asked.run(make_stage(tmp_path), model, data).sequences("train").example(0)
     )
@@ -195,7 +195,7 @@ def test_what_cannot_be_tokenised_fails_in_the_forecast():
         with pytest.raises(InputError, match=f"no column '{column}'"):
             component.plan_spec(model, DatasetSpec(columns=["id"]))
     with pytest.raises(SettingError, match="negative"):
-        ChatTokenSet(longest=-1)
+        ChatTokenSet(max_length=-1)
 
 
 def published(store, name, make) -> TokenSet:

@@ -31,12 +31,12 @@ from storm_training.testing import (
     small_settings,
     tokenise_chats,
 )
-from storm_training.trainable.parameters import Parameters
+from storm_training.trainable.settings import TrainableSettings
 
 TOLERANCE = {"losses": 1e-5, "norms": 1e-4, "weights": 2e-4}
 """Relative for losses and norms, absolute for weights, at a learning rate of 1e-2: sums are taken
 in another order, and the first steps of AdamW divide by the size of small gradients."""
-RAGGED = {"batch_rows": 1, "accumulation": 5, "steps": 4, "validation_every": 2}
+RAGGED = {"batch_size": 1, "gradient_accumulation_steps": 5, "steps": 4, "validation_every": 2}
 """A step has five passes of one row: three for one worker, two and an empty one for the other."""
 
 
@@ -179,8 +179,8 @@ def test_the_first_worker_writes_the_checkpoint_that_one_device_writes(
 ):
     model = Checkpoint(folder / "model")
     tokens = tokenise_chats(tmp_path / "tokens", model, make_chats(tmp_path / "chats"))
-    given = vars(small_settings(learning_rate=1e-3, batch_rows=1, accumulation=3))
-    sft = Sft(**given, parameters=Parameters(choice=choice))
+    given = vars(small_settings(learning_rate=1e-3, batch_size=1, gradient_accumulation_steps=3))
+    sft = Sft(**given, trainable=TrainableSettings(method=choice))
     expected = sft.run(make_stage(tmp_path / "alone"), model, tokens)
 
     def task(stage: StageContext) -> None:
@@ -198,13 +198,13 @@ def test_the_first_worker_writes_the_checkpoint_that_one_device_writes(
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_worker_without_rows_changes_nothing_and_the_user_is_told(folder, tmp_path, strategy):
-    chosen = small_settings(batch_rows=1)
+    chosen = small_settings(batch_size=1)
     alone = make_stage(tmp_path / "alone")
     run(alone, folder, chosen, "")
     together = two_workers(folder, tmp_path / "together", strategy, chosen)
     require_same_course(results(alone)[1], results(together)[1])
     said = (together.scratch / "log.txt").read_text()
-    assert said.count("a step has 1 rows for 2 devices: raise accumulation") == 1
+    assert said.count("a step has 1 rows for 2 devices: raise gradient_accumulation_steps") == 1
 
 
 def test_quantised_weights_cannot_be_divided(tmp_path):

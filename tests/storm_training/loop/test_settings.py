@@ -11,17 +11,17 @@ from storm_models.testing import make_checkpoint
 from storm_training.components.sft import Sft
 from storm_training.optim.settings import Decayed
 from storm_training.testing import make_chats, tokenise_chats
-from storm_training.trainable.parameters import READS, Parameters
+from storm_training.trainable.settings import READS, TrainableSettings
 from storm_training.trainable.snr_scanner import SnrScanner
 
 START = {
     "steps": 4,
     "sequence_length": 64,
-    "batch_rows": 2,
+    "batch_size": 2,
     "learning_rate": 1e-2,
-    "warmup": 0.5,
+    "warmup_ratio": 0.5,
     "weight_decay": 0.1,
-    "gradient_clip": 1.0,
+    "max_grad_norm": 1.0,
     "precision": "32",
     "seed": 0,
 }
@@ -29,25 +29,25 @@ CHANGES = {
     "steps": {"steps": 5},
     "epochs": {"steps": 0, "epochs": 0.9},
     "sequence_length": {"sequence_length": 96},
-    "batch_rows": {"batch_rows": 3},
-    "accumulation": {"accumulation": 2},
+    "batch_size": {"batch_size": 3},
+    "gradient_accumulation_steps": {"gradient_accumulation_steps": 2},
     "learning_rate": {"learning_rate": 1e-3},
     "schedule": {"schedule": "constant"},
-    "final_rate": {"final_rate": 0.5},
-    "warmup": {"warmup": 0.0},
+    "min_lr_ratio": {"min_lr_ratio": 0.5},
+    "warmup_ratio": {"warmup_ratio": 0.0},
     "schedule_from": {"schedule_from": 0.5},
     "schedule_to": {"schedule_to": 0.5},
     "weight_decay": {"weight_decay": 0.2},
-    "decayed": {"decayed": Decayed.all, "parameters": {"choice": "spectrum", "norms": True}},
+    "decayed": {"decayed": Decayed.all, "trainable": {"method": "spectrum", "norms": True}},
     "neftune": {"neftune": 5.0},
     "beta1": {"beta1": 0.5},
     "beta2": {"beta2": 0.5},
-    "gradient_clip": {"gradient_clip": 0.1},
+    "max_grad_norm": {"max_grad_norm": 0.1},
     "precision": {"precision": "bf16-mixed"},
     "validation_rows": {"validation_rows": 2},
     "validation_every": {"validation_every": 1},
     "seed": {"seed": 1},
-    "parameters": {"parameters": {"choice": "all"}},
+    "trainable": {"trainable": {"method": "all"}},
     "rounding": {"precision": "bf16", "rounding": "stochastic"},
     "attention": {"attention": "eager"},
     "compile": {"compile": True},
@@ -58,20 +58,20 @@ CHANGES = {
 GPU = {"optimizer"}
 """Settings that have an effect on a GPU only."""
 CHOICES = {
-    "fraction": ({"choice": "spectrum"}, {"fraction": 0.75}),
-    "embedding": ({"choice": "spectrum"}, {"embedding": False}),
-    "head": ({"choice": "spectrum"}, {"head": False}),
-    "norms": ({"choice": "spectrum"}, {"norms": True}),
-    "norm_layers": ({"choice": "spectrum"}, {"norm_layers": 2}),
-    "layers": ({"choice": "last_layers", "layers": 1}, {"layers": 2}),
+    "fraction": ({"method": "spectrum"}, {"fraction": 0.75}),
+    "embedding": ({"method": "spectrum"}, {"embedding": False}),
+    "head": ({"method": "spectrum"}, {"head": False}),
+    "norms": ({"method": "spectrum"}, {"norms": True}),
+    "norm_layers": ({"method": "spectrum"}, {"norm_layers": 2}),
+    "layers": ({"method": "last_layers", "layers": 1}, {"layers": 2}),
     "names": (
-        {"choice": "named", "names": [".*q_proj.weight"]},
+        {"method": "named", "names": [".*q_proj.weight"]},
         {"names": [".*[qk]_proj.weight"]},
     ),
-    "rank": ({"choice": "lora"}, {"rank": 4}),
-    "alpha": ({"choice": "lora"}, {"alpha": 8.0}),
-    "dropout": ({"choice": "lora"}, {"dropout": 0.5}),
-    "modules": ({"choice": "lora"}, {"modules": ["q_proj"]}),
+    "rank": ({"method": "lora"}, {"rank": 4}),
+    "alpha": ({"method": "lora"}, {"alpha": 8.0}),
+    "dropout": ({"method": "lora"}, {"dropout": 0.5}),
+    "modules": ({"method": "lora"}, {"modules": ["q_proj"]}),
 }
 """For every setting of the choice of parameters: a choice that reads it, and another value."""
 
@@ -85,8 +85,8 @@ def inputs(tmp_path_factory):
 
 
 def digest(folder, inputs, changes) -> str:
-    values = {"parameters": {"choice": "spectrum"}, **START, **changes}
-    values["parameters"] = Parameters(**values["parameters"])
+    values = {"trainable": {"method": "spectrum"}, **START, **changes}
+    values["trainable"] = TrainableSettings(**values["trainable"])
     result = Sft(**values).run(make_stage(folder), *inputs)
     names = ("model.safetensors", "training.json")
     return hashlib.sha256(b"".join((result.directory / n).read_bytes() for n in names)).hexdigest()
@@ -122,33 +122,33 @@ def test_a_setting_outside_the_key_has_none(tmp_path, inputs, start, changes):
 
 
 def test_the_list_of_choices_is_complete():
-    assert {field.name for field in dataclasses.fields(Parameters)} == {"choice", *CHOICES}
+    assert {field.name for field in dataclasses.fields(TrainableSettings)} == {"method", *CHOICES}
     assert {name for read in READS.values() for name in read} == set(CHOICES)
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_setting_of_a_choice_has_an_effect(tmp_path, inputs, name):
     choice, change = CHOICES[name]
-    before = digest(tmp_path / "before", inputs, {"parameters": choice})
-    assert digest(tmp_path / "after", inputs, {"parameters": {**choice, **change}}) != before
+    before = digest(tmp_path / "before", inputs, {"trainable": choice})
+    assert digest(tmp_path / "after", inputs, {"trainable": {**choice, **change}}) != before
 
 
 @pytest.mark.parametrize(
     ("values", "setting", "problem"),
     [
-        ({"choice": "lroa"}, "choice", "did you mean 'lora'"),
-        ({"rank": 8}, "rank", "is read with choice=lora or qlora only"),
-        ({"choice": "lora", "fraction": 0.2}, "fraction", "is read with choice=spectrum only"),
-        ({"choice": "spectrum", "fraction": 1.5}, "fraction", "between 0 and 1"),
-        ({"choice": "last_layers"}, "layers", "at least 1"),
-        ({"choice": "named"}, "names", "at least one"),
-        ({"choice": "named", "names": ["("]}, "names", "no regular expression"),
-        ({"choice": "lora", "rank": 0}, "rank", "at least 1"),
-        ({"choice": "lora", "alpha": 0.0}, "alpha", "above 0"),
-        ({"choice": "lora", "dropout": 1.0}, "dropout", "in \\[0, 1\\)"),
+        ({"method": "lroa"}, "method", "did you mean 'lora'"),
+        ({"rank": 8}, "rank", "is read with method=lora or qlora only"),
+        ({"method": "lora", "fraction": 0.2}, "fraction", "is read with method=spectrum only"),
+        ({"method": "spectrum", "fraction": 1.5}, "fraction", "between 0 and 1"),
+        ({"method": "last_layers"}, "layers", "at least 1"),
+        ({"method": "named"}, "names", "at least one"),
+        ({"method": "named", "names": ["("]}, "names", "no regular expression"),
+        ({"method": "lora", "rank": 0}, "rank", "at least 1"),
+        ({"method": "lora", "alpha": 0.0}, "alpha", "above 0"),
+        ({"method": "lora", "dropout": 1.0}, "dropout", "in \\[0, 1\\)"),
     ],
 )
 def test_a_choice_that_cannot_work_is_named(values, setting, problem):
     with pytest.raises(SettingError, match=problem) as error:
-        Parameters(**values)
+        TrainableSettings(**values)
     assert error.value.setting == f"parameters.{setting}"

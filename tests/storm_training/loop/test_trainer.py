@@ -68,7 +68,7 @@ def test_eight_rows_at_once_equal_eight_passes_of_one_row(tmp_path, checkpoint):
     results = []
     for rows, passes in ((8, 1), (1, 8), (2, 4)):
         model = checkpoint.load("float32")
-        chosen = small_settings(steps=2, batch_rows=rows, accumulation=passes)
+        chosen = small_settings(steps=2, batch_size=rows, gradient_accumulation_steps=passes)
         log = train(model, ragged_sequences(), chosen, make_stage(tmp_path, f"{rows}x{passes}"))
         results.append((weights(model), [entry["loss"] for entry in log.steps]))
     for found, losses in results[1:]:
@@ -79,7 +79,9 @@ def test_eight_rows_at_once_equal_eight_passes_of_one_row(tmp_path, checkpoint):
 
 def test_the_step_is_that_of_a_plain_loop(tmp_path, checkpoint):
     """One step over all sequences, against AdamW on transformers' own loss, row by row."""
-    chosen = small_settings(steps=1, batch_rows=100, warmup=0, gradient_clip=1.0, weight_decay=0.1)
+    chosen = small_settings(
+        steps=1, batch_size=100, warmup_ratio=0, max_grad_norm=1.0, weight_decay=0.1
+    )
     sequences = ragged_sequences(9)
     ours, plain = checkpoint.load("float32"), checkpoint.load("float32")
     train(ours, sequences, chosen, make_stage(tmp_path))
@@ -166,7 +168,7 @@ def test_a_pass_that_does_not_fit_names_what_would_make_it_fit(tmp_path, checkpo
         def loss(self, model, batch):
             raise torch.OutOfMemoryError("tried to allocate 9 GiB\nand more")
 
-    with pytest.raises(InputError, match=r"batch_rows=2 rows of sequence_length=96 .*9 GiB"):
+    with pytest.raises(InputError, match=r"batch_size=2 rows of sequence_length=96 .*9 GiB"):
         train(
             checkpoint.load("float32"),
             ragged_sequences(),
@@ -193,10 +195,10 @@ def test_what_cannot_train_is_an_error(tmp_path, checkpoint):
     [
         ({"schedule": "cosin"}, "schedule"),
         ({"precision": "fp8"}, "precision"),
-        ({"warmup": 1.5}, "warmup"),
+        ({"warmup_ratio": 1.5}, "warmup_ratio"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"steps": 0, "epochs": 0}, "epochs"),
-        ({"accumulation": 0}, "accumulation"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps"),
         ({"beta2": 1.0}, "beta2"),
         ({"schedule_from": 1.0}, "schedule_from"),
         ({"schedule_from": 0.5, "schedule_to": 0.5}, "schedule_to"),
@@ -210,20 +212,22 @@ def test_settings_that_cannot_work_are_named(changes, name):
 
 
 def test_the_learning_rate_rises_and_falls():
-    rates = [learning_rate(step, 100, small_settings(warmup=0.1)) for step in range(100)]
+    rates = [learning_rate(step, 100, small_settings(warmup_ratio=0.1)) for step in range(100)]
     assert rates[0] == pytest.approx(1e-3) and rates[9] == pytest.approx(1e-2)
     assert rates[9:] == sorted(rates[9:], reverse=True)
     assert rates[-1] == pytest.approx(1e-3)
-    constant = small_settings(schedule="constant", warmup=0)
+    constant = small_settings(schedule="constant", warmup_ratio=0)
     assert {learning_rate(step, 10, constant) for step in range(10)} == {1e-2}
-    linear = small_settings(schedule="linear", warmup=0, final_rate=0.0)
+    linear = small_settings(schedule="linear", warmup_ratio=0, min_lr_ratio=0.0)
     assert learning_rate(10, 11, linear) == pytest.approx(0)
 
 
 def test_stages_in_turn_go_through_one_schedule():
-    whole = [learning_rate(step, 90, small_settings(warmup=0.1)) for step in range(90)]
+    whole = [learning_rate(step, 90, small_settings(warmup_ratio=0.1)) for step in range(90)]
     parts = [
-        learning_rate(step, 30, small_settings(warmup=0.1, schedule_from=start, schedule_to=end))
+        learning_rate(
+            step, 30, small_settings(warmup_ratio=0.1, schedule_from=start, schedule_to=end)
+        )
         for start, end in ((0.0, 0.33333), (0.33333, 0.66667), (0.66667, 1.0))
         for step in range(30)
     ]
@@ -306,7 +310,7 @@ def test_a_run_without_progress_stops_and_the_best_weights_are_kept(tmp_path, ch
     draw = np.random.default_rng(1)
     held_out = TokenSequences.collect([(draw.integers(40, 200, 60), None)])
     chosen = small_settings(
-        steps=30, validation_every=1, keep=keep, patience=3, learning_rate=0.03, warmup=0.0
+        steps=30, validation_every=1, keep=keep, patience=3, learning_rate=0.03, warmup_ratio=0.0
     )
     model, stage = checkpoint.load("float32"), make_stage(tmp_path)
     log = train(model, ragged_sequences(), chosen, stage, validation=held_out)

@@ -24,7 +24,7 @@ from storm_training.testing import make_chats, tokenise_chats
 FEW = {
     "steps": 10,
     "sequence_length": 96,
-    "batch_rows": 2,
+    "batch_size": 2,
     "learning_rate": 1e-2,
     "precision": "32",
     "seed": 0,

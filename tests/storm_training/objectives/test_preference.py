@@ -26,7 +26,7 @@ from storm_training.references.reference_scorer import ReferenceScorer
 FEW = {
     "steps": 12,
     "sequence_length": 96,
-    "batch_rows": 2,
+    "batch_size": 2,
     "learning_rate": 1e-2,
     "precision": "32",
     "seed": 0,
@@ -60,7 +60,7 @@ def tokens(tmp_path_factory, model):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, model, tokens):
-    scorer = ReferenceScorer(sequence_length=96, batch_rows=3, precision="32")
+    scorer = ReferenceScorer(sequence_length=96, batch_size=3, precision="32")
     return scorer.run(make_stage(tmp_path_factory.mktemp("reference")), model, tokens)
 
 

@@ -27,7 +27,7 @@ from storm_training.testing import tokenise_chats
 FEW = {
     "steps": 150,
     "sequence_length": 96,
-    "batch_rows": 3,
+    "batch_size": 3,
     "learning_rate": 1e-2,
     "precision": "32",
     "seed": 0,

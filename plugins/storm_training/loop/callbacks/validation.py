@@ -24,7 +24,7 @@ class Validator(Callback):
         if self._sequences is not None:
             lengths = self._sequences.lengths()
             rows = pack(lengths, np.arange(len(lengths)), module.settings.sequence_length)
-            size = module.settings.batch_rows
+            size = module.settings.batch_size
             every = [rows[start : start + size] for start in range(0, len(rows), size)]
             self._rows = module.devices.shard(every)
 

@@ -1,4 +1,4 @@
-"""Which parameters train: a choice of its own, apart from what is learnt."""
+"""Which parameters train: settings of their own, apart from what is learnt."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ READS = {
     "lora": ("rank", "alpha", "dropout", "modules"),
     "qlora": ("rank", "alpha", "dropout", "modules"),
 }
-"""The settings that each choice reads, besides `choice` itself."""
+"""The settings that each method reads, besides `method` itself."""
 
 
 @dataclasses.dataclass(kw_only=True)
-class Parameters:
+class TrainableSettings:
     """What trains; everything else is frozen, and keeps its bits."""
 
-    choice: str = "all"
+    method: str = "all"
     """all; spectrum (the matrices of each type with the highest signal-to-noise ratio); last_layers
     (the last `layers` blocks and the final norm); named (`names`); new_layers (those that depth
     up-scaling or block expansion added); lora or, on a GPU, qlora (low-rank updates, merged into
@@ -54,10 +54,10 @@ class Parameters:
     """lora, qlora: types of the matrices that get an update (q_proj, …); empty: all."""
 
     def __post_init__(self) -> None:
-        """Check the settings; raises SettingError, also for one that the choice does not read."""
-        if self.choice not in READS:
-            problem = f"unknown{did_you_mean(self.choice, READS)}"
-            raise SettingError("parameters.choice", self.choice, problem)
+        """Check the settings; raises SettingError, also for one that the method does not read."""
+        if self.method not in READS:
+            problem = f"unknown{did_you_mean(self.method, READS)}"
+            raise SettingError("trainable.method", self.method, problem)
         for field in dataclasses.fields(self):
             default = (
                 field.default_factory()
@@ -65,32 +65,32 @@ class Parameters:
                 else field.default
             )
             value = getattr(self, field.name)
-            read = field.name == "choice" or field.name in READS[self.choice]
+            read = field.name == "method" or field.name in READS[self.method]
             if not read and value != default:
                 readers = " or ".join(name for name, read in READS.items() if field.name in read)
-                problem = f"is read with choice={readers} only, and choice is {self.choice}"
-                raise SettingError(f"parameters.{field.name}", value, problem)
+                problem = f"is read with method={readers} only, and method is {self.method}"
+                raise SettingError(f"trainable.{field.name}", value, problem)
         self._require("fraction", 0 <= self.fraction <= 1, "must lie between 0 and 1")
         self._require("rank", self.rank >= 1, "must be at least 1")
         self._require("alpha", self.alpha > 0, "must be above 0")
         self._require("dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
         self._require("norm_layers", self.norm_layers >= 0, "must not be negative")
-        if self.choice == "last_layers":
+        if self.method == "last_layers":
             self._require("layers", self.layers >= 1, "must be at least 1")
-        if self.choice == "named":
+        if self.method == "named":
             self._require("names", bool(self.names), "needs at least one regular expression")
         for name in self.names:
             try:
                 re.compile(name)
             except re.error as error:
                 problem = f"no regular expression: {error}"
-                raise SettingError("parameters.names", name, problem) from error
+                raise SettingError("trainable.names", name, problem) from error
 
     @property
     def low_rank(self) -> bool:
         """Whether updates train instead of the weights themselves."""
-        return self.choice in ("lora", "qlora")
+        return self.method in ("lora", "qlora")
 
     def _require(self, name: str, holds: bool, problem: str) -> None:
         if not holds:
-            raise SettingError(f"parameters.{name}", getattr(self, name), problem)
+            raise SettingError(f"trainable.{name}", getattr(self, name), problem)
