@@ -29,7 +29,8 @@ from storm_exp._contract.errors import (
 from storm_exp._contract.hooks import hookimpl
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.rehearsed import Rehearsed
-from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._contract.runtime import Runtime
+from storm_exp._contract.stage_context import StageContext
 from storm_exp._store.manifest import referenced
 
 __version__ = "0.1.0"

@@ -22,7 +22,6 @@ def compress(
     directory: Path,
     scheme: str,
     ignore: list[str],
-    threads: int,
     advance: Callable[[], None],
 ) -> None:
     """Quantise the linear layers of a checkpoint after a data-free scheme, into `directory`.
@@ -33,12 +32,10 @@ def compress(
     """
     with quiet():
         os.environ.setdefault("LLM_COMPRESSOR_LOG_DISABLED", "true")
-        import torch
         from llmcompressor import oneshot
         from llmcompressor.modifiers.quantization import QuantizationModifier
         from transformers import GenerationConfig
 
-        torch.set_num_threads(threads)
         network = model.load()
         _check_ignored(network, ignore)
         advance()

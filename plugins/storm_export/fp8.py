@@ -55,14 +55,12 @@ class Fp8Dynamic:
         from storm_export.compression import compress
         from storm_export.summary import summarise
 
-        self.plan_spec(model.spec())
-        with stage.progress(3, "steps", "llm-compressor") as progress:
+        with stage.compute(), stage.progress(3, "steps", "llm-compressor") as progress:
             compress(
                 model,
                 stage.directory,
                 scheme="FP8_DYNAMIC",
                 ignore=list(self.ignore),
-                threads=stage.runtime.thread_count(),
                 advance=progress.advance,
             )
         result = Checkpoint(stage.directory)

@@ -110,12 +110,13 @@ class Answers:
             unfinished=self.unfinished,
             seed=self.seed,
         )
-        generator = Generator(
-            model,
-            sampling,
-            Shots(data.rows("train"), self.shots, self.task_column, self.seed),
-            batch_size=self.batch_size,
-            device=stage.runtime.device,
-            scratch=stage.scratch,
-        )
-        return answer(generator, stage, data, self.shard_rows)
+        with stage.compute() as device:
+            generator = Generator(
+                model,
+                sampling,
+                Shots(data.rows("train"), self.shots, self.task_column, self.seed),
+                batch_size=self.batch_size,
+                device=device,
+                scratch=stage.scratch,
+            )
+            return answer(generator, stage, data, self.shard_rows)

@@ -47,7 +47,6 @@ class Sampling:
 
 def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows: int) -> Dataset:
     """Write `data` into the stage with new answers; raises InputError when none can be used."""
-    torch.set_num_threads(stage.runtime.thread_count())
     splits = [name for name in ("train", "validation") if data.count(name)]
     made, rejected = Dataset(stage.directory), []
     kept = 0
@@ -230,10 +229,7 @@ class Generator:
 
     def _load(self) -> Any:
         if self._network is None:
-            device = self._device
-            if device == "auto":
-                device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._network = self._model.load("auto", device)
+            self._network = self._model.load("auto", self._device)
             ends = self._network.generation_config.eos_token_id
             stops = {*(ends if isinstance(ends, list) else [ends]), *self._chat.ends}
             self._stops = sorted((stops | {self._tokenizer.eos_token_id}) - {None})

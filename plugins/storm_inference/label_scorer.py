@@ -159,10 +159,3 @@ def check_attention(model: PreTrainedModel, tokens: int) -> None:
             f"a prompt of {tokens} tokens is longer than the {limit} that the model "
             "can read: lower max_length"
         )
-
-
-def choose_device(wanted: str) -> str:
-    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`."""
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from storm_exp import hookimpl
+from storm_exp import Runtime, hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
@@ -20,6 +21,14 @@ def storm_components() -> list[type]:
     from storm_models.twins.model_twin import ModelTwin
 
     return [Hub, Path, Command, NewModel, ModelTwin]
+
+
+@hookimpl
+def storm_compute(runtime: Runtime) -> AbstractContextManager[str]:
+    """Have torch compute as the runtime says."""
+    from storm_models.devices import computing
+
+    return computing(runtime)
 
 
 @hookimpl

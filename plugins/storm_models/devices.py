@@ -1,10 +1,14 @@
-"""Which devices this machine has."""
+"""Devices: which this machine has, and arithmetic as a runtime wants it."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from storm_exp import Runtime
 
 _DRIVERS = (
     "/dev/nvidiactl",
@@ -38,6 +42,26 @@ def has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def choose_device(wanted: str) -> str:
+    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`."""
+    return ("cuda" if has_gpu() else "cpu") if wanted == "auto" else wanted
+
+
+@contextlib.contextmanager
+def computing(runtime: Runtime) -> Iterator[str]:
+    """Let torch use the runtime's threads, and fp32 be fp32; yields the device to compute on."""
+    import torch
+
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(runtime.thread_count())
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield choose_device(runtime.device)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
 
 
 def _exists(path: str) -> bool:

@@ -25,7 +25,7 @@ from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import ComposeError, GraphError, SettingError, did_you_mean
 from storm_exp._contract.plugins import SECTIONS, Plugins
-from storm_exp._contract.stage_context import Runtime
+from storm_exp._contract.runtime import Runtime
 
 
 @dataclasses.dataclass

@@ -9,15 +9,15 @@ import importlib.util
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, dataclass_transform
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from storm_exp._contract.artifact import Artifact
+from storm_exp._contract.artifact import Artifact, Spec
 from storm_exp._contract.bounds import Bounds, check_bounds, find_unfit_default
-from storm_exp._contract.errors import PluginError
+from storm_exp._contract.errors import PluginError, strangers_code
 
 _ATTRIBUTE = "__storm_component__"
 
@@ -118,6 +118,25 @@ def component(
         return cls
 
     return decorate
+
+
+def plan_spec(settings: Any, inputs: Mapping[str, Spec | list[Spec]]) -> Spec:
+    """Return what a component says that it will make of inputs of these specs, port by port.
+
+    Raises what its `plan_spec` raises for what cannot work, PluginError for one that is broken.
+    """
+    component = describe(type(settings))
+    kind = component.output.spec_type
+    compute = getattr(settings, "plan_spec", None)
+    if compute is None:
+        return kind()
+    wanted = inspect.signature(compute).parameters
+    what = f"the component '{component.name}' (plan_spec)"
+    with strangers_code(what):
+        spec = compute(**{port: each for port, each in inputs.items() if port in wanted})
+    if not isinstance(spec, kind):
+        raise PluginError(f"{what} gave {spec!r:.100}, no {kind.__name__}")
+    return spec
 
 
 def describe(cls: type) -> Component:

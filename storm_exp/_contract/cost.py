@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from storm_exp._contract.accelerator import ACCELERATORS, Accelerator
-from storm_exp._contract.stage_context import Runtime
+from storm_exp._contract.runtime import Runtime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

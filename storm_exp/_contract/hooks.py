@@ -6,8 +6,11 @@ What it may hear and show of a run is in `storm_exp/_run/hooks.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pluggy
+
+from storm_exp._contract.runtime import Runtime
 
 hookspec = pluggy.HookspecMarker("storm_exp")
 hookimpl = pluggy.HookimplMarker("storm_exp")
@@ -34,6 +37,14 @@ def storm_config_folder() -> str:  # type: ignore[empty-body]
 @hookspec
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empty-body]
     """Return command-line verbs: functions of the remaining arguments that return the exit code."""
+
+
+@hookspec(firstresult=True)
+def storm_compute(runtime: Runtime) -> AbstractContextManager[str] | None:
+    """Return what sets up arithmetic for a stage, and yields the device to compute on.
+
+    Components ask for it by `with stage.compute() as device:`.
+    """
 
 
 @hookspec(firstresult=True)

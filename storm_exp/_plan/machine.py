@@ -7,7 +7,7 @@ import shutil
 
 from storm_exp._contract.errors import SettingError
 from storm_exp._contract.plugins import Plugins
-from storm_exp._contract.stage_context import Runtime
+from storm_exp._contract.runtime import Runtime
 
 _ELSEWHERE = "; to plan for another machine, name its card, as in runtime.card=h100"
 

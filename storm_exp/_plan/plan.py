@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.recipe import Recipe
 from storm_exp._contract.artifact import Spec
-from storm_exp._contract.component import Component
+from storm_exp._contract.component import Component, plan_spec
 from storm_exp._contract.digest import NotedDigests
 from storm_exp._contract.errors import (
     GraphError,
     PlanError,
-    PluginError,
     StageError,
     StormError,
     strangers_code,
@@ -287,16 +285,4 @@ def _forecast(node: PlannedArtifact) -> Spec:
     kind = node.component.output.spec_type
     if node.manifest is not None:
         return kind.from_json(node.manifest.spec)
-    compute = getattr(node.settings, "plan_spec", None)
-    if compute is None:
-        return kind()
-    wanted = inspect.signature(compute).parameters
-    given = node.input_specs()
-    with strangers_code(f"the component '{node.component.name}' (plan_spec)"):
-        spec = compute(**{port: each for port, each in given.items() if port in wanted})
-    if not isinstance(spec, kind):
-        raise PluginError(
-            f"the component '{node.component.name}' (plan_spec) gave {spec!r:.100}, "
-            f"no {kind.__name__}"
-        )
-    return spec
+    return plan_spec(node.settings, node.input_specs())

@@ -14,7 +14,8 @@ from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import Interrupted, StageError, StormError
 from storm_exp._contract.progress import Progress
-from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._contract.runtime import Runtime
+from storm_exp._contract.stage_context import StageContext
 from storm_exp._plan.difference import source_digest
 from storm_exp._plan.key import semantic_settings
 from storm_exp._plan.outside import look

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from storm_exp._contract.errors import StormError
-from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._contract.runtime import Runtime
+from storm_exp._contract.stage_context import StageContext
 from storm_exp._plan.plan import PlannedArtifact
 
 JOB, FAILURE, OUTCOME = "stage.json", "failure.json", "outcome-{}.json"

@@ -18,7 +18,8 @@ from typing import Any
 
 from storm_exp._contract.errors import StormError
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._contract.stage_context import Runtime, StageContext
+from storm_exp._contract.runtime import Runtime
+from storm_exp._contract.stage_context import StageContext
 from storm_exp._run.executor import check_output, peak_memory
 from storm_exp._run.launch import FAILURE, OUTCOME, WATCHED
 from storm_exp._run.run import logging_to

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
 from storm_models.testing import make_checkpoint
@@ -92,12 +92,12 @@ def test_what_is_quantised_is_not_quantised_again(fp8, tmp_path):
 
 def test_leaving_no_layer_to_quantise_is_an_error(model, tmp_path):
     with pytest.raises(InputError, match="no linear layer is left"):
-        Fp8Dynamic(ignore=["re:.*"]).run(make_stage(tmp_path), model)
+        run_component(Fp8Dynamic(ignore=["re:.*"]), make_stage(tmp_path), model)
 
 
 def test_ignoring_what_is_not_there_is_refused(model, tmp_path):
     with pytest.raises(SettingError, match="did you mean 'lm_head'"):
-        Fp8Dynamic(ignore=["lm_hed"]).run(make_stage(tmp_path), model)
+        run_component(Fp8Dynamic(ignore=["lm_hed"]), make_stage(tmp_path), model)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -139,4 +139,4 @@ def test_fp8_refuses_with_the_plan_what_could_not_be_read_back(
         Fp8Dynamic().plan_spec(model.spec())
     monkeypatch.setattr("storm_export.fp8.check_family", lambda *_: None)
     with pytest.raises(InputError, match=problem):
-        Fp8Dynamic().run(make_stage(tmp_path), model)
+        run_component(Fp8Dynamic(), make_stage(tmp_path), model)

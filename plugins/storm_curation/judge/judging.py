@@ -15,7 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from storm_curation.judge.judge_prompt import JudgePrompt
 from storm_curation.judge.rubric import Question
@@ -25,7 +24,7 @@ from storm_curation.judge.summary import Summary
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
 from storm_inference.journal import Journal
-from storm_inference.label_scorer import LabelScorer, choose_device
+from storm_inference.label_scorer import LabelScorer
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 Row = Mapping[str, Any]
@@ -38,17 +37,20 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     total = data.count("train")
     if total == 0:
         raise InputError("the data set's split 'train' is empty: there is nothing to judge")
-    torch.set_num_threads(stage.runtime.thread_count())
     settings, reason = settings.fitted(model.config())
     if reason:
         stage.say(f"prompts have at most {settings.max_length} tokens: {reason}")
     prompt = JudgePrompt(settings, model.chat())
-    work = _Work(settings, stage, model, prompt)
     summary = Summary(settings.questions())
     schema = score_schema(settings.questions())
     from_scratch, started = 0, time.monotonic()
     file = stage.directory / "scores.parquet"
-    with stage.progress(total, "rows") as bar, _writer(file, schema) as writer:
+    with (
+        stage.compute() as device,
+        stage.progress(total, "rows") as bar,
+        _writer(file, schema) as writer,
+    ):
+        work = _Work(settings, device, model, prompt)
         for rows in _shards(data.rows("train"), settings.shard_rows):
             kept = stage.scratch / f"{_address(settings, rows)}.json"
             judgements = _read(kept)
@@ -71,9 +73,9 @@ class _Work:
     """The model with what it takes to ask it, loaded for the first shard that needs it."""
 
     def __init__(
-        self, settings: JudgeSettings, stage: StageContext, model: Checkpoint, prompt: JudgePrompt
+        self, settings: JudgeSettings, device: str, model: Checkpoint, prompt: JudgePrompt
     ) -> None:
-        self._settings, self._stage, self._model = settings, stage, model
+        self._settings, self._device, self._model = settings, device, model
         self._prompt = prompt
         self._scorer: LabelScorer | None = None
 
@@ -109,7 +111,7 @@ class _Work:
         if self._scorer is None:
             settings, precision = self._settings, self._settings.precision
             dtype = "auto" if precision is Precision.stored else precision.value
-            model = self._model.load(dtype, choose_device(self._stage.runtime.device))
+            model = self._model.load(dtype, self._device)
             self._scorer = LabelScorer(
                 model, rows=settings.batch_size, step=settings.pad_to_multiple_of
             )

@@ -30,6 +30,7 @@ from storm_evaluation.tasks.tree import definitions
 from storm_exp import InputError, StageContext
 from storm_models.chat.contents import ControlTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.devices import choose_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +65,7 @@ class Harness:
     ) -> None:
         """Load the model on the stage's device; `batch_size` is for what is asked besides tasks."""
         self._stage = stage
-        device = stage.runtime.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.set_num_threads(stage.runtime.thread_count())
+        device = choose_device(stage.runtime.device)
         self.version = f"lm_eval {importlib.metadata.version('lm_eval')}"
         self._quantization = checkpoint.config().get("quantization_config") or {}
         with quiet():

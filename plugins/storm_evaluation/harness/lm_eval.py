@@ -219,8 +219,9 @@ class LmEval:
             seed=self.seed,
             sample_rows=self.sample_rows,
         )
-        harness = Harness(stage, model, self.max_length, self.dtype)
-        result = harness.evaluate(tasks)
+        with stage.compute():
+            harness = Harness(stage, model, self.max_length, self.dtype)
+            result = harness.evaluate(tasks)
         evaluation = Evaluation(stage.directory)
         described = {
             "by_task": describe_tasks(asked, result),

@@ -97,20 +97,23 @@ class HeldOut:
         from storm_evaluation.held_out.continuation import Questions, build_questions
         from storm_evaluation.held_out.tasks import score_answers, score_choices
 
-        harness = Harness(stage, model, self.max_length, self.dtype, self.batch_size)
-        asked = Questions(
-            harness.renderer if self.apply_chat_template else None,
-            harness.language_model.tok_encode,
-        )
-        conversations, continuations, left_out = self._conversations(data, harness, asked)
-        if left_out:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-            stage.say(f"rows that cannot be used: {reasons}")
-        questions = build_questions(conversations, self.choices, self.choice_characters, self.seed)
-        loss, cut = score_answers(harness, continuations, LOSS)
-        if cut:
-            stage.say(f"{cut} answers were longer than the model's context, and cut")
-        choice = score_choices(harness, asked, questions, CHOICE, self.seed)
+        with stage.compute():
+            harness = Harness(stage, model, self.max_length, self.dtype, self.batch_size)
+            asked = Questions(
+                harness.renderer if self.apply_chat_template else None,
+                harness.language_model.tok_encode,
+            )
+            conversations, continuations, left_out = self._conversations(data, harness, asked)
+            if left_out:
+                reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+                stage.say(f"rows that cannot be used: {reasons}")
+            questions = build_questions(
+                conversations, self.choices, self.choice_characters, self.seed
+            )
+            loss, cut = score_answers(harness, continuations, LOSS)
+            if cut:
+                stage.say(f"{cut} answers were longer than the model's context, and cut")
+            choice = score_choices(harness, asked, questions, CHOICE, self.seed)
         evaluation = Evaluation(stage.directory)
         settings = {
             "split": self.split,

@@ -60,7 +60,6 @@ class Mergekit:
         from storm_merging.mergekit.arithmetic import merge_with_mergekit
 
         base = base if self._takes_base() else None
-        self.plan_spec([model.spec() for model in models], base.spec() if base else None)
         return merge_with_mergekit(stage, self.method, base, models, self.parameters, self.seed)
 
     def _spec(self) -> MergeMethodSpec:

@@ -35,7 +35,6 @@ def merge_with_mergekit(
     tensors of one name in fp32, and what the method makes of them. Raises InputError for models
     that do not fit each other or the method, for NaN, infinity and overflow.
     """
-    torch.set_num_threads(stage.runtime.thread_count())
     others = [i for i, m in enumerate(models) if base is None or m.directory != base.directory]
     if not others:
         raise InputError(f"{method}: every model is the base itself, there is nothing to merge")
@@ -46,6 +45,7 @@ def merge_with_mergekit(
     merged_models = [*([base] if base else []), *(models[i] for i in others)]
     headers = shared_tensors(merged_models)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(stage.compute())
         parents = [stack.enter_context(model.open_weights()) for model in merged_models]
         writer = stack.enter_context(TensorWriter(stage.directory / WEIGHT_FILE, headers))
         progress = stack.enter_context(stage.progress(len(headers), "tensors"))

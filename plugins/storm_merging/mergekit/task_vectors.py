@@ -51,7 +51,6 @@ class MergekitMerger:
         """Merge; leaves `merge.json` with method and parameters."""
         from storm_merging.mergekit.arithmetic import merge_with_mergekit
 
-        self.plan_spec(base.spec(), [model.spec() for model in models])
         parameters = self.parameters(len(models))
         seed = getattr(self, "seed", 0)
         return merge_with_mergekit(stage, self.method, base, models, parameters, seed)

@@ -52,7 +52,6 @@ class BlockExpand:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
         from storm_models.checkpoint.surgery import rearrange
 
-        self.plan_spec(model.spec())
         config = model.config()
         sources = self.sources(config["num_hidden_layers"])
         silent = silenced(config["model_type"], new_layers(sources))

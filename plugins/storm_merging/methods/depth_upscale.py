@@ -37,7 +37,6 @@ class DepthUpscale:
         """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
         from storm_models.checkpoint.surgery import rearrange
 
-        self.plan_spec(model.spec())
         return rearrange(stage, model, self.sources(model.config()["num_hidden_layers"]))
 
     def sources(self, layers: int) -> list[int]:

@@ -42,7 +42,6 @@ class Linear:
         from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged import merge, write_summary
 
-        self.plan_spec([model.spec() for model in models])
         names = shared_tensors(models)
         check_finite(stage, models)
         shares = self._shares(len(models))

@@ -50,7 +50,6 @@ class Slerp:
         from storm_merging.parents.merged import merge, write_summary
         from storm_merging.parents.spherical import slerp_coefficients
 
-        self.plan_spec([model.spec() for model in models])
         names = shared_tensors(models)
         weights = resolve(self.t, self.schedules, list(names))
         angles = pair_angles(stage, *models, names)

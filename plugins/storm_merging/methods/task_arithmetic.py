@@ -41,7 +41,6 @@ class TaskArithmetic:
         from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged import merge, write_summary
 
-        self.plan_spec(base.spec(), [model.spec() for model in models])
         names = shared_tensors([base, *models])
         check_finite(stage, [base, *models])
         weights = [self.scale * weight for weight in equal_weights(self.weights, len(models))]

@@ -68,20 +68,15 @@ class BlockImportanceScanner(CalibrationSettings):
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> BlockImportance:
         """Score the whole model and every candidate."""
-        import torch
 
-        from storm_inference.label_scorer import choose_device
         from storm_minitron.calibration.samples import make_batches, read_samples
         from storm_minitron.depth.block_removal import WHOLE, score_runs
 
-        self.plan_spec(model.spec(), data.spec())
-        torch.set_num_threads(stage.runtime.thread_count())
-        device = choose_device(stage.runtime.device)
         samples, left_out = read_samples(data, self.split, model, self, self.seed, whole=True)
         layers = model.config()["num_hidden_layers"]
         runs = [(first, n) for n in self.counts for first in range(layers - n + 1)]
-        network = model.load(self.dtype, device)
-        with stage.progress(len(samples), "rows") as progress:
+        with stage.compute() as device, stage.progress(len(samples), "rows") as progress:
+            network = model.load(self.dtype, device)
             batches = make_batches(samples, self, device, model.config())
             scores, distances = score_runs(network, runs, batches, progress.advance)
         influence = [row[: layers - first] for first, row in enumerate(distances.tolist())]

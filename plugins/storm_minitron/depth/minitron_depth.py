@@ -101,7 +101,6 @@ class MinitronDepth:
         """Stream the layers that stay; leaves `pruning.json` and `surgery.json`."""
         from storm_models.checkpoint.surgery import rearrange
 
-        self.plan_spec(model.spec(), None if importance is None else importance.spec())
         layers = model.config()["num_hidden_layers"]
         scan = importance.content() if importance is not None else None
         dropped = self.dropped(layers, scan)

@@ -49,19 +49,14 @@ class ImportanceScanner(CalibrationSettings):
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Importance:
         """Measure, and leave the importances with curves of how they are spread."""
-        import torch
 
-        from storm_inference.label_scorer import choose_device
         from storm_minitron.calibration.samples import make_batches, read_samples
         from storm_minitron.width.activations import measure
         from storm_models.folder.tensor_file import TensorWriter
 
-        self.check(model.spec(), data.spec(), self.split)
-        torch.set_num_threads(stage.runtime.thread_count())
-        device = choose_device(stage.runtime.device)
         samples, left_out = read_samples(data, self.split, model, self, self.seed)
-        network = model.load(self.dtype, device)
-        with stage.progress(len(samples), "rows") as progress:
+        with stage.compute() as device, stage.progress(len(samples), "rows") as progress:
+            network = model.load(self.dtype, device)
             batches = make_batches(samples, self, device, model.config())
             values = measure(network, head_dim(model.config()), batches, progress.advance)
         self.check_finite(value for axis in values.values() for value in axis.flatten().tolist())

@@ -86,7 +86,6 @@ class MinitronWidth(WidthTargets):
         from storm_minitron.width.slicing import Slicer
         from storm_models.checkpoint.surgery import write_surgery
 
-        self.plan_spec(model.spec(), importance.spec())
         before = model.config()
         widths = self.resolve(before)
         config = narrowed_config(before, widths)

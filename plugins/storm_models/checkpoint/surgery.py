@@ -58,7 +58,6 @@ def write_surgery(
     Raises InputError where they differ, or where `model` lacks a tensor or holds one too many, such
     as a head beside the embedding that its config ties to it; one that equals it is left out.
     """
-    torch.set_num_threads(stage.runtime.thread_count())
     _check_source(model)
     shapes = tensor_shapes(config) or {}
     assert set(shapes) == set(sources)
@@ -71,6 +70,7 @@ def write_surgery(
     with (
         model.open_weights() as weights,
         TensorWriter(file, layout) as writer,
+        stage.compute(),
         stage.progress(len(layout), "tensors") as progress,
     ):
         for name in order:

@@ -119,13 +119,11 @@ class NewModel:
 
     def run(self, stage: StageContext, tokenizer: Checkpoint) -> Checkpoint:
         """Draw the weights."""
-        import torch
-
         from storm_models.sources.random_init import draw_weights, write_new_model
 
-        torch.set_num_threads(stage.runtime.thread_count())
         config = self.full_config(tokenizer.config())
-        model = draw_weights(config, self.seed, self.embedding_gain, self.residual_gain)
+        with stage.compute():
+            model = draw_weights(config, self.seed, self.embedding_gain, self.residual_gain)
         made = write_new_model(stage, model, tokenizer, self.dtype)
         settle_chat(made.directory, self.chat)
         return made

@@ -37,14 +37,13 @@ def make_twin(
     Its tokenizer is among the `companions`, which are copied, or else made as `original` says.
     Raises InputError for a config that transformers refuses.
     """
-    torch.set_num_threads(stage.runtime.thread_count())
     config = dict(config)
     for file in companions:
         shutil.copyfile(file, stage.directory / file.name)
     if not companions:
         config |= _with_tokenizer(original, stage.directory)
     config["dtype"] = "bfloat16"
-    with quiet():
+    with quiet(), stage.compute():
         model = _draw(config, of)
         config.setdefault("architectures", [type(model).__name__])
         size = sum(p.numel() * p.element_size() for p in model.parameters())

@@ -105,13 +105,6 @@ class Distillation(Finetuner):
         )
         from storm_training.references.scoring import asked
 
-        self.plan_spec(
-            model.spec(),
-            tokens.spec(),
-            teacher.spec() if teacher else None,
-            answers.spec() if answers else None,
-            layers.spec() if layers else None,
-        )
         if answers is not None:
             train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
             assert train is not None

@@ -59,8 +59,6 @@ class Dpo(Finetuner):
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.preference import Preference
 
-        table = layers.spec() if layers else None
-        self.plan_spec(model.spec(), tokens.spec(), reference.spec(), table)
         train, held_out = (reference.read(name, tokens) for name in ("train", "validation"))
         assert train is not None
         objective = Preference(

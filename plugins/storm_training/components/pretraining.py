@@ -37,7 +37,6 @@ class Pretraining(Finetuner):
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.objective import NextToken
 
-        self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
         objective = NextToken("pretraining")
         return finetune(
             stage,

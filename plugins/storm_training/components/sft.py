@@ -38,7 +38,6 @@ class Sft(Finetuner):
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.objective import NextToken
 
-        self.plan_spec(model.spec(), tokens.spec(), layers.spec() if layers else None)
         return finetune(
             stage, self, model, tokens, NextToken("sft"), trainable=self.trainable, layers=layers
         )

@@ -15,6 +15,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from storm_exp import InputError, StageContext
+from storm_models.devices import choose_device
 from storm_training.loop.scratch_checkpoints import ScratchCheckpoints
 from storm_training.loop.sharded_strategy import ShardedStrategy
 
@@ -30,10 +31,7 @@ class Distributed:
     def __init__(self, stage: StageContext) -> None:
         """Read off `stage` who this worker is, and how the runtime divides training."""
         runtime = stage.runtime
-        device = runtime.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind, _, index = device.partition(":")
+        kind, _, index = choose_device(runtime.device).partition(":")
         self.rank, self.world = stage.rank, stage.world
         self.accelerator = "cpu" if kind == "cpu" else "gpu"
         """cpu or gpu, as Lightning calls them."""

@@ -65,7 +65,6 @@ def train(
     """
     _check(model, sequences, settings)
     steps = plan_run(sequences, settings)
-    torch.set_num_threads(stage.runtime.thread_count())
     devices = Distributed(stage)
     check_optimizer(settings, sharded=devices.sharded)
     log = TrainingLog(precision=choose_precision(settings.precision, devices.accelerator))
@@ -91,6 +90,7 @@ def train(
             f"a step has {rows} rows for {devices.world} devices: raise gradient_accumulation_steps"
         )
     with contextlib.ExitStack() as during:
+        during.enter_context(stage.compute())
         during.enter_context(_quiet_lightning())
         during.enter_context(_interruptible())
         during.enter_context(stopping)

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from storm_exp import StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.devices import choose_device
 from storm_training.attention.implementation import attention, choose_attention
 from storm_training.data.packing import PackedBatch, build_batch, pack
 from storm_training.data.token_sequences import TokenSequences
@@ -87,33 +88,23 @@ def _new(file: Path, dtype: type, shape: tuple[int, int]) -> np.memmap:
 @contextlib.contextmanager
 def answering(stage: StageContext, model: Checkpoint, precision: str) -> Iterator[PreTrainedModel]:
     """Load a model to be asked, as training would compute it, without gradients."""
-    torch.set_num_threads(stage.runtime.thread_count())
-    kind, device = _device(stage)
-    network = model.load(dtype="float32", device=device)
     with contextlib.ExitStack() as during:
+        device = during.enter_context(stage.compute())
+        network = model.load(dtype="float32", device=device)
         during.enter_context(torch.no_grad())
         chosen = during.enter_context(asked(stage, network, precision))
         if chosen != "32":
-            during.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
+            during.enter_context(torch.autocast(device.partition(":")[0], dtype=torch.bfloat16))
         yield network
 
 
 @contextlib.contextmanager
 def asked(stage: StageContext, network: PreTrainedModel, precision: str) -> Iterator[str]:
     """Let a model compute packed documents as training does; yields the precision decided on."""
-    kind, _ = _device(stage)
-    accelerator = "cpu" if kind == "cpu" else "gpu"
+    accelerator = "cpu" if choose_device(stage.runtime.device) == "cpu" else "gpu"
     chosen = choose_precision(precision, accelerator)
     with attention(network, choose_attention("auto", network, accelerator, chosen)):
         yield chosen
-
-
-def _device(stage: StageContext) -> tuple[str, str]:
-    """Return the kind of device (cpu, cuda) and its name."""
-    device = stage.runtime.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return device.partition(":")[0], device
 
 
 def batches(

@@ -42,17 +42,15 @@ class SnrScanner:
 
     def run(self, stage: StageContext, model: Checkpoint) -> LayerTable:
         """Scan `model`."""
-        import torch
 
         from storm_training.trainable.snr import matrix_snr
 
-        torch.set_num_threads(stage.runtime.thread_count())
         shapes = {name: shape for name, (_, shape) in model.headers().items()}
         matrices = find_matrices(shapes)
         if not matrices:
             raise InputError(f"{model.directory}: no attention or MLP matrix by a known name")
         modules: list[LayerRow] = []
-        with stage.progress(len(matrices), "matrices") as progress:
+        with stage.compute(), stage.progress(len(matrices), "matrices") as progress:
             for matrix in matrices:
                 try:
                     snr = matrix_snr(model.tensor(matrix.name))

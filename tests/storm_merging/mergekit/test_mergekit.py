@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError, SettingError, describe
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_merging.mergekit import methods as methods
 from storm_merging.mergekit.any_method import Mergekit
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -141,9 +141,9 @@ def test_the_base_among_the_models_takes_no_part(models, tmp_path):
     )
     assert_equal(one, dict(two.tensors()))
     with pytest.raises(InputError, match="every model is the base itself"):
-        methods.Ties().run(make_stage(tmp_path, "none"), models[0], models[:1])
+        run_component(methods.Ties(), make_stage(tmp_path, "none"), models[0], models[:1])
     with pytest.raises(InputError, match=r"model_stock: .*at least 3"):
-        methods.ModelStock().run(make_stage(tmp_path, "few"), models[0], models[:2])
+        run_component(methods.ModelStock(), make_stage(tmp_path, "few"), models[0], models[:2])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -178,7 +178,9 @@ def test_nan_in_a_model_names_the_tensor(models, tmp_path, bad):
     models[1].copy_companions(tmp_path)
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"model\.layers\.1\.mlp\.up_proj\.weight.*NaN"):
-        methods.Ties().run(make_stage(tmp_path), models[0], [models[2], Checkpoint(tmp_path)])
+        run_component(
+            methods.Ties(), make_stage(tmp_path), models[0], [models[2], Checkpoint(tmp_path)]
+        )
 
 
 @pytest.mark.parametrize(

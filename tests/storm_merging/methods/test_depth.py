@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_merging.methods.block_expand import BlockExpand
 from storm_merging.methods.depth_upscale import DepthUpscale
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -197,7 +197,7 @@ def test_weights_that_do_not_fit_the_config_are_refused_before_a_byte(tmp_path, 
     save_file(tensors, model.directory / "model.safetensors", metadata={"format": "pt"})
     stage = make_stage(tmp_path)
     with pytest.raises(InputError, match=message):
-        DepthUpscale(m=0).run(stage, Checkpoint(model.directory))
+        run_component(DepthUpscale(m=0), stage, Checkpoint(model.directory))
     assert not any(stage.directory.iterdir())
 
 
@@ -208,5 +208,5 @@ def test_a_config_that_transformers_refuses_stops_before_a_byte(tmp_path):
     file.write_text(json.dumps({**config, "num_hidden_layers": 2, "hidden_act": "small"}))
     stage = make_stage(tmp_path)
     with pytest.raises(InputError, match=r"transformers refuses.*small"):
-        DepthUpscale(m=0).run(stage, Checkpoint(model.directory))
+        run_component(DepthUpscale(m=0), stage, Checkpoint(model.directory))
     assert not any(stage.directory.iterdir())

@@ -7,7 +7,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
@@ -202,7 +202,7 @@ def test_nan_in_a_model_names_the_tensor(models, tmp_path, bad, merger):
     name = "model.layers.1.mlp.up_proj.weight"
     spoilt = changed(models[1], tmp_path / "bad", {name: spoil})
     with pytest.raises(InputError, match=r"model\.layers\.1\.mlp\.up_proj\.weight.*NaN"):
-        merger.run(make_stage(tmp_path), [models[0], spoilt])
+        run_component(merger, make_stage(tmp_path), [models[0], spoilt])
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_models_that_do_not_fit_are_refused_by_name_before_a_byte(models, tmp_pa
         Slerp().plan_spec([models[0].spec(), other.spec()])
     stage = make_stage(tmp_path)
     with pytest.raises(InputError, match=message):
-        Slerp().run(stage, [models[0], other])
+        run_component(Slerp(), stage, [models[0], other])
     assert not any(stage.directory.iterdir())
 
 

@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_merging.mergekit.methods import Ties
 from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
@@ -196,7 +196,7 @@ def test_a_head_that_differs_from_the_embedding_is_not_left_out(tied, tmp_path):
     copies = {"lm_head.weight": "model.embed_tokens.weight"}
     other = with_tensors(tied[0], tmp_path / "other", copies, torch.neg)
     with pytest.raises(InputError, match=r"ties the head .* a lm_head\.weight that differs"):
-        Slerp().run(make_stage(tmp_path), [tied[0], other])
+        run_component(Slerp(), make_stage(tmp_path), [tied[0], other])
 
 
 def test_tensors_that_no_config_asks_for_are_told_apart_by_their_number(models, tmp_path):
@@ -213,5 +213,5 @@ def test_a_merge_of_different_rotary_bases_ends_before_a_byte(models, tmp_path):
     (other.directory / "config.json").write_text(json.dumps(config))
     stage = make_stage(tmp_path)
     with pytest.raises(InputError, match=r"rope_theta is 10000.0 in one, 1000000.0 in the other"):
-        Linear().run(stage, [models[0], other])
+        run_component(Linear(), stage, [models[0], other])
     assert not any(stage.directory.iterdir())

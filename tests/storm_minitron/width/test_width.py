@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
@@ -296,7 +296,7 @@ def test_importances_of_another_model_are_refused(model, importance, tmp_path):
     with pytest.raises(InputError, match="model of other shapes"):
         pruner.plan_spec(other.spec(), importance.spec())
     with pytest.raises(InputError, match="model of other shapes"):
-        pruner.run(make_stage(tmp_path), other, importance)
+        run_component(pruner, make_stage(tmp_path), other, importance)
 
 
 @pytest.mark.parametrize(

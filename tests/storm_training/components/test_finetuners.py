@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from storm_data.dataset import Dataset
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
@@ -57,7 +57,7 @@ def test_tokens_of_another_tokenizer_are_refused_when_it_is_known_late(
     tokens = tokenise_chats(tmp_path / "tokens", checkpoint, dataset)
     for finetuner in (Sft(**FEW), Pretraining(**FEW)):
         with pytest.raises(InputError, match="another tokenizer"):
-            finetuner.run(make_stage(tmp_path, type(finetuner).__name__), other, tokens)
+            run_component(finetuner, make_stage(tmp_path, type(finetuner).__name__), other, tokens)
 
 
 def test_sft_trains_everything_and_keeps_the_layout(tmp_path, checkpoint, dataset):
@@ -171,7 +171,7 @@ def test_a_set_of_which_no_row_can_be_used_is_an_error(tmp_path):
     model = make_checkpoint(tmp_path / "model")
     tokens = tokenise_chats(tmp_path / "tokens", model, data)
     with pytest.raises(InputError, match="sequence_length=4: all 3 examples are longer"):
-        Sft(**{**FEW, "sequence_length": 4}).run(make_stage(tmp_path), model, tokens)
+        run_component(Sft(**{**FEW, "sequence_length": 4}), make_stage(tmp_path), model, tokens)
 
 
 def test_pretraining_cuts_what_does_not_fit_and_loses_no_token(tmp_path):
@@ -192,7 +192,7 @@ def test_a_table_of_another_model_is_an_error(tmp_path, dataset):
     with pytest.raises(InputError, match="belongs to a model with other tensors"):
         spectrum().plan_spec(model.spec(), tokens.spec(), table.spec())
     with pytest.raises(InputError, match="belongs to a model with other tensors"):
-        spectrum().run(make_stage(tmp_path), model, tokens, table)
+        run_component(spectrum(), make_stage(tmp_path), model, tokens, table)
 
 
 def test_what_cannot_work_fails_in_the_forecast():

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 from storm_training.components.distillation import Distillation, layer_pairs
@@ -176,4 +176,4 @@ def test_layers_are_paired_at_the_same_share_of_the_depth():
 def test_a_teacher_of_another_tokenizer_is_refused_when_it_is_known_late(student, tokens, tmp_path):
     other = make_checkpoint(tmp_path / "other", dtype="float32", extra_tokens=("<|more|>",))
     with pytest.raises(InputError, match="different tokenizers"):
-        Distillation(**FEW).run(make_stage(tmp_path), student, tokens, teacher=other)
+        run_component(Distillation(**FEW), make_stage(tmp_path), student, tokens, teacher=other)
