@@ -12,7 +12,7 @@ if _complaint:
 
 from storm_exp._contract.artifact import Artifact, Memos, Spec
 from storm_exp._contract.component import Component, Port, component, describe, setting
-from storm_exp._contract.cost import Cost, Hardware
+from storm_exp._contract.cost import Cost
 from storm_exp._contract.digest import FileDigests, value_digest
 from storm_exp._contract.errors import (
     ComposeError,
@@ -31,6 +31,7 @@ from storm_exp._contract.progress import Progress
 from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
+from storm_exp._plan.plan import Plan, PlannedArtifact
 from storm_exp._store.manifest import referenced
 
 __version__ = "0.1.0"
@@ -42,10 +43,11 @@ __all__ = [
     "Cost",
     "FileDigests",
     "GraphError",
-    "Hardware",
     "InputError",
     "Memos",
+    "Plan",
     "PlanError",
+    "PlannedArtifact",
     "PluginError",
     "Port",
     "Progress",

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp._contract.plugins import Plugins, load_plugins
-from storm_exp._run.report_page import write_report
+from storm_exp._run.report import plugin_sections
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.page import write_page
 
 NAUGHTY = "<script>alert('x')</script>"
 
@@ -70,5 +71,5 @@ def cell(*stages: StageRecord, overrides: tuple[str, ...] = (), **config: Any) -
 
 def show(record: RunRecord, plugins: Plugins | None = None) -> Page:
     """Write a record's report and read it back."""
-    file = write_report(record, plugins or load_plugins())
+    file = write_page(record, plugin_sections(record, plugins or load_plugins()))
     return Page(file.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from storm_exp import Runtime, hookimpl
+from storm_exp import Plan, Runtime, hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
@@ -32,11 +32,46 @@ def storm_compute(runtime: Runtime) -> AbstractContextManager[str]:
 
 
 @hookimpl
-def storm_device_count(kind: str) -> int | None:
-    """Return how many devices of a kind torch sees."""
-    from storm_models.devices import device_count
+def storm_check_runtime(runtime: Runtime) -> None:
+    """Refuse accelerators, strategies and launchers that are not known."""
+    from storm_models.estimate.hardware import check_accelerator
+    from storm_models.workers import check_names
 
-    return device_count(kind)
+    check_accelerator(runtime)
+    check_names(runtime)
+
+
+@hookimpl
+def storm_check_machine(runtime: Runtime) -> None:
+    """Refuse devices that torch does not see, and a Slurm that is not there."""
+    from storm_models.workers import check_machine
+
+    check_machine(runtime)
+
+
+@hookimpl
+def storm_launcher(runtime: Runtime, worker: list[str], key: str) -> list[str]:
+    """Start workers by torchrun, under srun in a Slurm allocation."""
+    from storm_models.workers import command
+
+    return command(runtime, worker, key)
+
+
+@hookimpl
+def storm_check_plan(plan: Plan) -> None:
+    """Refuse what does not fit on an accelerator that was named."""
+    from storm_models.estimate.estimate import Estimate
+
+    if plan.cells[0].recipe.runtime.accelerator:
+        Estimate(plan).check()
+
+
+@hookimpl
+def storm_plan_notices(plan: Plan) -> list[str]:
+    """Return the estimate of tokens, FLOPs, memory, disk and hours."""
+    from storm_models.estimate.estimate import Estimate
+
+    return Estimate(plan).lines()
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm_exp import hookimpl
@@ -16,3 +17,11 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
     from storm_report.sections import sections
 
     return sections(run)
+
+
+@hookimpl
+def storm_report_page(run: RunRecord, sections: list[Section]) -> Path:
+    """Write the report as one HTML file."""
+    from storm_report.page import write_page
+
+    return write_page(run, sections)

@@ -133,11 +133,14 @@ def _missing_option(error: MissingConfigException) -> str:
         return f"{_first_line(error).rstrip('.')}{near}"
     folders = {"", *(preset.rpartition("/")[0] for preset in below)}
     is_path = "." in option or option.rpartition("/")[0] not in folders
-    if is_path and not new and "path" in options:
-        return (
-            f"{group}={option}: no such option; for files of your own write "
-            f"{group}=path {group}.path={option}"
-        )
+    menu_components = load_plugins().menus().get(group, [])
+    for component in menu_components:
+        setting = getattr(component.cls, "own_files", "")
+        if is_path and not new and setting:
+            return (
+                f"{group}={option}: no such option; for files of your own write "
+                f"{group}={component.name} {group}.{setting}={option}"
+            )
     broken = "".join(
         f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
         for plugin in load_plugins().broken()
@@ -209,7 +212,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     if "." in within and section in load_plugins().sections():
         return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
     cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
-    owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), "")
+    owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), section)
     new = new_setting(owner, name, known)
     near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(name, known)
     return f"'{full}' is not a setting{near}"

@@ -21,6 +21,7 @@ from storm_exp._compose.graph import (
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.settings import check_keys, check_seed, check_values, read_settings
 from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract import hooks
 from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import ComposeError, GraphError, SettingError, did_you_mean
@@ -79,7 +80,7 @@ def read_recipe(
         stages={stage.name: stage for stage in ordered if stage.name in needed},
         idle=[name for name in stages if name not in needed],
         targets=targets,
-        runtime=_read_runtime(config, origins),
+        runtime=_read_runtime(config, plugins, origins),
         origins=origins,
     )
 
@@ -116,9 +117,13 @@ def _check_sections(config: DictConfig, sections: dict[str, type], origins: Orig
         _read_section(config, section, kinds[section], origins)
 
 
-def _read_runtime(config: DictConfig, origins: Origins) -> Runtime:
+def _read_runtime(config: DictConfig, plugins: Plugins, origins: Origins) -> Runtime:
     found = _read_section(config, "runtime", Runtime, origins)
     assert isinstance(found, Runtime)
+    try:
+        plugins.hooks(hooks).storm_check_runtime(runtime=found)
+    except SettingError as error:
+        raise ComposeError(origins.locate(error, "runtime")) from error
     return found
 
 

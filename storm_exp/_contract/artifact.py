@@ -55,6 +55,8 @@ class Artifact:
     """
 
     spec_type: ClassVar[type[Spec]] = Spec
+    shown_as: ClassVar[str] = ""
+    """What the last lines of a run call it, which say where it is; empty where they do not."""
 
     def __init__(self, directory: Path, key: str = "") -> None:
         """Open the artifact in `directory`; `key` is empty outside a store."""

@@ -47,9 +47,20 @@ def storm_compute(runtime: Runtime) -> AbstractContextManager[str] | None:
     """
 
 
-@hookspec(firstresult=True)
-def storm_device_count(kind: str) -> int | None:
-    """Return how many devices of a kind this process sees, None where unknown.
+@hookspec
+def storm_check_runtime(runtime: Runtime) -> None:
+    """Raise SettingError for a runtime with names that a plugin should know, and does not."""
 
-    Kinds are cuda, mps, and auto: what a stage would take that is told nothing, none for a CPU.
+
+@hookspec
+def storm_check_machine(runtime: Runtime) -> None:
+    """Raise SettingError for devices or programs of a runtime that this machine does not have."""
+
+
+@hookspec(firstresult=True)
+def storm_launcher(runtime: Runtime, worker: list[str], key: str) -> list[str] | None:
+    """Return the command that starts `worker` on every device of every node.
+
+    The command `worker` begins with an interpreter. In the environment of each process stand RANK
+    and WORLD_SIZE; `key` is that of the artifact which they make.
     """

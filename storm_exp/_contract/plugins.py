@@ -13,7 +13,6 @@ from typing import Any
 
 import pluggy
 
-from storm_exp._contract import hooks
 from storm_exp._contract.component import Component, describe
 from storm_exp._contract.errors import PluginError, did_you_mean
 
@@ -165,14 +164,6 @@ class Plugins:
                     f"{type(error).__name__}: {error}"
                 )
         return problems
-
-    def device_count(self, kind: str) -> int | None:
-        """Return how many devices of a kind this machine has, None where no plugin can tell."""
-        try:
-            found: int | None = self.hooks(hooks).storm_device_count(kind=kind)
-        except Exception:  # a stranger's code may raise anything, and this is a check alone
-            return None
-        return found
 
     def component(self, name: str) -> Component:
         """Return a component by name; raises PluginError with the nearest name."""

@@ -6,11 +6,7 @@ import dataclasses
 import os
 import re
 
-from storm_exp._contract.accelerator import ACCELERATORS
-from storm_exp._contract.errors import SettingError, did_you_mean
-
-STRATEGIES = ("auto", "ddp", "fsdp")
-LAUNCHERS = ("auto", "torchrun", "srun")
+from storm_exp._contract.errors import SettingError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,20 +22,17 @@ class Runtime:
     nodes: int = 1
     """Nodes that such a stage uses. They share the store's file system."""
     strategy: str = "auto"
-    """How training is divided: ddp (a whole model on each device), fsdp (a part on each), or auto:
-    ddp on CPUs, fsdp on GPUs."""
-    card: str = ""
-    """The card that `plan` estimates for, and refuses what does not fit on: h100, h200, a100_80,
-    a100_40, l40s, rtx4090 or cpu. Empty: h100 at full size or on CUDA, else this machine's CPU;
-    refuses nothing."""
+    """How such a stage is divided, by a name that the plugin knows which divides it."""
+    accelerator: str = ""
+    """The device that `plan` estimates for, by a name that a plugin knows, and refuses what does
+    not fit on. Empty: a usual one, and nothing is refused."""
     utilisation: float = 0.4
-    """Share of the card's operations a second that `plan` counts on."""
+    """Share of the accelerator's operations a second that `plan` counts on."""
     launcher: str = "auto"
-    """What starts workers on several nodes: srun, torchrun, or auto: srun in a Slurm allocation.
-    Under torchrun the stage says the command that the other nodes have to run."""
+    """What starts workers on several nodes, by a name that a plugin knows."""
 
     def __post_init__(self) -> None:
-        """Check what can be known here; whether devices are there shows when a stage needs them."""
+        """Check what can be known here; plugins check the names that they know."""
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise SettingError("device", self.device, "must be auto, cpu, cuda or cuda:N")
         for name, least in (("threads", 0), ("devices", 1), ("nodes", 1)):
@@ -47,14 +40,6 @@ class Runtime:
                 raise SettingError(name, getattr(self, name), f"must be at least {least}")
         if ":" in self.device and self.devices > 1:
             raise SettingError("device", self.device, f"is one device, but devices={self.devices}")
-        if not 0 < self.utilisation <= 1:
-            raise SettingError("utilisation", self.utilisation, "must be above 0, at most 1")
-        if self.card and self.card not in ACCELERATORS:
-            raise SettingError("card", self.card, f"unknown{did_you_mean(self.card, ACCELERATORS)}")
-        for name, known in (("strategy", STRATEGIES), ("launcher", LAUNCHERS)):
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise SettingError(name, value, f"unknown{did_you_mean(value, known)}")
 
     def thread_count(self) -> int:
         """Return the number of threads to use, at least one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from storm_exp._compose.graph import Stage
 from storm_exp._compose.recipe import Recipe
 from storm_exp._contract.artifact import Spec
 from storm_exp._contract.component import Component, plan_spec
+from storm_exp._contract.cost import Cost
 from storm_exp._contract.digest import NotedDigests
 from storm_exp._contract.errors import (
     GraphError,
@@ -80,6 +82,23 @@ class PlannedArtifact:
             port: [n.spec for n in nodes] if ports[port].many else nodes[0].spec
             for port, nodes in self.inputs.items()
         }
+
+    def cost(self, **surroundings: Any) -> Cost | None:
+        """Return what making it takes, None where its component does not say.
+
+        A component's `cost` takes `spec` (of the artifact), the specs of its inputs and what else
+        whoever asks tells it of the surroundings: those that it names.
+        """
+        compute: Any = getattr(self.settings, "cost", None)
+        if compute is None:
+            return None
+        given = {**surroundings, "spec": self.spec, **self.input_specs()}
+        wanted = inspect.signature(compute).parameters
+        with strangers_code(f"{self.label}: the component '{self.component.name}' (cost)"):
+            cost = compute(**{name: value for name, value in given.items() if name in wanted})
+            if not (cost is None or isinstance(cost, Cost)):
+                raise TypeError(f"{cost!r:.100} is no Cost")
+        return cost
 
 
 @dataclasses.dataclass

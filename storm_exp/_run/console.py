@@ -67,7 +67,7 @@ def main_metric(metrics: dict[str, float], name: str) -> str:
     return f"{name} {metrics[name]:.4g}" if name in metrics else ""
 
 
-def conclude(record: RunRecord, report: Path) -> None:
+def conclude(record: RunRecord, report: Path | None) -> None:
     """Write the table of stages (or of a sweep's cells) and the paths of what was made."""
     out = [""]
     if record.is_sweep:
@@ -79,13 +79,15 @@ def conclude(record: RunRecord, report: Path) -> None:
     latest = record.directory.parent.parent / "latest"
     if latest.resolve() != record.directory.resolve():  # where there are no links
         latest = record.directory
-    out.append(f"report   {shorten(latest / report.name)}")
+    if report is not None:
+        out.append(f"report   {shorten(latest / report.name)}")
+    shown = {s.stage: s.shown_as for s in record.cells[0].stages if s.shown_as and s.directory}
     if record.is_sweep:
         out.append(f"table    {shorten(latest / 'sweep.csv')}")
-        out.append(f"models   {shorten(latest / 'cells')}/<cell>/<stage>")
+        names = " and ".join(f"{name}s" for name in dict.fromkeys(shown.values())) or "stages"
+        out.append(f"{names:<8} {shorten(latest / 'cells')}/<cell>/<stage>")
     else:
-        models = {s.stage for s in record.cells[0].of_type("Checkpoint")}
-        out += [f"model    {shorten(latest / name)}" for name in sorted(models)]
+        out += [f"{shown[stage]:<8} {shorten(latest / stage)}" for stage in sorted(shown)]
     print("\n".join(out), file=sys.stdout, flush=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from storm_exp._contract.hooks import hookspec
 from storm_exp._run.record import RunRecord
 from storm_exp._run.section import Section
@@ -11,6 +13,11 @@ from storm_exp._store.manifest import Manifest
 @hookspec
 def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
     """Return sections for the report of a finished run, in order."""
+
+
+@hookspec(firstresult=True)
+def storm_report_page(run: RunRecord, sections: list[Section]) -> Path | None:
+    """Write the report, of the sections of all plugins in order; return its path."""
 
 
 @hookspec

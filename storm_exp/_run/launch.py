@@ -10,17 +10,17 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import IO, Any
 
-from storm_exp._contract.errors import StormError
+from storm_exp._contract import hooks
+from storm_exp._contract.errors import StageError, StormError
+from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
 from storm_exp._plan.plan import PlannedArtifact
@@ -79,8 +79,8 @@ def run_in_workers(
         "log": str(stage.log or os.devnull),
     }
     (folder / JOB).write_text(json.dumps(job, default=_plain), encoding="utf-8")
-    words = command(python, runtime, folder / JOB, node.key)
-    if runtime.nodes > 1 and words[0] != "srun":
+    words = _command(python, runtime, folder / JOB, node.key)
+    if runtime.nodes > 1 and words[0] == python:  # which starts those of this node alone
         stage.say(f"waiting for the other nodes; run there: {' '.join(words)}")
     ours = stage.worker_environment() if python == sys.executable else dict(os.environ)
     environment = {**ours, "OMP_NUM_THREADS": str(threads), WATCHED: "1"}
@@ -113,26 +113,16 @@ def run_in_workers(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def command(python: str, runtime: Runtime, job: Path, key: str) -> list[str]:
+def _command(python: str, runtime: Runtime, job: Path, key: str) -> list[str]:
     """Return the command line that starts the workers of a stage file."""
-    worker = ["-m", "storm_exp._run.worker", str(job)]
+    worker = [python, "-m", "storm_exp._run.worker", str(job)]
     if runtime.devices * runtime.nodes == 1:
-        return [python, *worker]
-    words = [python, "-m", "torch.distributed.run", f"--nproc-per-node={runtime.devices}"]
-    if runtime.nodes == 1:
-        return [*words, "--standalone", *worker]
-    slurm = runtime.launcher == "srun" or (
-        runtime.launcher == "auto" and "SLURM_JOB_ID" in os.environ
-    )
-    # node[07-09,12],other → node07
-    first = re.match(r"([^\[,]*)(?:\[(\w+))?", os.environ.get("SLURM_JOB_NODELIST", ""))
-    host = "".join(part or "" for part in first.groups()) if slurm and first else ""
-    port = 20_000 + int(key[:8], 16) % 20_000
-    words += [f"--nnodes={runtime.nodes}", "--rdzv-backend=c10d", f"--rdzv-id={key[:12]}"]
-    words += [f"--rdzv-endpoint={host or socket.gethostname()}:{port}", *worker]
-    nodes = str(runtime.nodes)
-    task = ["srun", "--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node=1"]
-    return [*task, "--kill-on-bad-exit=1", *words] if slurm else words
+        return worker
+    asked = load_plugins().hooks(hooks)
+    words: list[str] | None = asked.storm_launcher(runtime=runtime, worker=worker, key=key)
+    if words is None:
+        raise StageError("no plugin can start several workers")
+    return words
 
 
 def _plain(value: Any) -> Any:

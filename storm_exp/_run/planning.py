@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 from storm_exp._contract.errors import PlanError
+from storm_exp._contract.plugins import load_plugins
+from storm_exp._plan import hooks
 from storm_exp._plan.difference import explain
-from storm_exp._plan.estimate import Estimate
 from storm_exp._plan.notices import notes
 from storm_exp._plan.online import look_up, not_checked
 from storm_exp._plan.plan import Plan
@@ -19,7 +22,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     fetched: then raises PlanError for what cannot be had.
     """
     plan = make_plan(compositions)
-    if not plan.cells[0].recipe.runtime.card:  # a card that is named may be another machine's
+    if not plan.cells[0].recipe.runtime.accelerator:  # which may be another machine's
         check_here(plan)
     print(console.headline(plan))
     rows = [["stage", "component", "key", "", "spec"]]
@@ -28,7 +31,8 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
         rows.append([node.label, node.component.name, node.key[:12], status, node.spec.summary()])
     print("\n".join(console.align(rows)))
     found, problems = look_up(plan) if online else (not_checked(plan), [])
-    for line in [*Estimate(plan).lines(), *notes(plan), *found]:
+    said = load_plugins().hooks(hooks).storm_plan_notices(plan=plan)
+    for line in [*itertools.chain.from_iterable(said), *notes(plan), *found]:
         print(line)
     memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}
     kept = [key for key in memos if plan.store.find(key).manifest is not None]

@@ -59,6 +59,8 @@ class StageRecord:
     written: str = ""
     """Where all of it is, known after a run of one recipe: elsewhere, if the payload holds less."""
     error: str = ""
+    shown_as: str = ""
+    """What the last lines of a run call it."""
 
     @property
     def label(self) -> str:
@@ -181,6 +183,7 @@ def _record_node(
         status=status,
         settings=all_settings(node.settings),
         spec=node.spec.to_json(),
+        shown_as=node.component.output.shown_as,
         error=str(outcome) if isinstance(outcome, BaseException) else "",
     )
     if manifest is not None:

@@ -103,7 +103,7 @@ def _copy(use: Stage) -> Stage:
 
 
 def _one_device(recipe: Recipe) -> Any:
-    return dataclasses.replace(recipe.runtime, devices=1, nodes=1, card="")
+    return dataclasses.replace(recipe.runtime, devices=1, nodes=1, accelerator="")
 
 
 def _cast(use: Stage, real: Cell, twins: Cell) -> Understudy:

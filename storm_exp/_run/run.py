@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from storm_exp._compose.provenance import read_origins
 from storm_exp._compose.recipe import read_place, read_recipe
+from storm_exp._contract import hooks as contract_hooks
 from storm_exp._contract.errors import (
     ComposeError,
     Interrupted,
@@ -25,8 +26,7 @@ from storm_exp._contract.errors import (
     writing,
 )
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.estimate import Estimate
-from storm_exp._plan.machine import check_machine
+from storm_exp._plan import hooks as plan_hooks
 from storm_exp._plan.plan import Plan, PlannedArtifact
 from storm_exp._run import console, hooks
 from storm_exp._run.executor import Executor
@@ -39,7 +39,7 @@ from storm_exp._run.record import (
     point_latest,
     record_cell,
 )
-from storm_exp._run.report_page import write_report
+from storm_exp._run.report import write_report
 from storm_exp._run.signals import Signals
 from storm_exp._run.sweep import write_sweep_table
 from storm_exp._store.maker import MadeArtifact
@@ -72,8 +72,7 @@ def make_plan(compositions: list[Composition]) -> Plan:
             if not composition.name:
                 raise
             raise PlanError(f"the cell {composition.name} cannot run: {error}") from error
-    if plan.cells[0].recipe.runtime.card:
-        Estimate(plan).check()
+    plugins.hooks(plan_hooks).storm_check_plan(plan=plan)
     return plan
 
 
@@ -83,7 +82,7 @@ def check_here(plan: Plan) -> None:
     if not plan.to_make():
         return
     try:
-        check_machine(recipe.runtime, load_plugins())
+        load_plugins().hooks(contract_hooks).storm_check_machine(runtime=recipe.runtime)
     except SettingError as error:
         raise PlanError(recipe.origins.locate(error, "runtime")) from error
 

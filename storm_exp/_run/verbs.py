@@ -21,7 +21,7 @@ from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
 from storm_exp._run import application, console
 from storm_exp._run.record import RECORD, RunRecord
-from storm_exp._run.report_page import write_report
+from storm_exp._run.report import write_report
 from storm_exp._store.store import Store
 
 
@@ -210,7 +210,8 @@ def report(arguments: list[str]) -> int:
     folder = Path(arguments[0] if arguments else "outputs/latest")
     if not (folder / RECORD).is_file():
         raise StormError(f"{folder} holds no {RECORD}: give the folder of a run")
-    print(write_report(RunRecord.read(folder.resolve()), load_plugins()))
+    file = write_report(RunRecord.read(folder.resolve()), load_plugins())
+    print(file or "no plugin writes reports")
     return 0
 
 

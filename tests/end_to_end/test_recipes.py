@@ -86,7 +86,11 @@ def test_full_size_recipes_plan_without_a_weight(work, recipe, stage, parameters
 
 def test_minitron_s_94_billion_tokens_are_counted(work):
     said = work.run(
-        "plan", "recipe=minitron_4b_width", "runtime.card=h100", "runtime.devices=16", **ONE_THREAD
+        "plan",
+        "recipe=minitron_4b_width",
+        "runtime.accelerator=h100",
+        "runtime.devices=16",
+        **ONE_THREAD,
     )
     estimate = said[said.index("estimate") :]
     line = next(line for line in estimate.splitlines() if line.startswith("distiller "))
@@ -94,5 +98,5 @@ def test_minitron_s_94_billion_tokens_are_counted(work):
 
 
 def test_what_cannot_fit_a_named_card_is_refused(work):
-    said = work.run("plan", "recipe=solar_10_7b", "runtime.card=h100", code=1, **ONE_THREAD)
+    said = work.run("plan", "recipe=solar_10_7b", "runtime.accelerator=h100", code=1, **ONE_THREAD)
     assert "too large for h100" in said and "runtime.devices" in said

@@ -26,8 +26,6 @@ from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import DatasetSpec
 from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import FileDigests, StormError
-from storm_exp._contract.accelerator import ACCELERATORS
-from storm_exp._contract.cost import Hardware
 from storm_export.bf16 import Bf16
 from storm_export.fp8 import Fp8Dynamic
 from storm_merging.methods.block_expand import BlockExpand
@@ -39,6 +37,7 @@ from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
 from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.estimate.hardware import ACCELERATORS, Hardware
 from storm_models.families.architecture import tensor_shapes
 from storm_models.folder.header import new_layout
 from storm_models.sources.path import Path as PathComponent

@@ -15,7 +15,7 @@ KEYS = (
     *("source.weights", "source.weights.x", "source.title", "source.shape", "source.count"),
     *("graph", "graph.adder", "graph.adder.number", "graph.total.numbers", "graph.nobody"),
     *("targets", "targets.0", "seed", "outputs", "store", "store.path", "store.path.x"),
-    *("runtime.threads", "runtime.device", "runtime.card", "runtime.nothing", "runtime@x"),
+    *("runtime.threads", "runtime.device", "runtime.accelerator", "runtime.nothing", "runtime@x"),
     *("nothing", "a.b.c", "a@b", "a/b", "@", "", ".", "..", "a..b", "graph@x", "_target_"),
     *("source._target_", "hydra", "hydra.mode", "hydra.run.dir", "hydra.job.name", "hydra.nothing"),
     *("hydra/launcher", "hydra/sweeper", "hydra.searchpath", "hydra.sweeper.params", "défaut"),

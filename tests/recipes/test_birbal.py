@@ -3,8 +3,8 @@
 import math
 
 from end_to_end.workplace import Workplace
-from storm_exp._plan.estimate import Estimate
 from storm_models.checkpoint.surgery import meta_shapes
+from storm_models.estimate.estimate import Estimate
 
 SMALL = [
     "base_model=tinyworld/smoke",
@@ -28,7 +28,7 @@ def test_the_full_size_tunes_mistral_7b_on_200_k_of_5_m_examples(planned):
 
 
 def test_one_card_of_40_gb_tunes_it_within_a_day(plan):
-    bill = Estimate(plan("recipe=birbal_7b", "runtime.card=a100_40"))
+    bill = Estimate(plan("recipe=birbal_7b", "runtime.accelerator=a100_40"))
     bill.check()
     (cost,) = (cost for node, cost in bill.costs if node.label == "finetuner")
     assert 0 < bill.hours(cost) < 24

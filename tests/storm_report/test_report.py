@@ -282,7 +282,7 @@ def test_a_report_needs_no_heavy_package(make):
     program = (
         "import sys; from pathlib import Path; from storm_exp.report import RunRecord; "
         "from storm_exp._contract.plugins import load_plugins; "
-        "from storm_exp._run.report_page import write_report; "
+        "from storm_exp._run.report import write_report; "
         f"write_report(RunRecord.read(Path({str(make.folder / 'run')!r})), load_plugins()); "
         "print(sorted({'torch', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
     )

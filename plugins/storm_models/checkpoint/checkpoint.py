@@ -44,6 +44,7 @@ class Checkpoint(Artifact):
     """
 
     spec_type = CheckpointSpec
+    shown_as = "model"
 
     def __init__(self, directory: Path, key: str = "") -> None:
         """Open the checkpoint in `directory`, reading nothing."""

@@ -34,6 +34,8 @@ class Path:
     """How chats are rendered for it, and for every model that is made of it."""
 
     scale = "own model"
+    own_files = "path"
+    """The setting to write where a file was given as an option of a menu."""
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digest of every file of the checkpoint, and of the chat template."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from storm_exp import Cost, FileDigests, Hardware, SettingError, StageContext, component, setting
+from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
+from storm_models.estimate.hardware import Hardware
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture

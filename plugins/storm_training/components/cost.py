@@ -6,8 +6,9 @@ import importlib
 import math
 from typing import Any, NamedTuple
 
-from storm_exp import Cost, Hardware
+from storm_exp import Cost
 from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.estimate.hardware import Hardware
 from storm_models.families.architecture import EMBEDDING, parameter_count, tensor_shapes, ties_head
 from storm_models.families.flops import Reading, forward_flops, training_flops
 from storm_models.families.memory import (

@@ -7,9 +7,10 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Self
 
-from storm_exp import Cost, Hardware, InputError, SettingError, setting
+from storm_exp import Cost, InputError, SettingError, setting
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.devices import has_gpu
+from storm_models.estimate.hardware import Hardware
 from storm_models.families.architecture import is_quantised, tensor_shapes
 from storm_models.families.support import Use, check_family
 from storm_training.components.cost import training_cost

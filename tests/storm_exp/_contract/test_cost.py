@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import Runtime, SettingError
-from storm_exp._contract.accelerator import ACCELERATORS
-from storm_exp._contract.cost import Hardware
+from storm_models.estimate.hardware import ACCELERATORS, Hardware, check_accelerator
 
 COSTLY = ("recipe=sum", "adder=costly", "source.value=7")
 
@@ -20,27 +19,27 @@ def estimates(out: str) -> dict[str, list[str]]:
 def test_a_plan_shows_what_components_say_they_take(storm):
     rows = estimates(storm("plan", *COSTLY).out)
     assert rows["estimate"] == ["tokens", "FLOPs", "memory", "disk", "cpu", "hours"]
-    rows = estimates(storm("plan", *COSTLY, "runtime.card=h100").out)
+    rows = estimates(storm("plan", *COSTLY, "runtime.accelerator=h100").out)
     assert rows["adder"] == ["7", "1.42e+18", "60", "GiB", "8", "B", "1.00"]
     assert rows["all"] == ["1.42e+18", "1.00"]
     assert set(rows) == {"estimate", "adder", "all"}
 
 
 def test_hours_follow_the_card_and_the_share_of_it_that_is_used(storm):
-    said = storm("plan", *COSTLY, "runtime.card=h200", "runtime.utilisation=0.2")
+    said = storm("plan", *COSTLY, "runtime.accelerator=h200", "runtime.utilisation=0.2")
     assert estimates(said.out)["all"][-1] == "2.00"
     assert "assumed: 20% of 989 TFLOP/s; a toy (adder)" in said.out
 
 
 def test_what_does_not_fit_is_told_and_refused_on_a_card_that_was_named(storm, tmp_path):
     for arguments in (("plan", *COSTLY), COSTLY):
-        said = storm(*arguments, "runtime.card=l40s")
+        said = storm(*arguments, "runtime.accelerator=l40s")
         assert said.code == 1
         assert (
             "too large for l40s, which has 44 GiB on each device: adder needs about 60" in said.err
         )
     assert not (tmp_path / "outputs/store/artifacts").exists()
-    said = storm("plan", *COSTLY, "runtime.card=l40s", "runtime.devices=2")
+    said = storm("plan", *COSTLY, "runtime.accelerator=l40s", "runtime.devices=2")
     assert said.code == 0
     assert estimates(said.out)["adder"][2:4] == ["30", "GiB"]
     assert "memory on each of 2 devices" in said.out
@@ -53,31 +52,32 @@ def test_what_is_kept_costs_nothing(storm):
 
 
 def test_cells_of_a_sweep_share_what_they_share(storm):
-    said = storm("plan", "-m", *COSTLY, "total.factor=1,2", "runtime.card=h100")
+    said = storm("plan", "-m", *COSTLY, "total.factor=1,2", "runtime.accelerator=h100")
     assert estimates(said.out)["all"][-1] == "1.00"
-    said = storm("plan", "-m", *COSTLY, "adder.amount=1,2", "runtime.card=h100")
+    said = storm("plan", "-m", *COSTLY, "adder.amount=1,2", "runtime.accelerator=h100")
     assert estimates(said.out)["all"][-1] == "2.00"
 
 
 def test_a_place_is_a_card_at_full_size_and_else_this_machine():
-    assert Hardware.of(Runtime(), full_size=True).card == ACCELERATORS["h100"]
+    assert Hardware.of(Runtime(), full_size=True).accelerator == ACCELERATORS["h100"]
     here = Hardware.of(Runtime(threads=3), full_size=False)
-    assert (here.gpu, here.card.flops) == (False, 3 * ACCELERATORS["cpu"].flops)
+    assert (here.gpu, here.accelerator.flops) == (False, 3 * ACCELERATORS["cpu"].flops)
     assert not Hardware.of(Runtime(device="cpu"), full_size=True).gpu
     assert Hardware.of(Runtime(device="cuda:1"), full_size=False).gpu
 
 
 def test_weights_are_divided_as_training_divides_them():
-    assert Hardware.of(Runtime(card="h100", devices=4), full_size=False).sharded
-    assert not Hardware.of(Runtime(card="h100", devices=4, strategy="ddp"), full_size=False).sharded
+    assert Hardware.of(Runtime(accelerator="h100", devices=4), full_size=False).sharded
+    ddp = Runtime(accelerator="h100", devices=4, strategy="ddp")
+    assert not Hardware.of(ddp, full_size=False).sharded
     assert not Hardware.of(Runtime(devices=4), full_size=False).sharded
     assert Hardware.of(Runtime(devices=2, nodes=2, strategy="fsdp"), full_size=False).devices == 4
 
 
 @pytest.mark.parametrize(
-    "settings", [{"card": "h10"}, {"utilisation": 0.0}, {"utilisation": 1.5}], ids=str
+    "settings", [{"accelerator": "h10"}, {"utilisation": 0.0}, {"utilisation": 1.5}], ids=str
 )
 def test_a_card_that_does_not_exist_and_shares_that_cannot_be_are_refused(settings):
     (name,) = settings
     with pytest.raises(SettingError, match=f"{name}="):
-        Runtime(**settings)
+        check_accelerator(Runtime(**settings))

@@ -9,19 +9,14 @@ import pytest
 
 from storm_exp import ComposeError, Runtime, SettingError
 from storm_exp._compose.launchers import cell_launchers, check_launcher
-from storm_exp._contract.plugins import Plugins
-from storm_exp._plan.machine import check_machine
+from storm_models import workers
+from storm_models.workers import check_machine
 
 
-class Machine(Plugins):
-    """Plugins that see a number of devices."""
-
-    def __init__(self, count: int | None) -> None:
-        super().__init__()
-        self._count = count
-
-    def device_count(self, kind: str) -> int | None:
-        return self._count
+@pytest.fixture
+def see(monkeypatch):
+    """Return a function that says how many devices there are."""
+    return lambda count: monkeypatch.setattr(workers, "device_count", lambda kind: count)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +29,10 @@ class Machine(Plugins):
         ({"devices": 4}, 2),
     ],
 )
-def test_devices_that_are_not_there_are_refused(runtime, there):
+def test_devices_that_are_not_there_are_refused(see, runtime, there):
+    see(there)
     with pytest.raises(SettingError, match=f"this machine has {there} (cuda|mps) device"):
-        check_machine(Runtime(**runtime), Machine(there))
+        check_machine(Runtime(**runtime))
 
 
 @pytest.mark.parametrize(
@@ -50,21 +46,23 @@ def test_devices_that_are_not_there_are_refused(runtime, there):
         ({"device": "cuda"}, None),
     ],
 )
-def test_what_is_there_or_not_known_passes(runtime, there):
-    check_machine(Runtime(**runtime), Machine(there))
+def test_what_is_there_or_not_known_passes(see, runtime, there):
+    see(there)
+    check_machine(Runtime(**runtime))
 
 
-def test_slurm_without_its_program_is_refused(monkeypatch, tmp_path):
+def test_slurm_without_its_program_is_refused(see, monkeypatch, tmp_path):
+    see(0)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    check_machine(Runtime(nodes=2), Machine(0))
+    check_machine(Runtime(nodes=2))
     with pytest.raises(SettingError, match="no program srun"):
-        check_machine(Runtime(launcher="srun"), Machine(0))
+        check_machine(Runtime(launcher="srun"))
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     with pytest.raises(SettingError, match="no program srun"):
-        check_machine(Runtime(nodes=2), Machine(0))
+        check_machine(Runtime(nodes=2))
     (tmp_path / "srun").touch(mode=0o755)
-    check_machine(Runtime(nodes=2, launcher="srun"), Machine(0))
+    check_machine(Runtime(nodes=2, launcher="srun"))
 
 
 def test_a_launcher_of_cells_that_is_not_installed_is_refused(tmp_path):

@@ -72,7 +72,7 @@ def test_what_a_plan_refuses_ends_a_rehearsal_before_it_begins(storm, tmp_path):
 
 
 def test_one_device_rehearses_for_several(storm):
-    said = storm("rehearse", "recipe=sum", "runtime.devices=8", "runtime.card=h100")
+    said = storm("rehearse", "recipe=sum", "runtime.devices=8", "runtime.accelerator=h100")
     assert said.code == 0, said.err
     assert "how 8 devices work together" in said.out
 

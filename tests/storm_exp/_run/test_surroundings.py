@@ -142,8 +142,8 @@ def test_a_stage_that_fills_no_directory_of_its_own_publishes_nothing(
 
 
 def test_a_plan_says_where_the_disk_has_no_room(storm, tmp_path, monkeypatch):
-    from storm_exp._contract.accelerator import GIB
-    from storm_exp._plan import estimate
+    from storm_models.estimate import estimate
+    from storm_models.estimate.hardware import GIB
 
     usage = type("Usage", (), {"free": 3 * GIB})
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: usage)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from storm_exp import Runtime, SettingError, StageContext
-from storm_exp._run.launch import command
 from storm_exp._store.manifest import Manifest
+from storm_models.workers import check_names, command
 
 SHARED = ("-m", "storm_exp", "recipe=sum", "adder=shared_out", "targets=[adder]")
 TWO = "runtime.devices=2"
@@ -124,15 +124,16 @@ def test_workers_on_several_nodes_meet_at_the_first_of_an_allocation(monkeypatch
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_JOB_NODELIST", "gpu[07-09,12],other")
     job = tmp_path / "stage.json"
-    words = command("python", Runtime(devices=8, nodes=4), job, "c" * 64)
+    worker = ["python", "-m", "storm_exp._run.worker", str(job)]
+    words = command(Runtime(devices=8, nodes=4), worker, "c" * 64)
     assert words[:4] == ["srun", "--nodes", "4", "--ntasks"]
     assert "--nproc-per-node=8" in words
     (endpoint,) = [word for word in words if word.startswith("--rdzv-endpoint=")]
     assert endpoint.startswith("--rdzv-endpoint=gpu07:")
     assert words[-3:] == ["-m", "storm_exp._run.worker", str(job)]
     monkeypatch.setenv("SLURM_JOB_NODELIST", "alone")
-    assert "--rdzv-endpoint=alone:" in " ".join(command("python", Runtime(nodes=2), job, "c" * 64))
-    assert command("python", Runtime(nodes=2, launcher="torchrun"), job, "c" * 64)[0] == "python"
+    assert "--rdzv-endpoint=alone:" in " ".join(command(Runtime(nodes=2), worker, "c" * 64))
+    assert command(Runtime(nodes=2, launcher="torchrun"), worker, "c" * 64)[0] == "python"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_workers_on_several_nodes_meet_at_the_first_of_an_allocation(monkeypatch
 )
 def test_a_runtime_that_cannot_work_is_refused(settings, message):
     with pytest.raises(SettingError) as raised:
-        Runtime(**settings)
+        check_names(Runtime(**settings))
     assert str(raised.value) == message
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from storm_exp._contract.accelerator import ACCELERATORS
+from storm_models.estimate.hardware import ACCELERATORS
 from storm_models.families.flops import EMBEDDING, HEAD, Reading, forward_flops, training_flops
 
 ROWS, LENGTH, PREDICTED = 2, 40, 23

@@ -13,9 +13,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from storm_exp import Hardware, Runtime
+from storm_exp import Runtime
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
+from storm_models.estimate.hardware import Hardware
 from storm_models.families.flops import Reading, training_flops
 from storm_models.families.memory import activation_bytes
 from storm_models.testing import make_model
@@ -196,9 +197,9 @@ def test_a_teacher_in_the_loop_adds_its_passes_and_its_weights():
 def test_several_devices_divide_what_is_sharded():
     config = build("llama").config.to_dict()
     arguments = (small_settings(), TrainableSettings(), CheckpointSpec(config=config), None)
+    runtimes = [Runtime(accelerator="h100", devices=n) for n in (1, 4)]
     one, four = (
-        training_cost(*arguments, Hardware.of(Runtime(card="h100", devices=n), full_size=True))
-        for n in (1, 4)
+        training_cost(*arguments, Hardware.of(runtime, full_size=True)) for runtime in runtimes
     )
     assert one is not None and four is not None
     assert four.memory < one.memory

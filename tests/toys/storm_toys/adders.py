@@ -3,8 +3,7 @@
 import time
 
 from storm_exp import Cost, SettingError, StageContext, component
-from storm_exp._contract.accelerator import GIB
-from storm_exp._contract.cost import Hardware
+from storm_models.estimate.hardware import GIB, Hardware
 from storm_toys.value import Value, ValueSpec, write_value
 
 

@@ -1,44 +1,25 @@
-"""The frame of the report: one HTML file, whose sections plugins supply."""
+"""The report of a run: sections of all plugins, of which one makes a page."""
 
 from __future__ import annotations
 
 import dataclasses
-import shlex
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from storm_exp._contract.errors import strangers_code
 from storm_exp._contract.plugins import Plugins
 from storm_exp._run import hooks
 from storm_exp._run.record import RunRecord
-from storm_exp._run.section import Section, duration
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from storm_exp._run.section import Section
 
 
-def write_report(record: RunRecord, plugins: Plugins) -> Path:
-    """Write `report.html` into the run's folder and return its path."""
-    from jinja2 import Environment, FileSystemLoader  # nothing but a report needs it
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
+    """Have a plugin write the sections of all as a report; return its path, None without one."""
     sections = plugin_sections(record, plugins)
-    stages = record.stages()
-    html = environment.get_template("report.html").render(
-        run=record,
-        when=record.when[:16].replace("T", " "),
-        duration=duration(record.seconds),
-        command=shlex.join(record.argv),
-        counts=Counter(s.status for s in stages),
-        failures=[s for s in stages if s.status in ("failed", "interrupted")],
-        sections=sections,
-        styles=[Markup(style) for style in dict.fromkeys(s.style for s in sections) if style],
-    )
-    file = record.directory / "report.html"
-    file.write_text(html, encoding="utf-8", errors="backslashreplace")
+    with strangers_code("the plugin that writes the report", OSError):
+        file: Path | None = plugins.hooks(hooks).storm_report_page(run=record, sections=sections)
     return file
 
 

@@ -1,0 +1,1 @@
+"""What a plan will take, on accelerators that are known by name."""

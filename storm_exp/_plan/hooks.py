@@ -1,0 +1,16 @@
+"""What a plugin may say of a plan."""
+
+from __future__ import annotations
+
+from storm_exp._contract.hooks import hookspec
+from storm_exp._plan.plan import Plan
+
+
+@hookspec
+def storm_check_plan(plan: Plan) -> None:
+    """Raise PlanError for a plan that cannot be carried out on what the runtime names."""
+
+
+@hookspec
+def storm_plan_notices(plan: Plan) -> list[str]:  # type: ignore[empty-body]
+    """Return lines that the verb `plan` shows below its table, such as an estimate of hours."""
