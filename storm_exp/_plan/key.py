@@ -10,9 +10,8 @@ from typing import Any
 from storm_exp._contract.component import Component
 from storm_exp._contract.digest import value_digest
 from storm_exp._contract.errors import PluginError
+from storm_exp._store.store import FORMAT
 
-FORMAT = 1
-"""Version of what a key covers. Raising it orphans every store."""
 _UNSET = object()
 
 

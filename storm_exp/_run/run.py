@@ -62,6 +62,7 @@ def make_plan(compositions: list[Composition]) -> Plan:
     _check_shared(compositions)
     plugins = load_plugins()
     plan = Plan(Store(Path(str(compositions[0].config.store.path))))
+    plan.store.check_format()
     shared: dict[Any, Any] = {}
     for composition in compositions:
         origins = read_origins(composition.hydra)

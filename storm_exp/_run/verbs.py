@@ -149,6 +149,7 @@ def store(arguments: list[str]) -> int:
     kept = Store(Path(paths[-1] if paths else "outputs/store"))
     if not kept.root.is_dir():
         raise StormError(f"there is no store at {kept.root}; give one with store.path=DIR")
+    kept.check_format()
     actions = {"ls": _list, "show": _show, "verify": _verify}
     action = words[0] if words else "ls"
     if action not in actions:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FORMAT = 2
+"""Version of what keys cover and manifests hold. Raising it orphans every store."""
+_FORMAT_FILE = "format"
+
 
 @dataclasses.dataclass
 class Found:
@@ -93,6 +97,22 @@ class Store:
                     if not lease.lost():
                         raise
 
+    def check_format(self) -> None:
+        """Raise StoreError for a store in a format that this version does not read."""
+        try:
+            found = (self.root / _FORMAT_FILE).read_text(errors="replace").strip()[:20]
+        except FileNotFoundError:
+            # The first format left no word of itself.
+            found = str(FORMAT) if next(self.root.glob("artifacts/*/*"), None) is None else "1"
+        except OSError as error:
+            raise StoreError(f"cannot read the store: {error}") from error
+        if found != str(FORMAT):
+            raise StoreError(
+                f"the store at {self.root} is of format {found}, and this storm-exp reads format "
+                f"{FORMAT}: move it away (mv {self.root} {self.root}-{found}) or give another "
+                "place with store.path=DIR, and what is needed of it is made again"
+            )
+
     def find(self, key: str) -> Found:
         """Look a key up: a hit has every file, and all that it references, with the right size."""
         place = self.place(key)
@@ -128,6 +148,10 @@ class Store:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.root / name):
                     pass
+            if not (self.root / _FORMAT_FILE).exists():
+                draft = self.root / f".{_FORMAT_FILE}-{secrets.token_hex(4)}"
+                draft.write_text(f"{FORMAT}\n", encoding="utf-8")
+                draft.replace(self.root / _FORMAT_FILE)
         except OSError as error:
             raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
 

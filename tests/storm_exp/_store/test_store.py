@@ -208,6 +208,22 @@ def test_what_a_dead_maker_left_is_cleared(store):
     assert not left.exists()
 
 
+def test_a_store_of_another_format_is_named_with_what_to_do(storm, tmp_path):
+    assert storm("recipe=sum").code == 0
+    store = tmp_path / "outputs/store"
+    assert storm("recipe=sum").code == 0
+    (store / "format").write_text("3")
+    assert f"{store} is of format 3, and this storm-exp reads" in storm("plan", "recipe=sum").err
+    (store / "format").unlink()  # as the first one, which had no such file
+    for words in (("recipe=sum",), ("store", "ls"), ("rehearse", "recipe=sum")):
+        said = storm(*words)
+        assert said.code == 1
+        assert f"{store} is of format 1" in said.err
+        assert f"mv {store} {store}-1" in said.err and "store.path=DIR" in said.err
+    store.rename(f"{store}-1")
+    assert storm("recipe=sum").code == 0
+
+
 def test_scratch_is_gone_once_published(store):
     store.scratch(KEY).mkdir(parents=True)
     (store.scratch(KEY) / "shard").touch()
