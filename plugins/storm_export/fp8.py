@@ -9,6 +9,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import FAMILIES, is_quantised, ties_head
 from storm_models.families.memory import PROCESS, checkpoint_bytes, stored_width
+from storm_models.families.model_config import ModelConfig
 from storm_models.families.support import Use, check_family
 
 _PACKAGES = ("torch", "transformers", "llmcompressor")
@@ -35,7 +36,10 @@ class Fp8Dynamic:
         if is_quantised(config):
             raise InputError("the model is quantised already")
         check_family(config, Use.COMPRESS)
-        quantised = {**config, "quantization_config": {"quant_method": "compressed-tensors"}}
+        quantised: ModelConfig = {
+            **config,
+            "quantization_config": {"quant_method": "compressed-tensors"},
+        }
         config_known = quantised if model.config else None
         return dataclasses.replace(model, config=config_known, shapes=None)
 

@@ -34,7 +34,8 @@ class TinyworldOracle(Splitting):
 
     def run(self, stage: StageContext, data: Dataset) -> Dataset:
         """Keep what is worth keeping."""
-        from storm_curation.selection.curated_dataset import Rejection, Verdict, divide
+        from storm_curation.selection.curated_dataset import divide
+        from storm_curation.selection.verdict import Rejection, Verdict
 
         verdicts: list[Verdict] = []
         for row in data.rows("train"):

@@ -90,7 +90,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(setting, dataclasses.field))
+@dataclass_transform(kw_only_default=True, field_specifiers=(dataclasses.field,))
 def component(
     menu: str | tuple[str, ...],
     name: str,

@@ -35,7 +35,9 @@ class HighestValue(Thresholds):
             problem = "is the budget, and must be at least 1 (thresholds alone: curator=thresholds)"
             raise SettingError("train_rows", self.train_rows, problem)
 
-    def rehearsal(self, scores: Rehearsed[ScoresSpec]) -> HighestValue:
+    def rehearsal(  # type: ignore[override]  # as that of Thresholds
+        self, scores: Rehearsed[ScoresSpec]
+    ) -> HighestValue:
         """Return the same with a budget that the few rows exceed."""
         few = min(self.train_rows, _BUDGET)
         return dataclasses.replace(super().rehearsal(scores), train_rows=few)

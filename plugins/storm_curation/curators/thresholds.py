@@ -47,7 +47,9 @@ class Thresholds(Splitting):
                 "difficulties", self.difficulties, "keeps nothing: name at least one"
             )
 
-    def rehearsal(self, scores: Rehearsed[ScoresSpec]) -> Self:
+    def rehearsal(  # type: ignore[override]  # the engine gives what a signature asks for
+        self, scores: Rehearsed[ScoresSpec]
+    ) -> Self:
         """Return the same with thresholds that every judged row passes: twins judge at random."""
         scales = scores.real.scales or {}
         known = scales.get(DIFFICULTY, self.difficulties)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from storm_exp import SettingError
 from storm_models.chat.conversation import plain_text
 
-Message = Mapping[str, Any]
+Message = dict[str, Any]
 """One turn of a chat: `role` and `content`."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum
-from typing import Any, Self
+from typing import Self
 
 from storm_curation.judge.rubric import Question, difficulty_question, education_question
 from storm_curation.judge.scores import DIFFICULTY, EDUCATION
 from storm_exp import SettingError
 from storm_models.families.attention import longest_prompt
+from storm_models.families.model_config import ModelConfig
 
 
 class Precision(Enum):
@@ -79,7 +80,7 @@ class JudgeSettings:
         """Return the questions by name, in the order in which they are asked."""
         return {EDUCATION: self.education, DIFFICULTY: self.difficulty}
 
-    def fitted(self, config: dict[str, Any]) -> tuple[Self, str]:
+    def fitted(self, config: ModelConfig) -> tuple[Self, str]:
         """Return settings whose prompts the model can read, and what shortened them, or ''."""
         longest, reason = longest_prompt(config)
         if longest is None or self.max_length <= longest:

@@ -93,7 +93,9 @@ class Spread:
             low, high = np.where(inside, middle, low), np.where(inside, high, middle)
         return np.where(size == 0, 1.0, np.exp((low + high) / 2))
 
-    def _half(self, pooled_t: Floats, own_t: Floats, normal: Floats, tail: Floats) -> Floats:
+    def _half(
+        self, pooled_t: float | Floats, own_t: float | Floats, normal: float | Floats, tail: Floats
+    ) -> Floats:
         runs = np.maximum(own_t**2 * self.own, pooled_t**2 * self.pooled)
         seen = np.sqrt(runs + normal**2 * self.questions)
         return np.maximum(seen, unseen_width(self.reach, self.fewest, tail))

@@ -149,8 +149,8 @@ def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -
     tasks, rows = lineup.tasks(), []
     best = {}
     for column in columns:
-        known = [_entry(lineup, p, column).get("score") for p in range(lineup.models)]
-        known = [score for score in known if score is not None]
+        entries = [_entry(lineup, p, column).get("score") for p in range(lineup.models)]
+        known = [float(score) for score in entries if score is not None]
         higher = tasks.get(column, {}).get("higher_is_better", True)
         best[column] = (max if higher else min)(known) if known else None
     for position in range(lineup.models):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from storm_evaluation.tasks.settings import TaskSettings
@@ -11,10 +12,13 @@ from storm_evaluation.tasks.tree import Leaf
 class Asked(Protocol):
     """What a result tells of the tasks."""
 
-    fewshot: dict[str, int]
-    """Task → number of examples that stood before a question."""
-    scored_by: dict[str, str]
-    """Task → metric."""
+    @property
+    def fewshot(self) -> Mapping[str, int]:
+        """Task → number of examples that stood before a question."""
+
+    @property
+    def scored_by(self) -> Mapping[str, str]:
+        """Task → metric."""
 
 
 def describe_tasks(

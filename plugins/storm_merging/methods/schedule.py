@@ -9,6 +9,7 @@ from typing import Any
 
 from storm_exp import InputError, SettingError, did_you_mean
 from storm_models.families.architecture import tensor_shapes
+from storm_models.families.model_config import ModelConfig
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
@@ -21,7 +22,7 @@ def read_schedules(schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[flo
     return {group: [float(point) for point in points] for group, points in schedules.items()}
 
 
-def check_groups(schedules: Mapping[str, Sequence[float]], config: dict[str, Any] | None) -> None:
+def check_groups(schedules: Mapping[str, Sequence[float]], config: ModelConfig | None) -> None:
     """Raise SettingError for a group that matches no tensor of the model, where that is known."""
     shapes = tensor_shapes(config) if config else None
     if shapes is not None:

@@ -52,7 +52,8 @@ class Slerp:
 
         names = shared_tensors(models)
         weights = resolve(self.t, self.schedules, list(names))
-        angles = pair_angles(stage, *models, names)
+        first, second = models
+        angles = pair_angles(stage, first, second, names)
         coefficients = {
             name: slerp_coefficients(weights[name], angle) for name, angle in angles.items()
         }

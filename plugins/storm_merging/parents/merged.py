@@ -30,7 +30,8 @@ def merge(
     if stage.keeps(*models):
         for model in {model.key: model for model in models}.values():
             stage.reference(model)
-        total = LinearCombination([model.key for model in models], headers, dict(coefficients))
+        factors = {name: list(row) for name, row in coefficients.items()}
+        total = LinearCombination([model.key for model in models], headers, factors)
         total.write(stage.directory)
     else:
         with contextlib.ExitStack() as stack:

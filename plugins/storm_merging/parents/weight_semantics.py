@@ -7,6 +7,7 @@ from typing import Any
 from storm_models.checkpoint.depth import PER_LAYER_LISTS
 from storm_models.families.architecture import FAMILIES, head_dim, key_value_heads, ties_head
 from storm_models.families.attention import layer_types
+from storm_models.families.model_config import ModelConfig, by_name
 
 _SIZES = (
     "model_type",
@@ -30,7 +31,7 @@ _ROPE = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor":
 _LOCAL, _GLOBAL = "sliding_attention.", "full_attention."
 
 
-def weight_semantics(config: dict[str, Any]) -> dict[str, Any]:
+def weight_semantics(config: ModelConfig) -> dict[str, Any]:
     """Return {name: value} of what gives weights their meaning.
 
     Trained under another value they mean something else: sizes, kinds of layers, rotary positions,
@@ -46,7 +47,8 @@ def weight_semantics(config: dict[str, Any]) -> dict[str, Any]:
     plan expects of a model that is not there yet, it is not known and left out.
     """
     written = "transformers_version" in config and config.get("model_type") in FAMILIES
-    found = {name: config[name] for name in _SIZES if config.get(name) is not None}
+    stated = by_name(config)
+    found = {name: stated[name] for name in _SIZES if stated.get(name) is not None}
     if written:
         found |= {
             "num_key_value_heads": key_value_heads(config),
@@ -57,13 +59,14 @@ def weight_semantics(config: dict[str, Any]) -> dict[str, Any]:
     activation = config.get("hidden_activation") or config.get("hidden_act")
     if activation is not None:
         found["hidden_act"] = activation
-    found |= {name: config[name] for name in _SCALES if name in config}
+    found |= {name: stated[name] for name in _SCALES if name in stated}
     return {**found, **_layers(config, written), **_rotary(config, written)}
 
 
-def _layers(config: dict[str, Any], written: bool) -> dict[str, str]:
+def _layers(config: ModelConfig, written: bool) -> dict[str, str]:
     """Return the kind of every layer."""
-    lists = {name: config[name] for name in PER_LAYER_LISTS if isinstance(config.get(name), list)}
+    stated = by_name(config)
+    lists = {name: stated[name] for name in PER_LAYER_LISTS if isinstance(stated.get(name), list)}
     implied = layer_types(config) if written else None
     if implied is not None:
         lists["layer_types"] = implied
@@ -74,7 +77,7 @@ def _layers(config: dict[str, Any], written: bool) -> dict[str, str]:
     }
 
 
-def _rotary(config: dict[str, Any], written: bool) -> dict[str, Any]:
+def _rotary(config: ModelConfig, written: bool) -> dict[str, Any]:
     """Return the rotary parameters that are set, of each kind of layers where they differ."""
     stated = config.get("rope_scaling") or config.get("rope_parameters") or {}
     defaults = _ROPE if written else {}
@@ -85,7 +88,7 @@ def _rotary(config: dict[str, Any], written: bool) -> dict[str, Any]:
         kinds = {_GLOBAL: {"rope_theta": config.get("rope_theta"), **stated}, _LOCAL: local}
     else:
         outside = ("rope_theta", "partial_rotary_factor")
-        kinds = {"": {**{name: config.get(name) for name in outside}, **stated}}
+        kinds = {"": {**{name: by_name(config).get(name) for name in outside}, **stated}}
     found: dict[str, Any] = {}
     for kind, values in kinds.items():
         theta = {"rope_theta": 1_000_000.0} if written and kind == _GLOBAL else {}

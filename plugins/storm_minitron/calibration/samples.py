@@ -18,6 +18,7 @@ from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatTokens
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.families.model_config import ModelConfig
 from storm_models.families.rope import short_context
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def read_samples(
 
 
 def make_batches(
-    samples: Sequence[Sample], settings: CalibrationSettings, device: str, config: dict[str, Any]
+    samples: Sequence[Sample], settings: CalibrationSettings, device: str, config: ModelConfig
 ) -> Iterator[Batch]:
     """Yield all rows once, in batches of the settings' shape, short rows first.
 

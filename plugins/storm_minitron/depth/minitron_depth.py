@@ -13,6 +13,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.depth import PER_LAYER_LISTS, depth_spec
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.families.model_config import by_name
 
 
 class Criterion(enum.Enum):
@@ -88,7 +89,7 @@ class MinitronDepth:
         # Which layers stay is for the scan to say: their number is known, not their kinds.
         result = depth_spec(model, lambda layers: range(layers - self._count(layers)))
         for name in (*PER_LAYER_LISTS, "max_window_layers"):
-            (result.config or {}).pop(name, None)
+            by_name(result.config or {}).pop(name, None)
         return result
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
@@ -105,16 +106,17 @@ class MinitronDepth:
         scan = importance.content() if importance is not None else None
         dropped = self.dropped(layers, scan)
         result = rearrange(stage, model, self.kept(layers, scan))
+        parameters = [each.spec().parameters or 0 for each in (model, result)]
         content = {
             "method": "minitron_depth",
             "layers": layers,
             "dropped": dropped,
             "by": self.by.value if scan and not self.idle_ports() else "given",
-            "parameters": [each.spec().parameters for each in (model, result)],
+            "parameters": parameters,
         }
         text = json.dumps(content, indent=1) + "\n"
         (stage.directory / "pruning.json").write_text(text, encoding="utf-8")
-        stage.metric("parameters", content["parameters"][1])
+        stage.metric("parameters", parameters[1])
         stage.say(f"without the layers {', '.join(map(str, dropped))} of {layers}")
         return result
 

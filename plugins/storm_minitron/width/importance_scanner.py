@@ -64,17 +64,18 @@ class ImportanceScanner(CalibrationSettings):
         with TensorWriter(stage.directory / "importance.safetensors", layout) as writer:
             for name, tensor in values.items():
                 writer.write(name, tensor)
+        tokens = sum(len(sample.ids) for sample in samples)
         content = {
             "shapes": shapes_digest({name: shape for name, (_, shape) in model.headers().items()}),
             "samples": len(samples),
             "left_out": left_out,
-            "tokens": sum(len(sample.ids) for sample in samples),
+            "tokens": tokens,
             "curves": {name: concentration(tensor) for name, tensor in values.items()},
         }
         text = json.dumps(content, indent=1) + "\n"
         (stage.directory / "importance.json").write_text(text, encoding="utf-8")
         stage.metric("rows", len(samples), main=True)
-        stage.metric("tokens", content["tokens"])
+        stage.metric("tokens", tokens)
         return Importance(stage.directory)
 
 

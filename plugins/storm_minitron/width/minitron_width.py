@@ -13,6 +13,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec, readable_count, shapes_digest
 from storm_models.families.architecture import key_value_heads, parameter_count, tensor_shapes
+from storm_models.families.model_config import ModelConfig, by_name
 from storm_models.families.support import check_changeable
 from storm_models.twins.shrinking import scaled
 
@@ -67,14 +68,15 @@ class MinitronWidth(WidthTargets):
         for name, width in _TARGETS.items():
             target = getattr(self, name)
             if target is not None and width in real and width in twin:
-                sizes[name] = scaled(target, real[width], twin[width])
+                sizes[name] = scaled(target, by_name(real)[width], by_name(twin)[width])
         if "heads" in sizes:  # whole groups
             groups = key_value_heads(twin)
             sizes["heads"] = max(groups, sizes["heads"] // groups * groups)
         if "hidden_size" in sizes:
             heads = sizes.get("heads", twin["num_attention_heads"])
             sizes["hidden_size"] = max(heads, sizes["hidden_size"] // heads * heads)
-        return dataclasses.replace(self, multiple_of=1, **sizes)
+        changes: dict[str, Any] = {"multiple_of": 1, **sizes}
+        return dataclasses.replace(self, **changes)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""
@@ -101,8 +103,8 @@ class MinitronWidth(WidthTargets):
     def _record(
         self,
         stage: StageContext,
-        before: dict[str, Any],
-        after: dict[str, Any],
+        before: ModelConfig,
+        after: ModelConfig,
         values: dict[str, torch.Tensor],
         kept: Kept,
     ) -> None:
@@ -122,8 +124,8 @@ class MinitronWidth(WidthTargets):
             "axes": [
                 {
                     "name": axis,
-                    "before": before[size],
-                    "after": after[size],
+                    "before": by_name(before)[size],
+                    "after": by_name(after)[size],
                     "importance_held": share_held(values[axis], lists[axis]),
                 }
                 for axis, size in sizes.items()
@@ -140,7 +142,7 @@ class MinitronWidth(WidthTargets):
         stage.say(f"{readable_count(counts[0])} parameters become {readable_count(counts[1])}")
 
     @staticmethod
-    def _warn(stage: StageContext, config: dict[str, Any], widths: Widths) -> None:
+    def _warn(stage: StageContext, config: ModelConfig, widths: Widths) -> None:
         implied = widths.hidden // widths.heads == config["head_dim"]
         if config["model_type"] in _HEAD_DIM_IMPLIED and not implied:
             stage.say(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 import torch
 
 from storm_minitron.width.selection import Kept
 from storm_models.families.architecture import axis_sizes, head_dim, tensor_axes, ties_head
+from storm_models.families.model_config import ModelConfig
 
 _LAYER = re.compile(r"model\.layers\.(\d+)\.")
 _GEMMA = ("gemma2", "gemma3_text")
@@ -27,7 +27,7 @@ class Slicer:
     factor that is lost, and the final norm gives it back where the head is tied to it.
     """
 
-    def __init__(self, config: dict[str, Any], kept: Kept, *, rescale_norms: bool) -> None:
+    def __init__(self, config: ModelConfig, kept: Kept, *, rescale_norms: bool) -> None:
         self._axes = tensor_axes(config) or {}
         self._sizes = axis_sizes(config)
         self._head_dim = head_dim(config)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 from storm_exp import InputError, SettingError
 from storm_models.families.architecture import head_dim, key_value_heads
+from storm_models.families.model_config import ModelConfig, by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class WidthTargets:
                 "hidden_size", None, "nothing is pruned: give at least one size or ratio"
             )
 
-    def resolve(self, config: dict[str, Any]) -> Widths:
+    def resolve(self, config: ModelConfig) -> Widths:
         """Return the sizes for a model of `config`.
 
         Raises SettingError for impossible ones, for a share below 1 that keeps everything, and
@@ -93,7 +93,7 @@ class WidthTargets:
         inner = self._size(
             "intermediate_size", "intermediate_ratio", config["intermediate_size"], self.multiple_of
         )
-        if [hidden, inner, heads] == [config[name] for name in _COUNTED]:
+        if [hidden, inner, heads] == [by_name(config)[name] for name in _COUNTED]:
             name, value = next(iter(self._given().items()))
             raise SettingError(
                 name,
@@ -135,7 +135,7 @@ _PAIRS = (
 _COUNTED = ("hidden_size", "intermediate_size", "num_attention_heads")
 
 
-def narrowed_config(config: dict[str, Any], widths: Widths) -> dict[str, Any]:
+def narrowed_config(config: ModelConfig, widths: Widths) -> ModelConfig:
     """Return the config of a model of these widths.
 
     `head_dim` is written out, because hidden size and heads no longer imply it. Raises InputError

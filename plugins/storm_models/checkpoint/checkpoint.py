@@ -7,11 +7,12 @@ import math
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from storm_exp import Artifact, InputError, Memos, referenced
 from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
+from storm_models.families.model_config import ModelConfig
 from storm_models.folder.config_check import check_config, finite
 from storm_models.folder.files import (
     INDEX_FILE,
@@ -53,7 +54,7 @@ class Checkpoint(Artifact):
         self._known_sum: LinearCombination | None = None
         self._known_parents: list[Checkpoint] | None = None
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> ModelConfig:
         """Return config.json; raises InputError when it is missing or says what cannot be."""
         file = self.directory / "config.json"
         companion_files(self.directory)

@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from storm_exp import InputError
 from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.families.attention import layer_types
+from storm_models.families.model_config import ModelConfig, by_name, model_config
 from storm_models.families.support import check_changeable
 from storm_models.folder.files import SURGERY_FILE
 from storm_models.folder.json_file import read_json
@@ -39,7 +39,7 @@ def depth_spec(model: CheckpointSpec, choose: Callable[[int], Sequence[int]]) ->
     )
 
 
-def rearranged_config(config: dict[str, Any], sources: Sequence[int]) -> dict[str, Any]:
+def rearranged_config(config: ModelConfig, sources: Sequence[int]) -> ModelConfig:
     """Return the config for layers taken from `sources`, counted from 0, repeats allowed.
 
     Every list with an entry per layer follows. Where the family has kinds of layers and the
@@ -49,9 +49,10 @@ def rearranged_config(config: dict[str, Any], sources: Sequence[int]) -> dict[st
     """
     depth = config["num_hidden_layers"]
     assert sources and all(0 <= source < depth for source in sources), sources
-    result = {**config, "num_hidden_layers": len(sources)}
+    stated = by_name(config)
+    result = {**stated, "num_hidden_layers": len(sources)}
     kinds = layer_types(config)
-    lists = {name: config[name] for name in PER_LAYER_LISTS if isinstance(config.get(name), list)}
+    lists = {name: stated[name] for name in PER_LAYER_LISTS if isinstance(stated.get(name), list)}
     if kinds is not None:
         lists["layer_types"] = kinds
         result.pop("sliding_window_pattern", None)
@@ -63,10 +64,10 @@ def rearranged_config(config: dict[str, Any], sources: Sequence[int]) -> dict[st
     below = config.get("max_window_layers")
     if below is not None:
         result["max_window_layers"] = sum(source < below for source in sources)
-    return result
+    return model_config(result)
 
 
-def tensor_sources(config: dict[str, Any], sources: Sequence[int]) -> dict[str, str]:
+def tensor_sources(config: ModelConfig, sources: Sequence[int]) -> dict[str, str]:
     """Return {tensor name: its name in the source} for a config from `rearranged_config`."""
     return {name: _source_name(name, sources) for name in tensor_shapes(config) or {}}
 

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrain
 
 from storm_exp import InputError
 from storm_models.checkpoint.weights import Weights, read_tensor
+from storm_models.families.model_config import ModelConfig
 from storm_models.families.rotary import separate_documents
 from storm_models.folder.pretrained import read_config, read_generation, read_network
 from storm_models.folder.tensor_file import DTYPES
@@ -17,7 +18,7 @@ from storm_models.quiet import quiet
 
 
 def load_model(
-    directory: Path, config: dict[str, Any], dtype: str, device: str, weights: Weights | None = None
+    directory: Path, config: ModelConfig, dtype: str, device: str, weights: Weights | None = None
 ) -> PreTrainedModel:
     """Return the model of a checkpoint's folder, in evaluation mode, in `dtype` (auto: as stored).
 

@@ -11,13 +11,14 @@ from typing import Any
 from storm_exp import InputError, Spec
 from storm_models.chat.files import ChatFacts, check_tokens
 from storm_models.chat.settings import ARGUMENTS, DATE, NONE, OWN, ChatSettings, families
+from storm_models.families.model_config import ModelConfig
 
 
 @dataclasses.dataclass(kw_only=True)
 class CheckpointSpec(Spec):
     """What is known of a checkpoint from its config and file headers alone."""
 
-    config: dict[str, Any] | None = None
+    config: ModelConfig | None = None
     """The contents of config.json."""
     parameters: int | None = None
     """Number of stored parameters; a tied head counts once."""

@@ -19,6 +19,7 @@ from storm_models.checkpoint.depth import (
 )
 from storm_models.checkpoint.weights import holds_embedding, pieces, read_tensor
 from storm_models.families.architecture import EMBEDDING, HEAD, tensor_shapes, ties_head
+from storm_models.families.model_config import ModelConfig
 from storm_models.folder.tensor_file import TensorWriter
 from storm_models.quiet import quiet
 
@@ -44,7 +45,7 @@ def rearrange(
 def write_surgery(
     stage: StageContext,
     model: Checkpoint,
-    config: dict[str, Any],
+    config: ModelConfig,
     sources: Mapping[str, str],
     change: Change | None = None,
 ) -> Checkpoint:
@@ -91,7 +92,7 @@ def write_surgery(
     return Checkpoint(stage.directory)
 
 
-def meta_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def meta_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Return {name: shape} of what transformers stores of a model of `config`, tied head left out.
 
     Raises InputError with transformers' own words for a config that it refuses.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from storm_exp import InputError
+from storm_models.families.model_config import ModelConfig, by_name
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3")
 """Values of `model_type` whose tensors this module knows."""
@@ -30,7 +29,7 @@ MOST_LAYERS = 10_000
 _TAKES_ATTENTION_BIAS = ("llama", "qwen3", "gemma2", "gemma3_text")
 
 
-def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]] | None:
     """Return {name: shape} of the stored tensors of a causal language model.
 
     A tied head is not stored. Returns None for families other than `FAMILIES`. Raises InputError
@@ -47,7 +46,7 @@ def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]] | None:
     }
 
 
-def tensor_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
+def tensor_axes(config: ModelConfig) -> dict[str, tuple[str, ...]] | None:
     """Return {name: what each dimension counts} of the stored tensors, as `tensor_shapes` does.
 
     A dimension is one of the names of `axis_sizes`, or several joined by `+` where a matrix is
@@ -57,9 +56,10 @@ def tensor_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
         return None
     for name in SIZES:
         most = MOST_LAYERS if name == "num_hidden_layers" else LARGEST_SIZE
-        if type(config.get(name)) is not int or not 1 <= config[name] <= most:
+        size = by_name(config).get(name)
+        if type(size) is not int or not 1 <= size <= most:
             problem = f"is not a positive whole number of at most {most}"
-            raise InputError(f"config.json: {name}={config.get(name)!r} {problem}")
+            raise InputError(f"config.json: {name}={size!r} {problem}")
     axes: dict[str, tuple[str, ...]] = {"model.embed_tokens.weight": ("vocabulary", "hidden")}
     layer = _layer_axes(config)
     for index in range(config["num_hidden_layers"]):
@@ -70,7 +70,7 @@ def tensor_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
     return axes
 
 
-def axis_sizes(config: dict[str, Any]) -> dict[str, int]:
+def axis_sizes(config: ModelConfig) -> dict[str, int]:
     """Return {vocabulary, hidden, inner, queries, keys, head_dim: size}.
 
     `inner` counts the neurons of an MLP, `queries` and `keys` the channels of all heads together.
@@ -86,24 +86,24 @@ def axis_sizes(config: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def parameter_count(config: dict[str, Any]) -> int | None:
+def parameter_count(config: ModelConfig) -> int | None:
     """Return the number of stored parameters, None for an unknown family."""
     shapes = tensor_shapes(config)
     return None if shapes is None else sum(math.prod(shape) for shape in shapes.values())
 
 
-def is_quantised(config: Mapping[str, Any] | None) -> bool:
+def is_quantised(config: ModelConfig | None) -> bool:
     """Return whether a config says that the weights are quantised; null says that they are not."""
     return (config or {}).get("quantization_config") is not None
 
 
-def stated_head_dim(config: dict[str, Any]) -> int | None:
+def stated_head_dim(config: ModelConfig) -> int | None:
     """Return the size of a head that config or family states, None where it follows from others."""
     stated = config.get("head_dim") or _DEFAULT_HEAD_DIM.get(config["model_type"])
     return int(stated) if stated else None
 
 
-def head_dim(config: dict[str, Any]) -> int:
+def head_dim(config: ModelConfig) -> int:
     """Return the size of one attention head."""
     stated = stated_head_dim(config)
     if stated:
@@ -114,7 +114,7 @@ def head_dim(config: dict[str, Any]) -> int:
     return int(hidden // heads)
 
 
-def key_value_heads(config: dict[str, Any]) -> int:
+def key_value_heads(config: ModelConfig) -> int:
     """Return the number of key-value heads; raises InputError when heads do not divide by it."""
     heads = config["num_attention_heads"]
     default = _DEFAULT_KV_HEADS.get(config["model_type"], heads)
@@ -128,13 +128,13 @@ def key_value_heads(config: dict[str, Any]) -> int:
     return int(stated)
 
 
-def ties_head(config: dict[str, Any]) -> bool:
+def ties_head(config: ModelConfig) -> bool:
     """Return whether the head is the embedding."""
     stated = config.get("tie_word_embeddings")
     return config["model_type"] in _TIED_BY_DEFAULT if stated is None else bool(stated)
 
 
-def _layer_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _layer_axes(config: ModelConfig) -> dict[str, tuple[str, ...]]:
     return {
         "input_layernorm.weight": ("hidden",),
         **_attention_axes(config),
@@ -143,7 +143,7 @@ def _layer_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _attention_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _attention_axes(config: ModelConfig) -> dict[str, tuple[str, ...]]:
     family = config["model_type"]
     inputs = {"q_proj": "queries", "k_proj": "keys", "v_proj": "keys"}
     if family == "phi3":
@@ -164,7 +164,7 @@ def _attention_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return axes
 
 
-def _mlp_axes(config: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _mlp_axes(config: ModelConfig) -> dict[str, tuple[str, ...]]:
     family = config["model_type"]
     inputs = {"gate_proj": "inner", "up_proj": "inner"}
     if family == "phi3":

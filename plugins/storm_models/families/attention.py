@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from storm_models.families.model_config import ModelConfig
 from storm_models.families.rope import short_context
 
 SLIDING, FULL = "sliding_attention", "full_attention"
@@ -17,10 +16,11 @@ _FIRST_SLIDING = 28
 _PERIOD = 6
 
 
-def layer_types(config: dict[str, Any]) -> list[str] | None:
+def layer_types(config: ModelConfig) -> list[str] | None:
     """Return the kind of every layer, stated or implied; None for families of one kind."""
-    if isinstance(config.get("layer_types"), list):
-        return list(config["layer_types"])
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list):
+        return list(kinds)
     family, depth = config.get("model_type"), range(config["num_hidden_layers"])
     if family in ("qwen2", "qwen3"):
         stated = config.get("max_window_layers")
@@ -35,7 +35,7 @@ def layer_types(config: dict[str, Any]) -> list[str] | None:
     return None
 
 
-def attention_windows(config: dict[str, Any]) -> list[int | None]:
+def attention_windows(config: ModelConfig) -> list[int | None]:
     """Return for every layer how many tokens a query sees at most, None for all before it."""
     family, window = config["model_type"], _window(config)
     if family in _MIXED:
@@ -43,7 +43,7 @@ def attention_windows(config: dict[str, Any]) -> list[int | None]:
     return [window if family in _ALIKE else None] * config["num_hidden_layers"]
 
 
-def longest_prompt(config: dict[str, Any]) -> tuple[int | None, str]:
+def longest_prompt(config: ModelConfig) -> tuple[int | None, str]:
     """Return how many tokens can be read under a mask of one's own, and what sets the limit.
 
     Where layers slide, such a mask does not follow their window: a prompt has to fit into it. What
@@ -58,8 +58,8 @@ def longest_prompt(config: dict[str, Any]) -> tuple[int | None, str]:
     if config.get("model_type") in (*_MIXED, *_ALIKE) and isinstance(
         config.get("num_hidden_layers"), int
     ):
-        for window in filter(None, attention_windows(config)):
-            found[f"layers of the model attend through a window of {window} tokens"] = window
+        for each in filter(None, attention_windows(config)):
+            found[f"layers of the model attend through a window of {each} tokens"] = each
     elif isinstance(window := config.get("sliding_window"), int) and _slides(config):
         found[f"the model attends through a window of {window} tokens"] = window
     if not found:
@@ -68,13 +68,13 @@ def longest_prompt(config: dict[str, Any]) -> tuple[int | None, str]:
     return found[reason], reason
 
 
-def _slides(config: dict[str, Any]) -> bool:
+def _slides(config: ModelConfig) -> bool:
     kinds = config.get("layer_types")
     stated = bool(config.get("use_sliding_window", True))
     return stated and (not isinstance(kinds, list) or SLIDING in kinds)
 
 
-def _window(config: dict[str, Any]) -> int | None:
+def _window(config: ModelConfig) -> int | None:
     family = config.get("model_type")
     if family in ("qwen2", "qwen3") and not config.get("use_sliding_window"):
         return None

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from storm_models.families.architecture import EMBEDDING, HEAD, axis_sizes, tensor_shapes, ties_head
 from storm_models.families.attention import attention_windows
+from storm_models.families.model_config import ModelConfig
 
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
 _ORDER = (
@@ -53,7 +54,7 @@ class Tensor(NamedTuple):
         return 2.0 * math.prod(self.shape) if len(self.shape) == 2 else 0.0
 
 
-def forward_flops(config: dict[str, Any], reading: Reading) -> float | None:
+def forward_flops(config: ModelConfig, reading: Reading) -> float | None:
     """Return the operations of a forward pass, None for a family that is not known."""
     layers = _layers(config)
     if layers is None:
@@ -66,7 +67,7 @@ def forward_flops(config: dict[str, Any], reading: Reading) -> float | None:
 
 
 def training_flops(
-    config: dict[str, Any],
+    config: ModelConfig,
     reading: Reading,
     *,
     trained: Collection[str] | None = None,
@@ -114,7 +115,7 @@ def training_flops(
     return total + _head(config) * reading.predicted * times
 
 
-def _layers(config: dict[str, Any]) -> list[list[list[Tensor]]] | None:
+def _layers(config: ModelConfig) -> list[list[list[Tensor]]] | None:
     """Return the tensors of every layer, in the order of a forward pass."""
     shapes = tensor_shapes(config)
     if shapes is None:
@@ -149,13 +150,13 @@ def _part(name: str) -> str:
     return name.rpartition(".")[0].rpartition(".")[2].partition("_")[0]
 
 
-def _attention(config: dict[str, Any], layer: int, reading: Reading) -> float:
+def _attention(config: ModelConfig, layer: int, reading: Reading) -> float:
     """Return the operations of a layer's scores and weighted sums."""
     window = attention_windows(config)[layer]
     seen = reading.context if window is None else min(reading.context, window)
     return 4.0 * axis_sizes(config)["queries"] * reading.tokens * seen
 
 
-def _head(config: dict[str, Any]) -> float:
+def _head(config: ModelConfig) -> float:
     """Return the operations per position of the head."""
     return 2.0 * config["vocab_size"] * config["hidden_size"]

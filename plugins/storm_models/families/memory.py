@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any
 
 from storm_models.families.architecture import (
     EMBEDDING,
@@ -18,6 +17,7 @@ from storm_models.families.architecture import (
     ties_head,
 )
 from storm_models.families.flops import Reading
+from storm_models.families.model_config import ModelConfig
 
 PROCESS = 0.55 * 2**30
 """A process with its libraries: torch and transformers on a CPU, the context on a GPU."""
@@ -27,18 +27,18 @@ _LONGEST_DENSE = 512
 """Longest document whose attention keeps its probabilities, on a CPU in bf16."""
 
 
-def stored_width(config: dict[str, Any]) -> int:
+def stored_width(config: ModelConfig) -> int:
     """Return the bytes of a stored parameter, 2 where the config does not say."""
     return _WIDTHS.get(str(config.get("dtype") or config.get("torch_dtype")), 2)
 
 
-def checkpoint_bytes(config: dict[str, Any], width: float | None = None) -> float | None:
+def checkpoint_bytes(config: ModelConfig, width: float | None = None) -> float | None:
     """Return the size of the weights, by default in the stored dtype; None for unknown families."""
     parameters = parameter_count(config)
     return None if parameters is None else parameters * (width or stored_width(config))
 
 
-def inference_bytes(config: dict[str, Any], batch: Reading, width: int) -> float | None:
+def inference_bytes(config: ModelConfig, batch: Reading, width: int) -> float | None:
     """Return the peak of forward passes over `batch`, tokens read at once, without the process.
 
     Weights of `width` bytes, a cache of keys and values, the widest layer, and logits in fp32.
@@ -54,7 +54,7 @@ def inference_bytes(config: dict[str, Any], batch: Reading, width: int) -> float
 
 
 def activation_bytes(
-    config: dict[str, Any],
+    config: ModelConfig,
     batch: Reading,
     precision: str,
     *,
@@ -84,19 +84,19 @@ def activation_bytes(
     return kept
 
 
-def working_bytes(config: dict[str, Any], batch: Reading, precision: str) -> float:
+def working_bytes(config: ModelConfig, batch: Reading, precision: str) -> float:
     """Return what a layer's backward pass holds besides, at its widest: gradients in the MLP."""
     sizes = axis_sizes(config)
     width = 4 if precision == "32" else 2
     return batch.tokens * (3 * sizes["inner"] * width + 2 * sizes["hidden"] * 4)
 
 
-def head_parameters(config: dict[str, Any]) -> int:
+def head_parameters(config: ModelConfig) -> int:
     """Return the number of the head's parameters."""
     return int(config["vocab_size"] * config["hidden_size"])
 
 
-def head_name(config: dict[str, Any]) -> str:
+def head_name(config: ModelConfig) -> str:
     """Return the name of the tensor that is the head."""
     return EMBEDDING if ties_head(config) else HEAD
 
@@ -106,7 +106,7 @@ class _Layer:
 
     def __init__(
         self,
-        config: dict[str, Any],
+        config: ModelConfig,
         shapes: dict[str, tuple[int, ...]],
         precision: str,
         trained: Collection[str] | None,
@@ -166,7 +166,7 @@ class _Layer:
         return self._width * self._sizes["inner"] * (3 + ("mlp.down_proj.weight" in self._learning))
 
 
-def layer_parameters(config: dict[str, Any]) -> float:
+def layer_parameters(config: ModelConfig) -> float:
     """Return the number of parameters of a layer, on average."""
     shapes = tensor_shapes(config) or {}
     layers = sum(math.prod(s) for name, s in shapes.items() if name.startswith("model.layers."))

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
+
+from storm_models.families.model_config import ModelConfig
 
 
-def short_context(config: Mapping[str, Any]) -> int | None:
+def short_context(config: ModelConfig) -> int | None:
     """Return up to how many tokens all texts are read alike; None where length never matters."""
     stated = config.get("rope_parameters") or config.get("rope_scaling") or {}
     several = [each for each in stated.values() if isinstance(each, dict)]
@@ -18,7 +20,7 @@ def short_context(config: Mapping[str, Any]) -> int | None:
     return min((context for context in found if context is not None), default=None)
 
 
-def reading(config: Mapping[str, Any], length: int) -> int:
+def reading(config: ModelConfig, length: int) -> int:
     """Return a number that is equal for texts that are read alike: by the same factors."""
     context = short_context(config)
     if context is None or length <= context:
@@ -27,7 +29,7 @@ def reading(config: Mapping[str, Any], length: int) -> int:
     return length if "dynamic" in str(stated) else 1
 
 
-def read_alike(config: Mapping[str, Any], lengths: Sequence[int]) -> list[list[int]]:
+def read_alike(config: ModelConfig, lengths: Sequence[int]) -> list[list[int]]:
     """Return the places of texts in groups that are read by the same factors, short ones first.
 
     A batch is read by those of its longest, so groups go into batches of their own.
@@ -38,12 +40,12 @@ def read_alike(config: Mapping[str, Any], lengths: Sequence[int]) -> list[list[i
     return [groups[kind] for kind in sorted(groups)]
 
 
-def _context(stated: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
+def _context(stated: Mapping[str, object], config: ModelConfig) -> int | None:
     kind = str(stated.get("rope_type") or stated.get("type") or "")
-    found = config.get("max_position_embeddings")
+    context: object = config.get("max_position_embeddings")
     if kind in ("longrope", "su"):
-        name = "original_max_position_embeddings"
-        found = stated.get(name) or config.get(name) or found
+        name: Literal["original_max_position_embeddings"] = "original_max_position_embeddings"
+        context = stated.get(name) or config.get(name) or context
     elif "dynamic" not in kind:
         return None
-    return found if isinstance(found, int) else None
+    return context if isinstance(context, int) else None

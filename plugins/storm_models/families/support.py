@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import enum
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from storm_exp import InputError
 from storm_models.families.architecture import FAMILIES, is_quantised, tensor_shapes
+from storm_models.families.model_config import ModelConfig
 
 
 class Use(enum.Enum):
@@ -98,7 +97,7 @@ _REFUSED: dict[Use, dict[str, str]] = {
 }
 
 
-def check_known(config: Mapping[str, Any], directory: Path) -> None:
+def check_known(config: ModelConfig, directory: Path) -> None:
     """Raise InputError for a family of which transformers has no code; nothing else is ever run.
 
     Where transformers is not installed, nothing is known.
@@ -116,7 +115,7 @@ def check_known(config: Mapping[str, Any], directory: Path) -> None:
     raise InputError(f"{directory}: transformers knows no model_type {family!r}, {problem}")
 
 
-def check_family(config: Mapping[str, Any] | None, use: Use) -> None:
+def check_family(config: ModelConfig | None, use: Use) -> None:
     """Raise InputError where the family of a config is known not to allow `use`; None passes."""
     family = (config or {}).get("model_type")
     if not isinstance(family, str):
@@ -129,7 +128,7 @@ def check_family(config: Mapping[str, Any] | None, use: Use) -> None:
         raise InputError(f"a model of the family {family!r} cannot {use.value}: {reason}")
 
 
-def check_changeable(config: dict[str, Any]) -> None:
+def check_changeable(config: ModelConfig) -> None:
     """Raise InputError for a model whose shape cannot be changed: not all known, or quantised."""
     if is_quantised(config):
         raise InputError("the model is quantised: change its shape first and compress the result")

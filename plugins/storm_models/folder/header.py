@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from storm_exp import InputError
 
@@ -149,5 +149,5 @@ def _consistent(entry: Any) -> bool:
     return bool(begin <= end and (width is None or end - begin == width * math.prod(shape)))
 
 
-def _are_sizes(values: Any) -> bool:
+def _are_sizes(values: Any) -> TypeGuard[list[int]]:
     return isinstance(values, list) and all(type(v) is int and 0 <= v < _LARGEST for v in values)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from storm_exp import InputError
+from storm_models.families.model_config import ModelConfig
 from storm_models.folder.generation_config import (
     GENERATION_FILE,
     read_generation_config,
@@ -18,7 +18,7 @@ _NO_PADDING = -1
 """What early configs say where there is no token for padding."""
 
 
-def check_vocabulary(directory: Path, config: dict[str, Any]) -> None:
+def check_vocabulary(directory: Path, config: ModelConfig) -> None:
     """Raise InputError for tokens, or ids of special tokens, beyond the model's vocabulary.
 
     Tokens come to lie there when they are added to a tokenizer and the embedding is not resized:

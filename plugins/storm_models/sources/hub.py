@@ -14,6 +14,7 @@ from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.inspection import inspect_checkpoint, passed_over
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.families.model_config import model_config
 from storm_models.folder.files import COMPANION_FILES, is_complete
 from storm_models.folder.json_file import read_json
 from storm_models.sources.adoption import adopt
@@ -64,7 +65,7 @@ class Hub:
         """Return what has to be downloaded before this can run, for people."""
         if self._cached() is not None:
             return []
-        parameters = parameter_count(self.expected_config)
+        parameters = parameter_count(model_config(self.expected_config))
         width = _BYTES.get(str(self.expected_config.get("dtype")), 2)
         size = f", about {parameters * width / 1e9:.1f} GB" if parameters else ""
         return [f"model {self.repo} at {self.revision}{size}"]
@@ -80,10 +81,11 @@ class Hub:
         if published:
             kind = KINDS[original.tokenizer]
             check_turn_tokens({*kind.first, *kind.last}, self.chat)
-        shapes = tensor_shapes(self.expected_config)
+        expected = model_config(dict(self.expected_config))
+        shapes = tensor_shapes(expected)
         known = CheckpointSpec(
-            config=dict(self.expected_config),
-            parameters=parameter_count(self.expected_config),
+            config=expected,
+            parameters=parameter_count(expected),
             shapes=shapes_digest(shapes) if shapes else None,
             has_chat_template=bool(original.template) if published else None,
         )

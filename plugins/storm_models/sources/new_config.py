@@ -12,6 +12,7 @@ from storm_models.families.architecture import (
     key_value_heads,
     stated_head_dim,
 )
+from storm_models.families.model_config import model_config
 
 _EVERY_FAMILY = (
     "model_type",
@@ -152,18 +153,18 @@ def _check_heads(config: dict[str, Any]) -> None:
     family, hidden, heads = (
         config[name] for name in ("model_type", "hidden_size", "num_attention_heads")
     )
-    stated = stated_head_dim(config) is not None
+    stated = stated_head_dim(model_config(config)) is not None
     if hidden % heads and (not stated or family in _WHOLE_HEADS):
         problem = f"must be a multiple of num_attention_heads={heads}"
         raise SettingError("config.hidden_size", hidden, problem)
-    size = head_dim(config)
+    size = head_dim(model_config(config))
     if size % 2 and stated:
         raise SettingError("config.head_dim", size, "must be even: positions rotate pairs")
     if size % 2:
         problem = f"gives each of {heads} heads {size} channels, which must be an even number"
         raise SettingError("config.hidden_size", hidden, problem)
     try:
-        key_value_heads(config)
+        key_value_heads(model_config(config))
     except InputError as error:
         problem = str(error).removeprefix("config.json: ")
         name = "num_key_value_heads"

@@ -22,6 +22,7 @@ from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.families.model_config import ModelConfig, by_name, model_config
 from storm_models.sources.new_config import check_new_config
 from storm_models.twins.model_twin import is_small
 from storm_models.twins.shrinking import shrink
@@ -72,7 +73,7 @@ class NewModel:
             problem = f"must be of {', '.join(DTYPES)}{did_you_mean(self.dtype, DTYPES)}"
             raise SettingError("dtype", self.dtype, problem)
 
-    def full_config(self, source: dict[str, Any]) -> dict[str, Any]:
+    def full_config(self, source: ModelConfig) -> ModelConfig:
         """Return `config` with what the tokenizer's model, whose config is `source`, adds to it.
 
         An empty `config` gives the source's own, but for how its weights are stored.
@@ -81,14 +82,16 @@ class NewModel:
         """
         stored = {"dtype": self.dtype}
         if not self.config:
-            return {n: value for n, value in source.items() if n not in _OF_WEIGHTS} | stored
-        taken = {name: source[name] for name in _TAKEN_OVER if source.get(name) is not None}
+            kept = {n: value for n, value in source.items() if n not in _OF_WEIGHTS}
+            return model_config({**kept, **stored})
+        stated = by_name(source)
+        taken = {name: stated[name] for name in _TAKEN_OVER if stated.get(name) is not None}
         config = {**taken, **self.config, **stored}
         needed = source.get("vocab_size")
         if needed and config["vocab_size"] < needed:
             problem = f"the tokenizer's model has {needed} tokens"
             raise SettingError("config.vocab_size", config["vocab_size"], problem)
-        return config
+        return model_config(config)
 
     def plan_spec(self, tokenizer: CheckpointSpec) -> CheckpointSpec:
         """Say what the model will be; raises InputError for sizes that contradict each other."""
@@ -112,7 +115,7 @@ class NewModel:
 
     def rehearsal(self) -> NewModel:
         """Shrink the config as a twin's; the vocabulary comes with the tokenizer's twin."""
-        if not self.config or is_small({"vocab_size": 1, **self.config}):
+        if not self.config or is_small(model_config({"vocab_size": 1, **self.config})):
             return self
         config = {n: value for n, value in shrink(self.config).items() if n != "vocab_size"}
         return dataclasses.replace(self, config=config)

@@ -10,6 +10,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inspection import check_files, inspect_checkpoint, passed_over
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
 from storm_models.families.architecture import is_quantised
+from storm_models.families.model_config import by_name
 from storm_models.folder.existing_path import existing_path
 from storm_models.sources.adoption import adopt
 from storm_models.twins.model_twin import ModelTwin, is_small, twin_of_folder
@@ -66,7 +67,7 @@ class Path:
         """Return a twin with the model's own tokenizer; a small model is taken as it is."""
         checkpoint = self._checkpoint()
         config = checkpoint.config()
-        if not can_shrink(config) or is_small(config) or is_quantised(config):
+        if not can_shrink(by_name(config)) or is_small(config) or is_quantised(config):
             return self
         return twin_of_folder(checkpoint.directory.name, checkpoint.directory, self.chat)
 

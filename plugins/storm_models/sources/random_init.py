@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -11,6 +10,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.families.model_config import ModelConfig, by_name
 from storm_models.folder.files import OF_THE_MODEL
 from storm_models.quiet import quiet
 
@@ -47,7 +47,7 @@ def _compare_tokenizers(given: Checkpoint, made: Checkpoint) -> None:
 
 
 def draw_weights(
-    config: dict[str, Any], seed: int, embedding_gain: float = 1.0, residual_gain: float = 0.0
+    config: ModelConfig, seed: int, embedding_gain: float = 1.0, residual_gain: float = 0.0
 ) -> PreTrainedModel:
     """Return a model of `config` in fp32; the same seed gives the same bits.
 
@@ -55,7 +55,7 @@ def draw_weights(
     """
     with quiet():
         try:
-            parsed = CONFIG_MAPPING[config["model_type"]].from_dict(config)
+            parsed = CONFIG_MAPPING[config["model_type"]].from_dict(by_name(config))
         except Exception as error:  # validators raise types of their own
             problem = " ".join(str(error).split())
             raise InputError(f"transformers refuses this config: {problem}") from error

@@ -13,6 +13,7 @@ from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
+from storm_models.families.model_config import ModelConfig, model_config
 from storm_models.folder.files import companion_files
 from storm_models.folder.json_file import read_json
 from storm_models.twins.kinds import KINDS, vocabulary
@@ -66,14 +67,14 @@ class ModelTwin:
             source = Checkpoint(Path(self.files))
             tokenizer, chats = source.tokenizer_digest(), source.has_chat_template()
             known = CheckpointSpec(
-                config=dict(self.config), tokenizer=tokenizer, has_chat_template=chats
+                config=model_config(dict(self.config)), tokenizer=tokenizer, has_chat_template=chats
             )
             return chat_spec(known, self.chat)
         chats = bool(self.original.template)
-        shapes = tensor_shapes(self.config)
+        shapes = tensor_shapes(model_config(self.config))
         known = CheckpointSpec(
-            config=dict(self.config),
-            parameters=parameter_count(self.config),
+            config=model_config(dict(self.config)),
+            parameters=parameter_count(model_config(self.config)),
             has_chat_template=chats,
             shapes=shapes_digest(shapes) if shapes else None,
         )
@@ -110,7 +111,7 @@ def twin_of_repository(repo: str, config: dict[str, Any], chat: ChatSettings) ->
     return ModelTwin(of=repo, config=twin, original=original, chat=chat)
 
 
-def is_small(config: dict[str, Any]) -> bool:
+def is_small(config: ModelConfig) -> bool:
     """Return whether a model is no larger than a twin may be: it needs none."""
     parameters = parameter_count(config)
     return parameters is not None and parameters <= SMALL

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from storm_exp import SettingError
+from storm_models.families.model_config import ModelConfig
 from storm_tinyworld.base_model.tokenizer import vocabulary
 from storm_tinyworld.base_model.vocabulary import BOS, END_OF_TURN, PAD
 
@@ -43,7 +43,7 @@ class Architecture:
             problem = f"must divide heads ({self.heads})"
             raise SettingError("key_value_heads", self.key_value_heads, problem)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> ModelConfig:
         """Return the values of config.json that decide the model, for `LlamaConfig`."""
         ids = vocabulary()
         return {

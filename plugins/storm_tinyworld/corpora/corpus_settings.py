@@ -101,8 +101,9 @@ def check_weights(field: str, weights: dict[str, float], known: Iterable[str]) -
 def few_rows(settings: S) -> S:
     """Return the settings of a corpus, or pool, with as few rows as a rehearsal needs."""
     given: Any = settings
-    return dataclasses.replace(
+    few: S = dataclasses.replace(
         given,
         rows=min(given.rows, _FEW),
         validation_rows=min(given.validation_rows, _FEW_HELD_OUT),
     )
+    return few

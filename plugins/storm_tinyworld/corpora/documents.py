@@ -9,6 +9,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import document_schema
@@ -82,7 +83,7 @@ class Documents(Corpus):
                 if _is_held_back(example) == held_back
             )
             texts = itertools.islice(_documents(draw, asked, forms, self.max_length - 2), count)
-            rows = [
+            rows: list[dict[str, Any]] = [
                 {"id": f"{split}-{n:05d}", "text": text, "source": source}
                 | {"truth_form": form, "truth_tokens": token_count(text)}
                 for n, (form, text) in enumerate(texts)

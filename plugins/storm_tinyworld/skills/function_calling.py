@@ -7,6 +7,7 @@ argument is missing.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from storm_tinyworld.skills.basic import EASY, HARD, MEDIUM, Draft, Families
 from storm_tinyworld.skills.words import word
@@ -30,7 +31,7 @@ def render_call(name: str, arguments: dict[str, str]) -> str:
     return f'<tool_call>{{"tool_name": "{name}", "tool_arguments": {{{given}}}}}</tool_call>'
 
 
-def _request(declared: dict[str, tuple[str, ...]], name: str, values: list[str]) -> str:
+def _request(declared: Mapping[str, tuple[str, ...]], name: str, values: list[str]) -> str:
     tools = " ".join(f"{tool}({','.join(keys)})" for tool, keys in declared.items())
     return f"<tools>{tools}</tools>{' '.join([name, *values])}"
 

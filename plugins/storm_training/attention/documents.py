@@ -163,9 +163,9 @@ def documents_attention(
     if torch.is_autocast_enabled(device):
         value = value.to(torch.get_autocast_dtype(device))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    flat = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
+    q, k, v = (states.transpose(1, 2).flatten(0, 1) for states in (query, key, value))
     attend = _on_gpu if device == "cuda" else _ByGroups.apply
-    return attend(*flat, attention_mask, scale).unflatten(0, (len(query), -1)), None
+    return attend(q, k, v, attention_mask, scale).unflatten(0, (len(query), -1)), None
 
 
 AttentionInterface.register(NAME, documents_attention)

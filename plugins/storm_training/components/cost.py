@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from storm_exp import Cost
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -22,6 +22,7 @@ from storm_models.families.memory import (
     stored_width,
     working_bytes,
 )
+from storm_models.families.model_config import ModelConfig
 from storm_training.data.token_set import TokenSetSpec
 from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerRow
@@ -102,7 +103,7 @@ def document_length(settings: TrainingSettings, tokens: TokenSetSpec | None) -> 
     return min(mean, settings.sequence_length)
 
 
-def find_learning(config: dict[str, Any], trainable: TrainableSettings) -> Learning:
+def find_learning(config: ModelConfig, trainable: TrainableSettings) -> Learning:
     """Return what trains; of Spectrum's choice the lowest layers stand for whichever it will be."""
     shapes = tensor_shapes(config) or {}
     matrices = find_matrices(shapes)
@@ -141,7 +142,7 @@ def precision_at(hardware: Hardware, wanted: str) -> str:
 
 def _memory(
     settings: TrainingSettings,
-    config: dict[str, Any],
+    config: ModelConfig,
     learning: Learning,
     context: float,
     hardware: Hardware,
@@ -182,7 +183,7 @@ def _memory(
 
 
 def _weight_bytes(
-    config: dict[str, Any], learning: Learning, precision: str, hardware: Hardware
+    config: ModelConfig, learning: Learning, precision: str, hardware: Hardware
 ) -> tuple[float, float]:
     """Return the bytes of all weights, and of the copies that autocast keeps during a step."""
     shapes = tensor_shapes(config) or {}
@@ -211,7 +212,7 @@ def _state_bytes(settings: TrainingSettings, precision: str) -> float:
 
 
 def _loss_bytes(
-    config: dict[str, Any], learning: Learning, precision: str, positions: int
+    config: ModelConfig, learning: Learning, precision: str, positions: int
 ) -> tuple[float, float]:
     """Return what the loss holds for a moment, and the head's gradient, which stays."""
     vocabulary, head = config["vocab_size"], head_parameters(config)

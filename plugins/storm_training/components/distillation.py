@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from storm_exp import InputError, SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.families.model_config import ModelConfig
 from storm_models.families.support import Use, check_family
 from storm_training.components.finetuner import Finetuner
 from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSpec
@@ -117,8 +116,8 @@ class Distillation(Finetuner):
         assert teacher is not None
         pairs: dict[int, int] = {}
         if self.hidden_weight:
-            depths = [int(m.config()["num_hidden_layers"]) for m in (model, teacher)]
-            pairs = layer_pairs(*depths, self.hidden_layers or depths[0])
+            own, given = (int(m.config()["num_hidden_layers"]) for m in (model, teacher))
+            pairs = layer_pairs(own, given, self.hidden_layers or own)
         network = teacher.load(dtype="auto" if self.precision != "32" else "float32")
         taught = DistillationObjective(
             network,
@@ -141,7 +140,7 @@ class Distillation(Finetuner):
                 cut=True,
             )
 
-    def _check_hidden(self, student: dict[str, Any], teacher: dict[str, Any]) -> None:
+    def _check_hidden(self, student: ModelConfig, teacher: ModelConfig) -> None:
         sizes = student.get("hidden_size"), teacher.get("hidden_size")
         if None not in sizes and sizes[0] != sizes[1]:
             problem = f"the student's hidden size is {sizes[0]}, the teacher's {sizes[1]}"

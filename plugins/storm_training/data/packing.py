@@ -41,8 +41,13 @@ class PackedBatch(NamedTuple):
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch on `device`."""
-        tensors = (tensor.to(device) for tensor in self[:5])
-        return PackedBatch(*tensors, self.tokens, self.targets)
+        return self._replace(
+            input_ids=self.input_ids.to(device),
+            position_ids=self.position_ids.to(device),
+            labels=self.labels.to(device),
+            segment_ids=self.segment_ids.to(device),
+            examples=self.examples.to(device),
+        )
 
 
 class StepPlan:
