@@ -59,7 +59,7 @@ class TensorReader:
         if stop <= start:
             return torch.empty(0, dtype=dtype)
         buffer = torch.empty((stop - start) * width, dtype=torch.uint8)
-        view = memoryview(buffer.numpy())
+        view = buffer.numpy().data
         offset = self._start + self.entries[name]["data_offsets"][0] + start * width
         done = 0
         while done < len(view):
@@ -107,7 +107,7 @@ class TensorWriter:
         entry = self._entries[name]
         assert DTYPES[entry["dtype"]] == values.dtype, (name, entry["dtype"], values.dtype)
         begin = entry["data_offsets"][0] + start * values.element_size()
-        data = memoryview(values.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+        data = values.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
         assert begin + len(data) <= entry["data_offsets"][1], name
         self._stream.seek(self._start + begin)
         self._stream.write(data)

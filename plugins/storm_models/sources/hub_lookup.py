@@ -85,7 +85,7 @@ def look_up_repository(name: str, revision: str, kind: str = "model") -> Reposit
         raise OSError(str(error).splitlines()[0]) from error
     except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
-    sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or []}
+    sizes = {file.rfilename: int(file.size or 0) for file in getattr(info, "siblings", None) or []}
     return Repository(name, kind, str(info.sha), gated, sizes)
 
 

@@ -43,7 +43,7 @@ class BFloat16AdamW(torch.optim.Optimizer):
         self._rounding, self._seed = rounding, seed
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; returns what `closure`, called before it, returned."""
         loss = None
         if closure is not None:
@@ -87,6 +87,7 @@ class BFloat16AdamW(torch.optim.Optimizer):
         noise = torch.Generator(parameter.device)
         noise.manual_seed(((self._seed * 1_000_003 + count) * 65_537 + number) % 2**63)
         kept = [state[name] for name in ("exp_avg", "exp_avg_sq", "compensation") if name in state]
+        assert parameter.grad is not None
         for weight, gradient, first, second, *lost in _chunks(parameter, parameter.grad, *kept):
             gradient = gradient.float()
             mean = first.float().lerp_(gradient, 1 - beta1)

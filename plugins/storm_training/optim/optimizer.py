@@ -39,7 +39,8 @@ def build_optimizer(
     if settings.optimizer == "adamw_8bit":
         from bitsandbytes.optim import AdamW8bit
 
-        return AdamW8bit(groups, **options)
+        optimizer: torch.optim.Optimizer = AdamW8bit(groups, **options)
+        return optimizer
     if precision == "bf16":
         rounding, seed = settings.rounding, settings.seed
         return BFloat16AdamW(groups, rounding=rounding, seed=seed, **options)

@@ -26,7 +26,7 @@ def few_steps(settings: S) -> S:
     Where the device cannot multiply bf16, mixed precision becomes fp32, as `auto` says.
     """
     given: Any = settings
-    return dataclasses.replace(
+    few: S = dataclasses.replace(
         given,
         steps=min(given.steps or STEPS, STEPS),
         validation_every=min(given.validation_every, 2),
@@ -37,6 +37,7 @@ def few_steps(settings: S) -> S:
         loggers=[name for name in given.loggers if name in ("csv", "tensorboard")],
         **short_passes(given),
     )
+    return few
 
 
 def short_passes(settings: Any) -> dict[str, Any]:
