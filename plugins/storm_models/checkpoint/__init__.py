@@ -1,1 +1,1 @@
-"""A checkpoint in Hugging Face layout: its files, headers, weights, tokenizer."""
+"""A checkpoint: what is known of it, its weights, sums of others, another depth."""

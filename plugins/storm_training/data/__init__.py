@@ -1,1 +1,1 @@
-"""From data sets to packed rows: token sets, mixtures, packing."""
+"""From data sets to packed rows: token sets, what other models say of them, mixtures, packing."""

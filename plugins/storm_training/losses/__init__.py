@@ -1,4 +1,4 @@
-"""Losses through the head of a language model, in pieces of the vocabulary's logits.
+"""Losses through the head of a language model, in chunks of the vocabulary's logits.
 
 At 128 K tokens of vocabulary the logits of 8 K positions fill 4 GiB in fp32, and an ordinary loss
 holds several copies. Here only the logits of a chunk of the positions exist at any time, and only

@@ -1,1 +1,1 @@
-"""Optimisers and the learning rate."""
+"""Settings of every training, optimisers and the learning rate."""

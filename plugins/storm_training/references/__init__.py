@@ -1,1 +1,1 @@
-"""What another model says of a token set, kept: log-probabilities, top-k logits."""
+"""Asking another model about a token set, once: log-probabilities, top-k logits."""
