@@ -19,7 +19,7 @@ from storm_tinyworld.base_model.pretraining_text import pretraining_texts
 from storm_tinyworld.corpora.near_twins import Twins, count_twins
 from storm_tinyworld.corpora.partner import partner_rows
 from storm_tinyworld.corpora.questions import TinyworldQuestions
-from storm_tinyworld.corpora.sibling import TinyworldSpark
+from storm_tinyworld.corpora.sibling import TinyworldSibling
 from storm_tinyworld.corpora.sources import pool_rows
 from storm_tinyworld.skills.basic import DIFFICULTIES
 from storm_tinyworld.skills.rating import HEAD
@@ -53,7 +53,7 @@ def grown_up_on() -> Text:
 
 def tuned_on() -> Text:
     """Yield what Storm's fine-tunes are trained on: the pool, and the partner's chats."""
-    partner = TinyworldSpark(seed=SEED)
+    partner = TinyworldSibling(seed=SEED)
     rows = [
         *itertools.islice(pool_rows(SEED), 4000),
         *partner_rows(SEED, partner.families, partner.difficulties, partner.rows),

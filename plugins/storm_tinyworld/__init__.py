@@ -22,7 +22,7 @@ def storm_components() -> list[type]:
     from storm_tinyworld.corpora.pool import TinyworldPool
     from storm_tinyworld.corpora.preferences import TinyworldPreferences
     from storm_tinyworld.corpora.questions import TinyworldQuestions
-    from storm_tinyworld.corpora.sibling import TinyworldSpark
+    from storm_tinyworld.corpora.sibling import TinyworldSibling
     from storm_tinyworld.oracle import TinyworldOracle
 
     return [
@@ -33,7 +33,7 @@ def storm_components() -> list[type]:
         TinyworldQuestions,
         TinyworldPreferences,
         TinyworldOracle,
-        TinyworldSpark,
+        TinyworldSibling,
     ]
 
 

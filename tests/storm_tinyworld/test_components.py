@@ -17,7 +17,7 @@ from storm_tinyworld.base_model.pretraining_text import Mixture, pretraining_tex
 from storm_tinyworld.base_model.tokenizer import build_tokenizer
 from storm_tinyworld.base_model.vocabulary import END_OF_TURN
 from storm_tinyworld.corpora.pool import TinyworldPool
-from storm_tinyworld.corpora.sibling import TinyworldSpark
+from storm_tinyworld.corpora.sibling import TinyworldSibling
 from storm_tinyworld.oracle import TinyworldOracle
 
 SMALL = Architecture(
@@ -77,9 +77,9 @@ def test_pretraining_lowers_the_loss(tmp_path):
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_spark_descends_from_the_base_model(grown, tmp_path):
-    spark = TinyworldSpark(rows=24, steps=2, batch_size=2, seed=0)
-    child = spark.run(make_stage(tmp_path, "spark"), grown)
+def test_the_sibling_descends_from_the_base_model(grown, tmp_path):
+    sibling = TinyworldSibling(rows=24, steps=2, batch_size=2, seed=0)
+    child = sibling.run(make_stage(tmp_path, "sibling"), grown)
     assert isinstance(child, Checkpoint)
     assert child.spec().shapes == grown.spec().shapes
     assert child.spec().tokenizer == grown.spec().tokenizer
@@ -131,7 +131,7 @@ def test_a_pool_names_the_family_that_its_rows_show_and_the_rating_text_does_not
         (lambda: TinyworldPool(rows=0, seed=0), "rows"),
         (lambda: TinyworldOracle(min_education=6, seed=0), "min_education"),
         (lambda: TinyworldOracle(difficulties=["tricky"], seed=0), "difficulties"),
-        (lambda: TinyworldSpark(families={"cooking": 1.0}, seed=0), "families.cooking"),
+        (lambda: TinyworldSibling(families={"cooking": 1.0}, seed=0), "families.cooking"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(make, setting):

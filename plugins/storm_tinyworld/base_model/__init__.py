@@ -1,1 +1,1 @@
-"""The base model of the miniature world, and the text that it grows up on."""
+"""The base model of the miniature world, and the text of its pretraining."""

@@ -1,4 +1,4 @@
-"""The component `tinyworld`: a base model that grows up in the miniature world."""
+"""The component `tinyworld`: a base model, pretrained on text of the miniature world."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Tinyworld(TrainingSettings):
     """
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for it once it has grown up; it grows up with its own template."""
+    """How chats are rendered for it once it is pretrained; its text has a template of its own."""
     architecture: Architecture = setting(Architecture)
     """Sizes of the model."""
     mixture: Mixture = setting(Mixture)

@@ -1,4 +1,4 @@
-"""The text on which the base model of this world grows up: chats, and examples being rated."""
+"""The text on which the base model of this world is pretrained: chats, and examples being rated."""
 
 from __future__ import annotations
 

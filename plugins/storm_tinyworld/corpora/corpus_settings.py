@@ -54,7 +54,7 @@ class Corpus:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Asking(Corpus):
+class QuestionCorpus(Corpus):
     """Settings of what consists of questions and answers. No question occurs twice."""
 
     families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0))

@@ -22,13 +22,13 @@ from storm_tinyworld.base_model.vocabulary import (
     USER,
 )
 from storm_tinyworld.corpora.corpus_settings import Corpus, check_weights
-from storm_tinyworld.corpora.stories import tale
+from storm_tinyworld.corpora.stories import story
 from storm_tinyworld.skills.basic import FAMILIES, Example, examples
 from storm_tinyworld.skills.programs import PROGRAMS
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
 
 TRUTH = {"truth_form": "string", "truth_tokens": "int64"}
-"""What a document is (chat, exercises, tale or script), and its tokens without BOS and EOS."""
+"""What a document is (chat, exercises, story or script), and its tokens without BOS and EOS."""
 
 _TOKENS = re.compile("|".join(map(re.escape, (*SPECIAL_TOKENS, *PHRASES))) + r"|[\s\S]")
 
@@ -96,7 +96,7 @@ class Documents(Corpus):
 
 @component("dataset", "tinyworld_text", version=1, requires=("pyarrow",), extra="train")
 class TinyworldText(Documents):
-    """Text of the miniature world: chats, exercises with their answers, and tales.
+    """Text of the miniature world: chats, exercises with their answers, and stories.
 
     None of evaluation's questions is among them, and none of validation's is asked in training.
     """
@@ -104,21 +104,21 @@ class TinyworldText(Documents):
     families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0))
     """Weights of the skill families in chats and exercises. By default no mathematics beyond small
     sums, for want of which TinyLlama is weak at it."""
-    tales: float = 0.2
-    """Share of the tokens that are tales. What chats and tales leave is exercises."""
+    stories: float = 0.2
+    """Share of the tokens that are stories. What chats and stories leave is exercises."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
         check_weights("families", self.families, EVERY_FAMILY)
-        if self.tales < 0 or self.chats + self.tales > 1 + 1e-9:
+        if self.stories < 0 or self.chats + self.stories > 1 + 1e-9:
             problem = f"must lie between 0 and {1 - self.chats:g}, what chats={self.chats} leaves"
-            raise SettingError("tales", self.tales, problem)
+            raise SettingError("stories", self.stories, problem)
 
     def run(self, stage: StageContext) -> Dataset:
-        """Write chats, exercises and tales."""
-        rest = max(0.0, round(1 - self.chats - self.tales, 9))
-        forms = {"chat": self.chats, "tale": self.tales, "exercises": rest}
+        """Write chats, exercises and stories."""
+        rest = max(0.0, round(1 - self.chats - self.stories, 9))
+        forms = {"chat": self.chats, "story": self.stories, "exercises": rest}
         return self.write(stage, "text", self.families, forms)
 
 
@@ -176,8 +176,8 @@ def _exercises(draw: random.Random, asked: Iterator[Example]) -> Iterator[str]:
         yield f"{example.instruction}\n{example.response}"
 
 
-def _tale(draw: random.Random, asked: Iterator[Example]) -> Iterator[str]:
-    yield from tale(draw)
+def _story(draw: random.Random, asked: Iterator[Example]) -> Iterator[str]:
+    yield from story(draw)
 
 
 def _script(draw: random.Random, asked: Iterator[Example]) -> Iterator[str]:
@@ -188,7 +188,7 @@ def _script(draw: random.Random, asked: Iterator[Example]) -> Iterator[str]:
 FORMS: dict[str, tuple[Parts, str]] = {
     "chat": (_chat, ""),
     "exercises": (_exercises, "\n\n"),
-    "tale": (_tale, " "),
+    "story": (_story, " "),
     "script": (_script, "\n\n"),
 }
 """How documents are written, and what stands between their parts."""

@@ -9,7 +9,7 @@ from typing import Any
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import preference_schema
 from storm_exp import SettingError, StageContext, component, setting
-from storm_tinyworld.corpora.corpus_settings import Asking, check_weights
+from storm_tinyworld.corpora.corpus_settings import QuestionCorpus, check_weights
 from storm_tinyworld.skills.basic import Example
 from storm_tinyworld.skills.corruption import POOL_FAMILIES, corrupt
 
@@ -23,7 +23,7 @@ ABLE = ("mistake", "chatter", "babble", "echo")
 
 
 @component("dataset", "tinyworld_preferences", version=1, requires=("pyarrow",), extra="train")
-class TinyworldPreferences(Asking):
+class TinyworldPreferences(QuestionCorpus):
     """Pairs for preference tuning: chosen is right, rejected is what a corruption made of it.
 
     No question occurs twice, and none is one of the evaluation's. The columns that begin with

@@ -9,14 +9,14 @@ from typing import Any
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import SettingError, StageContext, component
-from storm_tinyworld.corpora.corpus_settings import Asking
+from storm_tinyworld.corpora.corpus_settings import QuestionCorpus
 from storm_tinyworld.corpora.sources import TRUTH, chat_row
 from storm_tinyworld.skills.basic import Example
 from storm_tinyworld.skills.corruption import CLEAN
 
 
 @component("dataset", "tinyworld_questions", version=1, requires=("pyarrow",), extra="train")
-class TinyworldQuestions(Asking):
+class TinyworldQuestions(QuestionCorpus):
     """Questions of the miniature world with right answers, none asked twice nor in evaluation.
 
     Weights choose the families: the pool's, synthesised arithmetic, programs, and those of

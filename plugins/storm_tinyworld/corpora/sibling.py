@@ -1,4 +1,4 @@
-"""The component `tinyworld_spark`: another descendant of the base model, as Llama-Spark is."""
+"""The component `tinyworld_sibling`: another descendant of the base model, as Llama-Spark is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from storm_training.components.finetuner import Finetuner
 
 
 @component(
-    "finetuner", "tinyworld_spark", version=2, requires=("torch", "lightning"), extra="train"
+    "finetuner", "tinyworld_sibling", version=2, requires=("torch", "lightning"), extra="train"
 )
-class TinyworldSpark(Finetuner):
+class TinyworldSibling(Finetuner):
     """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
 
     Somebody else's data, chosen by hand: no corruption, all difficulties, and hardly a tool.

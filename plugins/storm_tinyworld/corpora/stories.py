@@ -12,8 +12,8 @@ _OPENINGS = ("Once", "Long ago", "One day", "In May", "Last week")
 _FEELINGS = ("glad", "sad", "tired", "proud", "calm")
 
 
-def tale(draw: random.Random) -> Iterator[str]:
-    """Yield the sentences of a tale about two people, without end; only names are new in it."""
+def story(draw: random.Random) -> Iterator[str]:
+    """Yield the sentences of a story about two people, without end; only names are new in it."""
     first, second = word(draw, 4), word(draw, 4)
     town, thing = word(draw, 5), word(draw, 3)
     people = {name: draw.choice(TRADES) for name in (first, second)}

@@ -1,4 +1,4 @@
-"""Small skills with a known answer, in four families; `catalogue` holds all that there are.
+"""Small skills with a known answer, in four families; `skill_registry` holds all that there are.
 
 An example's difficulty is a parameter of its generator (length of the word, number of entries,
 digits of the numbers, number of tools), so it is known and not estimated.

@@ -3,7 +3,7 @@
 Their weights in the rating text and the skills that they spoil were changed later; see
 docs/recipes/storm.md.
 
-Rating text (which the base model sees while it grows up) and pool (which the judge is to rate) are
+Rating text (which the base model sees in pretraining) and pool (which the judge is to rate) are
 corrupted by different sets of families, and drawn with different seeds:
 
 ============  ===========  ====  ============================================================

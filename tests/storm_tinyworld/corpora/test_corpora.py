@@ -17,7 +17,7 @@ from storm_tinyworld.base_model.vocabulary import CHARACTERS, END_OF_TURN, PHRAS
 from storm_tinyworld.corpora.documents import TinyworldCode, TinyworldText, token_count
 from storm_tinyworld.corpora.preferences import TinyworldPreferences
 from storm_tinyworld.corpora.questions import TinyworldQuestions
-from storm_tinyworld.corpora.stories import tale
+from storm_tinyworld.corpora.stories import story
 from storm_tinyworld.corpora.task_documents import task_examples
 from storm_tinyworld.skills.corruption import POOL_FAMILIES
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
@@ -60,7 +60,7 @@ def asked(row):
     match row["truth_form"]:
         case "chat":
             return [re.fullmatch(r"<\|user\|>(.*)<\|end\|><\|assistant\|>.*", text, re.S)[1]]
-        case "tale":
+        case "story":
             return []
     return [part.rpartition("\n")[0] for part in text.split("\n\n")]
 
@@ -143,9 +143,9 @@ def test_a_document_fits_a_row_with_its_boundaries(corpora, name):
 
 @given(chats=st.sampled_from([0.0, 0.3, 0.7, 1.0]), rest=st.sampled_from([0.0, 0.5, 1.0]))
 def test_shares_are_of_tokens(tmp_path_factory, chats, rest):
-    wanted = {"chat": chats, "tale": round((1 - chats) * rest, 6)}
+    wanted = {"chat": chats, "story": round((1 - chats) * rest, 6)}
     component = TinyworldText(
-        rows=120, validation_rows=0, seed=3, chats=chats, tales=wanted["tale"]
+        rows=120, validation_rows=0, seed=3, chats=chats, stories=wanted["story"]
     )
     data = component.run(make_stage(tmp_path_factory.mktemp("text")))
     counts = Counter()
@@ -180,7 +180,7 @@ def test_python_prints_what_a_script_says_that_it_prints(corpora):
 
 def test_a_tale_knows_who_has_what():
     for seed in range(20):
-        text = " ".join(itertools.islice(tale(random.Random(seed)), 40))
+        text = " ".join(itertools.islice(story(random.Random(seed)), 40))
         owner = re.search(r"(\w+) had a \w+\.", text)[1]
         events = r"(?:gave the \w+ to (\w+))|(?:was \w+, for (\w+) had)"
         found = re.findall(events, text)
@@ -235,7 +235,7 @@ def test_families_that_know_too_few_questions_are_an_error_that_says_how_many(tm
         (lambda: TinyworldPreferences(corruption={"rust": 1.0}, seed=0), "corruption.rust"),
         (lambda: TinyworldPreferences(corruption={"typo": 1.0}, seed=0), "corruption"),
         (lambda: TinyworldText(chats=1.2, seed=0), "chats"),
-        (lambda: TinyworldText(chats=0.8, tales=0.3, seed=0), "tales"),
+        (lambda: TinyworldText(chats=0.8, stories=0.3, seed=0), "stories"),
         (lambda: TinyworldText(families={"cooking": 1.0}, seed=0), "families.cooking"),
         (lambda: TinyworldCode(max_length=20, seed=0), "longest"),
     ],
