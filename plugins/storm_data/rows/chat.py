@@ -11,6 +11,7 @@ from storm_data.rows import message
 from storm_data.rows.arrow_schema import chat_schema
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.rendering import Renderings
 from storm_data.rows.row_schema import Content
 from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
 from storm_data.rows.tool_form import ToolForm
@@ -78,6 +79,7 @@ class ChatRows:
         """Read rows of this form alone; `fields` name columns. Raises SettingError."""
         self._form, self._tool_form = form, tool_form
         self._names = named(NAMES, fields or {})
+        self._renderings = Renderings()
         forms = list(_KEYS) if form is ChatFormat.auto else [form]
         self._forms = sorted(forms, key=lambda one: not set(_KEYS[one]) & set(fields or {}))
 
@@ -92,7 +94,7 @@ class ChatRows:
         one of the assistant's after it that may be learnt, and what is no text. Where the assistant
         speaks first, that is context, as `Conversation` has it.
         """
-        fields = Fields(row, self._names)
+        fields = Fields(row, self._names, renderings=self._renderings)
         message.refuse_media(fields, "the row")
         messages = message.read_turns(fields, self._turns(fields))
         messages = with_system(fields, messages)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from storm_data.rows.arrow_schema import document_schema
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.rendering import Renderings
 from storm_data.rows.row_schema import Content
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class DocumentRows:
     def __init__(self, fields: Mapping[str, str] | None = None) -> None:
         """Read the text from the column that `fields` name; raises SettingError."""
         self._names = named(NAMES, fields or {})
+        self._renderings = Renderings()
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
@@ -33,7 +35,7 @@ class DocumentRows:
 
     def read(self, row: dict[str, Any]) -> Content:
         """Return a row's text as it is; raises BadRow for one that is missing, empty or broken."""
-        fields = Fields(row, self._names)
+        fields = Fields(row, self._names, renderings=self._renderings)
         text = fields.get("text")
         if text is None:
             wanted = " or ".join(fields.columns("text"))

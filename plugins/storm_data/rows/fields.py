@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from storm_data.rows.rendering import Renderings
 from storm_exp import SettingError, did_you_mean
 
 Names = Mapping[str, tuple[str, ...]]
@@ -52,9 +53,14 @@ class Fields:
         names: Names,
         remarks: set[str] | None = None,
         where: str = "",
+        renderings: Renderings | None = None,
     ) -> None:
-        """Read `values`; `where` precedes their names in remarks (`message.`)."""
+        """Read `values`; `where` precedes their names in remarks (`message.`).
+
+        `renderings` knows how the rows of a data set are rendered.
+        """
         self._values, self._names, self._where = values, names, where
+        self._renderings = Renderings() if renderings is None else renderings
         self._used: set[str] = set()
         self.remarks: set[str] = set() if remarks is None else remarks
 
@@ -89,13 +95,14 @@ class Fields:
 
     def inner(self, values: Mapping[str, Any], where: str) -> Fields:
         """Return the fields of something inside, whose remarks are the row's."""
-        return Fields(values, self._names, self.remarks, where)
+        return Fields(values, self._names, self.remarks, where, self._renderings)
 
     def close(self, said: Collection[str] = ()) -> None:
         """Remark on what was not used.
 
         Nothing is said of fields that are empty or without meaning, and of those that repeat
-        `said`, the texts that were read: one of them, all in one text, or as a list of messages.
+        `said`, the texts that were read: one of them, all as a template renders them, or as a list
+        of messages.
         """
         ordered = [text.strip() for text in said if text.strip()]
         known_texts = frozenset(ordered)
@@ -106,11 +113,19 @@ class Fields:
             known = column.lower()
             if known in WITHOUT_MEANING or _WITHOUT_MEANING.fullmatch(known):
                 continue
-            if _repeats(self._values[name], ordered, known_texts):
+            if self._repeats(column, self._values[name], ordered, known_texts):
                 continue
             shown = column[:_LONGEST_NAME]
             shown = shown if shown.isprintable() and shown else ascii(shown)
             self.remarks.add(f"unused: {self._where}{shown}")
+
+    def _repeats(self, column: str, value: Any, ordered: Sequence[str], texts: Set[str]) -> bool:
+        """Return whether a value is one of the texts, renders them all, or is a list of them."""
+        if isinstance(value, str):
+            alone = value.strip() in texts
+            return alone or (bool(ordered) and self._renderings.holds(column, value, ordered))
+        leaves = list(_leaves(value)) if isinstance(value, list) else []
+        return bool(leaves) and all(leaf.strip() in texts for leaf in leaves)
 
     def _column(self, wanted: Collection[str]) -> str | None:
         values, names = self._values, self._names
@@ -150,25 +165,6 @@ def says_something(value: Any) -> bool:
 def _missing(value: Any) -> bool:
     """Null, or NaN: what pandas writes where nothing is."""
     return value is None or (isinstance(value, float) and value != value)
-
-
-def _repeats(value: Any, ordered: Sequence[str], texts: Set[str]) -> bool:
-    """Return whether a value is one of the texts, all of them in their order, or a list of them."""
-    if isinstance(value, str):
-        return value.strip() in texts or (bool(ordered) and _holds(value, ordered))
-    leaves = list(_leaves(value)) if isinstance(value, list) else []
-    return bool(leaves) and all(leaf.strip() in texts for leaf in leaves)
-
-
-def _holds(value: str, ordered: Sequence[str]) -> bool:
-    """Each is looked for behind the one before, so that a long text is gone through once."""
-    end = 0
-    for text in ordered:
-        start = value.find(text, end)
-        if start < 0:
-            return False
-        end = start + len(text)
-    return True
 
 
 def _leaves(value: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from storm_data.rows.arrow_schema import preference_schema
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.chat import identity, size, texts, turns_of, with_system
 from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.rendering import Renderings
 from storm_data.rows.row_schema import Content
 from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
 from storm_data.rows.tool_form import ToolForm
@@ -60,6 +61,7 @@ class PreferenceRows:
         missing, are bad. Raises SettingError.
         """
         self._names = named(NAMES, fields or {})
+        self._renderings = Renderings()
         self._tool_form, self._least_margin = tool_form, least_margin
 
     def schema(self, **further: str) -> pa.Schema:
@@ -74,7 +76,7 @@ class PreferenceRows:
         sides that say the same or answer different prompts, and a prompt that is missing or does
         not end with a user's (or tool's) turn.
         """
-        fields = Fields(row, self._names)
+        fields = Fields(row, self._names, renderings=self._renderings)
         message.refuse_media(fields, "the row")
         prompt = _given(fields)
         chosen, rejected = (_side(fields, name) for name in _SIDES)

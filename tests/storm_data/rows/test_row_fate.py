@@ -121,6 +121,55 @@ def test_what_is_not_used_is_remarked_on_unless_it_says_nothing(row, expected):
     assert remarks(row) == expected
 
 
+PREAMBLES = (
+    "Below is an instruction that describes a task. Write a response that completes it.\n\n",
+    "Below is an instruction that describes a task, paired with an input. Write a response.\n\n",
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PREAMBLES[0] + "### Instruction:\n2+2\n\n### Response:\n4",
+        "<|im_start|>user\n2+2<|im_end|>\n<|im_start|>assistant\n4<|im_end|>\n",
+        "<s>[INST] 2+2 [/INST] 4</s>",
+        "A chat between a curious user and a polite assistant. USER: 2+2 ASSISTANT: 4</s>",
+        "2+2 = 4",
+    ],
+)
+def test_a_text_that_a_template_made_of_the_row_repeats_it(text):
+    assert remarks({"question": "2+2", "answer": "4", "text": text}) == set()
+    assert remarks(pair(text="### a\n### b\n### c"), PreferenceRows()) == set()
+
+
+@pytest.mark.parametrize(
+    "rationale",
+    [
+        "2+2 means we add two and two, carry nothing, so the result is 4",
+        "We add two and two, carry nothing, so the result is 2+2 = 4",
+        "Question: 2+2\nWe add two and two, and carry nothing.\nAnswer: 4",
+        "2+2 = 4, for we add two and two, and carry nothing.",
+        "二加二的意思是把两个二相加并且不需要进位因此最后的结果如下 2+2 4",
+    ],
+)
+def test_reasoning_that_repeats_question_and_answer_is_remarked_on(rationale):
+    row = {"question": "2+2", "answer": "4", "rationale": rationale}
+    assert remarks(row) == {"unused: rationale"}
+    assert remarks(
+        pair(note="a is better answered by b, and not as c would have it"), PreferenceRows()
+    ) == {"unused: note"}
+
+
+def test_what_opens_a_rendering_is_the_same_in_many_rows():
+    same, different = ChatRows(), ChatRows()
+    for n in range(20):
+        row = {"question": f"{n}+2", "answer": f"{n + 2}"}
+        rendered = f"### Instruction:\n{n}+2\n\n### Response:\n{n + 2}"
+        assert remarks({**row, "text": PREAMBLES[n % 2] + rendered}, same) == set()
+        told = remarks({**row, "text": f"We have {n} and add two, to find:\n{rendered}"}, different)
+    assert told == {"unused: text"}
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
