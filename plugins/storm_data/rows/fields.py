@@ -18,25 +18,26 @@ url link origin license licence split version source sources dataset dataset_nam
 config provenance author annotator user generator model models model_name engine teacher created
 created_at updated_at timestamp date time original_dataset original_source
 """
+_TOPICS = """
+category categories subcategory topic topics domain task task_name task_type task_category tag tags
+language languages lang lang_code difficulty level intent keywords type
+"""
+_NOTES = "meta metadata info extra extra_info extras stats statistics attributes"
 _JUDGEMENTS = """
 score scores rating ratings reward rewards quality helpfulness correctness coherence complexity
 verbosity toxicity perplexity ppl confidence likes stars
 """
-_TOPICS_AND_SIZES = """
-category categories subcategory topic topics domain task task_name task_type task_category tag tags
-language languages lang lang_code difficulty level intent keywords status type
-length len size tokens chars characters words turn turns rounds
-"""
-_NOTES = "meta metadata info extra extra_info extras notes comment stats statistics attributes"
-WITHOUT_MEANING = frozenset(
-    f"{_NAMES_AND_PLACES} {_JUDGEMENTS} {_TOPICS_AND_SIZES} {_NOTES}".split()
+_SIZES = "length len size tokens chars characters words turn turns rounds"
+WITHOUT_MEANING = frozenset(f"{_NAMES_AND_PLACES} {_TOPICS} {_NOTES}".split())
+"""Fields that say nothing to learn from: names, origins, topics, notes of a machine."""
+_NAME = re.compile(r"(.+_)?(ids?|uuid|hash|idx|index|timestamp|url|embedding|license|model)")
+MEASURES = frozenset(f"{_JUDGEMENTS} {_SIZES}".split())
+"""Fields that say nothing to learn from where they hold numbers; words and verdicts are said."""
+_MEASURE = re.compile(
+    r"(.+_)?(scores?|ratings?|rewards?|counts?|length|ppl|tokens)"
+    r"|(num|n|scores?|ratings?|rewards?|tokens?)_.+"
 )
-"""Fields that say nothing to learn from: names, origins, scores, topics, sizes, notes."""
-
-_WITHOUT_MEANING = re.compile(
-    r"(.+_|)(ids?|uuid|hash|idx|index|score|scores|rating|reward|count|counts|length|timestamp|url"
-    r"|ppl|embedding|license)|(num|n|score|rating|is|reward|token|tokens)_.+"
-)
+_NUMBER = re.compile(r"|[-+]?[\d.,]+([eE][-+]?\d+)?%?")
 _LONGEST_NAME = 60
 
 
@@ -110,8 +111,7 @@ class Fields:
             column = str(name)
             if column in self._used or not says_something(self._values[name]):
                 continue
-            known = column.lower()
-            if known in WITHOUT_MEANING or _WITHOUT_MEANING.fullmatch(known):
+            if _is_without_meaning(column.lower(), self._values[name]):
                 continue
             if self._repeats(column, self._values[name], ordered, known_texts):
                 continue
@@ -165,6 +165,23 @@ def says_something(value: Any) -> bool:
 def _missing(value: Any) -> bool:
     """Null, or NaN: what pandas writes where nothing is."""
     return value is None or (isinstance(value, float) and value != value)
+
+
+def _is_without_meaning(name: str, value: Any) -> bool:
+    if name in WITHOUT_MEANING or _NAME.fullmatch(name):
+        return True
+    return (name in MEASURES or bool(_MEASURE.fullmatch(name))) and _is_measured(value)
+
+
+def _is_measured(value: Any) -> bool:
+    """Return whether a value is a number, or nothing but numbers. A verdict is none."""
+    if isinstance(value, dict):
+        return all(map(_is_measured, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_measured, value))
+    if isinstance(value, str):
+        return bool(_NUMBER.fullmatch(value.strip()))
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _leaves(value: Any) -> Iterator[str]:
