@@ -210,8 +210,8 @@ def _asked(fields: Fields) -> list[Any]:
         fields.get("label")
     question, answer = fields.get("question"), fields.get("answer")
     further = fields.peek("further")
-    if question is None:
-        question = fields.get("further")
+    if question is None or (isinstance(question, str) and not question.strip()):
+        question = fields.get("further") if further is not None else question
     elif isinstance(question, str) and isinstance(further, str) and further.strip():
         question = f"{question}\n\n{fields.get('further')}"
     before = question if _is_chat(question) else [{"role": "user", "content": question}]

@@ -65,6 +65,10 @@ QUESTIONS = {
         {"inputs": "Hi", "targets": "Hello"},
         [("user", "Hi"), ("assistant", "Hello")],
     ),
+    "an empty instruction": (
+        {"instruction": " ", "input": "Hi", "output": "Hello"},
+        [("user", "Hi"), ("assistant", "Hello")],
+    ),
     "messages with the system's words in a column": (
         {"system": "s", "messages": [user("Hi"), assistant("Hello")]},
         [("system", "s"), ("user", "Hi"), ("assistant", "Hello")],
