@@ -38,7 +38,7 @@ def ours(folder: Path) -> None:
         for length in lengths(EXAMPLES).tolist():
             writer.add([(np.arange(length), None)])
     sequences = write_facts(folder, CHATS, "", {"train": writer.spec()}).sequences("train")
-    settings = small_settings(steps=0, epochs=2, sequence_length=2048, batch_size=8)
+    settings = small_settings(steps=None, epochs=2, sequence_length=2048, batch_size=8)
     steps = plan_run(sequences, settings)
     for number in range(200):
         build_batch(sequences, steps[number][0])

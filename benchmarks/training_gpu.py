@@ -262,7 +262,7 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
         rounding=plan.rounding,
         activation_checkpointing=plan.activation_checkpointing,
         compile=plan.compile,
-        checkpoint_every=0,
+        checkpoint_every=None,
         validation_rows=0,
         loggers=[],
         seed=0,

@@ -101,7 +101,7 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         precision=plan.precision,
         compile=plan.compile,
         validation_rows=0,
-        checkpoint_every=0,
+        checkpoint_every=None,
         loggers=["csv"],
         seed=plan.seed,
     )

@@ -11,6 +11,7 @@ if _complaint:
     raise ModuleNotFoundError(_complaint)
 
 from storm_exp._contract.artifact import Artifact, Memos, Spec
+from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component, Port, component, describe, setting
 from storm_exp._contract.cost import Cost
 from storm_exp._contract.digest import FileDigests, value_digest
@@ -59,6 +60,7 @@ __all__ = [
     "StageError",
     "StoreError",
     "StormError",
+    "check_bounds",
     "component",
     "describe",
     "did_you_mean",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import types
 import typing
@@ -28,7 +29,7 @@ class Bounds:
     def __str__(self) -> str:
         """Return, for example, `between 0 and 1` or `one of up, down`; empty if unbounded."""
         if self.one_of:
-            return f"one of {', '.join(map(str, self.one_of))}"
+            return f"one of {', '.join(self._names())}"
         if self.at_least is not None and self.at_most is not None:
             return f"between {self.at_least} and {self.at_most}"
         limits = {
@@ -55,9 +56,12 @@ class Bounds:
 
     def problem(self, value: Any) -> str:
         """Return what would be right in place of a value that is not admitted."""
-        near = did_you_mean(str(value), map(str, self.one_of)) if self.one_of else ""
+        near = did_you_mean(str(value), self._names()) if self.one_of else ""
         unit = f" ({self.unit})" if self.unit else ""
         return f"must be {self}{unit}" + (near if "did you mean" in near else "")
+
+    def _names(self) -> list[str]:
+        return [each.name if isinstance(each, enum.Enum) else str(each) for each in self.one_of]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +73,21 @@ class BoundField:
     optional: bool
 
 
-def read_bounds(field: dataclasses.Field[Any]) -> Bounds | None:
-    """Return the bounds that `setting` gave a field."""
-    found: Bounds | None = field.metadata.get(_KEY)
-    return found
+def read_bounds(cls: type, name: str, hint: Any) -> Bounds | None:
+    """Return the bounds of a field: its own, those of the field that it overrides, its Enum's."""
+    for owner in cls.__mro__:
+        field = owner.__dict__.get("__dataclass_fields__", {}).get(name)
+        if field is not None and _KEY in field.metadata:
+            found: Bounds = field.metadata[_KEY]
+            return found
+    members = _enumerated(hint)
+    return Bounds(one_of=members) if members else None
+
+
+def _enumerated(hint: Any) -> tuple[enum.Enum, ...]:
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return tuple(hint)
+    return next(filter(None, map(_enumerated, typing.get_args(hint))), ())
 
 
 @functools.cache
@@ -81,7 +96,8 @@ def _bound_fields(cls: type) -> tuple[BoundField, ...]:
     return tuple(
         BoundField(field.name, bounds, _admits_null(hints[field.name]))
         for field in dataclasses.fields(cls)
-        if (bounds := read_bounds(field)) or _holds_settings(hints[field.name])
+        if (bounds := read_bounds(cls, field.name, hints[field.name]))
+        or _holds_settings(hints[field.name])
     )
 
 
@@ -120,20 +136,21 @@ def _check(path: str, value: Any, field: BoundField) -> None:
 
 def _is_left_open(value: Any, field: BoundField) -> bool:
     """Return whether a value is null where it may be, or an interpolation nobody resolved yet."""
-    return (value is None and field.optional) or str(value).startswith("${")
+    return (value is None and field.optional) or str(value).startswith(("${", "???"))
 
 
 def find_unfit_default(cls: type) -> str:
     """Return a problem with a default that lies outside the bounds of its field; empty if none."""
-    for field in dataclasses.fields(cls):
-        bounds, default = read_bounds(field), field.default
+    defaults = {field.name: field for field in dataclasses.fields(cls)}
+    for bound in _bound_fields(cls):
+        field = defaults[bound.name]
+        default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        if bounds is None or default is dataclasses.MISSING:
+        if default is dataclasses.MISSING:
             continue
         try:
-            optional = _admits_null(typing.get_type_hints(cls)[field.name])
-            _check(field.name, default, BoundField(field.name, bounds, optional))
+            _check(bound.name, default, bound)
         except SettingError as error:
             return f"{error}; this is the default"
     return ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp._compose.launchers import cell_launchers, check_launcher
-from storm_exp._contract.bounds import read_bounds
+from storm_exp._contract.bounds import Bounds, read_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
@@ -110,7 +110,7 @@ def _describe_fields(cls: Any, prefix: str) -> None:
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        note = _bounds_note(field)
+        note = _bounds_note(read_bounds(cls, field.name, hints[field.name]))
         note += "" if field.metadata.get("semantic", True) else "  (not part of the key)"
         kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
         shown = default.name if isinstance(default, enum.Enum) else repr(default)
@@ -119,9 +119,8 @@ def _describe_fields(cls: Any, prefix: str) -> None:
             print(textwrap.indent(documented[field.name], "      "))
 
 
-def _bounds_note(field: dataclasses.Field[Any]) -> str:
+def _bounds_note(bounds: Bounds | None) -> str:
     """Return, for example, `  (tokens, at least 1)`; empty for a field without bounds."""
-    bounds = read_bounds(field)
     said = [bounds.unit, str(bounds)] if bounds else []
     return f"  ({', '.join(filter(None, said))})" if said else ""
 

@@ -19,7 +19,7 @@ SMALL = (
     "dataset.rows=48",
     "dataset.validation_rows=8",
 )
-QUICK = ("steps=3", "validation_rows=4", "validation_every=0", "batch_size=2")
+QUICK = ("steps=3", "validation_rows=4", "validation_every=null", "batch_size=2")
 
 
 def quick(*stages: str) -> list[str]:

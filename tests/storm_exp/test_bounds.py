@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from storm_exp import Artifact, PluginError, SettingError, StageContext, component, setting
@@ -65,6 +66,15 @@ def test_a_value_outside_its_bounds_is_refused_before_anything_uses_it(values, c
     assert str(error.value) == complaint
 
 
+def test_a_field_that_a_subclass_restates_keeps_its_bounds():
+    @component("menu", "restated", version=1)
+    class Restated(Bounded):
+        share: float = 0.1
+
+    with pytest.raises(SettingError, match="share=2: must be between 0 and 1"):
+        Restated(share=2)
+
+
 def test_null_and_interpolations_that_are_not_resolved_yet_are_let_through():
     assert Bounded(rows=None, share="${share}").rows is None
 
@@ -86,7 +96,7 @@ def bounded_settings() -> Iterator[tuple[str, type, str, Any, Bounds]]:
     def walk(cls: type, within: str) -> Iterator[tuple[str, Any, Bounds]]:
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
-            bounds = read_bounds(field)
+            bounds = read_bounds(cls, field.name, hints[field.name])
             if bounds is not None:
                 yield f"{within}{field.name}", hints[field.name], bounds
             if dataclasses.is_dataclass(hints[field.name]):
@@ -121,6 +131,7 @@ def shaped(hint: Any, value: Any) -> Any:
     return [shaped(arms[0], value)] if origin is list else value
 
 
+@limits(max_examples=10, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize(
     ("cls", "path", "hint", "bounds"),

@@ -25,17 +25,17 @@ class Distillation(Finetuner):
 
     learning_rate: float = 1e-4
     """The highest learning rate, reached after warm-up."""
-    temperature: float = 1.0
+    temperature: float = setting(1.0, above=0)
     """Softens both distributions; the divergence is multiplied by its square."""
-    kl_weight: float = 1.0
+    kl_weight: float = setting(1.0, above=0)
     """Weight of the divergence."""
-    ce_weight: float = 0.0
+    ce_weight: float = setting(0.0, at_least=0)
     """Weight of the cross-entropy of the data's own tokens."""
-    hidden_weight: float = setting(0.0, neutral=0.0)
+    hidden_weight: float = setting(0.0, neutral=0.0, at_least=0)
     """Weight of 1 - cosine between hidden states of student and teacher; their hidden sizes must be
     equal."""
-    hidden_layers: int = setting(0, neutral=0)
-    """How many layers of the student are drawn to the teacher's, over all its depth; 0: all."""
+    hidden_layers: int | None = setting(None, neutral=None, at_least=1)
+    """How many layers of the student are drawn to the teacher's, over all its depth; null: all."""
     control: TeacherControl = setting(TeacherControl.none, neutral=TeacherControl.none)
     """What of the teacher's answers is shuffled anew at every training pass, to show that a gain
     comes from them: none, positions or vocabulary. Held-out rows are scored against the teacher as
@@ -44,11 +44,7 @@ class Distillation(Finetuner):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        self._require("temperature", self.temperature > 0, "must be above 0")
-        for name in ("kl_weight", "ce_weight", "hidden_weight", "hidden_layers"):
-            self._require(name, getattr(self, name) >= 0, "must not be negative")
-        self._require("kl_weight", self.kl_weight > 0, "must be above 0: it is what is distilled")
-        used = self.hidden_layers == 0 or self.hidden_weight > 0
+        used = self.hidden_layers is None or self.hidden_weight > 0
         self._require("hidden_layers", used, "is read with hidden_weight above 0 only")
 
     def plan_spec(
@@ -146,7 +142,7 @@ class Distillation(Finetuner):
             problem = f"the student's hidden size is {sizes[0]}, the teacher's {sizes[1]}"
             raise SettingError("hidden_weight", self.hidden_weight, problem)
         depth = student.get("num_hidden_layers")
-        if depth and self.hidden_layers > depth:
+        if depth and self.hidden_layers and self.hidden_layers > depth:
             problem = f"the student has {depth} layers"
             raise SettingError("hidden_layers", self.hidden_layers, problem)
 

@@ -21,19 +21,12 @@ class Dpo(Finetuner):
 
     learning_rate: float = 5e-7
     """The highest learning rate, reached after warm-up."""
-    beta: float = 0.1
+    beta: float = setting(0.1, above=0)
     """How strongly the model is held to the reference."""
-    smoothing: float = setting(0.0, neutral=0.0)
+    smoothing: float = setting(0.0, neutral=0.0, at_least=0, below=0.5)
     """Probability that a pair is labelled the wrong way round (conservative DPO)."""
-    sft_weight: float = setting(0.0, neutral=0.0)
+    sft_weight: float = setting(0.0, neutral=0.0, at_least=0)
     """Weight of the chosen answer's cross-entropy per token beside the loss (RPO)."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        super().__post_init__()
-        self._require("beta", self.beta > 0, "must be above 0")
-        self._require("smoothing", 0 <= self.smoothing < 0.5, "must lie in [0, 0.5)")
-        self._require("sft_weight", self.sft_weight >= 0, "must not be negative")
 
     def plan_spec(
         self,

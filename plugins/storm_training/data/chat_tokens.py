@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_exp import Cost, SettingError, StageContext, component, setting
+from storm_exp import Cost, StageContext, component, setting
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -33,17 +33,12 @@ class ChatTokenSet:
     and model.
     """
 
-    max_length: int = 0
-    """Tokens of the longest chat that is kept; 0: as many as the model has positions. Longer ones
-    are left out and named, never cut."""
+    max_length: int | None = setting(None, at_least=1, unit="tokens")
+    """Tokens of the longest chat that is kept; null: as many as the model has positions. Longer
+    ones are left out and named, never cut."""
     supervised: Supervised = setting(Supervised.answers, neutral=Supervised.answers)
     """answers (the assistant's turns), or all: every token of the chat, as Zephyr was tuned. Chats
     with turns that are context only (weight 0) are then left out and named."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        if self.max_length < 0:
-            raise SettingError("max_length", self.max_length, "must not be negative")
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
         """Forecast at most an example a row; raises InputError for what cannot be tokenised."""

@@ -23,10 +23,12 @@ class Drawn(NamedTuple):
     """How often each part was gone through, in tokens."""
 
 
-def draw(lengths: Sequence[np.ndarray], shares: Sequence[float], tokens: int, seed: int) -> Drawn:
+def draw(
+    lengths: Sequence[np.ndarray], shares: Sequence[float], tokens: int | None, seed: int
+) -> Drawn:
     """Draw whole examples of each part, in random order, until its share of `tokens` is nearest.
 
-    `lengths` holds the tokens of each part's examples. With `tokens` 0, the whole is as large as
+    `lengths` holds the tokens of each part's examples. Without `tokens`, the whole is as large as
     it can be without drawing any example twice. An example is drawn again only after all others
     of its part.
     """

@@ -129,7 +129,7 @@ def pack(lengths: np.ndarray, order: np.ndarray, capacity: int) -> list[Row]:
 def plan_steps(
     lengths: np.ndarray,
     *,
-    steps: int,
+    steps: int | None,
     epochs: float,
     sequence_length: int,
     batch_size: int,
@@ -139,9 +139,9 @@ def plan_steps(
     """Return for every optimiser step its forward passes, each a list of packed rows.
 
     `lengths` are the tokens of every example; a row holds `sequence_length`, a pass `batch_size`
-    rows, and an optimiser step `passes` passes. There are `steps` of them, or, where that is 0,
-    those of `epochs`. A pure function: to resume is to go on at an index. Each epoch is shuffled
-    and packed anew; every example appears exactly once in it.
+    rows, and an optimiser step `passes` passes. There are `steps` of them, or, where that is
+    None, those of `epochs`. A pure function: to resume is to go on at an index. Each epoch is
+    shuffled and packed anew; every example appears exactly once in it.
     """
     plan = StepPlan(batch_size, passes)
     if not lengths.any():

@@ -24,19 +24,16 @@ class PreferenceTokenSet:
     Only what follows the prompt is supervised, the token that ends each turn included.
     """
 
-    max_length: int = 0
-    """Tokens of the longest answer with its prompt; 0: as many as the model has positions. Pairs
+    max_length: int | None = setting(None, at_least=1, unit="tokens")
+    """Tokens of the longest answer with its prompt; null: as many as the model has positions. Pairs
     with a longer one are left out and named, unless `max_prompt_length` says how to cut them."""
-    max_prompt_length: int = setting(0, neutral=0)
-    """Above 0, pairs longer than `max_length` are cut: the prompt to its last so many tokens, and
-    if that is not enough, the answers to what then is left for them; 0: left out."""
+    max_prompt_length: int | None = setting(None, neutral=None, at_least=1, unit="tokens")
+    """How pairs longer than `max_length` are cut: the prompt to its last so many tokens, and if
+    that is not enough, the answers to what then is left for them; null: they are left out."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("max_length", "max_prompt_length"):
-            if getattr(self, name) < 0:
-                raise SettingError(name, getattr(self, name), "must not be negative")
-        if self.max_prompt_length and self.max_prompt_length >= self.max_length:
+        if self.max_prompt_length and self.max_prompt_length >= (self.max_length or 0):
             problem = f"must be below max_length ({self.max_length}), which leaves room for answers"
             raise SettingError("max_prompt_length", self.max_prompt_length, problem)
 
@@ -74,7 +71,7 @@ class PreferenceTokenSet:
                 else:
                     pair = [chosen, rejected]
                     ends.update(last_tokens(chosen))
-                    if self.max_prompt_length:
+                    if self.max_length and self.max_prompt_length:
                         pair = cut_pair((chosen, rejected), self.max_length, self.max_prompt_length)
                     yield [(c.ids, c.supervised) for c in pair]
 

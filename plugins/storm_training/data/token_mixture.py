@@ -22,19 +22,17 @@ class TokenMixture:
     the mixture refers to its parts. Validation splits are joined as they are.
     """
 
-    shares: list[float] = setting([])
+    shares: list[float] = setting([], above=0)
     """A weight per part, in the order of the port: 0.7 and 0.3, or 7 and 3."""
-    tokens: int = 0
-    """Tokens of the whole; 0: as many as the parts give without any example twice."""
+    tokens: int | None = setting(None, at_least=1)
+    """Tokens of the whole; null: as many as the parts give without any example twice."""
     seed: int = II("seed")
     """Which examples are drawn."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        if not self.shares or min(self.shares) <= 0:
-            raise SettingError("shares", self.shares, "needs a weight above 0 for every part")
-        if self.tokens < 0:
-            raise SettingError("tokens", self.tokens, "must not be negative")
+        if not self.shares:
+            raise SettingError("shares", self.shares, "needs a weight for every part")
 
     def plan_spec(self, parts: list[TokenSetSpec]) -> TokenSetSpec:
         """Forecast kind and tokens; raises InputError for parts that do not fit each other."""

@@ -168,8 +168,8 @@ class Distributed:
                 part._parameters[name] = whole[id(parameter)]
 
 
-def clip(parameters: list[torch.nn.Parameter], limit: float) -> float:
-    """Scale gradients down to a norm of `limit` over all of them and all workers; 0 clips nothing.
+def clip(parameters: list[torch.nn.Parameter], limit: float | None) -> float:
+    """Scale gradients down to a norm of `limit` over all of them and all workers, if there is one.
 
     Returns the norm before.
     """

@@ -29,9 +29,9 @@ def few_steps(settings: S) -> S:
     few: S = dataclasses.replace(
         given,
         steps=min(given.steps or STEPS, STEPS),
-        validation_every=min(given.validation_every, 2),
+        validation_every=given.validation_every and min(given.validation_every, 2),
         validation_rows=min(given.validation_rows, _ROWS),
-        checkpoint_every=min(given.checkpoint_every, 2),
+        checkpoint_every=given.checkpoint_every and min(given.checkpoint_every, 2),
         gradient_accumulation_steps=min(given.gradient_accumulation_steps, ACCUMULATION),
         compile=False,
         loggers=[name for name in given.loggers if name in ("csv", "tensorboard")],

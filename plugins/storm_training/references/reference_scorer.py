@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from storm_exp import Cost, InputError, SettingError, StageContext, component, did_you_mean
+from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -24,21 +24,12 @@ class ReferenceScorer:
     Every DPO on the same pairs from the same start shares them, whatever its beta.
     """
 
-    sequence_length: int = 1024
+    sequence_length: int = setting(1024, at_least=1, unit="tokens")
     """Tokens in a packed row; a pair that is longer has a row of its own."""
-    batch_size: int = 8
+    batch_size: int = setting(8, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
-    precision: str = "auto"
+    precision: str = setting("auto", one_of=PRECISIONS)
     """As in training: auto, bf16-mixed or 32. Best the same as the training's."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        for name in ("sequence_length", "batch_size"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
-        if self.precision not in PRECISIONS:
-            problem = f"unknown{did_you_mean(self.precision, PRECISIONS)}"
-            raise SettingError("precision", self.precision, problem)
 
     def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> ReferenceLogProbsSpec:
         """Raise InputError for tokens that are no pairs, or another tokenizer's."""

@@ -5,15 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from storm_exp import (
-    Cost,
-    InputError,
-    Rehearsed,
-    SettingError,
-    StageContext,
-    component,
-    did_you_mean,
-)
+from storm_exp import Cost, InputError, Rehearsed, SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -34,23 +26,14 @@ class TopKTeacher:
     teacher in the loop. A position takes 8 k + 4 bytes.
     """
 
-    k: int = 256
+    k: int = setting(256, at_least=1)
     """Tokens kept at every position."""
-    sequence_length: int = 1024
+    sequence_length: int = setting(1024, at_least=1, unit="tokens")
     """Tokens in a packed row; a longer example has a row of its own."""
-    batch_size: int = 4
+    batch_size: int = setting(4, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
-    precision: str = "auto"
+    precision: str = setting("auto", one_of=PRECISIONS)
     """As in training: auto, bf16-mixed or 32."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        for name in ("k", "sequence_length", "batch_size"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
-        if self.precision not in PRECISIONS:
-            problem = f"unknown{did_you_mean(self.precision, PRECISIONS)}"
-            raise SettingError("precision", self.precision, problem)
 
     def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> TopKLogitsSpec:
         """Raise InputError for tokens that are pairs, or another tokenizer's."""

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from enum import StrEnum
 
-from storm_exp import SettingError, did_you_mean, setting
+from storm_exp import SettingError, check_bounds, setting
 
-READS = {
+
+class Method(StrEnum):
+    """How the parameters that train are chosen."""
+
+    all = "all"
+    spectrum = "spectrum"
+    last_layers = "last_layers"
+    named = "named"
+    new_layers = "new_layers"
+    lora = "lora"
+    qlora = "qlora"
+
+
+READS: dict[str, tuple[str, ...]] = {
     "all": (),
     "spectrum": ("fraction", "embedding", "head", "norms", "norm_layers"),
     "last_layers": ("layers", "head", "norms"),
@@ -23,12 +37,12 @@ READS = {
 class TrainableSettings:
     """What trains; everything else is frozen, and keeps its bits."""
 
-    method: str = "all"
+    method: Method = Method.all
     """all; spectrum (the matrices of each type with the highest signal-to-noise ratio); last_layers
     (the last `layers` blocks and the final norm); named (`names`); new_layers (those that depth
     up-scaling or block expansion added); lora or, on a GPU, qlora (low-rank updates, merged into
     the weights at the end)."""
-    fraction: float = 0.5
+    fraction: float = setting(0.5, at_least=0, at_most=1)
     """spectrum: share of the matrices of each module type that train."""
     embedding: bool = True
     """spectrum: train the embedding, as the reference does. A tied head trains with it."""
@@ -37,27 +51,25 @@ class TrainableSettings:
     norms: bool = False
     """spectrum, last_layers: train the norms (all of them, or those of the chosen blocks). Their
     ratios all tie, so they cannot be ranked."""
-    norm_layers: int = setting(0, neutral=0)
+    norm_layers: int = setting(0, neutral=0, at_least=0)
     """spectrum: train the norms of the first so many blocks. Spectrum's own code ranks norms too,
     and of equals the first come first: its list for half of 32 layers has those of 16."""
-    layers: int = 0
+    layers: int = setting(0, at_least=0)
     """last_layers: how many blocks, counted from the end."""
     names: list[str] = setting([])
     """named: regular expressions, each of which must match the whole name of a parameter."""
-    rank: int = 16
+    rank: int = setting(16, at_least=1)
     """lora, qlora: rank of the updates."""
-    alpha: float = 32.0
+    alpha: float = setting(32.0, above=0)
     """lora, qlora: the updates are scaled by alpha / rank."""
-    dropout: float = 0.0
+    dropout: float = setting(0.0, at_least=0, below=1)
     """lora, qlora: dropout before the updates."""
     modules: list[str] = setting([])
     """lora, qlora: types of the matrices that get an update (q_proj, …); empty: all."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError, also for one that the method does not read."""
-        if self.method not in READS:
-            problem = f"unknown{did_you_mean(self.method, READS)}"
-            raise SettingError("trainable.method", self.method, problem)
+        check_bounds(self, "trainable.")
         for field in dataclasses.fields(self):
             default = (
                 field.default_factory()
@@ -70,11 +82,6 @@ class TrainableSettings:
                 readers = " or ".join(name for name, read in READS.items() if field.name in read)
                 problem = f"is read with method={readers} only, and method is {self.method}"
                 raise SettingError(f"trainable.{field.name}", value, problem)
-        self._require("fraction", 0 <= self.fraction <= 1, "must lie between 0 and 1")
-        self._require("rank", self.rank >= 1, "must be at least 1")
-        self._require("alpha", self.alpha > 0, "must be above 0")
-        self._require("dropout", 0 <= self.dropout < 1, "must lie in [0, 1)")
-        self._require("norm_layers", self.norm_layers >= 0, "must not be negative")
         if self.method == "last_layers":
             self._require("layers", self.layers >= 1, "must be at least 1")
         if self.method == "named":

@@ -142,7 +142,7 @@ def test_operations_of_our_own_loss_are_forecast(family, pattern):
 
 def test_tokens_are_counted_as_often_as_they_are_read():
     tokens = TokenSetSpec(splits={"train": [10, 10]}, tokens={"train": 500})
-    settings = small_settings(steps=0, epochs=2.5)
+    settings = small_settings(steps=None, epochs=2.5)
     assert tokens_read(settings, tokens) == 1250
     assert tokens_read(settings, None) is None
     assert (
@@ -251,7 +251,7 @@ def test_peak_memory_is_within_a_quarter_of_what_a_process_takes(tmp_path, setti
     ]
     LayerTable(tmp_path / "layers").write(shapes_digest(shapes), rows)
     usual = {"steps": 2, "sequence_length": 256, "batch_size": 2, "precision": "32", "seed": 0}
-    settings = {**usual, "validation_rows": 0, "checkpoint_every": 0, **settings}
+    settings = {**usual, "validation_rows": 0, "checkpoint_every": None, **settings}
     given = json.dumps({**settings, "trainable": parameters})
     command = [sys.executable, "-c", RUN, str(tmp_path), given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

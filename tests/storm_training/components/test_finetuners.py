@@ -178,7 +178,7 @@ def test_pretraining_cuts_what_does_not_fit_and_loses_no_token(tmp_path):
     data = make_chats(tmp_path / "data", rows=3, validation=0)
     model = make_checkpoint(tmp_path / "model")
     tokens = tokenise_chats(tmp_path / "tokens", model, data)
-    settings = Pretraining(**{**FEW, "sequence_length": 6, "steps": 0, "batch_size": 100})
+    settings = Pretraining(**{**FEW, "sequence_length": 6, "steps": None, "batch_size": 100})
     result = settings.run(make_stage(tmp_path), model, tokens)
     assert record(result)["steps"][0]["supervised"] == tokens.sequences("train").targets()
     assert record(result)["objective"] == "pretraining"

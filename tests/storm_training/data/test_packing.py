@@ -47,7 +47,7 @@ def test_a_sequence_that_no_row_holds_is_an_error():
 def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_size, passes, seed):
     sequences = random_sequences()
     chosen = small_settings(
-        steps=0,
+        steps=None,
         epochs=2,
         batch_size=batch_size,
         gradient_accumulation_steps=passes,
@@ -68,11 +68,11 @@ def test_an_epoch_predicts_every_supervised_token_exactly_once(batch_size, passe
 
 def test_steps_and_epochs_say_how_long():
     sequences = random_sequences(40)
-    one = len(plan_run(sequences, small_settings(steps=0, epochs=1)))
-    assert len(plan_run(sequences, small_settings(steps=0, epochs=3))) in range(
+    one = len(plan_run(sequences, small_settings(steps=None, epochs=1)))
+    assert len(plan_run(sequences, small_settings(steps=None, epochs=3))) in range(
         3 * one - 3, 3 * one + 4
     )
-    assert len(plan_run(sequences, small_settings(steps=0, epochs=0.5))) == -(-one // 2)
+    assert len(plan_run(sequences, small_settings(steps=None, epochs=0.5))) == -(-one // 2)
     assert len(plan_run(sequences, small_settings(steps=5 * one + 1))) == 5 * one + 1
 
 

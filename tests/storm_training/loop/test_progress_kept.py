@@ -102,7 +102,7 @@ def test_a_second_signal_is_obeyed_at_once(model: Checkpoint, tmp_path: Path) ->
 def test_a_kill_loses_no_more_than_the_time_between_checkpoints(
     model: Checkpoint, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, model, 0.2, checkpoint_every=0, checkpoint_seconds=0.3)
+    process = start(tmp_path, model, 0.2, checkpoint_every=None, checkpoint_seconds=0.3)
     while int((tmp_path / "steps").read_text() or 0) < 8:
         time.sleep(0.05)
     process.kill()

@@ -27,7 +27,7 @@ START = {
 }
 CHANGES = {
     "steps": {"steps": 5},
-    "epochs": {"steps": 0, "epochs": 0.9},
+    "epochs": {"steps": None, "epochs": 0.9},
     "sequence_length": {"sequence_length": 96},
     "batch_size": {"batch_size": 3},
     "gradient_accumulation_steps": {"gradient_accumulation_steps": 2},

@@ -197,7 +197,7 @@ def test_what_cannot_train_is_an_error(tmp_path, checkpoint):
         ({"precision": "fp8"}, "precision"),
         ({"warmup_ratio": 1.5}, "warmup_ratio"),
         ({"learning_rate": 0}, "learning_rate"),
-        ({"steps": 0, "epochs": 0}, "epochs"),
+        ({"steps": None, "epochs": 0}, "epochs"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps"),
         ({"beta2": 1.0}, "beta2"),
         ({"schedule_from": 1.0}, "schedule_from"),

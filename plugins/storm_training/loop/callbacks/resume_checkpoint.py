@@ -45,7 +45,7 @@ class ResumeCheckpoint(Callback):
             return
         self._stopping.ready = True
         waited, seconds = time.monotonic() - self._last, settings.checkpoint_seconds
-        late = seconds > 0 and waited >= max(seconds, _SPARED * self._took)
+        late = seconds is not None and waited >= max(seconds, _SPARED * self._took)
         # All workers save the same step: time and signals come to each of them at another one.
         late_ones, stopped = self._module.devices.all_reduce_sum(late, bool(self._stopping.wanted))
         every = settings.checkpoint_every
