@@ -218,11 +218,11 @@ class Generator:
 
     def _read(self, tokens: list[int]) -> Answer:
         place = next((i for i, token in enumerate(tokens) if token in self._stops), None)
-        text = self._tokenizer.decode(tokens[:place], skip_special_tokens=True)
+        text = str(self._tokenizer.decode(tokens[:place], skip_special_tokens=True))
         if place is None and not self._sampling.unfinished:
             return text, f"the answer does not end within {self._sampling.max_new_tokens} tokens"
         # A turn that is forged inside an answer would be learnt as turns are.
-        written = self._tokenizer.decode(tokens[:place], skip_special_tokens=False)
+        written = str(self._tokenizer.decode(tokens[:place], skip_special_tokens=False))
         if token := self._chat.controls.within(written):
             return text, f"the answer holds the control token {token}"
         return text, "" if text.strip() else "the answer is empty"

@@ -150,6 +150,6 @@ def _add(score: Score, network: PreTrainedModel, hidden_RTC: torch.Tensor, batch
 
 def head_logits(network: PreTrainedModel, hidden_NC: torch.Tensor) -> torch.Tensor:
     """Return the logits of hidden states, with Gemma 2's soft cap where the config has one."""
-    logits_NV = network.lm_head(hidden_NC)
+    logits_NV: torch.Tensor = network.lm_head(hidden_NC)
     cap = getattr(network.config, "final_logit_softcapping", None)
     return logits_NV if cap is None else torch.tanh(logits_NV / cap) * cap

@@ -77,7 +77,8 @@ def _listen(
     before_mlp = getattr(layer, "pre_feedforward_layernorm", layer.post_attention_layernorm)
 
     def heads(values_RTQ: torch.Tensor) -> torch.Tensor:
-        return values_RTQ.float().unflatten(-1, (-1, head_dim)).norm(dim=-1)
+        norms: torch.Tensor = values_RTQ.float().unflatten(-1, (-1, head_dim)).norm(dim=-1)
+        return norms
 
     return [
         layer.input_layernorm.register_forward_hook(

@@ -56,7 +56,8 @@ class ChatRenderer:
         self._tokenizer = tokenizer
         given = dict(ARGUMENTS if arguments is None else arguments)
         specials = {name: _plain(value) for name, value in tokenizer.special_tokens_map.items()}
-        texts = [tokenizer.get_chat_template(tools=tools) for tools in (None, [])]
+        choices: tuple[list[Any] | None, ...] = (None, [])
+        texts = [tokenizer.get_chat_template(tools=tools) for tools in choices]
         self.template = Template(texts[0], given, date, specials)
         self._with_tools = self.template
         if texts[1] != texts[0]:

@@ -44,7 +44,7 @@ def _render(request: dict[str, Any], chat: dict[str, Any], seconds: float) -> An
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         random.seed(0)
-        texts, _ = render_jinja_template(
+        rendered: Any = render_jinja_template(
             conversations=[chat["messages"]],
             tools=chat["tools"],
             chat_template=request["template"],
@@ -53,6 +53,7 @@ def _render(request: dict[str, Any], chat: dict[str, Any], seconds: float) -> An
             strftime_now=date.strftime,
             **request["variables"],
         )
+        texts, _ = rendered
         if len(texts[0]) > _LONGEST_TEXT:
             return {"error": f"it writes {len(texts[0])} characters"}
         texts[0].encode()

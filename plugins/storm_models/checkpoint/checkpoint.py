@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from storm_exp import Artifact, InputError, Memos, referenced
 from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
-from storm_models.families.model_config import ModelConfig
+from storm_models.families.model_config import ModelConfig, model_config
 from storm_models.folder.config_check import check_config, finite
 from storm_models.folder.files import (
     INDEX_FILE,
@@ -58,9 +58,9 @@ class Checkpoint(Artifact):
         """Return config.json; raises InputError when it is missing or says what cannot be."""
         file = self.directory / "config.json"
         companion_files(self.directory)
-        config = finite(read_json(file))
-        check_config(config, str(file))
-        return config
+        content = finite(read_json(file))
+        check_config(content, str(file))
+        return model_config(content)
 
     def weighted_sum(self) -> LinearCombination | None:
         """Return what the weights are made of, None when they lie in files."""

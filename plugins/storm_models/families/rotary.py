@@ -20,7 +20,8 @@ def separate_documents(model: PreTrainedModel) -> None:
         stated = getattr(module, "rope_type", None)
         kinds = list(stated.values()) if isinstance(stated, dict) else [stated]
         if any(map(_depends_on_length, kinds)):
-            module.__class__ = _separated(type(module))
+            kind: Any = type(module)
+            module.__class__ = _separated(kind)
 
 
 def document_lengths(positions: torch.Tensor) -> torch.Tensor:
@@ -52,7 +53,10 @@ def _separated(stock: type[torch.nn.Module]) -> type[torch.nn.Module]:
             kind = self.rope_type if layer_type is None else self.rope_type[layer_type]
             further = {} if layer_type is None else {"layer_type": layer_type}
             if not _depends_on_length(kind):
-                return super().forward(x, position_ids, **further)
+                alike: tuple[torch.Tensor, torch.Tensor] = super().forward(
+                    x, position_ids, **further
+                )
+                return alike
             lengths = document_lengths(position_ids)
             if kind == "longrope":
                 stated = self.config.rope_parameters
@@ -62,11 +66,12 @@ def _separated(stock: type[torch.nn.Module]) -> type[torch.nn.Module]:
                 readings = torch.where(lengths > context, max(longest, context + 1), context)
             else:
                 readings = lengths.clamp(min=int(self.original_max_seq_len))
-            cos = sin = None
+            cos: torch.Tensor | None = None
+            sin: torch.Tensor | None = None
             for value in readings.unique().tolist():
                 self._forget(layer_type)
                 found = super().forward(x, position_ids.clamp(max=value - 1), **further)
-                if cos is None:
+                if cos is None or sin is None:
                     cos, sin = found
                     continue
                 here = (readings == value)[..., None]

@@ -88,7 +88,9 @@ def require_isolation(model: PreTrainedModel) -> None:
     architectures and releases of transformers have traps that no list holds (gpt_oss and bloom
     mix documents in 5.17, silently).
     """
-    device = model.get_input_embeddings().weight.device
+    embedding = model.get_input_embeddings().weight
+    assert isinstance(embedding, torch.Tensor)
+    device = embedding.device
     first, second = torch.arange(5, device=device), torch.arange(7, device=device)
     positions = torch.cat([first, second])[None]
     rows = [torch.cat([document, second + 5])[None] for document in (first, first.flip(0))]

@@ -67,7 +67,8 @@ class TrainingModule(LightningModule):
         token = torch.zeros((1, 1), dtype=torch.int64, device=self.device)
         inputs = {"input_ids": token, "position_ids": token, "use_cache": False}
         hidden = self.model.get_decoder()(**inputs).last_hidden_state
-        return self.model.get_output_embeddings()(hidden).float().sum() * 0
+        nothing: torch.Tensor = self.model.get_output_embeddings()(hidden).float().sum() * 0
+        return nothing
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser over what trains."""

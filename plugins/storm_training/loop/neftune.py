@@ -28,7 +28,8 @@ def noisy_embeddings(model: PreTrainedModel, batch: PackedBatch, alpha: float) -
     def add_noise(_: torch.nn.Module, __: Any, embedded: torch.Tensor) -> torch.Tensor:
         scale = (bound / embedded.shape[-1] ** 0.5).unsqueeze(-1)
         noise = torch.empty_like(embedded, dtype=torch.float32).uniform_(-1, 1)
-        return embedded + (noise * scale).to(embedded.dtype)
+        noisy: torch.Tensor = embedded + (noise * scale).to(embedded.dtype)
+        return noisy
 
     handle = model.get_input_embeddings().register_forward_hook(add_noise)
     try:

@@ -87,7 +87,9 @@ def require_known_head(model: PreTrainedModel) -> None:
     The model itself is asked: an architecture may change its logits under any name in its config
     (HyperCLOVA X multiplies by what Granite divides by).
     """
-    tokens = torch.arange(5, device=model.get_input_embeddings().weight.device)[None]
+    embedding = model.get_input_embeddings().weight
+    assert isinstance(embedding, torch.Tensor)
+    tokens = torch.arange(5, device=embedding.device)[None]
     training = model.training
     model.eval()
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # not worth compiling for

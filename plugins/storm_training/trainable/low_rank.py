@@ -33,7 +33,7 @@ def add_updates(network: PreTrainedModel, trainable: TrainableSettings, seed: in
             raise SettingError("trainable.modules", kind, "the model has no such matrix")
     config = LoraConfig(
         r=trainable.rank,
-        lora_alpha=trainable.alpha,
+        lora_alpha=trainable.alpha,  # type: ignore[arg-type]  # any number scales
         lora_dropout=trainable.dropout,
         target_modules=trainable.modules or [kind for kind in MODULE_TYPES if kind in types],
         task_type="CAUSAL_LM",
@@ -47,7 +47,7 @@ def add_updates(network: PreTrainedModel, trainable: TrainableSettings, seed: in
 def weight_changes(network: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Return {name of a weight in the checkpoint: what the update adds to it, fp32}."""
     return {
-        f"{name}.weight": layer.get_delta_weight(_ADAPTER).detach().float().cpu()
+        f"{name}.weight": layer.get_delta_weight(_ADAPTER).detach().float().cpu()  # type: ignore[attr-defined]
         for name, layer in network.named_modules()
         if isinstance(layer, LoraLayer)
     }
