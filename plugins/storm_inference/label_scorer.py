@@ -20,6 +20,7 @@ from storm_inference.prefix_tree import (
     shared_length,
     tree_size,
 )
+from storm_models.families.model_config import model_config
 from storm_models.families.rope import short_context
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def check_attention(model: PreTrainedModel, tokens: int) -> None:
             f"a prompt of {tokens} tokens is longer than the model's attention window of "
             f"{window}: lower max_length"
         )
-    context = short_context(config.to_dict())
+    context = short_context(model_config(config.to_dict()))
     if context and tokens > context:
         raise InputError(
             f"a prompt of {tokens} tokens is longer than the {context} up to which the model reads "

@@ -19,6 +19,7 @@ from storm_models.chat.contents import ControlTokens
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
+from storm_models.families.model_config import model_config
 from storm_models.families.rope import read_alike, short_context
 
 _FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
@@ -74,7 +75,7 @@ class HarnessModel(HFLM):
             trust_remote_code=False,
         )
         self._stage = stage
-        self._rope = model.config.to_dict()
+        self._rope = model_config(model.config.to_dict())
         self._max_new_tokens = max_new_tokens
         self._renderer = renderer
         self._controls = renderer.controls if renderer else ControlTokens(tokenizer)

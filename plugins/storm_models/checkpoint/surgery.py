@@ -19,7 +19,7 @@ from storm_models.checkpoint.depth import (
 )
 from storm_models.checkpoint.weights import holds_embedding, pieces, read_tensor
 from storm_models.families.architecture import EMBEDDING, HEAD, tensor_shapes, ties_head
-from storm_models.families.model_config import ModelConfig
+from storm_models.families.model_config import ModelConfig, by_name
 from storm_models.folder.tensor_file import TensorWriter
 from storm_models.quiet import quiet
 
@@ -102,7 +102,7 @@ def meta_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
     with quiet(), torch.device("meta"):
         try:
-            parsed = CONFIG_MAPPING[config["model_type"]].from_dict(config)
+            parsed = CONFIG_MAPPING[config["model_type"]].from_dict(by_name(config))
             state = AutoModelForCausalLM.from_config(parsed).state_dict()
         except Exception as error:  # validators raise types of their own
             problem = " ".join(str(error).split())

@@ -63,7 +63,9 @@ def draw_weights(
     with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
         torch.manual_seed(seed)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(parsed, dtype=torch.float32)
-        model.get_input_embeddings().weight.mul_(embedding_gain)
+        embedding = model.get_input_embeddings().weight
+        assert isinstance(embedding, torch.Tensor)
+        embedding.mul_(embedding_gain)
         gain = residual_gain or 1 / math.sqrt(2 * config["num_hidden_layers"])
         for name, weight in model.named_parameters():
             if name.endswith(_RESIDUAL):

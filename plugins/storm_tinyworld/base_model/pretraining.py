@@ -15,6 +15,7 @@ from storm_exp import StageContext
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.families.model_config import by_name
 from storm_models.quiet import quiet
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture, Text, pretraining_texts
@@ -44,7 +45,7 @@ def pretrain(
     """
     tokenizer = build_tokenizer(architecture.positions)
     sequences = TokenSequences.collect(_texts(settings, mixture, tokenizer))
-    model = random_init(LlamaConfig(**architecture.config()), settings.seed)
+    model = random_init(LlamaConfig(**by_name(architecture.config())), settings.seed)
     stage.say(f"{len(sequences)} texts, {sequences.tokens() / 1e6:.1f} M tokens")
     log = train(model, sequences, settings, stage, objective=NextToken("pretraining"))
     with quiet():
@@ -92,6 +93,7 @@ def _texts(
     settings: TrainingSettings, mixture: Mixture, tokenizer: Tokenizer
 ) -> Iterator[tuple[list[int], list[bool]]]:
     """Yield tokenised texts until there are enough for every step."""
+    assert settings.steps is not None
     wanted = (
         settings.steps
         * settings.gradient_accumulation_steps

@@ -19,7 +19,7 @@ from storm_training.optim.rehearsal import few_steps
 from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerTableSpec, require_same_model
 from storm_training.trainable.selection import check_names
-from storm_training.trainable.settings import TrainableSettings
+from storm_training.trainable.settings import Method, TrainableSettings
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class Finetuner(TrainingSettings):
         """Return the same for a few steps on short rows; without a GPU, qlora becomes lora."""
         chosen = self.trainable
         if chosen.method == "qlora" and not has_gpu():
-            chosen = dataclasses.replace(chosen, method="lora")
+            chosen = dataclasses.replace(chosen, method=Method.lora)
         if chosen.low_rank:
             chosen = dataclasses.replace(chosen, rank=min(chosen.rank, 16))
         return dataclasses.replace(few_steps(self), trainable=chosen)

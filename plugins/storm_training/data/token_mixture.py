@@ -45,7 +45,7 @@ class TokenMixture:
 
     def rehearsal(self) -> TokenMixture:
         """Return the same of few tokens."""
-        return dataclasses.replace(self, tokens=min(self.tokens, _REHEARSED))
+        return dataclasses.replace(self, tokens=self.tokens and min(self.tokens, _REHEARSED))
 
     def run(self, stage: StageContext, parts: list[TokenSet]) -> TokenSet:
         """Draw, and write the spans."""

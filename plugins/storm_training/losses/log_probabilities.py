@@ -16,7 +16,7 @@ def log_probabilities(hidden: torch.Tensor, head: Head, labels: torch.Tensor) ->
     `hidden` is [n, hidden] and `labels` [n]. What comes after decides how much each counts, so the
     logits are computed once more in the backward pass.
     """
-    found: torch.Tensor = _LogProbabilities.apply(
+    found: torch.Tensor = _LogProbabilities.apply(  # type: ignore[no-untyped-call]
         hidden, head.weight, head.bias, labels, head.scale, head.softcap
     )
     return found

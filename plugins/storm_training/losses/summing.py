@@ -23,7 +23,8 @@ def summed(
     are computed once and never kept; one backward pass uses them up. `width` is how many logits a
     position takes (the vocabulary, unless it is given).
     """
-    return list(_Summed.apply(hidden, head.weight, head.bias, head, term, sums, width))
+    given = (hidden, head.weight, head.bias, head, term, sums, width)
+    return list(_Summed.apply(*given))  # type: ignore[no-untyped-call]
 
 
 class _Summed(torch.autograd.Function):
