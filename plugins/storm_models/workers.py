@@ -20,7 +20,12 @@ _ELSEWHERE = "; to plan for another machine, name its accelerator, as in runtime
 
 
 def check_names(runtime: Runtime) -> None:
-    """Raise SettingError for a strategy or launcher that is not known."""
+    """Raise SettingError for a device, strategy or launcher that is not known."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", runtime.device):
+        raise SettingError("device", runtime.device, "must be auto, cpu, cuda or cuda:N")
+    if ":" in runtime.device and runtime.devices > 1:
+        problem = f"is one device, but devices={runtime.devices}"
+        raise SettingError("device", runtime.device, problem)
     for name, known in (("strategy", STRATEGIES), ("launcher", LAUNCHERS)):
         value = getattr(runtime, name)
         if value not in known:

@@ -17,6 +17,6 @@ class Cost:
     disk: float | None = None
     """Bytes of the artifact."""
     on_host: bool = False
-    """Whether this is work for a CPU, whatever the card."""
+    """Whether this is work for a CPU, whatever the accelerator."""
     assumes: str = ""
     """What the estimate takes for granted, in a few words."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 
 from storm_exp._contract.errors import SettingError
 
@@ -14,7 +13,7 @@ class Runtime:
     """Where stages run. Recorded, never part of a key."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """What a stage computes on, by a name that a plugin knows; auto takes the best there is."""
     threads: int = 0
     """Threads for arithmetic; 0 takes OMP_NUM_THREADS, or every core that this process may use."""
     devices: int = 1
@@ -33,13 +32,9 @@ class Runtime:
 
     def __post_init__(self) -> None:
         """Check what can be known here; plugins check the names that they know."""
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
-            raise SettingError("device", self.device, "must be auto, cpu, cuda or cuda:N")
         for name, least in (("threads", 0), ("devices", 1), ("nodes", 1)):
             if getattr(self, name) < least:
                 raise SettingError(name, getattr(self, name), f"must be at least {least}")
-        if ":" in self.device and self.devices > 1:
-            raise SettingError("device", self.device, f"is one device, but devices={self.devices}")
 
     def thread_count(self) -> int:
         """Return the number of threads to use, at least one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp._contract.digest import value_digest
-from storm_exp._plan.key import semantic_settings
+from storm_exp._plan.key import flat, semantic_settings
 from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._store.manifest import Manifest
 
@@ -28,8 +28,8 @@ def differences(node: PlannedArtifact, manifest: Manifest) -> list[str]:
     lines = []
     if manifest.version != node.component.version:
         lines.append(f"version: {manifest.version} → {node.component.version}")
-    now = _flatten(semantic_settings(node.settings))
-    then = _flatten(manifest.settings)
+    now = flat(semantic_settings(node.settings))
+    then = flat(manifest.settings)
     for name in sorted(now.keys() | then.keys()):
         if now.get(name) != then.get(name):
             lines.append(f"{name}: {_show(then.get(name))} → {_show(now.get(name))}")
@@ -57,16 +57,6 @@ def source_changed(node: PlannedArtifact, source: str) -> bool:
         return False
     made_by = node.manifest.made.get("source")
     return made_by is not None and made_by != source
-
-
-def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _show(value: Any) -> str:

@@ -37,6 +37,17 @@ def all_settings(settings: Any) -> dict[str, Any]:
     }
 
 
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings with those of nested dicts under dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
 def artifact_key(
     component: Component,
     settings: dict[str, Any],

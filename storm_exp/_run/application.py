@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import os
 import sys
+from collections.abc import Callable
 from typing import cast
 
 import hydra
@@ -18,20 +19,12 @@ from storm_exp._compose.command_line import arrange, check
 from storm_exp._compose.presets import config_folder
 from storm_exp._compose.provenance import as_typed
 from storm_exp._contract.plugins import Plugins, load_plugins
-from storm_exp._run import planning
 from storm_exp._run.record import CellRecord
-from storm_exp._run.rehearse import rehearse
 from storm_exp._run.run import Composition, run
 from storm_exp._run.sweep import main_metrics
 
-only_plan = False
-"""Whether configurations are planned and shown instead of run; set by the verb `plan`."""
-rehearsing = False
-"""Whether configurations are rehearsed instead of run; set by the verb `rehearse`."""
-why = False
-"""Whether the plan tells why each stage is to be made."""
-online = False
-"""Whether the plan asks the network for what is to be fetched."""
+Action = Callable[[list[Composition]], list[float | None]]
+"""What is done with the cells that were composed; returns the objective of each."""
 _failures: list[BaseException] = []
 
 
@@ -58,8 +51,27 @@ def _open_dicts(node: DictConfig) -> None:
                 _open_dicts(child)
 
 
-def compose_and_act(arguments: list[str]) -> None:
+def run_cells(compositions: list[Composition]) -> list[float | None]:
+    """Run; return the objective of every cell, for sweepers that optimise."""
+    return [objective(cell) for cell in run(compositions).cells]
+
+
+def objective(cell: CellRecord) -> float | None:
+    """Return the main metric of the last stage of a cell that has one."""
+    return next(reversed(main_metrics(cell).values()), None)
+
+
+_action: Action = run_cells
+
+
+def act(compositions: list[Composition]) -> list[float | None]:
+    """Do with the cells what the command line asks for; return the objective of each."""
+    return _action(compositions)
+
+
+def compose_and_act(arguments: list[str], action: Action = run_cells) -> None:
     """Hand a command line to Hydra, which calls `act` or, under `-m`, the launcher."""
+    global _action
     if "--version" in arguments:
         print(f"storm-exp {importlib.metadata.version('storm-exp')}, Hydra {hydra.__version__}")
         return
@@ -74,7 +86,11 @@ def compose_and_act(arguments: list[str]) -> None:
         version_base="1.3", config_path=str(config_folder()), config_name="config"
     )
     _failures.clear()
-    decorate(_task)()
+    _action = action
+    try:
+        decorate(_task)()
+    finally:
+        _action = run_cells
     if _failures:
         raise _failures[0]
 
@@ -91,19 +107,3 @@ def _task(config: DictConfig) -> float | None:
         # Raised behind Hydra's back, which would add lines of its own.
         _failures.append(error)
         return None
-
-
-def act(compositions: list[Composition]) -> list[float | None]:
-    """Plan, rehearse or run; return the objective of every cell, for sweepers that optimise."""
-    if only_plan:
-        planning.show(compositions, why=why, online=online)
-        return [None] * len(compositions)
-    if rehearsing:
-        rehearse(compositions)
-        return [None] * len(compositions)
-    return [objective(cell) for cell in run(compositions).cells]
-
-
-def objective(cell: CellRecord) -> float | None:
-    """Return the main metric of the last stage of a cell that has one."""
-    return next(reversed(main_metrics(cell).values()), None)

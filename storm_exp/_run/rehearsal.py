@@ -21,7 +21,7 @@ from storm_exp._contract.component import describe
 from storm_exp._contract.errors import GraphError, PluginError, StormError
 from storm_exp._contract.plugins import Plugins
 from storm_exp._contract.rehearsed import Rehearsed
-from storm_exp._plan.key import all_settings
+from storm_exp._plan.key import all_settings, flat
 from storm_exp._plan.plan import Cell, Plan
 from storm_exp._run.record import installed_distributions
 from storm_exp._store.store import Store
@@ -121,7 +121,7 @@ def _cast(use: Stage, real: Cell, twins: Cell) -> Understudy:
     if type(found) is not type(settings):
         part.substitute = str(getattr(found, "stands_for", use.component.name))
     else:
-        before, after = _flat(all_settings(settings)), _flat(all_settings(found))
+        before, after = flat(all_settings(settings)), flat(all_settings(found))
         part.reduced = {
             name: (before.get(name), value)
             for name, value in after.items()
@@ -162,16 +162,6 @@ def _take(use: Stage, found: Any) -> None:
     for port in set(use.edges) - set(component.ports):
         del use.edges[port]
     leave_idle_ports(use)
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _shown(value: Any) -> str:

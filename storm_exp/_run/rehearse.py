@@ -18,8 +18,8 @@ _NEVER_REHEARSED = (
 )
 
 
-def rehearse(compositions: list[Composition]) -> None:
-    """Rehearse what is composed, and print a verdict.
+def rehearse_cells(compositions: list[Composition]) -> list[float | None]:
+    """Rehearse what is composed, and print a verdict; no cell has an objective.
 
     First the recipe is planned as it is: what that refuses ends the rehearsal. Raises a
     StormError that names the stage and the cause, after the verdict.
@@ -45,6 +45,7 @@ def rehearse(compositions: list[Composition]) -> None:
     seconds = time.monotonic() - started
     again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
     _print(f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}", real, parts)
+    return [None] * len(compositions)
 
 
 def _kept(plan: Plan) -> int:

@@ -205,7 +205,7 @@ def _write_out(plan: Plan, executor: Executor, record: RunRecord) -> BaseExcepti
     except StageError as error:
         return error
     except KeyboardInterrupt:
-        return Interrupted("interrupted while models were written out")
+        return Interrupted("interrupted while artifacts were written out")
     return None
 
 

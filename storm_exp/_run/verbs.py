@@ -19,9 +19,11 @@ from storm_exp._contract.bounds import Bounds, read_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
-from storm_exp._run import application, console
+from storm_exp._run import application, console, planning
 from storm_exp._run.record import RECORD, RunRecord
+from storm_exp._run.rehearse import rehearse_cells
 from storm_exp._run.report import write_report
+from storm_exp._run.run import Composition
 from storm_exp._store.store import Store
 
 
@@ -34,22 +36,20 @@ def plan(arguments: list[str]) -> int:
     if launchers:
         after = [b for a, b in itertools.pairwise(arguments) if a in ("-cd", "--config-dir")]
         check_launcher(launchers[-1], cell_launchers(after))
-    application.only_plan = True
-    application.why, application.online = (flag in arguments for flag in flags)
-    try:
-        application.compose_and_act(kept)
-    finally:
-        application.only_plan = application.why = application.online = False
+    why, online = (flag in arguments for flag in flags)
+
+    def show(cells: list[Composition]) -> list[float | None]:
+        planning.show(cells, why=why, online=online)
+        return [None] * len(cells)
+
+    application.compose_and_act(kept, show)
     return 0
 
 
 def rehearse(arguments: list[str]) -> int:
     """Run a recipe end to end on small stand-ins, before the real thing."""
-    application.rehearsing = True
-    try:
-        application.compose_and_act([a for a in arguments if not a.startswith("hydra/launcher=")])
-    finally:
-        application.rehearsing = False
+    words = [a for a in arguments if not a.startswith("hydra/launcher=")]
+    application.compose_and_act(words, rehearse_cells)
     return 0
 
 
