@@ -24,36 +24,27 @@ class Answers:
     among the rejected rows with its reason. Finished shards survive a crash.
     """
 
-    max_new_tokens: int = 256
+    max_new_tokens: int = setting(256, at_least=1, unit="tokens")
     """Tokens of the longest answer."""
-    temperature: float = 0.0
+    temperature: float = setting(0.0, at_least=0)
     """0 takes the most probable token at every step; above 0 draws."""
-    top_p: float = 1.0
+    top_p: float = setting(1.0, above=0, at_most=1)
     """Draws among the most probable tokens that have this probability together."""
-    shots: int = setting(0, neutral=0)
+    shots: int = setting(0, neutral=0, at_least=0)
     """Examples before every question: other rows of its task with their answers, as turns."""
     task_column: str = setting("source", neutral="source")
     """The column that names a row's task; read with `shots` above 0 only."""
     unfinished: bool = setting(False, neutral=False)
     """Take an answer that does not end within `max_new_tokens` as it is, cut."""
-    batch_size: int = 16
+    batch_size: int = setting(16, at_least=1, unit="rows")
     """Chats that are answered at once."""
-    shard_rows: int = 256
+    shard_rows: int = setting(256, at_least=1, unit="rows")
     """Chats between two points at which a killed stage goes on."""
     seed: int = II("seed")
     """Decides what is drawn, and which examples."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("max_new_tokens", "batch_size", "shard_rows"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
-        if self.shots < 0:
-            raise SettingError("shots", self.shots, "must not be negative")
-        if self.temperature < 0:
-            raise SettingError("temperature", self.temperature, "must not be negative")
-        if not 0 < self.top_p <= 1:
-            raise SettingError("top_p", self.top_p, "must lie in (0, 1]")
         if self.top_p < 1 and self.temperature == 0:
             problem = "is read with a temperature above 0 only"
             raise SettingError("top_p", self.top_p, problem)

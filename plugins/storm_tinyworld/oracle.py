@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storm_curation.selection.splitting import Splitting, curated_spec
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_exp import InputError, SettingError, StageContext, component, setting
+from storm_exp import InputError, StageContext, component, setting
 from storm_tinyworld.skills.basic import DIFFICULTIES
 
 
@@ -12,19 +12,13 @@ from storm_tinyworld.skills.basic import DIFFICULTIES
 class TinyworldOracle(Splitting):
     """Applies thresholds to the known educational value and difficulty of the pool's rows."""
 
-    min_education: int = 3
+    min_education: int = setting(3, at_least=1, at_most=5)
     """The least known educational value that is kept."""
-    difficulties: list[str] = setting(["medium", "hard"])
+    difficulties: list[str] = setting(["medium", "hard"], one_of=tuple(DIFFICULTIES))
     """The known difficulties that are kept."""
 
     def __post_init__(self) -> None:
         self.check_sizes()
-        if not 1 <= self.min_education <= 5:
-            raise SettingError("min_education", self.min_education, "must lie between 1 and 5")
-        for name in self.difficulties:
-            if name not in DIFFICULTIES:
-                problem = f"must be of {', '.join(DIFFICULTIES)}"
-                raise SettingError("difficulties", name, problem)
 
     def plan_spec(self, data: DatasetSpec) -> DatasetSpec:
         """Check that the pool knows its truth."""

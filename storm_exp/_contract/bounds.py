@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import math
 import types
 import typing
 from typing import Any
@@ -42,11 +43,13 @@ class Bounds:
         return " and ".join(said)
 
     def admit(self, value: Any) -> bool:
-        """Return whether a value lies within; what is no number lies in no range."""
+        """Return whether a value lies within; no range holds what is no finite number."""
         if self.one_of:
             return value in self.one_of
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return self == Bounds(unit=self.unit)
+            return not str(self)
+        if not math.isfinite(value):
+            return False
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.at_most is None or value <= self.at_most)

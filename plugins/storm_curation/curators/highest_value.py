@@ -31,8 +31,8 @@ class HighestValue(Thresholds):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        if self.train_rows < 1:
-            problem = "is the budget, and must be at least 1 (thresholds alone: curator=thresholds)"
+        if self.train_rows is None:
+            problem = "is the budget: give a number (thresholds alone: curator=thresholds)"
             raise SettingError("train_rows", self.train_rows, problem)
 
     def rehearsal(  # type: ignore[override]  # as that of Thresholds

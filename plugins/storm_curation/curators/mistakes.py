@@ -30,14 +30,18 @@ class Mistakes(Splitting):
 
     task_column: str = "source"
     """The column that names a row's task."""
-    exact_words: float = 3.0
+    exact_words: float = setting(3.0, above=0)
     """Tasks whose right answers have at most so many words on average are answered exactly or not
     at all; the others are generation."""
-    accuracy_rows: list[int] = setting([350, 350, 300, 300, 250, 250, 200, 150, 100, 50])
+    accuracy_rows: list[int] = setting(
+        [350, 350, 300, 300, 250, 250, 200, 150, 100, 50], at_least=0, unit="rows"
+    )
     """Rows of an exact task by tenths of its accuracy, the lowest first."""
-    rouge_shares: list[float] = setting([0.8, 0.8, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0, 0.0])
+    rouge_shares: list[float] = setting(
+        [0.8, 0.8, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0, 0.0], at_least=0, at_most=1
+    )
     """Share of a generation task's rows by tenths of their ROUGE-L, the lowest first."""
-    factor: float = 1.0
+    factor: float = setting(1.0, above=0)
     """Multiplies `accuracy_rows`."""
 
     def __post_init__(self) -> None:
@@ -47,13 +51,8 @@ class Mistakes(Splitting):
             values = getattr(self, name)
             if len(values) != _TENTHS:
                 raise SettingError(name, values, f"needs {_TENTHS} numbers, one for each tenth")
-            if min(values) < 0 or not max(values) > 0:
-                raise SettingError(name, values, "needs numbers of 0 and more, not all of them 0")
-        if max(self.rouge_shares) > 1:
-            raise SettingError("rouge_shares", self.rouge_shares, "are shares: at most 1")
-        for name in ("factor", "exact_words"):
-            if not getattr(self, name) > 0:
-                raise SettingError(name, getattr(self, name), "must be above 0")
+            if not max(values) > 0:
+                raise SettingError(name, values, "needs a number above 0")
 
     def plan_spec(self, data: DatasetSpec, answers: DatasetSpec) -> DatasetSpec:
         """Forecast at most the rows of `data`; raises where the tasks' column is not there."""

@@ -32,16 +32,13 @@ class Thresholds(Splitting):
     """Which number of the judge's counts as the educational value."""
     difficulties: list[str] = setting(["medium", "hard"])
     """The difficulties that are kept, by the most probable label."""
-    min_label_mass: float = 0.0
+    min_label_mass: float = setting(0.0, at_least=0, at_most=1)
     """The least label mass, for each question, that counts as a judgement; 0 asks for none."""
-    expected_share: float = setting(1.0, semantic=False)
+    expected_share: float = setting(1.0, semantic=False, at_least=0, at_most=1)
     """Share of the rows that is expected to be kept: lets a plan forecast costs."""
 
     def __post_init__(self) -> None:
         self.check_sizes()
-        for name in ("min_label_mass", "expected_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingError(name, getattr(self, name), "must lie between 0 and 1")
         if not self.difficulties:
             raise SettingError(
                 "difficulties", self.difficulties, "keeps nothing: name at least one"

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from storm_curation.judge.judge_prompt import JudgePrompt
 from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import OK, Scores
-from storm_curation.judge.settings import JudgeSettings, Precision
+from storm_curation.judge.settings import JudgeSettings
 from storm_curation.judge.summary import Summary
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
@@ -109,9 +109,8 @@ class _Work:
 
     def _load(self) -> LabelScorer:
         if self._scorer is None:
-            settings, precision = self._settings, self._settings.precision
-            dtype = "auto" if precision is Precision.stored else precision.value
-            model = self._model.load(dtype, self._device)
+            settings = self._settings
+            model = self._model.load(settings.dtype, self._device)
             self._scorer = LabelScorer(
                 model, rows=settings.batch_size, step=settings.pad_to_multiple_of
             )

@@ -8,18 +8,10 @@ from typing import Self
 
 from storm_curation.judge.rubric import Question, difficulty_question, education_question
 from storm_curation.judge.scores import DIFFICULTY, EDUCATION
-from storm_exp import SettingError
+from storm_exp import SettingError, setting
+from storm_models.dtype import LoadedDtype
 from storm_models.families.attention import longest_prompt
 from storm_models.families.model_config import ModelConfig
-
-
-class Precision(Enum):
-    """The number format that the judge computes in."""
-
-    stored = "stored"
-    """That of the checkpoint's weights."""
-    float32 = "float32"
-    bfloat16 = "bfloat16"
 
 
 class Overlong(Enum):
@@ -45,24 +37,21 @@ class JudgeSettings:
     """The question for educational value; its labels are numbers."""
     difficulty: Question = dataclasses.field(default_factory=difficulty_question)
     """The question for difficulty."""
-    max_length: int = 1024
+    max_length: int = setting(1024, at_least=1, unit="tokens")
     """Tokens of a prompt, rubric and template included, at most; fewer where the model's positions
     or its attention window hold no more."""
     overlong: Overlong = Overlong.shorten
     """What happens to an example that does not fit in max_length."""
-    batch_size: int = 8
+    batch_size: int = setting(8, at_least=1, unit="rows")
     """Rows in a batch. Batches have a fixed shape, so this is part of the key."""
-    pad_to_multiple_of: int = 32
+    pad_to_multiple_of: int = setting(32, at_least=1, unit="tokens")
     """Batches are padded to a multiple of this many tokens."""
-    shard_rows: int = 512
+    shard_rows: int = setting(512, at_least=1, unit="rows")
     """Rows in a shard: what a killed judge loses at most."""
-    precision: Precision = Precision.stored
-    """The number format that the model is loaded and run in."""
+    dtype: LoadedDtype = LoadedDtype.auto
+    """auto (as stored), float32, bfloat16 or float16: what the model is loaded and run in."""
 
     def __post_init__(self) -> None:
-        for name in ("max_length", "batch_size", "pad_to_multiple_of", "shard_rows"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
         if "{response}" not in self.example or "{instruction}" not in self.example:
             problem = "needs the places {instruction} and {response}"
             raise SettingError("example", self.example, problem)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from storm_curation.judge.scores import Scores, ScoresSpec
-from storm_curation.judge.settings import JudgeSettings, Precision
+from storm_curation.judge.settings import JudgeSettings
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, InputError, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.devices import has_gpu
+from storm_models.dtype import LoadedDtype
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
 
@@ -54,7 +55,7 @@ class ZeroShot(JudgeSettings):
             max_length=min(self.max_length, room),
             batch_size=min(self.batch_size, 4),
             shard_rows=min(self.shard_rows, _SHARD),
-            precision=self.precision if has_gpu() else Precision.float32,
+            dtype=self.dtype if has_gpu() else LoadedDtype.float32,
         )
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
@@ -73,7 +74,7 @@ class ZeroShot(JudgeSettings):
             model,
             reading,
             batch,
-            dtype=self.precision.value,
+            dtype=self.dtype,
             further=2.0 * self.batch_size * most**2,
             assumes=f"rows of {length:.0f} tokens"
             + (f", prompts of up to {most}, for {reason}" if reason else ""),

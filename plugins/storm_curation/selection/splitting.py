@@ -31,9 +31,9 @@ _FEW = 8
 class Splitting:
     """Settings that every curator has: sizes of the splits, and the draw."""
 
-    train_rows: int = 0
-    """Training rows at most, drawn at random; 0 takes all that are kept."""
-    validation: float = 0.015
+    train_rows: int | None = setting(None, at_least=1, unit="rows")
+    """Training rows at most, drawn at random; null takes all that are kept."""
+    validation: float = setting(0.015, at_least=0)
     """Kept rows held back for validation: a share when below 1, else a number of rows.
 
     Storm's 15 K of 975 K are 1.5 %.
@@ -52,10 +52,8 @@ class Splitting:
 
     def check_sizes(self) -> None:
         """Raise SettingError for sizes that cannot be."""
-        if self.train_rows < 0:
-            raise SettingError("train_rows", self.train_rows, "must be 0 (all) or more")
         whole = self.validation < 1 or float(self.validation).is_integer()
-        if not (self.validation >= 0 and whole):
+        if not whole:
             problem = "must be a share from 0 to below 1, or a whole number of rows"
             raise SettingError("validation", self.validation, problem)
 

@@ -18,16 +18,16 @@ REHEARSED_ROWS = 80
 class SplitSettings:
     """Settings of a component that takes rows in: which are bad, and how many are held out."""
 
-    validation_share: float = 0.05
+    validation_share: float = setting(0.05, at_least=0, below=1)
     """Share of the good rows that is held out, when validation_rows is 0."""
 
-    validation_rows: int = 0
+    validation_rows: int = setting(0, at_least=0)
     """Number of rows to hold out."""
 
-    max_bad_share: float = 0.5
+    max_bad_share: float = setting(0.5, at_least=0, at_most=1)
     """Share of bad rows above which all are refused."""
 
-    max_characters: int = 100_000
+    max_characters: int = setting(100_000, at_least=1)
     """Characters in a conversation, or a document, above which its row is bad."""
 
     fields: dict[str, str] = setting({})
@@ -44,15 +44,6 @@ class SplitSettings:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        share, rows = self.validation_share, self.validation_rows
-        if not 0 <= share < 1:
-            raise SettingError("validation_share", share, "must be at least 0 and less than 1")
-        if rows < 0:
-            raise SettingError("validation_rows", rows, "must not be negative")
-        if not 0 <= self.max_bad_share <= 1:
-            raise SettingError("max_bad_share", self.max_bad_share, "must lie between 0 and 1")
-        if self.max_characters < 1:
-            raise SettingError("max_characters", self.max_characters, "must be positive")
         for column, pattern in self.exclude.items():
             try:
                 re.compile(pattern)
@@ -84,14 +75,8 @@ class SplitSettings:
 class ExcerptSettings(SplitSettings):
     """SplitSettings of a component that reads files of the user's own."""
 
-    limit: int = setting(0, neutral=0)
-    """Rows to read at most, the first ones; 0 reads all."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        super().__post_init__()
-        if self.limit < 0:
-            raise SettingError("limit", self.limit, "must not be negative")
+    limit: int | None = setting(None, neutral=None, at_least=1, unit="rows")
+    """Rows to read at most, the first ones; null reads all."""
 
     def rehearsal(self) -> Self:
         """Return the same for the first rows."""

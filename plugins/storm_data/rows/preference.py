@@ -55,14 +55,14 @@ class PreferenceRows:
         self,
         fields: Mapping[str, str] | None = None,
         tool_form: ToolForm = ToolForm.template,
-        least_margin: float | None = None,
+        min_margin: float | None = None,
     ) -> None:
-        """Read columns named by `fields`; with `least_margin`, pairs whose scores are closer, or
+        """Read columns named by `fields`; with `min_margin`, pairs whose scores are closer, or
         missing, are bad. Raises SettingError.
         """
         self._names = named(NAMES, fields or {})
         self._renderings = Renderings()
-        self._tool_form, self._least_margin = tool_form, least_margin
+        self._tool_form, self._min_margin = tool_form, min_margin
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
@@ -118,10 +118,10 @@ class PreferenceRows:
         scores = [fields.get("score_chosen"), fields.get("score_rejected")]
         known = all(isinstance(score, int | float) and abs(score) < _MOST for score in scores)
         margin = scores[0] - scores[1] if known else None
-        if self._least_margin is not None:
+        if self._min_margin is not None:
             if margin is None:
-                raise BadRow("no scores", "least_margin compares them")
-            if margin < self._least_margin:
+                raise BadRow("no scores", "min_margin compares them")
+            if margin < self._min_margin:
                 raise BadRow("scores too close", f"{scores[0]} and {scores[1]}")
         if margin is not None and margin <= 0:
             fields.remarks.add(TIED if margin == 0 else REVERSED)

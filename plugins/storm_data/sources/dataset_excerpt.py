@@ -18,7 +18,7 @@ class DatasetExcerpt:
 
     path: str = setting(MISSING, semantic=False)
     """The directory. Its files' contents enter the key, its place does not."""
-    rows: int = REHEARSED_ROWS
+    rows: int = setting(REHEARSED_ROWS, at_least=1)
     """Rows of every split."""
 
     stands_for = "the first rows of its splits"

@@ -33,7 +33,7 @@ class HubPreferences(HubSource):
     tool_form: ToolForm = ToolForm.template
     """template, or storm: how calls of tools are written."""
 
-    least_margin: float | None = None
+    min_margin: float | None = setting(None, at_least=0)
     """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
     matter, and ties are counted."""
 
@@ -57,7 +57,7 @@ class HubPreferences(HubSource):
 
     def form(self, fields: Mapping[str, str]) -> PreferenceRows:
         """Return how a row is read."""
-        return PreferenceRows(fields, self.tool_form, self.least_margin)
+        return PreferenceRows(fields, self.tool_form, self.min_margin)
 
     def parts(self, name: str) -> list[tuple[str, bool]]:
         """Return the splits of a source to read, and whether each is held out."""

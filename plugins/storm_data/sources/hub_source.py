@@ -34,13 +34,13 @@ class HubSource(SplitSettings):
     revisions: dict[str, str] = setting({})
     """Revision by source name, where it is not `main`. The commit enters the key."""
 
-    limits: dict[str, int] = setting({})
+    limits: dict[str, int] = setting({}, at_least=1, unit="rows")
     """Rows to read at most, by source name; the first ones are taken."""
 
-    expected_rows: dict[str, int] = setting({}, semantic=False)
+    expected_rows: dict[str, int] = setting({}, semantic=False, at_least=0)
     """Rows by source name as far as known: lets a plan forecast sizes without the hub."""
 
-    expected_tokens: dict[str, int] = setting({}, semantic=False)
+    expected_tokens: dict[str, int] = setting({}, semantic=False, at_least=0)
     """Tokens by source name, about: lets a plan forecast costs."""
 
     split: str = "train"

@@ -9,7 +9,7 @@ from storm_data.files.split_settings import by_groups
 from storm_data.rows.preference import COLUMNS, PreferenceRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.jsonl_source import JsonlSource
-from storm_exp import component
+from storm_exp import component, setting
 
 
 @component("dataset", "preference_jsonl", version=2, requires=("pyarrow",), extra="train")
@@ -23,7 +23,7 @@ class PreferenceJsonl(JsonlSource):
     tool_form: ToolForm = ToolForm.template
     """template, or storm: how calls of tools are written."""
 
-    least_margin: float | None = None
+    min_margin: float | None = setting(None, at_least=0)
     """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
     matter, and ties are counted."""
 
@@ -34,7 +34,7 @@ class PreferenceJsonl(JsonlSource):
 
     def form(self, fields: Mapping[str, str]) -> PreferenceRows:
         """Return how a row is read."""
-        return PreferenceRows(fields, self.tool_form, self.least_margin)
+        return PreferenceRows(fields, self.tool_form, self.min_margin)
 
     def splits(self, rows: int) -> dict[str, list[int]]:
         """Return what becomes of `rows` rows, as intervals."""

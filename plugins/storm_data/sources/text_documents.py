@@ -83,8 +83,8 @@ class TextDocuments(ExcerptSettings):
         ):
             read = 0
             for name, file in files.items():
-                left = self.limit - read
-                if self.limit and left <= 0:
+                left = self.limit - read if self.limit else None
+                if left is not None and left <= 0:
                     break
                 if file.suffix == _JSONL:
                     read += take_rows(

@@ -22,27 +22,16 @@ class Paired:
     models. Where every arm was trained several times, it holds for the arms (docs/statistics.md).
     """
 
-    confidence: float = 0.95
+    confidence: float = setting(0.95, at_least=0.5, below=1)
     """Coverage of the intervals; 1 − confidence is the level of the tests."""
-    runs: int = setting(1, neutral=1)
+    runs: int = setting(1, neutral=1, at_least=1)
     """How many evaluations in a row are runs of the same arm, in the order of their seeds."""
-    margin: float = setting(0.02, neutral=0.02)
+    margin: float = setting(0.02, neutral=0.02, above=0)
     """Differences within ± margin count as none: what "no effect" means, in scores or nats."""
-    resamples: int = 4000
+    resamples: int = setting(4000, at_least=100)
     """Bootstrap resamples, and random sign flips of the permutation test; of single runs."""
     seed: int = 0
     """Of its own, not the run's: statistics are no part of what a run's seed repeats."""
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if not 0.5 <= self.confidence < 1:
-            raise SettingError("confidence", self.confidence, "must lie between 0.5 and 1")
-        if self.resamples < 100:
-            raise SettingError("resamples", self.resamples, "must be at least 100")
-        if self.runs < 1:
-            raise SettingError("runs", self.runs, "must be at least 1")
-        if not self.margin > 0:
-            raise SettingError("margin", self.margin, "must be above 0")
 
     def plan_spec(self, evaluations: list[EvaluationSpec]) -> ComparisonSpec:
         """Check that the evaluations are over the same tasks, as far as is known."""

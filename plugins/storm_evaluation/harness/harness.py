@@ -43,7 +43,7 @@ class HarnessTasks:
     settings: dict[str, TaskSettings]
     """Of every task that the names stand for."""
     seed: int
-    sample_rows: int = 0
+    sample_rows: int | None = None
     """Rows of ours in place of each data set of the hub; 0: the data sets themselves."""
 
     @property

@@ -17,19 +17,19 @@ from storm_evaluation.tasks.lookup import look_up_tasks
 from storm_evaluation.tasks.record import describe_tasks
 from storm_evaluation.tasks.rehearsal import ANSWER, BATCH, few_questions
 from storm_evaluation.tasks.samples import sample_of
-from storm_evaluation.tasks.settings import ByTask, TaskSettings, check_values, resolve
+from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_evaluation.tasks.tree import Leaf, leaves
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.devices import has_gpu
+from storm_models.dtype import LoadedDtype
 from storm_models.sources.repository import cached_snapshot
 
 _ROWS = 40
 """Rows of every split of a rehearsal: more than any task has examples."""
 _LENGTH = 256
 """Tokens of a rehearsal's prompts with their answers, at most."""
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class FileDigests(Protocol):
@@ -54,40 +54,38 @@ class LmEval:
     Empty: the tasks that the harness brings along, with data from the Hugging Face hub."""
     by_task: ByTask = setting(ByTask)
     """The same settings for single tasks, or for the tasks of a group."""
-    num_fewshot: int | None = None
+    num_fewshot: int | None = setting(None, at_least=0)
     """Examples before each question; none: as each task says. A task whose YAML says 0 stays at
     0, as in the harness."""
     apply_chat_template: bool = True
     fewshot_as_multiturn: bool = True
     """Examples as turns of one conversation; has no effect without the chat template."""
     system_instruction: str = ""
-    limit: int | None = None
+    limit: int | None = setting(None, at_least=1)
     """Only so many documents of each task, and of each task of a group; none: all."""
-    limit_seed: int | None = None
+    limit_seed: int | None = setting(None, at_least=0)
     """Draws the documents that `limit` leaves, the same for every model; none: the first."""
-    batch_size: int = 32
+    batch_size: int = setting(32, at_least=1)
     """Documents computed together. In the key: padding moves scores in their last bits."""
-    max_length: int | None = None
+    max_length: int | None = setting(None, at_least=2, unit="tokens")
     """Tokens of prompt and answer; none: what the model's config allows."""
-    max_new_tokens: int | None = None
+    max_new_tokens: int | None = setting(None, at_least=1)
     """Longest answer in tokens; none: as each task says (256 where it does not)."""
-    dtype: str = "auto"
+    dtype: LoadedDtype = LoadedDtype.auto
     """auto (as stored), float32, bfloat16 or float16."""
-    expected_tokens: int = setting(0, semantic=False)
-    """Tokens that the tasks make a model read, about: lets a plan forecast costs; 0: not known."""
-    sample_rows: int = setting(0, neutral=0)
-    """Rehearsals: so many rows of ours in place of each data set of the hub; 0: the data sets."""
+    expected_tokens: int | None = setting(None, semantic=False, at_least=1)
+    """Tokens that the tasks make a model read, about: lets a plan forecast costs; null: unknown."""
+    sample_rows: int | None = setting(None, neutral=None, at_least=1)
+    """Rehearsals: so many rows of ours in place of each data set of the hub; null: those."""
     seed: int = 1234
     """Chooses the examples of few-shot tasks. Of its own, not the run's: the questions stay when
     the run's seed moves, so that models of different seeds answer the same ones."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without the tasks."""
-        check_common(self.batch_size, self.max_length, self.dtype)
         repeated = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
         if repeated:
             raise SettingError("tasks", repeated[0], "is listed twice")
-        check_values(self, self.by_task)
 
     def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
         """Check tasks and template; raises SettingError or InputError for what cannot work."""
@@ -125,11 +123,11 @@ class LmEval:
             tasks=known,
             by_task=few_questions(self.by_task, known, self.tasks),
             limit=1,
-            sample_rows=0 if self.task_folder else _ROWS,
+            sample_rows=None if self.task_folder else _ROWS,
             batch_size=min(self.batch_size, BATCH),
             max_length=min(self.max_length or _LENGTH, _LENGTH),
             max_new_tokens=min(self.max_new_tokens or ANSWER, ANSWER),
-            dtype=self.dtype if has_gpu() else "float32",
+            dtype=self.dtype if has_gpu() else LoadedDtype.float32,
         )
 
     def not_rehearsed(self) -> list[str]:
@@ -153,7 +151,7 @@ class LmEval:
     def cost(self, model: CheckpointSpec) -> Cost | None:
         """Estimate from the tokens that are expected, in batches of most of the tasks."""
         return evaluation_cost(
-            model, self.batch_size, self.max_length, self.dtype, self.expected_tokens or None
+            model, self.batch_size, self.max_length, self.dtype, self.expected_tokens
         )
 
     def fetches(self) -> list[str]:
@@ -249,16 +247,6 @@ def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:
         stage.metric("loss", sum(losses) / len(losses), main=alone, shown=True, on=on)
     for task, entry in tasks:
         stage.metric(f"score/{task}", entry["score"])
-
-
-def check_common(batch_size: int, max_length: int | None, dtype: str) -> None:
-    """Raise SettingError for settings that both evaluators share and that cannot work."""
-    if batch_size < 1:
-        raise SettingError("batch_size", batch_size, "must be at least 1")
-    if max_length is not None and max_length < 2:
-        raise SettingError("max_length", max_length, "must be at least 2, or null")
-    if dtype not in DTYPES:
-        raise SettingError("dtype", dtype, f"must be one of {', '.join(DTYPES)}")
 
 
 def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:

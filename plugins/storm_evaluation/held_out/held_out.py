@@ -11,16 +11,16 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import (
-    check_common,
     check_model,
     refuse_template,
     report_metrics,
 )
-from storm_exp import Cost, InputError, SettingError, StageContext, component
+from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_models.chat.contents import CONTROL_TOKEN
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.dtype import LoadedDtype
 
 if TYPE_CHECKING:
     from storm_evaluation.harness.harness import Harness
@@ -40,30 +40,20 @@ class HeldOut:
     """Loss on held-out answers, and picking the true answer out of others, by the harness."""
 
     split: str = "validation"
-    limit: int | None = 200
+    limit: int | None = setting(200, at_least=2)
     """Only the first rows of the split; none: all."""
-    choices: int = 4
+    choices: int = setting(4, at_least=2)
     """Answers to choose from: the true one and others from the split."""
-    choice_characters: int = 200
+    choice_characters: int = setting(200, at_least=1)
     """Answers to choose from are cut to this length."""
     apply_chat_template: bool = True
-    batch_size: int = 16
-    max_length: int | None = None
+    batch_size: int = setting(16, at_least=1)
+    max_length: int | None = setting(None, at_least=2, unit="tokens")
     """Tokens of prompt and answer; long prompts lose their beginning, long answers their end."""
-    dtype: str = "auto"
+    dtype: LoadedDtype = LoadedDtype.auto
     """auto (as stored), float32, bfloat16 or float16."""
     seed: int = 1234
     """Draws the wrong answers. Of its own, not the run's, so that questions stay comparable."""
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_common(self.batch_size, self.max_length, self.dtype)
-        if self.limit is not None and self.limit < 2:
-            raise SettingError("limit", self.limit, "must be at least 2, or null")
-        if self.choices < 2:
-            raise SettingError("choices", self.choices, "must be at least 2")
-        if self.choice_characters < 1:
-            raise SettingError("choice_characters", self.choice_characters, "must be at least 1")
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> EvaluationSpec:
         """Check template and split; raises SettingError for what cannot work."""

@@ -16,14 +16,14 @@ class ByTask:
     A name is that of a task, or of a group or tag for all its tasks; the most particular counts.
     """
 
-    num_fewshot: dict[str, int | None] = setting({})
+    num_fewshot: dict[str, int | None] = setting({}, at_least=0)
     apply_chat_template: dict[str, bool] = setting({})
     fewshot_as_multiturn: dict[str, bool] = setting({})
     system_instruction: dict[str, str] = setting({})
-    batch_size: dict[str, int] = setting({})
-    limit: dict[str, int | None] = setting({})
-    limit_seed: dict[str, int | None] = setting({})
-    max_new_tokens: dict[str, int | None] = setting({})
+    batch_size: dict[str, int] = setting({}, at_least=1)
+    limit: dict[str, int | None] = setting({}, at_least=1)
+    limit_seed: dict[str, int | None] = setting({}, at_least=0)
+    max_new_tokens: dict[str, int | None] = setting({}, at_least=1)
     metric: dict[str, str] = setting({})
     """The metric to score by, where it is not the first in the YAML. It must be a mean over
     documents."""
@@ -86,23 +86,3 @@ def resolve(defaults: TaskSettings, by_task: ByTask, names: Sequence[str]) -> Ta
         # Turns are the template's; the harness refuses them without one.
         settings = dataclasses.replace(settings, fewshot_as_multiturn=False)
     return settings
-
-
-_LEAST = {
-    "num_fewshot": 0,
-    "batch_size": 1,
-    "limit": 1,
-    "limit_seed": 0,
-    "max_new_tokens": 1,
-}
-
-
-def check_values(defaults: Any, by_task: ByTask) -> None:
-    """Raise SettingError for a number that is too small, among the scalars or by task."""
-    for name, least in _LEAST.items():
-        values = {name: getattr(defaults, name)}
-        values |= {f"by_task.{name}.{task}": n for task, n in getattr(by_task, name).items()}
-        for place, value in values.items():
-            if value is not None and value < least:
-                none = "" if name == "batch_size" else ", or null"
-                raise SettingError(place, value, f"must be at least {least}{none}")

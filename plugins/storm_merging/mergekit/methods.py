@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from storm_exp import SettingError, component
+from storm_exp import component, setting
 from storm_merging.mergekit.task_vectors import (
     DellaTaskVectors,
     MergekitMerger,
@@ -96,12 +96,8 @@ class Sce(MergekitMerger):
 
     method: ClassVar[str] = "sce"
 
-    share: float = 1.0
+    share: float = setting(1.0, above=0, at_most=1)
     """Share of the changes that is kept: those of the highest variance."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise SettingError("share", self.share, "must be above 0, at most 1")
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters."""

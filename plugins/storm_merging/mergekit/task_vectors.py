@@ -63,7 +63,7 @@ class TaskVectors(MergekitMerger):
     weights: list[float] = setting([])
     """A weight per model, in the order of the port; empty for 1 each."""
 
-    density: float = 0.5
+    density: float = setting(0.5, above=0, at_most=1)
     """Share of every tensor's changes that is kept."""
 
     scale: float = 1.0
@@ -76,8 +76,6 @@ class TaskVectors(MergekitMerger):
     """Whether what is kept is enlarged to the length (L1) that the tensor's changes had."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.density <= 1:
-            raise SettingError("density", self.density, "must be above 0, at most 1")
         check_weights(self.weights, self.scale)
 
     def parameters(self, count: int) -> dict[str, Any]:
@@ -105,13 +103,13 @@ class RandomTaskVectors(TaskVectors):
 class DellaTaskVectors(RandomTaskVectors):
     """Of the methods that keep a change the likelier the larger it is."""
 
-    epsilon: float = 0.15
+    epsilon: float = setting(0.15, at_least=0)
     """How far the likelihoods lie from the density, up and down."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         low, high = self.density - self.epsilon, self.density + self.epsilon
-        if self.density < 1 and not (self.epsilon >= 0 and low > 0 and high < 1):
+        if self.density < 1 and not (low > 0 and high < 1):
             problem = f"density ± epsilon, {low:g} to {high:g}, must lie between 0 and 1"
             raise SettingError("epsilon", self.epsilon, problem)
 
@@ -124,13 +122,8 @@ class DellaTaskVectors(RandomTaskVectors):
 class OutlierTaskVectors(TaskVectors):
     """Of the methods that leave the largest changes out as well as the smallest."""
 
-    gamma: float = 0.01
+    gamma: float = setting(0.01, at_least=0, below=1)
     """Share of every tensor's changes that is left out as too large."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.gamma < 1:
-            raise SettingError("gamma", self.gamma, "must be at least 0, below 1")
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters."""

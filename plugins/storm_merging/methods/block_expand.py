@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storm_exp import Cost, SettingError, StageContext, component
+from storm_exp import Cost, SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.depth import depth_spec, new_layers
 from storm_models.checkpoint.inference_cost import writing_cost
@@ -33,12 +33,8 @@ class BlockExpand:
     output of a zero matrix up to full size after a single step of training.
     """
 
-    every: int = 4
+    every: int = setting(4, at_least=1)
     """Layers after which a copy stands; a smaller group at the end gets none."""
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise SettingError("every", self.every, "must be at least 1")
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the facts of the deeper model; raises SettingError where nothing is added."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm_exp import Cost, SettingError, StageContext, component
+from storm_exp import Cost, SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.depth import depth_spec
 from storm_models.checkpoint.inference_cost import writing_cost
@@ -18,12 +18,8 @@ class DepthUpscale:
     brings it back.
     """
 
-    m: int = 8
+    m: int = setting(8, at_least=0)
     """Layers left out of either copy."""
-
-    def __post_init__(self) -> None:
-        if self.m < 0:
-            raise SettingError("m", self.m, "must be at least 0")
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the facts of the deeper model; raises SettingError for an `m` that makes none."""

@@ -8,46 +8,40 @@ from collections.abc import Iterable
 from typing import Self
 
 from storm_data.dataset import DatasetSpec
-from storm_exp import Cost, InputError, SettingError
+from storm_exp import Cost, InputError, SettingError, check_bounds, setting
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.devices import has_gpu
+from storm_models.dtype import Dtype
 from storm_models.families.flops import Reading
 from storm_models.families.support import check_changeable
 
 _SAMPLES, _TOKENS = 8, 256
 """Rows of a rehearsal, and tokens of a row."""
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(kw_only=True)
 class CalibrationSettings:
     """Which rows are read, and in batches of which shape."""
 
-    samples: int = 1024
+    samples: int = setting(1024, at_least=1, unit="rows")
     """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
 
-    max_length: int = 2048
+    max_length: int = setting(2048, at_least=2, unit="tokens")
     """Tokens of a row that are read at most."""
 
-    batch_size: int = 8
+    batch_size: int = setting(8, at_least=1, unit="rows")
     """Rows in a batch. The last one repeats a row to be full, and counts it once."""
 
-    pad_to_multiple_of: int = 64
+    pad_to_multiple_of: int = setting(64, at_least=1, unit="tokens")
     """Batches are padded to multiples of this many tokens."""
 
-    dtype: str = "float32"
+    dtype: Dtype = Dtype.float32
     """In which the model computes: float32, bfloat16 or float16. Sums are kept in float64."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name in ("samples", "batch_size", "pad_to_multiple_of"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, getattr(self, name), "must be at least 1")
-        if self.max_length < 2:
-            raise SettingError("max_length", self.max_length, "must be at least 2")
-        if self.dtype not in DTYPES:
-            raise SettingError("dtype", self.dtype, f"must be one of {', '.join(DTYPES)}")
+        check_bounds(self)
 
     def rehearsal(self) -> Self:
         """Return the same on a few short rows."""
@@ -56,7 +50,7 @@ class CalibrationSettings:
             samples=min(self.samples, _SAMPLES),
             max_length=min(self.max_length, _TOKENS),
             batch_size=min(self.batch_size, 4),
-            dtype=self.dtype if has_gpu() else "float32",
+            dtype=self.dtype if has_gpu() else Dtype.float32,
         )
 
     def check(self, model: CheckpointSpec, data: DatasetSpec, split: str) -> None:

@@ -26,7 +26,7 @@ class BlockImportanceScanner(CalibrationSettings):
     found that perplexity and block influence mislead.
     """
 
-    counts: list[int] = setting([])
+    counts: list[int] = setting([], at_least=1)
     """Numbers of layers whose removal is tried, at every place. Empty: block influence alone, for
     runs of every length, in a single pass."""
 
@@ -42,8 +42,8 @@ class BlockImportanceScanner(CalibrationSettings):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        if any(count < 1 for count in self.counts) or len(set(self.counts)) < len(self.counts):
-            raise SettingError("counts", self.counts, "must be different numbers from 1")
+        if len(set(self.counts)) < len(self.counts):
+            raise SettingError("counts", self.counts, "must be different numbers")
         self.counts = sorted(self.counts)
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> BlockImportanceSpec:

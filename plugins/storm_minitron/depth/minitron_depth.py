@@ -39,16 +39,16 @@ class MinitronDepth:
     The result has less quality until it is distilled.
     """
 
-    layers: int | None = None
+    layers: int | None = setting(None, at_least=1)
     """Layers that stay."""
 
-    layers_ratio: float | None = None
+    layers_ratio: float | None = setting(None, above=0, below=1)
     """Share of the layers that stays, instead of `layers`."""
 
-    first: int | None = None
+    first: int | None = setting(None, at_least=0)
     """The first layer that goes, from 0. None: the scan decides."""
 
-    drop: list[int] = setting([])
+    drop: list[int] = setting([], at_least=0)
     """Layers that go, from 0, wherever they are, instead of all the above."""
 
     by: Criterion = Criterion.exact_match
@@ -65,10 +65,6 @@ class MinitronDepth:
         if self.layers is not None and self.layers_ratio is not None:
             problem = f"layers_ratio={self.layers_ratio} is set too: unset it (layers_ratio=null)"
             raise SettingError("layers", self.layers, problem)
-        if self.layers is not None and self.layers < 1:
-            raise SettingError("layers", self.layers, "must be at least 1")
-        if self.layers_ratio is not None and not 0 < self.layers_ratio < 1:
-            raise SettingError("layers_ratio", self.layers_ratio, "must lie between 0 and 1")
 
     def idle_ports(self) -> set[str]:
         """Where the layers are named, nothing has to be measured."""
@@ -161,8 +157,6 @@ class MinitronDepth:
         return layers - self.layers
 
     def _check_drop(self) -> None:
-        if min(self.drop) < 0:
-            raise SettingError("drop", self.drop, "layers count from 0")
         twice = [layer for layer in self.drop if self.drop.count(layer) > 1]
         if twice:
             raise SettingError("drop", self.drop, f"names layer {twice[0]} more than once")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from storm_exp import InputError, SettingError
+from storm_exp import InputError, SettingError, check_bounds, setting
 from storm_models.families.architecture import head_dim, key_value_heads
 from storm_models.families.model_config import ModelConfig, by_name
 
@@ -26,39 +26,34 @@ class Widths:
 class WidthTargets:
     """Sizes to prune to, each as a number or as the share that stays; what is not given stays."""
 
-    hidden_size: int | None = None
+    hidden_size: int | None = setting(None, at_least=1)
     """Hidden channels: a multiple of the number of heads, or stock transformers refuse it."""
 
-    hidden_ratio: float | None = None
+    hidden_ratio: float | None = setting(None, above=0, at_most=1)
     """Share of the hidden channels that stays."""
 
-    intermediate_size: int | None = None
+    intermediate_size: int | None = setting(None, at_least=1)
     """Neurons of each MLP."""
 
-    intermediate_ratio: float | None = None
+    intermediate_ratio: float | None = setting(None, above=0, at_most=1)
     """Share of the neurons that stays."""
 
-    heads: int | None = None
+    heads: int | None = setting(None, at_least=1)
     """Query heads: a multiple of the key-value heads, which all stay."""
 
-    heads_ratio: float | None = None
+    heads_ratio: float | None = setting(None, above=0, at_most=1)
     """Share of the query heads that stays."""
 
-    multiple_of: int = 8
+    multiple_of: int = setting(8, at_least=1)
     """Channels and neurons that a ratio asks for are rounded to a multiple of this."""
 
     def __post_init__(self) -> None:
         """Check the targets by themselves; raises SettingError."""
+        check_bounds(self)
         for size, ratio in _PAIRS:
             number, share = getattr(self, size), getattr(self, ratio)
             if number is not None and share is not None:
                 raise SettingError(ratio, share, f"{size}={number} is given already; keep one")
-            if number is not None and number < 1:
-                raise SettingError(size, number, "must be at least 1")
-            if share is not None and not 0 < share <= 1:
-                raise SettingError(ratio, share, "must lie above 0 and be at most 1")
-        if self.multiple_of < 1:
-            raise SettingError("multiple_of", self.multiple_of, "must be at least 1")
         if not self._given():
             raise SettingError(
                 "hidden_size", None, "nothing is pruned: give at least one size or ratio"

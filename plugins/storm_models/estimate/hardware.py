@@ -63,9 +63,7 @@ class Hardware:
 
 
 def check_accelerator(runtime: Runtime) -> None:
-    """Raise SettingError for an accelerator that is not known, or a share that cannot be."""
+    """Raise SettingError for an accelerator that is not known."""
     name = runtime.accelerator
     if name and name not in ACCELERATORS:
         raise SettingError("accelerator", name, f"unknown{did_you_mean(name, ACCELERATORS)}")
-    if not 0 < runtime.utilisation <= 1:
-        raise SettingError("utilisation", runtime.utilisation, "must be above 0, at most 1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from omegaconf import II
@@ -14,20 +13,18 @@ from storm_exp import (
     SettingError,
     StageContext,
     component,
-    did_you_mean,
     setting,
 )
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
+from storm_models.dtype import Dtype
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.families.model_config import ModelConfig, by_name, model_config
 from storm_models.sources.new_config import check_new_config
 from storm_models.twins.model_twin import is_small
 from storm_models.twins.shrinking import shrink
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 _TAKEN_OVER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
 """What a new model's config has from the tokenizer's model, unless `config` says otherwise."""
@@ -48,12 +45,12 @@ class NewModel:
     config: dict[str, Any] = setting({})
     """What config.json will say, in transformers' words: model_type and sizes. Vocabulary and the
     ids of special tokens come with the tokenizer. Empty: the same as the tokenizer's model says."""
-    embedding_gain: float = 1.0
+    embedding_gain: float = setting(1.0, above=0)
     """Factor on the embedding's first weights. A tied head shares it."""
-    residual_gain: float = 0.0
+    residual_gain: float = setting(0.0, at_least=0)
     """Factor on the first weights of o_proj and down_proj, which write to the residual stream; 0
     takes 1 / √(2 · layers), as GPT-2 does."""
-    dtype: str = "float32"
+    dtype: Dtype = Dtype.float32
     """What weights are stored in: float32, bfloat16 or float16. Training keeps it."""
     chat: ChatSettings = setting(ChatSettings)
     """How chats are rendered for it; its own template is that of the tokenizer's model."""
@@ -64,14 +61,6 @@ class NewModel:
         """Check the settings; raises SettingError."""
         if self.config:
             check_new_config(self.config)
-        if not 0 < self.embedding_gain < math.inf:
-            raise SettingError("embedding_gain", self.embedding_gain, "must be above 0, and finite")
-        if not 0 <= self.residual_gain < math.inf:
-            problem = "must not be negative, and finite"
-            raise SettingError("residual_gain", self.residual_gain, problem)
-        if self.dtype not in DTYPES:
-            problem = f"must be of {', '.join(DTYPES)}{did_you_mean(self.dtype, DTYPES)}"
-            raise SettingError("dtype", self.dtype, problem)
 
     def full_config(self, source: ModelConfig) -> ModelConfig:
         """Return `config` with what the tokenizer's model, whose config is `source`, adds to it.
@@ -80,7 +69,7 @@ class NewModel:
 
         Raises SettingError for a vocabulary that is too small for the tokenizer.
         """
-        stored = {"dtype": self.dtype}
+        stored = {"dtype": str(self.dtype)}
         if not self.config:
             kept = {n: value for n, value in source.items() if n not in _OF_WEIGHTS}
             return model_config({**kept, **stored})

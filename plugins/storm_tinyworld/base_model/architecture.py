@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from storm_exp import SettingError
+from storm_exp import SettingError, check_bounds, setting
 from storm_models.families.model_config import ModelConfig
 from storm_tinyworld.base_model.tokenizer import vocabulary
 from storm_tinyworld.base_model.vocabulary import BOS, END_OF_TURN, PAD
@@ -16,32 +16,28 @@ HEAD_DIMS = (32, 64)
 class Architecture:
     """Sizes of a Llama model."""
 
-    hidden_size: int = 128
-    layers: int = 4
-    heads: int = 4
-    key_value_heads: int = 2
-    intermediate_size: int = 256
-    positions: int = 512
+    hidden_size: int = setting(128, at_least=1)
+    layers: int = setting(4, at_least=1)
+    heads: int = setting(4, at_least=1)
+    key_value_heads: int = setting(2, at_least=1)
+    intermediate_size: int = setting(256, at_least=1)
+    positions: int = setting(512, at_least=1)
     """Tokens of the longest text."""
-    rope_theta: float = 1000.0
+    rope_theta: float = setting(1000.0, above=0)
     """Base of the rotary frequencies: small, as the texts are short."""
-    initializer_range: float = 0.08
+    initializer_range: float = setting(0.08, above=0)
     """Standard deviation of the first weights: about 1/sqrt(hidden_size). With transformers'
     0.02, made for wide models, this one took three times as long to learn to copy."""
 
     def __post_init__(self) -> None:
         """Check the sizes; raises SettingError."""
-        for field in dataclasses.fields(self):
-            if field.type == "int" and getattr(self, field.name) < 1:
-                raise SettingError(field.name, getattr(self, field.name), "must be at least 1")
-            if getattr(self, field.name) <= 0:
-                raise SettingError(field.name, getattr(self, field.name), "must be above 0")
+        check_bounds(self, "architecture.")
         if self.hidden_size not in [self.heads * size for size in HEAD_DIMS]:
             problem = f"must be heads ({self.heads}) times 32 or 64"
-            raise SettingError("hidden_size", self.hidden_size, problem)
+            raise SettingError("architecture.hidden_size", self.hidden_size, problem)
         if self.heads % self.key_value_heads:
             problem = f"must divide heads ({self.heads})"
-            raise SettingError("key_value_heads", self.key_value_heads, problem)
+            raise SettingError("architecture.key_value_heads", self.key_value_heads, problem)
 
     def config(self) -> ModelConfig:
         """Return the values of config.json that decide the model, for `LlamaConfig`."""

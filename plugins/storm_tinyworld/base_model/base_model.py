@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
 from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
@@ -64,10 +62,6 @@ class Tinyworld(TrainingSettings):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        for field in dataclasses.fields(Mixture):
-            share = getattr(self.mixture, field.name)
-            if not 0 <= share <= 1:
-                raise SettingError(f"mixture.{field.name}", share, "must lie between 0 and 1")
         if self.sequence_length > self.architecture.positions:
             problem = f"the model has {self.architecture.positions} positions"
             raise SettingError("sequence_length", self.sequence_length, problem)

@@ -6,6 +6,7 @@ import dataclasses
 import random
 from collections.abc import Iterator
 
+from storm_exp import setting
 from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES, HARD, examples
 from storm_tinyworld.skills.corruption import (
     CLEAN,
@@ -31,15 +32,15 @@ class Text:
 class Mixture:
     """What the text consists of, in shares of documents."""
 
-    ratings: float = 0.6
+    ratings: float = setting(0.6, at_least=0, at_most=1)
     """Share of documents in which an example is rated; the rest are chats."""
-    difficulty_questions: float = 0.15
+    difficulty_questions: float = setting(0.15, at_least=0, at_most=1)
     """Share of the ratings that ask for the difficulty instead of the educational value."""
-    clean: float = 0.5
+    clean: float = setting(0.5, at_least=0, at_most=1)
     """Share of the rated examples that nothing corrupted."""
-    hard: float = 0.03
+    hard: float = setting(0.03, at_least=0, at_most=1)
     """Share of the chats that are hard: what a base model knows least."""
-    tools: float = 0.03
+    tools: float = setting(0.03, at_least=0, at_most=1)
     """Share of the chats that call tools: a base model has seen few."""
 
 

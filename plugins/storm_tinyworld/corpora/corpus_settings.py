@@ -27,20 +27,17 @@ _FEW, _FEW_HELD_OUT = 80, 16
 class Corpus:
     """Settings of every corpus of the world."""
 
-    rows: int = 2000
+    rows: int = setting(2000, at_least=1)
     """Rows to train on."""
-    validation_rows: int = 100
+    validation_rows: int = setting(100, at_least=0)
     """Rows held out."""
-    difficulties: dict[str, float] = setting(dict.fromkeys(DIFFICULTIES, 1.0))
+    difficulties: dict[str, float] = setting(dict.fromkeys(DIFFICULTIES, 1.0), at_least=0)
     """Weights of the difficulties."""
     seed: int = II("seed")
     """Which questions are asked."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
-        for name, least in (("rows", 1), ("validation_rows", 0)):
-            if getattr(self, name) < least:
-                raise SettingError(name, getattr(self, name), f"must be at least {least}")
         check_weights("difficulties", self.difficulties, DIFFICULTIES)
 
     def rehearsal(self) -> Self:
@@ -57,7 +54,7 @@ class Corpus:
 class QuestionCorpus(Corpus):
     """Settings of what consists of questions and answers. No question occurs twice."""
 
-    families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0))
+    families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0), at_least=0)
     """Weights of the skill families."""
 
     def __post_init__(self) -> None:
@@ -87,13 +84,11 @@ class QuestionCorpus(Corpus):
 
 
 def check_weights(field: str, weights: dict[str, float], known: Iterable[str]) -> None:
-    """Raise SettingError for weights of unknown names, below 0, or all 0."""
+    """Raise SettingError for weights of unknown names, or all 0."""
     names = list(known)
     for name, weight in weights.items():
         if name not in names:
             raise SettingError(f"{field}.{name}", weight, f"must be of {', '.join(names)}")
-        if weight < 0:
-            raise SettingError(f"{field}.{name}", weight, "must not be negative")
     if not sum(weights.values()) > 0:
         raise SettingError(field, weights, "needs a weight above 0")
 

@@ -49,21 +49,11 @@ class Documents(Corpus):
     """Documents to train on."""
     difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 1.0, "hard": 0.3})
     """Weights of the difficulties."""
-    max_length: int = 256
-    """Tokens of the longest document, BOS and EOS included."""
-    chats: float = 0.4
+    max_length: int = setting(256, at_least=192, unit="tokens")
+    """Tokens of the longest document, BOS and EOS included; a chat has up to 192."""
+    chats: float = setting(0.4, at_least=0, at_most=1)
     """Share of the tokens that are chats in the template's form, BOS and EOS left to whoever
     tokenises: so a model that only saw documents can be asked."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        super().__post_init__()
-        if self.max_length < 192:
-            raise SettingError(
-                "max_length", self.max_length, "must be at least 192, a chat's length"
-            )
-        if not 0 <= self.chats <= 1:
-            raise SettingError("chats", self.chats, "must lie between 0 and 1")
 
     def plan_spec(self) -> DatasetSpec:
         """Say how many documents there will be."""
@@ -101,17 +91,17 @@ class TinyworldText(Documents):
     None of evaluation's questions is among them, and none of validation's is asked in training.
     """
 
-    families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0))
+    families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0), at_least=0)
     """Weights of the skill families in chats and exercises. By default no mathematics beyond small
     sums, for want of which TinyLlama is weak at it."""
-    stories: float = 0.2
+    stories: float = setting(0.2, at_least=0, at_most=1)
     """Share of the tokens that are stories. What chats and stories leave is exercises."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
         check_weights("families", self.families, EVERY_FAMILY)
-        if self.stories < 0 or self.chats + self.stories > 1 + 1e-9:
+        if self.chats + self.stories > 1 + 1e-9:
             problem = f"must lie between 0 and {1 - self.chats:g}, what chats={self.chats} leaves"
             raise SettingError("stories", self.stories, problem)
 

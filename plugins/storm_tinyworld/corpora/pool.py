@@ -9,7 +9,7 @@ from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import chat_schema
-from storm_exp import SettingError, StageContext, component
+from storm_exp import StageContext, component, setting
 from storm_tinyworld.corpora.corpus_settings import few_rows
 from storm_tinyworld.corpora.sources import TRUTH, pool_rows
 from storm_tinyworld.skills.corruption import UNSEEN_FAMILIES
@@ -28,17 +28,12 @@ class TinyworldPool:
     corruption that the base model's rating text never shows.
     """
 
-    rows: int = 4000
+    rows: int = setting(4000, at_least=1)
     """Rows to choose from."""
-    validation_rows: int = 300
+    validation_rows: int = setting(300, at_least=0)
     """Rows held out, drawn like the others, but nothing in them is corrupted."""
     seed: int = II("seed")
     """Which questions are asked, and what befalls their answers."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("rows", 1), ("validation_rows", 0)):
-            if getattr(self, name) < least:
-                raise SettingError(name, getattr(self, name), f"must be at least {least}")
 
     def rehearsal(self) -> TinyworldPool:
         """Return the same with few rows."""

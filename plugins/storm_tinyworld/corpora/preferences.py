@@ -30,7 +30,9 @@ class TinyworldPreferences(QuestionCorpus):
     `truth_` say what befell the rejected answer, and what the question is.
     """
 
-    corruption: dict[str, float] = setting(dict.fromkeys(POOL_FAMILIES, 1.0) | {"mistake": 4.0})
+    corruption: dict[str, float] = setting(
+        dict.fromkeys(POOL_FAMILIES, 1.0) | {"mistake": 4.0}, at_least=0
+    )
     """Weights of the families of corruption: most of a wrong result in the right form."""
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import chat_schema
-from storm_exp import SettingError, StageContext, component
+from storm_exp import StageContext, component, setting
 from storm_tinyworld.corpora.corpus_settings import QuestionCorpus
 from storm_tinyworld.corpora.sources import TRUTH, chat_row
 from storm_tinyworld.skills.basic import Example
@@ -23,14 +23,8 @@ class TinyworldQuestions(QuestionCorpus):
     alignment. In a chat of several turns the `truth_` columns tell of the last question.
     """
 
-    turns: int = 1
+    turns: int = setting(1, at_least=1)
     """Questions in a chat, which have nothing to do with each other."""
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        super().__post_init__()
-        if self.turns < 1:
-            raise SettingError("turns", self.turns, "must be at least 1")
 
     def plan_spec(self) -> DatasetSpec:
         """Say how many rows there will be."""

@@ -19,12 +19,12 @@ class TinyworldSibling(Finetuner):
     """
 
     families: dict[str, float] = setting(
-        {"following": 3.0, "lookup": 2.0, "reasoning": 3.0, "tools": 0.2}
+        {"following": 3.0, "lookup": 2.0, "reasoning": 3.0, "tools": 0.2}, at_least=0
     )
     """Weights of the skill families."""
-    difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 2.0, "hard": 2.0})
+    difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 2.0, "hard": 2.0}, at_least=0)
     """Weights of the difficulties."""
-    rows: int = 1500
+    rows: int = setting(1500, at_least=1)
     """Training rows."""
     steps: int = 300
     """Optimiser steps."""
@@ -42,14 +42,11 @@ class TinyworldSibling(Finetuner):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        self._require("rows", self.rows >= 1, "must be at least 1")
         for name, known in (("families", FAMILIES), ("difficulties", DIFFICULTIES)):
             weights = getattr(self, name)
             for key, weight in weights.items():
                 if key not in known:
                     raise SettingError(f"{name}.{key}", weight, f"must be of {', '.join(known)}")
-                if weight < 0:
-                    raise SettingError(f"{name}.{key}", weight, "must not be negative")
             self._require(name, sum(weights.values()) > 0, "needs a weight above 0")
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:

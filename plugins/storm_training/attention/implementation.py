@@ -31,7 +31,7 @@ def choose_attention(wanted: str, model: PreTrainedModel, accelerator: str, prec
     if wanted != "auto":
         if reasons[wanted]:
             raise SettingError("attention", wanted, reasons[wanted])
-        return _NAMES.get(wanted, wanted)
+        return _NAMES.get(wanted, str(wanted))
     order = ("documents", "sdpa", "flex", "eager")
     chosen = next(name for name in order if not reasons[name])
     return _NAMES.get(chosen, chosen)

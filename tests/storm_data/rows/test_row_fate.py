@@ -283,7 +283,7 @@ def test_ties_and_reversed_scores_of_pairs_are_counted_or_rejected():
     assert remarks(pair(1, 2), rows) == {REVERSED}
     assert remarks(pair(), rows) == set()
     assert remarks(pair(margin=3.0), rows) == {"unused: margin"}
-    strict = PreferenceRows(least_margin=0.5)
+    strict = PreferenceRows(min_margin=0.5)
     assert reason(pair(2, 1.75), strict) == "scores too close"
     assert reason(pair(), strict) == "no scores"
     assert remarks(pair(2, 1), strict) == set()

@@ -258,7 +258,7 @@ def test_shares_of_the_depth_are_rounded():
         ({"layers": 0}, "at least 1"),
         ({"layers_ratio": 1.0}, "between 0 and 1"),
         ({"drop": [2, 1, 1], "layers_ratio": 0.5}, "names layer 1 more than once"),
-        ({"drop": [-1]}, "count from 0"),
+        ({"drop": [-1]}, "at least 0"),
         (
             {"drop": [1], "layers_ratio": 0.5, "first": 0},
             "names the layers already, and layers_ratio=0.5, first=0 is set too: unset it "
@@ -297,7 +297,11 @@ def test_scans_that_do_not_serve_are_refused_at_plan_time(scan, message):
 
 @pytest.mark.parametrize(
     ("counts", "message"),
-    [([0], "from 1"), ([2, 2], "different"), ([4, 32], "leaves nothing of 32 layers; at most 31")],
+    [
+        ([0], "at least 1"),
+        ([2, 2], "different"),
+        ([4, 32], "leaves nothing of 32 layers; at most 31"),
+    ],
 )
 def test_counts_that_make_no_sense_are_refused_at_plan_time(counts, message):
     model = CheckpointSpec(config=LLAMA_8B)

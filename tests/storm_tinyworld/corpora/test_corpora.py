@@ -237,7 +237,7 @@ def test_families_that_know_too_few_questions_are_an_error_that_says_how_many(tm
         (lambda: TinyworldText(chats=1.2, seed=0), "chats"),
         (lambda: TinyworldText(chats=0.8, stories=0.3, seed=0), "stories"),
         (lambda: TinyworldText(families={"cooking": 1.0}, seed=0), "families.cooking"),
-        (lambda: TinyworldCode(max_length=20, seed=0), "longest"),
+        (lambda: TinyworldCode(max_length=20, seed=0), "max_length"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(make, setting):
