@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from results import table
-from storm_evaluation.comparison.document_matching import align
+from storm_evaluation.comparison.document_matching import match_documents
 from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.comparison.several_runs import SeveralRuns
 from storm_evaluation.comparison.significance import holm
@@ -97,7 +97,7 @@ def difference_table(groups: Groups, pairs: list[tuple[str, str]]) -> str:
     """
     names = [name for name in groups if any(name in pair for pair in pairs)]
     flat = [evaluation for name in names for evaluation in groups[name]]
-    tasks, runs = align(flat), len(groups[names[0]])
+    tasks, runs = match_documents(flat), len(groups[names[0]])
     estimator = SeveralRuns(tasks, runs=runs, confidence=CONFIDENCE)
     columns = []
     for higher in (True, False):

@@ -30,14 +30,14 @@ def ours(folder: Path) -> None:
 
     from storm_training.data.packing import build_batch
     from storm_training.data.token_set import CHATS
-    from storm_training.data.token_writer import SplitWriter, write_facts
+    from storm_training.data.token_writer import SplitWriter, write_content
     from storm_training.loop.loader import plan_run
     from storm_training.testing import small_settings
 
     with SplitWriter(folder, "train") as writer:
         for length in lengths(EXAMPLES).tolist():
             writer.add([(np.arange(length), None)])
-    sequences = write_facts(folder, CHATS, "", {"train": writer.spec()}).sequences("train")
+    sequences = write_content(folder, CHATS, "", {"train": writer.spec()}).sequences("train")
     settings = small_settings(steps=None, epochs=2, sequence_length=2048, batch_size=8)
     steps = plan_run(sequences, settings)
     for number in range(200):

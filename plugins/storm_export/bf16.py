@@ -16,7 +16,7 @@ class Bf16:
     """Casts a checkpoint to bfloat16, tensor by tensor. Storm's main artifact is in this form."""
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the model's facts with the new dtype; raises InputError for a quantised model."""
+        """Return the model's spec with the new dtype; raises InputError for a quantised model."""
         if model.config is None:
             return model
         if is_quantised(model.config):

@@ -31,7 +31,7 @@ class Fp8Dynamic:
             raise SettingError("ignore", self.ignore, "an empty name matches nothing")
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the model's facts, quantised; raises InputError for one that is already."""
+        """Return the model's spec, quantised; raises InputError for one that is already."""
         config = model.config or {}
         if is_quantised(config):
             raise InputError("the model is quantised already")

@@ -1,4 +1,4 @@
-"""Scores of several models, aligned document by document."""
+"""Scores of several models, matched document by document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storm_exp import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class AlignedTask:
+class MatchedTask:
     """One task's scores: a row per model, a column per document."""
 
     name: str
@@ -23,7 +23,7 @@ class AlignedTask:
     weights_MN: Floats
 
 
-def align(evaluations: Sequence[Evaluation]) -> list[AlignedTask]:
+def match_documents(evaluations: Sequence[Evaluation]) -> list[MatchedTask]:
     """Read the evaluations and put the same document in the same column for every model.
 
     Raises InputError when they differ in tasks, metrics or documents.
@@ -38,7 +38,7 @@ def align(evaluations: Sequence[Evaluation]) -> list[AlignedTask]:
                 f"{', '.join(tasks)} and {', '.join(summary['tasks'])}"
             )
     return [
-        _align_task(task, [s["tasks"][task] for s in summaries], [s[task] for s in samples])
+        _match_task(task, [s["tasks"][task] for s in summaries], [s[task] for s in samples])
         for task in tasks
     ]
 
@@ -50,9 +50,9 @@ def _by_task(evaluation: Evaluation) -> dict[str, dict[str, Sample]]:
     return found
 
 
-def _align_task(
+def _match_task(
     task: str, entries: list[dict[str, object]], samples: list[dict[str, Sample]]
-) -> AlignedTask:
+) -> MatchedTask:
     documents = list(samples[0])
     for position, (entry, own) in enumerate(zip(entries, samples, strict=True)):
         if entry["metric"] != entries[0]["metric"]:
@@ -66,7 +66,7 @@ def _align_task(
                 f"task {task}: evaluations 0 and {position} are over different documents "
                 f"({len(documents)} and {len(own)}, {shared} of them the same)"
             )
-    return AlignedTask(
+    return MatchedTask(
         name=task,
         metric=str(entries[0]["metric"]),
         higher_is_better=bool(entries[0]["higher_is_better"]),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from storm_evaluation.comparison import significance
-from storm_evaluation.comparison.document_matching import AlignedTask
+from storm_evaluation.comparison.document_matching import MatchedTask
 from storm_evaluation.comparison.pairwise_differences import Cell, widened
 from storm_evaluation.comparison.significance import Floats
 from storm_evaluation.evaluation import mean_and_stderr
@@ -24,7 +24,7 @@ class OneRun:
     runs = 1
 
     def __init__(
-        self, tasks: Sequence[AlignedTask], *, confidence: float, resamples: int, seed: int
+        self, tasks: Sequence[MatchedTask], *, confidence: float, resamples: int, seed: int
     ) -> None:
         """Draw the bootstrap means, seeded by `seed` and the task's name."""
         self._confidence, self._resamples, self._seed = confidence, resamples, seed
@@ -36,7 +36,7 @@ class OneRun:
             for task in tasks
         }
 
-    def score(self, tasks: Sequence[AlignedTask], model: int) -> Cell:
+    def score(self, tasks: Sequence[MatchedTask], model: int) -> Cell:
         """Return the mean over tasks of their scores, and its standard error."""
         found = [
             mean_and_stderr(task.scores_MN[model].tolist(), task.weights_MN[model].tolist())
@@ -48,7 +48,7 @@ class OneRun:
         stderr = sum(error**2 for error in known) ** 0.5 / len(found) if whole else None
         return {"score": score, "stderr": stderr}
 
-    def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
+    def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
         """Return a difference of means over tasks; one task of 0/1 scores gets McNemar's test."""
         draws = sum(self._draws[t.name][:, second] - self._draws[t.name][:, first] for t in tasks)
         draws = np.asarray(draws) / len(tasks)
@@ -82,7 +82,7 @@ class OneRun:
         return cell
 
     def _unseen(
-        self, tasks: Sequence[AlignedTask], first: int, second: int, difference: float
+        self, tasks: Sequence[MatchedTask], first: int, second: int, difference: float
     ) -> tuple[float, float]:
         """Return how many questions speak for a difference, and what they leave open either way.
 
@@ -100,7 +100,7 @@ class OneRun:
         return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "big")])
 
 
-def _contributions(task: AlignedTask, first: int, second: int) -> Floats:
+def _contributions(task: MatchedTask, first: int, second: int) -> Floats:
     return significance.contributions(
         (task.scores_MN[first], task.scores_MN[second]),
         (task.weights_MN[first], task.weights_MN[second]),

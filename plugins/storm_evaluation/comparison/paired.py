@@ -11,7 +11,7 @@ from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_exp import InputError, SettingError, StageContext, component, setting
 
 if TYPE_CHECKING:
-    from storm_evaluation.comparison.document_matching import AlignedTask
+    from storm_evaluation.comparison.document_matching import MatchedTask
 
 
 @component("comparison", "paired", version=4, requires=("numpy", "scipy"), extra="train")
@@ -51,9 +51,9 @@ class Paired:
 
     def run(self, stage: StageContext, evaluations: list[Evaluation]) -> Comparison:
         """Align the evaluations and compare."""
-        from storm_evaluation.comparison.document_matching import align
+        from storm_evaluation.comparison.document_matching import match_documents
 
-        content = self.compare(align(evaluations))
+        content = self.compare(match_documents(evaluations))
         comparison = Comparison(stage.directory)
         comparison.write(content)
         if content["mean"] is not None:
@@ -67,7 +67,7 @@ class Paired:
                     stage.metric(f"loss_gain/{entry['second']}", entry["loss"]["difference"])
         return comparison
 
-    def compare(self, tasks: Sequence[AlignedTask], *, every_pair: bool = True) -> dict[str, Any]:
+    def compare(self, tasks: Sequence[MatchedTask], *, every_pair: bool = True) -> dict[str, Any]:
         """Return the contents of comparison.json; `pairs` may be left empty."""
         from storm_evaluation.comparison.one_run import OneRun
         from storm_evaluation.comparison.pairwise_differences import Estimator, PairwiseDifferences

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from storm_evaluation.comparison import significance
 from storm_evaluation.comparison.comparison import NO_EFFECT, UNDECIDED
-from storm_evaluation.comparison.document_matching import AlignedTask
+from storm_evaluation.comparison.document_matching import MatchedTask
 
 Cell = dict[str, Any]
 """A difference, as comparison.json holds it."""
@@ -22,11 +22,11 @@ class Estimator(Protocol):
     runs: int
     """How often each was trained."""
 
-    def score(self, tasks: Sequence[AlignedTask], model: int) -> Cell:
+    def score(self, tasks: Sequence[MatchedTask], model: int) -> Cell:
         """Return `score`, the mean over tasks, and its `stderr`."""
         ...
 
-    def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
+    def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
         """Return `difference`, `low`, `high`, `p` and `test` of the mean over tasks.
 
         `equivalence` is the interval that misses with twice the chance (TOST).
@@ -39,7 +39,7 @@ class PairwiseDifferences:
 
     def __init__(
         self,
-        tasks: Sequence[AlignedTask],
+        tasks: Sequence[MatchedTask],
         estimator: Estimator,
         *,
         confidence: float,

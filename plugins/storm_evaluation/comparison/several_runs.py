@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from storm_evaluation.comparison.document_matching import AlignedTask
+from storm_evaluation.comparison.document_matching import MatchedTask
 from storm_evaluation.comparison.inference import pseudo_scores, question_variance, spread
 from storm_evaluation.comparison.pairwise_differences import Cell, widened
 from storm_evaluation.comparison.significance import Floats, effective_questions
@@ -17,13 +17,13 @@ TEST = "runs_and_questions"
 class SeveralRuns:
     """Inference over runs and questions crossed; seeds are blocks, the same in every arm."""
 
-    def __init__(self, tasks: Sequence[AlignedTask], *, runs: int, confidence: float) -> None:
+    def __init__(self, tasks: Sequence[MatchedTask], *, runs: int, confidence: float) -> None:
         """Take `runs` rows in a row as the runs of an arm, in the order of their seeds."""
         self._level, self.runs = 1 - confidence, runs
         self.models = tasks[0].scores_MN.shape[0] // runs
         self._scores = {task.name: self._by_run(task) for task in tasks}
 
-    def score(self, tasks: Sequence[AlignedTask], model: int) -> Cell:
+    def score(self, tasks: Sequence[MatchedTask], model: int) -> Cell:
         """Return the mean over runs and tasks, its error over runs and questions, and each run."""
         scores = [self._scores[task.name][model] for task in tasks]
         by_run = sum(task.mean(-1) for task in scores) / len(scores)
@@ -35,7 +35,7 @@ class SeveralRuns:
             "by_run": [float(value) for value in np.asarray(by_run)],
         }
 
-    def difference(self, tasks: Sequence[AlignedTask], first: int, second: int) -> Cell:
+    def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
         """Return a difference of means over runs and tasks."""
         scores = [self._scores[task.name] for task in tasks]
         found = spread(scores, [(first, second)])
@@ -57,6 +57,6 @@ class SeveralRuns:
             "test": TEST,
         }
 
-    def _by_run(self, task: AlignedTask) -> Floats:
+    def _by_run(self, task: MatchedTask) -> Floats:
         scores = pseudo_scores(task.scores_MN, task.weights_MN)
         return scores.reshape(self.models, self.runs, -1)

@@ -82,13 +82,13 @@ def _uneven(title: str, arms: dict[str, _BySeeds]) -> Markup:
 
 
 def _part(title: str, arms: Arms) -> Markup:
-    from storm_evaluation.comparison.document_matching import align
+    from storm_evaluation.comparison.document_matching import match_documents
 
     evaluations = [Evaluation(Path(s.directory)) for stages in arms.values() for s in stages]
     runs = len(next(iter(arms.values())))
     paired = Paired(runs=runs)
     try:
-        content = paired.compare(align(evaluations), every_pair=False)
+        content = paired.compare(match_documents(evaluations), every_pair=False)
     except (InputError, OSError, ValueError) as error:
         return Markup("<p>{}: not compared. {}</p>").format(title, str(error))
     return figure(arm_table(list(arms), content, paired), explain(title, content, paired))

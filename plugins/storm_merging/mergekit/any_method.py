@@ -37,7 +37,7 @@ class Mergekit:
     def plan_spec(
         self, models: list[CheckpointSpec], base: CheckpointSpec | None = None
     ) -> CheckpointSpec:
-        """Return the facts of what gives the config.
+        """Return the spec of what gives the config.
 
         Raises SettingError for a method or parameter that mergekit does not know, InputError for
         models that do not fit each other or the method.

@@ -29,7 +29,7 @@ class MergekitMerger:
     """Models that it needs beside the base."""
 
     def plan_spec(self, base: CheckpointSpec, models: list[CheckpointSpec]) -> CheckpointSpec:
-        """Return the base's facts; raises InputError for models that do not fit."""
+        """Return the base's spec; raises InputError for models that do not fit."""
         if len(models) < self.fewest:
             raise InputError(
                 f"{self.method} needs {self.fewest} or more models beside the base, not "

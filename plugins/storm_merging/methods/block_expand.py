@@ -37,7 +37,7 @@ class BlockExpand:
     """Layers after which a copy stands; a smaller group at the end gets none."""
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the facts of the deeper model; raises SettingError where nothing is added."""
+        """Return the spec of the deeper model; raises SettingError where nothing is added."""
         return depth_spec(model, self.sources)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:

@@ -22,7 +22,7 @@ class DepthUpscale:
     """Layers left out of either copy."""
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the facts of the deeper model; raises SettingError for an `m` that makes none."""
+        """Return the spec of the deeper model; raises SettingError for an `m` that makes none."""
         return depth_spec(model, self.sources)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:

@@ -26,7 +26,7 @@ class Linear:
         check_weights(self.weights)
 
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
-        """Return the first model's facts; raises InputError for models that do not fit."""
+        """Return the first model's spec; raises InputError for models that do not fit."""
         if len(models) < 2:
             raise InputError("linear merges two or more checkpoints, there is one")
         self._shares(len(models))

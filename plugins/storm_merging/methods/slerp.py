@@ -32,7 +32,7 @@ class Slerp:
         self.schedules = read_schedules(self.schedules)
 
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
-        """Return the first model's facts; raises InputError for models that do not fit."""
+        """Return the first model's spec; raises InputError for models that do not fit."""
         if len(models) != 2:
             raise InputError(f"slerp merges exactly two checkpoints, not {len(models)}")
         merged = merge_spec(models, ["the first model", "the second model"])

@@ -26,7 +26,7 @@ class TaskArithmetic:
         check_weights(self.weights, self.scale)
 
     def plan_spec(self, base: CheckpointSpec, models: list[CheckpointSpec]) -> CheckpointSpec:
-        """Return the base's facts; raises InputError for models that do not fit."""
+        """Return the base's spec; raises InputError for models that do not fit."""
         equal_weights(self.weights, len(models))
         names = ["the base", *(f"model {i}" for i in range(1, len(models) + 1))]
         return merge_spec([base, *models], names)

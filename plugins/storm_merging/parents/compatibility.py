@@ -30,7 +30,7 @@ Headers = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def merge_spec(models: Sequence[CheckpointSpec], names: Sequence[str]) -> CheckpointSpec:
-    """Return what merging gives: the first model's facts, as far as any of them is known.
+    """Return what merging gives: the first model's spec, as far as any of them is known.
 
     Raises InputError, naming what differs, for checkpoints that cannot be merged.
     """
@@ -109,7 +109,7 @@ def _check_tied_head(model: Checkpoint) -> None:
 
 
 def _without_tied_head(model: CheckpointSpec) -> CheckpointSpec:
-    """Return the facts without a head that is tied and stored beside the embedding all the same."""
+    """Return the spec without a head that is tied and stored beside the embedding all the same."""
     shapes = _expected_shapes(model)
     if shapes is None or HEAD in shapes:
         return model

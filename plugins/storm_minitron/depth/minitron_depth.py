@@ -73,7 +73,7 @@ class MinitronDepth:
     def plan_spec(
         self, model: CheckpointSpec, importance: BlockImportanceSpec | None = None
     ) -> CheckpointSpec:
-        """Return the facts of the shallower model; raises for what cannot be dropped."""
+        """Return the spec of the shallower model; raises for what cannot be dropped."""
         if self.idle_ports():
             return depth_spec(model, self.kept)
         if importance is None:

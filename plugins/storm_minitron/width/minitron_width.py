@@ -48,7 +48,7 @@ class MinitronWidth(WidthTargets):
     carried nothing. Derived, not from the paper: an ablation."""
 
     def plan_spec(self, model: CheckpointSpec, importance: ImportanceSpec) -> CheckpointSpec:
-        """Return the facts of the narrower model; raises for targets that cannot be met."""
+        """Return the spec of the narrower model; raises for targets that cannot be met."""
         if model.config is None:
             return dataclasses.replace(model, parameters=None, shapes=None)
         check_changeable(model.config)

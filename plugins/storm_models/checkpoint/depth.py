@@ -24,7 +24,7 @@ _LAYER = re.compile(r"(model\.layers\.)(\d+)(\..+)")
 
 
 def depth_spec(model: CheckpointSpec, choose: Callable[[int], Sequence[int]]) -> CheckpointSpec:
-    """Return the facts of a model whose layer i is the layer `choose(layers)[i]` of `model`.
+    """Return the spec of a model whose layer i is the layer `choose(layers)[i]` of `model`.
 
     Raises InputError for a model whose layers cannot be moved: of an unknown family, or quantised.
     """

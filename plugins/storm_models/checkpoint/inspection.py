@@ -17,7 +17,7 @@ _NAMED_TEMPLATES = "additional_chat_templates"
 
 
 def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointSpec:
-    """Return the facts of a finished checkpoint; raises InputError when it cannot be used.
+    """Return the spec of a finished checkpoint; raises InputError when it cannot be used.
 
     Checked without reading weights: the files and headers, that the architecture is a causal
     language model, and for known families that names and shapes are those that the config asks

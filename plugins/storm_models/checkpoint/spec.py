@@ -43,7 +43,7 @@ class CheckpointSpec(Spec):
 def chat_spec(
     spec: CheckpointSpec, settings: ChatSettings, directory: Path | None = None
 ) -> CheckpointSpec:
-    """Return the forecast of a checkpoint once the settings are in its files.
+    """Return the spec of a checkpoint once the settings are in its files.
 
     Where its tokenizer lies in a `directory` already, raises what `check_tokens` raises.
     """

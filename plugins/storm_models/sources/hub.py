@@ -71,7 +71,7 @@ class Hub:
         return [f"model {self.repo} at {self.revision}{size}"]
 
     def plan_spec(self) -> CheckpointSpec:
-        """Return the facts of the cached files, else what `expected_config` implies."""
+        """Return the spec of the cached files, else what `expected_config` implies."""
         cached = self._cached()
         if cached is not None:
             return chat_spec(self._inspect(cached), self.chat, cached.directory)
@@ -100,10 +100,10 @@ class Hub:
         if self._cached() is None:
             stage.say("; ".join(f"fetching {what}" for what in self.fetches()))
         checkpoint = Checkpoint(fetch(self.repo, self.revision, _PATTERNS))
-        facts = self._inspect(checkpoint)
+        spec = self._inspect(checkpoint)
         for note in passed_over(checkpoint):
             stage.say(note)
-        stage.metric("parameters", facts.parameters or 0, main=True)
+        stage.metric("parameters", spec.parameters or 0, main=True)
         return adopt(stage, checkpoint, self.chat)
 
     def look_up(self) -> list[str]:
@@ -159,9 +159,9 @@ class Hub:
         return Checkpoint(snapshot) if is_complete(snapshot) else None
 
     def _inspect(self, checkpoint: Checkpoint) -> CheckpointSpec:
-        facts = inspect_checkpoint(checkpoint)
+        spec = inspect_checkpoint(checkpoint)
         self._compare(read_json(checkpoint.directory / "config.json"))
-        return facts
+        return spec
 
     def _compare(self, config: dict[str, Any]) -> None:
         """Raise SettingError where config.json contradicts `expected_config`."""

@@ -59,8 +59,8 @@ class Path:
         checkpoint = self._checkpoint()
         for note in passed_over(checkpoint):
             stage.say(note)
-        facts = inspect_checkpoint(checkpoint)
-        stage.metric("parameters", facts.parameters or 0, main=True)
+        spec = inspect_checkpoint(checkpoint)
+        stage.metric("parameters", spec.parameters or 0, main=True)
         return adopt(stage, checkpoint, self.chat)
 
     def rehearsal(self) -> Path | ModelTwin:

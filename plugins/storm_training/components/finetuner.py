@@ -24,7 +24,7 @@ from storm_training.trainable.settings import Method, TrainableSettings
 
 @dataclasses.dataclass(kw_only=True)
 class Finetuner(TrainingSettings):
-    """Settings and forecast of the objectives. What trains is a choice apart from them."""
+    """Settings and spec of the objectives. What trains is a choice apart from them."""
 
     distributed = True
 
@@ -42,7 +42,7 @@ class Finetuner(TrainingSettings):
         layers: LayerTableSpec | None,
         kinds: Sequence[str],
     ) -> CheckpointSpec:
-        """Return a forecast equal to the model's.
+        """Return a spec equal to the model's.
 
         Raises InputError for tokens of another tokenizer or kind and for a table of another
         model, SettingError for a choice of parameters that the model does not allow.

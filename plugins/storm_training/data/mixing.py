@@ -58,7 +58,7 @@ def join(
     parts: Sequence[TokenSequences | None],
     examples: Sequence[np.ndarray],
 ) -> dict[str, Any]:
-    """Write the spans of the chosen examples of every part; return the split's facts."""
+    """Write the spans of the chosen examples of every part; return the split's spec."""
     spans, sources, supervised = [], {}, 0
     for number, (part, chosen) in enumerate(zip(parts, examples, strict=True)):
         if part is None:

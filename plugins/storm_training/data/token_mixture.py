@@ -52,7 +52,7 @@ class TokenMixture:
         import numpy as np
 
         from storm_training.data.mixing import draw, join
-        from storm_training.data.token_writer import write_facts
+        from storm_training.data.token_writer import write_content
 
         contents = [part.content() for part in parts]
         kinds = [content["kind"] for content in contents]
@@ -77,7 +77,7 @@ class TokenMixture:
             held_out = [p.sequences("validation") if p.count("validation") else None for p in parts]
             every = [np.arange(len(each) if each else 0) for each in held_out]
             splits["validation"] = join(stage.directory, "validation", held_out, every)
-        return write_facts(
+        return write_content(
             stage.directory,
             _kind(kinds),
             contents[0]["tokenizer"],

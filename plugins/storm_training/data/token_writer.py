@@ -80,7 +80,7 @@ class SplitWriter:
         }
 
 
-def write_facts(
+def write_content(
     directory: Path,
     kind: str,
     tokenizer: str,

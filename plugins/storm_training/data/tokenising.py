@@ -11,7 +11,7 @@ from storm_exp import InputError, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import readable_count
 from storm_training.data.token_set import TokenSet
-from storm_training.data.token_writer import SplitWriter, TokenSequence, write_facts
+from storm_training.data.token_writer import SplitWriter, TokenSequence, write_content
 
 SPLITS = ("train", "validation")
 
@@ -38,7 +38,7 @@ def tokenise(
     tokens in one sequence (0: any length), and those without a token to predict, are left out,
     counted, and named with the reason. Raises InputError when nothing is left to train on.
     """
-    facts = {}
+    counts: dict[str, dict[str, Any]] = {}
     splits = [name for name in SPLITS if name == "train" or data.count(name)]
     with stage.progress(sum(data.count(name) for name in splits), "rows", "tokenising") as bar:
         for split in splits:
@@ -52,8 +52,8 @@ def tokenise(
                             assert not isinstance(encoded, str)
                             writer.add(encoded, str(row.get("source") or ""))
                     bar.advance(len(rows))
-            facts[split] = writer.spec()
-    train = facts["train"]
+            counts[split] = writer.spec()
+    train = counts["train"]
     reasons = ", ".join(f"{count} {reason}" for reason, count in train["dropped"].items())
     if not train["examples"]:
         raise InputError(f"no row of {data.directory} can be trained on ({reasons or 'no rows'})")
@@ -66,8 +66,13 @@ def tokenise(
     stage.metric("supervised_tokens", train["supervised"])
     stage.metric("dropped", sum(train["dropped"].values()))
     digest = model.tokenizer_digest()
-    return write_facts(
-        stage.directory, kind, digest, facts, sequences_per_example=sequences_per_example, **further
+    return write_content(
+        stage.directory,
+        kind,
+        digest,
+        counts,
+        sequences_per_example=sequences_per_example,
+        **further,
     )
 
 
