@@ -16,6 +16,7 @@ from storm_data.dataset import Dataset
 from storm_exp import InputError, SettingError, StageContext
 
 BUDGET = "budget"
+SPLITS = ("train", "validation", "rejected")
 
 
 def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejection]:
@@ -77,16 +78,18 @@ def divide(
             problem = "the data set has no rows that are held out"
             raise SettingError("held_out", settings.held_out.name, problem)
         shutil.copyfile(*(d / "validation.parquet" for d in (data.directory, stage.directory)))
+    curated = Dataset(stage.directory)
     content = funnel(assigned, (*steps, BUDGET), data.rows("train"))
+    # Not all that is held back need come from the rows that were weighed.
+    content["splits"] = {name: curated.count(name) for name in SPLITS}
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (stage.directory / "funnel.json").write_text(text + "\n", encoding="utf-8")
-    splits = content["splits"]
-    kept = splits["train"] + splits["validation"]
+    kept = len(verdicts) - curated.count("rejected")
     stage.metric("rows_kept", kept, main=True)
     stage.metric("share_kept", kept / len(verdicts))
-    for name in ("train", "validation", "rejected"):
-        stage.metric(f"{name}_rows", splits[name])
-    return Dataset(stage.directory)
+    for name in SPLITS:
+        stage.metric(f"{name}_rows", content["splits"][name])
+    return curated
 
 
 def _write_splits(stage: StageContext, data: Dataset, assigned: Sequence[str | Rejection]) -> None:

@@ -256,7 +256,9 @@ def test_arms_may_be_scored_on_the_data_s_own_held_out_rows(tmp_path, cls):
     curated, stage = curate(tmp_path, curator, [score()] * 10)
     assert ids_of(curated, "validation") == ["r0"]
     assert curated.count("train") == 10
-    assert funnel_of(stage)["splits"]["validation"] == 0
+    assert funnel_of(stage)["splits"] == {"train": 10, "validation": 1, "rejected": 0}
+    assert stage.metrics["rows_kept"] == 10
+    assert stage.metrics["validation_rows"] == 1
     ports = [Dataset(tmp_path / "data").spec()]
     if cls is not KeepAll:
         ports.append(Scores(tmp_path / "scores").spec())
