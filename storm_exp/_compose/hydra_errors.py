@@ -147,7 +147,16 @@ def _missing_option(error: MissingConfigException) -> str:
     )
     if group == "hydra/launcher":
         near = launcher_hint(option, error.options)
-    return f"{group}={option}: no such option{near}{broken}"
+    return f"{group}={option}: no such option{near}{_chosen_by(group, option)}{broken}"
+
+
+def _chosen_by(group: str, option: str) -> str:
+    """Return where a choice was made: the word that was typed, else some file's defaults."""
+    for word in sys.argv[1:]:
+        name, _, value = word.lstrip("+").partition("=")
+        if name.partition("@")[0] == group and option in re.split(r"[,\[\]'\"]", value):
+            return f" (from the override `{word}`)"
+    return " (from the `defaults` of a recipe or preset)"
 
 
 def _composition(error: ConfigCompositionException) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from storm_exp._contract.errors import StormError
 
 NO_MENUS = ("recipe", "sweep", "runtime")
 """Config groups whose options are no components."""
+_LONGEST_PATH = 1000
 
 
 @dataclasses.dataclass
@@ -63,12 +66,61 @@ class Origins:
             return f"from the option {self.choices[stage]}"
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
 
-    def locate(self, error: StormError, stage: str) -> str:
-        """Return the message of an error in a stage, with where the setting at fault came from."""
+    def locate(
+        self, error: StormError, stage: str, label: str = "", settings: Any = None
+    ) -> str:
+        """Return the message of an error in a stage, with where the settings at fault came from.
+
+        `label` is the stage with the element that it maps. Of the stage's `settings` those that
+        hold a path are at fault which the message names.
+        """
         setting = getattr(error, "setting", "")
-        if not setting:
-            return f"{stage}: {error}"
-        return f"{stage}.{error} ({self.of(f'{stage}.{setting}')})"
+        if setting:
+            return f"{stage}.{error} ({self.of(f'{stage}.{setting}')})"
+        text = str(error)
+        found = {**_paths_in(text, settings), **error.settings}
+        told = "; ".join(
+            f"{stage}.{name}={_typed(value)} {self.of(f'{stage}.{name}')}"
+            for name, value in found.items()
+        )
+        return f"{label or stage}: {text}" + (f" ({told})" if told else "")
+
+
+def _paths_in(text: str, settings: Any) -> dict[str, str]:
+    """Return the settings whose value is a path that a text names."""
+    known = dataclasses.is_dataclass(settings) and not isinstance(settings, type)
+    values = dataclasses.asdict(settings) if known else {}
+    return {name: value for name, value in _texts(values).items() if _names(text, value)}
+
+
+def _texts(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _texts(value, f"{prefix}{name}.")
+        elif isinstance(value, str):
+            found[prefix + name] = value
+    return found
+
+
+def _names(text: str, value: str) -> bool:
+    """Return whether a text names a path, as it was written or in full."""
+    if not 0 < len(value) < _LONGEST_PATH or not value.isprintable() or value == "/":
+        return False
+    path = Path(value)
+    if "/" not in value and not path.exists():
+        return False
+    forms = {value, str(path.absolute())}
+    if value.startswith("~/"):
+        forms.add(str(path.expanduser()))
+    return any(re.search(rf"(?<![\w/.]){re.escape(form)}(?![\w.-])", text) for form in forms)
+
+
+def _typed(value: object) -> str:
+    """Return a value as one would type it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    return str(value)
 
 
 def read_origins(hydra: DictConfig) -> Origins:

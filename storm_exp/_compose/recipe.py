@@ -68,7 +68,7 @@ def read_recipe(
     for stage in stages.values():
         connect(stage, graph.get(stage.name) or {}, stages, deleted, plugins, origins)
     ordered = in_order(stages, list(stages))
-    targets = _read_targets(config, graph, stages)
+    targets = _read_targets(config, graph, stages, origins)
     needed = set(targets)
     for stage in reversed(ordered):
         if stage.name in needed:
@@ -178,11 +178,15 @@ def _read_stage(config: DictConfig, name: str, plugins: Plugins, origins: Origin
 
 
 def _read_targets(
-    config: DictConfig, graph: dict[str, dict[str, Any] | None], stages: dict[str, Stage]
+    config: DictConfig,
+    graph: dict[str, dict[str, Any] | None],
+    stages: dict[str, Stage],
+    origins: Origins,
 ) -> list[str]:
     written = config.targets
     targets: list[Any] = list(written) if isinstance(written, ListConfig) else [written]
     for target in targets:
         if target not in stages:
-            raise GraphError(f"targets: no stage '{target}'{did_you_mean(str(target), stages)}")
+            near = did_you_mean(str(target), stages)
+            raise GraphError(f"targets: no stage '{target}'{near} ({origins.of('targets')})")
     return targets or sinks(graph, stages)

@@ -12,6 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.docstrings import explain_field
 from storm_exp._contract.errors import ComposeError, StormError, did_you_mean, strangers_code
 from storm_exp._contract.plugins import Plugins
 
@@ -76,7 +77,9 @@ def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins)
             settings: Any = OmegaConf.to_object(node)
     except MissingMandatoryValue as error:
         path = str(error.full_key)
-        raise ComposeError(f"{path} has no value; give one: {path}=…") from error
+        holds = explain_field(component.cls, path.split(".")[1:])
+        told = "; ".join(filter(None, [holds, origins.of(name)]))
+        raise ComposeError(f"{path} has no value; give one: {path}=… ({told})") from error
     except StormError as error:
         raise ComposeError(origins.locate(error, name)) from error
     except OmegaConfBaseException as error:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class StormError(Exception):
     """Root of every error whose message is meant for the user of a recipe."""
+
+    settings: Mapping[str, object] = {}
+    """Settings that brought it about, with their values: what the message should say, and leaves to
+    whoever knows where they came from."""
 
 
 class SettingError(StormError):
@@ -23,6 +27,11 @@ class SettingError(StormError):
 
 class InputError(StormError):
     """A file, row or checkpoint that was given cannot be used."""
+
+    def __init__(self, message: str, **settings: object) -> None:
+        """`settings` of the stage are told with their values and origins, behind the message."""
+        super().__init__(message)
+        self.settings = settings
 
 
 class ComposeError(StormError):

@@ -267,7 +267,12 @@ class Plan:
                 "", label, stage.component, stage.settings, fingerprint, ports, None, "", Spec()
             )
             node.reads = reads
-            node.locate = functools.partial(cell.recipe.origins.locate, stage=stage.name)
+            node.locate = functools.partial(
+                cell.recipe.origins.locate,
+                stage=stage.name,
+                label=label,
+                settings=stage.settings,
+            )
             node.key = artifact_key(
                 stage.component, settings, node.input_keys(), fingerprint, self.rehearsed_in
             )
@@ -279,7 +284,8 @@ class Plan:
             node.manifest, node.damage = found.manifest, found.damage
             node.spec = _forecast(node)
         except StormError as error:
-            raise PlanError(cell.recipe.origins.locate(error, stage.name)) from error
+            told = cell.recipe.origins.locate(error, stage.name, label, stage.settings)
+            raise PlanError(told) from error
         self.nodes[node.key] = node
         if node.manifest is not None:
             node.status = Status.KEPT

@@ -153,7 +153,7 @@ class Executor:
             Progress.write(f"  {node.label}: the failure could not be recorded in the store")
         details = f"; details in {file}" if file else ""
         if isinstance(error, StormError):
-            return StageError(f"{node.label}: {error}")
+            return StageError(node.locate(error))
         if isinstance(error, OSError) and error.filename is None:
             details = f" (what stages write is in {self._store.root}){details}"
         return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")

@@ -149,7 +149,8 @@ def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: StageConte
     with contextlib.suppress(FileNotFoundError):
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         kind = StormError if failure["for_users"] else Exception
-        error = type(failure["error"], (kind,), {})(failure["text"])
+        told = {name: failure[name] for name in ("setting", "settings") if failure[name]}
+        error = type(failure["error"], (kind,), told)(failure["text"])
         raise error from WorkerTraceback(failure["traceback"])
     outcomes = [
         json.loads((folder / OUTCOME.format(rank)).read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import enum
 import inspect
@@ -17,6 +16,7 @@ from typing import Any
 from storm_exp._compose.launchers import cell_launchers, check_launcher
 from storm_exp._contract.bounds import Bounds, read_bounds
 from storm_exp._contract.component import Component
+from storm_exp._contract.docstrings import field_docstrings
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
 from storm_exp._run import application, console, planning
@@ -123,22 +123,6 @@ def _bounds_note(bounds: Bounds | None) -> str:
     """Return, for example, `  (tokens, at least 1)`; empty for a field without bounds."""
     said = [bounds.unit, str(bounds)] if bounds else []
     return f"  ({', '.join(filter(None, said))})" if said else ""
-
-
-def field_docstrings(cls: type) -> dict[str, str]:
-    """Return the docstrings that stand under a class's fields, inherited ones included."""
-    found: dict[str, str] = {}
-    for owner in reversed(cls.__mro__[:-1]):
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        except (OSError, TypeError):
-            continue
-        assert isinstance(tree, ast.ClassDef)
-        for field, after in zip(tree.body, tree.body[1:], strict=False):
-            match field, after:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
-                    found[name] = inspect.cleandoc(str(text))
-    return found
 
 
 def store(arguments: list[str]) -> int:

@@ -75,11 +75,13 @@ def _note(error: BaseException, file: Path, rank: int) -> None:
     failure = {
         "error": type(error).__name__,
         "text": str(error),
+        "setting": getattr(error, "setting", ""),
+        "settings": dict(getattr(error, "settings", {})),
         "for_users": isinstance(error, StormError),
         "traceback": traceback.format_exc(),
     }
     draft = file.with_name(f".{file.name}.{rank}")
-    draft.write_text(json.dumps(failure), encoding="utf-8")
+    draft.write_text(json.dumps(failure, default=str), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
         os.link(draft, file)
 

@@ -25,7 +25,8 @@ class DatasetPath:
     """
 
     path: str = setting(MISSING, semantic=False)
-    """The directory. Its files' contents enter the key, its place does not."""
+    """A directory with train.parquet, and maybe validation.parquet and rejected.parquet.
+    Its files' contents enter the key, its place does not."""
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digest of every split."""

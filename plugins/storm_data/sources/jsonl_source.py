@@ -24,7 +24,7 @@ class JsonlSource(ExcerptSettings):
     """Settings and work of every component that reads one JSONL file."""
 
     path: str = setting(MISSING, semantic=False)
-    """The file. Its contents enter the key, its place does not."""
+    """A file of rows: JSONL, or one JSON list. Its contents enter the key, its place does not."""
 
     source: str = MISSING
     """The source of rows that name none."""

@@ -20,8 +20,8 @@ import pytest
             ["source=settled", "+source.inner.dept=3"],
             ["'source.inner.dept' is not a setting", "did you mean 'depth'?"],
         ),
-        (["adder=ad"], ["adder=ad: no such option", "did you mean 'add'?"]),
-        (["recipe=summ"], ["recipe=summ: no such option", "did you mean 'sum'?"]),
+        (["adder=ad"], ["adder=ad: no such option", "did you mean 'add'?", "`adder=ad`"]),
+        (["recipe=summ"], ["recipe=summ: no such option", "did you mean 'sum'?", "`recipe=summ`"]),
         (["adr=add"], ["'adr' is not a setting", "did you mean 'adder'?"]),
         (["adder@othr=add"], ["othr", "did you mean 'adder@other'?"]),
         (["adder.amount=much"], ["adder.amount='much': must be a number", "`adder.amount=much`"]),
@@ -36,7 +36,7 @@ import pytest
         (["adder.amount=99.5"], ["adder.amount=99.5", "more than 100", "`adder.amount=99.5`"]),
         (
             ["source=from_file"],
-            ["source.path has no value; give one: source.path=…"],
+            ["source.path has no value; give one: source.path=… (a file", "`source=from_file`"],
         ),
         (
             ["source=from_file", "source.path=nowhere.txt"],
@@ -56,7 +56,7 @@ import pytest
         (["~adder"], ["~adder: to leave a stage out, write graph.adder=null"]),
         (["graph.adder.number=null"], ["port 'number'", "`graph.adder.number=null`"]),
         (["graph=3"], ["graph"]),
-        (["targets=3"], ["targets: no stage '3'"]),
+        (["targets=3"], ["targets: no stage '3'", "`targets=3`"]),
         (["runtime.threads=many"], ["runtime.threads", "'many'", "`runtime.threads=many`"]),
         (["runtime.device=gpu"], ["runtime.device='gpu'", "cuda:N", "`runtime.device=gpu`"]),
     ],

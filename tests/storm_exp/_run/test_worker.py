@@ -112,7 +112,10 @@ def test_another_interpreter_is_given_every_setting_as_it_is(storm, tmp_path):
 def test_an_error_for_users_is_one_from_a_worker_too(storm):
     said = storm("recipe=sum", "adder=elsewhere", "adder.limit=0", f"adder.python={sys.executable}")
     assert said.code == 1
-    assert said.err.endswith("error: adder: the number is above the limit\n")
+    assert said.err.endswith(
+        "error: adder: the number is above the limit "
+        "(adder.limit=0.0 from the override `adder.limit=0`)\n"
+    )
 
 
 def test_a_stage_that_cannot_use_several_devices_runs_here(storm, tmp_path):

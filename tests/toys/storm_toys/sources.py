@@ -75,6 +75,7 @@ class FromFile:
     """A number in a file outside the store, wherever it lies."""
 
     path: str = setting("???", semantic=False)
+    """A file that holds a number."""
 
     def fingerprint(self, files: FileDigests) -> Any:
         if not Path(self.path).is_file():

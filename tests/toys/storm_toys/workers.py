@@ -63,6 +63,6 @@ class Elsewhere:
 
     def run(self, stage: StageContext, number: Value) -> Value:
         if number.read() > self.limit:
-            raise InputError("the number is above the limit")
+            raise InputError("the number is above the limit", limit=self.limit)
         settings = dataclasses.replace(self, python="")
         return write_value(stage, float(zlib.crc32(repr(settings).encode())))
