@@ -36,8 +36,9 @@ class TinyworldOracle(Splitting):
             verdict: Verdict = None
             if row["truth_quality"] < self.min_education:
                 reason = f"known education {row['truth_quality']} < {self.min_education}"
-                verdict = Rejection("education", reason)
+                verdict = Rejection("education", reason, "min_education")
             elif row["truth_difficulty"] not in self.difficulties:
-                verdict = Rejection("difficulty", f"known difficulty {row['truth_difficulty']}")
+                reason = f"known difficulty {row['truth_difficulty']}"
+                verdict = Rejection("difficulty", reason, "difficulties")
             verdicts.append(verdict)
         return divide(self, stage, data, verdicts, ("education", "difficulty"))

@@ -70,7 +70,10 @@ def divide(
     if count_kept(verdicts) == 0:
         counts = funnel([verdict or "" for verdict in verdicts], steps)["steps"]
         reasons = ", ".join(f"{n} × {r}" for step in counts for r, n in step["rejected"].items())
-        raise InputError(f"no row is left of {len(verdicts)}: {reasons}")
+        names = dict.fromkeys(v.setting for v in verdicts if v is not None and v.setting)
+        remedy = "; loosen what turned them away" if names else ""
+        at_fault = {name: getattr(settings, name) for name in names}
+        raise InputError(f"no row is left of {len(verdicts)}: {reasons}{remedy}", **at_fault)
     assigned = assign(settings, verdicts)
     _write_splits(stage, data, assigned)
     if settings.held_out is HeldOut.data:

@@ -74,7 +74,8 @@ class Splitting:
             held_back = min(held_back, kept - 1)
         if held_back >= kept:
             raise InputError(
-                f"{kept} rows are kept, and validation={self.validation} leaves none to train on"
+                f"{kept} rows are kept, and validation={self.validation} leaves none to train on",
+                validation=self.validation,
             )
         left = kept - held_back
         return (min(self.train_rows, left) if self.train_rows else left), held_back

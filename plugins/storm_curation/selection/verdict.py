@@ -16,6 +16,8 @@ class Rejection:
 
     step: str
     reason: str
+    setting: str = ""
+    """The curator's setting that turned it away, where one did."""
 
 
 Verdict = Rejection | None
@@ -48,15 +50,18 @@ def weigh_row(
         return Rejection("judged", f"judge: {row['status']}")
     for question in QUESTIONS:
         if row[f"{question}_mass"] < min_label_mass:
-            return Rejection("label mass", f"label mass of {question} < {min_label_mass:g}")
+            reason = f"label mass of {question} < {min_label_mass:g}"
+            return Rejection("label mass", reason, "min_label_mass")
     if education_by is EducationBy.expected:
         if row[f"{EDUCATION}_expected"] < min_education:
-            return Rejection("education", f"expected education < {min_education:g}")
+            reason = f"expected education < {min_education:g}"
+            return Rejection("education", reason, "min_education")
     elif float(row[f"{EDUCATION}_label"]) < min_education:
         reason = f"education {row[f'{EDUCATION}_label']} < {min_education:g}"
-        return Rejection("education", reason)
+        return Rejection("education", reason, "min_education")
     if row[f"{DIFFICULTY}_label"] not in difficulties:
-        return Rejection("difficulty", f"difficulty {row[f'{DIFFICULTY}_label']}")
+        reason = f"difficulty {row[f'{DIFFICULTY}_label']}"
+        return Rejection("difficulty", reason, "difficulties")
     return None
 
 

@@ -246,8 +246,17 @@ def test_scores_of_another_data_set_are_an_error(tmp_path):
 
 def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path):
     scores = [score(1), score(1), score(status="too_long")]
-    with pytest.raises(InputError, match=r"no row is left of 3: .*2 × education 1 < 3"):
+    with pytest.raises(InputError, match=r"no row is left of 3: .*2 × education 1 < 3") as error:
         curate(tmp_path, Thresholds(seed=1), scores)
+    assert error.value.settings == {"min_education": 3.0}
+
+
+def test_nothing_left_names_every_threshold_that_turned_rows_away(tmp_path):
+    scores = [score(difficulty="easy"), score(mass=0.1)]
+    curator = Thresholds(seed=1, min_label_mass=0.5, difficulties=["medium"])
+    with pytest.raises(InputError, match="loosen") as error:
+        curate(tmp_path, curator, scores)
+    assert error.value.settings == {"difficulties": ["medium"], "min_label_mass": 0.5}
 
 
 @pytest.mark.parametrize("cls", [Thresholds, RandomSubset, KeepAll])
