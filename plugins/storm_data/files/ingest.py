@@ -14,11 +14,12 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from storm_data.files.missed_columns import missed_columns
 from storm_data.files.row_file import RowFile
 from storm_data.files.split_settings import SplitSettings, validation_count
-from storm_data.rows.bad_row import BadRow
+from storm_data.rows.bad_row import BadRow, in_few_words
 from storm_data.rows.row_schema import Content, RowSchema, content_digest
-from storm_exp import InputError, StageContext
+from storm_exp import InputError, SettingError, StageContext
 
 DUPLICATE = "duplicate"
 """The reason for rejecting a row that came before, which is not the row's fault."""
@@ -30,6 +31,8 @@ _OTHER_REMARKS = "unused: still others"
 
 _SHOWN_CHARACTERS = 2000
 _EXAMPLES = 5
+_TOLD = 3
+_MOST_COLUMNS = 1000
 
 
 class Ingest:
@@ -45,7 +48,9 @@ class Ingest:
         self._settings = settings
         self._exclude = {name: re.compile(text) for name, text in settings.exclude.items()}
         self._seen: set[str] = set()
+        """Columns of rows: many, and all that rows are excluded by."""
         self._form = form
+        self._forms = {id(form): form}
         self._good = RowFile(scratch / "accepted.parquet", form.schema())
         self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(form))
         self._ids: set[bytes] = set()
@@ -73,9 +78,11 @@ class Ingest:
 
         Rows to train on come first: what is held out must not share its group with one of them.
         """
+        form = form or self._form
+        self._forms[id(form)] = form
         try:
             self._check_excluded(row)
-            content = _read(form or self._form, row)
+            content = _read(form, row)
             if content.characters > self._settings.max_characters:
                 raise BadRow("enormous", f"{content.characters} characters")
             digest = content_digest(content.identity)
@@ -147,7 +154,8 @@ class Ingest:
         if held_out >= self.accepted:
             raise InputError(
                 f"{what}: {self.accepted} good rows leave nothing to train on when {held_out} are "
-                "held out"
+                "held out",
+                validation_rows=settings.validation_rows,
             )
         splits = self._split(stage.directory, self._held_out or self._draw(held_out))
         self._write_funnel(stage.directory, splits)
@@ -162,12 +170,12 @@ class Ingest:
     def _check(self, what: str, max_bad_share: float) -> None:
         """Raise InputError when no row is good or the share of bad ones is above the allowed.
 
-        And where no row has a column that rows are to be excluded by: a misspelt one would exclude
-        none.
+        And SettingError where no row has a column that a setting names: a misspelt one would name
+        nothing, or exclude none.
         """
-        for name in self._exclude:
-            if name not in self._seen:
-                raise InputError(f"{what}: no row has the column {name!r} that exclude names")
+        missed = missed_columns(self._settings, [f.names for f in self._forms.values()], self._seen)
+        if self.accepted and missed:
+            raise SettingError(*missed[0])
         if self.accepted and self.bad <= max_bad_share * self.read:
             return
         if self.accepted == 0:
@@ -176,11 +184,10 @@ class Ingest:
             verdict = (
                 f"{self.bad} of {self.read} rows are bad, more than max_bad_share={max_bad_share}"
             )
-        first = "; ".join(
-            f"line {example['line']}: {example['reason']} ({example['detail']})"
-            for example in self.examples[:3]
-        )
-        raise InputError(f"{what}: {verdict} ({self._counts()}). First: {first}")
+        first = in_few_words(self.examples[:_TOLD])
+        tail = "".join(f"; {name}={value}: {problem}" for name, value, problem in missed)
+        text = f"{what}: {verdict} ({self._counts()}). First: {first}{tail}"
+        raise InputError(text, **({"max_bad_share": max_bad_share} if self.accepted else {}))
 
     def _draw(self, wanted: int) -> set[int]:
         """Return the positions of `wanted` rows to hold out.
@@ -228,10 +235,10 @@ class Ingest:
         (directory / "funnel.json").write_text(text, encoding="utf-8")
 
     def _check_excluded(self, row: dict[str, Any]) -> None:
+        self._seen.update(row if len(self._seen) < _MOST_COLUMNS else row.keys() & self._exclude)
         for name, pattern in self._exclude.items():
             if name not in row:
                 continue
-            self._seen.add(name)
             if isinstance(row[name], str | int) and pattern.fullmatch(str(row[name])):
                 raise BadRow(f"{EXCLUDED}{name}", f"{row[name]} matches {pattern.pattern}"[:200])
 

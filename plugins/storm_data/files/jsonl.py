@@ -36,6 +36,10 @@ def parse_row(text: bytes) -> dict[str, Any]:
         row = json.loads(text.decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise BadRow("broken UTF-8", f"at byte {error.start} of the row") from error
+    except json.JSONDecodeError as error:
+        # A row ends in its line's end, so its own count of lines would say the next one.
+        place = min(error.pos, len(error.doc.rstrip())) + 1
+        raise BadRow("not JSON", f"{error.msg} at character {place} of the row") from error
     except (ValueError, RecursionError) as error:
         raise BadRow("not JSON", str(error)[:200]) from error
     if not isinstance(row, dict):

@@ -78,7 +78,7 @@ class ChatRows:
     ) -> None:
         """Read rows of this form alone; `fields` name columns. Raises SettingError."""
         self._form, self._tool_form = form, tool_form
-        self._names = named(NAMES, fields or {})
+        self.names = named(NAMES, fields or {})
         self._renderings = Renderings()
         forms = list(_KEYS) if form is ChatFormat.auto else [form]
         self._forms = sorted(forms, key=lambda one: not set(_KEYS[one]) & set(fields or {}))
@@ -94,7 +94,7 @@ class ChatRows:
         one of the assistant's after it that may be learnt, and what is no text. Where the assistant
         speaks first, that is context, as `Conversation` has it.
         """
-        fields = Fields(row, self._names, renderings=self._renderings)
+        fields = Fields(row, self.names, renderings=self._renderings)
         message.refuse_media(fields, "the row")
         messages = message.read_turns(fields, self._turns(fields))
         messages = with_system(fields, messages)

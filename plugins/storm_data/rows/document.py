@@ -26,7 +26,7 @@ class DocumentRows:
 
     def __init__(self, fields: Mapping[str, str] | None = None) -> None:
         """Read the text from the column that `fields` name; raises SettingError."""
-        self._names = named(NAMES, fields or {})
+        self.names = named(NAMES, fields or {})
         self._renderings = Renderings()
 
     def schema(self, **further: str) -> pa.Schema:
@@ -35,7 +35,7 @@ class DocumentRows:
 
     def read(self, row: dict[str, Any]) -> Content:
         """Return a row's text as it is; raises BadRow for one that is missing, empty or broken."""
-        fields = Fields(row, self._names, renderings=self._renderings)
+        fields = Fields(row, self.names, renderings=self._renderings)
         text = fields.get("text")
         if text is None:
             wanted = " or ".join(fields.columns("text"))

@@ -39,6 +39,27 @@ _MEASURE = re.compile(
 )
 _NUMBER = re.compile(r"|[-+]?[\d.,]+([eE][-+]?\d+)?%?")
 _LONGEST_NAME = 60
+_MOST_NAMES = 1000
+
+
+class ChosenNames(dict[str, tuple[str, ...]]):
+    """Names of which a setting chose columns: it notes which of these some row had."""
+
+    def __init__(self, names: Names, chosen: Mapping[str, str]) -> None:
+        """Take `names`, with the columns that were chosen."""
+        super().__init__({**names, **{name: (column,) for name, column in chosen.items()}})
+        self.chosen = frozenset(chosen.values())
+        self.unseen = set(self.chosen)
+        """Chosen columns that nothing had so far."""
+        self.there: set[str] = set()
+        """Columns that were there, many of them."""
+
+    def look(self, values: Mapping[str, Any]) -> None:
+        """Note the columns of a row, or of something inside, while one is missed."""
+        if self.unseen:
+            self.unseen -= values.keys()
+            if len(self.there) < _MOST_NAMES:
+                self.there.update(map(str, values))
 
 
 class Fields:
@@ -62,6 +83,8 @@ class Fields:
         """
         self._values, self._names, self._where = values, names, where
         self._renderings = Renderings() if renderings is None else renderings
+        if isinstance(names, ChosenNames):
+            names.look(values)
         self._used: set[str] = set()
         self.remarks: set[str] = set() if remarks is None else remarks
 
@@ -136,7 +159,7 @@ class Fields:
         return None
 
 
-def named(names: Names, chosen: Mapping[str, str]) -> Names:
+def named(names: Names, chosen: Mapping[str, str]) -> ChosenNames:
     """Return `names` with the columns that the setting `fields` chose; raises SettingError."""
     for name, column in chosen.items():
         if name not in names:
@@ -146,7 +169,7 @@ def named(names: Names, chosen: Mapping[str, str]) -> Names:
             raise SettingError("fields", name, problem)
         if not column:
             raise SettingError(f"fields.{name}", column, "must name a column")
-    return {**names, **{name: (column,) for name, column in chosen.items()}}
+    return ChosenNames(names, chosen)
 
 
 def says_something(value: Any) -> bool:

@@ -60,7 +60,7 @@ class PreferenceRows:
         """Read columns named by `fields`; with `min_margin`, pairs whose scores are closer, or
         missing, are bad. Raises SettingError.
         """
-        self._names = named(NAMES, fields or {})
+        self.names = named(NAMES, fields or {})
         self._renderings = Renderings()
         self._tool_form, self._min_margin = tool_form, min_margin
 
@@ -76,7 +76,7 @@ class PreferenceRows:
         sides that say the same or answer different prompts, and a prompt that is missing or does
         not end with a user's (or tool's) turn.
         """
-        fields = Fields(row, self._names, renderings=self._renderings)
+        fields = Fields(row, self.names, renderings=self._renderings)
         message.refuse_media(fields, "the row")
         prompt = _given(fields)
         chosen, rejected = (_side(fields, name) for name in _SIDES)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from storm_data.rows.fields import ChosenNames
+
 
 @dataclasses.dataclass(frozen=True)
 class Content:
@@ -30,6 +32,9 @@ class Content:
 
 class RowSchema(Protocol):
     """Reads rows of one kind."""
+
+    names: ChosenNames
+    """The columns that it looks for, and which of the chosen ones it met."""
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""

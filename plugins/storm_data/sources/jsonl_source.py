@@ -55,7 +55,7 @@ class JsonlSource(ExcerptSettings):
             stage.progress(file.stat().st_size, "bytes", "reading") as progress,
         ):
             take_rows(ingest, file, self, self.source, progress, limit=self.limit)
-            ingest.finish(stage, f"path={self.path!r}")
+            ingest.finish(stage, self.path)
         return Dataset(stage.directory)
 
     def _file(self) -> Path:

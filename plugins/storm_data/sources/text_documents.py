@@ -99,7 +99,7 @@ class TextDocuments(ExcerptSettings):
                 else:
                     ingest.take({"text": text, "id": name}, 1, self.source, self.seed)
                 progress.advance(file.stat().st_size)
-            ingest.finish(stage, f"path={self.path!r}")
+            ingest.finish(stage, self.path)
         return Dataset(stage.directory)
 
     def _files(self) -> dict[str, Path]:

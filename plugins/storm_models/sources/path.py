@@ -29,7 +29,8 @@ class Path:
     """
 
     path: str = setting(MISSING, semantic=False)
-    """A checkpoint's directory in Hugging Face layout. Its files' contents enter the key, its place does not."""
+    """A checkpoint's directory in Hugging Face layout. Its files' contents enter the key,
+    its place does not."""
 
     chat: ChatSettings = setting(ChatSettings)
     """How chats are rendered for it, and for every model that is made of it."""

@@ -327,10 +327,40 @@ def test_rows_are_excluded_by_a_column_and_counted(tmp_path):
     data, funnel = make(tmp_path, rows, exclude={"task": r"task\d+_mmmlu_.*"}, max_bad_share=0.0)
     assert funnel["rejected"] == {"excluded by task": 5}
     assert data.count("train") + data.count("validation") == 5
-    with pytest.raises(InputError, match="no row has the column 'tusk'"):
+    with pytest.raises(SettingError, match="no row has a column 'tusk'; did you mean 'task'"):
         make(tmp_path, rows, name="typo", exclude={"tusk": "x"})
     with pytest.raises(SettingError, match=r"exclude\.task"):
         ChatJsonl(path="x", seed=0, exclude={"task": "("})
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        (
+            {"question": "ask", "answer": "reply"},
+            r"fields\.question='ask': no row has a column 'ask'",
+        ),
+        ({"further": "pasage"}, "no row has a column 'pasage'; did you mean 'passage'"),
+    ],
+)
+def test_a_column_that_no_row_has_is_refused(tmp_path, fields, problem):
+    rows = [chat(n, passage="It rains.") for n in range(10)]
+    with pytest.raises(SettingError, match=problem):
+        make(tmp_path, rows, fields=fields)
+
+
+def test_a_column_is_there_that_one_message_of_one_row_has(tmp_path):
+    turns = [{"speaker": "user", "content": "Hi"}, {"speaker": "assistant", "content": "Hello"}]
+    rows = [{"messages": json.dumps(turns)}, *(chat(n) for n in range(9))]
+    limits = {"max_bad_share": 0.9, "validation_rows": 0, "validation_share": 0.0}
+    _, funnel = make(tmp_path, rows, fields={"role": "speaker"}, **limits)
+    assert funnel["splits"]["train"] == 1
+
+
+def test_where_no_row_can_be_used_a_misspelt_column_is_told_as_well(tmp_path):
+    rows = [{"ask": f"Why {n}?", "reply": "So."} for n in range(3)]
+    with pytest.raises(InputError, match=r"none of the 3 .*no row has a column 'aks'.*'ask'"):
+        make(tmp_path, rows, fields={"question": "aks", "answer": "reply"})
 
 
 def test_one_json_list_gives_the_rows_of_the_lines(tmp_path):

@@ -197,6 +197,21 @@ def test_too_many_bad_rows_are_an_error_with_counts_and_examples(tmp_path):
     assert make(tmp_path, rows, name="more", max_bad_share=0.6).count("rejected") == 3
 
 
+def test_what_rows_have_in_common_is_said_once_and_the_file_by_its_path_alone(tmp_path):
+    with pytest.raises(InputError) as error:
+        make(tmp_path, [{"text": "x"}, {"text": "y"}, {"text": "z"}])
+    said = str(error.value)
+    assert said.startswith(f"{tmp_path}")
+    assert said.count("the row has text") == 1
+    assert "First: lines 1, 2, 3: no messages" in said
+
+
+def test_the_place_of_a_mistake_is_within_its_row(tmp_path):
+    rows = [chat(n) for n in range(9)]
+    content = funnel(make(tmp_path, [*rows, b'{"messages": [', *rows[:1]]))
+    assert content["examples"][0]["detail"] == "Expecting value at character 15 of the row"
+
+
 def test_duplicates_are_not_counted_as_bad(tmp_path):
     assert make(tmp_path, [chat(0), chat(1)] + [chat(0)] * 9).count("train") == 1
 
