@@ -66,9 +66,7 @@ class Origins:
             return f"from the option {self.choices[stage]}"
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
 
-    def locate(
-        self, error: StormError, stage: str, label: str = "", settings: Any = None
-    ) -> str:
+    def locate(self, error: StormError, stage: str, label: str = "", settings: Any = None) -> str:
         """Return the message of an error in a stage, with where the settings at fault came from.
 
         `label` is the stage with the element that it maps. Of the stage's `settings` those that

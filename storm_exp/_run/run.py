@@ -45,6 +45,9 @@ from storm_exp._run.sweep import write_sweep_table
 from storm_exp._store.maker import MadeArtifact
 from storm_exp._store.store import Store
 
+_BRIEF = 240
+"""Characters of a failure that the last line of a run repeats."""
+
 
 @dataclasses.dataclass
 class Composition:
@@ -156,8 +159,18 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
         record.seconds = round(time.monotonic() - started, 3)
         _finish(record, outputs)
     if failure is not None:
-        raise failure
+        raise _in_brief(failure)
     return record
+
+
+def _in_brief(failure: BaseException) -> BaseException:
+    """Return a failure that was said in full when it happened, cut where it is long."""
+    text = str(failure)
+    if not isinstance(failure, StageError) or len(text) <= _BRIEF:
+        return failure
+    brief = StageError(f"{text[:_BRIEF].rstrip()} … (said in full above, and in the report)")
+    brief.__cause__ = failure
+    return brief
 
 
 def _make_missing(

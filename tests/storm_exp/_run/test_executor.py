@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from storm_exp import Artifact, StageContext
+from storm_exp import Artifact, InputError, StageContext
 from storm_exp.__main__ import main
 from storm_exp._run import run as run_module
 from storm_exp._store import lease as lease_module
@@ -50,6 +50,22 @@ def test_a_failed_run_shows_no_traceback_and_records_why(storm, record):
     assert "Traceback" not in said.err
     assert record().status == "failed"
     assert "that is too much" in record().cells[0].stages[1].error
+
+
+def test_a_long_failure_is_said_in_full_once(storm, record, monkeypatch):
+    def fail(self, stage, number):
+        raise InputError(f"too much {'of it ' * 200}and that is all", limit=self.limit)
+
+    monkeypatch.setattr("storm_toys.adders.Fussy.run", fail)
+    said = storm("recipe=sum", "adder=fussy", "targets=[adder]")
+    assert said.err.count("and that is all") == 1
+    assert said.err.count("adder.limit=5.0") == 1
+    last = said.err.splitlines()[-1]
+    assert last.startswith("error: adder: too much of it")
+    assert last.endswith("… (said in full above, and in the report)")
+    assert "and that is all (adder.limit=5.0 from the override `adder=fussy`)" in (
+        record().cells[0].stages[1].error
+    )
 
 
 def test_scratch_survives_a_failure_and_is_gone_once_published(storm, tmp_path, values):
