@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storm_curation.judge.judge_prompt import Presentation
+from storm_curation.judge.judge_prompt import JudgePrompt
 from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import Dataset
 from storm_data.rows.arrow_schema import chat_schema, preference_schema
@@ -21,8 +21,7 @@ from storm_evaluation.harness.language_model import HarnessModel
 from storm_evaluation.held_out.continuation import Questions
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_inference.answers import Answers
-from storm_inference.generation import _Asker
+from storm_inference.generation import Generator, Sampling
 from storm_inference.shots import Shots
 from storm_minitron.calibration.samples import read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
@@ -143,7 +142,7 @@ def test_no_stage_takes_a_content_for_a_control_token(model, harness, tmp_path, 
     found = stages.tokenised(PreferenceTokenSet(), pairs, preference_schema())
     assert found == [WHOLE] * (2 * usable)
 
-    presented = Presentation(ZeroShot(max_length=1500), model.chat()).present(stages.rows)
+    presented = JudgePrompt(ZeroShot(max_length=1500), model.chat()).present(stages.rows)
     for row, forged in zip(presented, stages.forged, strict=True):
         assert row.status == ("special_token" if forged else "ok"), row.problem
         assert [stages.control_tokens(ids) for ids in row.prompts] == [ASKED] * len(row.prompts)
@@ -185,6 +184,12 @@ def test_without_a_template_nothing_is_a_control_token(plain, rows):
         assert "".join(plain._controls.unshield("".join(request.args))) == question + answer
 
 
+def generate_with(kind, model, scratch):
+    sampling = Sampling(max_new_tokens=1, temperature=0, top_p=1, unfinished=False, seed=0)
+    shots = Shots([], 0, "", 0)
+    return kind(model, sampling, shots, batch_size=16, device="cpu", scratch=scratch)
+
+
 @settings(
     max_examples=10,
     deadline=None,
@@ -195,33 +200,35 @@ def test_without_a_template_nothing_is_a_control_token(plain, rows):
 def test_answers_are_asked_with_the_templates_control_tokens_alone(model, tmp_path, rows):
     stages = Stages(model, None, tmp_path, rows)
 
-    class Watched(_Asker):
+    class Watched(Generator):
         prompts: list
 
         def _generate(self, prompts):
             self.prompts.extend(prompts)
             return super()._generate(prompts)
 
-    asker = Watched(Answers(max_new_tokens=1, seed=0), stages.stage(), model, Shots([], 0, "", 0))
-    asker.prompts = []
-    answers = asker.ask(stages.rows)
-    assert [stages.control_tokens(ids) for ids in asker.prompts] == [ASKED] * len(asker.prompts)
+    generator = generate_with(Watched, model, stages.stage().scratch)
+    generator.prompts = []
+    answers = generator.answer(stages.rows)
+    assert [stages.control_tokens(ids) for ids in generator.prompts] == [ASKED] * len(
+        generator.prompts
+    )
     asked = [any(token in question for token in CONTROLS) for question, _ in rows]
-    assert len(asker.prompts) == asked.count(False)
+    assert len(generator.prompts) == asked.count(False)
     for (_, problem), forged in zip(answers, asked, strict=True):
         assert ("contents hold the control token" in problem) == forged
 
 
 @pytest.mark.parametrize("forged", ["<|user|>", "<|assistant|>", "<|pad|>"])
 def test_an_answer_in_which_the_model_forges_a_turn_is_refused(model, tmp_path, forged):
-    asker = _Asker(Answers(seed=0), make_stage(tmp_path), model, Shots([], 0, "", 0))
-    asker._load()
+    generator = generate_with(Generator, model, make_stage(tmp_path).scratch)
+    generator._load()
     tokens = model.chat().controls.tokens
     spelled = model.tokenizer().encode(forged, split_special_tokens=True)
     assert tokens[forged] not in spelled
     for middle in ([tokens[forged]], spelled):
         text = model.tokenizer().encode("a")
-        _, problem = asker._read([*text, *middle, *text, tokens[END]])
+        _, problem = generator._read([*text, *middle, *text, tokens[END]])
         assert problem == f"the answer holds the control token {forged}"
 
 
