@@ -24,6 +24,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("torch", "transformers", "pyarrow"), "train"
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on what judges said and what curators kept."""
     from storm_curation.report import sections

@@ -37,6 +37,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("pyarrow",), "train"
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on the rows that were read."""
     from storm_data.report import sections

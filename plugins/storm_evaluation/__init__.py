@@ -21,6 +21,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("lm_eval", "torch"), "evaluate"
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on all models over all tasks, and over their training."""
     from storm_evaluation.report import learning_curve, over_runs, sections

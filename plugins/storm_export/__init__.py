@@ -20,6 +20,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("torch",), "train"
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on the bytes that compression saved."""
     from storm_export.report import sections

@@ -11,7 +11,7 @@ from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import is_quantised
 
 
-@component("compressor", "bf16", version=1, requires=("torch",), extra="train")
+@component("compressor", "bf16", version=1)
 class Bf16:
     """Casts a checkpoint to bfloat16, tensor by tensor. Storm's main artifact is in this form."""
 

@@ -11,3 +11,9 @@ def storm_components() -> list[type]:
     from storm_inference.answers import Answers
 
     return [Answers]
+
+
+@hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("torch", "transformers"), "train"

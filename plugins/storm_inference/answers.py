@@ -15,7 +15,7 @@ from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.families.flops import Reading
 
 
-@component("generator", "answers", version=4, requires=("torch", "transformers"), extra="train")
+@component("generator", "answers", version=4)
 class Answers:
     """Ends every chat with what the model says; an answer that stands there already goes.
 

@@ -24,6 +24,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("torch", "transformers"), "train"
+
+
+@hookimpl
 def storm_compute(runtime: Runtime) -> AbstractContextManager[str]:
     """Have torch compute as the runtime says."""
     from storm_models.devices import computing

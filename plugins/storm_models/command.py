@@ -14,7 +14,7 @@ from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
 from storm_models.program import Program
 
 
-@component(("base_model", "finetuner", "merger", "compressor"), "command", version=2)
+@component(("base_model", "finetuner", "merger", "compressor"), "command", version=2, requires=())
 class Command(Program):
     """Runs a program that leaves a checkpoint in `{out}`, and keeps what it made.
 

@@ -38,6 +38,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("torch", "transformers", "tokenizers", "lightning", "pyarrow"), "train"
+
+
+@hookimpl
 def storm_config_folder() -> str:
     """Return the folder of the world's presets, recipes and sweeps."""
     return str(Path(__file__).parent / "conf")

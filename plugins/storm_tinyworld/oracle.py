@@ -8,7 +8,7 @@ from storm_exp import InputError, StageContext, component, setting
 from storm_tinyworld.skills.basic import DIFFICULTIES
 
 
-@component("curator", "tinyworld_oracle", version=1, requires=("pyarrow",), extra="train")
+@component("curator", "tinyworld_oracle", version=1)
 class TinyworldOracle(Splitting):
     """Applies thresholds to the known educational value and difficulty of the pool's rows."""
 

@@ -35,6 +35,12 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    """Return the packages that components need, and the extra that installs them."""
+    return ("torch", "transformers", "lightning", "numpy", "pyarrow"), "train"
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on what trains and on the losses."""
     from storm_training.report import sections

@@ -43,12 +43,14 @@ class Component:
     cls: type
     ports: dict[str, Port]
     output: type[Artifact]
-    requires: tuple[str, ...]
+    requires: tuple[str, ...] | None
+    """Importable packages without which it is unavailable; None: those of its plugin."""
     extra: str
+    """The extra of the plugin's distribution that installs them."""
 
     def missing_packages(self) -> list[str]:
         """Return the importable names in `requires` that this environment lacks."""
-        return [name for name in self.requires if not _is_installed(name)]
+        return [name for name in self.requires or () if not _is_installed(name)]
 
 
 @functools.cache
@@ -96,14 +98,14 @@ def component(
     name: str,
     *,
     version: int,
-    requires: tuple[str, ...] = (),
+    requires: tuple[str, ...] | None = None,
     extra: str = "",
 ) -> Callable[[type], type]:
     """Make a class a component of `menu`, under a `name` that no other component has.
 
     `version` enters the key: raise it when the same settings give another result. `requires`
-    names importable packages without which the component is unavailable, `extra` the extra of
-    the plugin's distribution that installs them. Raises PluginError for a class whose `run` or
+    and `extra` are for a component that needs other packages than the plugin says
+    (`storm_requires`). Raises PluginError for a class whose `run` or
     fields break the contract.
     """
 

@@ -22,6 +22,15 @@ def storm_components() -> list[type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def storm_requires() -> tuple[tuple[str, ...], str]:  # type: ignore[empty-body]
+    """Return the importable packages that the components need, and the extra that installs them.
+
+    The extra is one of the plugin's distribution. A component that needs others, or none, says so
+    itself: `@component(…, requires=(…), extra=…)`.
+    """
+
+
+@hookspec
 def storm_sections() -> dict[str, type]:  # type: ignore[empty-body]
     """Return root sections of a configuration: names, and the dataclass of each one's settings.
 

@@ -35,6 +35,9 @@ class Plugin:
     config_folder: Path | None = None
     verbs: dict[str, Verb] = dataclasses.field(default_factory=dict)
     sections: dict[str, type] = dataclasses.field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+    """Packages that its components need which name none themselves."""
+    extra: str = ""
 
 
 class Plugins:
@@ -72,6 +75,7 @@ class Plugins:
             plugin.config_folder = Path(folder) if folder is not None else None
             plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
             plugin.sections = dict(_call(plugin, "storm_sections") or {})
+            plugin.requires, plugin.extra = _call(plugin, "storm_requires") or ((), "")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a stranger's code may raise anything
@@ -90,6 +94,8 @@ class Plugins:
                 f"'{other.distribution}' (plugin {other.name}), one from "
                 f"'{plugin.distribution}' (plugin {plugin.name}); rename or remove one"
             )
+        if component.requires is None:
+            component = dataclasses.replace(component, requires=plugin.requires, extra=plugin.extra)
         self.components[component.name] = component
         self._owner[component.name] = plugin
         plugin.components.append(component.name)

@@ -13,5 +13,10 @@ def storm_components() -> list[type]:
 
 
 @hookimpl
+def storm_requires() -> tuple[tuple[str, ...], str]:
+    return ("torch",), "train"
+
+
+@hookimpl
 def storm_config_folder() -> str:
     return str(Path(__file__).parent / "conf")

@@ -10,7 +10,7 @@ class Drift(Artifact):
     """How far each tensor moved: `drift.json`, {tensor: |model - origin| / |origin|}."""
 
 
-@component("drift", "relative_distance", version=1, requires=("torch",), extra="train")
+@component("drift", "relative_distance", version=1)
 class RelativeDistance:
     """The relative distance of every tensor of a model to that of its origin."""
 

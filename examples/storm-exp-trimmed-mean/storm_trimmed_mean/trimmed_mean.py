@@ -3,7 +3,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 
 
-@component("merger", "trimmed_mean", version=1, requires=("torch",), extra="train")
+@component("merger", "trimmed_mean", version=1)
 class TrimmedMean:
     """The mean of three or more checkpoints, weight by weight, without the extremes."""
 

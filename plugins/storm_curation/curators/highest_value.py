@@ -16,7 +16,7 @@ _BUDGET = 48
 """Rows of a rehearsal's budget, at most."""
 
 
-@component("curator", "highest_value", version=1, requires=("pyarrow",), extra="train")
+@component("curator", "highest_value", version=1)
 class HighestValue(Thresholds):
     """Keeps the `train_rows` rows, and those for validation, of the highest educational value.
 

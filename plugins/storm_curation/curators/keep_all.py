@@ -7,7 +7,7 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import StageContext, component
 
 
-@component("curator", "keep_all", version=1, requires=("pyarrow",), extra="train")
+@component("curator", "keep_all", version=1)
 class KeepAll(Splitting):
     """Keeps every row of the split `train`, and only splits."""
 

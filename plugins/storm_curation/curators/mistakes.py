@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TENTHS = 10
 
 
-@component("curator", "mistakes", version=2, requires=("pyarrow",), extra="train")
+@component("curator", "mistakes", version=2)
 class Mistakes(Splitting):
     """Keeps rows whose right answer the model did not give, more of tasks at which it is worse.
 

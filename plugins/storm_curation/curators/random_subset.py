@@ -9,7 +9,7 @@ from storm_data.dataset import Dataset
 from storm_exp import StageContext, component
 
 
-@component("curator", "random_subset", version=1, requires=("pyarrow",), extra="train")
+@component("curator", "random_subset", version=1)
 class RandomSubset(Thresholds):
     """Keeps as many rows as `thresholds` would with the same settings, drawn at random."""
 

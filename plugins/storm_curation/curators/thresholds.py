@@ -18,7 +18,7 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Rehearsed, SettingError, StageContext, component, did_you_mean, setting
 
 
-@component("curator", "thresholds", version=1, requires=("pyarrow",), extra="train")
+@component("curator", "thresholds", version=1)
 class Thresholds(Splitting):
     """Keeps rows that teach enough and are hard enough; a row without a judgement is not kept.
 

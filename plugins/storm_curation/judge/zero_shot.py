@@ -24,7 +24,7 @@ _CHARACTERS = 4
 """Characters of English in a token, about."""
 
 
-@component("judge", "zero_shot", version=2, requires=("torch", "transformers"), extra="train")
+@component("judge", "zero_shot", version=2)
 class ZeroShot(JudgeSettings):
     """Asks the model for each row's educational value and difficulty, one token each.
 

@@ -11,7 +11,7 @@ from storm_data.sources.jsonl_source import JsonlSource
 from storm_exp import component
 
 
-@component("dataset", "chat_jsonl", version=3, requires=("pyarrow",), extra="train")
+@component("dataset", "chat_jsonl", version=3)
 class ChatJsonl(JsonlSource):
     """Chats from a JSONL file, split into train and validation; bad rows are kept apart.
 

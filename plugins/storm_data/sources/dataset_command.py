@@ -24,7 +24,7 @@ from storm_models.program import Program
 _OUT = "out-"
 
 
-@component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
+@component(DATASET_MENUS, "dataset_command", version=2)
 class DatasetCommand(SplitSettings, Program):
     """Runs a program that leaves data in `{out}`, and keeps what it made.
 

@@ -12,7 +12,7 @@ from storm_data.files.split_settings import REHEARSED_ROWS
 from storm_exp import FileDigests, StageContext, component, setting
 
 
-@component("twin", "dataset_excerpt", version=1, requires=("pyarrow",), extra="train")
+@component("twin", "dataset_excerpt", version=1)
 class DatasetExcerpt:
     """The first rows of every split of a finished data set, for rehearsals."""
 

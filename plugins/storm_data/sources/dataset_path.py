@@ -15,7 +15,7 @@ DATASET_MENUS = ("dataset", "curator")
 """The menus whose components yield a data set."""
 
 
-@component(DATASET_MENUS, "dataset_path", version=1, requires=("pyarrow",), extra="train")
+@component(DATASET_MENUS, "dataset_path", version=1)
 class DatasetPath:
     """Parquet files named by split, adopted where they lie: nothing is copied.
 

@@ -12,7 +12,7 @@ from storm_data.sources.jsonl_source import JsonlSource
 from storm_exp import component, setting
 
 
-@component("dataset", "preference_jsonl", version=2, requires=("pyarrow",), extra="train")
+@component("dataset", "preference_jsonl", version=2)
 class PreferenceJsonl(JsonlSource):
     """Preferences from a JSONL file, split into train and validation; bad rows are kept apart.
 

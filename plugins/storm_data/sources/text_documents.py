@@ -20,7 +20,7 @@ from storm_models.folder.existing_path import existing_path
 _JSONL = ".jsonl"
 
 
-@component("dataset", "text_documents", version=2, requires=("pyarrow",), extra="train")
+@component("dataset", "text_documents", version=2)
 class TextDocuments(ExcerptSettings):
     """Documents for pretraining: one a text file, or one a line of a JSONL file.
 

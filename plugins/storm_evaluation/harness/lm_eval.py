@@ -39,7 +39,7 @@ class FileDigests(Protocol):
         """Return the sha256 of a file."""
 
 
-@component("evaluator", "lm_eval", version=3, requires=("lm_eval", "torch"), extra="evaluate")
+@component("evaluator", "lm_eval", version=3)
 class LmEval:
     """Score a model on tasks of lm-evaluation-harness, document by document.
 

@@ -35,7 +35,7 @@ _LONGER = 3
 """How much longer than the average a batch of the longest rows is taken to be."""
 
 
-@component("evaluator", "held_out", version=3, requires=("lm_eval", "torch"), extra="evaluate")
+@component("evaluator", "held_out", version=3)
 class HeldOut:
     """Loss on held-out answers, and picking the true answer out of others, by the harness."""
 

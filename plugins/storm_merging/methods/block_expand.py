@@ -22,7 +22,7 @@ _NORMS_BEHIND = ("post_attention_layernorm.weight", "post_feedforward_layernorm.
 _NORM_BEHIND_FAMILIES = ("gemma2", "gemma3_text")
 
 
-@component("merger", "block_expand", version=1, requires=("torch", "transformers"), extra="train")
+@component("merger", "block_expand", version=1)
 class BlockExpand:
     """Block expansion (LLaMA Pro, Wu et al. 2024, arXiv 2401.02415).
 

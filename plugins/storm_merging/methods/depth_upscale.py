@@ -9,7 +9,7 @@ from storm_models.checkpoint.inference_cost import writing_cost
 from storm_models.checkpoint.spec import CheckpointSpec
 
 
-@component("merger", "depth_upscale", version=1, requires=("torch", "transformers"), extra="train")
+@component("merger", "depth_upscale", version=1)
 class DepthUpscale:
     """Depth up-scaling (SOLAR 10.7B, Kim et al. 2023, arXiv 2312.15166).
 

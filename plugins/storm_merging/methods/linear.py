@@ -9,7 +9,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 
 
-@component("merger", "linear", version=2, requires=("torch",), extra="train")
+@component("merger", "linear", version=2)
 class Linear:
     """Weighted mean of two or more checkpoints ("model soup", Wortsman et al. 2022).
 

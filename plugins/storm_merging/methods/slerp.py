@@ -11,7 +11,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 
 
-@component("merger", "slerp", version=2, requires=("torch",), extra="train")
+@component("merger", "slerp", version=2)
 class Slerp:
     """Spherical interpolation between two checkpoints, tensor by tensor.
 

@@ -9,7 +9,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 
 
-@component("merger", "task_arithmetic", version=2, requires=("torch",), extra="train")
+@component("merger", "task_arithmetic", version=2)
 class TaskArithmetic:
     """The base plus the weighted differences of its fine-tunes (Ilharco et al. 2023).
 

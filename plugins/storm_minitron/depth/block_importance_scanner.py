@@ -14,10 +14,8 @@ from storm_minitron.depth.block_importance import BlockImportance, BlockImportan
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 
-_PACKAGES = ("torch", "transformers", "pyarrow")
 
-
-@component("scanner", "block_importance", version=2, requires=_PACKAGES, extra="train")
+@component("scanner", "block_importance", version=2)
 class BlockImportanceScanner(CalibrationSettings):
     """Scores a model without each run of neighbouring layers, and measures block influence.
 

@@ -29,9 +29,7 @@ class Criterion(enum.Enum):
     """The smallest angle between what enters and what leaves it."""
 
 
-@component(
-    "compressor", "minitron_depth", version=1, requires=("torch", "transformers"), extra="train"
-)
+@component("compressor", "minitron_depth", version=1)
 class MinitronDepth:
     """Depth pruning (Minitron, Sreenivas et al. 2024, arXiv 2408.11796).
 

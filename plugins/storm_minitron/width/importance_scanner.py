@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 _POINTS = 50
 """Points of the curves that the report draws."""
 
-_PACKAGES = ("torch", "transformers", "pyarrow")
 
-
-@component("scanner", "importance", version=2, requires=_PACKAGES, extra="train")
+@component("scanner", "importance", version=2)
 class ImportanceScanner(CalibrationSettings):
     """Importance of hidden channels, MLP neurons and attention heads from activations (Minitron).
 

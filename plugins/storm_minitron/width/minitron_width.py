@@ -32,9 +32,7 @@ _HEAD_DIM_IMPLIED = ("qwen2", "phi3")
 """Families whose configs have no `head_dim`: transformers obeys one, other programs may not."""
 
 
-@component(
-    "compressor", "minitron_width", version=1, requires=("torch", "transformers"), extra="train"
-)
+@component("compressor", "minitron_width", version=1)
 class MinitronWidth(WidthTargets):
     """Width pruning (Minitron, Muralidharan et al. 2024, arXiv 2407.14679).
 

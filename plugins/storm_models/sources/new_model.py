@@ -32,7 +32,7 @@ _OF_WEIGHTS = ("dtype", "torch_dtype", "quantization_config")
 """What a config says of weights that a new model does not have."""
 
 
-@component("base_model", "new_model", version=3, requires=("torch", "transformers"), extra="train")
+@component("base_model", "new_model", version=3)
 class NewModel:
     """Makes a model of given sizes with random weights, and gives it the tokenizer of another one.
 

@@ -20,7 +20,7 @@ CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
 """The menus whose components yield a checkpoint."""
 
 
-@component(CHECKPOINT_MENUS, "path", version=2)
+@component(CHECKPOINT_MENUS, "path", version=2, requires=())
 class Path:
     """A checkpoint in Hugging Face layout, whose weights are used where they lie.
 

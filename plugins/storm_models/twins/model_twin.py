@@ -24,7 +24,7 @@ SMALL = 30_000_000
 """Parameters up to which a model is rehearsed with as it is."""
 
 
-@component("twin", "model_twin", version=2, requires=("torch", "transformers"), extra="train")
+@component("twin", "model_twin", version=2)
 class ModelTwin:
     """A random model of a model's family, shrunk in width, with a tokenizer of its kind.
 

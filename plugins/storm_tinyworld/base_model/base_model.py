@@ -20,8 +20,6 @@ from storm_training.trainable.settings import TrainableSettings
     "base_model",
     "tinyworld",
     version=2,
-    requires=("torch", "transformers", "tokenizers", "lightning"),
-    extra="train",
 )
 class Tinyworld(TrainingSettings):
     """Pretrains a small Llama from scratch on text of the miniature world.

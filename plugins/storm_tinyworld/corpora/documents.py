@@ -84,7 +84,7 @@ class Documents(Corpus):
         return data
 
 
-@component("dataset", "tinyworld_text", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "tinyworld_text", version=1)
 class TinyworldText(Documents):
     """Text of the miniature world: chats, exercises with their answers, and stories.
 
@@ -112,7 +112,7 @@ class TinyworldText(Documents):
         return self.write(stage, "text", self.families, forms)
 
 
-@component("dataset", "tinyworld_code", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "tinyworld_code", version=1)
 class TinyworldCode(Documents):
     """Code of the miniature world: scripts with what they print, and chats on short programs.
 

@@ -18,7 +18,7 @@ _ROW_TOKENS = 48.0
 """Characters of a chat, and so tokens of this world, on average."""
 
 
-@component("dataset", "tinyworld_pool", version=2, requires=("pyarrow",), extra="train")
+@component("dataset", "tinyworld_pool", version=2)
 class TinyworldPool:
     """Chats of the miniature world from five sources, about half of them spoilt.
 

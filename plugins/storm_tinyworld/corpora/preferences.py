@@ -22,7 +22,7 @@ ABLE = ("mistake", "chatter", "babble", "echo")
 """Corruptions that spoil every answer, be it one letter."""
 
 
-@component("dataset", "tinyworld_preferences", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "tinyworld_preferences", version=1)
 class TinyworldPreferences(QuestionCorpus):
     """Pairs for preference tuning: chosen is right, rejected is what a corruption made of it.
 

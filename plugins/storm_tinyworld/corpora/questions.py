@@ -15,7 +15,7 @@ from storm_tinyworld.skills.basic import Example
 from storm_tinyworld.skills.corruption import CLEAN
 
 
-@component("dataset", "tinyworld_questions", version=1, requires=("pyarrow",), extra="train")
+@component("dataset", "tinyworld_questions", version=1)
 class TinyworldQuestions(QuestionCorpus):
     """Questions of the miniature world with right answers, none asked twice nor in evaluation.
 

@@ -9,9 +9,7 @@ from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES
 from storm_training.components.finetuner import Finetuner
 
 
-@component(
-    "finetuner", "tinyworld_sibling", version=2, requires=("torch", "lightning"), extra="train"
-)
+@component("finetuner", "tinyworld_sibling", version=2)
 class TinyworldSibling(Finetuner):
     """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
 

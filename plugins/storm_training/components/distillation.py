@@ -14,7 +14,7 @@ from storm_training.objectives.teacher_control import TeacherControl
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
-@component("finetuner", "distillation", version=1, requires=("torch", "lightning"), extra="train")
+@component("finetuner", "distillation", version=1)
 class Distillation(Finetuner):
     """Forward KL on a teacher's logits over the whole vocabulary, as Minitron retrains.
 

@@ -11,7 +11,7 @@ from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
-@component("finetuner", "dpo", version=1, requires=("torch", "lightning"), extra="train")
+@component("finetuner", "dpo", version=1)
 class Dpo(Finetuner):
     """Direct preference optimisation (Rafailov et al. 2023).
 

@@ -10,7 +10,7 @@ from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSp
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
-@component("finetuner", "pretraining", version=1, requires=("torch", "lightning"), extra="train")
+@component("finetuner", "pretraining", version=1)
 class Pretraining(Finetuner):
     """Predicts every token of documents, cut into pieces of at most `sequence_length` tokens.
 

@@ -10,7 +10,7 @@ from storm_training.data.token_set import CHATS, DOCUMENTS, TokenSet, TokenSetSp
 from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 
 
-@component("finetuner", "sft", version=2, requires=("torch", "lightning"), extra="train")
+@component("finetuner", "sft", version=2)
 class Sft(Finetuner):
     """Supervised fine-tuning on every turn of the assistant.
 

@@ -25,7 +25,7 @@ class Supervised(Enum):
     """Every token, questions and headings too."""
 
 
-@component("tokens", "chat_tokens", version=4, requires=("transformers", "pyarrow"), extra="train")
+@component("tokens", "chat_tokens", version=4)
 class ChatTokenSet:
     """Renders chats with the model's template; every turn of the assistant is supervised.
 

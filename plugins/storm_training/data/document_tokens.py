@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-@component(
-    "tokens", "document_tokens", version=1, requires=("transformers", "pyarrow"), extra="train"
-)
+@component("tokens", "document_tokens", version=1)
 class DocumentTokenSet:
     """Tokenises whole documents: one BOS before, one EOS after, every token supervised.
 

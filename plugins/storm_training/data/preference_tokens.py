@@ -15,9 +15,7 @@ from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.data.token_spec import token_spec, tokens_cost
 
 
-@component(
-    "tokens", "preference_tokens", version=4, requires=("transformers", "pyarrow"), extra="train"
-)
+@component("tokens", "preference_tokens", version=4)
 class PreferenceTokenSet:
     """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.
 

@@ -13,7 +13,7 @@ _REHEARSED = 20_000
 """Tokens of a rehearsal, at most."""
 
 
-@component("tokens", "token_mixture", version=1, requires=("numpy",), extra="train")
+@component("tokens", "token_mixture", version=1)
 class TokenMixture:
     """Draws whole examples from each part until its share of the tokens is reached.
 

@@ -17,7 +17,7 @@ from storm_training.optim.rehearsal import short_passes
 from storm_training.optim.settings import PRECISIONS
 
 
-@component("reference", "reference_log_probs", version=1, requires=("torch",), extra="train")
+@component("reference", "reference_log_probs", version=1)
 class ReferenceScorer:
     """Log-probabilities of both answers of every pair, so that training holds one model only.
 

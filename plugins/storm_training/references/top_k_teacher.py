@@ -17,7 +17,7 @@ from storm_training.optim.rehearsal import short_passes
 from storm_training.optim.settings import PRECISIONS
 
 
-@component("reference", "top_k_answers", version=1, requires=("torch",), extra="train")
+@component("reference", "top_k_answers", version=1)
 class TopKTeacher:
     """Stores a teacher's k most likely tokens at every supervised position.
 

@@ -14,7 +14,7 @@ _PROCESS = 0.2 * 2**30
 """A process with torch alone."""
 
 
-@component("scanner", "snr", version=1, requires=("torch",), extra="train")
+@component("scanner", "snr", version=1)
 class SnrScanner:
     """Signal-to-noise ratio of every attention and MLP matrix of a model (Spectrum).
 

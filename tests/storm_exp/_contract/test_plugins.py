@@ -72,6 +72,23 @@ def test_a_broken_plugin_is_named_and_the_others_work(storm, folder, values):
     assert values()["total"] == 14
 
 
+def test_components_need_what_their_plugin_says_unless_they_say_it_themselves():
+    @component("menu", "free", version=1, requires=())
+    class Free:
+        def run(self, stage: StageContext) -> Thing:
+            raise NotImplementedError
+
+    hooks = {
+        "storm_components": [a_component("plain"), Free],
+        "storm_requires": (("no_such_package",), "rare"),
+    }
+    plugins = Plugins()
+    plugins.add(Plugin("picky", "picky-dist"), lambda: a_plugin(**hooks))
+    plain = plugins.component("plain")
+    assert (plain.missing_packages(), plain.extra) == (["no_such_package"], "rare")
+    assert plugins.component("free").missing_packages() == []
+
+
 @pytest.mark.parametrize("hook", ["storm_components", "storm_config_folder", "storm_verbs"])
 def test_a_plugin_whose_hook_fails_is_broken_as_well(hook):
     plugins = Plugins()
