@@ -10,6 +10,7 @@ if _complaint:
         sys.exit(f"error: {_complaint}")
     raise ModuleNotFoundError(_complaint)
 
+from storm_exp._contract import hooks as _contract_hooks
 from storm_exp._contract.artifact import Artifact, Memos, Spec
 from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component, Port, component, describe, setting
@@ -28,12 +29,17 @@ from storm_exp._contract.errors import (
     did_you_mean,
 )
 from storm_exp._contract.hooks import hookimpl
+from storm_exp._contract.plugins import SPECS as _SPECS
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
+from storm_exp._plan import hooks as _plan_hooks
 from storm_exp._plan.plan import Plan, PlannedArtifact
+from storm_exp._run import hooks as _run_hooks
 from storm_exp._store.manifest import referenced
+
+_SPECS += [_contract_hooks, _plan_hooks, _run_hooks]
 
 __version__ = "0.1.0"
 

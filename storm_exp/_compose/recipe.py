@@ -21,7 +21,6 @@ from storm_exp._compose.graph import (
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.settings import check_keys, check_seed, check_values, read_settings
 from storm_exp._compose.wrong_value import wrong_value
-from storm_exp._contract import hooks
 from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import ComposeError, GraphError, SettingError, did_you_mean
@@ -121,7 +120,7 @@ def _read_runtime(config: DictConfig, plugins: Plugins, origins: Origins) -> Run
     found = _read_section(config, "runtime", Runtime, origins)
     assert isinstance(found, Runtime)
     try:
-        plugins.hooks(hooks).storm_check_runtime(runtime=found)
+        plugins.hook.storm_check_runtime(runtime=found)
     except SettingError as error:
         raise ComposeError(origins.locate(error, "runtime")) from error
     return found

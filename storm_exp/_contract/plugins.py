@@ -20,6 +20,8 @@ ENTRY_POINT_GROUP = "storm_exp"
 
 SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
 """Root keys of every configuration that are no stages."""
+SPECS: list[ModuleType] = []
+"""The modules that specify the engine's hooks; `storm_exp` names them."""
 Verb = Callable[[list[str]], int]
 
 
@@ -46,16 +48,15 @@ class Plugins:
     def __init__(self) -> None:
         """Start empty; `load_plugins` fills one from the entry points."""
         self.manager = pluggy.PluginManager("storm_exp")
-        self._specified: list[ModuleType] = []
+        for specs in SPECS:
+            self.manager.add_hookspecs(specs)
         self.plugins: list[Plugin] = []
         self.components: dict[str, Component] = {}
         self._owner: dict[str, Plugin] = {}
 
-    def hooks(self, specs: ModuleType) -> Any:
-        """Return the hooks that a module of the engine specifies, with what plugins implement."""
-        if specs not in self._specified:
-            self.manager.add_hookspecs(specs)
-            self._specified.append(specs)
+    @property
+    def hook(self) -> Any:
+        """The hooks of the engine, each with what plugins implement of it."""
         return self.manager.hook
 
     def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
@@ -156,17 +157,17 @@ class Plugins:
                 )
         return verbs, problems
 
-    def tell(self, event: Any, **arguments: Any) -> list[str]:
+    def tell(self, event: str, **arguments: Any) -> list[str]:
         """Call a hook of every plugin; return what went wrong with which."""
         problems = []
-        for implementation in event.get_hookimpls():
+        for implementation in getattr(self.hook, event).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 problems.append(
-                    f"{event.name}: the plugin '{implementation.plugin_name}' failed with "
+                    f"{event}: the plugin '{implementation.plugin_name}' failed with "
                     f"{type(error).__name__}: {error}"
                 )
         return problems

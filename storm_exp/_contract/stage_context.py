@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from storm_exp._contract import hooks
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.errors import StageError
 from storm_exp._contract.plugins import load_plugins
@@ -65,7 +64,7 @@ class StageContext:
 
         A plugin does it (hook `storm_compute`): threads, precision, device.
         """
-        found = load_plugins().hooks(hooks).storm_compute(runtime=self.runtime)
+        found = load_plugins().hook.storm_compute(runtime=self.runtime)
         plain: AbstractContextManager[str] = nullcontext(self.runtime.device)
         return found if found is not None else plain
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storm_exp._contract.hooks import hookspec
-from storm_exp._run.record import RunRecord
-from storm_exp._run.section import Section
-from storm_exp._store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from storm_exp._run.record import RunRecord
+    from storm_exp._run.section import Section
+    from storm_exp._store.manifest import Manifest
 
 
 @hookspec

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from storm_exp._contract import hooks
 from storm_exp._contract.errors import StageError, StormError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.runtime import Runtime
@@ -118,7 +117,7 @@ def _command(python: str, runtime: Runtime, job: Path, key: str) -> list[str]:
     worker = [python, "-m", "storm_exp._run.worker", str(job)]
     if runtime.devices * runtime.nodes == 1:
         return worker
-    asked = load_plugins().hooks(hooks)
+    asked = load_plugins().hook
     words: list[str] | None = asked.storm_launcher(runtime=runtime, worker=worker, key=key)
     if words is None:
         raise StageError("no plugin can start several workers")

@@ -6,7 +6,6 @@ import itertools
 
 from storm_exp._contract.errors import PlanError
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan import hooks
 from storm_exp._plan.difference import explain
 from storm_exp._plan.notices import notes
 from storm_exp._plan.online import look_up, not_checked
@@ -31,7 +30,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
         rows.append([node.label, node.component.name, node.key[:12], status, node.spec.summary()])
     print("\n".join(console.align(rows)))
     found, problems = look_up(plan) if online else (not_checked(plan), [])
-    said = load_plugins().hooks(hooks).storm_plan_notices(plan=plan)
+    said = load_plugins().hook.storm_plan_notices(plan=plan)
     for line in [*itertools.chain.from_iterable(said), *notes(plan), *found]:
         print(line)
     memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}

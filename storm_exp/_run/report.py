@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from storm_exp._contract.errors import strangers_code
 from storm_exp._contract.plugins import Plugins
-from storm_exp._run import hooks
 from storm_exp._run.record import RunRecord
 from storm_exp._run.section import Section
 
@@ -19,13 +18,13 @@ def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
     """Have a plugin write the sections of all as a report; return its path, None without one."""
     sections = plugin_sections(record, plugins)
     with strangers_code("the plugin that writes the report", OSError):
-        file: Path | None = plugins.hooks(hooks).storm_report_page(run=record, sections=sections)
+        file: Path | None = plugins.hook.storm_report_page(run=record, sections=sections)
     return file
 
 
 def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
     """Return the sections of all plugins; a plugin that fails is named in place of its own."""
-    implementations: list[Any] = plugins.hooks(hooks).storm_report_sections.get_hookimpls()
+    implementations: list[Any] = plugins.hook.storm_report_sections.get_hookimpls()
     found = [section for each in implementations for section in _sections_of(each, record)]
     order = [s.stage for cell in record.cells for s in cell.stages]
     first = {name: position for position, name in reversed(list(enumerate(order)))}

@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 
 from storm_exp._compose.provenance import read_origins
 from storm_exp._compose.recipe import read_place, read_recipe
-from storm_exp._contract import hooks as contract_hooks
 from storm_exp._contract.errors import (
     ComposeError,
     Interrupted,
@@ -26,9 +25,8 @@ from storm_exp._contract.errors import (
     writing,
 )
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan import hooks as plan_hooks
 from storm_exp._plan.plan import Plan, PlannedArtifact
-from storm_exp._run import console, hooks
+from storm_exp._run import console
 from storm_exp._run.executor import Executor
 from storm_exp._run.record import (
     RunRecord,
@@ -76,7 +74,7 @@ def make_plan(compositions: list[Composition]) -> Plan:
             if not composition.name:
                 raise
             raise PlanError(f"the cell {composition.name} cannot run: {error}") from error
-    plugins.hooks(plan_hooks).storm_check_plan(plan=plan)
+    plugins.hook.storm_check_plan(plan=plan)
     return plan
 
 
@@ -86,7 +84,7 @@ def check_here(plan: Plan) -> None:
     if not plan.to_make():
         return
     try:
-        load_plugins().hooks(contract_hooks).storm_check_machine(runtime=recipe.runtime)
+        load_plugins().hook.storm_check_machine(runtime=recipe.runtime)
     except SettingError as error:
         raise PlanError(recipe.origins.locate(error, "runtime")) from error
 
@@ -247,8 +245,7 @@ def _finish(record: RunRecord, outputs: Path) -> None:
 
 def _tell(event: str, **arguments: Any) -> None:
     """Call a lifecycle hook; what a tracker raises does not end the run."""
-    plugins = load_plugins()
-    for problem in plugins.tell(getattr(plugins.hooks(hooks), event), **arguments):
+    for problem in load_plugins().tell(event, **arguments):
         console.say(f"  {problem}")
 
 

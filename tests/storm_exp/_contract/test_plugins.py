@@ -102,6 +102,18 @@ def test_a_plugin_whose_hook_fails_is_broken_as_well(hook):
     assert plugins.verbs([]) == ({}, [])
 
 
+@pytest.mark.parametrize("event", ["storm_check_plan", "storm_run_finished", "storm_compute"])
+def test_a_plugin_whose_hook_asks_for_something_else_is_broken(event):
+    def implementation(something):
+        """Ask for what no engine gives."""
+
+    module = SimpleNamespace(**{event: hookimpl(implementation)})
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: module)
+    (broken,) = plugins.broken()
+    assert event in broken.error and "something" in broken.error
+
+
 def test_a_plugin_with_something_that_is_no_component_is_broken():
     plugins = Plugins()
     plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(storm_components=[Thing]))
