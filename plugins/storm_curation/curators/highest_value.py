@@ -39,6 +39,7 @@ class HighestValue(Thresholds):
         self, scores: Rehearsed[ScoresSpec]
     ) -> HighestValue:
         """Return the same with a budget that the few rows exceed."""
+        assert self.train_rows is not None
         few = min(self.train_rows, _BUDGET)
         return dataclasses.replace(super().rehearsal(scores), train_rows=few)
 

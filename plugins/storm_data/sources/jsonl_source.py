@@ -73,7 +73,7 @@ def take_rows(
     source: str,
     progress: Progress,
     within: str = "",
-    limit: int = 0,
+    limit: int | None = None,
 ) -> int:
     """Take the rows of a JSONL file, or of a JSON list, in: all or the first `limit`; return how
     many.
@@ -85,7 +85,7 @@ def take_rows(
     longest = 8 * settings.max_characters + 65_536
     number = 0
     for number, line, whole in read_rows(file, longest):
-        if limit and number > limit:
+        if limit is not None and number > limit:
             return limit
         progress.advance(len(line))
         try:

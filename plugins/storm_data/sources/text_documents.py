@@ -88,7 +88,7 @@ class TextDocuments(ExcerptSettings):
                     break
                 if file.suffix == _JSONL:
                     read += take_rows(
-                        ingest, file, self, self.source, progress, within=name, limit=max(0, left)
+                        ingest, file, self, self.source, progress, within=name, limit=left
                     )
                     continue
                 read += 1
