@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,11 @@ def device_count(kind: str) -> int | None:
     if kind == "mps":
         return int(torch.backends.mps.is_available())
     return torch.cuda.device_count()
+
+
+def core_count() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def has_gpu() -> bool:

@@ -8,7 +8,7 @@ import shutil
 import socket
 
 from storm_exp import Runtime, SettingError, did_you_mean
-from storm_models.devices import device_count
+from storm_models.devices import core_count, device_count
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 """How training is divided: a whole model on each device, a part on each, or auto: ddp on CPUs, fsdp
@@ -35,7 +35,8 @@ def check_names(runtime: Runtime) -> None:
 def check_machine(runtime: Runtime) -> None:
     """Raise SettingError for devices of this node, or a launcher, that are not there.
 
-    Where torch is missing nobody knows how many there are, and nothing is refused.
+    Without GPUs a device is a core. Where torch is missing nobody knows how many GPUs there are,
+    and nothing is refused.
     """
     kind = runtime.device.partition(":")[0]
     index = int(runtime.device.partition(":")[2] or 0)
@@ -50,6 +51,11 @@ def check_machine(runtime: Runtime) -> None:
         setting = "devices" if runtime.devices > 1 else "device"
         problem = f"this machine has {found}{_ELSEWHERE}"
         raise SettingError(setting, getattr(runtime, setting), problem)
+    cores = core_count()
+    if (there == 0 or kind == "cpu") and runtime.devices > cores:
+        found = f"this machine has {cores} core{'' if cores == 1 else 's'} and no GPU"
+        found = f"the CPU has {cores} cores" if kind == "cpu" else found
+        raise SettingError("devices", runtime.devices, f"{found}{_ELSEWHERE}")
     if (
         _by_srun(runtime)
         and (runtime.nodes > 1 or runtime.launcher == "srun")

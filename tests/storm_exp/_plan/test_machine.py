@@ -15,7 +15,8 @@ from storm_models.workers import check_machine
 
 @pytest.fixture
 def see(monkeypatch):
-    """Return a function that says how many devices there are."""
+    """Return a function that says how many devices there are, beside four cores."""
+    monkeypatch.setattr(workers, "core_count", lambda: 4)
     return lambda count: monkeypatch.setattr(workers, "device_count", lambda kind: count)
 
 
@@ -32,6 +33,19 @@ def see(monkeypatch):
 def test_devices_that_are_not_there_are_refused(see, runtime, there):
     see(there)
     with pytest.raises(SettingError, match=f"this machine has {there} (cuda|mps) device"):
+        check_machine(Runtime(**runtime))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "there", "has"),
+    [
+        ({"devices": 8}, 0, "devices=8: this machine has 4 cores and no GPU"),
+        ({"device": "cpu", "devices": 8}, 8, "devices=8: the CPU has 4 cores"),
+    ],
+)
+def test_more_devices_than_cores_are_refused_where_cores_are_the_devices(see, runtime, there, has):
+    see(there)
+    with pytest.raises(SettingError, match=f"{has}; to plan for another machine"):
         check_machine(Runtime(**runtime))
 
 
