@@ -8,7 +8,7 @@ from typing import Any
 
 from storm_curation.judge.rubric import ask, render_example
 from storm_curation.judge.settings import JudgeSettings, Overlong
-from storm_exp import InputError, SettingError
+from storm_exp import InputError
 from storm_inference.label_ids import label_ids
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
@@ -33,8 +33,11 @@ class Presented:
 class JudgePrompt:
     """Renders rows for one judge and one tokenizer."""
 
-    def __init__(self, settings: JudgeSettings, chat: ChatRenderer) -> None:
-        """Check answers and rubric on the tokenizer; raises SettingError."""
+    def __init__(self, settings: JudgeSettings, chat: ChatRenderer, reason: str = "") -> None:
+        """Check answers and rubric on the tokenizer; raises SettingError.
+
+        `reason` says what shortened the prompts, if the model did.
+        """
         self._settings, self._chat = settings, chat
         questions = settings.questions()
         self._texts = [question.text for question in questions.values()]
@@ -51,9 +54,7 @@ class JudgePrompt:
         if isinstance(rubric, UnusableChat):
             raise InputError(f"the judge cannot be shown the rubric: {rubric}")
         self._rubric = [len(ids) for ids in rubric]
-        if max(self._rubric) >= settings.max_length:
-            problem = f"leaves no room for an example: the rubric takes {max(self._rubric)} tokens"
-            raise SettingError("max_length", settings.max_length, problem)
+        settings.check_room(max(self._rubric), reason)
 
     def present(self, rows: Sequence[Mapping[str, Any]]) -> list[Presented]:
         """Render rows; one that cannot be asked gets a status and a problem, not an exception."""

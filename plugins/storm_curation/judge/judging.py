@@ -40,7 +40,7 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     settings, reason = settings.fitted(model.config())
     if reason:
         stage.say(f"prompts have at most {settings.max_length} tokens: {reason}")
-    prompt = JudgePrompt(settings, model.chat())
+    prompt = JudgePrompt(settings, model.chat(), reason)
     summary = Summary(settings.questions())
     schema = score_schema(settings.questions())
     from_scratch, started = 0, time.monotonic()

@@ -13,6 +13,9 @@ from storm_models.dtype import LoadedDtype
 from storm_models.families.attention import longest_prompt
 from storm_models.families.model_config import ModelConfig
 
+_SHOWN = 40
+"""Characters of the rubric that an error shows."""
+
 
 class Overlong(Enum):
     """What happens to an example that does not fit."""
@@ -75,3 +78,21 @@ class JudgeSettings:
         if longest is None or self.max_length <= longest:
             return self, ""
         return dataclasses.replace(self, max_length=longest), reason
+
+    def check_room(self, rubric: int, reason: str = "") -> None:
+        """Raise SettingError for a rubric of so many tokens that no example fits behind it.
+
+        `reason` is what `fitted` says of settings that the model shortened: then not `max_length`
+        is to be changed.
+        """
+        if rubric < self.max_length:
+            return
+        if not reason:
+            problem = f"leaves no room for an example: the rubric takes {rubric} tokens"
+            raise SettingError("max_length", self.max_length, problem)
+        shown = self.head if len(self.head) <= _SHOWN else f"{self.head[:_SHOWN]}…"
+        problem = (
+            f"the rubric takes {rubric} tokens and leaves no room for an example, as {reason}: "
+            "shorten head and questions, or judge with a model that reads more"
+        )
+        raise SettingError("head", shown, problem)

@@ -15,6 +15,7 @@ from storm_models.devices import has_gpu
 from storm_models.dtype import LoadedDtype
 from storm_models.families.flops import Reading
 from storm_models.families.support import Use, check_family
+from storm_models.folder.token_count import count_tokens
 
 _SHARD = 32
 """Rows in a shard of a rehearsal."""
@@ -38,6 +39,7 @@ class ZeroShot(JudgeSettings):
         """Say which labels there will be, and for how many rows."""
         check_template(model, "it is to judge")
         check_family(model.config, Use.ASK)
+        self._check_rubric(model)
         rows = None
         if data.splits is not None:
             if "train" not in data.splits:
@@ -45,6 +47,13 @@ class ZeroShot(JudgeSettings):
             rows = data.splits["train"]
         scales = {name: question.scale() for name, question in self.questions().items()}
         return ScoresSpec(scales=scales, rows=rows)
+
+    def _check_rubric(self, model: CheckpointSpec) -> None:
+        """Raise SettingError where the rubric is known to fill the prompt, template aside."""
+        fitted, reason = self.fitted(model.config or {})
+        for question in self.questions().values():
+            tokens = count_tokens(model.tokenizer, self.head + question.text)
+            fitted.check_room(tokens or 0, reason)
 
     def rehearsal(self) -> ZeroShot:
         """Return the same in several shards, with room for the rubric and a short example."""

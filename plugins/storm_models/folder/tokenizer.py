@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from storm_exp import InputError
 from storm_models.folder.json_file import read_json
 
+FOLDERS: dict[str, Path] = {}
+"""Where this process met a tokenizer, by its digest: a plan knows models by their specs alone."""
+
 
 class Tokens(NamedTuple):
     """What JSON and text files say of a tokenizer."""
@@ -37,6 +40,12 @@ def tokenizer_digest(directory: Path) -> str:
     settings), and that must not make two checkpoints look different: tokens and their ids are
     digested, not bytes. Raises InputError when there is no tokenizer, or none that can be read.
     """
+    digest = _digest(directory)
+    FOLDERS[digest] = directory
+    return digest
+
+
+def _digest(directory: Path) -> str:
     tokens = read_tokens(directory)
     if tokens is None:
         return hashlib.sha256((directory / "tokenizer.model").read_bytes()).hexdigest()

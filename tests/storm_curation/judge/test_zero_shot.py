@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import os
@@ -254,6 +255,20 @@ def test_an_answer_of_two_tokens_is_an_error_before_the_model_loads(judged, rows
 def test_a_rubric_that_fills_the_prompt_is_an_error(judged, rows):
     with pytest.raises(SettingError, match="max_length=20: leaves no room"):
         judged(rows, max_length=20)
+
+
+@pytest.mark.parametrize("max_length", [1024, 4000])
+def test_a_rubric_that_the_model_cannot_read_is_refused_at_plan_time(
+    make_judge, checkpoint, max_length
+):
+    spec = checkpoint.spec()
+    config = {**spec.config, "max_position_embeddings": 96}
+    judge = make_judge(max_length=max_length, head="Rate what it is worth. " * 30)
+    with pytest.raises(SettingError) as error:
+        judge.plan_spec(dataclasses.replace(spec, config=config), DatasetSpec())
+    assert error.value.setting == "head"
+    assert "as the model has 96 positions: shorten head" in str(error.value)
+    judge.plan_spec(dataclasses.replace(spec, tokenizer="of nobody", config=config), DatasetSpec())
 
 
 @pytest.mark.parametrize(
