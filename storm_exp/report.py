@@ -1,5 +1,6 @@
 """What a plugin's part of the report is made of: sections, the record of a run, and its tables."""
 
+from storm_exp._contract.plugins import root_sections
 from storm_exp._run.record import CellRecord, RunRecord, StageRecord
 from storm_exp._run.section import Place, Section, duration
 from storm_exp._run.sweep import (
@@ -24,6 +25,7 @@ __all__ = [
     "duration",
     "is_seed",
     "measures",
+    "root_sections",
     "summarise",
     "sweep_table",
 ]

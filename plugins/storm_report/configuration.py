@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from storm_exp._contract.plugins import SECTIONS, load_plugins
-from storm_exp.report import CellRecord, Place, RunRecord, Section
+from storm_exp.report import CellRecord, Place, RunRecord, Section, root_sections
 from storm_report.template import render
 
 
@@ -24,7 +23,7 @@ def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, boo
     """
     given = {_override_path(o) for cell in cells for o in cell.overrides}
     values: dict[str, dict[str, None]] = {}
-    sections = (*SECTIONS, *load_plugins().sections())
+    sections = root_sections()
     for cell in cells:
         for path, value in _flatten(cell.config):
             values.setdefault(path, {})[value] = None
@@ -40,7 +39,7 @@ def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, boo
         elif stage in sections:
             groups.setdefault("run", []).append((path, " | ".join(found), marked))
     return {
-        name: groups[name] for name in sorted(groups, key=lambda name: name in (*sections, "run"))
+        name: groups[name] for name in sorted(groups, key=lambda name: name in [*sections, "run"])
     }
 
 

@@ -184,6 +184,11 @@ def _call(plugin: Plugin, hook: str) -> Any:
     return implementation() if implementation is not None else None
 
 
+def root_sections() -> list[str]:
+    """Return the root keys of a configuration that are no stages: the engine's, and plugins'."""
+    return [*SECTIONS, *load_plugins().sections()]
+
+
 @functools.cache
 def load_plugins() -> Plugins:
     """Return the plugins of this environment, loaded once per process."""

@@ -34,6 +34,15 @@ def test_the_engine_imports_no_machine_learning_and_no_plugin(file):
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_knows_the_public_line_of_the_engine_alone(plugin):
+    public = {"storm_exp", "storm_exp.report", "storm_exp.testing"}
+    for file in (ROOT / "plugins" / plugin).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("storm_exp"):
+                assert node.module in public, f"{file.relative_to(ROOT)} imports {node.module}"
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
 def test_a_plugin_uses_the_engine_the_shared_plugins_and_itself(plugin):
     if plugin == "storm_tinyworld":
         return
