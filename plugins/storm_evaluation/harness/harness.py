@@ -44,7 +44,7 @@ class HarnessTasks:
     """Of every task that the names stand for."""
     seed: int
     sample_rows: int | None = None
-    """Rows of ours in place of each data set of the hub; 0: the data sets themselves."""
+    """Rows of ours in place of each data set of the hub; None: the data sets themselves."""
 
     @property
     def by_name(self) -> bool:
