@@ -100,6 +100,7 @@ def test_what_the_user_left_unused_is_said(plan, overrides, said):
         ("finetuner=solar_sft", "did you mean 'solar/sft'?"),
         ("evaluator=tinyworld", "did you mean 'tinyworld/skills'?"),
         ("evaluator.metrics.arc_easy=acc", "did you mean 'by_task.metric'?"),
+        ("finetuner.parameters.choice=lora", "did you mean 'trainable'?"),
     ],
 )
 def test_an_old_name_is_answered_with_the_new_one(tmp_path, typed, meant):

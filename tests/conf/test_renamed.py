@@ -1,0 +1,60 @@
+"""Names that settings had: what `renamed.yaml` says of them is still true."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from storm_exp._compose.presets import new_setting
+from storm_exp._contract.plugins import load_plugins
+
+RENAMED = Path(__file__).parents[2] / "conf" / "renamed.yaml"
+EVERYWHERE = yaml.safe_load(RENAMED.read_text(encoding="utf-8"))["settings"]["*"]
+
+
+def groups() -> dict[str, list[set[str]]]:
+    """Return the names of settings that stand beside each other, by component."""
+
+    def walk(cls: type) -> list[set[str]]:
+        hints = typing.get_type_hints(cls)
+        names = {field.name for field in dataclasses.fields(cls)}
+        return [names] + [
+            inner
+            for name in sorted(names)
+            if dataclasses.is_dataclass(hints[name])
+            for inner in walk(typing.cast(type, hints[name]))
+        ]
+
+    return {name: walk(found.cls) for name, found in load_plugins().components.items()}
+
+
+@pytest.mark.parametrize(("old", "new"), EVERYWHERE.items())
+def test_the_new_name_is_one_of_a_component_that_lacks_the_old(old, new):
+    known = [names for every in groups().values() for names in every]
+    assert any(new in names for names in known)
+    assert not any(old in names and new in names for names in known)
+
+
+@pytest.mark.parametrize(
+    ("component", "old", "new"),
+    [
+        ("sft", "accumulation", "gradient_accumulation_steps"),
+        ("sft", "parameters", "trainable"),
+        ("dpo", "gradient_clip", "max_grad_norm"),
+        ("answers", "new_tokens", "max_new_tokens"),
+        ("zero_shot", "precision", "dtype"),
+        ("importance", "token_step", "pad_to_multiple_of"),
+    ],
+)
+def test_an_old_name_is_answered_with_the_new_one(component, old, new):
+    (names, *_) = groups()[component]
+    assert new_setting(component, old, sorted(names)) == new
+
+
+def test_a_name_that_others_had_is_not_taken_for_an_old_one():
+    (names, *_) = groups()["mergekit"]
+    assert new_setting("mergekit", "longest", sorted(names)) is None
