@@ -55,22 +55,22 @@ class LmEval:
     by_task: ByTask = setting(ByTask)
     """The same settings for single tasks, or for the tasks of a group."""
     num_fewshot: int | None = setting(None, at_least=0)
-    """Examples before each question; none: as each task says. A task whose YAML says 0 stays at
+    """Examples before each question; null: as each task says. A task whose YAML says 0 stays at
     0, as in the harness."""
     apply_chat_template: bool = True
     fewshot_as_multiturn: bool = True
     """Examples as turns of one conversation; has no effect without the chat template."""
     system_instruction: str = ""
     limit: int | None = setting(None, at_least=1)
-    """Only so many documents of each task, and of each task of a group; none: all."""
+    """Only so many documents of each task, and of each task of a group; null: all."""
     limit_seed: int | None = setting(None, at_least=0)
-    """Draws the documents that `limit` leaves, the same for every model; none: the first."""
+    """Draws the documents that `limit` leaves, the same for every model; null: the first."""
     batch_size: int = setting(32, at_least=1)
     """Documents computed together. In the key: padding moves scores in their last bits."""
     max_length: int | None = setting(None, at_least=2, unit="tokens")
-    """Tokens of prompt and answer; none: what the model's config allows."""
+    """Tokens of prompt and answer; null: what the model's config allows."""
     max_new_tokens: int | None = setting(None, at_least=1)
-    """Longest answer in tokens; none: as each task says (256 where it does not)."""
+    """Longest answer in tokens; null: as each task says (256 where it does not)."""
     dtype: LoadedDtype = LoadedDtype.auto
     """auto (as stored), float32, bfloat16 or float16."""
     expected_tokens: int | None = setting(None, semantic=False, at_least=1)

@@ -41,7 +41,7 @@ class HeldOut:
 
     split: str = "validation"
     limit: int | None = setting(200, at_least=2)
-    """Only the first rows of the split; none: all."""
+    """Only the first rows of the split; null: all."""
     choices: int = setting(4, at_least=2)
     """Answers to choose from: the true one and others from the split."""
     choice_characters: int = setting(200, at_least=1)

@@ -44,7 +44,7 @@ class MinitronDepth:
     """Share of the layers that stays, instead of `layers`."""
 
     first: int | None = setting(None, at_least=0)
-    """The first layer that goes, from 0. None: the scan decides."""
+    """The first layer that goes, from 0. Null: the scan decides."""
 
     drop: list[int] = setting([], at_least=0)
     """Layers that go, from 0, wherever they are, instead of all the above."""
