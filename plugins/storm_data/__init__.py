@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 def storm_components() -> list[type]:
     """Return the sources of data."""
     from storm_data.sources.chat_jsonl import ChatJsonl
-    from storm_data.sources.dataset_command import DatasetCommand
     from storm_data.sources.dataset_excerpt import DatasetExcerpt
     from storm_data.sources.dataset_path import DatasetPath
     from storm_data.sources.hub_chat import HubChat
@@ -31,7 +30,6 @@ def storm_components() -> list[type]:
         PreferenceJsonl,
         HubPreferences,
         DatasetPath,
-        DatasetCommand,
         DatasetExcerpt,
     ]
 

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 @hookimpl
 def storm_components() -> list[type]:
     """Return the components that adopt or make a checkpoint without training."""
-    from storm_models.command import Command
     from storm_models.sources.hub import Hub
     from storm_models.sources.new_model import NewModel
     from storm_models.sources.path import Path
     from storm_models.twins.model_twin import ModelTwin
 
-    return [Hub, Path, Command, NewModel, ModelTwin]
+    return [Hub, Path, NewModel, ModelTwin]
 
 
 @hookimpl

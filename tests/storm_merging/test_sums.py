@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from storm_command.checkpoint_command import CheckpointCommand
 from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import InputError, StoreError
 from storm_exp.testing import make_stage
@@ -22,7 +23,6 @@ from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.command import Command
 from storm_models.sources.path import Path as PathComponent
 from storm_models.testing import make_checkpoint
 from storm_training.loop.finetuned_checkpoint import write_changed
@@ -289,9 +289,9 @@ def test_changing_a_sum_changes_what_it_adds_up_to(merged, tmp_path):
 
 def test_a_program_is_given_files_if_it_asks_for_the_model(kept, merged, models, tmp_path):
     copying = "sh -c 'cp {model}/* {out}'"
-    copied = Command(line=copying, seed=0).run(kept.stage("copy"), merged)
+    copied = CheckpointCommand(line=copying, seed=0).run(kept.stage("copy"), merged)
     assert same_tensors(copied.tensors(), merged.tensors())
     other = kept.merge(Slerp(t=0.9), [kept.adopt(model) for model in models[:2]])
     line = f"cp -r {tmp_path}/copy/. {{out}}"
-    Command(line=line, seed=0).run(kept.stage("other"), other)
+    CheckpointCommand(line=line, seed=0).run(kept.stage("other"), other)
     assert kept.components().count("written") == 1

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from storm_command.dataset_command import DatasetCommand
 from storm_data.dataset import Dataset
-from storm_data.sources.dataset_command import DatasetCommand
 from storm_data.sources.dataset_path import DatasetPath
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage

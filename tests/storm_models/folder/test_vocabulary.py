@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from storm_command.checkpoint_command import CheckpointCommand
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_models.command import Command
 from storm_models.sources.path import Path
 from storm_models.testing import make_byte_tokenizer, make_checkpoint
 
@@ -29,7 +29,7 @@ def test_tokens_beyond_the_embedding_are_named_at_plan_time(folder, tmp_path):
     problem = rf"embedding of {rows} rows.*'<call>' \({rows}\), '</call>' \({rows + 1}\)"
     with pytest.raises(InputError, match=problem):
         Path(path=str(folder)).plan_spec()
-    command = Command(line=f"cp -r {folder}/. {{out}}", seed=0)
+    command = CheckpointCommand(line=f"cp -r {folder}/. {{out}}", seed=0)
     with pytest.raises(InputError, match="<call>"):
         command.run(make_stage(tmp_path, "copied"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from storm_command.program import Program
 from storm_data.dataset import Dataset
 from storm_exp import FileDigests, StageContext, component, setting
 from storm_models.chat.files import settle_chat
@@ -11,11 +12,10 @@ from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inspection import inspect_checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
-from storm_models.program import Program
 
 
-@component(("base_model", "finetuner", "merger", "compressor"), "command", version=2, requires=())
-class Command(Program):
+@component(("base_model", "finetuner", "merger", "compressor"), "command", version=2)
+class CheckpointCommand(Program):
     """Runs a program that leaves a checkpoint in `{out}`, and keeps what it made.
 
     The command line is split as a shell would, and run without one. In it, `{model}`, `{models}`
@@ -47,9 +47,9 @@ class Command(Program):
 
         Also for what it made, when that is no checkpoint that could be used.
         """
-        reads = model is not None and "{model}" in self.line
+        reads = model if "{model}" in self.line else None
         values = {
-            "model": str(model.materialise(stage).directory) if reads else "",
+            "model": str(reads.materialise(stage).directory) if reads else "",
             "data": str(data.directory) if data else "",
             "out": str(stage.directory),
             "scratch": str(stage.scratch),

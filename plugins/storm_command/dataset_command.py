@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from omegaconf import II
 
+from storm_command.program import Program
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.parquet_splits import check_rows, check_schemas
 from storm_data.files.split_settings import SplitSettings
@@ -19,12 +20,11 @@ from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.dataset_path import DATASET_MENUS
 from storm_exp import InputError, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.program import Program
 
 _OUT = "out-"
 
 
-@component(DATASET_MENUS, "dataset_command", version=2)
+@component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
 class DatasetCommand(SplitSettings, Program):
     """Runs a program that leaves data in `{out}`, and keeps what it made.
 
@@ -65,9 +65,9 @@ class DatasetCommand(SplitSettings, Program):
             shutil.rmtree(left, ignore_errors=True)
         # An attempt's own: what an earlier one still writes is nobody's.
         out = Path(tempfile.mkdtemp(prefix=_OUT, dir=stage.scratch))
-        reads = model is not None and "{model}" in self.line
+        reads = model if "{model}" in self.line else None
         values = {
-            "model": str(model.materialise(stage).directory) if reads else "",
+            "model": str(reads.materialise(stage).directory) if reads else "",
             "data": str(data.directory) if data else "",
             "out": str(out),
             "scratch": str(scratch),
@@ -75,9 +75,9 @@ class DatasetCommand(SplitSettings, Program):
         self.execute(stage, values)
         lines, tables = sorted(out.glob("*.jsonl")), sorted(out.glob("*.parquet"))
         if bool(lines) == bool(tables):
-            left = ", ".join(sorted(file.name for file in out.iterdir())) or "nothing"
+            names = ", ".join(sorted(file.name for file in out.iterdir())) or "nothing"
             raise InputError(
-                f"the program left {left}; expected JSONL files of chats, or Parquet files named "
+                f"the program left {names}; expected JSONL files of chats, or Parquet files named "
                 "by split (train.parquet)"
             )
         besides = sorted(file.name for file in out.iterdir() if file not in (*lines, *tables))

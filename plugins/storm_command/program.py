@@ -17,8 +17,8 @@ from typing import IO, Any, ClassVar
 
 from omegaconf import II
 
+from storm_command import guardian
 from storm_exp import FileDigests, InputError, SettingError, StageContext, setting
-from storm_models import guardian
 
 _POLL_SECONDS = 0.05
 _LAST_BYTES = 1 << 16
