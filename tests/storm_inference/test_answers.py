@@ -159,7 +159,7 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
             Sampling(max_new_tokens=4, temperature=1.0, top_p=1.0, unfinished=False, seed=seed),
             NO_SHOTS,
             batch_size=16,
-            device="auto",
+            device="cpu",
             scratch=make_stage(tmp_path, name).scratch,
         )
         texts.append(generator.answer(list(data.rows("train"))))
@@ -240,7 +240,7 @@ def test_drawing_is_from_all_tokens(tmp_path):
         Sampling(max_new_tokens=1, temperature=1.0, top_p=1.0, unfinished=False, seed=0),
         NO_SHOTS,
         batch_size=16,
-        device="auto",
+        device="cpu",
         scratch=make_stage(tmp_path).scratch,
     )
     drawn = set()
