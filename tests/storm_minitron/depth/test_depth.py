@@ -256,7 +256,7 @@ def test_shares_of_the_depth_are_rounded():
             r"layers=3: layers_ratio=0.5 is set too: unset it \(layers_ratio=null\)",
         ),
         ({"layers": 0}, "at least 1"),
-        ({"layers_ratio": 1.0}, "between 0 and 1"),
+        ({"layers_ratio": 1.0}, "above 0 and below 1"),
         ({"drop": [2, 1, 1], "layers_ratio": 0.5}, "names layer 1 more than once"),
         ({"drop": [-1]}, "at least 0"),
         (
@@ -269,7 +269,7 @@ def test_shares_of_the_depth_are_rounded():
         ({"layers": 32, "first": 0}, "fewer than the model's 32"),
         ({"layers_ratio": 0.99, "first": 0}, "keeps all of 32"),
         ({"layers": 16, "first": 17}, "16 layers go, so it must lie between 0 and 16"),
-        ({"layers": 16, "first": -1}, "between 0 and 16"),
+        ({"layers": 16, "first": -1}, "at least 0"),
     ],
 )
 def test_depths_that_make_no_sense_are_refused_at_plan_time(settings, message):
