@@ -194,7 +194,7 @@ def test_what_cannot_be_tokenised_fails_in_the_forecast():
     ):
         with pytest.raises(InputError, match=f"no column '{column}'"):
             component.plan_spec(model, DatasetSpec(columns=["id"]))
-    with pytest.raises(SettingError, match="negative"):
+    with pytest.raises(SettingError, match="must be at least 1"):
         ChatTokenSet(max_length=-1)
 
 
@@ -289,7 +289,7 @@ def test_parts_that_do_not_fit_are_refused_before_anything_runs():
         mixture.plan_spec([one, TokenSetSpec(kind="documents", tokenizer="b")])
     with pytest.raises(InputError, match="part 2 holds pairs"):
         mixture.plan_spec([one, TokenSetSpec(kind="preferences")])
-    with pytest.raises(SettingError, match="a weight above 0"):
+    with pytest.raises(SettingError, match="must be above 0"):
         TokenMixture(shares=[1, 0], seed=0)
 
 
