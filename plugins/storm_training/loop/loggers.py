@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Iterator
 
 from lightning.pytorch.loggers import (
@@ -25,8 +26,10 @@ def tracked(settings: TrainingSettings, stage: StageContext) -> Iterator[list[Lo
     W&B gives whoever asks the run that is still open in the process.
     """
     loggers = build_loggers(settings, stage)
+    # As JSON has them: an Enum inside a section would be a Python object in hparams.yaml.
+    written = json.dumps(dataclasses.asdict(settings), default=lambda choice: choice.name)
     for logger in loggers:
-        logger.log_hyperparams(dataclasses.asdict(settings))
+        logger.log_hyperparams(json.loads(written))
     failed = True
     try:
         yield loggers
