@@ -43,7 +43,7 @@ from storm_exp._run.sweep import write_sweep_table
 from storm_exp._store.maker import MadeArtifact
 from storm_exp._store.store import Store
 
-_BRIEF = 240
+_BRIEF = 400
 """Characters of a failure that the last line of a run repeats."""
 
 
