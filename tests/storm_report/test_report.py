@@ -140,6 +140,70 @@ def test_models_are_shown_by_name_with_scores_and_paired_differences(make):
     assert "One run each: this says how these trained models differ" in text
 
 
+def family(make: Maker) -> CellRecord:
+    """Return a cell whose merger was made of a tuned model and its partner, on judged data."""
+    base = make.stage("base_model", "Checkpoint")
+    scores = make.stage("judge", "Scores", inputs={"model": base.key})
+    cut = make.stage("depth", "Checkpoint", inputs={"model": base.key})
+    tuned = make.stage("finetuner", "Checkpoint", inputs={"model": cut.key, "data": scores.key})
+    partner = make.stage("partner", "Checkpoint", inputs={"model": base.key, "data": scores.key})
+    merger = make.stage("merger", "Checkpoint", inputs={"models": [tuned.key, partner.key]})
+    shown = [base, partner, tuned, merger]
+    evaluations = [
+        make.stage(
+            "evaluator",
+            "Evaluation",
+            {"evaluation.json": evaluation(0.1 * place)},
+            element=stage.stage,
+            inputs={"model": stage.key},
+        )
+        for place, stage in enumerate(shown)
+    ]
+    verdicts = {
+        (0, 1): (0.1, "no effect"),
+        (0, 2): (0.2, "undecided"),
+        (1, 3): (0.3, "better"),
+        (2, 3): (-0.04, "worse"),
+    }
+    pairs = []
+    for first, second in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)):
+        difference, verdict = verdicts.get((first, second), (0.9, "better"))
+        found = comparison()["pairs"][0]["mean"] | {"difference": difference, "verdict": verdict}
+        pairs.append({"first": first, "second": second, "tasks": {}, "mean": found, "loss": None})
+    content = comparison() | {"models": 4, "pairs": pairs, "against_first": pairs[:3]}
+    content["mean"] = [{"score": 0.1 * place, "stderr": 0.01} for place in range(4)]
+    compared = make.stage(
+        "comparison",
+        "Comparison",
+        {"comparison.json": content},
+        inputs={"evaluations": [e.key for e in evaluations]},
+    )
+    return cell(base, scores, cut, tuned, partner, merger, *evaluations, compared)
+
+
+def test_every_step_is_told_against_the_models_that_it_was_made_of(make):
+    text = show(make.run(family(make))).text
+    assert (
+        "Helped: merger over partner (+0.300); harmed: merger over finetuner (-0.040); "
+        "undecided: finetuner over base_model (+0.200); "
+        "no effect shown: partner over base_model (+0.100)."
+    ) in text
+    assert "mean over tasks; of these trained models, one run each, over questions" in text
+    assert "merger partner +0.300 +0.125 to +0.375 < 0.001 better" in text
+    assert "merger finetuner -0.040" in text
+    assert "merger base_model" not in text.replace("Differences to base_model", "")
+
+
+def test_a_step_against_the_order_of_the_models_is_turned(make):
+    record = family(make)
+    evaluations = [s for s in record.stages if s.artifact == "Evaluation"]
+    compared = next(s for s in record.stages if s.artifact == "Comparison")
+    compared.inputs["evaluations"] = [e.key for e in reversed(evaluations)]
+    text = show(make.run(record)).text
+    # First and second are now merger and finetuner.
+    assert "no effect shown: merger over finetuner (-0.100)" in text
+
+
 def test_arms_of_several_runs_are_shown_once_each_and_spoken_of_as_arms(make):
     names = [("plain", 0.4), ("plain_again", 0.6), ("tuned", 0.7), ("tuned_again", 0.8)]
     stages = [make.stage(name, "Checkpoint") for name, _ in names]

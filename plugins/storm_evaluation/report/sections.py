@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_evaluation.report.over_runs import difference_cells
+from storm_evaluation.report.steps import in_a_sentence, step_differences, steps
 from storm_evaluation.tasks.names import short_names
 from storm_evaluation.tasks.record import COLUMNS, rows_of
 from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
@@ -24,6 +25,7 @@ class _Lineup:
     """The models of a cell, in the order in which they are compared."""
 
     label: str
+    cell: CellRecord
     stages: list[StageRecord]
     evaluations: list[dict[str, Any]]
     comparison: dict[str, Any] | None
@@ -43,6 +45,11 @@ class _Lineup:
         stage = self.stages[position * self.runs]
         return stage.element or stage.label
 
+    def steps(self) -> list[tuple[int, int]]:
+        """Return (parent, child) of models that were made of one another."""
+        keys = [str(s.inputs.get("model", "")) for s in self.stages[:: self.runs]]
+        return steps(self.cell, keys)
+
     def tasks(self) -> dict[str, dict[str, Any]]:
         return {task: entry for e in self.evaluations for task, entry in e["tasks"].items()}
 
@@ -54,7 +61,13 @@ def sections(run: RunRecord) -> list[Section]:
         return []
     palette = colours(run)
     parts = [
-        (lineup.label, scores(lineup, palette) + _asked(lineup) + differences(lineup, palette))
+        (
+            lineup.label,
+            in_words(lineup)
+            + scores(lineup, palette)
+            + _asked(lineup)
+            + differences(lineup, palette),
+        )
         for lineup in lineups
     ]
     stage = lineups[0].stages[0].stage
@@ -88,7 +101,28 @@ def _add(
     stages = [stage for key in keys if (stage := cell.find(key)) and key in contents]
     if stages and len(stages) == len(keys):
         evaluations = [contents[key] for key in keys]
-        found.setdefault(tuple(keys), _Lineup(label, stages, evaluations, comparison))
+        found.setdefault(tuple(keys), _Lineup(label, cell, stages, evaluations, comparison))
+
+
+def in_words(lineup: _Lineup) -> Markup:
+    """Return a sentence on what helped: step by step, or against the first model."""
+    comparison = lineup.comparison or {}
+    measure = "mean" if comparison.get("mean") else "loss"
+    found = step_differences(comparison, lineup.steps(), measure)
+    if not found:
+        found = [
+            (entry["first"], entry["second"], entry[measure])
+            for entry in comparison.get("against_first") or []
+            if entry.get(measure)
+        ]
+    text = in_a_sentence([(lineup.name(a), lineup.name(b), cell) for a, b, cell in found])
+    if not text:
+        return Markup()
+    of = "mean over tasks" if measure == "mean" else "loss, less is better"
+    scope = "the arms, over runs" if lineup.runs > 1 else "these trained models, one run each,"
+    return Markup("<p class='lead'><strong>{}</strong> ({}; of {} over questions.)</p>").format(
+        text, of, scope
+    )
 
 
 def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
@@ -199,6 +233,7 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
         if lines:
             caption = f"Differences to {lineup.name(0)} in {words}. {_scope(lineup)}"
             html += figure(table(header, lines), caption)
+    html += _step_table(lineup, palette, header[1:], margin)
     rows = [
         [_model(lineup, entry["second"], palette), task, *difference_cells(cell, margin)]
         for entry in against
@@ -209,6 +244,25 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     inner = figure(table(["model", "task", *header[1:]], rows), caption)
     fold = Markup("<details><summary>Differences task by task</summary>{}</details>")
     return html + fold.format(inner)
+
+
+def _step_table(
+    lineup: _Lineup, palette: dict[str, int], header: list[str], margin: float
+) -> Markup:
+    """Return the differences of every model to those that it was made of."""
+    html = Markup()
+    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, less is better")):
+        lines = [
+            [_model(lineup, b, palette), lineup.name(a), *difference_cells(cell, margin)]
+            for a, b, cell in step_differences(lineup.comparison or {}, lineup.steps(), measure)
+        ]
+        if lines:
+            caption = (
+                f"Step by step: every model against those that it was made of, in {words}; "
+                "Holm's correction over all pairs of models."
+            )
+            html += figure(table(["model", "made of", *header], lines), caption)
+    return html
 
 
 def _asked(lineup: _Lineup) -> Markup:
