@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from storm_exp._contract.errors import (
     StormError,
     strangers_code,
 )
+from storm_exp._plan.cells import varying_settings
 from storm_exp._plan.key import all_settings, artifact_key, semantic_settings
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
@@ -131,6 +133,8 @@ class Plan:
         """
         self.store = store
         self.rehearsed_in = rehearsed_in
+        self.on_twins = False
+        """Whether something stands in for what the recipe names."""
         self.cells: list[Cell] = []
         self.nodes: dict[str, PlannedArtifact] = {}
         """In an order in which inputs come before what needs them."""
@@ -169,9 +173,24 @@ class Plan:
         It is a plain attribute of a component's class: miniature, own model, full size.
         """
         if self.rehearsed_in:
-            return "rehearsal on twins"
+            return "rehearsal on twins" if self.on_twins else "rehearsal"
         uses = self.cells[0].recipe.stages.values()
         return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
+
+    def labels(self) -> dict[str, str]:
+        """Return every label by key, with the settings that tell it from its likes."""
+        needed: dict[str, list[dict[str, str]]] = {}
+        settings = varying_settings([cell.overrides for cell in self.cells])
+        for cell, values in zip(self.cells, settings, strict=True):
+            for node in cell.nodes():
+                needed.setdefault(node.key, []).append(values)
+        likes = Counter(node.label for node in self.nodes.values())
+        found = {}
+        for node in self.nodes.values():
+            first, *others = needed[node.key]
+            common = [f"{k}={v}" for k, v in first.items() if all(o[k] == v for o in others)]
+            found[node.key] = " · ".join([node.label, *(common if likes[node.label] > 1 else [])])
+        return found
 
     def to_make(self) -> list[PlannedArtifact]:
         """Return the nodes that a run would make, level by level."""

@@ -25,9 +25,10 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
         check_here(plan)
     print(console.headline(plan))
     rows = [["stage", "component", "key", "", "spec"]]
-    for node in plan.nodes.values():
+    named = plan.labels()
+    for key, node in plan.nodes.items():
         status = "damaged" if node.damage else node.status.value
-        rows.append([node.label, node.component.name, node.key[:12], status, node.spec.summary()])
+        rows.append([named[key], node.component.name, node.key[:12], status, node.spec.summary()])
     print("\n".join(console.align(rows)))
     found, problems = look_up(plan) if online else (not_checked(plan), [])
     said = load_plugins().hook.storm_plan_notices(plan=plan)
@@ -40,7 +41,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     if why:
         manifests = list(plan.store.manifests())
         for node in plan.to_make():
-            print(f"why {node.label}: {'; '.join(explain(node, manifests))}")
+            print(f"why {named[node.key]}: {'; '.join(explain(node, manifests))}")
     if problems:
         raise PlanError("; ".join(problems))
     return plan

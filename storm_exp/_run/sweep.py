@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from storm_exp._plan.cells import varying_settings
 from storm_exp._run.record import CellRecord, RunRecord, StageRecord
 
 TABLE = "sweep.csv"
@@ -16,13 +17,7 @@ TABLE = "sweep.csv"
 
 def cell_settings(record: RunRecord) -> list[dict[str, str]]:
     """Return per cell the overrides whose value is not the same in all cells."""
-    parsed = [
-        {name.lstrip("+"): value for name, _, value in (o.partition("=") for o in cell.overrides)}
-        for cell in record.cells
-    ]
-    names = list(dict.fromkeys(name for cell in parsed for name in cell))
-    varying = [name for name in names if len({cell.get(name, "") for cell in parsed}) > 1]
-    return [{name: cell.get(name, "") for name in varying} for cell in parsed]
+    return varying_settings([cell.overrides for cell in record.cells])
 
 
 def is_seed(setting: str) -> bool:

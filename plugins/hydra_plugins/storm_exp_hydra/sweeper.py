@@ -4,9 +4,12 @@ Annotations are not postponed here: Hydra executes this module before it is in `
 dataclasses look postponed annotations up there.
 """
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
@@ -33,6 +36,16 @@ ConfigStore.instance().store(
 
 class CellsSweeper(BasicSweeper):
     """Hydra's own sweeper, which leaves it to the launcher `stages` to compose all cells first."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Sweep, and leave no `multirun.yaml`: a run has a record, and a plan leaves nothing."""
+        folder = Path(self.config.hydra.sweep.dir)
+        try:
+            return super().sweep(arguments)
+        finally:
+            (folder / "multirun.yaml").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds more
+                folder.rmdir()
 
     @staticmethod
     def split_arguments(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 
 from storm_exp import Cost, Plan, PlanError, PlannedArtifact
 from storm_models.estimate.hardware import GIB, Hardware
@@ -20,11 +21,17 @@ class Estimate:
         self._root = plan.store.root
         self.hardware = Hardware.of(self._runtime, plan.scale == "full size")
         self.costs: list[tuple[PlannedArtifact, Cost]] = []
+        self._labels = plan.labels()
+        self._unknown: list[PlannedArtifact] = []
+        """Of which nobody knows how long they take."""
         missing = set(plan.to_make())
         for node in plan.nodes.values():
             cost = node.cost(hardware=self.hardware) if node in missing else None
             if cost and (cost.tokens or cost.flops or cost.memory or cost.disk):
                 self.costs.append((node, cost))
+                # Whoever needs memory computes, unless it is the host's for moving weights.
+                if cost.flops is None and cost.memory is not None and not cost.on_host:
+                    self._unknown.append(node)
 
     def hours(self, cost: Cost) -> float:
         """Return the hours that a stage fills one accelerator, 0 where it needs none."""
@@ -59,9 +66,10 @@ class Estimate:
             return []
         accelerator, count = self.hardware.accelerator, self.hardware.devices
         header = ["estimate", "tokens", "FLOPs", "memory", "disk", f"{accelerator.name} hours"]
-        rows = [self._row(node.label, cost) for node, cost in self.costs]
+        rows = [self._row(self._labels[node.key], cost) for node, cost in self.costs]
         flops = sum(cost.flops or 0.0 for _, cost in self.costs if not cost.on_host)
-        rows.append(self._row("all", Cost(flops=flops)))
+        whole = "all that is known" if self._unknown else "all"
+        rows.append(self._row(whole, Cost(flops=flops)))
         columns = [n for n in range(6) if any(row[n] for row in rows)]
         widths = [max(len(row[n]) for row in [header, *rows]) for n in range(6)]
         out = [""]
@@ -71,7 +79,15 @@ class Estimate:
         share = f"{self._runtime.utilisation:.0%} of {accelerator.flops / 1e12:.3g} TFLOP/s"
         devices = f", memory on each of {count} devices" if count > 1 else ""
         out.append(f"assumed: {'; '.join([share + devices, *self._assumptions()])}")
-        return [*out, *filter(None, [self.problem(), self._space()]), ""]
+        return [*out, *filter(None, [self._left_out(), self.problem(), self._space()]), ""]
+
+    def _left_out(self) -> str:
+        """Return what the sum lacks, empty where it lacks nothing."""
+        counts = Counter(node.stage for node in self._unknown)
+        if not counts:
+            return ""
+        stages = ", ".join(f"{count} {stage}" for stage, count in counts.items())
+        return f"not in the sum, as nobody knows how long they take: {stages}"
 
     def _space(self) -> str:
         """Return a warning where the store's disk has no room for what is to be made."""

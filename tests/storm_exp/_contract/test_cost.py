@@ -25,6 +25,25 @@ def test_a_plan_shows_what_components_say_they_take(storm):
     assert set(rows) == {"estimate", "adder", "all"}
 
 
+def test_what_the_sum_of_hours_lacks_is_said(storm):
+    arguments = (*COSTLY, "adder@other=of_unknown_length", "runtime.accelerator=h100")
+    plan = storm("plan", *arguments)
+    assert plan.code == 0, plan.err
+    said = plan.out
+    assert "all that is known" in said
+    assert "not in the sum, as nobody knows how long they take: 1 other\n" in said
+    assert "not in the sum" not in storm("plan", *COSTLY, "runtime.accelerator=h100").out
+
+
+def test_rows_of_a_sweep_say_of_which_cells_they_are(storm, tmp_path):
+    said = storm("plan", "-m", *COSTLY, "adder.amount=1,2", "total.factor=1,2").out
+    told = [line.split("  ")[0] for line in said.splitlines()]
+    assert told.count("adder · adder.amount=1") == told.count("adder · adder.amount=2") == 2
+    assert told.count("total · adder.amount=1 · total.factor=2") == 1
+    assert told.count("source") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_hours_follow_the_card_and_the_share_of_it_that_is_used(storm):
     said = storm("plan", *COSTLY, "runtime.accelerator=h200", "runtime.utilisation=0.2")
     assert estimates(said.out)["all"][-1] == "2.00"

@@ -22,6 +22,7 @@ def storm_components() -> list[type]:
         sources.Word,
         adders.Add,
         adders.Costly,
+        adders.OfUnknownLength,
         adders.Weighted,
         adders.Fussy,
         adders.Slow,

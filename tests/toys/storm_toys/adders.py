@@ -42,6 +42,14 @@ class Costly(Add):
         return write_value(stage, number.read() + self.amount)
 
 
+@component("adder", "of_unknown_length", version=1)
+class OfUnknownLength(Add):
+    """As `add`, on a card, and nobody knows for how long."""
+
+    def cost(self) -> Cost:
+        return Cost(memory=GIB)
+
+
 @component("adder", "weighted", version=1)
 class Weighted:
     """The number times a weight, which may be another number."""
