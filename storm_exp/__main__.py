@@ -17,7 +17,7 @@ usage: storm-exp recipe=NAME [setting=value …]        run a recipe
        storm-exp -m recipe=NAME setting=a,b,c         run a sweep: every combination
        storm-exp sweep=NAME                           run a named sweep
        storm-exp plan recipe=NAME … [-m] [--why]      what a run would do
-       storm-exp rehearse recipe=NAME … [-m]          run it in a minute, on small stand-ins
+       storm-exp rehearse recipe=NAME … [-m]          first run it on small stand-ins
        storm-exp plugins [NAME]                       components, their settings and ports
        storm-exp store ls | show KEY | verify         what is kept
        storm-exp report [RUN]                         write a run's report again

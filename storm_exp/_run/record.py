@@ -109,6 +109,8 @@ class RunRecord:
     """finished, failed, or interrupted."""
     environment: dict[str, Any]
     cells: list[CellRecord]
+    rehearsal: list[str] = dataclasses.field(default_factory=list)
+    """Of a rehearsal: what was not the recipe's own, and what it cannot tell; else empty."""
 
     @property
     def is_sweep(self) -> bool:

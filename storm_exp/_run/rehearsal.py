@@ -38,7 +38,7 @@ class Understudy:
     stage: str
     component: str
     substitute: str = ""
-    """The component that stands in, empty where the stage's own one runs."""
+    """What stands in: another component, or what its own one reads instead (`stands_for`)."""
     declared: bool = True
     """Whether the component says how it is rehearsed."""
     reduced: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
@@ -51,12 +51,9 @@ class Understudy:
         name = f"{self.stage} ({self.component})"
         if not self.declared:
             return f"{name}: as it is; the component declares no rehearsal"
-        if self.substitute:
-            return f"{name}: replaced by {self.substitute}"
-        if not self.reduced:
-            return f"{name}: as it is"
-        values = (f"{k} {_shown(a)} → {_shown(b)}" for k, (a, b) in self.reduced.items())
-        return f"{name}: {', '.join(values)}"
+        values = [f"{k} {_shown(a)} → {_shown(b)}" for k, (a, b) in self.reduced.items()]
+        by = [f"replaced by {self.substitute}"] if self.substitute else []
+        return f"{name}: {', '.join([*by, *values]) or 'as it is'}"
 
 
 def understudies(real: Plan, environment: str, root: Path) -> tuple[Plan, list[Understudy]]:
@@ -77,6 +74,7 @@ def understudies(real: Plan, environment: str, root: Path) -> tuple[Plan, list[U
             known.setdefault((use.name, part.line()), part)
 
         plan.add(cell.name, recipe, cell.overrides, prepare)
+    plan.on_twins = any(part.substitute for part in known.values())
     return plan, list(known.values())
 
 
@@ -121,6 +119,7 @@ def _cast(use: Stage, real: Cell, twins: Cell) -> Understudy:
     if type(found) is not type(settings):
         part.substitute = str(getattr(found, "stands_for", use.component.name))
     else:
+        part.substitute = str(getattr(found, "stands_for", ""))
         before, after = flat(all_settings(settings)), flat(all_settings(found))
         part.reduced = {
             name: (before.get(name), value)

@@ -35,16 +35,18 @@ def rehearse_cells(compositions: list[Composition]) -> list[float | None]:
     console.say("rehearsal: the recipe's own stages, on small stand-ins")
     for part in parts:
         console.say(f"  {part.line()}")
+    account = _account(real, parts)
     total, kept = len(plan.to_make()), _kept(plan)
     try:
-        carry_out(plan, compositions, root)
+        carry_out(plan, compositions, root, account)
     except StageError as error:
         ran = sum(node.manifest is not None for node in plan.to_make())
-        _print(f"rehearsal broke; {ran} of {total} stages ran", real, parts)
+        print("\n".join(["", f"rehearsal broke; {ran} of {total} stages ran", *account]))
         raise StageError(f"the rehearsal broke in {error}") from error
     seconds = time.monotonic() - started
     again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
-    _print(f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}", real, parts)
+    verdict = f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}"
+    print("\n".join(["", verdict, *account]))
     return [None] * len(compositions)
 
 
@@ -52,14 +54,14 @@ def _kept(plan: Plan) -> int:
     return sum(node.status is Status.KEPT for node in plan.nodes.values())
 
 
-def _print(verdict: str, real: Plan, parts: list[Understudy]) -> None:
-    """Print the verdict, what was not the recipe's own, and what nobody can tell yet."""
+def _account(real: Plan, parts: list[Understudy]) -> list[str]:
+    """Return lines on what was not the recipe's own, and what nobody can tell yet."""
     replaced = [part for part in parts if part.substitute]
     reduced = [part for part in parts if part.reduced]
     undeclared = [part for part in parts if not part.declared]
-    lines = ["", verdict]
+    lines = []
     for title, found in (
-        ("replaced", replaced),
+        ("replaced in whole or in part", replaced),
         ("with smaller settings", reduced),
         ("as they are, declaring no rehearsal", undeclared),
     ):
@@ -71,4 +73,4 @@ def _print(verdict: str, real: Plan, parts: list[Understudy]) -> None:
     own = dict.fromkeys(text for part in parts for text in part.left_out)
     if devices > 1:
         own[f"how {devices} devices work together: one did it all"] = None
-    print("\n".join([*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]))
+    return [*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -119,8 +119,13 @@ def run(compositions: list[Composition]) -> RunRecord:
     return carry_out(plan, compositions, Path(compositions[0].config.outputs).expanduser())
 
 
-def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> RunRecord:
-    """Make what a plan of these compositions lacks, as `run` does; records go to `outputs`."""
+def carry_out(
+    plan: Plan, compositions: list[Composition], outputs: Path, rehearsal: Sequence[str] = ()
+) -> RunRecord:
+    """Make what a plan of these compositions lacks, as `run` does; records go to `outputs`.
+
+    `rehearsal` says what to know of the run, where it is none of the real thing.
+    """
     started = time.monotonic()
     recipe = plan.cells[0].recipe
     name = recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep"
@@ -139,6 +144,7 @@ def carry_out(plan: Plan, compositions: list[Composition], outputs: Path) -> Run
         status="failed",
         environment=describe_environment(),
         cells=[],
+        rehearsal=list(rehearsal),
     )
     outcomes: dict[str, MadeArtifact | BaseException] = {}
     with logging_to(folder / "log.txt"), Signals() as signals:

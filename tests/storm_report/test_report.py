@@ -194,6 +194,19 @@ def test_every_step_is_told_against_the_models_that_it_was_made_of(make):
     assert "merger base_model" not in text.replace("Differences to base_model", "")
 
 
+def test_a_rehearsal_s_report_says_that_scores_mean_nothing_and_ranks_none(make):
+    record = make.run(models(make), rehearsal=["replaced in whole or in part: base_model"])
+    page = show(record)
+    assert "A rehearsal that passed: its scores mean nothing" in page.text
+    assert "replaced in whole or in part: base_model" in page.text
+    assert "base_model 0.500 ± 0.010" in page.text
+    assert "they are of a rehearsal, and mean nothing" in page.text
+    assert "Differences" not in page.text and "better" not in page.text.replace(
+        "more is better", ""
+    )
+    assert "is bold" not in page.text
+
+
 def test_a_step_against_the_order_of_the_models_is_turned(make):
     record = family(make)
     evaluations = [s for s in record.stages if s.artifact == "Evaluation"]

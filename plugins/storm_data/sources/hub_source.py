@@ -225,6 +225,14 @@ class HubSource(SplitSettings):
             validation_rows=min(self.validation_rows, sum(limits.values()) // _HELD_OUT),
         )
 
+    @property
+    def stands_for(self) -> str:
+        """Say what is read in a repository's place; empty outside rehearsals without data."""
+        samples = [
+            place.removeprefix(SAMPLE) for place in self.sources.values() if is_sample(place)
+        ]
+        return f"our own rows in the schema of {', '.join(samples)}" if samples else ""
+
     def not_rehearsed(self) -> list[str]:
         """Return what a sample does not show."""
         return [

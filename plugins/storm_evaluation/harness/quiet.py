@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ def offline() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what libraries print: the stage has a bar and a log of its own."""
+    """Silence what libraries print: the stage has a bar, and a log of its own that gets it."""
     loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "transformers")]
     levels = [logger.level for logger in loggers]
     bars = datasets.are_progress_bars_disabled()
@@ -36,9 +37,13 @@ def quiet() -> Iterator[None]:
     loading = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
     lm_eval.api.task.tqdm = lambda rows, **_: rows
+    said = io.StringIO()
     try:
-        yield
+        with contextlib.redirect_stdout(said):
+            yield
     finally:
+        if said.getvalue().strip():
+            logging.getLogger(__name__).info("printed by libraries: %s", said.getvalue())
         lm_eval.api.task.tqdm = tqdm
         if loading:
             transformers.utils.logging.enable_progress_bar()

@@ -20,6 +20,8 @@ Arms = dict[str, list[StageRecord]]
 
 def sections(run: RunRecord) -> list[Section]:
     """Return what a sweep over seeds says of its arms, nothing where it has one seed."""
+    if run.rehearsal:
+        return []
     parts = [_part(title, arms) for title, arms in comparisons(run).items()]
     parts += [_uneven(title, arms) for title, arms in _arms(run).items() if not _even(arms)]
     if not parts:

@@ -18,6 +18,7 @@ from storm_report.markup import figure, folded, table
 from storm_report.shown import colours, distinct
 
 _MEAN = "mean"
+_NOTHING = "they are of a rehearsal, and mean nothing."
 
 
 @dataclasses.dataclass
@@ -29,6 +30,8 @@ class _Lineup:
     stages: list[StageRecord]
     evaluations: list[dict[str, Any]]
     comparison: dict[str, Any] | None
+    rehearsed: bool = False
+    """Whether the scores are of a rehearsal, and mean nothing."""
 
     @property
     def runs(self) -> int:
@@ -60,18 +63,17 @@ def sections(run: RunRecord) -> list[Section]:
     if not lineups:
         return []
     palette = colours(run)
-    parts = [
-        (
-            lineup.label,
-            in_words(lineup)
-            + scores(lineup, palette)
-            + _asked(lineup)
-            + differences(lineup, palette),
-        )
-        for lineup in lineups
-    ]
+    for lineup in lineups:
+        lineup.rehearsed = bool(run.rehearsal)
+    parts = [(lineup.label, _part(lineup, palette)) for lineup in lineups]
     stage = lineups[0].stages[0].stage
     return [Section("Models over tasks", folded(parts), stage=stage, place=Place.LEAD)]
+
+
+def _part(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+    """Return what is shown of a lineup; of a rehearsal no ranks, differences and verdicts."""
+    html = scores(lineup, palette) + _asked(lineup)
+    return html if lineup.rehearsed else in_words(lineup) + html + differences(lineup, palette)
 
 
 def _lineups(run: RunRecord) -> list[_Lineup]:
@@ -197,11 +199,13 @@ def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -
                 if score is None
                 else f"{score:.3f}" + ("" if error is None else f" ± {error:.3f}")
             )
-            row.append(text if score != best[column] else _strong(text))
+            first = score == best[column] and not lineup.rehearsed
+            row.append(_strong(text) if first else text)
         rows.append(row)
     return figure(
         table(["model", *(_shown(tasks, column) for column in columns)], rows, "scores"),
-        "The same scores ± one standard error; the best of each column is bold.",
+        "The same scores ± one standard error; "
+        + (_NOTHING if lineup.rehearsed else "the best of each column is bold."),
     )
 
 

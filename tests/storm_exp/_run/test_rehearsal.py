@@ -30,6 +30,20 @@ def test_what_was_changed_and_what_was_not_is_told(storm):
     verdict = said.out[said.out.index("rehearsal passed: 4 stages ran") :]
     assert "whether there is room for a large number" in verdict
     assert "memory, speed and disk" in verdict
+    assert "replaced in whole or in part: source" in verdict
+
+
+def test_a_rehearsal_s_record_says_what_it_is_of(storm, tmp_path):
+    assert storm("rehearse", *LARGE, "other.amount=1").code == 0
+    record = RunRecord.read((tmp_path / "outputs/rehearsals/latest").resolve())
+    assert record.scale == "rehearsal on twins"
+    assert "replaced in whole or in part: source" in record.rehearsal
+    assert "scores mean nothing" in record.rehearsal[-1]
+    assert storm("rehearse", "recipe=sum").code == 0
+    record = RunRecord.read((tmp_path / "outputs/rehearsals/latest").resolve())
+    assert record.scale == "rehearsal"
+    assert storm("recipe=sum").code == 0
+    assert RunRecord.read((tmp_path / "outputs/latest").resolve()).rehearsal == []
 
 
 def test_a_rehearsal_leaves_store_and_latest_as_they_were(storm, tmp_path):
