@@ -25,7 +25,8 @@ _MANY = 4
 
 Rows = list[dict[str, Any]]
 Figure = tuple[float, float, int]
-"""Mean, standard deviation and number of seeds."""
+"""Mean, standard deviation (of one seed: its standard error, if known) and number of seeds."""
+_ONE_SEED = "one seed: trained again it may differ otherwise (seed=0,1,2 tells)"
 Curves = dict[str, dict[str, Figure]]
 """Figures by value of the setting, by name of the curve."""
 
@@ -47,7 +48,12 @@ def sweep_section(record: RunRecord) -> Section:
     header, lines = sweep_table(record)
     seeds = max((len(row["cells"]) for row in rows), default=1)
     note = f"{len(record.cells)} cells"
-    note += f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+    if seeds > 1:
+        note += f", mean ± standard deviation over {seeds} seeds"
+    elif any(row["stderr"] for row in rows):
+        note += f". Of scores ± one standard error over questions, {_ONE_SEED}"
+    else:
+        note += ", one seed"
     names = [name.replace("[", "\u200b[") for name in header]
     html = Markup('<div class="columns">{}</div>').format(charts)
     html += figure(
@@ -112,9 +118,13 @@ def moves(label: str, setting: str, rows: Rows) -> bool:
 
 
 def _curve(label: str, setting: str, rows: Rows) -> dict[str, Figure]:
-    return {
-        row["settings"][setting]: row["metrics"][label] for row in rows if label in row["metrics"]
-    }
+    found: dict[str, Figure] = {}
+    for row in rows:
+        if label in row["metrics"]:
+            mean, spread, seeds = row["metrics"][label]
+            spread = row["stderr"].get(label, 0.0) if seeds == 1 else spread
+            found[row["settings"][setting]] = mean, spread, seeds
+    return found
 
 
 def _chart(
@@ -124,7 +134,13 @@ def _chart(
     values = list(dict.fromkeys(value for curve in curves.values() for value in curve))
     most = max(n for curve in curves.values() for _, _, n in curve.values())
     caption = f"{title} by {setting}"
-    caption += f"; whiskers: standard deviation over {most} seeds." if most > 1 else "."
+    known = any(spread for curve in curves.values() for _, spread, _ in curve.values())
+    if most > 1:
+        caption += f"; whiskers: standard deviation over {most} seeds."
+    elif known:
+        caption += f"; whiskers: one standard error over questions; {_ONE_SEED}."
+    else:
+        caption += "; one seed."
     numbers = {value: _number(value) for value in values}
     if None not in numbers.values():
         lines = []

@@ -80,7 +80,9 @@ class StageContext:
 
         The main one appears in the closing table, those that are `shown` beside it in sweeps. `on`
         is a digest of what was measured on, such as held-out rows: numbers that were measured on
-        different things are not put side by side without saying so.
+        different things are not put side by side without saying so. The error of a number over
+        what it was measured on is another one, by the name of `NAME_stderr`: tables show it where
+        there is a single run.
         """
         self.metrics[name] = float(value)
         if main:

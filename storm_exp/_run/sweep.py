@@ -53,6 +53,11 @@ class Measure:
         return self.stage.metrics[self.metric]
 
     @property
+    def stderr(self) -> float | None:
+        """Its standard error over what it was measured on, where that was said."""
+        return self.stage.metrics.get(f"{self.metric}_stderr")
+
+    @property
     def on(self) -> str:
         """Digest of what it was measured on, empty where nobody said."""
         return self.stage.measured_on.get(self.metric, "")
@@ -90,22 +95,26 @@ def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, A
     """Return (settings, columns, rows).
 
     A row holds `settings`, names of `cells`, `metrics` by column as (mean, spread, n), and by
-    column what they were measured `on`.
+    column what they were measured `on`, and of a single run its error over that as `stderr`.
     """
     rows: list[dict[str, Any]] = []
     for settings, cells in groups(record):
         values: dict[str, list[float]] = {}
         on: dict[str, set[str]] = {}
+        stderr: dict[str, float] = {}
         for cell in cells:
             for measure in measures(cell):
                 values.setdefault(measure.column, []).append(measure.value)
                 on.setdefault(measure.column, set()).add(measure.on)
+                if len(cells) == 1 and measure.stderr is not None:
+                    stderr[measure.column] = measure.stderr
         rows.append(
             {
                 "settings": settings,
                 "cells": [cell.name for cell in cells],
                 "metrics": {label: (*spread(v), len(v)) for label, v in values.items()},
                 "on": {label: tuple(sorted(found)) for label, found in on.items()},
+                "stderr": stderr,
             }
         )
     labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
@@ -135,7 +144,7 @@ def sweep_table(record: RunRecord) -> tuple[list[str], list[list[str]]]:
     header = [*settings, *(["n"] if seeds > 1 else []), *marked]
     lines = []
     for row in rows:
-        figures = [_show(row["metrics"].get(label)) for label in labels]
+        figures = [_show(row["metrics"].get(label), row["stderr"].get(label)) for label in labels]
         count = [str(len(row["cells"]))] if seeds > 1 else []
         lines.append([*row["settings"].values(), *count, *figures])
     return header, lines
@@ -153,23 +162,28 @@ def write_sweep_table(record: RunRecord) -> Path:
     with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
         told = {label for label in labels for row in rows if any(row["on"].get(label, ()))}
+        uncertain = {label for row in rows for label in row["stderr"]}
         columns = []
         for label in labels:
             columns += [label, f"{label} sd", f"{label} n"]
+            columns += [f"{label} stderr"] if label in uncertain else []
             columns += [f"{label} on"] if label in told else []
         writer.writerow([*settings, "cells", *columns])
         for row in rows:
             figures: list[Any] = []
             for label in labels:
                 figures += row["metrics"].get(label, ("", "", 0))
+                if label in uncertain:
+                    figures.append(row["stderr"].get(label, ""))
                 if label in told:
                     figures.append(" ".join(row["on"].get(label, ())))
             writer.writerow([*row["settings"].values(), len(row["cells"]), *figures])
     return file
 
 
-def _show(figure: tuple[float, float, int] | None) -> str:
+def _show(figure: tuple[float, float, int] | None, stderr: float | None = None) -> str:
     if figure is None:
         return ""
     mean, deviation, count = figure
-    return f"{mean:.4g} ± {deviation:.2g}" if count > 1 else f"{mean:.4g}"
+    spread = deviation if count > 1 else stderr
+    return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.2g}"

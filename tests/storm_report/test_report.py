@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from made_up import NAUGHTY, Files, Maker, cell, show
+from storm_exp._run.sweep import write_sweep_table
 from storm_exp.report import CellRecord, RunRecord
 from storm_report.configuration import configuration
 from storm_report.markup import table
@@ -201,10 +202,8 @@ def test_a_rehearsal_s_report_says_that_scores_mean_nothing_and_ranks_none(make)
     assert "replaced in whole or in part: base_model" in page.text
     assert "base_model 0.500 ± 0.010" in page.text
     assert "they are of a rehearsal, and mean nothing" in page.text
-    assert "Differences" not in page.text and "better" not in page.text.replace(
-        "more is better", ""
-    )
-    assert "is bold" not in page.text
+    for claim in ("Differences to", "Helped", "+0.250", "is bold"):
+        assert claim not in page.text
 
 
 def test_a_step_against_the_order_of_the_models_is_turned(make):
@@ -319,6 +318,28 @@ def test_a_sweep_over_numbers_is_a_curve_with_its_spread(make):
     assert sum("V" in d for d in lines) == 2
     assert "whiskers: standard deviation over 2 seeds" in page.text
     assert "0.25 2 1.5 ± 0.71" in page.text
+
+
+def test_a_sweep_of_one_seed_shows_the_error_over_questions_and_says_so(make):
+    record = swept(make, "merger.t", {"0.25": [0.61], "0.5": [0.64], "0.75": [0.62]})
+    for each in record.cells:
+        each.stages[0].metrics["score_stderr"] = 0.02
+    page = show(record)
+    lines = [
+        a["d"] or "" for tag, a in page.tags if tag == "path" and "line" in (a.get("class") or "")
+    ]
+    assert sum("V" in d for d in lines) == 3
+    assert "whiskers: one standard error over questions; one seed: trained again" in page.text
+    assert "0.25 0.61 ± 0.02" in page.text
+    assert "± one standard error over questions, one seed" in page.text
+    file = write_sweep_table(record)
+    assert "merger,merger sd,merger n,merger stderr" in file.read_text()
+
+
+def test_a_sweep_of_one_seed_without_errors_says_that_it_is_one(make):
+    text = show(swept(make, "merger.t", {"0.25": [1.0], "0.5": [3.0], "0.75": [2.0]})).text
+    assert "score by merger.t; one seed." in text
+    assert "3 cells, one seed." in text
 
 
 def test_a_sweep_over_words_is_a_bar_chart(make):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
@@ -238,15 +240,24 @@ def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:
     They say which questions they are of: figures of other questions are not put beside them unsaid.
     """
     summary, on = evaluation.summary(), evaluation.questions()
+    tasks = list(summary["tasks"].values())
     if summary["mean"] is not None:
         stage.metric("mean_score", summary["mean"], main=True, on=on)
-    tasks = summary["tasks"].items()
-    losses = [entry["score"] for _, entry in tasks if not entry["higher_is_better"]]
+        _report_error(stage, "mean_score", [t for t in tasks if t["higher_is_better"]])
+    losses = [entry for entry in tasks if not entry["higher_is_better"]]
     if losses:
-        alone = summary["mean"] is None
-        stage.metric("loss", sum(losses) / len(losses), main=alone, shown=True, on=on)
-    for task, entry in tasks:
+        alone, loss = summary["mean"] is None, sum(entry["score"] for entry in losses) / len(losses)
+        stage.metric("loss", loss, main=alone, shown=True, on=on)
+        _report_error(stage, "loss", losses)
+    for task, entry in summary["tasks"].items():
         stage.metric(f"score/{task}", entry["score"])
+
+
+def _report_error(stage: StageContext, name: str, tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Record the standard error of a mean over tasks, over their questions, where it is known."""
+    errors = [entry["stderr"] for entry in tasks]
+    if None not in errors:
+        stage.metric(f"{name}_stderr", math.fsum(e**2 for e in errors) ** 0.5 / len(errors))
 
 
 def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:

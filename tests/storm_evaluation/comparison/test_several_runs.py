@@ -153,6 +153,7 @@ def test_an_evaluation_says_which_questions_its_figures_are_of(tmp_path):
         stage = make_stage(folder, "metrics")
         report_metrics(stage, made)
         assert (stage.main_metric, stage.shown_metrics) == ("mean_score", ["loss"])
+        assert stage.metrics["mean_score_stderr"] == stage.metrics["loss_stderr"] == 0.0
         found.append(stage.measured_on)
     assert found[0] == found[1] and set(found[0]) == {"mean_score", "loss"}
     assert found[0] != found[2]
