@@ -62,6 +62,10 @@ class RunFolderError(StormError):
     """What a run has to say of itself cannot be written."""
 
 
+GOES_ON = "goes on from what it had kept"
+"""How the message of an interrupted stage ends that has kept what it had done."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A stage, or a run, was ended by a signal; the message says what is kept, and was shown."""
 

@@ -59,7 +59,8 @@ class Progress:
             left = (now - self._started) / self._done * (self._total - self._done)
             tail = "".join(f", {name} {value}" for name, value in shown.items())
             self.write(
-                f"  {self._label}: {self._done}/{self._total} {self._unit}, {left:.0f} s left{tail}"
+                f"  {self._label}: {self._done}/{self._total} {self._unit}, {left:.0f} s left of "
+                f"this stage{tail}"
             )
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from storm_exp._contract.errors import GOES_ON
 from storm_exp._contract.progress import Progress
 from storm_exp._plan.notices import notes
 from storm_exp._plan.plan import Plan, PlannedArtifact, Status
@@ -100,8 +101,13 @@ def _outcome(record: RunRecord) -> str:
     made = f"{len(labels['made'])} artifacts"
     if record.status == "interrupted":
         where = f" in {', '.join(labels['interrupted'])}" if labels["interrupted"] else ""
-        kept = f"the {made} made before are kept" if labels["made"] else "nothing was finished yet"
-        return f"interrupted{where}: {kept}; the same command goes on from there"
+        begun = [s.label for s in record.stages() if s.error.endswith(GOES_ON)]
+        kept = [f"the {made} made before are kept"] if labels["made"] else []
+        kept += [f"what {label} had done is kept" for label in begun]
+        anew = [label for label in labels["interrupted"] if label not in begun]
+        again = f"begins {', '.join(anew)} anew" if anew else "goes on from there"
+        told = " and ".join(kept) or "nothing was finished yet"
+        return f"interrupted{where}: {told}; the same command {again}"
     if labels["failed"]:
         return f"failed: {', '.join(labels['failed'])}"
     if labels["made"]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
-from storm_exp._contract.errors import Interrupted, StageError, StormError
+from storm_exp._contract.errors import GOES_ON, Interrupted, StageError, StormError
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
@@ -131,7 +131,7 @@ class Executor:
         """Return the error to raise for a stage that a signal ended."""
         begun = self._store.scratch(node.key)
         unfinished = begun.is_dir() and any(not f.name.startswith(".") for f in begun.iterdir())
-        next_time = "goes on from what it had kept" if unfinished else "begins anew"
+        next_time = GOES_ON if unfinished else "begins anew"
         text = f"{node.label}: interrupted after {seconds:.1f} s; the next run {next_time}"
         return Interrupted(text)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from storm_exp._contract.digest import FileDigests, file_digest
-from storm_exp._contract.errors import StoreError, did_you_mean
+from storm_exp._contract.errors import StoreError
 from storm_exp._store.manifest import (
     MANIFEST,
     Manifest,
@@ -271,8 +271,7 @@ class Store:
             return matches[0]
         if matches:
             raise StoreError(f"{len(matches)} artifacts begin with '{prefix}': give more digits")
-        near = did_you_mean(prefix, [key[: len(prefix)] for key in keys])
-        raise StoreError(f"no artifact '{prefix}' in {self.root}{near}")
+        raise StoreError(f"no artifact '{prefix}' in {self.root}: no key begins so (see store ls)")
 
     def verify(self, key: str) -> str:
         """Hash the payload again; return what is wrong, or nothing."""

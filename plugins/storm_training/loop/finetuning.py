@@ -45,6 +45,7 @@ def finetune(
     With `cut`, sequences longer than a row are cut into pieces; otherwise they are left out and
     counted. Raises InputError when no example can be used or nothing is chosen.
     """
+    stage.say("reading model and tokens; what is learnt is kept from the first steps on")
     positions = model.config().get("max_position_embeddings") or settings.sequence_length
     longest = min(settings.sequence_length, int(positions))
     rows = read_rows(tokens, "train", longest, cut=cut)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from storm_exp.report import RunRecord
+from storm_exp._contract.errors import GOES_ON
+from storm_exp._run.console import conclude
+from storm_exp.report import CellRecord, RunRecord, StageRecord
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -38,7 +40,7 @@ def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
     assert said.code == code
     assert "  adder: interrupted after " in said.err
     assert "the next run goes on from what it had kept" in said.err
-    assert "nothing was finished yet; the same command goes on from there" in said.out
+    assert "in adder: what adder had done is kept; the same command goes on from there" in said.out
     assert "nothing to make" not in said.out + said.err
     assert "Traceback" not in said.err
     assert record().status == "interrupted"
@@ -52,6 +54,39 @@ def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
     assert "adder was interrupted" in page
     assert not (tmp_path / "outputs/store/failures").exists()
     assert not list((tmp_path / "outputs/store/leases").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("source", "next_time", "told"),
+    [
+        ("kept", "begins anew", "nothing was finished yet; the same command begins adder anew"),
+        ("made", "begins anew", "the 1 artifacts made before are kept; the same command begins"),
+        ("kept", GOES_ON, "what adder had done is kept; the same command goes on from there"),
+        ("made", GOES_ON, "are kept and what adder had done is kept; the same command goes on"),
+    ],
+)
+def test_the_last_line_says_what_is_kept_and_what_begins_anew(
+    tmp_path, capsys, source, next_time, told
+):
+    usual = {"element": "", "component": "add", "artifact": "Value", "inputs": {}, "settings": {}}
+    stages = [
+        StageRecord(stage="source", key="a", status=source, spec={}, **usual),
+        StageRecord(stage="adder", key="b", status="interrupted", spec={}, **usual),
+    ]
+    stages[1].error = f"adder: interrupted after 67.0 s; the next run {next_time}"
+    record = RunRecord(
+        directory=tmp_path,
+        recipe="sum",
+        scale="",
+        when="",
+        argv=[],
+        seconds=67.0,
+        status="interrupted",
+        environment={},
+        cells=[CellRecord(name="", overrides=[], config={}, stages=stages)],
+    )
+    conclude(record, tmp_path / "report.html")
+    assert f"interrupted in adder: {told}" in capsys.readouterr().out
 
 
 def test_what_was_made_before_a_signal_is_kept_and_counted(start, storm, tmp_path, statuses):
