@@ -62,7 +62,7 @@ def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
         ("kept", "begins anew", "nothing was finished yet; the same command begins adder anew"),
         ("made", "begins anew", "the 1 artifacts made before are kept; the same command begins"),
         ("kept", GOES_ON, "what adder had done is kept; the same command goes on from there"),
-        ("made", GOES_ON, "are kept and what adder had done is kept; the same command goes on"),
+        ("made", GOES_ON, "the 1 artifacts made before are kept and what adder had done is kept;"),
     ],
 )
 def test_the_last_line_says_what_is_kept_and_what_begins_anew(
