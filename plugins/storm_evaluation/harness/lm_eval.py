@@ -132,6 +132,11 @@ class LmEval:
             dtype=self.dtype if has_gpu() else LoadedDtype.float32,
         )
 
+    @property
+    def stands_for(self) -> str:
+        """Say what is asked in place of the tasks' data; empty outside rehearsals."""
+        return "our own rows in the schema of its tasks" if self.sample_rows else ""
+
     def not_rehearsed(self) -> list[str]:
         """Return what rows of ours do not show."""
         if self.task_folder:
