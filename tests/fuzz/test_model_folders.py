@@ -411,7 +411,7 @@ def test_hostile_sizes_take_no_memory(name: str, wholes: dict[str, Path], tmp_pa
         "from storm_exp import StormError\n"
         "from storm_models.sources.path import Path\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n    Path(path=sys.argv[1]).forecast()\n"
+        "try:\n    Path(path=sys.argv[1]).plan_spec()\n"
         "except StormError:\n    pass\nelse:\n    sys.exit('passed')\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )

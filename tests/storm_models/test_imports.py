@@ -10,12 +10,12 @@ from storm_models.sources.path import Path
 import storm_data, storm_export, storm_merging, storm_models
 for plugin in (storm_data, storm_export, storm_merging, storm_models):
     plugin.storm_components()
-model = Path(path=sys.argv[1]).forecast()
-Slerp(schedules={"mlp": [0.0, 1.0]}).forecast([model, model])
+model = Path(path=sys.argv[1]).plan_spec()
+Slerp(schedules={"mlp": [0.0, 1.0]}).plan_spec([model, model])
 sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
 sizes |= {"num_attention_heads": 1, "model_type": "llama"}
-NewModel(config=sizes, seed=0).forecast(model)
-ChatJsonl(path=sys.argv[2], seed=0).forecast()
+NewModel(config=sizes, seed=0).plan_spec(model)
+ChatJsonl(path=sys.argv[2], seed=0).plan_spec()
 heavy = {"torch", "numpy", "pyarrow", "transformers", "datasets"} & set(sys.modules)
 assert not heavy, heavy
 """

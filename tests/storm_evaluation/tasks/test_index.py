@@ -107,8 +107,8 @@ def test_looking_at_the_harness_imports_neither_it_nor_torch() -> None:
     code = (
         "import sys\n"
         "from storm_evaluation.harness.lm_eval import LmEval\n"
-        "from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointForecast\n"
-        "LmEval(tasks=['mmlu', 'leaderboard_math_hard']).forecast(CheckpointForecast())\n"
+        "from storm_models.checkpoint.checkpoint import Checkpoint, CheckpointSpec\n"
+        "LmEval(tasks=['mmlu', 'leaderboard_math_hard']).plan_spec(CheckpointSpec())\n"
         "print([m for m in ('torch', 'lm_eval', 'datasets', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

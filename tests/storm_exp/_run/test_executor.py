@@ -275,7 +275,7 @@ def test_a_maker_that_was_taken_for_dead_takes_what_its_successor_published(
 
 IMPATIENT = """
 import sys
-from storm_exp import lease
+from storm_exp._store import lease
 from storm_exp.__main__ import main
 lease.PATIENCE_SECONDS = 1.0
 sys.exit(main())

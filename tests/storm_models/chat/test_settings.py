@@ -53,7 +53,7 @@ def test_a_family_takes_the_place_of_the_models_own_template(folder, tmp_path):
 
 def test_a_family_whose_tokens_the_tokenizer_lacks_is_refused_at_plan_time(folder, tmp_path):
     component = Path(path=str(folder), chat=ChatSettings(template="chatml"))
-    for refused in (component.spec, lambda: component.run(make_stage(tmp_path))):
+    for refused in (component.plan_spec, lambda: component.run(make_stage(tmp_path))):
         with pytest.raises(SettingError, match=r"no token <\|im_\w+\|>.*solar, vicuna or zephyr"):
             refused()
     for family in sorted(set(families()) - set(TURN_TOKENS)):

@@ -209,7 +209,7 @@ def test_several_devices_divide_what_is_sharded():
 RUN = """
 import json, sys
 from pathlib import Path
-from storm_exp import Runtime, Stage
+from storm_exp import Runtime, StageContext
 from storm_exp._run.executor import peak_memory
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.trainable.layer_table import LayerTable
@@ -222,7 +222,7 @@ folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 (folder / "scratch").mkdir()
 chosen = TrainableSettings(**settings.pop("trainable"))
 layers = LayerTable(folder / "layers") if chosen.method == "spectrum" else None
-stage = Stage("sft", folder / "out", folder / "scratch", Runtime(device="cpu", threads=1))
+stage = StageContext("sft", folder / "out", folder / "scratch", Runtime(device="cpu", threads=1))
 model, tokens = Checkpoint(folder / "model"), TokenSet(folder / "tokens")
 Sft(**settings, trainable=chosen).run(stage, model, tokens, layers)
 print(peak_memory())
