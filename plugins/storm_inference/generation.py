@@ -19,12 +19,13 @@ from transformers import GenerationConfig
 
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
+from storm_inference.factor_change import generate_through
 from storm_inference.journal import Journal
 from storm_inference.shots import Shots, put_before
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.families.rope import short_context
+from storm_models.families.rope import answered_alike
 
 Row = dict[str, Any]
 Answer = tuple[str, str]
@@ -150,18 +151,14 @@ class Generator:
         return answers
 
     def _batches(self, order: list[int], prompts: list[list[int]]) -> list[list[int]]:
-        """Return the rows that are asked together, in `order`.
-
-        Where rotary factors change with the length, a batch is read by those of its longest: what
-        may get that long is asked alone.
-        """
-        size, context = self._batch_rows, short_context(self._model.config())
-        together = order
-        if context is not None:
-            most = context - self._sampling.max_new_tokens
-            together = [index for index in order if len(prompts[index]) <= most]
-        batches = [together[start : start + size] for start in range(0, len(together), size)]
-        return batches + [[index] for index in order[len(together) :]]
+        """Return the rows that are asked together, in `order`."""
+        size = self._batch_rows
+        lengths = [len(prompts[index]) + self._sampling.max_new_tokens for index in order]
+        return [
+            [order[place] for place in group[start : start + size]]
+            for group in answered_alike(self._model.config(), lengths)
+            for start in range(0, len(group), size)
+        ]
 
     def _random(self) -> str:
         """Return the state of what draws tokens, empty where nothing is drawn."""
@@ -205,16 +202,24 @@ class Generator:
             mask[row, width - len(prompt) :] = 1
         drawn = sampling.temperature > 0
         options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if drawn else {}
-        written = network.generate(
-            input_ids=input_ids.to(network.device),
-            attention_mask=mask.to(network.device),
-            max_new_tokens=sampling.max_new_tokens,
-            do_sample=drawn,
-            top_k=0,
-            pad_token_id=padding,
-            **options,
-        )[:, width:].tolist()
-        return [self._read(tokens) for tokens in written]
+
+        def generate(given: torch.Tensor, mask: torch.Tensor, max_length: int) -> torch.Tensor:
+            written: torch.Tensor = network.generate(
+                input_ids=given,
+                attention_mask=mask,
+                max_new_tokens=max_length - given.shape[1],
+                do_sample=drawn,
+                top_k=0,
+                pad_token_id=padding,
+                **options,
+            )
+            return written
+
+        given, mask = input_ids.to(network.device), mask.to(network.device)
+        longest = width + sampling.max_new_tokens
+        config = self._model.config()
+        written = generate_through(config, given, mask, longest, self._stops, generate)
+        return [self._read(tokens) for tokens in written[:, width:].tolist()]
 
     def _read(self, tokens: list[int]) -> Answer:
         place = next((i for i, token in enumerate(tokens) if token in self._stops), None)

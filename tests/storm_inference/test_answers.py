@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import shutil
@@ -12,7 +13,7 @@ from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
-from storm_inference.generation import Generator, Sampling
+from storm_inference.generation import Generator, Sampling, question
 from storm_inference.shots import Shots
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -307,4 +308,13 @@ def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypa
         )
         return [row["messages"][-1]["content"] for row in made.rows("train")]
 
-    assert answers(16) == answers(1)
+    found = answers(1)
+    assert answers(16) == found
+    network, chat = model.load(), model.chat()
+    for row, answer in zip(data.rows("train"), found, strict=True):
+        (prompt,) = chat.prompts([question(row)])
+        ids = list(prompt)
+        for _ in range(len(ast.literal_eval(answer))):
+            logits = network(torch.tensor([ids]), use_cache=False).logits
+            ids.append(int(logits[0, -1].argmax()))
+        assert ids[len(prompt) :] == ast.literal_eval(answer), "as where the whole text is read"

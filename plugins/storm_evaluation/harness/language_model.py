@@ -10,17 +10,19 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
 from storm_evaluation.harness.shared_prompt import score_shared, share_of_tokens
 from storm_exp import InputError, Progress, StageContext
+from storm_inference.factor_change import generate_through
 from storm_models.chat.contents import ControlTokens
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat
 from storm_models.families.model_config import model_config
-from storm_models.families.rope import read_alike, short_context
+from storm_models.families.rope import answered_alike, read_alike, short_context
 
 _FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose key-value cache is a plain one; others compute as HFLM does."""
@@ -189,8 +191,23 @@ class HarnessModel(HFLM):
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Return the answers, cut at the tasks' stop sequences."""
         requests = self._shielded(requests)
+        answers: dict[int, str] = {}
         with self._counting(len(requests), "answers"):
-            return super().generate_until(requests, disable_tqdm=True)
+            for places in self._answered_alike(requests):
+                given = [requests[place] for place in places]
+                found = super().generate_until(given, disable_tqdm=True)
+                answers |= dict(zip(places, found, strict=True))
+        return [answers[place] for place in range(len(requests))]
+
+    def _answered_alike(self, requests: list[Instance]) -> list[list[int]]:
+        if short_context(self._rope) is None:
+            return [list(range(len(requests)))]
+        lengths = []
+        for request in requests:
+            prompt, options = request.args
+            new = normalize_gen_kwargs(options, self.max_gen_toks)["max_gen_toks"]
+            lengths.append(min(len(self.tok_encode(prompt)) + new, self.max_length))
+        return answered_alike(self._rope, lengths)
 
     def score_tokens(self, requests: list[tuple[list[int], list[int]]]) -> list[float]:
         """Return Σ log p(continuation | context) for pairs of token ids."""
@@ -281,10 +298,24 @@ class HarnessModel(HFLM):
     ) -> torch.Tensor:
         mask = generation_kwargs.get("attention_mask")
         if mask is None or not self._is_plain_greedy(generation_kwargs):
-            with torch.no_grad():
-                return super()._model_generate(context, max_length, stop, **generation_kwargs)
+            return self._generate_as_hflm(context, max_length, stop, generation_kwargs)
         with torch.inference_mode():
             return self._decode_greedily(context, mask, max_length - context.shape[1], stop)
+
+    def _generate_as_hflm(
+        self, context: torch.Tensor, max_length: int, stop: list[str], asked: dict[str, Any]
+    ) -> torch.Tensor:
+        theirs, mask = super()._model_generate, asked.get("attention_mask")
+
+        def generate(given: torch.Tensor, mask: torch.Tensor | None, most: int) -> torch.Tensor:
+            written: torch.Tensor = theirs(given, most, stop, **{**asked, "attention_mask": mask})
+            return written
+
+        with torch.no_grad():
+            if mask is None:
+                return generate(context, mask, max_length)
+            ends = self._ending_tokens(stop).tolist()
+            return generate_through(self._rope, context, mask, max_length, ends, generate)
 
     def _is_plain(self) -> bool:
         known = self.model.config.model_type in _FAMILIES and short_context(self._rope) is None

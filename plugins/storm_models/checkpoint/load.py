@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrain
 
 from storm_exp import InputError
 from storm_models.checkpoint.weights import Weights, read_tensor
+from storm_models.families.kept_keys import keep_keys
 from storm_models.families.model_config import ModelConfig
 from storm_models.families.rotary import separate_documents
 from storm_models.folder.pretrained import read_config, read_generation, read_network
@@ -25,7 +26,7 @@ def load_model(
     `config` is its config.json; its weights are those of its files, unless `weights` are given,
     which are read one by one. A compressed model is decompressed. Raises InputError for weights
     that are missing: transformers would make them up. Rotary positions that depend on how long a
-    text is follow each document's own length.
+    text is follow each document's own length, and what is generated reads all that stands before.
     """
     options: dict[str, Any] = {
         "dtype": "auto" if dtype == "auto" else getattr(torch, dtype),
@@ -43,6 +44,7 @@ def load_model(
     if missing:
         raise InputError(f"{directory}: the weights lack {', '.join(missing[:3])}")
     separate_documents(model)
+    keep_keys(model)
     loaded: PreTrainedModel = model.to(device).eval()
     return loaded
 

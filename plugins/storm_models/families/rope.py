@@ -40,6 +40,23 @@ def read_alike(config: ModelConfig, lengths: Sequence[int]) -> list[list[int]]:
     return [groups[kind] for kind in sorted(groups)]
 
 
+def answered_alike(config: ModelConfig, lengths: Sequence[int]) -> list[list[int]]:
+    """Return the places of prompts in groups that are answered together, in their order.
+
+    `lengths` are what each may become with its answer. What may become longer than all texts are
+    read alike is answered alone: it changes factors when the longest of its batch does.
+    """
+    context = short_context(config)
+    together: list[int] = []
+    alone: list[list[int]] = []
+    for place, length in enumerate(lengths):
+        if context is None or length <= context:
+            together.append(place)
+        else:
+            alone.append([place])
+    return [together, *alone] if together else alone
+
+
 def _context(stated: Mapping[str, object], config: ModelConfig) -> int | None:
     kind = str(stated.get("rope_type") or stated.get("type") or "")
     context: object = config.get("max_position_embeddings")
