@@ -16,7 +16,6 @@ from study_tables import (
     difference_table,
     documents,
     group,
-    minutes,
     models,
     payload,
     score_table,
@@ -48,7 +47,6 @@ def storm() -> list[str]:
     }
     return [
         _method(every),
-        minutes("storm"),
         "### How well the base model judges",
         "Area under the ROC curve of the expected educational value, a family's rows against those "
         "that nothing corrupted. The curators use the most probable label.",
@@ -117,7 +115,6 @@ def solar() -> list[str]:
     }
     return [
         _method(every),
-        minutes("solar"),
         "### Every model",
         "`base_model, continued` is the control: the base model as it is, with as much continued "
         "pretraining. `LLaMA Pro` has six layers, too, two of them silent copies at first.",
@@ -148,7 +145,6 @@ def solar() -> list[str]:
 def minitron() -> list[str]:
     """Return the parts of Minitron's page."""
     parts = [_method(models("minitron_width", ["corrector"]))]
-    parts += [minutes(f"minitron_{kind}") for kind in ("width", "depth", "iterative")]
     for axis in ("width", "depth"):
         names = ["base_model", "corrector", "pruner", "distiller", "imitator", "scratch"]
         every = models(f"minitron_{axis}", [*names, "finetuner"])
@@ -210,7 +206,6 @@ def tinyllama() -> list[str]:
     pairs = [(later, sooner) for sooner, later in itertools.pairwise(names)]
     return [
         _method(every, "a model from random weights of its own"),
-        minutes("tinyllama"),
         "### Every model",
         score_table(every),
         difference_table(every, pairs),
@@ -234,7 +229,6 @@ def birbal() -> list[str]:
     }
     return [
         _method(every),
-        minutes("birbal"),
         "### Every model",
         score_table(every),
         "`at random` is tuned on as many rows of the same pool, drawn at random.",

@@ -126,18 +126,9 @@ def _difference(cell: dict[str, Any]) -> list[str]:
 
 
 def documents(groups: Groups) -> int:
-    """Return how many questions each model answered."""
+    """Return how many questions each model answered; the loss is of answers to the same ones."""
     summary = next(iter(groups.values()))[0].summary()
-    return sum(task["n"] for task in summary["tasks"].values())
-
-
-def minutes(run: str) -> str:
-    """Return how long a cell's stages took without the world's base model, as a sentence."""
-    taken = [
-        sum(s.seconds or 0.0 for s in cell.stages if s.component != "tinyworld")
-        for cell in cells(run)
-    ]
-    return f"`{run}` takes {max(taken) / 60:.1f} minutes after its base model, on one thread."
+    return sum(task["n"] for name, task in summary["tasks"].items() if name != LOSS)
 
 
 def sweep_markdown(run: str) -> str:
