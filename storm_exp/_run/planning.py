@@ -37,7 +37,8 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}
     kept = [key for key in memos if plan.store.find(key).manifest is not None]
     if kept:
-        print(f"kept beside the artifacts: {len(kept)} memos of stages (store ls names them)")
+        many = "memos" if len(kept) > 1 else "memo"
+        print(f"kept beside the artifacts: {len(kept)} {many} of stages (store ls names them)")
     if why:
         manifests = list(plan.store.manifests())
         for node in plan.to_make():
