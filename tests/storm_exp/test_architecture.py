@@ -111,7 +111,7 @@ def test_the_engine_stays_small():
         }
         text = file.read_text(encoding="utf-8").splitlines()
         lines += sum(bool(text[number - 1].strip()) for number in code - documented)
-    # What there is: Hydra's words (a fifth of it) and rehearsals are still the engine's.
+    # What there is: Hydra's words (a tenth of it) and rehearsals are still the engine's.
     assert lines < 4720
 
 
