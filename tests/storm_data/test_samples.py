@@ -45,7 +45,7 @@ def test_a_sample_in_a_repository_s_place_is_told_as_what_it_is():
 
 
 def test_samples_lie_where_the_repository_keeps_its_files(tmp_path):
-    real = presets()["slimpajama"]
+    real = presets()["dataset/slimpajama"]
     write_sample(real.sources["slimpajama"], tmp_path, 4)
     assert len(real.data_files("slimpajama", tmp_path)) == 1
     other = HubDocuments(sources=real.sources, files={"slimpajama": "elsewhere/*.jsonl.zst"})
