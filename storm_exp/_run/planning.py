@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from storm_exp._contract.errors import PlanError
+from storm_exp._contract.errors import PlanError, strangers_code
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.difference import explain
 from storm_exp._plan.notices import notes
@@ -15,7 +15,7 @@ from storm_exp._run.run import Composition, check_here, make_plan
 
 
 def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Plan:
-    """Print stages, keys, status and forecasts.
+    """Print stages, keys, status and specs.
 
     With `why`, what differs from the store; with `online`, what the network says of what is to be
     fetched: then raises PlanError for what cannot be had.
@@ -28,7 +28,10 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     named = plan.labels()
     for key, node in plan.nodes.items():
         status = "damaged" if node.damage else node.status.value
-        rows.append([named[key], node.component.name, node.key[:12], status, node.spec.summary()])
+        # What a damaged manifest says may be of any type.
+        with strangers_code(f"{named[key]}: the component '{node.component.name}' (summary)"):
+            summary = node.spec.summary()
+        rows.append([named[key], node.component.name, node.key[:12], status, summary])
     print("\n".join(console.align(rows)))
     found, problems = look_up(plan) if online else (not_checked(plan), [])
     said = load_plugins().hook.storm_plan_notices(plan=plan)

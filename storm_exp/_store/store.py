@@ -101,7 +101,7 @@ class Store:
         """Raise StoreError for a store in a format that this version does not read."""
         try:
             found = (self.root / _FORMAT_FILE).read_text(errors="replace").strip()[:20]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             # The first format left no word of itself.
             found = str(FORMAT) if next(self.root.glob("artifacts/*/*"), None) is None else "1"
         except OSError as error:

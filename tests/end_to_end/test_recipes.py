@@ -78,7 +78,8 @@ def test_minitron_runs_from_the_correction_to_the_alignment(work, axis):
     ],
 )
 def test_full_size_recipes_plan_without_a_weight(work, recipe, stage, parameters):
-    said = work.run("plan", f"recipe={recipe}", "runtime.devices=16", **ONE_THREAD)
+    cluster = ["runtime.accelerator=h100", "runtime.devices=16"]
+    said = work.run("plan", f"recipe={recipe}", *cluster, **ONE_THREAD)
     line = next(line for line in said.splitlines() if line.startswith(f"{stage} "))
     assert parameters in line
     assert "to fetch: model" in said and "full size" in said

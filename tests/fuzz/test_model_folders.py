@@ -308,7 +308,7 @@ def ask(component: Any, ports: tuple[Any, ...]) -> None:
     if not hasattr(component, "cost"):
         return
     wanted = component.cost.__code__.co_varnames[1 : component.cost.__code__.co_argcount]
-    given = {"spec": made, "place": HARDWARE}
+    given = {"spec": made, "hardware": HARDWARE}
     for port in ports:
         if isinstance(port, CheckpointSpec):
             given |= {"model": port, "tokenizer": port}

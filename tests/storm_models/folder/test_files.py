@@ -119,7 +119,7 @@ def test_an_odd_index_is_refused(content, problem, tmp_path):
 def test_an_index_without_weight_map_is_refused(tmp_path):
     folder = indexed(tmp_path)
     (folder / INDEX).write_text('{"metadata": {}}')
-    for read in (Path(path=str(folder)).spec, Checkpoint(folder).headers):
+    for read in (Path(path=str(folder)).plan_spec, Checkpoint(folder).headers):
         with pytest.raises(InputError, match="no weight_map"):
             read()
 
@@ -141,7 +141,7 @@ def test_a_link_out_of_the_folder_is_neither_read_nor_copied(tmp_path, digests):
     (tmp_path / "copy").mkdir()
     component = Path(path=str(folder))
     for use in (
-        component.spec,
+        component.plan_spec,
         lambda: component.fingerprint(digests),
         lambda: Checkpoint(folder).copy_companions(tmp_path / "copy"),
         Checkpoint(folder).files,
