@@ -20,8 +20,8 @@ _OPPOSITE = {"better": "worse", "worse": "better"}
 def steps(cell: CellRecord, models: Sequence[str]) -> list[tuple[int, int]]:
     """Return (parent, child) for every model, given by its key, and those that it was made of.
 
-    What lies between two models is passed over as long as it is a checkpoint: what another model
-    has judged or taught is not made of it.
+    What lies between two models is passed over as long as it is a checkpoint. A teacher at a port
+    counts as a parent; a model that only left scores, answers or logits behind does not.
     """
     places = {key: place for place, key in reversed(list(enumerate(models)))}
     found = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_up import Maker
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
@@ -179,17 +180,7 @@ def sweep(folder: Path, values: tuple[str, ...], seeds: int = 3) -> RunRecord:
             )
             overrides = [f"curator={value}", f"seed={seed}"]
             cells.append(CellRecord(name="", overrides=overrides, config={}, stages=[stage]))
-    return RunRecord(
-        directory=folder,
-        recipe="storm",
-        scale="",
-        when="",
-        argv=[],
-        seconds=0.0,
-        status="finished",
-        environment={},
-        cells=cells,
-    )
+    return Maker(folder).run(*cells)
 
 
 def test_a_report_on_a_sweep_over_seeds_speaks_of_its_arms(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from made_up import Maker
 from storm_exp._run.sweep import spread, write_sweep_table
 from storm_exp.report import CellRecord, RunRecord, StageRecord, summarise, sweep_table
 
@@ -134,17 +135,7 @@ def a_cell(overrides: list[str], **metrics: float) -> CellRecord:
 
 
 def a_sweep(folder: Path, cells: list[CellRecord]) -> RunRecord:
-    return RunRecord(
-        directory=folder,
-        recipe="sum",
-        scale="",
-        when="",
-        argv=[],
-        seconds=0.0,
-        status="finished",
-        environment={},
-        cells=cells,
-    )
+    return Maker(folder).run(*cells, recipe="sum")
 
 
 def test_mean_and_spread_are_over_seeds_of_the_same_settings(tmp_path):
