@@ -18,7 +18,8 @@ from storm_data.files.split_settings import SplitSettings
 from storm_data.rows.chat import ChatFormat, ChatRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.dataset_path import DATASET_MENUS
-from storm_exp import InputError, StageContext, component
+from storm_exp import InputError, StageContext, component, setting
+from storm_models.chat.tool_calls import CallSpelling
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 _OUT = "out-"
@@ -34,7 +35,10 @@ class DatasetCommand(SplitSettings, Program):
     """
 
     tool_form: ToolForm = ToolForm.template
-    """template, or storm: how calls of tools are written in the chats of JSONL files."""
+    """template, storm (the card's prompt), storm_guidelines or parsed: how calls are written."""
+
+    call_spelling: CallSpelling = setting(CallSpelling.json, neutral=CallSpelling.json)
+    """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     seed: int = II("seed")
     """What `{seed}` in the command line becomes. It does not choose the rows that are held out."""
@@ -48,7 +52,7 @@ class DatasetCommand(SplitSettings, Program):
 
     def form(self, fields: Mapping[str, str]) -> ChatRows:
         """Return how a row of a JSONL file is read."""
-        return ChatRows(ChatFormat.auto, fields, self.tool_form)
+        return ChatRows(ChatFormat.auto, fields, self.tool_form, self.call_spelling)
 
     def plan_spec(self, **ports: Any) -> DatasetSpec:
         """Check that the program exists; nothing is known of what it makes."""

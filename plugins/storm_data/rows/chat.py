@@ -16,6 +16,7 @@ from storm_data.rows.row_schema import Content
 from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
 from storm_data.rows.tool_form import ToolForm
 from storm_models.chat.conversation import Message
+from storm_models.chat.tool_calls import CallSpelling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,9 +76,10 @@ class ChatRows:
         form: ChatFormat = ChatFormat.auto,
         fields: Mapping[str, str] | None = None,
         tool_form: ToolForm = ToolForm.template,
+        call_spelling: CallSpelling = CallSpelling.json,
     ) -> None:
         """Read rows of this form alone; `fields` name columns. Raises SettingError."""
-        self._form, self._tool_form = form, tool_form
+        self._form, self._tool_form, self._spelling = form, tool_form, call_spelling
         self.names = named(NAMES, fields or {})
         self._renderings = Renderings()
         forms = list(_KEYS) if form is ChatFormat.auto else [form]
@@ -101,7 +103,7 @@ class ChatRows:
         tools = read_tools(fields.get("tools"))
         _check(fields, messages)
         fields.close(texts(messages))
-        messages, tools = self._tool_form.written(messages, tools)
+        messages, tools = self._tool_form.written(messages, tools, self._spelling)
         columns = {"messages": messages, "tools": text_of(tools, TOOLS) if tools else None}
         return Content(
             columns, identity(messages, tools), size(messages), remarks=frozenset(fields.remarks)

@@ -15,6 +15,7 @@ from storm_data.rows.row_schema import Content
 from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
 from storm_data.rows.tool_form import ToolForm
 from storm_models.chat.conversation import Message
+from storm_models.chat.tool_calls import CallSpelling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,13 +57,15 @@ class PreferenceRows:
         fields: Mapping[str, str] | None = None,
         tool_form: ToolForm = ToolForm.template,
         min_margin: float | None = None,
+        call_spelling: CallSpelling = CallSpelling.json,
     ) -> None:
         """Read columns named by `fields`; with `min_margin`, pairs whose scores are closer, or
         missing, are bad. Raises SettingError.
         """
         self.names = named(NAMES, fields or {})
         self._renderings = Renderings()
-        self._tool_form, self._min_margin = tool_form, min_margin
+        self._tool_form, self._spelling = tool_form, call_spelling
+        self._min_margin = min_margin
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
@@ -102,8 +105,9 @@ class PreferenceRows:
         tools = read_tools(fields.get("tools"))
         self._weigh(fields)
         fields.close(texts(prompt + chosen + rejected))
-        chosen, rejected = (self._tool_form.written(side)[0] for side in (chosen, rejected))
-        prompt, tools = self._tool_form.written(prompt, tools)
+        form, spelling = self._tool_form, self._spelling
+        chosen, rejected = (form.written(side, None, spelling)[0] for side in (chosen, rejected))
+        prompt, tools = form.written(prompt, tools, spelling)
         columns: dict[str, Any] = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
         same = [identity(messages) for messages in columns.values()]
         characters = sum(size(messages) for messages in columns.values())

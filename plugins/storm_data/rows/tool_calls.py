@@ -7,6 +7,8 @@ from typing import Any
 
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.fields import Fields, says_something
+from storm_models.chat.literals import UnreadableLiteral, read_literal
+from storm_models.chat.tool_calls import CALL_ARGUMENTS, CALL_NAMES
 
 CALLS = "malformed call"
 TOOLS = "malformed tools"
@@ -15,8 +17,9 @@ TOOLS = "malformed tools"
 def read_calls(fields: Fields, value: Any, where: str) -> list[dict[str, Any]]:
     """Return calls as {id?, name, arguments}; raises BadRow.
 
-    Read are OpenAI's (`{function: {name, arguments: JSON text}}`), plain {name, arguments}, one or
-    a list of them, and JSON text of any of these.
+    Read are OpenAI's (`{function: {name, arguments: JSON text}}`), plain {name, arguments}, Storm's
+    {tool_name, tool_arguments}, one or a list of them, and text of any of these: JSON, or Python
+    literals.
     """
     value = _parsed(value, CALLS, where)
     return [_call(fields, call, where) for call in (value if isinstance(value, list) else [value])]
@@ -59,7 +62,7 @@ def _call(fields: Fields, value: Any, where: str) -> dict[str, Any]:
     identifier, inner = outer.get("id"), outer
     if isinstance(function := outer.get("function"), dict):
         inner = outer.inner(function, "tool_call.function.")
-    name, arguments = inner.get("name"), inner.get("arguments", "parameters")
+    name, arguments = inner.get(*CALL_NAMES), inner.get(*CALL_ARGUMENTS)
     if isinstance(arguments, str):
         arguments = _parsed(arguments, CALLS, where) if arguments.strip() else {}
     if not isinstance(name, str) or not name:
@@ -88,4 +91,8 @@ def _parsed(value: Any, reason: str, where: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise BadRow(reason, f"no JSON in {where}: {error}"[:200]) from error
+        problem = error
+    try:
+        return read_literal(value)
+    except UnreadableLiteral:
+        raise BadRow(reason, f"no JSON in {where}: {problem}"[:200]) from problem

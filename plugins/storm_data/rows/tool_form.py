@@ -7,7 +7,11 @@ import json
 from enum import Enum
 from typing import Any
 
-from storm_models.chat.conversation import Message
+from storm_data.rows.bad_row import BadRow
+from storm_data.rows.tool_calls import CALLS
+from storm_models.chat.conversation import Message, calls_text
+from storm_models.chat.tool_calls import CallSpelling, MalformedCall, ToolCall, read_said
+from storm_models.chat.tool_prompt import tool_prompt
 
 Tools = list[dict[str, Any]] | None
 
@@ -17,37 +21,67 @@ class ToolForm(Enum):
 
     template = "template"
     """As they are: the model's chat template shows them."""
+    storm_card = "storm"
+    """In Llama-3.1-Storm's form, as text that any template shows: the tools in the card's system
+    prompt, a call as `<tool_call>{"tool_name": …, "tool_arguments": {…}}</tool_call>`. Results, of
+    which the card says nothing, are the user's, inside `<tool_response>`."""
     storm = "storm"
-    """In Llama-3.1-Storm's form, as text that any template shows: the tools inside `<tools>` in the
-    system's message, a call as `<tool_call>{"tool_name": …, "tool_arguments": {…}}</tool_call>`.
-    Results, of which its card says nothing, are the user's, inside `<tool_response>`."""
+    """Short for storm_card."""
+    storm_guidelines = "storm_guidelines"
+    """The same with the prompt of Storm's evaluation: `[]` where no tool fits, or an argument that
+    is required is missing."""
+    parsed = "parsed"
+    """Calls that stand in the contents, in any spelling of Storm's, are read, and shown by the
+    template."""
 
-    def written(self, messages: list[Message], tools: Tools = None) -> tuple[list[Message], Tools]:
-        """Return messages, in the form of rows, and tools as they are to be shown."""
+    def written(
+        self,
+        messages: list[Message],
+        tools: Tools = None,
+        spelling: CallSpelling = CallSpelling.json,
+    ) -> tuple[list[Message], Tools]:
+        """Return messages, in the form of rows, and tools as they are to be shown.
+
+        Raises BadRow for a text that is to be read and holds a broken call.
+        """
         if self is ToolForm.template:
             return messages, tools
-        written = [_in_text(message) for message in _results_joined(messages)]
-        return (_offered(written, tools) if tools else written), None
+        if self is ToolForm.parsed:
+            return [_from_text(message) for message in messages], tools
+        written = [_in_text(message, spelling) for message in _results_joined(messages)]
+        if not tools:
+            return written, None
+        text = tool_prompt(
+            [tool["function"] for tool in tools],
+            guidelines=self is ToolForm.storm_guidelines,
+            spelling=spelling,
+        )
+        return _offered(written, text), None
 
 
-_INSTRUCTION = """You can call functions. The ones that there are:
-<tools>{tools}</tools>
-
-Answer with a line for each call that is needed, the name and the arguments inside tags:
-<tool_call>{{"tool_name": <name>, "tool_arguments": <object>}}</tool_call>"""
-
-
-def _in_text(message: Message) -> Message:
+def _in_text(message: Message, spelling: CallSpelling) -> Message:
     if not message.get("tool_calls"):
         return message
     calls = [
-        f"<tool_call>{_json({'tool_name': call['name'], 'tool_arguments': call['arguments']})}"
-        "</tool_call>"
+        ToolCall(call["name"], call["arguments"]).text(spelling)
         for call in json.loads(message["tool_calls"])
     ]
     kept = {name: value for name, value in message.items() if name != "tool_calls"}
     said = [message["content"]] if message["content"].strip() else []
     return {**kept, "content": "\n".join([*said, *calls])}
+
+
+def _from_text(message: Message) -> Message:
+    if message["role"] != "assistant" or message.get("tool_calls"):
+        return message
+    try:
+        said = read_said(message["content"])
+    except MalformedCall as error:
+        raise BadRow(CALLS, str(error)) from error
+    if not said.calls:
+        return message
+    calls = [{"name": call.name, "arguments": call.arguments} for call in said.calls]
+    return {**message, "content": said.words, "tool_calls": calls_text(calls)}
 
 
 def _results_joined(messages: list[Message]) -> list[Message]:
@@ -62,13 +96,8 @@ def _results_joined(messages: list[Message]) -> list[Message]:
     return joined
 
 
-def _offered(messages: list[Message], tools: list[dict[str, Any]]) -> list[Message]:
-    text = _INSTRUCTION.format(tools=_json([tool["function"] for tool in tools]))
+def _offered(messages: list[Message], text: str) -> list[Message]:
     if messages and messages[0]["role"] == "system":
         first = {**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}
         return [first, *messages[1:]]
     return [{"role": "system", "content": text}, *messages]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -8,7 +8,8 @@ from typing import ClassVar
 from storm_data.rows.chat import ChatFormat, ChatRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.jsonl_source import JsonlSource
-from storm_exp import component
+from storm_exp import component, setting
+from storm_models.chat.tool_calls import CallSpelling
 
 
 @component("dataset", "chat_jsonl", version=3)
@@ -25,7 +26,10 @@ class ChatJsonl(JsonlSource):
     """auto, openai, sharegpt, preference or question."""
 
     tool_form: ToolForm = ToolForm.template
-    """template, or storm: how calls of tools are written."""
+    """template, storm (the card's prompt), storm_guidelines or parsed: how calls are written."""
+
+    call_spelling: CallSpelling = setting(CallSpelling.json, neutral=CallSpelling.json)
+    """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     source: str = "chat"
     """The source of rows that name none."""
@@ -34,4 +38,4 @@ class ChatJsonl(JsonlSource):
 
     def form(self, fields: Mapping[str, str]) -> ChatRows:
         """Return how a row is read."""
-        return ChatRows(self.format, fields, self.tool_form)
+        return ChatRows(self.format, fields, self.tool_form, self.call_spelling)

@@ -8,7 +8,8 @@ from typing import ClassVar
 from storm_data.rows.chat import ChatFormat, ChatRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.hub_source import HubSource
-from storm_exp import component
+from storm_exp import component, setting
+from storm_models.chat.tool_calls import CallSpelling
 
 
 @component("dataset", "hub_chat", version=3, requires=("datasets", "pyarrow"), extra="evaluate")
@@ -21,10 +22,13 @@ class HubChat(HubSource):
     """
 
     tool_form: ToolForm = ToolForm.template
-    """template, or storm: how calls of tools are written."""
+    """template, storm (the card's prompt), storm_guidelines or parsed: how calls are written."""
+
+    call_spelling: CallSpelling = setting(CallSpelling.json, neutral=CallSpelling.json)
+    """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
 
     def form(self, fields: Mapping[str, str]) -> ChatRows:
         """Return how a row is read."""
-        return ChatRows(ChatFormat.auto, fields, self.tool_form)
+        return ChatRows(ChatFormat.auto, fields, self.tool_form, self.call_spelling)

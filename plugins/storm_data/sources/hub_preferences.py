@@ -10,6 +10,7 @@ from storm_data.rows.preference import COLUMNS, PreferenceRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.hub_source import HubSource
 from storm_exp import SettingError, component, setting
+from storm_models.chat.tool_calls import CallSpelling
 
 
 @component(
@@ -31,7 +32,10 @@ class HubPreferences(HubSource):
     held out."""
 
     tool_form: ToolForm = ToolForm.template
-    """template, or storm: how calls of tools are written."""
+    """template, storm (the card's prompt), storm_guidelines or parsed: how calls are written."""
+
+    call_spelling: CallSpelling = setting(CallSpelling.json, neutral=CallSpelling.json)
+    """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     min_margin: float | None = setting(None, at_least=0)
     """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
@@ -57,7 +61,7 @@ class HubPreferences(HubSource):
 
     def form(self, fields: Mapping[str, str]) -> PreferenceRows:
         """Return how a row is read."""
-        return PreferenceRows(fields, self.tool_form, self.min_margin)
+        return PreferenceRows(fields, self.tool_form, self.min_margin, self.call_spelling)
 
     def parts(self, name: str) -> list[tuple[str, bool]]:
         """Return the splits of a source to read, and whether each is held out."""

@@ -10,6 +10,7 @@ from storm_data.rows.preference import COLUMNS, PreferenceRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.jsonl_source import JsonlSource
 from storm_exp import component, setting
+from storm_models.chat.tool_calls import CallSpelling
 
 
 @component("dataset", "preference_jsonl", version=2)
@@ -21,7 +22,10 @@ class PreferenceJsonl(JsonlSource):
     """
 
     tool_form: ToolForm = ToolForm.template
-    """template, or storm: how calls of tools are written."""
+    """template, storm (the card's prompt), storm_guidelines or parsed: how calls are written."""
+
+    call_spelling: CallSpelling = setting(CallSpelling.json, neutral=CallSpelling.json)
+    """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     min_margin: float | None = setting(None, at_least=0)
     """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
@@ -34,7 +38,7 @@ class PreferenceJsonl(JsonlSource):
 
     def form(self, fields: Mapping[str, str]) -> PreferenceRows:
         """Return how a row is read."""
-        return PreferenceRows(fields, self.tool_form, self.min_margin)
+        return PreferenceRows(fields, self.tool_form, self.min_margin, self.call_spelling)
 
     def splits(self, rows: int) -> dict[str, list[int]]:
         """Return what becomes of `rows` rows, as intervals."""

@@ -9,6 +9,7 @@ from storm_data.rows.chat import ChatRows
 from storm_data.rows.preference import PreferenceRows
 from storm_data.rows.tool_form import ToolForm
 from storm_models.chat.conversation import Conversation
+from storm_models.chat.tool_calls import CallSpelling
 
 FIND = {"name": "find", "parameters": {"type": "object", "properties": {"what": {}}}}
 TOOL = {"type": "function", "function": FIND}
@@ -29,6 +30,9 @@ def result(text, **more):
 
 def call(arguments=ARGUMENTS, **more):
     return {"type": "function", "function": {"name": "find", "arguments": arguments}, **more}
+
+
+NEW = call({"new": True})
 
 
 def read(row, **settings):
@@ -212,3 +216,45 @@ def test_storms_form_of_a_pair_offers_the_tools_in_the_prompt():
     assert columns["rejected"][0]["content"] == (
         '<tool_call>{"tool_name": "find", "tool_arguments": {"what": "rejected"}}</tool_call>'
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "spelling", "asked", "written"),
+    [
+        ("storm_card", "json", 0, '{"tool_name": "find", "tool_arguments": {"new": true}}'),
+        ("storm_guidelines", "python", 2, "{'tool_name': 'find', 'tool_arguments': {'new': True}}"),
+        ("storm_guidelines", "json_name", 2, '{"name": "find", "arguments": {"new": true}}'),
+    ],
+)
+def test_storms_forms_have_the_cards_prompt_or_that_with_guidelines(form, spelling, asked, written):
+    row = {"tools": [TOOL], "messages": [user("Where?"), assistant("", tool_calls=[NEW])]}
+    found = read(row, tool_form=ToolForm[form], call_spelling=CallSpelling[spelling])
+    system, _, answer = (message["content"] for message in found.messages)
+    assert system.startswith("You are a function calling AI model.")
+    assert system.count('"[]"') == asked
+    assert answer == f"<tool_call>{written}</tool_call>"
+    again = read({"messages": [*found.messages]}, tool_form=ToolForm.parsed)
+    assert again.messages[2] == assistant("", tool_calls=[NEW])
+
+
+def test_what_was_called_storm_is_the_cards_form_under_a_key_of_its_own():
+    assert ToolForm["storm"] is ToolForm.storm_card and ToolForm.storm.name == "storm_card"
+
+
+def test_a_call_in_the_contents_that_cannot_be_read_makes_the_row_bad():
+    row = {"messages": [user("Where?"), assistant("<tool_call>find(new)</tool_call>")]}
+    with pytest.raises(BadRow) as caught:
+        read(row, tool_form=ToolForm.parsed)
+    assert caught.value.reason == "malformed call"
+    assert read(row).messages == row["messages"]
+
+
+def test_calls_may_be_spelled_as_storm_and_as_python_spell_them():
+    spelled = [
+        [{"tool_name": "find", "tool_arguments": {"new": True}}],
+        "[{'tool_name': 'find', 'tool_arguments': {'new': True}}]",
+        [{"name": "find", "arguments": "{'new': True}"}],
+    ]
+    for calls in spelled:
+        found = read({"messages": [user("Where?"), assistant("", tool_calls=calls)]})
+        assert found.messages[1]["tool_calls"] == [NEW]
