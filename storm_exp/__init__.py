@@ -30,6 +30,7 @@ from storm_exp._contract.errors import (
 )
 from storm_exp._contract.hooks import hookimpl
 from storm_exp._contract.plugins import SPECS as _SPECS
+from storm_exp._contract.plugins import from_plugins
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.runtime import Runtime
@@ -70,6 +71,7 @@ __all__ = [
     "component",
     "describe",
     "did_you_mean",
+    "from_plugins",
     "hookimpl",
     "referenced",
     "setting",

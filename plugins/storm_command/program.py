@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +14,13 @@ from typing import IO, Any, ClassVar
 
 from omegaconf import II
 
-from storm_command import guardian
 from storm_exp import FileDigests, InputError, SettingError, StageContext, setting
+from storm_inference.programs.program import Program as GuardedProgram
+from storm_inference.programs.program import last_lines
 
 _POLL_SECONDS = 0.05
-_LAST_BYTES = 1 << 16
+_TAIL = 15
+"""Lines of a program's output that an error shows."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -86,7 +85,7 @@ class Program:
         with _alone(stage) as lock, (stage.scratch / "program.log").open("w+b") as output:
             code = _run(arguments, stage, output, lock)
             if code != 0:
-                tail = "\n".join(_last_words(output).splitlines()[-15:])
+                tail = last_lines(output, _TAIL)
                 raise InputError(f"the program ended with {code}:\n{tail}")
 
     def _fill(self, values: dict[str, str]) -> list[str]:
@@ -113,27 +112,9 @@ def _alone(stage: StageContext) -> Iterator[int]:
 
 
 def _run(arguments: list[str], stage: StageContext, output: IO[bytes], lock: int) -> int:
-    with subprocess.Popen(
-        [sys.executable, "-I", guardian.__file__, *arguments],
-        env=stage.worker_environment(),
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        pass_fds=(lock,),
-        start_new_session=True,
-    ) as process:
-        assert process.stdin is not None
-        try:
-            while process.poll() is None:
-                stage.check()
-                time.sleep(_POLL_SECONDS)
-        finally:
-            process.stdin.close()
-            process.wait()
-    return process.returncode
-
-
-def _last_words(output: IO[bytes]) -> str:
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - _LAST_BYTES))
-    return output.read().decode(errors="replace")
+    surroundings = stage.worker_environment()
+    with GuardedProgram(arguments, output, environment=surroundings, lock=lock) as program:
+        while program.poll() is None:
+            stage.check()
+            time.sleep(_POLL_SECONDS)
+        return program.end()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from storm_exp import hookimpl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from storm_exp import Plan, hookimpl
+
+if TYPE_CHECKING:
+    from storm_inference.environments.environment import Environment
 
 
 @hookimpl
@@ -17,3 +23,27 @@ def storm_components() -> list[type]:
 def storm_requires() -> tuple[tuple[str, ...], str]:
     """Return the packages that components need, and the extra that installs them."""
     return ("torch", "transformers"), "train"
+
+
+@hookimpl
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return the verb that makes environments."""
+    from storm_inference.environments.verb import env
+
+    return {"env": env}
+
+
+@hookimpl
+def storm_environments() -> list[Environment]:
+    """Return vLLM's environment."""
+    from storm_inference.environments.vllm import vllm
+
+    return [vllm()]
+
+
+@hookimpl
+def storm_check_plan(plan: Plan) -> None:
+    """Refuse a plan that needs an environment which is not there."""
+    from storm_inference.environments.needed import check_environments
+
+    check_environments(plan)

@@ -48,6 +48,14 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empt
     """Return command-line verbs: functions of the remaining arguments that return the exit code."""
 
 
+@hookspec
+def storm_environments() -> list[object]:  # type: ignore[empty-body]
+    """Return Python environments that programs of the plugin need: storm_inference.Environment.
+
+    `storm-exp env create NAME` makes them.
+    """
+
+
 @hookspec(firstresult=True)
 def storm_compute(runtime: Runtime) -> AbstractContextManager[str] | None:
     """Return what sets up arithmetic for a stage, and yields the device to compute on.

@@ -189,6 +189,11 @@ def root_sections() -> list[str]:
     return [*SECTIONS, *load_plugins().sections()]
 
 
+def from_plugins(hook: str) -> list[Any]:
+    """Return, as one list, what every plugin returns for a hook that gives a list."""
+    return [each for found in getattr(load_plugins().hook, hook)() for each in found]
+
+
 @functools.cache
 def load_plugins() -> Plugins:
     """Return the plugins of this environment, loaded once per process."""

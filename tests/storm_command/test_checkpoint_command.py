@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from storm_command import guardian
 from storm_command.checkpoint_command import CheckpointCommand
 from storm_exp import FileDigests, InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_inference.programs import guardian
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_model
 

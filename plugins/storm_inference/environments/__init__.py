@@ -1,0 +1,1 @@
+"""Python environments of their own, for engines that this one cannot hold."""

@@ -1,0 +1,52 @@
+"""The verb `env`: which environments there are, and making one."""
+
+from __future__ import annotations
+
+from storm_exp import InputError, did_you_mean, from_plugins
+from storm_inference.environments.building import create
+from storm_inference.environments.environment import Environment, environments_folder
+
+USAGE = "storm-exp env ls | env create NAME"
+
+
+def env(arguments: list[str]) -> int:
+    """List the environments that plugins name, or make one."""
+    if arguments in ([], ["ls"]):
+        _list()
+        return 0
+    if arguments[0] != "create" or len(arguments) < 2:
+        raise InputError(f"env {' '.join(arguments)}: the verb is used as {USAGE}")
+    for name in arguments[1:]:
+        environment = named(name)
+        made = create(environment)
+        state = "made" if made else "there already"
+        print(f"{name}: {state}, in {environment.folder}")
+    return 0
+
+
+def named(name: str) -> Environment:
+    """Return an environment; raises InputError with the nearest name where none has this one."""
+    known = known_environments()
+    if name not in known:
+        raise InputError(f"no environment '{name}'{did_you_mean(name, known)}")
+    return known[name]
+
+
+def known_environments() -> dict[str, Environment]:
+    """Return the environments of all plugins, by name."""
+    found: dict[str, Environment] = {}
+    for environment in from_plugins("storm_environments"):
+        if environment.name in found:
+            raise InputError(f"two plugins bring an environment '{environment.name}'")
+        found[environment.name] = environment
+    return found
+
+
+def _list() -> None:
+    print(f"in {environments_folder()}:")
+    known = known_environments()
+    width = max(map(len, known), default=0)
+    for name, environment in known.items():
+        problem = environment.problem()
+        state = f"{problem}: {environment.command}" if problem else str(environment.interpreter)
+        print(f"  {name.ljust(width)}  {environment.purpose}; {state}")
