@@ -10,7 +10,6 @@ from end_to_end.workplace import Workplace
 
 pytestmark = pytest.mark.timeout(600)
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 SMALL = (
     "base_model=tinyworld/smoke",
     "evaluator=tinyworld/smoke",
@@ -38,7 +37,7 @@ def metric(work: Workplace, stage: str, name: str) -> float:
 def test_solar_runs_from_up_scaling_to_the_merge(work):
     pairs = [f"{name}.rows=24" for name in ("pairs", "other_pairs")]
     finetuners = ("pretrainer", "finetuner", "aligner", "other_aligner")
-    work.run("recipe=solar", *SMALL, "upscaler.m=0", *pairs, *quick(*finetuners), **ONE_THREAD)
+    work.run("recipe=solar", *SMALL, "upscaler.m=0", *pairs, *quick(*finetuners))
     made = work.made()
     assert made["evaluator"] == 7 and made["aligner"] == made["other_aligner"] == 1
     merged = work.folder / "outputs/latest/merger"
@@ -57,7 +56,7 @@ def test_minitron_runs_from_the_correction_to_the_alignment(work, axis):
     # A model of four steps never ends its answers: nothing can be learnt from them.
     more += ["graph.generator=null", "graph.answer_tokens=null", "graph.imitator=null"]
     quickly = [word for word in quick(*finetuners) if not word.startswith("imitator")]
-    work.run(f"recipe=minitron_{axis}", *SMALL, *quickly, *more, **ONE_THREAD)
+    work.run(f"recipe=minitron_{axis}", *SMALL, *quickly, *more)
     assert work.made()["evaluator"] == 6
     sizes = {
         stage: json.loads((work.folder / "outputs/latest" / stage / "config.json").read_text())
@@ -79,7 +78,7 @@ def test_minitron_runs_from_the_correction_to_the_alignment(work, axis):
 )
 def test_full_size_recipes_plan_without_a_weight(work, recipe, stage, parameters):
     cluster = ["runtime.accelerator=h100", "runtime.devices=16"]
-    said = work.run("plan", f"recipe={recipe}", *cluster, **ONE_THREAD)
+    said = work.run("plan", f"recipe={recipe}", *cluster)
     line = next(line for line in said.splitlines() if line.startswith(f"{stage} "))
     assert parameters in line
     assert "to fetch: model" in said and "full size" in said
@@ -91,7 +90,6 @@ def test_minitron_s_94_billion_tokens_are_counted(work):
         "recipe=minitron_4b_width",
         "runtime.accelerator=h100",
         "runtime.devices=16",
-        **ONE_THREAD,
     )
     estimate = said[said.index("estimate") :]
     line = next(line for line in estimate.splitlines() if line.startswith("distiller "))
@@ -99,5 +97,5 @@ def test_minitron_s_94_billion_tokens_are_counted(work):
 
 
 def test_what_cannot_fit_a_named_card_is_refused(work):
-    said = work.run("plan", "recipe=solar_10_7b", "runtime.accelerator=h100", code=1, **ONE_THREAD)
+    said = work.run("plan", "recipe=solar_10_7b", "runtime.accelerator=h100", code=1)
     assert "too large for h100" in said and "runtime.devices" in said

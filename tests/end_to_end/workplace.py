@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from forked import ENVIRONMENT, Forked
+
 STORM = [sys.executable, "-m", "storm_exp"]
 
 
@@ -20,21 +22,34 @@ class Workplace:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def start(self, *arguments: str) -> Forked:
+        """Start a command line, offline and on one thread."""
+        return Forked(arguments, self.folder)
+
+    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        """Run a command line and return what it said, given that it ends with `code`.
+
+        With variables of the environment it runs in an interpreter of its own.
+        """
+        if environment:
+            return self.run_interpreter(*arguments, code=code, **environment)
+        process = self.start(*arguments)
+        output, _ = process.communicate()
+        assert process.returncode == code, output
+        return output
+
+    def run_interpreter(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        """Run a command line as a shell does; returns what it said."""
+        done = subprocess.run(
             [*STORM, *arguments],
             cwd=self.folder,
-            env={**os.environ, **environment},
+            env={**os.environ, **ENVIRONMENT, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        process = self.start(*arguments, **environment)
-        output, _ = process.communicate()
-        assert process.returncode == code, output
-        return output
+        assert done.returncode == code, done.stdout
+        return done.stdout
 
     def stages(self, run: str = "latest") -> list[dict[str, Any]]:
         """The artifacts of a run, each once."""

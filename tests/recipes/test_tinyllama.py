@@ -85,7 +85,7 @@ def test_text_and_code_share_the_tokens_seven_to_three(planned):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     place = Workplace(tmp_path_factory.mktemp("tinyllama"))
-    place.run("recipe=tinyllama", *SMALL, OMP_NUM_THREADS="1")
+    place.run("recipe=tinyllama", *SMALL)
     return RunRecord.read((place.folder / "outputs/latest").resolve())
 
 
