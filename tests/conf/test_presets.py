@@ -100,7 +100,7 @@ def renamed():
             yield from ((menu, old, new) for old, new in options.items())
 
 
-@pytest.mark.parametrize(("menu", "old", "new"), renamed())
+@pytest.mark.parametrize(("menu", "old", "new"), list(renamed()))
 def test_an_old_name_stands_for_an_option_that_there_is(menu, old, new):
     components = {component.name for component in load_plugins().menus()[menu]}
     options = components | {name.partition("/")[2] for name in PRESETS if name.startswith(menu)}

@@ -86,10 +86,12 @@ def select(folder, right, answers, **settings):
 
 @pytest.mark.parametrize(
     ("accuracy", "kept"),
-    zip(
-        (0, 19, 20, 39, 55, 60, 70, 80, 89, 90, 95),
-        (350, 350, 300, 300, 250, 200, 150, 100, 100, 50, 50),
-        strict=True,
+    list(
+        zip(
+            (0, 19, 20, 39, 55, 60, 70, 80, 89, 90, 95),
+            (350, 350, 300, 300, 250, 200, 150, 100, 100, 50, 50),
+            strict=True,
+        )
     ),
 )
 def test_exact_tasks_give_as_many_mistakes_as_their_accuracy_says(tmp_path, accuracy, kept):
