@@ -5,16 +5,20 @@ VENV ?= .venv
 PIP_OPTIONS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test lint study bench clean
+.PHONY: run test slow lint study bench clean
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
 	@echo "for more, activate the environment in this shell, once: source $(VENV)/bin/activate"
 	@echo "then, for example: python -m storm_exp -m recipe=storm merger.t=0.25,0.5,0.75"
 
-test: $(INSTALLED)  ## the default suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+test: $(INSTALLED)  ## the default suite: all tests but those that take long
+	$(PYTEST) -m "not slow"
+
+slow: $(INSTALLED)  ## the tests that take long
+	$(PYTEST) -m slow
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

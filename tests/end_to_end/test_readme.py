@@ -43,7 +43,7 @@ def test_a_command_of_the_readme_runs(command: str, warm: Workplace) -> None:
     assert warm.run(*words)
 
 
-@pytest.mark.parametrize("target", ["run", "test", "lint", "study", "bench"])
+@pytest.mark.parametrize("target", ["run", "test", "slow", "lint", "study", "bench"])
 def test_a_make_target_that_is_named_exists(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.M)

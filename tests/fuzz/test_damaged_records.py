@@ -10,13 +10,14 @@ import random
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fuzz.nested import paths
+from fuzz.shares import in_shares
 from storm_exp.__main__ import main
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._store.store import Store
@@ -107,35 +108,41 @@ def tracebacks(*lines: list[str]) -> list[str]:
     return found
 
 
-def damaged(
-    file: Path, count: int, seed: int, lines: Callable[[], list[list[str]]]
-) -> tuple[int, list[str]]:
-    """Damage a file in many ways, run command lines each time; return how many, and tracebacks."""
+def spoilings(file: Path, count: int, seed: int) -> list[bytes]:
+    """Return a record damaged in many ways, the same ones at every call."""
     draw, text = random.Random(seed), file.read_bytes()
-    mode = file.stat().st_mode
-    found, tried = [], 0
-    for number in range(count):
-        values = json.loads(text) if text.startswith(b"{") else None
-        spoilt = spoil(text, draw) if number % 3 == 0 or not values else replace(values, draw)
+    values = json.loads(text) if text.startswith(b"{") else None
+    return [
+        spoil(text, draw) if number % 3 == 0 or not values else replace(values, draw)
+        for number in range(count)
+    ]
+
+
+def damaged(file: Path, contents: list[bytes], *lines: list[str]) -> list[str]:
+    """Give a file each content, run command lines each time; return the tracebacks."""
+    text, mode = file.read_bytes(), file.stat().st_mode
+    found = []
+    for spoilt in contents:
         file.chmod(0o644)
         file.write_bytes(spoilt)
-        tried += 1
-        found += [f"{spoilt[:2000]!r}\n{text}" for text in tracebacks(*lines())]
+        found += [f"{spoilt[:2000]!r}\n{told}" for told in tracebacks(*lines)]
     file.chmod(0o644)
     file.write_bytes(text)
     file.chmod(mode)
-    return tried, found
+    return found
 
 
-def test_a_damaged_record_of_a_run_gives_no_traceback(run):
+@in_shares
+def test_a_damaged_record_of_a_run_gives_no_traceback(run, share):
     folder = (run / "latest").resolve()
-    tried, found = damaged(folder / "run.json", 60, 1, lambda: [["report", str(folder)]])
-    assert tried == 60
-    assert found == [], f"{len(found)} of {tried}: {found[0]}"
+    contents = share(spoilings(folder / "run.json", 60, 1))
+    found = damaged(folder / "run.json", contents, ["report", str(folder)])
+    assert found == [], f"{len(found)} of {len(contents)}: {found[0]}"
     assert main(["report", str(folder)]) == 0
 
 
-def test_a_damaged_manifest_gives_no_traceback(run, tmp_path):
+@in_shares
+def test_a_damaged_manifest_gives_no_traceback(run, tmp_path, share):
     outputs = tmp_path / "outputs"
     shutil.copytree(run, outputs, symlinks=True)
     store = Store(outputs / "store")
@@ -148,9 +155,9 @@ def test_a_damaged_manifest_gives_no_traceback(run, tmp_path):
     lines += [["report", str((outputs / "latest").resolve())]]
     manifest = store.place(key) / "manifest.json"
     for count, seed, verbs in ((30, 2, lines), (8, 4, [["plan", "recipe=sum", at]])):
-        tried, found = damaged(manifest, count, seed, lambda verbs=verbs: verbs)
-        assert tried == count
-        assert found == [], f"{len(found)} of {tried}: {found[0]}"
+        contents = share(spoilings(manifest, count, seed))
+        found = damaged(manifest, contents, *verbs)
+        assert found == [], f"{len(found)} of {len(contents)}: {found[0]}"
 
 
 def test_runs_go_on_beside_damaged_manifests_leases_and_digests(run, tmp_path):

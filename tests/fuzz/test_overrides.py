@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from fuzz.shares import Share, in_shares
+
 KEYS = (
     *("source", "adder", "adder@other", "other", "total", "recipe", "runtime", "sweep"),
     *("source.value", "source.value.x", "adder.amount", "total.factor", "source.nothing"),
@@ -135,19 +137,14 @@ def offenders(words: list[str]) -> list[str]:
     return [part for part in found if part and part != "-m"]
 
 
-def around(words: list[str]) -> list[str]:
-    """Return what makes of words a command line: a recipe, and what has the settings they name."""
-    keys = [word.lstrip("+~") for word in words]
-    recipe = [] if any(key.startswith("recipe") for key in keys) else ["recipe=sum"]
-    if any(key.startswith(("source=", "source.value")) for key in keys):
-        return recipe
-    return [*recipe, "source=settled"] if any("source." in key for key in keys) else recipe
-
-
+@in_shares
 @pytest.mark.timeout(600)
-def test_no_override_ends_in_a_traceback_and_errors_name_it(ask: Callable[..., Any]) -> None:
+def test_no_override_ends_in_a_traceback_and_errors_name_it(
+    ask: Callable[..., Any], share: Share[list[str]]
+) -> None:
     lines = command_lines()
     assert len(lines) >= 500
+    lines = share(lines)
     faults, unnamed = [], []
     for words in lines:
         recipe = (

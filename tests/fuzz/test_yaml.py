@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from fuzz.nested import paths
+from fuzz.shares import Share, in_shares
 
 RECIPE: dict[str, Any] = {
     "defaults": [
@@ -163,12 +164,14 @@ def names_it(text: str, content: bytes) -> bool:
     return any(key in text for key in keys - {"0", "1", "2"})
 
 
+@in_shares
 @pytest.mark.timeout(600)
 def test_no_file_ends_in_a_traceback_and_errors_name_it(
-    ask: Callable[..., Any], tmp_path: Path
+    ask: Callable[..., Any], tmp_path: Path, share: Share[tuple[str, bytes, list[str]]]
 ) -> None:
     tried = files()
     assert len(tried) >= 250
+    tried = share(tried)
     faults, unnamed = [], []
     for place, content, words in tried:
         shutil.rmtree(tmp_path / "mine", ignore_errors=True)
