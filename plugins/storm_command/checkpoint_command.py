@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from storm_command.program import Program
 from storm_data.dataset import Dataset
 from storm_exp import FileDigests, StageContext, component, setting
-from storm_models.chat.files import settle_chat
+from storm_models.chat.chat_file import write_chat_settings
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inspection import inspect_checkpoint
@@ -58,6 +58,6 @@ class CheckpointCommand(Program):
         folders = [str(each.materialise(stage).directory) for each in several]
         self.execute(stage, values, {"models": folders})
         made = Checkpoint(stage.directory)
-        settle_chat(made.directory, self.chat)
+        write_chat_settings(made.directory, self.chat)
         inspect_checkpoint(made)
         return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from storm_models.twins.docstrings import docstrings
+from storm_models.twins.library_docstrings import library_docstrings
 
 
 def make_chats(file: Path, rows: int = 120, characters: int = 400) -> Path:
@@ -14,7 +14,7 @@ def make_chats(file: Path, rows: int = 120, characters: int = 400) -> Path:
     A question names a function, the answer is a paragraph of its docstring, cut at `characters`.
     """
     lines = []
-    for name, text in docstrings():
+    for name, text in library_docstrings():
         for number, paragraph in enumerate(p for p in text.split("\n\n") if len(p) > 40):
             question = (
                 f"What does {name} do?" if number == 0 else f"Tell me more on {name} ({number})."

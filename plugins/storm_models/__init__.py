@@ -30,7 +30,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_compute(runtime: Runtime) -> AbstractContextManager[str]:
-    """Have torch compute as the runtime says."""
+    """Let torch compute with the runtime's threads and on its device."""
     from storm_models.devices import computing
 
     return computing(runtime)
@@ -48,7 +48,7 @@ def storm_check_runtime(runtime: Runtime) -> None:
 
 @hookimpl
 def storm_check_machine(runtime: Runtime) -> None:
-    """Refuse devices that torch does not see, and a Slurm that is not there."""
+    """Refuse devices that torch does not see, and srun where it is not installed."""
     from storm_models.workers import check_machine
 
     check_machine(runtime)
@@ -81,7 +81,7 @@ def storm_plan_notices(plan: Plan) -> list[str]:
 
 @hookimpl
 def storm_sections() -> dict[str, type]:
-    """Return the section whose values are the defaults of how chats are rendered."""
+    """Return the section `chat`, the defaults of how chats are rendered."""
     from storm_models.chat.settings import ChatSection
 
     return {"chat": ChatSection}

@@ -1,4 +1,4 @@
-"""Devices: which this machine has, and arithmetic as a runtime wants it."""
+"""The devices of this machine, and torch's threads and precision for a runtime."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _DRIVERS = (
     "/dev/kfd",
     "/dev/dxg",
 )
-"""Of NVIDIA's driver, on boards too, of AMD's, and of both under Windows' Linux."""
+"""Files of NVIDIA's driver (Jetson boards included), of AMD's, and of both under WSL."""
 
 
 def device_count(kind: str) -> int | None:
     """Return the devices of a kind that torch could compute on, None where torch is not installed.
 
-    `auto` counts CUDA's; without a driver there are none, which is known without importing torch.
+    `auto` counts CUDA devices; without a driver there are none, and torch is not imported.
     """
     if kind == "auto" and sys.platform == "linux" and not any(map(_exists, _DRIVERS)):
         return 0
@@ -44,7 +44,7 @@ def core_count() -> int:
 
 
 def has_gpu() -> bool:
-    """Return whether CUDA is there; imports torch."""
+    """Return whether CUDA is available; imports torch."""
     import torch
 
     return torch.cuda.is_available()
@@ -57,7 +57,7 @@ def choose_device(wanted: str) -> str:
 
 @contextlib.contextmanager
 def computing(runtime: Runtime) -> Iterator[str]:
-    """Let torch use the runtime's threads, and fp32 be fp32; yields the device to compute on."""
+    """Set torch's threads and full fp32 precision; yield the device to compute on."""
     import torch
 
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Dtype(StrEnum):
-    """The format of weights, or that a model computes in."""
+    """The format of stored weights, or of a model's arithmetic."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"

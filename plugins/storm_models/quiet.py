@@ -1,4 +1,4 @@
-"""Silence for libraries that draw bars of their own while all goes well."""
+"""Suppressed progress bars and warnings of libraries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back bars, warnings and chatter of transformers and its quantisers; errors pass.
+    """Suppress progress bars, warnings and log lines of transformers and its quantisers.
 
-    Their tqdm bars cannot be switched off once tqdm is imported, so both streams are held.
+    Their tqdm bars cannot be switched off once tqdm is imported, so both streams are redirected.
     """
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

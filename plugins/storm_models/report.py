@@ -1,4 +1,4 @@
-"""What the report shows of models whose depth was changed."""
+"""The report's section on models whose depth was changed."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ from storm_report.shown import Shown, distinct
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return which layers the deeper and shallower models are made of.
+    """Return a section on the source layers of every model whose depth was changed.
 
-    What is made of such a model carries its record on, and is not shown again.
+    Models made from such a model carry its record too and are not shown again.
     """
-    found: dict[str, Shown] = {}
+    by_record: dict[str, Shown] = {}
     for shown in distinct(run, SURGERY_FILE):
         if shown.contents.get("source_layers"):
-            found.setdefault(json.dumps(shown.contents), shown)
-    if not found:
+            by_record.setdefault(json.dumps(shown.contents), shown)
+    if not by_record:
         return []
-    parts = [(shown.label, layers(shown.contents)) for shown in found.values()]
-    return [Section("Layers", folded(parts), stage=next(iter(found.values())).stage.stage)]
+    parts = [(shown.label, layers(shown.contents)) for shown in by_record.values()]
+    return [Section("Layers", folded(parts), stage=next(iter(by_record.values())).stage.stage)]
 
 
 def layers(contents: dict[str, Any]) -> Markup:
-    """Return the old place of every layer over its new one; added copies have another colour."""
+    """Return a chart of each layer's source index over its index; added copies are coloured."""
     sources, added = contents["source_layers"], set(contents.get("new_layers", []))
     lines = []
     for name, colour, chosen in (
         ("layer of the model it was made from", 0, list(range(len(sources)))),
         ("added copy", 1, sorted(added)),
     ):
-        points = [(float(place), float(sources[place])) for place in chosen]
+        points = [(float(index), float(sources[index])) for index in chosen]
         if points:
             lines.append(Line(name=name, points=points, colour=colour, marks=True))
-    caption = f"Which layer stands where: {len(sources)} layers, made of {len(set(sources))}"
-    caption += f", {len(added)} of them copies that training can make its own." if added else "."
-    chart = line_chart(lines, x_title="place", y_title="source layer", height=220)
+    caption = f"The source of every layer: {len(sources)} layers, made from {len(set(sources))}"
+    caption += (
+        f", {len(added)} of them added copies, which further training can change." if added else "."
+    )
+    chart = line_chart(lines, x_title="layer", y_title="source layer", height=220)
     return figure(chart, caption)

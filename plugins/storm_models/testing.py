@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.twins.docstrings import docstrings
+from storm_models.twins.library_docstrings import library_docstrings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,8 +37,8 @@ def make_model(
 ) -> Path:
     """Write a model of random weights in Hugging Face layout, with a byte-level BPE tokenizer.
 
-    `family` is qwen2 or llama; heads have 32 channels, two heads share keys and values; the head
-    of qwen2 is tied. Returns the folder.
+    `family` is qwen2 or llama; attention heads have 32 channels, two share keys and values; qwen2
+    ties its head. Returns the folder.
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
@@ -79,7 +79,7 @@ def make_tokenizer(vocabulary: int = 512):  # type: ignore[no-untyped-def]
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((text for _, text in docstrings()), trainer)
+    tokenizer.train_from_iterator((text for _, text in library_docstrings()), trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
@@ -96,7 +96,7 @@ def make_checkpoint(
     extra_tokens: tuple[str, ...] = (),
     **sizes: Any,
 ) -> Checkpoint:
-    """Save a random model with a byte-level tokenizer and a chat template; returns it.
+    """Save a random model with a byte-level tokenizer and a chat template; return it.
 
     `family` is a model_type of transformers (llama, mistral, qwen2, qwen3), `sizes` overrides
     its config (hidden 32, 2 layers, 4 heads of 8, 2 KV heads).

@@ -1,4 +1,4 @@
-"""Workers: what this machine must have for them, and the command that starts them."""
+"""Distributed workers: checks of the machine, and the command that starts them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from storm_exp import Runtime, SettingError, did_you_mean
 from storm_models.devices import core_count, device_count
 
 STRATEGIES = ("auto", "ddp", "fsdp")
-"""How training is divided: a whole model on each device, a part on each, or auto: ddp on CPUs, fsdp
-on GPUs."""
+"""How training is distributed: ddp has the whole model on each device, fsdp a part; auto takes ddp
+on CPUs and fsdp on GPUs."""
 LAUNCHERS = ("auto", "torchrun", "srun")
-"""What starts workers on several nodes; auto takes srun in a Slurm allocation. Under torchrun the
-stage says the command that the other nodes have to run."""
+"""What starts workers on several nodes; auto takes srun in a Slurm allocation. With torchrun the
+stage prints the command to run on the other nodes."""
 _ELSEWHERE = "; to plan for another machine, name its accelerator, as in runtime.accelerator=h100"
 
 
 def check_names(runtime: Runtime) -> None:
-    """Raise SettingError for a device, strategy or launcher that is not known."""
+    """Raise SettingError for an unknown device, strategy or launcher."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", runtime.device):
         raise SettingError("device", runtime.device, "must be auto, cpu, cuda or cuda:N")
     if ":" in runtime.device and runtime.devices > 1:
@@ -33,29 +33,29 @@ def check_names(runtime: Runtime) -> None:
 
 
 def check_machine(runtime: Runtime) -> None:
-    """Raise SettingError for devices of this node, or a launcher, that are not there.
+    """Raise SettingError for devices or a launcher that this node does not have.
 
-    Without GPUs a device is a core. Where torch is missing nobody knows how many GPUs there are,
-    and nothing is refused.
+    Without GPUs a device is a core. Where torch is not installed the number of GPUs is unknown, and
+    nothing is refused.
     """
     kind = runtime.device.partition(":")[0]
     index = int(runtime.device.partition(":")[2] or 0)
     wanted = {"cpu": 0, "auto": runtime.devices if runtime.devices > 1 else 0}.get(
         runtime.device, max(runtime.devices, index + 1)
     )
-    there = device_count(kind) if wanted else None
+    present = device_count(kind) if wanted else None
     # A machine without GPUs divides work over its cores, unless GPUs were named.
-    if there is not None and there < wanted and (there or runtime.device != "auto"):
+    if present is not None and present < wanted and (present or runtime.device != "auto"):
         name = "cuda" if kind == "auto" else kind
-        found = f"{there} {name} device" + ("" if there == 1 else "s")
+        available = f"{present} {name} device" + ("" if present == 1 else "s")
         setting = "devices" if runtime.devices > 1 else "device"
-        problem = f"this machine has {found}{_ELSEWHERE}"
+        problem = f"this machine has {available}{_ELSEWHERE}"
         raise SettingError(setting, getattr(runtime, setting), problem)
     cores = core_count()
-    if (there == 0 or kind == "cpu") and runtime.devices > cores:
-        found = f"this machine has {cores} core{'' if cores == 1 else 's'} and no GPU"
-        found = f"the CPU has {cores} cores" if kind == "cpu" else found
-        raise SettingError("devices", runtime.devices, f"{found}{_ELSEWHERE}")
+    if (present == 0 or kind == "cpu") and runtime.devices > cores:
+        available = f"this machine has {cores} core{'' if cores == 1 else 's'} and no GPU"
+        available = f"the CPU has {cores} cores" if kind == "cpu" else available
+        raise SettingError("devices", runtime.devices, f"{available}{_ELSEWHERE}")
     if (
         _by_srun(runtime)
         and (runtime.nodes > 1 or runtime.launcher == "srun")

@@ -111,7 +111,7 @@ def test_an_old_name_is_answered_with_the_new_one(tmp_path, typed, meant):
 @pytest.mark.parametrize(
     ("family", "problem"),
     [
-        ("gpt_neox", "other names than its files"),
+        ("gpt_neox", "other names in transformers than in its files"),
         ("qwen2_moe", "one tensor per expert"),
         ("mamba", "carry state"),
     ],

@@ -191,7 +191,10 @@ def test_outside_a_store_a_sum_cannot_be_written(merged, tmp_path):
     shutil.copytree(merged.directory, tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="in a store"):
         Checkpoint(tmp_path / "elsewhere").materialise(make_stage(tmp_path))
-    with pytest.raises(InputError, match="kept as a sum of other models; run its recipe by itself"):
+    with pytest.raises(
+        InputError,
+        match="stored as a sum of other models, without weights; run its recipe by itself",
+    ):
         PathComponent(path=str(tmp_path / "elsewhere")).plan_spec()
 
 

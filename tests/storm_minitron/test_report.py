@@ -72,7 +72,7 @@ def test_scans_show_their_curves_and_the_runs_missed_least(made):
 
 def test_a_deeper_model_shows_which_layers_are_copies():
     html = str(models.layers({"source_layers": [0, 1, 1, 2], "new_layers": [2]}))
-    assert "4 layers, made of 3, 1 of them copies" in html and "added copy" in html
+    assert "4 layers, made from 3, 1 of them added copies" in html and "added copy" in html
 
 
 def test_every_scan_and_pruning_has_its_section(made, tmp_path):
@@ -88,5 +88,10 @@ def test_every_scan_and_pruning_has_its_section(made, tmp_path):
     text = show(make.run(cell(*stages))).text
     for title in ("What channels, neurons and heads", "What layers are worth", "Pruning", "Layers"):
         assert title in text
-    for words in ("strongest channels", "missed least", "Dropped: 0 to 1, 3", "Which layer stands"):
+    for words in (
+        "strongest channels",
+        "missed least",
+        "Dropped: 0 to 1, 3",
+        "The source of every layer",
+    ):
         assert words in text

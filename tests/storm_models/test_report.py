@@ -11,4 +11,4 @@ def test_what_carries_a_record_on_is_not_shown_again(tmp_path):
     expanded = make.stage("merger", "Checkpoint", payload)
     tuned = make.stage("finetuner", "Checkpoint", payload)
     text = show(make.run(cell(expanded, tuned))).text
-    assert text.count("Which layer stands where") == 1
+    assert text.count("The source of every layer") == 1

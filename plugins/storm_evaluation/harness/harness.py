@@ -28,7 +28,7 @@ from storm_evaluation.tasks.samples import sampled
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_evaluation.tasks.tree import definitions
 from storm_exp import InputError, StageContext
-from storm_models.chat.contents import ControlTokens
+from storm_models.chat.control_tokens import ControlTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.devices import choose_device
 

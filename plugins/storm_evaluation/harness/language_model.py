@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 from storm_evaluation.harness.shared_prompt import score_shared, share_of_tokens
 from storm_exp import InputError, Progress, StageContext
 from storm_inference.factor_change import generate_through
-from storm_models.chat.contents import ControlTokens
+from storm_models.chat.control_tokens import ControlTokens
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.chat.template import UnusableChat

@@ -16,7 +16,7 @@ from storm_evaluation.harness.lm_eval import (
     report_metrics,
 )
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
-from storm_models.chat.contents import CONTROL_TOKEN
+from storm_models.chat.control_tokens import CONTROL_TOKEN
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec

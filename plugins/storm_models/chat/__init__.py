@@ -1,1 +1,1 @@
-"""One reading of chats: settings, templates, text, token ids, and what in them is learnt."""
+"""How chats are rendered: settings, templates, text, token ids and the loss mask."""

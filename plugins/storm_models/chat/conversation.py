@@ -1,4 +1,4 @@
-"""A conversation as models see it, and how a row holds it: messages, calls of tools, tools."""
+"""A conversation as models see it and as a row stores it: messages, tool calls and tools."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ class Conversation:
     tools: list[dict[str, Any]] | None = None
     """OpenAI's form: {type: function, function: {name, description, parameters}}."""
     supervised: list[bool] = dataclasses.field(default_factory=list)
-    """Per message, whether it may be learnt: not where its weight is 0, nor where the assistant
-    speaks before the user did, which answers nothing and is context. All, where none is given.
-    Whose turns are learnt is for who learns to say."""
+    """Per message, whether it may be trained on: not where its weight is 0, nor where the assistant
+    speaks before the user, which answers nothing and is context. All by default. Which roles are
+    trained on is decided by the trainer."""
 
     def __post_init__(self) -> None:
-        """Fill `supervised`; raises ValueError where it does not fit the messages."""
+        """Fill `supervised`; raises ValueError where its length differs from the messages'."""
         self.supervised = self.supervised or [True] * len(self.messages)
         if len(self.supervised) != len(self.messages):
-            raise ValueError(f"{len(self.supervised)} marks for {len(self.messages)} messages")
+            raise ValueError(
+                f"{len(self.supervised)} values of `supervised` for {len(self.messages)} messages"
+            )
 
     @classmethod
     def of(cls, row: Mapping[str, Any], column: str = WHOLE) -> Conversation:
-        """Return what a column of a row says; raises InputError, naming the row, for broken JSON.
+        """Return the conversation in a row's column; raises InputError, naming the row, if broken.
 
         A column that is null, as in rejected rows, is an empty conversation. `messages` holds whole
         conversations, the other columns parts of one.
@@ -52,19 +54,20 @@ class Conversation:
             messages = row[column] or []
             tools = row.get("tools")
             roles = [message["role"] for message in messages]
-            asked = roles.index("user") if column == WHOLE and "user" in roles else 0
+            first_user = roles.index("user") if column == WHOLE and "user" in roles else 0
             return cls(
-                [_shown(message) for message in messages],
+                [_template_message(message) for message in messages],
                 json.loads(tools) if tools else None,
                 [
-                    message.get("weight") != 0 and (place >= asked or roles[place] != "assistant")
-                    for place, message in enumerate(messages)
+                    message.get("weight") != 0
+                    and (turn >= first_user or roles[turn] != "assistant")
+                    for turn, message in enumerate(messages)
                 ],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise InputError(
-                f"row {row.get('id')!r}: '{column}' is no conversation ({problem})"
+                f"row {row.get('id')!r}: '{column}' is not a conversation ({problem})"
             ) from error
 
     def __add__(self, other: Conversation) -> Conversation:
@@ -76,7 +79,7 @@ class Conversation:
         )
 
     def answers(self) -> list[int]:
-        """Return the numbers of the assistant's turns that may be learnt."""
+        """Return the indices of the assistant's turns that may be trained on."""
         return [
             turn
             for turn, message in enumerate(self.messages)
@@ -84,17 +87,17 @@ class Conversation:
         ]
 
     def first(self, count: int) -> Conversation:
-        """Return the conversation up to `count` messages; negative counts leave out the last."""
+        """Return the first `count` messages; a negative count leaves out the last ones."""
         return Conversation(self.messages[:count], self.tools, self.supervised[:count])
 
 
 def calls_text(calls: list[dict[str, Any]]) -> str | None:
-    """Return calls, {id?, name, arguments}, as a row holds them; None where there are none."""
+    """Return calls, {id?, name, arguments}, as a row's JSON text; None where there are none."""
     return json.dumps(calls, ensure_ascii=False) if calls else None
 
 
 def plain_text(message: Mapping[str, Any]) -> str:
-    """Return what a message of a row says and calls, for readers that know no tools.
+    """Return a row's message with its tool calls as text, for readers that know no tools.
 
     A call is a line such as `find({"what": "a"})` below the content.
     """
@@ -106,17 +109,19 @@ def plain_text(message: Mapping[str, Any]) -> str:
     return "\n".join([content, *lines] if content or not lines else lines)
 
 
-def _shown(message: Mapping[str, Any]) -> Message:
-    shown: Message = {"role": message["role"], "content": message["content"] or ""}
+def _template_message(message: Mapping[str, Any]) -> Message:
+    message_out: Message = {"role": message["role"], "content": message["content"] or ""}
     if message.get("tool_calls"):
-        shown["tool_calls"] = [_shown_call(call) for call in json.loads(message["tool_calls"])]
+        message_out["tool_calls"] = [
+            _template_call(call) for call in json.loads(message["tool_calls"])
+        ]
     for name in ("name", "tool_call_id"):
         if message.get(name) is not None:
-            shown[name] = message[name]
-    return shown
+            message_out[name] = message[name]
+    return message_out
 
 
-def _shown_call(call: Mapping[str, Any]) -> dict[str, Any]:
+def _template_call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = {"name": call["name"], "arguments": call["arguments"]}
-    shown: dict[str, Any] = {"type": "function", "function": function}
-    return shown | ({"id": call["id"]} if call.get("id") is not None else {})
+    call_out: dict[str, Any] = {"type": "function", "function": function}
+    return call_out | ({"id": call["id"]} if call.get("id") is not None else {})

@@ -1,4 +1,4 @@
-"""Chats with marks in place of what is said, to find it again in a rendered text."""
+"""Chats with marks in place of their contents, to locate the contents in a rendered text."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from storm_models.chat.contents import strings
+from storm_models.chat.control_tokens import strings
 from storm_models.chat.template import Chat, UnusableChat
 
 TOOLS = -1
-"""Stands for a message's number where something belongs to the tools."""
+"""The message index of marks that belong to the tools."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a content, or the name of a called function or a tool, stands in a text."""
+    """The span of a content, or of a function's or tool's name, in a rendered text."""
 
     message: int
     start: int
     end: int
     following: str
-    """What the template writes from here to the next place, or to the end."""
+    """What the template writes from `end` to the next place, or to the end of the text."""
 
 
 class Marking:
-    """A chat with a mark for every content, every called function's name and every tool's."""
+    """A chat whose contents and names of called functions and tools are replaced by marks."""
 
     def __init__(self, chat: Chat) -> None:
         """Choose marks that the chat does not contain."""
@@ -40,8 +40,8 @@ class Marking:
         for index, message in enumerate(chat.messages):
             marked = dict(message)
             if message["content"]:
-                what = f"its {message['role']} turn"
-                marked["content"] = self._mark(index, message["content"], what)
+                part = f"its {message['role']} turn"
+                marked["content"] = self._mark(index, message["content"], part)
             if message.get("tool_calls"):
                 calls = message["tool_calls"]
                 marked["tool_calls"] = [self._named(c, index, "its tool calls") for c in calls]
@@ -56,15 +56,15 @@ class Marking:
     def check_shown(self, marked: str) -> None:
         """Raise UnusableChat where a rendering of the marked chat leaves something out."""
         seen = {int(number) for number in self._pattern.findall(marked)}
-        for number, what in enumerate(self._described):
+        for number, part in enumerate(self._described):
             if number not in seen:
-                raise UnusableChat(f"the chat template does not show {what}")
+                raise UnusableChat(f"the chat template does not show {part}")
 
     def places(self, marked: str, text: str) -> list[Place] | None:
-        """Return where in `text` stands what is marked in `marked`, in order.
+        """Return the places in `text` of what is marked in `marked`, in order.
 
-        None where `text` is not `marked` with something in place of the marks: where the template
-        does more to contents than to cut white space around them.
+        None where `text` is not `marked` with the marks replaced: where the template changes
+        contents by more than the white space around them.
         """
         pieces = self._pattern.split(marked)
         if not text.startswith(pieces[0]):
@@ -82,30 +82,30 @@ class Marking:
         return places if position == len(text) else None
 
     def after_last(self, marked: str) -> str:
-        """Return what a rendering of marked messages writes after the last mark."""
+        """Return the text after the last mark in a rendering of marked messages."""
         return self._pattern.split(marked)[-1]
 
-    def _named(self, entry: dict[str, Any], message: int, what: str) -> dict[str, Any]:
+    def _named(self, entry: dict[str, Any], message: int, part: str) -> dict[str, Any]:
         function = entry["function"]
-        mark = self._mark(message, function["name"], what)
+        mark = self._mark(message, function["name"], part)
         return {**entry, "function": {**function, "name": mark}}
 
-    def _mark(self, message: int, value: str, what: str) -> str:
+    def _mark(self, message: int, value: str, part: str) -> str:
         self._values.append((message, value))
-        self._described.append(what)
+        self._described.append(part)
         return f"⟦{self._sign}-{len(self._values) - 1}⟧"
 
 
-def common_start(one: str, other: str) -> str:
-    """Return the longest text that both begin with."""
-    for index, (first, second) in enumerate(zip(one, other, strict=False)):
+def common_start(text: str, other: str) -> str:
+    """Return the longest common prefix."""
+    for index, (first, second) in enumerate(zip(text, other, strict=False)):
         if first != second:
-            return one[:index]
-    return min(one, other, key=len)
+            return text[:index]
+    return min(text, other, key=len)
 
 
 def first_end(text: str, tokens: Sequence[str]) -> int:
-    """Return where the first of `tokens` ends in a text; its length where there is none."""
+    """Return the end of the first of `tokens` in a text, or the text's length without any."""
     ends = [text.index(token) + len(token) for token in tokens if token in text]
     return min(ends) if ends else len(text)
 

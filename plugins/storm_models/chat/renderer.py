@@ -1,4 +1,4 @@
-"""How a model is shown a chat: the one place where chats become text and token ids."""
+"""Rendering of chats: the one place where they become text and token ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import InputError
-from storm_models.chat.contents import ControlTokens
+from storm_models.chat.control_tokens import ControlTokens
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.settings import ARGUMENTS, DATE
 from storm_models.chat.spans import Rendered, Span, render_spans
@@ -45,33 +45,35 @@ class ChatRenderer:
         arguments: dict[str, Any] | None = None,
         date: str = DATE,
     ) -> None:
-        """Take the tokenizer's template; raises InputError without one, or without offsets."""
+        """Use the tokenizer's template; raises InputError without a template or without offsets."""
         if not tokenizer.chat_template:
             raise InputError(
-                "the model has no chat template, so chats cannot be rendered: set one where the "
-                "model comes from, such as chat.template=chatml"
+                "the model has no chat template, so chats cannot be rendered: set one for the "
+                "model, such as chat.template=chatml"
             )
         if not tokenizer.is_fast:
-            raise InputError("the tokenizer does not tell where its tokens lie (no tokenizer.json)")
+            raise InputError(
+                "the tokenizer gives no character offsets of its tokens (it has no tokenizer.json)"
+            )
         self._tokenizer = tokenizer
-        given = dict(ARGUMENTS if arguments is None else arguments)
+        context = dict(ARGUMENTS if arguments is None else arguments)
         specials = {name: _plain(value) for name, value in tokenizer.special_tokens_map.items()}
         choices: tuple[list[Any] | None, ...] = (None, [])
         texts = [tokenizer.get_chat_template(tools=tools) for tools in choices]
-        self.template = Template(texts[0], given, date, specials)
+        self.template = Template(texts[0], context, date, specials)
         self._with_tools = self.template
         if texts[1] != texts[0]:
-            self._with_tools = Template(texts[1], given, date, specials)
+            self._with_tools = Template(texts[1], context, date, specials)
         self.controls = ControlTokens(tokenizer)
         self.unknown: int | None = tokenizer.unk_token_id
-        """What stands for text that the tokenizer has no token for, if anything does."""
+        """The id of the unknown token, if the tokenizer has one."""
         self._bos: int | None = tokenizer.bos_token_id
         self._adds_bos = self._bos is not None and tokenizer("a")["input_ids"][:1] == [self._bos]
 
     def text(self, chat: Conversation, *, ask: bool = False) -> str:
-        """Return a chat as text, with `ask` up to where the assistant's next answer begins.
+        """Return a chat as text; with `ask`, up to where the assistant's next answer begins.
 
-        Contents are taken as they are. Raises UnusableChat.
+        Contents are not checked for control tokens. Raises UnusableChat.
         """
         (text,) = self._render([Chat(chat.messages, chat.tools, ask)])
         if isinstance(text, UnusableChat):
@@ -83,8 +85,8 @@ class ChatRenderer:
     ) -> list[ChatTokens | UnusableChat]:
         """Return the tokens of each chat, or why it cannot be used, in order.
 
-        Every turn of the assistant is supervised, except what is only context: turns before a
-        chat's number in `firsts`, and turns of weight 0.
+        Every turn of the assistant is supervised, except turns of weight 0 and turns before the
+        chat's index in `firsts`, which are context.
         """
         turns = [
             [turn for turn in chat.answers() if turn >= first]
@@ -96,21 +98,25 @@ class ChatRenderer:
         """Return the ids of each chat, ending where the assistant's next answer begins."""
         asked = [Chat(chat.messages, chat.tools, ask=True) for chat in chats]
         encoded = self._encode(asked, [[] for _ in chats])
-        return [found.ids if isinstance(found, ChatTokens) else found for found in encoded]
+        return [tokens.ids if isinstance(tokens, ChatTokens) else tokens for tokens in encoded]
 
     def ids(self, text: str) -> list[int]:
-        """Return the ids of a text that `text` has rendered, with one BOS."""
+        """Return the ids of a text rendered by `text`, with one BOS."""
         ids = list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         return self._with_one_bos(ids, [False] * len(ids)).ids
 
     @functools.cached_property
     def ends(self) -> list[int]:
-        """Control tokens that end an answer: none where the template lets it end in plain text."""
-        (found,) = self.encode([_PROBE])
-        if isinstance(found, UnusableChat):
+        """The control tokens that end an answer; none where the template ends it in plain text."""
+        (probe,) = self.encode([_PROBE])
+        if isinstance(probe, UnusableChat):
             return []
-        last = [token for token, own in zip(found.ids, found.supervised, strict=True) if own][-1:]
-        return [token for token in last if token in self.controls.ids]
+        ending = [
+            token
+            for token, supervised in zip(probe.ids, probe.supervised, strict=True)
+            if supervised
+        ][-1:]
+        return [token for token in ending if token in self.controls.ids]
 
     def _encode(
         self, chats: Sequence[Chat], turns: list[list[int]]
@@ -118,48 +124,48 @@ class ChatRenderer:
         rendered = self._rendered(chats, turns)
         good = [entry for entry in rendered if isinstance(entry, Rendered)]
         encoded = iter(self._ids([entry.text for entry in good], spans=True))
-        neutral = iter(self._ids([entry.neutral or "" for entry in good]))
-        found: list[ChatTokens | UnusableChat] = []
+        neutral_ids = iter(self._ids([entry.neutral or "" for entry in good]))
+        results: list[ChatTokens | UnusableChat] = []
         for entry in rendered:
             if isinstance(entry, UnusableChat):
-                found.append(entry)
+                results.append(entry)
                 continue
-            (ids, offsets), (others, _) = next(encoded), next(neutral)
+            (ids, offsets), (neutral_tokens, _) = next(encoded), next(neutral_ids)
             if entry.neutral is not None and self.controls.count(ids) != self.controls.count(
-                others
+                neutral_tokens
             ):
-                found.append(UnusableChat("its contents make or break control tokens"))
+                results.append(UnusableChat("its contents make or break control tokens"))
                 continue
-            found.append(self._with_one_bos(ids, _mark(entry.spans, offsets)))
-        return found
+            results.append(self._with_one_bos(ids, _mark(entry.spans, offsets)))
+        return results
 
     def _rendered(
         self, chats: Sequence[Chat], turns: list[list[int]]
     ) -> list[Rendered | UnusableChat]:
-        found: list[Rendered | UnusableChat | None] = [None] * len(chats)
-        for place, chat in enumerate(chats):
+        results: list[Rendered | UnusableChat | None] = [None] * len(chats)
+        for index, chat in enumerate(chats):
             if not chat.messages:
-                found[place] = UnusableChat("it is empty")
+                results[index] = UnusableChat("it is empty")
                 continue
             try:
                 self.controls.check([chat.messages, chat.tools])
             except UnusableChat as reason:
-                found[place] = reason
+                results[index] = reason
         for template in {id(t): t for t in (self.template, self._with_tools)}.values():
-            places = [
-                place
-                for place, chat in enumerate(chats)
-                if found[place] is None and self._template(chat) is template
+            indices = [
+                index
+                for index, chat in enumerate(chats)
+                if results[index] is None and self._template(chat) is template
             ]
             entries = render_spans(
                 template,
-                [chats[place] for place in places],
-                [turns[place] for place in places],
+                [chats[index] for index in indices],
+                [turns[index] for index in indices],
                 list(self.controls.tokens),
             )
-            for place, entry in zip(places, entries, strict=True):
-                found[place] = entry
-        return [entry for entry in found if entry is not None]
+            for index, entry in zip(indices, entries, strict=True):
+                results[index] = entry
+        return [entry for entry in results if entry is not None]
 
     def _template(self, chat: Chat) -> Template:
         return self.template if chat.tools is None else self._with_tools
@@ -189,7 +195,7 @@ class ChatRenderer:
 
 
 def _mark(spans: list[Span], offsets: list[Span]) -> list[bool]:
-    """Supervise every token that reaches into a span: it may begin with the space before."""
+    """Supervise every token that overlaps a span: it may begin with the space before it."""
     supervised = [False] * len(offsets)
     token = 0
     for start, end in spans:

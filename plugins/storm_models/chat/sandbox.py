@@ -1,10 +1,10 @@
-"""A process of its own that renders chat templates: python sandbox.py, JSON lines in and out.
+"""A separate process that renders chat templates: python sandbox.py, JSON lines in and out.
 
 A template is a program that came with a model. transformers' sandbox keeps it from files and
-attributes, and bounds neither time nor memory: `9**9**9` is computed before any Python line could
-look at a clock. So templates run here, where the system ends what takes too long.
+attributes but bounds neither time nor memory: `9**9**9` is computed before any Python line could
+check a clock. So templates run here, where the operating system ends what takes too long.
 
-It imports nothing of ours, so that it starts quickly.
+It imports nothing of this project, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _LONGEST_TEXT = 1 << 26
 
 
 def main(seconds: float, gigabytes: float) -> None:
-    """Answer requests until the input ends: {template, variables, date, chats} by a list of texts.
+    """Answer each request {template, variables, date, chats} with a list of replies.
 
-    A chat is {messages, tools, ask}; its reply is a text, or {"error": why}. A rendering that
+    A chat is {messages, tools, ask}; its reply is a text, or {"error": reason}. A rendering that
     computes for more than `seconds` ends the process by a signal.
     """
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

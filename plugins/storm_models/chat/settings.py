@@ -1,4 +1,4 @@
-"""How chats are rendered for a model: settings of whatever yields a checkpoint from outside."""
+"""Settings of how chats are rendered, for components that bring a checkpoint into a recipe."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OWN, NONE = "own", "none"
 SUFFIX = ".jinja"
 
 ARGUMENTS: dict[str, Any] = {"enable_thinking": False}
-"""Of a model that says nothing: an answer follows at once, without thoughts (Qwen3)."""
+"""The default: an answer follows at once, without a thinking block (Qwen3)."""
 DATE = "2024-07-26"
-"""Of a model that says nothing: no page or score depends on the day of its making."""
+"""The default: no score depends on the day on which it is computed."""
 
 TURN_TOKENS = {
     "chatml": ("<|im_start|>", "<|im_end|>"),
@@ -26,7 +26,7 @@ TURN_TOKENS = {
     "gemma": ("<start_of_turn>", "<end_of_turn>"),
     "phi3": ("<|user|>", "<|assistant|>", "<|end|>"),
 }
-"""What families need of a tokenizer; the others are text, and end answers with its EOS."""
+"""The tokens that template families need; the others write text and end answers with EOS."""
 
 _GIVEN = {
     "messages",
@@ -38,7 +38,7 @@ _GIVEN = {
     "return_assistant_tokens_mask",
     "chat_template",
 }
-"""What a rendering is called with for each chat, by the names of transformers."""
+"""transformers' names of what each rendering passes to the template, besides arguments."""
 _DATED = {"date_string", "strftime_now"}
 
 _FAMILIES = Path(__file__).parent / "families"
@@ -51,7 +51,7 @@ def families() -> list[str]:
 
 @dataclasses.dataclass(kw_only=True)
 class ChatSection:
-    """The root section `chat`: what every stage starts from that yields a checkpoint."""
+    """The root section `chat`: defaults for every stage that brings in a checkpoint."""
 
     template: str = OWN
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -64,40 +64,40 @@ class ChatSection:
 
 @dataclasses.dataclass(kw_only=True)
 class ChatSettings:
-    """Template, its arguments and its date. They go into the checkpoint's files."""
+    """The template, its arguments and its date, which are written to the checkpoint's files."""
 
     template: str = setting(II("chat.template"), semantic=False)
     """own (the model's, if it has one), none, the name of a family (chatml, llama3, zephyr, …) or a
     .jinja file."""
     arguments: dict[str, Any] = setting(II("chat.arguments"))
-    """What the template is given besides the chat, over what the model's own files say."""
+    """Variables of the template besides the chat; they override those of the model's files."""
     date: str = setting(II("chat.date"))
-    """The day that templates take for today, such as 2024-07-26; own: that of the model's files."""
+    """The date that templates show as today's, such as 2024-07-26; own: the model's own."""
 
     def __post_init__(self) -> None:
         """Check the values; raises SettingError."""
-        given = self.given()
+        given = self.resolved()
         check(given.template, given.arguments, given.date, "chat.")
 
-    def given(self) -> ChatSection:
-        """Return the values, the section's first ones where there is no recipe that has any.
+    def resolved(self) -> ChatSection:
+        """Return the values, with the section's defaults in place of unresolved interpolations.
 
-        Components that Python calls have no recipe: there the interpolations stand as they are,
-        and so they do where a recipe is composed, to be resolved later.
+        Interpolations are unresolved in components made in Python, without a recipe, and while a
+        recipe is composed.
         """
-        given = ChatSection()
-        for field in dataclasses.fields(given):
+        section = ChatSection()
+        for field in dataclasses.fields(section):
             value = getattr(self, field.name)
             if value != f"${{chat.{field.name}}}":
-                setattr(given, field.name, value)
-        return given
+                setattr(section, field.name, value)
+        return section
 
     def text(self) -> str | None:
-        """Return the template that is put in place of the model's own; None where none is.
+        """Return the template that replaces the model's own; None where none does.
 
         Raises SettingError for a file that cannot be read.
         """
-        template = self.given().template
+        template = self.resolved().template
         if template in (OWN, NONE):
             return None
         file = _FAMILIES / f"{template}{SUFFIX}"
@@ -111,21 +111,21 @@ class ChatSettings:
             ) from None
 
     def fingerprint(self, files: FileDigests) -> str:
-        """Return what the key has of the template: its text's digest, not its place."""
-        template, text = self.given().template, self.text()
+        """Return the digest of the template's text, which enters the key; its path does not."""
+        template, text = self.resolved().template, self.text()
         if template.endswith(SUFFIX):
             return files.digest(existing_path("chat.template", template))
         return template if text is None else value_digest(text)
 
 
 def check(template: str, arguments: dict[str, Any], date: str, within: str = "") -> None:
-    """Raise SettingError for what cannot work; `within` stands before the settings' names."""
+    """Raise SettingError for values that cannot work; `within` prefixes the settings' names."""
     known = [OWN, NONE, *families()]
     if template not in known and not template.endswith(SUFFIX):
         problem = f"must be {OWN}, {NONE}, a family or a {SUFFIX} file"
         raise SettingError(f"{within}template", template, problem + did_you_mean(template, known))
     for name in sorted((_GIVEN | _DATED) & set(arguments)):
-        problem = "comes with the chat: it is no argument of a template"
+        problem = "is passed with every chat and cannot be set as an argument"
         if name in _DATED:
             problem = f"is set by {within}date"
         raise SettingError(f"{within}arguments.{name}", arguments[name], problem)

@@ -1,9 +1,8 @@
 """Which characters of a rendered chat an assistant wrote.
 
 Chat templates seldom mark what the assistant wrote (the stock Llama 3.1, Qwen and Gemma templates
-do not), so the spans are worked out from what the template renders: the chat, the chat with marks
-in place of its contents, and the marked chat up to an answer. That is three renderings, however
-many turns there are.
+do not), so the spans are derived from three renderings, however many turns there are: the chat, the
+chat with marks in place of its contents, and the marked chat up to an answer.
 """
 
 from __future__ import annotations
@@ -18,50 +17,51 @@ from storm_models.chat.template import Chat, Template, UnusableChat
 Span = tuple[int, int]
 
 _MOST_PREFIXES = 24
-"""Turns that are looked for by rendering the chat up to each of them."""
+"""The most turns that are located by rendering the chat up to each of them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rendered:
-    """A chat as text."""
+    """A rendered chat, with the spans to train on."""
 
     text: str
     spans: list[Span]
-    """Characters of the turns that are learnt, from the first that was said through the token that
-    ends the turn."""
+    """Characters of the turns to train on, from a turn's content through the token that ends it."""
     neutral: str | None
-    """The same with other contents: whatever else differs, the contents did it. None where the
-    template refuses it."""
+    """The rendering with marks as contents: other differences in control tokens come from the
+    contents. None where the template refuses it."""
 
 
 def render_spans(
     template: Template, chats: Sequence[Chat], turns: Sequence[list[int]], controls: Sequence[str]
 ) -> list[Rendered | UnusableChat]:
-    """Return the text of each chat and the spans of the `turns` that are asked for, in order.
+    """Return the text of each chat and the spans of its `turns`, in order.
 
-    `controls` are the tokenizer's control tokens, one of which ends a turn as a rule.
+    `controls` are the tokenizer's control tokens; usually one of them ends a turn.
     """
     markings = [Marking(chat) for chat in chats]
     cuts = [_ending_turn(chat, wanted) for chat, wanted in zip(chats, turns, strict=True)]
-    asked: list[Chat] = []
+    requests: list[Chat] = []
     for chat, marking, cut in zip(chats, markings, cuts, strict=True):
-        asked += [chat, marking.chat]
+        requests += [chat, marking.chat]
         if cut + 1 < len(chat.messages):
-            asked.append(marking.first(cut + 1))
-    texts = iter(template.render(asked))
-    found: list[Rendered | UnusableChat] = []
+            requests.append(marking.first(cut + 1))
+    texts = iter(template.render(requests))
+    results: list[Rendered | UnusableChat] = []
     for chat, marking, cut, wanted in zip(chats, markings, cuts, turns, strict=True):
         text, marked = next(texts), next(texts)
         cut_text = next(texts) if cut + 1 < len(chat.messages) else marked
         try:
-            found.append(_spans(template, chat, marking, wanted, controls, text, marked, cut_text))
+            results.append(
+                _spans(template, chat, marking, wanted, controls, text, marked, cut_text)
+            )
         except UnusableChat as reason:
-            found.append(reason)
-    return found
+            results.append(reason)
+    return results
 
 
 def _ending_turn(chat: Chat, turns: list[int]) -> int:
-    """Return the turn whose ending shows how turns end: the last that calls nothing, if any."""
+    """Return the turn that shows how turns end: the last without tool calls, if any."""
     plain = [turn for turn in turns if not chat.messages[turn].get("tool_calls")]
     return (plain or turns or [len(chat.messages) - 1])[-1]
 
@@ -94,9 +94,9 @@ def _spans(
 
 
 def _check_whole(chat: Chat, turns: list[int], text: str) -> None:
-    """Raise UnusableChat where a template shows a part only of what is asked, or learnt.
+    """Raise UnusableChat where a template leaves out a part of a prompt or of a turn to train on.
 
-    Earlier answers that are context may lose their thoughts: so they do when a model is asked.
+    Earlier answers that are context may lose their thinking blocks, as they do at inference.
     """
     for number, message in enumerate(chat.messages):
         context = message["role"] == "assistant" and number not in turns
@@ -107,7 +107,7 @@ def _check_whole(chat: Chat, turns: list[int], text: str) -> None:
 
 
 def _holds(text: str, content: str) -> bool:
-    """Return whether a text has the content, plain or as JSON; white space and case aside."""
+    """Return whether a text holds the content, plain or as JSON, ignoring white space and case."""
     ways = (content, *(json.dumps(content, ensure_ascii=way)[1:-1] for way in (False, True)))
     squeezed = _squeezed(text)
     return any(_squeezed(way) in squeezed for way in ways)
@@ -125,17 +125,17 @@ def _spans_by_marks(
     controls: Sequence[str],
     text: str,
 ) -> list[Span] | None:
-    """Return the spans, None where a turn's beginning or end cannot be told.
+    """Return the spans, None where a turn's beginning or end cannot be determined.
 
-    `ending` is what follows the last thing that a turn says when nobody speaks after it.
+    `ending` is what follows a turn's last content when it is the last turn of the chat.
     """
-    of: dict[int, list[int]] = {}
+    by_message: dict[int, list[int]] = {}
     for number, place in enumerate(places):
-        of.setdefault(place.message, []).append(number)
-    header = _header(chat, places, of, controls, text)
+        by_message.setdefault(place.message, []).append(number)
+    header = _header(chat, places, by_message, controls, text)
     spans = []
     for turn in turns:
-        numbers = of.get(turn)
+        numbers = by_message.get(turn)
         if not numbers or numbers != list(range(numbers[0], numbers[-1] + 1)):
             return None
         first, last = places[numbers[0]], places[numbers[-1]]
@@ -159,28 +159,28 @@ def _spans_by_marks(
 
 
 def _after(header: str, text: str, start: int, end: int) -> int:
-    """Return where the last `header` between two places ends, -1 where there is none.
+    """Return the end of the last `header` between two positions, -1 where there is none.
 
     A template may write the line break before an answer together with the answer.
     """
     for variant in (header, header.rstrip()):
-        place = text.rfind(variant, start, end) if variant else -1
-        if place >= 0:
-            return place + len(variant)
+        position = text.rfind(variant, start, end) if variant else -1
+        if position >= 0:
+            return position + len(variant)
     return -1
 
 
 def _header(
     chat: Chat,
     places: list[Place],
-    of: dict[int, list[int]],
+    by_message: dict[int, list[int]],
     controls: Sequence[str],
     text: str,
 ) -> str:
     """Return what the template writes before an assistant's words, from its last control token."""
     for turn, message in enumerate(chat.messages):
-        if message["role"] == "assistant" and message["content"] and turn in of:
-            number = of[turn][0]
+        if message["role"] == "assistant" and message["content"] and turn in by_message:
+            number = by_message[turn][0]
             before = text[places[number - 1].end if number else 0 : places[number].start]
             place = max((before.rfind(token) for token in controls), default=-1)
             return before[place:] if place >= 0 else ""
@@ -188,36 +188,37 @@ def _header(
 
 
 def _last_control(text: str, controls: Sequence[str]) -> str:
-    found = [(text.rfind(token) + len(token), token) for token in controls if token in text]
-    return max(found)[1] if found else ""
+    ends = [(text.rfind(token) + len(token), token) for token in controls if token in text]
+    return max(ends)[1] if ends else ""
 
 
 def _spans_by_prefix(
     template: Template, chat: Chat, turns: list[int], controls: Sequence[str], text: str
 ) -> list[Span]:
-    """Return the spans by rendering the chat up to each turn: before it, asked for it, with it."""
+    """Return the spans, found by rendering the chat up to each turn, without and with the turn."""
     if len(turns) > _MOST_PREFIXES:
         raise UnusableChat(
-            f"the chat template changes what is said, and it has more than {_MOST_PREFIXES} answers"
+            "the chat template changes contents, and the chat has more than "
+            f"{_MOST_PREFIXES} answers"
         )
-    asked = []
+    requests = []
     for turn in turns:
-        asked.append(Chat(chat.messages[:turn], chat.tools))
-        asked.append(Chat(chat.messages[:turn], chat.tools, ask=True))
-        asked.append(Chat(chat.messages[: turn + 1], chat.tools))
+        requests.append(Chat(chat.messages[:turn], chat.tools))
+        requests.append(Chat(chat.messages[:turn], chat.tools, ask=True))
+        requests.append(Chat(chat.messages[: turn + 1], chat.tools))
     texts = []
-    for rendered in template.render(asked):
+    for rendered in template.render(requests):
         if isinstance(rendered, UnusableChat):
             raise rendered
         texts.append(rendered)
     spans = []
-    for said, before, after in zip(texts[::3], texts[1::3], texts[2::3], strict=True):
-        start = len(common_start(before, after))
+    for without, prompt, after in zip(texts[::3], texts[1::3], texts[2::3], strict=True):
+        start = len(common_start(prompt, after))
         # A template that opens an answer otherwise than it asks for one: Qwen3's empty thoughts.
-        opened = start == len(before) or (before.startswith(said) and start > len(said))
+        opened = start == len(prompt) or (prompt.startswith(without) and start > len(without))
         if not opened or not text.startswith(after):
             raise UnusableChat("its chat template changes earlier turns")
-        written = after[start:]
-        ends = [written.rindex(token) + len(token) for token in controls if token in written]
-        spans.append((start, start + (max(ends) if ends else len(written))))
+        answer = after[start:]
+        ends = [answer.rindex(token) + len(token) for token in controls if token in answer]
+        spans.append((start, start + (max(ends) if ends else len(answer))))
     return spans

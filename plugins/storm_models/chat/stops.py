@@ -1,4 +1,4 @@
-"""What a model stops at: where engines look for it, and what it was taught."""
+"""The stop tokens of a model: those in its files, and those that it was trained on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_models.chat.contents import ControlTokens
+from storm_models.chat.control_tokens import ControlTokens
 from storm_models.chat.renderer import ChatTokens
 from storm_models.folder.generation_config import (
     GENERATION_FILE,
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SELDOM = 0.01
-"""Share of answers below which an ending is none: cut answers, a stray token."""
+"""Share of answers below which a last token is no stop token: truncated answers, stray tokens."""
 
 
 def read_stops(directory: Path) -> list[int]:
     """Return the ids at which a checkpoint stops, from generation_config.json or config.json."""
-    said = read_generation_config(directory) or {}
-    stops = special_ids(said, GENERATION_FILE).get("eos_token_id", [])
+    content = read_generation_config(directory) or {}
+    stops = special_ids(content, GENERATION_FILE).get("eos_token_id", [])
     return stops or special_ids(_config(directory), "config.json").get("eos_token_id", [])
 
 
 def add_stops(directory: Path, ids: Iterable[int]) -> list[int]:
-    """Let a checkpoint stop at `ids` as well; return those at which it did not.
+    """Add `ids` to a checkpoint's stop tokens; return those that are new.
 
     They are written to generation_config.json, which transformers and vLLM read. The tokenizer's
-    EOS stays: it separates documents, and templates write it. Where nothing is new, no file is
+    EOS stays: it separates documents, and templates write it. Without new ids no file is
     touched.
     """
     known = read_stops(directory)
@@ -51,24 +51,26 @@ def add_stops(directory: Path, ids: Iterable[int]) -> list[int]:
 
 
 def last_tokens(tokens: ChatTokens) -> list[int]:
-    """Return the token that ends each stretch of what an assistant said."""
-    marks = [*tokens.supervised, False]
+    """Return the last token of every run of supervised tokens."""
+    supervised = [*tokens.supervised, False]
     return [
-        token for place, token in enumerate(tokens.ids) if marks[place] and not marks[place + 1]
+        token
+        for index, token in enumerate(tokens.ids)
+        if supervised[index] and not supervised[index + 1]
     ]
 
 
 def learnt_stops(tokenizer: PreTrainedTokenizerBase, ends: Mapping[int, int]) -> dict[int, str]:
-    """Return the control tokens, by id, that end answers which a model is taught.
+    """Return the control tokens, by id, that end the answers which a model is trained on.
 
-    `ends` counts the last tokens of answers.
+    `ends` counts answers by their last token.
     """
     controls = {token: name for name, token in ControlTokens(tokenizer).tokens.items()}
-    often = _SELDOM * sum(ends.values())
+    least = _SELDOM * sum(ends.values())
     return {
         token: controls[token]
         for token, count in sorted(ends.items())
-        if token in controls and count >= often
+        if token in controls and count >= least
     }
 
 

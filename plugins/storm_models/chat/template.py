@@ -1,4 +1,4 @@
-"""A chat template, rendered where it can neither hang nor fill the memory."""
+"""A chat template, rendered in a process that bounds its time and memory."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from typing import Any
 from storm_exp import InputError
 
 SECONDS = 10.0
-"""Seconds of computing that one rendering may take. An honest one takes milliseconds."""
+"""CPU seconds that one rendering may take; usually it takes milliseconds."""
 _GIGABYTES = 0.5
 
 
 class UnusableChat(Exception):
-    """A chat that a model cannot be shown, or in which the assistant's words are not found."""
+    """A chat that cannot be rendered, or in which the assistant's turns cannot be located."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Chat:
-    """What a template is given."""
+    """The chat that a template renders."""
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None = None
@@ -37,7 +37,7 @@ class Chat:
 
 
 class Template:
-    """A template's text, what it may refer to, and the day that it takes for today."""
+    """A template's text, its variables, and the date that it shows as today's."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ class Template:
         """`specials` are the special tokens by name, `date` is an ISO date."""
         self.text, self.arguments, self.date = text, arguments, date
         self.renderings = 0
-        """How many chats were rendered."""
+        """The number of chats rendered so far."""
         self._specials = specials or {}
 
     def render(self, chats: Sequence[Chat]) -> list[str | UnusableChat]:
-        """Return each chat's text, or why it has none, in order.
+        """Return each chat's text, or the reason why it cannot be rendered, in order.
 
-        Raises InputError for a template that takes too long over a chat: what it says would hang
-        on the machine.
+        Raises InputError for a template that exceeds its time: a result would depend on the
+        machine's speed.
         """
         self.renderings += len(chats)
         request = {
@@ -75,7 +75,7 @@ class Template:
 
 
 class _Sandbox:
-    """The process that renders, started when the first chat is."""
+    """The rendering process, started with the first request."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -93,20 +93,20 @@ class _Sandbox:
                 line = process.stdout.readline()
             except BrokenPipeError:
                 line = ""
-            except BaseException:  # Ctrl-C between question and answer: the next would get this one
+            except BaseException:  # Ctrl-C before the reply: the next request would read it
                 self._stop()
                 raise
             if line:
                 replies: list[Any] = json.loads(line)
                 return replies
-            said = process.communicate()[1].strip().rpartition("\n")[2]
+            reason = process.communicate()[1].strip().rpartition("\n")[2]
             code, self._process = process.returncode, None
         if code == -signal.SIGPROF:
             raise InputError(
-                f"the chat template computes for more than {SECONDS:g} seconds over one chat: it "
-                "hangs, or was written to"
+                f"the chat template computes for more than {SECONDS:g} seconds over one chat, by "
+                "mistake or on purpose: set another chat.template"
             )
-        raise InputError(f"the process that renders chat templates ended with {code} ({said})")
+        raise InputError(f"the process that renders chat templates ended with {code} ({reason})")
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
@@ -119,7 +119,7 @@ class _Sandbox:
                 text=True,
                 encoding="utf-8",
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                # Ctrl-C is for the engine; the input's end ends this process.
+                # Ctrl-C is handled by the engine; the sandbox ends with its input.
                 start_new_session=True,
             )
         return self._process
@@ -133,5 +133,5 @@ class _Sandbox:
 
 @functools.cache
 def _sandbox(process: int) -> _Sandbox:
-    """Return this process's own; a fork must not read the answers to its parent's questions."""
+    """Return the sandbox of this process: a fork must not read replies to its parent's requests."""
     return _Sandbox()

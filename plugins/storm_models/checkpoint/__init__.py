@@ -1,1 +1,1 @@
-"""A checkpoint: what is known of it, its weights, sums of others, another depth."""
+"""Checkpoints: their specs and weights, linear combinations of them, changes of depth."""

@@ -1,4 +1,4 @@
-"""Checkpoints in Hugging Face layout, asked for a model, for tensors or for files."""
+"""Checkpoints in Hugging Face layout, read as a model, as tensors or as files."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _QUANTISATION_SUFFIXES = ("_scale", "_zero_point", "_shape", "_g_idx")
 class Checkpoint(Artifact):
     """A model with its tokenizer: config.json, safetensors, tokenizer files.
 
-    It may be kept without weights, as a weighted sum of other checkpoints of its store. Then it is
-    asked for tensors and for its model as any other, and the sum is computed; whoever needs files
-    of weights asks for those of `materialise(stage)`.
+    It may be stored without weights, as a weighted sum of other checkpoints of its store. Its
+    tensors and its model are then computed when they are read; where files of weights are needed,
+    `materialise(stage)` writes them.
     """
 
     spec_type = CheckpointSpec
@@ -55,7 +55,7 @@ class Checkpoint(Artifact):
         self._known_parents: list[Checkpoint] | None = None
 
     def config(self) -> ModelConfig:
-        """Return config.json; raises InputError when it is missing or says what cannot be."""
+        """Return config.json; raises InputError when it is missing or holds impossible values."""
         file = self.directory / "config.json"
         companion_files(self.directory)
         content = finite(read_json(file))
@@ -63,14 +63,14 @@ class Checkpoint(Artifact):
         return model_config(content)
 
     def weighted_sum(self) -> LinearCombination | None:
-        """Return what the weights are made of, None when they lie in files."""
+        """Return the sum that gives the weights, None when they are in files."""
         if self._known_sum is None:
             stored = any((self.directory / name).is_file() for name in (WEIGHT_FILE, INDEX_FILE))
             self._known_sum = None if stored else LinearCombination.read(self.directory)
         return self._known_sum
 
     def parents(self) -> list[Checkpoint]:
-        """Return what a weighted sum adds up; raises StoreError for one that is gone."""
+        """Return the checkpoints that are summed; raises StoreError for one that was deleted."""
         if self._known_parents is None:
             total = self.weighted_sum()
             keys = total.parents if total else []
@@ -80,8 +80,8 @@ class Checkpoint(Artifact):
     def materialise(self, stage: Memos) -> Checkpoint:
         """Return the same checkpoint with weights in files: itself, unless it is a sum.
 
-        A sum's files are a memo of the stage: written once in a store, by the first who
-        asks. Raises InputError for NaN or overflow, StoreError when a parent is gone.
+        A sum's files are a memo of the stage, written once in a store. Raises InputError for NaN or
+        overflow, StoreError when a parent was deleted.
         """
         if self.weighted_sum() is None:
             return self
@@ -94,7 +94,9 @@ class Checkpoint(Artifact):
         """Return the safetensors files, in order; raises InputError when there are none."""
         weights = checkpoint_files(self.directory).weights
         if not weights:
-            raise InputError(f"{self.directory}: a sum of checkpoints, whose weights lie elsewhere")
+            raise InputError(
+                f"{self.directory}: a sum of other checkpoints, without weights of its own"
+            )
         return [self.directory / name for name in weights]
 
     def files(self) -> list[str]:
@@ -125,7 +127,7 @@ class Checkpoint(Artifact):
 
     @contextlib.contextmanager
     def open_weights(self) -> Iterator[Weights]:
-        """Open the tensors for reading in pieces; raises StoreError when a parent is gone."""
+        """Open the tensors for reading in pieces; raises StoreError when a parent was deleted."""
         from storm_models.checkpoint.weights import FileWeights, SumWeights
 
         total = self.weighted_sum()
@@ -154,7 +156,7 @@ class Checkpoint(Artifact):
             return read_tensor(weights, name)
 
     def copy_companions(self, directory: Path, *, but: Collection[str] = ()) -> None:
-        """Copy what stands beside the weights to another directory, as it is; raises InputError."""
+        """Copy the files beside the weights, except `but`, unchanged; raises InputError."""
         for name in companion_files(self.directory):
             if name not in but:
                 shutil.copyfile(self.directory / name, directory / name)
@@ -172,7 +174,7 @@ class Checkpoint(Artifact):
     def load(self, dtype: str = "auto", device: str = "cpu") -> PreTrainedModel:
         """Return the model, in evaluation mode; a compressed one is decompressed.
 
-        Raises InputError for weights that are missing: transformers would make them up.
+        Raises InputError for missing weights: transformers would initialise them at random.
         """
         from storm_models.checkpoint.load import load_model
 
@@ -188,20 +190,20 @@ class Checkpoint(Artifact):
         return read_tokenizer(self.directory)
 
     def chat(self) -> ChatRenderer:
-        """Return how the model is shown chats; raises InputError without a chat template."""
-        from storm_models.chat.files import ChatFacts
+        """Return the renderer of chats; raises InputError without a chat template."""
+        from storm_models.chat.chat_file import TemplateContext
         from storm_models.chat.renderer import ChatRenderer
 
-        facts = ChatFacts.read(self.directory)
-        return ChatRenderer(self.tokenizer(), facts.arguments, facts.date)
+        context = TemplateContext.read(self.directory)
+        return ChatRenderer(self.tokenizer(), context.arguments, context.date)
 
     def spec(self) -> CheckpointSpec:
-        """Read config, headers and tokenizer files; raises InputError when one is missing."""
-        from storm_models.chat.files import ChatFacts
+        """Return the spec read from config, headers and tokenizer; raises InputError."""
+        from storm_models.chat.chat_file import TemplateContext
 
         headers, config = self.headers(), self.config()
         check_vocabulary(self.directory, config)
-        chat = ChatFacts.read(self.directory)
+        chat = TemplateContext.read(self.directory)
         return CheckpointSpec(
             config=config,
             parameters=sum(

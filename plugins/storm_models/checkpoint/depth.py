@@ -1,4 +1,4 @@
-"""Which layer stands where: a model's config and tensor names after its depth was changed."""
+"""A model's config and tensor names after layers were removed, repeated or reordered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LAYER = re.compile(r"(model\.layers\.)(\d+)(\..+)")
 def depth_spec(model: CheckpointSpec, choose: Callable[[int], Sequence[int]]) -> CheckpointSpec:
     """Return the spec of a model whose layer i is the layer `choose(layers)[i]` of `model`.
 
-    Raises InputError for a model whose layers cannot be moved: of an unknown family, or quantised.
+    Raises InputError for a model of an unknown family, or a quantised one.
     """
     if model.config is None:
         return dataclasses.replace(model, parameters=None, shapes=None)
@@ -42,10 +42,10 @@ def depth_spec(model: CheckpointSpec, choose: Callable[[int], Sequence[int]]) ->
 def rearranged_config(config: ModelConfig, sources: Sequence[int]) -> ModelConfig:
     """Return the config for layers taken from `sources`, counted from 0, repeats allowed.
 
-    Every list with an entry per layer follows. Where the family has kinds of layers and the
-    config only implies them (by a period, a first sliding layer or the class's habit), they are
-    written out: each layer keeps the kind that it had in its old place. Raises InputError for
-    lists whose length is not the number of layers.
+    Lists with an entry per layer are rearranged too. Where the family has kinds of layers that the
+    config only implies (by a period, a first sliding layer or the class's default), they are
+    written out, so that each layer keeps its kind. Raises InputError for lists whose length is not
+    the number of layers.
     """
     depth = config["num_hidden_layers"]
     assert sources and all(0 <= source < depth for source in sources), sources
@@ -73,23 +73,23 @@ def tensor_sources(config: ModelConfig, sources: Sequence[int]) -> dict[str, str
 
 
 def new_layers(sources: Sequence[int]) -> list[int]:
-    """Return the places of layers whose source already stands further up: the added copies."""
-    return [place for place, source in enumerate(sources) if source in sources[:place]]
+    """Return the indices of layers whose source occurs earlier: the added copies."""
+    return [index for index, source in enumerate(sources) if source in sources[:index]]
 
 
 def write_record(directory: Path, sources: Sequence[int]) -> None:
-    """Leave `surgery.json` beside the weights."""
+    """Write `surgery.json`, the record of the changed depth, beside the weights."""
     record = {"source_layers": list(sources), "new_layers": new_layers(sources)}
     (directory / SURGERY_FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 def read_new_layers(directory: Path) -> list[int] | None:
-    """Return the places of the layers that surgery added, None where there was no surgery."""
+    """Return the indices of the layers that surgery added, None where there was no surgery."""
     if not (directory / SURGERY_FILE).is_file():
         return None
-    return [int(place) for place in read_json(directory / SURGERY_FILE).get("new_layers", [])]
+    return [int(index) for index in read_json(directory / SURGERY_FILE).get("new_layers", [])]
 
 
 def _source_name(name: str, sources: Sequence[int]) -> str:
-    found = _LAYER.fullmatch(name)
-    return f"{found[1]}{sources[int(found[2])]}{found[3]}" if found else name
+    match = _LAYER.fullmatch(name)
+    return f"{match[1]}{sources[int(match[2])]}{match[3]}" if match else name

@@ -1,4 +1,4 @@
-"""What reading with a model takes, and what writing one does."""
+"""The cost of forward passes of a model, and of writing a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def inference_cost(
 ) -> Cost | None:
     """Return the cost of forward passes over `reading`, `batch` at a time.
 
-    None for an unknown model; without `reading`, of memory alone. A compressed model computes as
-    the one it was. `further` bytes are added to the batch's memory.
+    None for an unknown model; without `reading`, the memory alone. A compressed model is estimated
+    as the uncompressed one. `further` bytes are added to the memory.
     """
     config = model.config or {}
     if not config or parameter_count(config) is None:
@@ -38,6 +38,6 @@ def inference_cost(
 
 
 def writing_cost(spec: CheckpointSpec) -> Cost | None:
-    """Return the cost of streaming a checkpoint to its files: the room that they take."""
+    """Return the cost of streaming a checkpoint to its files: their size on disk."""
     config = spec.config or {}
     return Cost(disk=checkpoint_bytes(config), on_host=True) if config else None

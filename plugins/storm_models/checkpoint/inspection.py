@@ -1,4 +1,4 @@
-"""Whether a folder holds a checkpoint that can be used, told without reading weights."""
+"""Checks that a folder holds a usable checkpoint, without reading weights."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from storm_models.folder.files import INDEX_FILE, SUM_FILE, WEIGHT_FILE, checkpo
 
 _FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.gguf")
 _NAMED_TEMPLATES = "additional_chat_templates"
-"""Where transformers keeps templates besides the usual one, such as tool_use.jinja."""
+"""The folder of transformers' further named templates, such as tool_use.jinja."""
 
 
 def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointSpec:
     """Return the spec of a finished checkpoint; raises InputError when it cannot be used.
 
     Checked without reading weights: the files and headers, that the architecture is a causal
-    language model, and for known families that names and shapes are those that the config asks
-    for (transformers initialises what is missing at random, and drops what is left over).
+    language model, and for known families that names and shapes are those that the config implies
+    (transformers initialises missing tensors at random and drops extra ones).
     """
     check_files(checkpoint.directory)
     config = checkpoint.config()
@@ -30,13 +30,13 @@ def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointSpec:
         raise InputError(f"{checkpoint.directory}/config.json: no model_type")
     if architectures and not any(name.endswith("ForCausalLM") for name in architectures):
         raise InputError(
-            f"{checkpoint.directory}/config.json: {', '.join(architectures)} is no causal language "
-            "model (…ForCausalLM)"
+            f"{checkpoint.directory}/config.json: {', '.join(architectures)} is not a causal "
+            "language model (…ForCausalLM)"
         )
     if config.get("transformers_weights") is not None:
         raise InputError(
-            f"{checkpoint.directory}/config.json: transformers_weights names other files of "
-            "weights than everybody looks for: save the model again with transformers"
+            f"{checkpoint.directory}/config.json: transformers_weights names files of weights that "
+            "are not read here: save the model again with transformers"
         )
     check_known(config, checkpoint.directory)
     if not is_quantised(config):
@@ -44,29 +44,31 @@ def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointSpec:
     return checkpoint.spec()
 
 
-def passed_over(checkpoint: Checkpoint) -> list[str]:
-    """Return what to tell of files that are not read: an index beside a single file, templates."""
+def ignored_files(checkpoint: Checkpoint) -> list[str]:
+    """Return a notice for each file that is not read: an index beside a single file, templates."""
     directory = checkpoint.directory
-    index = checkpoint_files(directory).passed_over
-    notes = []
+    index = checkpoint_files(directory).ignored_index
+    notices = []
     if index is not None:
-        notes.append(
-            f"{directory}: {WEIGHT_FILE} is read and {index} is not, as transformers does "
-            "it; remove the one that should not count"
+        notices.append(
+            f"{directory}: {WEIGHT_FILE} is read and {index} is not, as in transformers; remove "
+            "the one that should not be used"
         )
     if named := sorted(file.name for file in (directory / _NAMED_TEMPLATES).glob("*.jinja")):
-        notes.append(
-            f"{directory}/{_NAMED_TEMPLATES}: {', '.join(named)} is not read, and no model that is "
-            "made of this one has it; to use one, set chat.template to its path"
+        notices.append(
+            f"{directory}/{_NAMED_TEMPLATES}: {', '.join(named)} is not read, and not passed on to "
+            "models made from this one; to use one, set chat.template to its path"
         )
-    return notes
+    return notices
 
 
 def check_files(directory: Path) -> None:
     """Raise InputError for a folder whose files are not those of one model in safetensors."""
     if not (directory / "config.json").is_file():
         if (directory / "adapter_config.json").is_file():
-            raise InputError(f"{directory}: an adapter, not a model: merge it into its model first")
+            raise InputError(
+                f"{directory}: an adapter, not a model: merge it into its base model first"
+            )
         raise InputError(f"{directory}: no config.json (not a checkpoint in Hugging Face layout)")
     if (directory / "adapter_config.json").is_file():
         raise InputError(
@@ -76,8 +78,8 @@ def check_files(directory: Path) -> None:
         return
     if (directory / SUM_FILE).is_file():
         raise InputError(
-            f"{directory}: kept as a sum of other models; run its recipe by itself, not in a "
-            "sweep, and outputs/latest leads to its files"
+            f"{directory}: stored as a sum of other models, without weights; run its recipe by "
+            "itself, not in a sweep: then outputs/latest links to its files"
         )
     foreign = sorted(file.name for end in _FOREIGN_WEIGHTS for file in directory.glob(end))
     if foreign:
@@ -92,23 +94,23 @@ def _check_shapes(checkpoint: Checkpoint) -> None:
     expected = tensor_shapes(checkpoint.config())
     if expected is None:
         return
-    found = {name: shape for name, (_, shape) in checkpoint.headers().items()}
-    missing = [name for name in expected if name not in found]
+    stored = {name: shape for name, (_, shape) in checkpoint.headers().items()}
+    missing = [name for name in expected if name not in stored]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"{checkpoint.directory}: config.json asks for {missing[0]}{more}, which the weights "
-            "lack"
+            f"{checkpoint.directory}: the weights lack {missing[0]}{more}, which config.json "
+            "implies"
         )
     for name, shape in expected.items():
-        if found[name] != shape:
+        if stored[name] != shape:
             raise InputError(
-                f"{checkpoint.directory}: {name} has the shape {list(found[name])}, config.json "
-                f"asks for {list(shape)}"
+                f"{checkpoint.directory}: {name} has the shape {list(stored[name])}, but "
+                f"config.json implies {list(shape)}"
             )
-    for name in found:
+    for name in stored:
         if name.startswith("model.layers.") and name not in expected and "rotary" not in name:
             raise InputError(
-                f"{checkpoint.directory}: the weights hold {name}, for which config.json has no "
-                "place (num_hidden_layers too small?)"
+                f"{checkpoint.directory}: the weights hold {name}, a layer that config.json does "
+                "not have (num_hidden_layers too small?)"
             )

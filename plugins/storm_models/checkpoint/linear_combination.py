@@ -1,4 +1,4 @@
-"""What a checkpoint holds instead of weights when it is a weighted sum of others."""
+"""A weighted sum of checkpoints, stored in place of weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LinearCombination:
     """{tensor name: a number per parent}"""
 
     def write(self, directory: Path) -> None:
-        """Write the sum as a file of its own into `directory`."""
+        """Write the sum to its file in `directory`."""
         tensors = {
             name: {"dtype": dtype, "shape": list(shape), "coefficients": self.coefficients[name]}
             for name, (dtype, shape) in self.headers.items()

@@ -1,4 +1,4 @@
-"""A checkpoint as a model of transformers, in memory."""
+"""Loading a checkpoint as a model of transformers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrain
 
 from storm_exp import InputError
 from storm_models.checkpoint.weights import Weights, read_tensor
-from storm_models.families.kept_keys import keep_keys
+from storm_models.families.kv_cache import keep_kv_cache
 from storm_models.families.model_config import ModelConfig
 from storm_models.families.rotary import separate_documents
 from storm_models.folder.pretrained import read_config, read_generation, read_network
@@ -23,10 +23,10 @@ def load_model(
 ) -> PreTrainedModel:
     """Return the model of a checkpoint's folder, in evaluation mode, in `dtype` (auto: as stored).
 
-    `config` is its config.json; its weights are those of its files, unless `weights` are given,
-    which are read one by one. A compressed model is decompressed. Raises InputError for weights
-    that are missing: transformers would make them up. Rotary positions that depend on how long a
-    text is follow each document's own length, and what is generated reads all that stands before.
+    `config` is its config.json. The weights are read from its files, or one by one from `weights`
+    if given. A compressed model is decompressed. Rotary positions that depend on length follow each
+    document's own length, and generation keeps the whole key-value cache. Raises InputError for
+    missing weights: transformers would initialise them at random.
     """
     options: dict[str, Any] = {
         "dtype": "auto" if dtype == "auto" else getattr(torch, dtype),
@@ -39,17 +39,17 @@ def load_model(
         if weights is None:
             model, info = read_network(directory, **options)
         else:
-            model, info = _load_given(directory, weights, options)
+            model, info = _load_weights(directory, weights, options)
     missing = sorted(info["missing_keys"])
     if missing:
         raise InputError(f"{directory}: the weights lack {', '.join(missing[:3])}")
     separate_documents(model)
-    keep_keys(model)
+    keep_kv_cache(model)
     loaded: PreTrainedModel = model.to(device).eval()
     return loaded
 
 
-def _load_given(directory: Path, weights: Weights, options: dict[str, Any]) -> Any:
+def _load_weights(directory: Path, weights: Weights, options: dict[str, Any]) -> Any:
     """Return (model, loading info) as transformers does for files with the same weights."""
     config = read_config(directory)
     with torch.device("meta"):
@@ -69,12 +69,12 @@ def _load_given(directory: Path, weights: Weights, options: dict[str, Any]) -> A
 
 
 def _first_dtype(weights: Weights) -> torch.dtype:
-    """Return the dtype that transformers finds in files whose config names none."""
+    """Return the dtype that transformers takes from files whose config names none."""
     return DTYPES[weights.headers[min(weights.headers)][0]]
 
 
 class _Deferred:
-    """A tensor that is added up when transformers has come to it."""
+    """A tensor that is computed when transformers reads it."""
 
     def __init__(self, weights: Weights, name: str) -> None:
         self._weights, self._name = weights, name

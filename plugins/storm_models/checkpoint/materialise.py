@@ -1,4 +1,4 @@
-"""A weighted sum of checkpoints, written out: what programs that need files are given."""
+"""A weighted sum of checkpoints, written to files of weights."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ def materialise(
 ) -> Path:
     """Return the folder that holds a sum's weights in files; they are written if need be.
 
-    `open_weights` opens the sum `total` for reading. The tensors equal its own bit by bit. What
-    else lies beside a sum is copied. Raises StoreError outside a store, or when a parent is gone,
-    InputError for NaN or overflow.
+    `open_weights` opens the sum `total` for reading. The tensors equal the computed ones bit by
+    bit; the other files of the sum are copied. Raises StoreError outside a store or when a parent
+    was deleted, InputError for NaN or overflow.
     """
     if not stage.keeps(total):
-        raise StoreError(f"{total.directory}: a sum of checkpoints can be written in a store")
+        raise StoreError(
+            f"{total.directory}: a sum of checkpoints can only be written out within its store"
+        )
 
     def fill(directory: Path) -> None:
         from storm_models.checkpoint.weights import write_weights

@@ -1,4 +1,4 @@
-"""What is known of a checkpoint before it is made, or without reading its weights."""
+"""The spec of a checkpoint: what is known without reading its weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import InputError, Spec
-from storm_models.chat.files import ChatFacts, check_tokens
+from storm_models.chat.chat_file import TemplateContext, check_tokens
 from storm_models.chat.settings import ARGUMENTS, DATE, NONE, OWN, ChatSettings, families
 from storm_models.families.model_config import ModelConfig
 
 
 @dataclasses.dataclass(kw_only=True)
 class CheckpointSpec(Spec):
-    """What is known of a checkpoint from its config and file headers alone."""
+    """What is known of a checkpoint from its config and file headers, or before it is made."""
 
     config: ModelConfig | None = None
     """The contents of config.json."""
@@ -26,11 +26,11 @@ class CheckpointSpec(Spec):
     """Digest of the tokens and their ids."""
     has_chat_template: bool | None = None
     chat_arguments: dict[str, Any] | None = None
-    """What the chat template is given besides the chat."""
+    """Variables of the chat template besides the chat."""
     chat_date: str | None = None
-    """The day that the chat template takes for today."""
+    """The date that the chat template shows as today's."""
     shapes: str | None = None
-    """Digest of every tensor's name and shape: equal for checkpoints that can be merged."""
+    """Digest of all tensors' names and shapes; checkpoints with the same can be merged."""
 
     def summary(self) -> str:
         """Return, for example, `1,312,384 parameters, llama`."""
@@ -43,31 +43,31 @@ class CheckpointSpec(Spec):
 def chat_spec(
     spec: CheckpointSpec, settings: ChatSettings, directory: Path | None = None
 ) -> CheckpointSpec:
-    """Return the spec of a checkpoint once the settings are in its files.
+    """Return the spec of a checkpoint after the settings were written to its files.
 
-    Where its tokenizer lies in a `directory` already, raises what `check_tokens` raises.
+    `directory` is where its tokenizer is, if it exists already; then raises as `check_tokens`.
     """
     if directory is not None:
         check_tokens(directory, settings)
-    given, template = settings.given(), spec.has_chat_template
-    if given.template != OWN:
-        template = given.template != NONE
+    section, has_template = settings.resolved(), spec.has_chat_template
+    if section.template != OWN:
+        has_template = section.template != NONE
     known = spec.chat_arguments is not None
-    own = ChatFacts(
+    own = TemplateContext(
         spec.chat_arguments if spec.chat_arguments is not None else dict(ARGUMENTS),
         spec.chat_date or DATE,
     )
-    facts = own.with_settings(settings)
+    context = own.with_settings(settings)
     return dataclasses.replace(
         spec,
-        has_chat_template=template,
-        chat_arguments=facts.arguments if known else None,
-        chat_date=facts.date if known or given.date != OWN else None,
+        has_chat_template=has_template,
+        chat_arguments=context.arguments if known else None,
+        chat_date=context.date if known or section.date != OWN else None,
     )
 
 
 def check_template(spec: CheckpointSpec, purpose: str) -> None:
-    """Raise InputError, saying what to set, for a model that is known to have no chat template."""
+    """Raise InputError, saying what to set, for a model without a chat template."""
     if spec.has_chat_template is False:
         raise InputError(
             f"the model has no chat template, and {purpose}: set chat.template=chatml for every "

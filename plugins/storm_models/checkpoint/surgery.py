@@ -1,4 +1,4 @@
-"""Writing a checkpoint of another shape from one that is never loaded."""
+"""Writing a checkpoint of another shape, streamed from one that is not loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from storm_models.folder.tensor_file import TensorWriter
 from storm_models.quiet import quiet
 
 Change = Callable[[str, torch.Tensor], torch.Tensor]
-"""Gives a tensor of the result from its name there and the source's tensor."""
+"""A function (name in the result, source tensor) -> tensor of the result."""
 
 
 def rearrange(
@@ -32,7 +32,7 @@ def rearrange(
 ) -> Checkpoint:
     """Write a checkpoint whose layer i is the layer `sources[i]` of `model`.
 
-    Leaves `surgery.json`, which names sources and added layers. Raises as `write_surgery` does.
+    Writes `surgery.json`, which names sources and added layers. Raises as `write_surgery` does.
     """
     config = rearranged_config(model.config(), sources)
     result = write_surgery(stage, model, config, tensor_sources(config, sources), change)
@@ -52,12 +52,12 @@ def write_surgery(
     """Write a checkpoint with `config`, whose tensors are changed tensors of `model`.
 
     `sources` gives for every tensor of the result its name in `model`; a source may be named
-    several times, and each copy is stored for itself. Memory holds a piece of a tensor, or where
-    there is a `change` one tensor and what becomes of it. Dtypes stay, tied heads stay tied,
-    tokenizer and generation config are carried over. Before a byte is written, a model of
-    `config` is built on the meta device and its tensors are compared with those to be written.
-    Raises InputError where they differ, or where `model` lacks a tensor or holds one too many, such
-    as a head beside the embedding that its config ties to it; one that equals it is left out.
+    several times, and each copy is stored separately. Memory holds a piece of a tensor, or with a
+    `change` one tensor and its result. Dtypes stay, tied heads stay tied, tokenizer and generation
+    config are copied. Before anything is written, a model of `config` is built on the meta device
+    and its tensors are compared with those to be written. Raises InputError where they differ, or
+    where `model` lacks a tensor or holds an extra one, such as a head whose config ties it to the
+    embedding; a head that equals the embedding is left out.
     """
     _check_source(model)
     shapes = tensor_shapes(config) or {}
@@ -93,9 +93,9 @@ def write_surgery(
 
 
 def meta_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return {name: shape} of what transformers stores of a model of `config`, tied head left out.
+    """Return {name: shape} of what transformers stores for `config`, without a tied head.
 
-    Raises InputError with transformers' own words for a config that it refuses.
+    Raises InputError with transformers' message for a config that it refuses.
     """
     from transformers import AutoModelForCausalLM
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -114,21 +114,21 @@ def meta_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _check_source(model: Checkpoint) -> None:
-    """Raise InputError unless the weights are what the config asks for, no more and no less."""
+    """Raise InputError unless the weights are exactly those that the config implies."""
     expected = tensor_shapes(model.config()) or {}
-    found = {name: shape for name, (_, shape) in model.headers().items()}
+    stored = {name: shape for name, (_, shape) in model.headers().items()}
     for name, shape in expected.items():
-        if name not in found:
+        if name not in stored:
             raise InputError(f"{model.directory}: the weights lack {name}")
-        if found[name] != shape:
+        if stored[name] != shape:
             raise InputError(
-                f"{model.directory}: {name} has the shape {list(found[name])}, config.json asks "
-                f"for {list(shape)}"
+                f"{model.directory}: {name} has the shape {list(stored[name])}, but config.json "
+                f"implies {list(shape)}"
             )
-    for name in found:
+    for name in stored:
         if name not in expected and name != HEAD and "rotary_emb" not in name:
             raise InputError(
-                f"{model.directory}: the weights hold {name}, for which config.json has no place"
+                f"{model.directory}: the weights hold {name}, which config.json does not have"
             )
 
 
@@ -146,10 +146,10 @@ def _check_tied_head(model: Checkpoint) -> None:
         )
 
 
-def _compare(asked: Mapping[str, Any], written: Mapping[str, Any]) -> None:
-    for name in {**asked, **written}:
-        if asked.get(name) != written.get(name):
+def _compare(expected: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    for name in {**expected, **written}:
+        if expected.get(name) != written.get(name):
             raise InputError(
-                f"the result would hold {name} in the shape {written.get(name)}, transformers asks "
-                f"for {asked.get(name)}"
+                f"the result would hold {name} in the shape {written.get(name)}, transformers "
+                f"expects {expected.get(name)}"
             )

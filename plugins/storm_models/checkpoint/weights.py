@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint, open for reading in pieces: from files, or added up from parents."""
+"""The tensors of a checkpoint, read in pieces from files or computed as weighted sums."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from storm_models.families.architecture import EMBEDDING, HEAD
 from storm_models.folder.tensor_file import DTYPES, TensorReader, TensorWriter
 
 PIECE = 1 << 18
-"""Elements of a tensor in memory at a time, per parent: what fits a processor's cache."""
+"""Elements of a tensor in memory at a time, per parent; they fit a processor's cache."""
 
 Headers = Mapping[str, tuple[str, tuple[int, ...]]]
 """{tensor name: (safetensors dtype, shape)}"""
 
 
 class Weights(Protocol):
-    """Tensors by name, read without those that are not asked for."""
+    """Tensors by name, each read on request."""
 
     headers: Headers
 
@@ -31,19 +31,19 @@ class Weights(Protocol):
 
 
 class FileWeights:
-    """Tensors that lie in safetensors files."""
+    """Tensors in safetensors files."""
 
     def __init__(
         self, headers: Headers, files: Mapping[str, Path], stack: contextlib.ExitStack
     ) -> None:
-        """`files` tells where each tensor lies; what is opened, `stack` closes."""
+        """`files` maps each tensor to its file; opened files are closed by `stack`."""
         self.headers = headers
         self._files = files
         self._stack = stack
         self._readers: dict[Path, TensorReader] = {}
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Return some elements of a tensor, flat."""
+        """Return the elements `start` to `stop` of a tensor, flat."""
         file = self._files[name]
         if file not in self._readers:
             self._readers[file] = self._stack.enter_context(TensorReader(file))
@@ -51,7 +51,7 @@ class FileWeights:
 
 
 class SumWeights:
-    """Tensors that are weighted sums of their parents'."""
+    """Tensors that are weighted sums of the parents' tensors."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class SumWeights:
         self._parents = parents
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Return some elements of a sum, flat; raises InputError for NaN, infinity, overflow."""
+        """Return the elements, flat; raises InputError for NaN, infinity or overflow."""
         coefficients = self._coefficients[name]
         used = [i for i, coefficient in enumerate(coefficients) if coefficient] or [0]
         tensors = [self._parents[i].read(name, start, stop) for i in used]
@@ -73,13 +73,13 @@ class SumWeights:
         total = weighted_sum([coefficients[i] for i in used], tensors, dtype)
         if not math.isfinite(float(total.sum())) and not bool(total.isfinite().all()):
             raise InputError(
-                f"{name}: merging gives NaN or infinity (in a model, or {dtype} overflows)"
+                f"{name}: merging gives NaN or infinity (a parent holds them, or {dtype} overflows)"
             )
         return total
 
 
 def pieces(size: int) -> Iterator[tuple[int, int]]:
-    """Yield the intervals in which a tensor of `size` elements is worked on."""
+    """Yield the intervals [start, stop) in which a tensor of `size` elements is processed."""
     for start in range(0, size, PIECE):
         yield start, min(start + PIECE, size)
 
@@ -97,7 +97,7 @@ def read_tensor(weights: Weights, name: str) -> torch.Tensor:
 
 
 def write_weights(weights: Weights, file: Path, advance: Callable[[], None]) -> None:
-    """Write all tensors to a safetensors file, a piece at a time; `advance` hears of each one."""
+    """Write all tensors to a safetensors file, in pieces; `advance` is called after each tensor."""
     with TensorWriter(file, weights.headers) as writer:
         for name, (_, shape) in weights.headers.items():
             for start, stop in pieces(math.prod(shape)):
@@ -110,10 +110,10 @@ def weighted_sum(
 ) -> torch.Tensor:
     """Return Σ coefficient · tensor, in fp32 (fp64 for fp64 input), rounded once to `dtype`.
 
-    A tensor whose coefficient is 0 takes no part and one alone with coefficient 1 is copied, so
-    the ends of an interpolation give the parents back bit by bit. Products are rounded before
-    they are added: fused, they would differ in their last bits between machines, and between
-    the ends of a piece and its middle.
+    A tensor whose coefficient is 0 is skipped and a single one with coefficient 1 is copied, so the
+    ends of an interpolation give the parents bit by bit. Products are rounded before they are
+    added: fused, their last bits would differ between machines, and between the ends of a piece and
+    its middle.
     """
     working = accumulator(*tensors)
     total: torch.Tensor | None = None
@@ -128,13 +128,13 @@ def weighted_sum(
 
 
 def accumulator(*tensors: torch.Tensor) -> torch.dtype:
-    """Return the dtype to compute in: fp64 if a tensor is, else fp32."""
+    """Return the dtype to accumulate in: fp64 if any tensor is fp64, else fp32."""
     double = any(tensor.dtype == torch.float64 for tensor in tensors)
     return torch.float64 if double else torch.float32
 
 
 def holds_embedding(weights: Weights) -> bool:
-    """Return whether the head among the weights, which hold one, has the embedding's values."""
+    """Return whether the stored head equals the embedding; the weights must hold a head."""
     return all(
         bool((weights.read(HEAD, *piece) == weights.read(EMBEDDING, *piece)).all())
         for piece in pieces(math.prod(weights.headers[HEAD][1]))

@@ -1,1 +1,1 @@
-"""What a plan will take, on accelerators that are known by name."""
+"""The estimated cost of a plan on a named accelerator."""

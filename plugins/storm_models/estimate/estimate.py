@@ -1,4 +1,4 @@
-"""What a plan will cost: tokens, operations, memory, disk and hours, stage by stage."""
+"""The estimated cost of a plan: tokens, FLOPs, memory, disk and hours, stage by stage."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from storm_exp import Cost, Plan, PlanError, PlannedArtifact
 from storm_models.estimate.hardware import GIB, Hardware
 
 _ENOUGH = 0.01
-"""Hours of an accelerator below which nobody plans."""
+"""Hours below which none are shown."""
 
 
 class Estimate:
-    """The costs of the artifacts that a plan will make, as far as their components say."""
+    """The costs of the artifacts that a plan will make, where their components estimate them."""
 
     def __init__(self, plan: Plan) -> None:
-        """Estimate for the accelerator that the runtime names, or for a usual one."""
+        """Estimate for the accelerator that the runtime names, or for a default one."""
         self._runtime = plan.cells[0].recipe.runtime
         self._root = plan.store.root
         self.hardware = Hardware.of(self._runtime, plan.scale == "full size")
         self.costs: list[tuple[PlannedArtifact, Cost]] = []
         self._labels = plan.labels()
         self._unknown: list[PlannedArtifact] = []
-        """Of which nobody knows how long they take."""
+        """Artifacts that compute for an unknown time."""
         missing = set(plan.to_make())
         for node in plan.nodes.values():
             cost = node.cost(hardware=self.hardware) if node in missing else None
             if cost and (cost.tokens or cost.flops or cost.memory or cost.disk):
                 self.costs.append((node, cost))
-                # Whoever needs memory computes, unless it is the host's for moving weights.
+                # A stage that needs memory computes, unless it only moves weights on the host.
                 if cost.flops is None and cost.memory is not None and not cost.on_host:
                     self._unknown.append(node)
 
     def hours(self, cost: Cost) -> float:
-        """Return the hours that a stage fills one accelerator, 0 where it needs none."""
+        """Return the accelerator hours of a stage, 0 where it needs no accelerator."""
         speed = self.hardware.accelerator.flops * self._runtime.utilisation
         return 0.0 if cost.on_host else (cost.flops or 0.0) / speed / 3600
 
     def problem(self) -> str:
-        """Return which stages do not fit and what helps; empty when all do."""
+        """Return which stages do not fit and what to change; empty when all fit."""
         accelerator = self.hardware.accelerator
         room = accelerator.memory
         large = [
@@ -51,7 +51,7 @@ class Estimate:
             return ""
         return (
             f"too large for {accelerator.name}, which has {_gib(room)} on each device: "
-            f"{', '.join(large)}; take more devices (runtime.devices), a larger card "
+            f"{', '.join(large)}; take more devices (runtime.devices), a larger accelerator "
             "(runtime.accelerator), or settings that need less"
         )
 
@@ -61,42 +61,42 @@ class Estimate:
             raise PlanError(self.problem())
 
     def lines(self) -> list[str]:
-        """Return the table and what it assumes; nothing when no component says what it takes."""
+        """Return the table and its assumptions; nothing when no component estimates its cost."""
         if not any(cost.flops or cost.memory for _, cost in self.costs):
             return []
         accelerator, count = self.hardware.accelerator, self.hardware.devices
         header = ["estimate", "tokens", "FLOPs", "memory", "disk", f"{accelerator.name} hours"]
         rows = [self._row(self._labels[node.key], cost) for node, cost in self.costs]
         flops = sum(cost.flops or 0.0 for _, cost in self.costs if not cost.on_host)
-        whole = "all that is known" if self._unknown else "all"
-        rows.append(self._row(whole, Cost(flops=flops)))
+        label = "all that is known" if self._unknown else "all"
+        rows.append(self._row(label, Cost(flops=flops)))
         columns = [n for n in range(6) if any(row[n] for row in rows)]
         widths = [max(len(row[n]) for row in [header, *rows]) for n in range(6)]
-        out = [""]
+        table = [""]
         for row in [header, *rows]:
             cells = [row[0].ljust(widths[0]), *(row[n].rjust(widths[n]) for n in columns[1:])]
-            out.append("  ".join(cells).rstrip())
+            table.append("  ".join(cells).rstrip())
         share = f"{self._runtime.utilisation:.0%} of {accelerator.flops / 1e12:.3g} TFLOP/s"
         devices = f", memory on each of {count} devices" if count > 1 else ""
-        out.append(f"assumed: {'; '.join([share + devices, *self._assumptions()])}")
-        return [*out, *filter(None, [self._left_out(), self.problem(), self._space()]), ""]
+        table.append(f"assumed: {'; '.join([share + devices, *self._assumptions()])}")
+        return [*table, *filter(None, [self._left_out(), self.problem(), self._space()]), ""]
 
     def _left_out(self) -> str:
-        """Return what the sum lacks, empty where it lacks nothing."""
+        """Return the stages that the sum leaves out; empty where it leaves out none."""
         counts = Counter(node.stage for node in self._unknown)
         if not counts:
             return ""
         stages = ", ".join(f"{count} {stage}" for stage, count in counts.items())
-        return f"not in the sum, as nobody knows how long they take: {stages}"
+        return f"not in the sum, as their time is unknown: {stages}"
 
     def _space(self) -> str:
-        """Return a warning where the store's disk has no room for what is to be made."""
+        """Return a warning where the store's disk has too little room; else empty."""
         needed = sum(cost.disk or 0.0 for _, cost in self.costs)
-        there = next(p for p in (self._root, *self._root.parents) if p.is_dir())
-        free = shutil.disk_usage(there).free
+        existing = next(p for p in (self._root, *self._root.parents) if p.is_dir())
+        free = shutil.disk_usage(existing).free
         if needed <= free:
             return ""
-        return f"warning: {_gib(free)} are free at {there}, and {_gib(needed)} are to be written"
+        return f"warning: {_gib(needed)} will be written, and {existing} has {_gib(free)} free"
 
     def _row(self, label: str, cost: Cost) -> list[str]:
         hours = self.hours(cost)
@@ -111,7 +111,7 @@ class Estimate:
         ]
 
     def _assumptions(self) -> list[str]:
-        """Return what stages assume, each once, with the stages that do."""
+        """Return each assumption once, with the stages that make it."""
         by: dict[str, list[str]] = {}
         for node, cost in self.costs:
             if cost.assumes:

@@ -1,4 +1,4 @@
-"""Accelerators that a plan can be estimated for, and where an estimate supposes that stages run."""
+"""Accelerators that a plan can be estimated for, and the hardware that an estimate assumes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Accelerator:
-    """A device that computes."""
+    """A device to compute on, as its datasheet describes it."""
 
     name: str
     flops: float
-    """Dense operations a second in bf16 (a CPU core: in fp32), as its maker states them."""
+    """Dense FLOP/s in bf16 (of a CPU core: in fp32), as the manufacturer states them."""
     memory: float | None
-    """Bytes that a program can have."""
+    """Bytes of memory that a program can use; None: not limited."""
 
 
 ACCELERATORS = {
-    card.name: card
-    for card in (
+    accelerator.name: accelerator
+    for accelerator in (
         Accelerator("h200", 989e12, 140 * GIB),
         Accelerator("h100", 989e12, 79 * GIB),
         Accelerator("a100_80", 312e12, 79 * GIB),
@@ -36,22 +36,22 @@ ACCELERATORS = {
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
-    """Where an estimate supposes that stages run."""
+    """The hardware that an estimate assumes."""
 
     accelerator: Accelerator
     devices: int
-    """How many work at a stage that can be divided."""
+    """The number of devices that share a stage which can be divided."""
     sharded: bool
-    """Whether each of them holds a part of the weights."""
+    """Whether each device holds only a part of the weights."""
 
     @property
     def gpu(self) -> bool:
-        """Whether the accelerator is one."""
+        """Whether the accelerator is a GPU."""
         return self.accelerator.name != "cpu"
 
     @classmethod
     def of(cls, runtime: Runtime, full_size: bool) -> Hardware:
-        """Return what the runtime names; without a name an h100 at full size, else this CPU."""
+        """Return the runtime's hardware; by default an h100 at full size, else this CPU."""
         gpu = runtime.device.startswith("cuda") or (full_size and runtime.device == "auto")
         name = runtime.accelerator or ("h100" if gpu else "cpu")
         accelerator, devices = ACCELERATORS[name], runtime.devices * runtime.nodes

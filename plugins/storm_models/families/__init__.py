@@ -1,1 +1,1 @@
-"""What a model's family and config say: shapes, FLOPs, memory, attention, positions."""
+"""What follows from a model's family and config: shapes, FLOPs, memory, attention, positions."""

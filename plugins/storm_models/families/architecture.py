@@ -22,9 +22,9 @@ SIZES = (
     "num_hidden_layers",
     "num_attention_heads",
 )
-"""What every config states."""
+"""The sizes that every config states."""
 LARGEST_SIZE = 1 << 31
-"""No dimension of a model, and nothing else that its config counts, reaches it."""
+"""A bound that no dimension or count of a config reaches."""
 MOST_LAYERS = 10_000
 _TAKES_ATTENTION_BIAS = ("llama", "qwen3", "gemma2", "gemma3_text")
 
@@ -41,15 +41,15 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]] | None:
         return None
     sizes = axis_sizes(config)
     return {
-        name: tuple(sum(sizes[part] for part in axis.split("+")) for axis in of)
-        for name, of in axes.items()
+        name: tuple(sum(sizes[part] for part in axis.split("+")) for axis in dimensions)
+        for name, dimensions in axes.items()
     }
 
 
 def tensor_axes(config: ModelConfig) -> dict[str, tuple[str, ...]] | None:
-    """Return {name: what each dimension counts} of the stored tensors, as `tensor_shapes` does.
+    """Return {name: axis of each dimension} of the stored tensors, as `tensor_shapes` does.
 
-    A dimension is one of the names of `axis_sizes`, or several joined by `+` where a matrix is
+    An axis is one of the names of `axis_sizes`, or several joined by `+` where a matrix is
     fused: phi3's `qkv_proj` is queries+keys+keys by hidden.
     """
     if config.get("model_type") not in FAMILIES:
@@ -58,12 +58,12 @@ def tensor_axes(config: ModelConfig) -> dict[str, tuple[str, ...]] | None:
         most = MOST_LAYERS if name == "num_hidden_layers" else LARGEST_SIZE
         size = by_name(config).get(name)
         if type(size) is not int or not 1 <= size <= most:
-            problem = f"is not a positive whole number of at most {most}"
+            problem = f"must be a whole number from 1 to {most}"
             raise InputError(f"config.json: {name}={size!r} {problem}")
     axes: dict[str, tuple[str, ...]] = {"model.embed_tokens.weight": ("vocabulary", "hidden")}
     layer = _layer_axes(config)
     for index in range(config["num_hidden_layers"]):
-        axes |= {f"model.layers.{index}.{name}": of for name, of in layer.items()}
+        axes |= {f"model.layers.{index}.{name}": dimensions for name, dimensions in layer.items()}
     axes["model.norm.weight"] = ("hidden",)
     if not ties_head(config):
         axes["lm_head.weight"] = ("vocabulary", "hidden")
@@ -98,7 +98,7 @@ def is_quantised(config: ModelConfig | None) -> bool:
 
 
 def stated_head_dim(config: ModelConfig) -> int | None:
-    """Return the size of a head that config or family states, None where it follows from others."""
+    """Return the head size that config or family states, None where it follows from other sizes."""
     stated = config.get("head_dim") or _DEFAULT_HEAD_DIM.get(config["model_type"])
     return int(stated) if stated else None
 
@@ -115,7 +115,7 @@ def head_dim(config: ModelConfig) -> int:
 
 
 def key_value_heads(config: ModelConfig) -> int:
-    """Return the number of key-value heads; raises InputError when heads do not divide by it."""
+    """Return the number of key-value heads; raises InputError if it does not divide the heads."""
     heads = config["num_attention_heads"]
     default = _DEFAULT_KV_HEADS.get(config["model_type"], heads)
     stated = config.get("num_key_value_heads", default)

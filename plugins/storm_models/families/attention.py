@@ -1,4 +1,4 @@
-"""Which layers of a model attend through a window, and how wide it is, from its config alone."""
+"""The layers of a model that use sliding-window attention, from its config alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 _MIXED = ("qwen2", "qwen3", "gemma2", "gemma3_text")
 """Families whose layers differ in kind."""
 _ALIKE = ("mistral", "phi3")
-"""Families whose layers all slide as soon as there is a window."""
+"""Families whose layers all use the window if there is one."""
 _DEFAULT_WINDOW = dict.fromkeys(("mistral", *_MIXED), 4096)
 _FIRST_SLIDING = 28
 _PERIOD = 6
 
 
 def layer_types(config: ModelConfig) -> list[str] | None:
-    """Return the kind of every layer, stated or implied; None for families of one kind."""
+    """Return every layer's attention kind, stated or implied; None for families of one kind."""
     kinds = config.get("layer_types")
     if isinstance(kinds, list):
         return list(kinds)
@@ -36,7 +36,7 @@ def layer_types(config: ModelConfig) -> list[str] | None:
 
 
 def attention_windows(config: ModelConfig) -> list[int | None]:
-    """Return for every layer how many tokens a query sees at most, None for all before it."""
+    """Return each layer's window in tokens, None for full attention."""
     family, window = config["model_type"], _window(config)
     if family in _MIXED:
         return [window if kind == SLIDING else None for kind in layer_types(config) or ()]
@@ -44,28 +44,28 @@ def attention_windows(config: ModelConfig) -> list[int | None]:
 
 
 def longest_prompt(config: ModelConfig) -> tuple[int | None, str]:
-    """Return how many tokens can be read under a mask of one's own, and what sets the limit.
+    """Return the most tokens of a prompt under a custom attention mask, and what sets the limit.
 
-    Where layers slide, such a mask does not follow their window: a prompt has to fit into it. What
-    prompts share is read once, so that they must be read alike. None where the config does not say.
+    A custom mask does not follow sliding windows, so a prompt has to fit into them. Prompts that
+    share a prefix must be read with the same rotary factors. None where the config does not say.
     """
-    found: dict[str, int] = {}
+    limits: dict[str, int] = {}
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int):
-        found[f"the model has {positions} positions"] = positions
+        limits[f"the model has {positions} positions"] = positions
     if context := short_context(config):
-        found[f"prompts beyond {context} tokens are read by other rotary factors"] = context
+        limits[f"prompts beyond {context} tokens use other rotary factors"] = context
     if config.get("model_type") in (*_MIXED, *_ALIKE) and isinstance(
         config.get("num_hidden_layers"), int
     ):
-        for each in filter(None, attention_windows(config)):
-            found[f"layers of the model attend through a window of {each} tokens"] = each
-    elif isinstance(window := config.get("sliding_window"), int) and _slides(config):
-        found[f"the model attends through a window of {window} tokens"] = window
-    if not found:
+        for window in filter(None, attention_windows(config)):
+            limits[f"layers of the model attend through a window of {window} tokens"] = window
+    elif isinstance(stated := config.get("sliding_window"), int) and _slides(config):
+        limits[f"the model attends through a window of {stated} tokens"] = stated
+    if not limits:
         return None, ""
-    reason = min(found, key=lambda text: found[text])
-    return found[reason], reason
+    reason = min(limits, key=lambda text: limits[text])
+    return limits[reason], reason
 
 
 def _slides(config: ModelConfig) -> bool:

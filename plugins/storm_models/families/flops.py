@@ -1,7 +1,7 @@
 """Floating-point operations of a transformer, from its config alone.
 
 A product of an [n, k] and a [k, m] matrix counts 2·n·k·m, as torch's FlopCounterMode does. Norms,
-activations and softmax are not counted, nor what a flash kernel computes twice.
+activations and softmax are not counted, nor what a flash kernel recomputes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _ORDER = (
     ("down_proj",),
     ("post_feedforward_layernorm",),
 )
-"""The tensors of a layer in the order in which a forward pass meets them."""
+"""The tensors of a layer in the order of a forward pass."""
 _QUERIES, _DOWN, _LAST = 1, 5, 6
-"""Places in this order: attention follows the first; the last of what every family has."""
+"""Indices in this order: attention follows _QUERIES, and _LAST is empty in most families."""
 
 
 class Reading(NamedTuple):
-    """How much text goes through a model, and what is asked of it."""
+    """The amount of text that goes through a model, and the logits computed."""
 
     tokens: float
-    """Tokens that are read."""
+    """Tokens of the input."""
     context: float
-    """Tokens that one of them is compared with: the mean length of what is read as one, each
-    token's own counted once (Σ length² / Σ length)."""
+    """Tokens that a token is compared with: the mean document length per token,
+    Σ length² / Σ length, with each token's own counted once."""
     predicted: float
     """Positions whose logits are computed."""
 
@@ -55,7 +55,7 @@ class Tensor(NamedTuple):
 
 
 def forward_flops(config: ModelConfig, reading: Reading) -> float | None:
-    """Return the operations of a forward pass, None for a family that is not known."""
+    """Return the operations of a forward pass, None for an unknown family."""
     layers = _layers(config)
     if layers is None:
         return None
@@ -77,8 +77,8 @@ def training_flops(
     """Return the operations of forward and backward passes, None for an unknown family.
 
     `trained` names the tensors that get a gradient (None: all); gradients of inputs are computed
-    only behind the first of them. `updates` gives the rank of low-rank updates by the names of the
-    matrices that have one. With `recompute`, layers are computed once more in the backward pass.
+    only after the first of them. `updates` gives the ranks of low-rank updates by the names of
+    their matrices. With `recompute`, layers are computed once more in the backward pass.
     """
     layers = _layers(config)
     if layers is None:
@@ -124,18 +124,18 @@ def _layers(config: ModelConfig) -> list[list[list[Tensor]]] | None:
         [[] for _ in _ORDER] for _ in range(config["num_hidden_layers"])
     ]
     for name, shape in shapes.items():
-        found = _LAYER.fullmatch(name)
-        if found:
-            kind = found[2].rpartition(".")[0].rpartition(".")[2]
+        match = _LAYER.fullmatch(name)
+        if match:
+            kind = match[2].rpartition(".")[0].rpartition(".")[2]
             place = next(n for n, kinds in enumerate(_ORDER) if kind in kinds)
-            layers[int(found[1])][place].append(Tensor(name, shape))
+            layers[int(match[1])][place].append(Tensor(name, shape))
     return layers
 
 
 def _share_of_attention(group: list[Tensor], learns: Callable[[str], bool], reached: bool) -> float:
-    """Return the operations of attention's backward pass, as a share of the forward pass's two.
+    """Return attention's backward operations as a multiple of its forward operations.
 
-    Each of the gradients of queries, keys, values and probabilities is half of them.
+    Each gradient (of queries, keys, values and probabilities) costs half a forward pass.
     """
     moving = {
         part
@@ -146,17 +146,17 @@ def _share_of_attention(group: list[Tensor], learns: Callable[[str], bool], reac
 
 
 def _part(name: str) -> str:
-    """Return which of q, k and v a tensor makes: `q_proj` q, `k_norm` k, `qkv_proj` all."""
+    """Return which of q, k and v a tensor produces: `q_proj` q, `k_norm` k, `qkv_proj` all."""
     return name.rpartition(".")[0].rpartition(".")[2].partition("_")[0]
 
 
 def _attention(config: ModelConfig, layer: int, reading: Reading) -> float:
-    """Return the operations of a layer's scores and weighted sums."""
+    """Return the operations of a layer's attention scores and weighted sums."""
     window = attention_windows(config)[layer]
-    seen = reading.context if window is None else min(reading.context, window)
-    return 4.0 * axis_sizes(config)["queries"] * reading.tokens * seen
+    attended = reading.context if window is None else min(reading.context, window)
+    return 4.0 * axis_sizes(config)["queries"] * reading.tokens * attended
 
 
 def _head(config: ModelConfig) -> float:
-    """Return the operations per position of the head."""
+    """Return the head's operations per position."""
     return 2.0 * config["vocab_size"] * config["hidden_size"]

@@ -1,6 +1,6 @@
-"""Memory of a transformer, from its config alone: bytes on the device that computes.
+"""Memory of a transformer, from its config alone: bytes on the device it runs on.
 
-What autograd keeps was read off transformers 5 with saved-tensor hooks, and is checked that way.
+What autograd saves was measured with saved-tensor hooks on transformers 5, and is tested that way.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from storm_models.families.flops import Reading
 from storm_models.families.model_config import ModelConfig
 
 PROCESS = 0.55 * 2**30
-"""A process with its libraries: torch and transformers on a CPU, the context on a GPU."""
+"""Bytes of a process with its libraries: torch and transformers on a CPU, the GPU's context."""
 
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 _LONGEST_DENSE = 512
-"""Longest document whose attention keeps its probabilities, on a CPU in bf16."""
+"""Longest document whose attention saves its probabilities, on a CPU in bf16."""
 
 
 def stored_width(config: ModelConfig) -> int:
@@ -39,9 +39,9 @@ def checkpoint_bytes(config: ModelConfig, width: float | None = None) -> float |
 
 
 def inference_bytes(config: ModelConfig, batch: Reading, width: int) -> float | None:
-    """Return the peak of forward passes over `batch`, tokens read at once, without the process.
+    """Return the peak bytes of forward passes over `batch`, without those of the process.
 
-    Weights of `width` bytes, a cache of keys and values, the widest layer, and logits in fp32.
+    Counted are weights of `width` bytes, the key-value cache, the widest layer, and logits in fp32.
     """
     weights = checkpoint_bytes(config, width)
     if weights is None:
@@ -61,12 +61,12 @@ def activation_bytes(
     trained: Collection[str] | None = None,
     flash: bool = True,
 ) -> list[float] | None:
-    """Return for every layer what its forward pass over `batch` keeps for the backward pass.
+    """Return for every layer the bytes that autograd saves of its forward pass over `batch`.
 
-    `precision` is 32, bf16-mixed or bf16. `trained` names the tensors that train (None: all): an
-    input of a frozen matrix is not kept, nor is anything of layers below the first that trains.
-    Without `flash`, documents of up to 512 tokens keep their attention's probabilities. None for a
-    family that is not known.
+    `precision` is 32, bf16-mixed or bf16. `trained` names the trained tensors (None: all): inputs
+    of frozen matrices are not saved, nor anything of layers below the first trained one. Without
+    `flash`, documents of up to 512 tokens save their attention's probabilities. None for an unknown
+    family.
     """
     shapes = tensor_shapes(config)
     if shapes is None:
@@ -76,16 +76,16 @@ def activation_bytes(
         if name.startswith("model.layers."):
             layers[int(name.split(".")[2])][name] = shape
     reached = trained is None or EMBEDDING in trained
-    kept = []
+    saved = []
     for layer in layers:
         reached = reached or any(name in (trained or ()) for name in layer)
-        each = _Layer(config, layer, precision, trained).bytes(batch.context, flash)
-        kept.append(each * batch.tokens if reached else 0.0)
-    return kept
+        per_token = _Layer(config, layer, precision, trained).bytes(batch.context, flash)
+        saved.append(per_token * batch.tokens if reached else 0.0)
+    return saved
 
 
 def working_bytes(config: ModelConfig, batch: Reading, precision: str) -> float:
-    """Return what a layer's backward pass holds besides, at its widest: gradients in the MLP."""
+    """Return the peak bytes of gradients in a layer's backward pass, reached in the MLP."""
     sizes = axis_sizes(config)
     width = 4 if precision == "32" else 2
     return batch.tokens * (3 * sizes["inner"] * width + 2 * sizes["hidden"] * 4)
@@ -97,12 +97,12 @@ def head_parameters(config: ModelConfig) -> int:
 
 
 def head_name(config: ModelConfig) -> str:
-    """Return the name of the tensor that is the head."""
+    """Return the name of the head's tensor: the embedding's where they are tied."""
     return EMBEDDING if ties_head(config) else HEAD
 
 
 class _Layer:
-    """One layer, and what autograd keeps of it per token."""
+    """The bytes that autograd saves of one layer, per token."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class _Layer:
         precision: str,
         trained: Collection[str] | None,
     ) -> None:
-        """`shapes` are the layer's, by their names in the model."""
+        """`shapes` are those of the layer's tensors, by their names in the model."""
         self._heads, self._sizes = config["num_attention_heads"], axis_sizes(config)
         self._precision, self._width = precision, 4 if precision == "32" else 2
         self._shapes = {name.split(".", 3)[3]: shape for name, shape in shapes.items()}
@@ -122,7 +122,7 @@ class _Layer:
         return self._norms() + self._inputs() + self._attention(context, flash) + self._mlp()
 
     def _norms(self) -> float:
-        """States in fp32, and for a weight's gradient the normalised ones as the stream is."""
+        """Hidden states in fp32, and for trained weights normalised ones in the stream's dtype."""
         sizes = {"q_norm": "queries", "k_norm": "keys"}
         stream = 2 if self._precision == "bf16" else 4
         return sum(
@@ -133,41 +133,41 @@ class _Layer:
         )
 
     def _inputs(self) -> float:
-        """What the first matrices of attention and MLP are given.
+        """Inputs of the first matrices of attention and MLP.
 
-        Autocast makes a copy for each of them; else they share what the norm returned.
+        Autocast copies the input for each of them; otherwise they share the norm's output.
         """
-        kept = 0
+        copies = 0
         for part, last in (("self_attn", "o_proj"), ("mlp", "down_proj")):
             readers = [
                 name
                 for name in self._learning
                 if name.startswith(part) and last not in name and len(self._shapes[name]) == 2
             ]
-            kept += len(readers) if self._precision == "bf16-mixed" else min(1, len(readers))
-        return kept * self._sizes["hidden"] * self._width
+            copies += len(readers) if self._precision == "bf16-mixed" else min(1, len(readers))
+        return copies * self._sizes["hidden"] * self._width
 
     def _attention(self, context: float, flash: bool) -> float:
-        """Queries, keys, values and results, or the probabilities.
+        """Queries, keys, values and outputs, or the probabilities.
 
-        On a CPU the kernels work on padded copies, and long documents on ones in fp32.
+        On a CPU the kernels use padded copies, in fp32 for long documents.
         """
         queries, keys, width = self._sizes["queries"], self._sizes["keys"], self._width
-        given = width * (queries + 2 * keys)
+        inputs = width * (queries + 2 * keys)
         result = width * queries * ("self_attn.o_proj.weight" in self._learning)
         if flash and width == 2:
-            return given + width * queries + 4 * self._heads
+            return inputs + width * queries + 4 * self._heads
         if width == 4 or context > _LONGEST_DENSE:
-            return given + 4 * queries + 4 * self._heads + result
-        return given + width * self._heads * context + result
+            return inputs + 4 * queries + 4 * self._heads + result
+        return inputs + width * self._heads * context + result
 
     def _mlp(self) -> float:
-        """Gate, what the activation made of it, and up; their product for the last matrix."""
+        """Gate, activated gate and up; for a trained last matrix also their product."""
         return self._width * self._sizes["inner"] * (3 + ("mlp.down_proj.weight" in self._learning))
 
 
 def layer_parameters(config: ModelConfig) -> float:
-    """Return the number of parameters of a layer, on average."""
+    """Return the mean number of parameters of a layer."""
     shapes = tensor_shapes(config) or {}
     layers = sum(math.prod(s) for name, s in shapes.items() if name.startswith("model.layers."))
     return layers / config["num_hidden_layers"]

@@ -1,4 +1,4 @@
-"""What config.json says of a model, key by key, in transformers' words."""
+"""The keys of config.json, by transformers' names."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, TypedDict, cast
 
 
 class ModelConfig(TypedDict, total=False):
-    """The keys of config.json that are read here; a file holds others, which go along unread.
+    """The keys of config.json that are read here; other keys of a file are carried unread.
 
-    `storm_models.folder.config_check` refuses values of other kinds before anything is computed
-    from them. A key that is null counts as one that is absent.
+    `storm_models.folder.config_check` refuses values of other types before anything is computed
+    from them. A null key counts as absent.
     """
 
     model_type: str
@@ -18,12 +18,12 @@ class ModelConfig(TypedDict, total=False):
     architectures: list[str] | None
     transformers_version: str | None
     dtype: str | None
-    """What the weights are stored in; `torch_dtype` in files of transformers 4."""
+    """The stored dtype; `torch_dtype` in files of transformers 4."""
     torch_dtype: str | None
     quantization_config: dict[str, Any] | None
-    """How the weights are compressed; null says that they are not."""
+    """How the weights are quantised; null: they are not."""
     auto_map: dict[str, Any] | None
-    """Code of the model's own, which is never run."""
+    """The repository's own code, which is never run."""
 
     vocab_size: int
     hidden_size: int
@@ -55,7 +55,7 @@ class ModelConfig(TypedDict, total=False):
     rope_local_base_freq: float | None
     partial_rotary_factor: float | None
     rope_parameters: dict[str, Any] | None
-    """How positions turn queries and keys, of all layers or of each kind by its name."""
+    """Rotary position parameters, of all layers or by kind of layer."""
     rope_scaling: dict[str, Any] | None
     """The same in files of transformers 4."""
 
@@ -64,9 +64,9 @@ class ModelConfig(TypedDict, total=False):
     sliding_window: int | None
     use_sliding_window: bool | None
     max_window_layers: int | None
-    """The first layer that slides, in Qwen's families."""
+    """The first layer with a sliding window, in Qwen's families."""
     sliding_window_pattern: int | None
-    """In Gemma 3 the period after which a layer attends to everything; also written with `_`."""
+    """In Gemma 3, every how many layers one has full attention; also written with `_`."""
     _sliding_window_pattern: int | None
 
     bos_token_id: int | list[int] | None
@@ -75,10 +75,10 @@ class ModelConfig(TypedDict, total=False):
 
 
 def model_config(content: Mapping[str, Any]) -> ModelConfig:
-    """Return what a JSON object says of a model; the object itself, nothing of it is checked."""
+    """Return a JSON object typed as a ModelConfig, unchecked and not copied."""
     return cast(ModelConfig, content)
 
 
 def by_name(config: ModelConfig) -> dict[str, Any]:
-    """Return a config for those who go over names of keys, and over keys that are not read here."""
+    """Return a config as a plain dict, for access by computed names and to keys not listed here."""
     return cast("dict[str, Any]", config)

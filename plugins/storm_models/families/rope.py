@@ -1,7 +1,7 @@
-"""Rotary positions that depend on how long a text is, from a config alone.
+"""Rotary positions whose factors depend on a text's length, from a config alone.
 
-`longrope` (Phi-3) takes its short factors up to the original context and its long ones beyond,
-`dynamic` stretches with every token beyond it. transformers decides by the longest of a batch.
+`longrope` (Phi-3) uses its short factors up to the original context and its long ones beyond;
+`dynamic` rescales with every token beyond it. transformers decides by the longest text of a batch.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from storm_models.families.model_config import ModelConfig
 
 
 def short_context(config: ModelConfig) -> int | None:
-    """Return up to how many tokens all texts are read alike; None where length never matters."""
+    """Return the tokens up to which rotary factors are the same; None where they never change."""
     stated = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    several = [each for each in stated.values() if isinstance(each, dict)]
-    found = [_context(each, config) for each in several or [stated]]
-    return min((context for context in found if context is not None), default=None)
+    by_layer_type = [value for value in stated.values() if isinstance(value, dict)]
+    contexts = [_context(parameters, config) for parameters in by_layer_type or [stated]]
+    return min((context for context in contexts if context is not None), default=None)
 
 
 def reading(config: ModelConfig, length: int) -> int:
-    """Return a number that is equal for texts that are read alike: by the same factors."""
+    """Return a number that is equal for lengths with the same rotary factors."""
     context = short_context(config)
     if context is None or length <= context:
         return 0
@@ -30,31 +30,31 @@ def reading(config: ModelConfig, length: int) -> int:
 
 
 def read_alike(config: ModelConfig, lengths: Sequence[int]) -> list[list[int]]:
-    """Return the places of texts in groups that are read by the same factors, short ones first.
+    """Return the indices of texts, grouped by their rotary factors, short texts first.
 
-    A batch is read by those of its longest, so groups go into batches of their own.
+    A batch uses the factors of its longest text, so groups must not share a batch.
     """
     groups: dict[int, list[int]] = {}
-    for place, length in enumerate(lengths):
-        groups.setdefault(reading(config, length), []).append(place)
+    for index, length in enumerate(lengths):
+        groups.setdefault(reading(config, length), []).append(index)
     return [groups[kind] for kind in sorted(groups)]
 
 
 def answered_alike(config: ModelConfig, lengths: Sequence[int]) -> list[list[int]]:
-    """Return the places of prompts in groups that are answered together, in their order.
+    """Return the indices of prompts in groups that may be answered in one batch, in their order.
 
-    `lengths` are what each may become with its answer. What may become longer than all texts are
-    read alike is answered alone: it changes factors when the longest of its batch does.
+    `lengths` are the most tokens of each prompt with its answer. A prompt that may grow beyond the
+    short context is answered alone: in a batch, its factors would change with the longest prompt's.
     """
     context = short_context(config)
-    together: list[int] = []
+    batch: list[int] = []
     alone: list[list[int]] = []
-    for place, length in enumerate(lengths):
+    for index, length in enumerate(lengths):
         if context is None or length <= context:
-            together.append(place)
+            batch.append(index)
         else:
-            alone.append([place])
-    return [together, *alone] if together else alone
+            alone.append([index])
+    return [batch, *alone] if batch else alone
 
 
 def _context(stated: Mapping[str, object], config: ModelConfig) -> int | None:

@@ -1,4 +1,4 @@
-"""Rotary positions as each document alone would have them, in rows that hold several."""
+"""Rotary positions per document, in packed rows of several documents."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from transformers import PreTrainedModel
 
 
 def separate_documents(model: PreTrainedModel) -> None:
-    """Let a model choose rotary factors by each document's own length, in place.
+    """Make a model choose rotary factors by each document's own length, in place.
 
-    transformers chooses by the longest position of a batch, so that one long document gives its
-    factors to all others, and with `dynamic` to those of later batches as well. Only models whose
-    factors depend on length are touched.
+    transformers chooses by the longest position of a batch, so one long document imposes its
+    factors on all others, and with `dynamic` on later batches as well. Only models whose factors
+    depend on length are changed.
     """
     for module in model.modules():
         stated = getattr(module, "rope_type", None)
@@ -27,7 +27,7 @@ def separate_documents(model: PreTrainedModel) -> None:
 def document_lengths(positions: torch.Tensor) -> torch.Tensor:
     """Return for every token the length of its document, int64 as `positions` [rows, tokens].
 
-    A document is a run of positions that count up by one; it is as long as its last one says.
+    A document is a run of positions that increase by one; its length is its last position plus one.
     """
     ends = torch.ones_like(positions, dtype=torch.bool)
     ends[:, :-1] = positions[:, 1:] != positions[:, :-1] + 1
@@ -44,43 +44,45 @@ def _depends_on_length(kind: Any) -> bool:
 
 @functools.cache
 def _separated(stock: type[torch.nn.Module]) -> type[torch.nn.Module]:
-    """Return a rotary embedding that asks `stock` once for every length that reads otherwise."""
+    """Return a subclass of `stock` that computes the embedding once per distinct length."""
 
     class Separated(stock):  # type: ignore[misc, valid-type]
         def forward(
             self, x: torch.Tensor, position_ids: torch.Tensor, layer_type: str | None = None
         ) -> tuple[torch.Tensor, torch.Tensor]:
             kind = self.rope_type if layer_type is None else self.rope_type[layer_type]
-            further = {} if layer_type is None else {"layer_type": layer_type}
+            options = {} if layer_type is None else {"layer_type": layer_type}
             if not _depends_on_length(kind):
-                alike: tuple[torch.Tensor, torch.Tensor] = super().forward(
-                    x, position_ids, **further
+                unchanged: tuple[torch.Tensor, torch.Tensor] = super().forward(
+                    x, position_ids, **options
                 )
-                return alike
+                return unchanged
             lengths = document_lengths(position_ids)
             if kind == "longrope":
                 stated = self.config.rope_parameters
                 stated = stated if layer_type is None else stated[layer_type]
                 context = int(stated["original_max_position_embeddings"])
                 longest = int(lengths.max())
-                readings = torch.where(lengths > context, max(longest, context + 1), context)
+                effective_lengths = torch.where(
+                    lengths > context, max(longest, context + 1), context
+                )
             else:
-                readings = lengths.clamp(min=int(self.original_max_seq_len))
+                effective_lengths = lengths.clamp(min=int(self.original_max_seq_len))
             cos: torch.Tensor | None = None
             sin: torch.Tensor | None = None
-            for value in readings.unique().tolist():
+            for value in effective_lengths.unique().tolist():
                 self._forget(layer_type)
-                found = super().forward(x, position_ids.clamp(max=value - 1), **further)
+                values = super().forward(x, position_ids.clamp(max=value - 1), **options)
                 if cos is None or sin is None:
-                    cos, sin = found
+                    cos, sin = values
                     continue
-                here = (readings == value)[..., None]
-                cos, sin = torch.where(here, found[0], cos), torch.where(here, found[1], sin)
+                here = (effective_lengths == value)[..., None]
+                cos, sin = torch.where(here, values[0], cos), torch.where(here, values[1], sin)
             assert cos is not None and sin is not None
             return cos, sin
 
         def _forget(self, layer_type: str | None) -> None:
-            """Take back what a longer text of an earlier call left behind."""
+            """Reset what `stock` remembers of longer texts in earlier calls."""
             prefix = "" if layer_type is None else f"{layer_type}_"
             self.max_seq_len_cached = self.original_max_seq_len
             if hasattr(self, f"{prefix}max_seq_len_cached"):

@@ -1,9 +1,9 @@
-"""What stages can do with the models of a family, from `model_type` alone: asked by every plan.
+"""What stages can do with the models of a family, from `model_type` alone, checked by every plan.
 
-Read off transformers 5.17 with a small random model of each family: whether its parameters stand in
-the files under their own names, whether packed documents stay apart, whether logits are the head's,
-whether it follows a mask over a tree of questions. A family that is not named here is not known to
-fail; the stage looks again at the model itself before it begins.
+Determined with transformers 5.17 on a small random model of each family: whether its parameters
+have the same names in the files, whether packed documents stay separate, whether logits are a
+product with the head, whether it follows a mask over a tree of questions. A family that is not
+named here is not known to fail; the stage checks the model itself before it begins.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class Use(enum.Enum):
     """What a stage does with a model."""
 
     TRAIN = "be trained"
-    """Gradients through packed rows, and weights written back under the names of the files."""
+    """Gradients through packed rows, and weights written under the names of the files."""
     PACK = "be read in packed rows"
-    """Scores of pairs and a teacher's most likely tokens, in the loop or stored."""
+    """Log-probabilities of pairs and a teacher's top-k logits, in the loop or stored."""
     SCAN = "be scanned for Spectrum"
     """Singular values of the matrices that training would choose from."""
     RESHAPE = "be changed in shape"
-    """Pruning, measuring what to prune, adding and leaving out layers."""
+    """Pruning, measuring importances, adding and removing layers."""
     ASK = "be asked several questions at once"
-    """A judge: a cache of keys and values, and a mask over a tree of questions."""
+    """Judging: a key-value cache, and a mask over a tree of questions."""
     COMPRESS = "be compressed to FP8"
     """Linear layers by llm-compressor, in files that transformers reads back."""
 
@@ -39,10 +39,10 @@ _TAKEN = (
     "granite_swa granitemoe_swa helium hunyuan_v1_dense hyperclovax jais2 ministral ministral3 "
     "nanochat nemotron olmo olmo2 olmo3 phi seed_oss smollm3 stablelm starcoder2 vaultgemma"
 )
-"""Families beside `FAMILIES` with which nothing failed."""
+"""Families besides `FAMILIES` for which every use worked."""
 
 _EXPERTS = "its files hold one tensor per expert, which transformers fuses in memory"
-_RENAMED = "transformers gives its tensors other names than its files do"
+_RENAMED = "its tensors have other names in transformers than in its files"
 _STATE = "its layers carry state from one document of a row to the next"
 _MIXES = "its attention mixes the documents of a packed row"
 _HEAD = "its head is more than a product with one matrix"
@@ -68,7 +68,7 @@ _OTHER_MATRICES = (
 )
 
 _UNREADABLE = "gpt_oss granitemoe granitemoeshared minimax_m2 mixtral phimoe"
-"""Those whose experts llm-compressor writes under names that the family does not have."""
+"""Families whose experts llm-compressor writes under names that transformers does not read."""
 
 _PACKED = {
     **dict.fromkeys(_WITH_STATE.split(), _STATE),
@@ -98,20 +98,20 @@ _REFUSED: dict[Use, dict[str, str]] = {
 
 
 def check_known(config: ModelConfig, directory: Path) -> None:
-    """Raise InputError for a family of which transformers has no code; nothing else is ever run.
+    """Raise InputError for a family that transformers has no code for.
 
-    Where transformers is not installed, nothing is known.
+    Where transformers is not installed, nothing is refused.
     """
     family = config.get("model_type")
-    named = {*FAMILIES, *_TAKEN.split()}.union(*_REFUSED.values())
-    if family in named or importlib.util.find_spec("transformers") is None:
+    supported = {*FAMILIES, *_TAKEN.split()}.union(*_REFUSED.values())
+    if family in supported or importlib.util.find_spec("transformers") is None:
         return
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     if family in CONFIG_MAPPING_NAMES:
         return
     coded = config.get("auto_map")
-    problem = "and the code that lies beside it is never run" if coded else "is it newer?"
+    problem = "and code beside a model is never run" if coded else "is it newer?"
     raise InputError(f"{directory}: transformers knows no model_type {family!r}, {problem}")
 
 
@@ -121,7 +121,7 @@ def check_family(config: ModelConfig | None, use: Use) -> None:
     if not isinstance(family, str):
         return
     if use is Use.RESHAPE:
-        reason = "" if family in FAMILIES else f"known are {', '.join(FAMILIES)}"
+        reason = "" if family in FAMILIES else f"only those of {', '.join(FAMILIES)} can"
     else:
         reason = _REFUSED[use].get(family, "")
     if reason:

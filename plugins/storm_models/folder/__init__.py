@@ -1,1 +1,1 @@
-"""The files of a model's folder, and what they say."""
+"""The files of a model's folder: which belong to it, and how they are read and checked."""

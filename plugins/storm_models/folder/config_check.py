@@ -1,4 +1,4 @@
-"""Whether config.json says things of the right kind, before anything is computed from them."""
+"""Checks of the types and ranges in config.json, before anything is computed from it."""
 
 from __future__ import annotations
 
@@ -43,48 +43,52 @@ _DEEPEST = 50
 def check_config(config: dict[str, Any], source: str) -> None:
     """Raise InputError, naming `source` and the key, for values that no model can have.
 
-    Sizes are positive whole numbers, in bounds that no model reaches; null means that a key is
-    absent. Of families that are not known only the keys are looked at that mean the same in all.
+    Sizes are positive whole numbers below bounds that no model reaches; null counts as absent. For
+    unknown families, only keys that mean the same in all families are checked.
     """
     family = config.get("model_type")
-    _each(config, ("model_type",), lambda value: isinstance(value, str), "a word", source)
-    _each(config, _EVERY_FAMILY, _is_size, "a positive whole number", source)
-    _each(config, ("architectures",), _are_words, "a list of words", source)
-    _each(config, _OBJECTS, lambda value: isinstance(value, dict), "an object", source)
+    _check_each(config, ("model_type",), lambda value: isinstance(value, str), "a word", source)
+    _check_each(config, _EVERY_FAMILY, _is_size, "a positive whole number", source)
+    _check_each(config, ("architectures",), _are_words, "a list of words", source)
+    _check_each(config, _OBJECTS, lambda value: isinstance(value, dict), "an object", source)
     special_ids(config, source)
     if family not in FAMILIES:
         return
-    _each(config, _KNOWN_FAMILIES, _is_size, "a positive whole number", source)
-    _each(config, _PERIODS, _is_size, "a positive whole number", source)
-    _each(config, ("num_hidden_layers",), _is_depth, f"a number from 1 to {MOST_LAYERS}", source)
-    _each(config, ("max_window_layers",), _is_place, "a whole number", source)
-    _each(config, _SWITCHES, lambda value: isinstance(value, bool), "true or false", source)
-    _each(config, _WORDS, lambda value: isinstance(value, str), "a word", source)
-    _each(config, _NUMBERS, _is_number, "a number", source)
-    _each(config, ("rope_parameters", "rope_scaling"), _is_rotary, "numbers and words", source)
-    _each(config, ("layer_types",), _are_words, "a list of words", source)
+    _check_each(config, _KNOWN_FAMILIES, _is_size, "a positive whole number", source)
+    _check_each(config, _PERIODS, _is_size, "a positive whole number", source)
+    _check_each(
+        config, ("num_hidden_layers",), _is_depth, f"a number from 1 to {MOST_LAYERS}", source
+    )
+    _check_each(config, ("max_window_layers",), _is_place, "a whole number", source)
+    _check_each(config, _SWITCHES, lambda value: isinstance(value, bool), "true or false", source)
+    _check_each(config, _WORDS, lambda value: isinstance(value, str), "a word", source)
+    _check_each(config, _NUMBERS, _is_number, "a number", source)
+    _check_each(
+        config, ("rope_parameters", "rope_scaling"), _is_rotary, "numbers and words", source
+    )
+    _check_each(config, ("layer_types",), _are_words, "a list of words", source)
     kinds, depth = config.get("layer_types"), config.get("num_hidden_layers")
     if kinds is not None and depth is not None and len(kinds) != depth:
         raise InputError(f"{source}: layer_types has {len(kinds)} entries for {depth} layers")
 
 
 def finite(value: Any, depth: int = _DEEPEST) -> Any:
-    """Return a JSON value with infinity and NaN as transformers writes them, which JSON cannot.
+    """Return a JSON value with infinity and NaN in the form in which transformers writes them.
 
-    Mamba's configs hold `Infinity` as a limit. Raises InputError for what is nested too deeply.
+    Mamba's configs hold `Infinity` as a limit. Raises InputError for too deep nesting.
     """
     if depth == 0:
         raise InputError(f"config.json: nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
-        return {name: finite(each, depth - 1) for name, each in value.items()}
+        return {name: finite(item, depth - 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [finite(each, depth - 1) for each in value]
+        return [finite(item, depth - 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"}
     return value
 
 
-def _each(
+def _check_each(
     config: dict[str, Any],
     names: tuple[str, ...],
     fits: Callable[[Any], bool],
@@ -116,21 +120,21 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _is_rotary(value: dict[str, Any]) -> bool:
-    """Return whether these are parameters of one kind of layers, or of each kind by its name."""
-    nested = [each for each in value.values() if isinstance(each, dict)]
+    """Return whether these are rotary parameters of one kind of layer, or one dict per kind."""
+    nested = [item for item in value.values() if isinstance(item, dict)]
     if nested:
-        return all(each is None or isinstance(each, dict) for each in value.values()) and all(
-            _is_rotary(each) and not any(isinstance(v, dict) for v in each.values())
-            for each in nested
+        return all(item is None or isinstance(item, dict) for item in value.values()) and all(
+            _is_rotary(item) and not any(isinstance(inner, dict) for inner in item.values())
+            for item in nested
         )
     return all(
-        each is None
-        or isinstance(each, str | bool)
-        or _is_number(each)
-        or (isinstance(each, list) and all(_is_number(v) for v in each))
-        for each in value.values()
+        item is None
+        or isinstance(item, str | bool)
+        or _is_number(item)
+        or (isinstance(item, list) and all(_is_number(inner) for inner in item))
+        for item in value.values()
     )

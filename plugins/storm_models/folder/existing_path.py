@@ -1,4 +1,4 @@
-"""Files and directories that a setting names."""
+"""The file or directory that a setting names."""
 
 from __future__ import annotations
 

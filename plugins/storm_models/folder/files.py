@@ -1,4 +1,4 @@
-"""Which files of a folder are a checkpoint: decided here, for reading, copying and keys alike."""
+"""Which files of a folder belong to a checkpoint, for reading, copying and keys alike."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from storm_models.folder.json_file import read_json
 
 TEMPLATE_FILE = "chat_template.jinja"
 SUM_FILE = "weighted_sum.json"
-"""What stands instead of weights where a checkpoint is a sum of others."""
+"""The file in place of weights where a checkpoint is a sum of others."""
 CHAT_FILE = "chat.json"
-"""What chat templates are given besides chats: {"arguments": {…}, "date": …}."""
+"""Variables of the chat template: {"arguments": {…}, "date": …}."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -27,15 +27,15 @@ TOKENIZER_FILES = (
     CHAT_FILE,
 )
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-"""Each of these is the heart of a tokenizer."""
+"""Files any one of which makes a tokenizer."""
 SURGERY_FILE = "surgery.json"
-"""What a changed depth leaves: {"source_layers": […], "new_layers": […]}."""
+"""The record of a changed depth: {"source_layers": […], "new_layers": […]}."""
 
 OF_THE_MODEL = ("config.json", "generation_config.json", SURGERY_FILE)
-"""What says how the weights are to be used; the tokenizer's files go with another model's, too."""
+"""Files that belong to the weights; the tokenizer's can be used with other weights."""
 
 COMPANION_FILES = (*OF_THE_MODEL, *TOKENIZER_FILES)
-"""What stands beside the weights."""
+"""The files beside the weights."""
 
 WEIGHT_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -50,9 +50,9 @@ class CheckpointFiles:
     weights: tuple[str, ...]
     """The safetensors files in the order in which transformers reads them; none for a sum."""
     index: str | None
-    """The index that names them, None where there is but one file."""
-    passed_over: str | None
-    """An index beside a single file, which transformers does not look at."""
+    """The index that names the weight files, None for a single file."""
+    ignored_index: str | None
+    """An index beside a single weight file, which transformers does not read."""
 
     def names(self) -> list[str]:
         """Return the names of all files that make up the checkpoint, and no others."""
@@ -61,17 +61,17 @@ class CheckpointFiles:
 
 
 def checkpoint_files(directory: Path) -> CheckpointFiles:
-    """Return the files of the checkpoint in `directory`, as transformers finds them.
+    """Return the files of the checkpoint in `directory`, chosen as transformers chooses them.
 
-    `model.safetensors` wins over an index. Raises InputError where there are no weights, for an
-    index that transformers could not read or that names anything but files of the folder, and for
-    what `companion_files` refuses.
+    `model.safetensors` takes precedence over an index. Raises InputError where there are no
+    weights, for an index that transformers could not read or that names files outside the folder,
+    and as `companion_files` does.
     """
     companions = tuple(companion_files(directory))
     index = directory / INDEX_FILE
     if (directory / WEIGHT_FILE).is_file():
-        passed_over = INDEX_FILE if index.is_file() else None
-        return CheckpointFiles(companions, (WEIGHT_FILE,), None, passed_over)
+        ignored = INDEX_FILE if index.is_file() else None
+        return CheckpointFiles(companions, (WEIGHT_FILE,), None, ignored)
     if not index.is_file() and (directory / SUM_FILE).is_file():
         return CheckpointFiles(companions, (), None, None)
     if not index.is_file():
@@ -84,9 +84,9 @@ def checkpoint_files(directory: Path) -> CheckpointFiles:
 
 
 def is_complete(directory: Path) -> bool:
-    """Return whether everything is there that a checkpoint needs, whatever is in it."""
-    there = {name for name in COMPANION_FILES if (directory / name).is_file()}
-    if "config.json" not in there or not there & set(_TOKENIZERS):
+    """Return whether all files that a checkpoint needs exist, without checking their contents."""
+    present = {name for name in COMPANION_FILES if (directory / name).is_file()}
+    if "config.json" not in present or not present & set(_TOKENIZERS):
         return False
     index = directory / INDEX_FILE
     if (directory / WEIGHT_FILE).is_file() or not index.is_file():
@@ -95,44 +95,44 @@ def is_complete(directory: Path) -> bool:
 
 
 def companion_files(directory: Path) -> list[str]:
-    """Return the names of what stands beside the weights.
+    """Return the names of the files beside the weights.
 
-    Raises InputError for one that is a link out of the folder: what it leads to was not given
-    away with the model, and would be copied into everything that is made of it. The hub's cache
-    links a snapshot's files to its own blobs, and those belong to it. Weights may lie anywhere.
+    Raises InputError for a link out of the folder: its target may not be meant to be shared, and
+    would be copied into every model made from this one. Links of the hub's cache to its own blobs
+    are allowed. Weights may lie anywhere.
     """
-    found = [name for name in COMPANION_FILES if (directory / name).is_file()]
+    present = [name for name in COMPANION_FILES if (directory / name).is_file()]
     root = directory.resolve()
-    for name in found:
+    for name in present:
         target = (directory / name).resolve()
         if not any(target.is_relative_to(place) for place in (root, *_blobs(root))):
             raise InputError(
                 f"{directory}/{name} is a link out of the folder: put a copy in its place, if it "
                 "belongs to the model"
             )
-    return found
+    return present
 
 
 def _blobs(root: Path) -> list[Path]:
-    """Return where the hub's cache keeps the files of a snapshot."""
+    """Return the folder of blobs that a snapshot in the hub's cache links to, if it is one."""
     inside = root.parent.name == "snapshots"
     return [(root.parents[1] / "blobs").resolve()] if inside else []
 
 
 def _shards(index: Path, content: dict[str, Any]) -> list[str]:
     """Return the files that an index names, in the order in which they are read."""
-    places = content.get("weight_map")
-    if not isinstance(places, dict) or not places:
+    files_by_tensor = content.get("weight_map")
+    if not isinstance(files_by_tensor, dict) or not files_by_tensor:
         raise InputError(f"{index}: no weight_map that says which file holds which tensor")
     if not isinstance(content.get("metadata"), dict):
         raise InputError(f"{index}: no metadata, without which transformers does not read it")
-    for tensor, name in places.items():
+    for tensor, name in files_by_tensor.items():
         if not isinstance(name, str) or not _is_plain(name):
             raise InputError(
-                f"{index}: {tensor} is said to be in {name!r}, which is not the name of a "
+                f"{index}: weight_map puts {tensor} in {name!r}, which is not the name of a "
                 "safetensors file of the folder"
             )
-    return sorted(set(places.values()))
+    return sorted(set(files_by_tensor.values()))
 
 
 def _is_plain(name: str) -> bool:

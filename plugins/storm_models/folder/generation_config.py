@@ -1,8 +1,8 @@
-"""What generation_config.json says, in the file's own words.
+"""Reading and writing generation_config.json, without interpretation.
 
-Every component that writes a model carries the file over as it is (`Checkpoint.copy_companions`):
-what transformers would not write itself, such as a temperature without do_sample, stays. Whoever
-changes what a model stops at changes the file here.
+Components that write a model copy the file unchanged (`Checkpoint.copy_companions`): what
+transformers would refuse to write, such as a temperature without do_sample, stays. Stop tokens are
+changed here.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def write_generation_config(directory: Path, content: Mapping[str, Any]) -> None
 def special_ids(content: Mapping[str, Any], source: str) -> dict[str, list[int]]:
     """Return {bos_token_id, eos_token_id, pad_token_id: ids} of a config, absent ones left out.
 
-    Raises InputError, naming `source`, for what is no id and no list of them.
+    Raises InputError, naming `source`, for a value that is neither an id nor a list of ids.
     """
-    found: dict[str, list[int]] = {}
+    result: dict[str, list[int]] = {}
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         value = content.get(name)
         if value is None:
             continue
         ids = value if isinstance(value, list) else [value]
-        if any(type(each) is not int for each in ids):
+        if any(type(token) is not int for token in ids):
             raise InputError(
                 f"{source}: {name}={value!r} is neither a token's id nor a list of ids"
             )
-        found[name] = ids
-    return found
+        result[name] = ids
+    return result

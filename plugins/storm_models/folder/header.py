@@ -32,9 +32,9 @@ DTYPE_BYTES = {
 """Bytes of an element by the dtype's name in the header."""
 
 _LONGEST_HEADER = 1 << 25
-"""Bytes of the longest header that is read: a quarter of a million tensors in one file."""
+"""Bytes of the longest header that is read, enough for 250,000 tensors in one file."""
 _LARGEST = 1 << 53
-"""No offset and no tensor's size reaches it."""
+"""A bound that no offset or size of a tensor reaches."""
 _DIMENSIONS = 64
 
 
@@ -47,8 +47,8 @@ def read_layout(file: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return the offset of the data in bytes, and the header without its metadata.
 
     Raises InputError that names the file when it is not in the safetensors format, or longer or
-    shorter than its header says. Tensors must lie one behind the other, as the safetensors library
-    demands: nothing may lie between them, and none in another.
+    shorter than its header says. As in the safetensors library, tensors must be contiguous: without
+    gaps or overlaps.
     """
     try:
         with file.open("rb") as stream:
@@ -56,11 +56,13 @@ def read_layout(file: Path) -> tuple[int, dict[str, dict[str, Any]]]:
             length = int.from_bytes(stream.read(8), "little")
             if actual < 8 or length > actual - 8:
                 raise InputError(
-                    f"{file}: not a safetensors file, or cut short ({actual} bytes, and the header "
+                    f"{file}: not a safetensors file, or truncated ({actual} bytes, and its header "
                     f"alone should have {length})"
                 )
             if length > _LONGEST_HEADER:
-                raise InputError(f"{file}: a header of {length:,} bytes, more than is ever needed")
+                raise InputError(
+                    f"{file}: a header of {length:,} bytes, more than {_LONGEST_HEADER:,}"
+                )
             text = stream.read(length)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
@@ -68,7 +70,7 @@ def read_layout(file: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     end = _checked_end(file, header)
     if actual < 8 + length + end:
         raise InputError(
-            f"{file}: cut short: its header describes {8 + length + end} bytes, it has {actual}"
+            f"{file}: truncated: its header describes {8 + length + end} bytes, it has {actual}"
         )
     if actual > 8 + length + end:
         raise InputError(
@@ -86,17 +88,17 @@ def _parsed(file: Path, text: bytes) -> dict[str, dict[str, Any]]:
     except ValueError as error:
         raise InputError(f"{file}: not a safetensors file ({error})") from error
     if not isinstance(header, dict):
-        raise InputError(f"{file}: not a safetensors file (its header is no object)")
+        raise InputError(f"{file}: not a safetensors file (its header is not a JSON object)")
     header.pop("__metadata__", None)
     return header
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number here")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _checked_end(file: Path, header: dict[str, dict[str, Any]]) -> int:
-    """Return where the last tensor ends; raises InputError for entries that cannot be right."""
+    """Return the end of the last tensor; raises InputError for inconsistent entries."""
     for name, entry in header.items():
         if not _consistent(entry):
             raise InputError(f"{file}: the header contradicts itself about {name}")
@@ -113,7 +115,7 @@ def _checked_end(file: Path, header: dict[str, dict[str, Any]]) -> int:
 def new_layout(
     tensors: Mapping[str, tuple[str, tuple[int, ...]]],
 ) -> tuple[bytes, dict[str, dict[str, Any]]]:
-    """Return what a file with the given {name: (dtype, shape)} begins with, and its entries.
+    """Return the first bytes of a file of {name: (dtype, shape)}, and its header's entries.
 
     The layout is that of the safetensors library: wider dtypes first, then by name.
     """

@@ -1,4 +1,4 @@
-"""JSON objects in files that somebody else wrote."""
+"""JSON objects in files from outside, read within bounds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from storm_exp import InputError
 
 LARGEST = 1 << 28
-"""Bytes of the largest file that is read; the largest tokenizers have a tenth."""
+"""Bytes of the largest file that is read; the largest tokenizers are a tenth of it."""
 
 
 def read_json(file: Path) -> dict[str, Any]:
     """Return a JSON object from a file; raises InputError that names the file.
 
-    Also for one that is longer than `LARGEST`, or nested more deeply than Python reads.
+    Files longer than `LARGEST`, or nested too deeply for Python, are refused as well.
     """
     try:
         size = file.stat().st_size

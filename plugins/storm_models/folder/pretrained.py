@@ -1,8 +1,8 @@
-"""What transformers reads from a checkpoint's folder: never the hub, and never code.
+"""Reading a checkpoint's folder with transformers: never from the hub, and never running code.
 
-What lies in the folder is looked at first (`checkpoint_files`), so that no link leads out of it.
-Every `from_pretrained` of the project is here. Left to itself, transformers asks on a terminal
-whether it may run a repository's code.
+The folder's files are checked first (`checkpoint_files`), so that no link leads out of it. Every
+`from_pretrained` of the project is here: by default, transformers asks on a terminal whether it may
+run a repository's code.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_config(directory: Path) -> PretrainedConfig:
 
 
 def read_generation(directory: Path) -> GenerationConfig | None:
-    """Return how a model generates, None where no file says it."""
+    """Return the generation config in a folder, None without a file; raises InputError."""
     from transformers import GenerationConfig
 
     if not (directory / GENERATION_FILE).is_file():
@@ -64,11 +64,11 @@ def read_generation(directory: Path) -> GenerationConfig | None:
 
 
 def read_network(directory: Path, kind: type[PreTrainedModel] | None = None, **options: Any) -> Any:
-    """Return what transformers makes of the weights in a folder.
+    """Return what `from_pretrained` returns for the weights in a folder.
 
     `kind` is the class of the model, by default the one that the config names. With `state_dict`
-    among `options` no file of weights is looked at. Raises InputError for a model that needs code
-    of its own, and otherwise what transformers raises.
+    among `options` no file of weights is read. Raises InputError for a model that needs its
+    repository's code, and otherwise what transformers raises.
     """
     from transformers import AutoModelForCausalLM
 
@@ -86,10 +86,10 @@ def read_network(directory: Path, kind: type[PreTrainedModel] | None = None, **o
         raise
 
 
-def _unreadable(directory: Path, what: str, error: Exception) -> InputError:
+def _unreadable(directory: Path, part: str, error: Exception) -> InputError:
     if "trust_remote_code" in str(error):
         return InputError(
-            f"{directory}: {what} needs code that lies beside the model, and such code is never run"
+            f"{directory}: {part} needs the code beside the model, and such code is never run"
         )
     problem = " ".join(str(error).split()) or type(error).__name__
-    return InputError(f"{directory}: transformers cannot read {what}: {problem}")
+    return InputError(f"{directory}: transformers cannot read {part}: {problem}")

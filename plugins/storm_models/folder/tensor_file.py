@@ -1,4 +1,4 @@
-"""safetensors files read and written piece by piece, in memory that a caller bounds."""
+"""safetensors files read and written in pieces of a size that the caller chooses."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ DTYPES: dict[str, torch.dtype] = {
 
 
 class TensorReader:
-    """One safetensors file, read with pread: mapped pages would count as resident memory."""
+    """A safetensors file, read with pread: mapped pages would count as resident memory."""
 
     def __init__(self, file: Path) -> None:
-        """Open a file and read its header; raises InputError for a damaged one."""
+        """Open a file and read its header; raises InputError if it is damaged."""
         self._start, self.entries = read_layout(file)
         self._file = file
         self._descriptor = os.open(file, os.O_RDONLY)
@@ -45,7 +45,7 @@ class TensorReader:
         return math.prod(self.entries[name]["shape"])
 
     def dtype(self, name: str) -> torch.dtype:
-        """Return a tensor's dtype; raises InputError for one that torch cannot hold here."""
+        """Return a tensor's dtype; raises InputError for one that is not in `DTYPES`."""
         stored = self.entries[name]["dtype"]
         if stored not in DTYPES:
             raise InputError(f"{self._file}: {name} has the unknown dtype {stored}")
@@ -86,7 +86,7 @@ class TensorReader:
 
 
 class TensorWriter:
-    """One safetensors file: the header first, then the tensors in any order and in pieces.
+    """A safetensors file written header first, then the tensors in any order and in pieces.
 
     The bytes do not depend on the order of the writes.
     """
@@ -103,7 +103,7 @@ class TensorWriter:
         os.truncate(file, file_size(tensors))
 
     def write(self, name: str, values: torch.Tensor, start: int = 0) -> None:
-        """Write `values` at element `start` of a tensor; they must have the dtype declared."""
+        """Write `values` from element `start` of a tensor on; they must have the declared dtype."""
         entry = self._entries[name]
         assert DTYPES[entry["dtype"]] == values.dtype, (name, entry["dtype"], values.dtype)
         begin = entry["data_offsets"][0] + start * values.element_size()

@@ -1,4 +1,4 @@
-"""How many tokens a text has, while planning."""
+"""Token counts of texts while planning, without loading transformers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from storm_models.folder.tokenizer import FOLDERS
 
 
 def count_tokens(digest: str | None, text: str) -> int | None:
-    """Return the tokens of a text, None where no tokenizer with this digest can be had.
+    """Return the number of tokens of a text, None where no tokenizer with this digest is known.
 
-    Of what stands in it alone: a chat's template adds its own.
+    Tokens that a chat template adds are not counted.
     """
     folder = FOLDERS.get(digest or "")
     return None if folder is None else _count(folder / "tokenizer.json", text)
@@ -23,5 +23,7 @@ def _count(file: Path, text: str) -> int | None:
         from tokenizers import Tokenizer
 
         return len(Tokenizer.from_file(str(file)).encode(text, add_special_tokens=False).ids)
-    except Exception:  # its errors have no type; who needs the tokenizer says what is wrong with it
+    except (
+        Exception
+    ):  # its errors have no type; loading the tokenizer reports what is wrong with it
         return None

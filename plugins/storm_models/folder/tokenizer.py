@@ -1,4 +1,4 @@
-"""A digest of what gives token ids their meaning, independent of how the files are written."""
+"""A tokenizer's tokens and their digest, independent of how the files are written."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from storm_exp import InputError
 from storm_models.folder.json_file import read_json
 
 FOLDERS: dict[str, Path] = {}
-"""Where this process met a tokenizer, by its digest: a plan knows models by their specs alone."""
+"""The folder of each tokenizer digested in this process: a plan knows models by specs alone."""
 
 
 class Tokens(NamedTuple):
-    """What JSON and text files say of a tokenizer."""
+    """A tokenizer's vocabulary, merges and added tokens, from its JSON and text files."""
 
     vocabulary: dict[str, int] | list[Any]
-    """{token: id}, or of a unigram model [piece, score] in the order of their ids."""
+    """{token: id}, or [piece, score] in the order of their ids for a unigram model."""
     merges: list[str]
-    """Pairs, their halves divided by a space."""
+    """Pairs, separated by a space."""
     added: dict[str, int]
-    """{token that is matched before the model sees the text: id}"""
+    """{token that is matched before the text is split: id}"""
 
     def ids(self) -> dict[str, int]:
         """Return {token: id}."""
         if isinstance(self.vocabulary, dict):
             return {**self.vocabulary, **self.added}
-        places = {piece: place for place, (piece, *_) in enumerate(self.vocabulary)}
-        return {**places, **self.added}
+        ids = {piece: index for index, (piece, *_) in enumerate(self.vocabulary)}
+        return {**ids, **self.added}
 
 
 def tokenizer_digest(directory: Path) -> str:
     """Return a digest of vocabulary, merges and added tokens.
 
     Saving a tokenizer again rewrites its files (merges as pairs instead of strings, padding
-    settings), and that must not make two checkpoints look different: tokens and their ids are
-    digested, not bytes. Raises InputError when there is no tokenizer, or none that can be read.
+    settings) without changing it, so tokens and ids are digested, not bytes. Raises InputError when
+    there is no tokenizer or it cannot be read.
     """
     digest = _digest(directory)
     FOLDERS[digest] = directory
@@ -50,22 +50,22 @@ def _digest(directory: Path) -> str:
     if tokens is None:
         return hashlib.sha256((directory / "tokenizer.model").read_bytes()).hexdigest()
     if isinstance(tokens.vocabulary, dict):
-        every: list[Any] = sorted({**tokens.vocabulary, **tokens.added}.items())
+        entries: list[Any] = sorted({**tokens.vocabulary, **tokens.added}.items())
     else:
-        every = [*tokens.vocabulary, *sorted(tokens.added.items())]
-    return hashlib.sha256(json.dumps([every, tokens.merges]).encode()).hexdigest()
+        entries = [*tokens.vocabulary, *sorted(tokens.added.items())]
+    return hashlib.sha256(json.dumps([entries, tokens.merges]).encode()).hexdigest()
 
 
 def read_tokens(directory: Path) -> Tokens | None:
     """Return the tokens of a folder's tokenizer, None for a sentencepiece model alone.
 
-    Raises InputError when there is no tokenizer, and for files that hold something else.
+    Raises InputError when there is no tokenizer, and for malformed files.
     """
     if (file := directory / "tokenizer.json").is_file():
         content = read_json(file)
         model = content.get("model") or {}
         if not isinstance(model, dict):
-            raise InputError(f"{file}: model is no object")
+            raise InputError(f"{file}: model is not a JSON object")
         return Tokens(
             _vocabulary(model.get("vocab") or {}, file),
             _merges(model.get("merges") or [], file),
@@ -96,9 +96,9 @@ def _vocabulary(content: Any, file: Path) -> dict[str, int] | list[Any]:
 
 
 def _ids(content: Mapping[str, Any], file: Path) -> dict[str, int]:
-    odd = [token for token, place in content.items() if type(place) is not int]
-    if odd:
-        raise InputError(f"{file}: the id of {odd[0]!r} is no whole number")
+    wrong = [token for token, token_id in content.items() if type(token_id) is not int]
+    if wrong:
+        raise InputError(f"{file}: the id of {wrong[0]!r} is not a whole number")
     return dict(content)
 
 
@@ -118,7 +118,7 @@ def _added(content: Any, file: Path) -> dict[str, int]:
         isinstance(token, dict) and isinstance(token.get("content"), str) for token in content
     )
     if not fits:
-        raise InputError(f"{file}: added_tokens is no list of tokens with content and id")
+        raise InputError(f"{file}: added_tokens is not a list of tokens with content and id")
     return _ids({token["content"]: token.get("id") for token in content}, file)
 
 

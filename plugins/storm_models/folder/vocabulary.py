@@ -1,4 +1,4 @@
-"""Whether a tokenizer's ids have rows in the embedding that they look up."""
+"""Checks that the ids of a tokenizer have rows in the model's embedding."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from storm_models.folder.json_file import read_json
 from storm_models.folder.tokenizer import read_tokens
 
 _NO_PADDING = -1
-"""What early configs say where there is no token for padding."""
+"""The pad_token_id of early configs without a padding token."""
 
 
 def check_vocabulary(directory: Path, config: ModelConfig) -> None:
-    """Raise InputError for tokens, or ids of special tokens, beyond the model's vocabulary.
+    """Raise InputError for tokens, or ids of special tokens, outside the model's vocabulary.
 
-    Tokens come to lie there when they are added to a tokenizer and the embedding is not resized:
-    the first text that holds one ends in an IndexError, or on a GPU in an assertion.
+    This happens when tokens are added to a tokenizer and the embedding is not resized: the first
+    text that holds one ends in an IndexError, or on a GPU in an assertion.
     """
     size = config.get("vocab_size")
     if size is None:
@@ -43,19 +43,20 @@ def check_vocabulary(directory: Path, config: ModelConfig) -> None:
     ):
         for name, ids in special_ids(content, f"{directory}/{file}").items():
             allowed = {_NO_PADDING} if name == "pad_token_id" else set()
-            wrong = [each for each in ids if not 0 <= each < size and each not in allowed]
+            wrong = [i for i in ids if not 0 <= i < size and i not in allowed]
             if wrong:
                 raise InputError(
-                    f"{directory}/{file}: {name}={wrong[0]} is no token of a vocabulary of {size}"
+                    f"{directory}/{file}: {name}={wrong[0]} is not in the vocabulary of {size} "
+                    "tokens"
                 )
 
 
 def _token_ids(directory: Path) -> dict[str, int]:
-    """Return {token: id}, as far as it is told by files other than a sentencepiece model."""
+    """Return {token: id}, as far as files other than a sentencepiece model hold it."""
     tokens = read_tokens(directory)
     extra = directory / "added_tokens.json"
     added = read_json(extra) if tokens is None and extra.is_file() else {}
-    odd = [token for token, place in added.items() if type(place) is not int]
-    if odd:
-        raise InputError(f"{extra}: the id of {odd[0]!r} is no whole number")
+    wrong = [token for token, token_id in added.items() if type(token_id) is not int]
+    if wrong:
+        raise InputError(f"{extra}: the id of {wrong[0]!r} is not a whole number")
     return tokens.ids() if tokens else added

@@ -1,1 +1,1 @@
-"""Components that yield a checkpoint from outside: the hub, a folder, random weights."""
+"""Components that bring in a checkpoint: from the hub, from a folder, with random weights."""

@@ -7,11 +7,11 @@ from typing import Any
 from omegaconf import MISSING
 
 from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
-from storm_models.chat.files import check_turn_tokens
+from storm_models.chat.chat_file import check_turn_tokens
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost
-from storm_models.checkpoint.inspection import inspect_checkpoint, passed_over
+from storm_models.checkpoint.inspection import ignored_files, inspect_checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
 from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_models.families.model_config import model_config
@@ -38,12 +38,12 @@ class Hub:
     """The repository, `owner/name`."""
 
     revision: str = "main"
-    """A branch, a tag or, best, a commit. The commit it stands for enters the key; once fetched,
-    it stays that of the cache."""
+    """A branch, a tag or, best, a commit. The commit that it resolves to enters the key; once
+    fetched, it is the cache's."""
 
     expected_config: dict[str, Any] = setting({}, semantic=False)
-    """What config.json will say, as far as known: lets a plan forecast sizes without the hub.
-    A checkpoint that says otherwise is refused."""
+    """The contents of config.json, as far as known: a plan can derive sizes without the hub.
+    A checkpoint whose config.json differs is refused."""
 
     chat: ChatSettings = setting(ChatSettings)
     """How chats are rendered for it, and for every model that is made of it."""
@@ -53,16 +53,18 @@ class Hub:
     def __post_init__(self) -> None:
         owner, slash, name = self.repo.partition("/")
         if (self.repo != MISSING and not (owner and slash and name)) or "/" in name:
-            raise SettingError("repo", self.repo, "must be `owner/name`; a folder goes to `path`")
+            raise SettingError(
+                "repo", self.repo, "must be `owner/name`; for a folder take base_model=path"
+            )
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the commit, or the revision while the hub cannot be asked, and the template."""
         commit = resolve_commit(self.repo, self.revision)
-        found = {"commit": commit} if commit else {"revision": self.revision}
-        return {**found, "chat": self.chat.fingerprint(files)}
+        identity = {"commit": commit} if commit else {"revision": self.revision}
+        return {**identity, "chat": self.chat.fingerprint(files)}
 
     def fetches(self) -> list[str]:
-        """Return what has to be downloaded before this can run, for people."""
+        """Return what has to be downloaded before this can run, as text for people."""
         if self._cached() is not None:
             return []
         parameters = parameter_count(model_config(self.expected_config))
@@ -92,7 +94,7 @@ class Hub:
         return chat_spec(known, self.chat)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Estimate the size of the files."""
         return writing_cost(spec)
 
     def run(self, stage: StageContext) -> Checkpoint:
@@ -101,31 +103,31 @@ class Hub:
             stage.say("; ".join(f"fetching {what}" for what in self.fetches()))
         checkpoint = Checkpoint(fetch(self.repo, self.revision, _PATTERNS))
         spec = self._inspect(checkpoint)
-        for note in passed_over(checkpoint):
-            stage.say(note)
+        for notice in ignored_files(checkpoint):
+            stage.say(notice)
         stage.metric("parameters", spec.parameters or 0, main=True)
         return adopt(stage, checkpoint, self.chat)
 
     def look_up(self) -> list[str]:
-        """Ask the hub for the files; raises SettingError or InputError for what is not there."""
-        found = look_up_repository(self.repo, self.revision)
-        weights = found.matching(["model*.safetensors"])
-        if "config.json" not in found.sizes or not weights:
+        """Check the repository's files on the hub; raises SettingError or InputError."""
+        repository = look_up_repository(self.repo, self.revision)
+        weights = repository.matching(["model*.safetensors"])
+        if "config.json" not in repository.sizes or not weights:
             problem = "has no config.json" if weights else "has no weights in safetensors"
             raise SettingError("repo", self.repo, f"the repository {problem}")
-        if not found.matching(["tokenizer.json", "tokenizer.model", "vocab.json"]):
+        if not repository.matching(["tokenizer.json", "tokenizer.model", "vocab.json"]):
             raise SettingError("repo", self.repo, "the repository has no tokenizer")
-        self._compare(found.json("config.json"))
-        template = bool(found.matching(["chat_template.jinja"])) or (
-            "tokenizer_config.json" in found.sizes
-            and bool(found.json("tokenizer_config.json").get("chat_template"))
+        self._compare(repository.json("config.json"))
+        template = bool(repository.matching(["chat_template.jinja"])) or (
+            "tokenizer_config.json" in repository.sizes
+            and bool(repository.json("tokenizer_config.json").get("chat_template"))
         )
-        size = sum(found.sizes[file] for file in weights)
+        size = sum(repository.sizes[file] for file in weights)
         chats = "a chat template" if template else "no chat template"
-        return [f"{found.summary()}: {size / 1e9:.1f} GB of weights, {chats}"]
+        return [f"{repository.summary()}: {size / 1e9:.1f} GB of weights, {chats}"]
 
     def rehearsal(self) -> Hub | ModelTwin:
-        """Return a twin: of the files in the hub's cache, else of what is known of the model.
+        """Return a twin made from files in the hub's cache, else from what is known of the model.
 
         Raises SettingError where nothing is known, or the cache contradicts `expected_config`.
         """
@@ -136,14 +138,14 @@ class Hub:
                 return twin_of_folder(self.repo, snapshot, self.chat)
         if not self.expected_config:
             problem = (
-                "no twin can be made for a rehearsal: say what config.json holds, or fetch it "
+                "no twin can be made for a rehearsal: state what config.json holds, or fetch it "
                 f"(hf download {self.repo} --include '*.json')"
             )
             raise SettingError("expected_config", {}, problem)
         return twin_of_repository(self.repo, self.expected_config, self.chat)
 
     def not_rehearsed(self) -> list[str]:
-        """Return what a twin does not show."""
+        """Return what a rehearsal with a twin does not test."""
         lines = [f"{self.repo}: whether you may fetch it, and its weights"]
         if cached_snapshot(self.repo, self.revision) is None:
             original, known = original_of(self.repo, self.expected_config)

@@ -1,4 +1,4 @@
-"""Asking the hub what it has, within seconds and without fetching it."""
+"""What the hub has: its answers about repositories and data sets, without fetching them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class Repository:
-    """What the hub says of a repository at one revision, which is open to this user."""
+    """A repository at one revision, to which this user has access."""
 
     name: str
     kind: str
@@ -29,20 +29,20 @@ class Repository:
         return [f for f in self.sizes if any(fnmatch.fnmatch(f, p) for p in patterns)]
 
     def text(self, file: str) -> str:
-        """Return a small file's text; raises OSError when nobody answers."""
+        """Return a small file's text; raises OSError without an answer."""
         from huggingface_hub import hf_hub_url
 
         url = hf_hub_url(self.name, file, repo_type=self.kind, revision=self.commit)
         return str(_get(url).text)
 
     def json(self, file: str) -> dict[str, Any]:
-        """Return a JSON file's object; raises InputError for anything else."""
+        """Return the object in a JSON file; raises InputError for anything else."""
         try:
             content = json.loads(self.text(file))
         except ValueError as error:
-            raise InputError(f"{file} of {self.name} on the hub is no JSON") from error
+            raise InputError(f"{file} of {self.name} on the hub is not JSON") from error
         if not isinstance(content, dict):
-            raise InputError(f"{file} of {self.name} on the hub is no JSON object")
+            raise InputError(f"{file} of {self.name} on the hub is not a JSON object")
         return content
 
     def summary(self) -> str:
@@ -52,10 +52,10 @@ class Repository:
 
 
 def look_up_repository(name: str, revision: str, kind: str = "model") -> Repository:
-    """Return what the hub has under a name.
+    """Return the repository of this name and revision.
 
-    Raises InputError for a repository or revision that is not there, or not open to this user, and
-    OSError when nobody answers.
+    Raises InputError for a repository or revision that does not exist or that this user has no
+    access to, and OSError without an answer.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import (
@@ -77,7 +77,7 @@ def look_up_repository(name: str, revision: str, kind: str = "model") -> Reposit
         raise InputError(closed) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise InputError(
-            f"the hub has no {kind} {name} at {revision}, or it is closed to you"
+            f"the hub has no {kind} {name} at {revision}, or you have no access to it"
         ) from error
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
@@ -91,7 +91,7 @@ def look_up_repository(name: str, revision: str, kind: str = "model") -> Reposit
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What the hub's data set viewer knows of a data set."""
+    """The splits and first rows of a data set, from the hub's data set viewer."""
 
     splits: dict[str, list[str]]
     """Splits by configuration."""
@@ -105,7 +105,7 @@ class Rows:
 
 
 def look_up_rows(name: str) -> Rows | None:
-    """Return what the viewer knows of a data set, None where it knows nothing."""
+    """Return the viewer's splits of a data set, None where it has none."""
     content = _viewer("splits", {"dataset": name})
     if not content or not content.get("splits"):
         return None
@@ -115,18 +115,18 @@ def look_up_rows(name: str) -> Rows | None:
     return Rows(splits)
 
 
-def _viewer(what: str, query: dict[str, str]) -> dict[str, Any] | None:
+def _viewer(endpoint: str, query: dict[str, str]) -> dict[str, Any] | None:
     from huggingface_hub import constants
 
     try:
-        found = _get(f"{constants.DATASETS_SERVER_ENDPOINT}/{what}", query).json()
+        answer = _get(f"{constants.DATASETS_SERVER_ENDPOINT}/{endpoint}", query).json()
     except (OSError, ValueError):
-        return None  # it knows some data sets only: what it does not say is not known to be wrong
-    return found if isinstance(found, dict) else None
+        return None  # it covers some data sets only: no answer does not mean an error
+    return answer if isinstance(answer, dict) else None
 
 
 def _get(url: str, query: dict[str, str] | None = None) -> Any:
-    """Return the hub's answer; raises HfHubHTTPError for a refusal and OSError for none."""
+    """Return the hub's response; raises HfHubHTTPError if refused, OSError without a response."""
     from huggingface_hub import get_session
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status

@@ -1,4 +1,4 @@
-"""What the config of a new model may say: transformers' words for it, and sizes that fit."""
+"""The keys and sizes that the config of a new model may have."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ ACTIVATIONS = (
     "swish",
     "tanh",
 )
-"""transformers' activations, but for those with weights of their own."""
+"""transformers' activations, except those with trained weights."""
 
 _NEEDED = [name for name in SIZES if name != "vocab_size"]
 _OPTIONAL = ("vocab_size", "max_position_embeddings", "head_dim", "num_key_value_heads")
@@ -103,22 +103,22 @@ _NULLABLE = {
     "num_key_value_heads": ("llama", "qwen2", "qwen3", "phi3"),
 }
 _WHOLE_HEADS = ("llama", "gemma2", "gemma3_text")
-"""Families that want hidden_size to be a multiple of the heads even where head_dim is stated."""
+"""Families whose hidden_size must be a multiple of the heads even with a stated head_dim."""
 
 
 def known_keys(family: str) -> tuple[str, ...]:
-    """Return what a config of `family` may say; dtypes are not among it."""
+    """Return the keys that a config of `family` may have, without dtypes."""
     return (*_EVERY_FAMILY, *_FURTHER[family])
 
 
 def check_new_config(config: dict[str, Any]) -> None:
-    """Raise SettingError for what transformers refuses or passes over in a new model's config.
+    """Raise SettingError for what transformers would refuse or ignore in a new model's config.
 
     The vocabulary may be missing: it comes with the tokenizer.
     """
     family = config.get("model_type")
     if family not in FAMILIES:
-        problem = f"must be of {', '.join(FAMILIES)}{did_you_mean(str(family), FAMILIES)}"
+        problem = f"must be one of {', '.join(FAMILIES)}{did_you_mean(str(family), FAMILIES)}"
         raise SettingError("config.model_type", family, problem)
     _check_keys(config)
     _check_counts(config)
@@ -131,7 +131,7 @@ def _check_keys(config: dict[str, Any]) -> None:
     known = known_keys(family)
     for name, value in config.items():
         if name in ("dtype", "torch_dtype"):
-            problem = "say it in the setting `dtype`, beside `config`"
+            problem = "is set by the setting `dtype`, beside `config`"
             raise SettingError(f"config.{name}", value, problem)
         if name not in known:
             problem = f"the config of a {family} model has no such key{did_you_mean(name, known)}"
@@ -175,5 +175,5 @@ def _check_activation(config: dict[str, Any]) -> None:
     for name in ("hidden_act", "hidden_activation"):
         value = config.get(name, ACTIVATIONS[0])
         if value not in ACTIVATIONS:
-            problem = "is no activation of transformers" + did_you_mean(str(value), ACTIVATIONS)
+            problem = "is not an activation of transformers" + did_you_mean(str(value), ACTIVATIONS)
             raise SettingError(f"config.{name}", value, problem)

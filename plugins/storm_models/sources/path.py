@@ -7,7 +7,7 @@ from omegaconf import MISSING
 from storm_exp import FileDigests, SettingError, StageContext, component, setting
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.inspection import check_files, inspect_checkpoint, passed_over
+from storm_models.checkpoint.inspection import check_files, ignored_files, inspect_checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
 from storm_models.families.architecture import is_quantised
 from storm_models.families.model_config import by_name
@@ -17,7 +17,7 @@ from storm_models.twins.model_twin import ModelTwin, is_small, twin_of_folder
 from storm_models.twins.shrinking import can_shrink
 
 CHECKPOINT_MENUS = ("base_model", "finetuner", "merger", "compressor")
-"""The menus whose components yield a checkpoint."""
+"""The menus whose components make a checkpoint."""
 
 
 @component(CHECKPOINT_MENUS, "path", version=2, requires=())
@@ -29,43 +29,43 @@ class Path:
     """
 
     path: str = setting(MISSING, semantic=False)
-    """A checkpoint's directory in Hugging Face layout. Its files' contents enter the key,
-    its place does not."""
+    """A checkpoint's directory in Hugging Face layout. The contents of its files enter the key, its
+    path does not."""
 
     chat: ChatSettings = setting(ChatSettings)
     """How chats are rendered for it, and for every model that is made of it."""
 
     scale = "own model"
     own_files = "path"
-    """The setting to write where a file was given as an option of a menu."""
+    """The setting to suggest where a path was given as an option of a menu."""
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digest of every file of the checkpoint, and of the chat template."""
         checkpoint = self._checkpoint()
-        checkpoint.config()  # what cannot be a checkpoint is not read to its last byte
-        found = {name: files.digest(checkpoint.directory / name) for name in checkpoint.files()}
-        return {**found, "chat": self.chat.fingerprint(files)}
+        checkpoint.config()  # refuses what cannot be a checkpoint before its weights are read
+        digests = {name: files.digest(checkpoint.directory / name) for name in checkpoint.files()}
+        return {**digests, "chat": self.chat.fingerprint(files)}
 
     def plan_spec(self) -> CheckpointSpec:
-        """Read config, tokenizer and file headers; raises InputError for what cannot be used."""
+        """Return the spec from config, tokenizer and headers; raises InputError if unusable."""
         checkpoint = self._checkpoint()
         return chat_spec(inspect_checkpoint(checkpoint), self.chat, checkpoint.directory)
 
     def notes(self) -> list[str]:
-        """Say which files that look like weights are not read."""
-        return passed_over(self._checkpoint())
+        """Return notices about files that are not read."""
+        return ignored_files(self._checkpoint())
 
     def run(self, stage: StageContext) -> Checkpoint:
         """Adopt the directory."""
         checkpoint = self._checkpoint()
-        for note in passed_over(checkpoint):
-            stage.say(note)
+        for notice in ignored_files(checkpoint):
+            stage.say(notice)
         spec = inspect_checkpoint(checkpoint)
         stage.metric("parameters", spec.parameters or 0, main=True)
         return adopt(stage, checkpoint, self.chat)
 
     def rehearsal(self) -> Path | ModelTwin:
-        """Return a twin with the model's own tokenizer; a small model is taken as it is."""
+        """Return a twin with the model's own tokenizer; a small model is used itself."""
         checkpoint = self._checkpoint()
         config = checkpoint.config()
         if not can_shrink(by_name(config)) or is_small(config) or is_quantised(config):
@@ -75,6 +75,6 @@ class Path:
     def _checkpoint(self) -> Checkpoint:
         directory = existing_path("path", self.path)
         if not directory.is_dir():
-            raise SettingError("path", self.path, "must be a directory, this is a file")
+            raise SettingError("path", self.path, "must be a checkpoint's directory, but is a file")
         check_files(directory)
         return Checkpoint(directory)

@@ -1,4 +1,4 @@
-"""Weights that nothing has trained."""
+"""Random initial weights, and writing them as a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _RESIDUAL = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 def write_new_model(
     stage: StageContext, model: PreTrainedModel, tokenizer: Checkpoint, dtype: str
 ) -> Checkpoint:
-    """Write a model beside the tokenizer files of `tokenizer`."""
+    """Write a model in `dtype` with the tokenizer files of `tokenizer`; raises InputError."""
     with quiet():
         model.to(getattr(torch, dtype)).save_pretrained(stage.directory)
     tokenizer.copy_companions(stage.directory, but=OF_THE_MODEL)
-    made = Checkpoint(stage.directory)
-    _compare_tokenizers(tokenizer, made)
+    checkpoint = Checkpoint(stage.directory)
+    _compare_tokenizers(tokenizer, checkpoint)
     stage.metric("parameters", sum(p.numel() for p in model.parameters()), main=True)
-    return made
+    return checkpoint
 
 
-def _compare_tokenizers(given: Checkpoint, made: Checkpoint) -> None:
-    """Raise InputError where transformers reads the same files otherwise beside the new config.
+def _compare_tokenizers(source: Checkpoint, checkpoint: Checkpoint) -> None:
+    """Raise InputError where transformers reads the same tokenizer differently in the new folder.
 
-    For some families it takes a class of tokenizer that adds tokens of its own.
+    For some families it uses a tokenizer class that adds tokens.
     """
-    before, after = (checkpoint.tokenizer().get_vocab() for checkpoint in (given, made))
+    before, after = source.tokenizer().get_vocab(), checkpoint.tokenizer().get_vocab()
     if before != after:
-        family = made.config()["model_type"]
+        family = checkpoint.config()["model_type"]
         differing = sorted(before.items() ^ after.items())[0][0]
         raise InputError(
             f"beside a {family} model transformers reads this tokenizer differently (token "
@@ -51,7 +51,7 @@ def draw_weights(
 ) -> PreTrainedModel:
     """Return a model of `config` in fp32; the same seed gives the same bits.
 
-    Raises InputError with transformers' own words for a config that it refuses.
+    Raises InputError with transformers' message for a config that it refuses.
     """
     with quiet():
         try:

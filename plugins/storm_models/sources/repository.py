@@ -1,4 +1,4 @@
-"""Repositories of the Hugging Face hub, and what of them is already on this machine."""
+"""Repositories of the Hugging Face hub and their snapshots in the hub's cache."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SECONDS = 5.0
 
 
 def cached_snapshot(repo: str, revision: str, kind: str = "model") -> Path | None:
-    """Return the folder of a revision in the hub's cache, None when it was never fetched.
+    """Return the folder of a revision in the hub's cache, None if it was never fetched.
 
-    Touches no network. The folder's name is the commit; it may hold only some of the files.
+    Uses no network. The folder's name is the commit; it may hold only some of the files.
     """
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name
@@ -29,10 +29,11 @@ def cached_snapshot(repo: str, revision: str, kind: str = "model") -> Path | Non
 
 
 def resolve_commit(repo: str, revision: str, kind: str = "model") -> str | None:
-    """Return the commit that a revision stands for, None when the hub cannot be reached.
+    """Return the commit that a revision resolves to, None when the hub cannot be reached.
 
-    What the cache knows wins over the network: a run repeats what it did before until the cache
-    is updated. Raises InputError for a repository that is not there or not open to this user.
+    The cache takes precedence over the network: a run repeats what it did before until the cache is
+    updated. Raises InputError for a repository that does not exist or that this user has no access
+    to.
     """
     if re.fullmatch("[0-9a-f]{40}", revision):
         return revision
@@ -52,7 +53,7 @@ def fetch(repo: str, revision: str, patterns: list[str], kind: str = "model") ->
     known = cached_snapshot(repo, revision, kind)
     commit = known.name if known is not None else resolve_commit(repo, revision, kind)
     options: dict[str, Any] = {"repo_type": kind, "allow_patterns": patterns}
-    # By name where nothing is cached yet, so that the cache notes which commit the name meant.
+    # By name where nothing is cached yet, so that the cache records which commit it resolved to.
     options["revision"] = known.name if known is not None else revision
     try:
         folder = Path(snapshot_download(repo, local_files_only=not _reachable(), **options))
@@ -60,11 +61,13 @@ def fetch(repo: str, revision: str, patterns: list[str], kind: str = "model") ->
         dataset = " --repo-type dataset" if kind == "dataset" else ""
         raise InputError(
             f"{repo} at {revision} is not in the hub's cache and cannot be fetched "
-            f"({_first_line(error)}); where there is a network: "
+            f"({_first_line(error)}); with network access, run: "
             f"hf download {repo} --revision {revision}{dataset}"
         ) from error
     if commit is not None and folder.name != commit:
-        raise InputError(f"{repo} at {revision} moved to another commit meanwhile; run again")
+        raise InputError(
+            f"{repo} at {revision} changed to another commit during the download; run again"
+        )
     return folder
 
 
@@ -77,7 +80,7 @@ def _remote_commit(repo: str, revision: str, kind: str) -> str | None:
         info = HfApi().repo_info(repo, revision=revision, repo_type=kind, timeout=_SECONDS)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise InputError(
-            f"the hub has no {kind} {repo} at {revision}, or it is closed to you (accept its "
+            f"the hub has no {kind} {repo} at {revision}, or you have no access to it (accept its "
             f"licence, then `hf auth login`): {_first_line(error)}"
         ) from error
     except Exception:  # no network is a state of the machine, not a mistake
@@ -87,7 +90,7 @@ def _remote_commit(repo: str, revision: str, kind: str) -> str | None:
 
 @functools.cache
 def _reachable() -> bool:
-    """Ask the hub once in a process, so that a plan without a network waits once at most."""
+    """Return whether the hub answers, asked once per process, so that a plan waits once at most."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
     import urllib.error

@@ -1,1 +1,1 @@
-"""Small random models that stand in for large ones when a recipe is rehearsed."""
+"""Small random models that replace large ones when a recipe is rehearsed."""

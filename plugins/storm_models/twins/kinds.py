@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 
 PIECES = 900
-"""Size of a twin's vocabulary, special tokens and single bytes aside."""
+"""Size of a twin's vocabulary, without special tokens and single bytes."""
 _PADDING = 64
-"""A padded vocabulary is a multiple of this, with at least one row that no token has."""
+"""A padded vocabulary is a multiple of this, with at least one unused row."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """How the tokenizers of a family are made."""
+    """The form of a family's tokenizers."""
 
     pieces: str
-    """bytes: byte-level BPE. sentences: BPE over characters with bytes to fall back on, as
+    """bytes: byte-level BPE. sentences: BPE over characters with byte fallback, as
     SentencePiece's, where a space is ▁."""
     eos: str
     bos: str | None = None
@@ -28,9 +28,9 @@ class Kind:
     adds_bos: bool = False
     """Whether the tokenizer writes a BOS before a text."""
     leading_space: bool = False
-    """sentences: whether a space is put before a text."""
+    """For sentences: whether a space is prepended to a text."""
     digits: str = ""
-    """bytes: how many digits stand together, as a quantifier; one by one where it is empty."""
+    """For bytes: the most digits of a piece, as a regex quantifier; empty: one by one."""
     tokenizer_class: str = "PreTrainedTokenizerFast"
 
 
@@ -101,12 +101,12 @@ KINDS = {
 
 
 def token_count(kind: Kind) -> int:
-    """Return how many tokens a twin's tokenizer has."""
+    """Return the number of tokens of a twin's tokenizer."""
     single = 256 if kind.pieces == "sentences" else 0
     return PIECES + single + len(kind.first) + len(kind.last)
 
 
 def vocabulary(kind: Kind, padded: bool) -> int:
-    """Return the rows of a twin's embedding."""
+    """Return the number of rows of a twin's embedding."""
     count = token_count(kind)
     return (count // _PADDING + 1) * _PADDING if padded else count

@@ -1,4 +1,4 @@
-"""The component `model_twin`: a small random model in place of a large one, for rehearsals."""
+"""The component `model_twin`: a small random model that replaces a large one in rehearsals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from storm_exp import FileDigests, StageContext, component, setting
-from storm_models.chat.files import settle_chat
+from storm_models.chat.chat_file import write_chat_settings
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
@@ -21,34 +21,34 @@ from storm_models.twins.originals import Original, original_of
 from storm_models.twins.shrinking import shrink
 
 SMALL = 30_000_000
-"""Parameters up to which a model is rehearsed with as it is."""
+"""Parameters up to which a rehearsal uses a model itself."""
 
 
 @component("twin", "model_twin", version=2)
 class ModelTwin:
-    """A random model of a model's family, shrunk in width, with a tokenizer of its kind.
+    """A random model of the same family as a given one, reduced in width, with a similar tokenizer.
 
-    Of what can be read, config and tokenizer are the model's own. Otherwise the tokenizer is
-    trained here, with the special tokens, the BOS and the chat template's form of its family.
+    Config and tokenizer are the model's own where they can be read. Otherwise the tokenizer is
+    trained here, with the special tokens, BOS and chat template of the model's family.
     """
 
     of: str = MISSING
-    """The model that it stands in for."""
+    """The model that it replaces."""
     config: dict[str, Any] = setting({})
-    """config.json, shrunk."""
+    """The model's config.json, with reduced sizes."""
     original: Original = setting(Original)
-    """How the tokenizer is made; not used where `files` says where one is."""
+    """How the tokenizer is made; not used with `files`."""
     files: str = setting("", semantic=False)
     """The folder with the model's own config and tokenizer."""
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for the model that it stands in for."""
+    """How chats are rendered for the model that it replaces."""
 
     scale = "rehearsal on twins"
 
     @property
     def stands_for(self) -> str:
-        """What the rehearsal says of it."""
+        """The description that a rehearsal shows."""
         how = (
             "its own tokenizer"
             if self.files
@@ -57,12 +57,12 @@ class ModelTwin:
         return f"a random {self.config.get('model_type')} model with {how}"
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
-        """Return the digests of the files that are taken over."""
-        found = {path.name: files.digest(path) for path in self._companions()}
-        return {**found, "chat": self.chat.fingerprint(files)}
+        """Return the digests of the files that are copied."""
+        digests = {path.name: files.digest(path) for path in self._companions()}
+        return {**digests, "chat": self.chat.fingerprint(files)}
 
     def plan_spec(self) -> CheckpointSpec:
-        """Say what is known before it is made."""
+        """Return what is known before the twin is made."""
         if self.files:
             source = Checkpoint(Path(self.files))
             tokenizer, chats = source.tokenizer_digest(), source.has_chat_template()
@@ -81,14 +81,14 @@ class ModelTwin:
         return chat_spec(known, self.chat)
 
     def run(self, stage: StageContext) -> Checkpoint:
-        """Draw the weights, and write or copy what stands beside them."""
-        from storm_models.twins.making import make_twin
+        """Draw the weights, and write or copy the files beside them."""
+        from storm_models.twins.writer import write_twin
 
-        made = make_twin(
+        twin = write_twin(
             stage, self.of, self.config, original=self.original, companions=self._companions()
         )
-        settle_chat(made.directory, self.chat)
-        return made
+        write_chat_settings(twin.directory, self.chat)
+        return twin
 
     def _companions(self) -> list[Path]:
         if not self.files:
@@ -98,13 +98,13 @@ class ModelTwin:
 
 
 def twin_of_folder(of: str, folder: Path, chat: ChatSettings) -> ModelTwin:
-    """Return the twin of a model whose config and tokenizer lie in a folder."""
+    """Return the twin of a model whose config and tokenizer are in a folder."""
     config = shrink(read_json(folder / "config.json"))
     return ModelTwin(of=of, config=config, files=str(folder), chat=chat)
 
 
 def twin_of_repository(repo: str, config: dict[str, Any], chat: ChatSettings) -> ModelTwin:
-    """Return the twin of a repository of which no file is here, from what its config will say."""
+    """Return the twin of a repository that is not on this machine, from its expected config."""
     original, _ = original_of(repo, config)
     twin = shrink({**original.config, **config})
     twin["vocab_size"] = vocabulary(KINDS[original.tokenizer], original.padded)
@@ -112,6 +112,6 @@ def twin_of_repository(repo: str, config: dict[str, Any], chat: ChatSettings) ->
 
 
 def is_small(config: ModelConfig) -> bool:
-    """Return whether a model is no larger than a twin may be: it needs none."""
+    """Return whether a model is small enough to be rehearsed with itself."""
     parameters = parameter_count(config)
     return parameters is not None and parameters <= SMALL

@@ -1,7 +1,8 @@
-"""What is published of the models that a twin stands in for, where it cannot be read from files.
+"""Published facts about the models that twins replace, where no files can be read.
 
 Sources: config.json, generation_config.json and tokenizer_config.json of the repositories, as far
-as a recipe depends on them. The templates are ours, in each family's form and with its refusals.
+as a recipe depends on them. The templates were written for this project, in each family's format
+and with its refusals.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from storm_exp import setting
 
 @dataclasses.dataclass(kw_only=True)
 class Original:
-    """How a repository's tokenizer and defaults are, besides the sizes of its model."""
+    """A repository's tokenizer and defaults, besides the sizes of its model."""
 
     tokenizer: str = "qwen2"
     """The kind of tokenizer: a key of `kinds.KINDS`."""
@@ -26,9 +27,9 @@ class Original:
     padded: bool = False
     """Whether the embedding has more rows than the tokenizer has tokens."""
     config: dict[str, Any] = setting({})
-    """What config.json says besides what recipes expect."""
+    """Keys of config.json besides those that recipes expect."""
     generation: dict[str, Any] = setting({})
-    """What generation_config.json says, special tokens aside."""
+    """The contents of generation_config.json, without special tokens."""
     stops: list[str] = setting([])
     """All tokens that end an answer, where they are several."""
 
@@ -129,33 +130,33 @@ _BY_FAMILY = {
     "gemma3_text": ("gemma", "gemma"),
     "phi3": ("phi3", "phi3"),
 }
-"""{model_type: (kind of tokenizer, chat template)} of what is not known by name."""
+"""{model_type: (kind of tokenizer, chat template)} of models not in `KNOWN`."""
 _CHATS = re.compile(r"(instruct|chat|assistant|tulu|dpo|sft|[-_.]it\b)", re.IGNORECASE)
 
 
 def original_of(repo: str, config: dict[str, Any]) -> tuple[Original, bool]:
-    """Return what is published of a repository, and whether that is known or guessed.
+    """Return a repository's tokenizer and defaults, and whether they are known (True) or guessed.
 
-    A guess goes by the family, and by the name whether there is a chat template.
+    A guess takes them from the family, and the presence of a chat template from the name.
     """
     if repo in KNOWN:
         return Original(**KNOWN[repo]), True
     family = str(config.get("model_type"))
     kind, template = _BY_FAMILY.get(family, ("qwen2", "chatml"))
     if family == "llama" and config.get("vocab_size", 0) >= 128_000:
-        return Original(**(_LLAMA_3_CHAT if _chats(repo) else KNOWN["meta-llama/Llama-3.1-8B"])), (
-            False
-        )
+        return Original(
+            **(_LLAMA_3_CHAT if _is_chat_model(repo) else KNOWN["meta-llama/Llama-3.1-8B"])
+        ), (False)
     if family == "llama":
         template = "zephyr"
-    eos = "<|im_end|>" if kind == "qwen2" and _chats(repo) else ""
+    eos = "<|im_end|>" if kind == "qwen2" and _is_chat_model(repo) else ""
     return Original(
         tokenizer=kind,
-        template=template if _chats(repo) else "",
+        template=template if _is_chat_model(repo) else "",
         eos=eos,
         padded=kind in ("qwen2", "phi3"),
     ), False
 
 
-def _chats(repo: str) -> bool:
+def _is_chat_model(repo: str) -> bool:
     return _CHATS.search(repo.partition("/")[2]) is not None

@@ -1,4 +1,4 @@
-"""The config of a twin: a model of the same family and depth, as narrow as its ratios allow."""
+"""The config of a twin: the same family and depth, and the smallest width that keeps its ratios."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from storm_exp import InputError
 HEAD_DIM = 8
 """Channels of a twin's attention head."""
 HEADS, KV_HEADS = 4, 2
-"""Heads of a twin, at least where the model has as many: query heads come in whole groups."""
+"""Heads of a twin at least, if the model has as many: query heads come in whole groups."""
 EXPERTS = 4
-"""Experts of a twin's layer at most."""
+"""The most experts of a twin's layer."""
 
 _WIDTHS = (
     "intermediate_size",
@@ -28,15 +28,15 @@ _ROPE_LISTS = ("long_factor", "short_factor")
 def shrink(config: dict[str, Any]) -> dict[str, Any]:
     """Return the config of a twin.
 
-    Kept: family, depth and kinds of layers, windows and positions, ties, RoPE's kind, activations,
-    the size of a group of query heads, the ratio of an MLP to the hidden size, and whether the
-    heads together are as wide as the hidden size. The vocabulary is left as it is. What the config
-    does not state is left to the family's defaults, except for widths, which are always stated.
-    Raises InputError for a config that does not name its sizes as most families do.
+    Unchanged are family, depth and kinds of layers, windows and positions, ties, the kind of RoPE,
+    activations, the size of a group of query heads, the ratio of MLP to hidden size, whether the
+    heads together are as wide as the hidden size, and the vocabulary. Other keys that the config
+    does not state stay at the family's defaults, except widths, which are always stated. Raises
+    InputError for a config that does not name its sizes as most families do.
     """
     if not can_shrink(config):
         raise InputError(
-            f"no twin can be made of a {config.get('model_type')} model: its config does not say "
+            f"no twin can be made of a {config.get('model_type')} model: its config does not state "
             "hidden_size and num_attention_heads"
         )
     twin = dict(config)
@@ -77,16 +77,16 @@ def can_shrink(config: dict[str, Any]) -> bool:
 
 
 def scaled(size: int, real: int, twin: int) -> int:
-    """Return what `size` of a model `real` wide is in a twin that is `twin` wide, at least 1.
+    """Return `size`, a part of a model `real` wide, scaled to a twin `twin` wide, at least 1.
 
-    What is smaller than the real width stays smaller than the twin's.
+    A size smaller than the real width stays smaller than the twin's.
     """
     result = max(1, round(size * twin / real))
     return min(result, twin - 1) if size < real and twin > 1 else result
 
 
 def _shrink_rope(rope: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Take as many of longrope's factors as a twin's head rotates pairs, evenly."""
+    """Return RoPE parameters with longrope's factors thinned to the pairs of a twin's head."""
     twin = dict(rope)
     partial = config.get("partial_rotary_factor") or rope.get("partial_rotary_factor") or 1.0
     pairs = int(HEAD_DIM * partial) // 2

@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that model families use, trained on text that every machine has."""
+"""Small tokenizers of the kinds that model families use, trained on library docstrings."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tokenizers import (
 )
 
 from storm_exp import InputError
-from storm_models.twins.docstrings import docstrings
 from storm_models.twins.kinds import KINDS, PIECES, Kind, token_count
+from storm_models.twins.library_docstrings import library_docstrings
 from storm_models.twins.originals import Original
 
 _TEXTS = 600
@@ -33,10 +33,10 @@ _WORDS = (
 
 
 def write_tokenizer(original: Original, template: str, folder: Path) -> Tokenizer:
-    """Write tokenizer.json and tokenizer_config.json of an original's kind; return the tokenizer.
+    """Write a tokenizer of an original's kind to a folder and return it.
 
-    `template` is the text of a chat template, empty for none. Raises InputError where Python came
-    without docstrings, on which tokenizers are trained.
+    `template` is the text of a chat template, empty for none. Raises InputError where Python runs
+    without docstrings, which tokenizers are trained on.
     """
     kind = KINDS[original.tokenizer]
     tokenizer = _bytes(kind) if kind.pieces == "bytes" else _sentences(kind)
@@ -93,7 +93,7 @@ def _bytes(kind: Kind) -> Tokenizer:
 
 
 def _sentences(kind: Kind) -> Tokenizer:
-    """Return a tokenizer whose merges stay within words, numbers and single signs."""
+    """Return a SentencePiece-like tokenizer whose merges stay within words, digits and signs."""
     tokenizer = Tokenizer(models.BPE(unk_token=kind.unk, byte_fallback=True, fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -107,7 +107,7 @@ def _sentences(kind: Kind) -> Tokenizer:
     as_bytes = [f"<0x{code:02X}>" for code in range(256)]
     _train(tokenizer, initial_alphabet=letters, special_tokens=[*kind.first, *as_bytes])
     trained = json.loads(tokenizer.to_str())
-    # What trained as special are pieces like others, which unknown characters fall back to.
+    # The bytes were trained as special tokens, but are ordinary pieces for unknown characters.
     trained["added_tokens"] = []
     trained["pre_tokenizer"] = None
     tokenizer = Tokenizer.from_str(json.dumps(trained))
@@ -128,7 +128,7 @@ def _train(tokenizer: Tokenizer, **options: Any) -> None:
 
 
 def _texts() -> Iterator[str]:
-    for number, (_, text) in enumerate(docstrings()):
+    for number, (_, text) in enumerate(library_docstrings()):
         if number == _TEXTS:
             return
         yield " ".join(text.split(" "))

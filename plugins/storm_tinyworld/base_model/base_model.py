@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
-from storm_models.chat.files import settle_chat
+from storm_models.chat.chat_file import write_chat_settings
 from storm_models.chat.settings import ARGUMENTS, DATE, ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, chat_spec, shapes_digest
@@ -91,5 +91,5 @@ class Tinyworld(TrainingSettings):
         from storm_tinyworld.base_model.pretraining import pretrain
 
         made = pretrain(stage, self, self.architecture, self.mixture)
-        settle_chat(made.directory, self.chat)
+        write_chat_settings(made.directory, self.chat)
         return made

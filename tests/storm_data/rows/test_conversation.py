@@ -87,5 +87,5 @@ def test_a_prompt_and_an_answer_are_one_conversation(tmp_path):
 def test_broken_json_is_named_with_its_row(column, broken, tmp_path):
     data = Dataset(tmp_path)
     data.write("train", [{**ROW, column: broken}], chat_schema())
-    with pytest.raises(InputError, match=r"row 'r': 'messages' is no conversation"):
+    with pytest.raises(InputError, match=r"row 'r': 'messages' is not a conversation"):
         check_rows(data)

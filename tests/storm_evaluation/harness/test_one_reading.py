@@ -15,8 +15,8 @@ from storm_evaluation.harness.harness import Harness
 from storm_evaluation.held_out.continuation import Questions
 from storm_evaluation.held_out.held_out import LOSS, HeldOut
 from storm_exp.testing import make_stage
+from storm_models.chat.chat_file import write_chat_settings
 from storm_models.chat.conversation import Conversation
-from storm_models.chat.files import settle_chat
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
@@ -59,7 +59,7 @@ def model(request, tmp_path_factory) -> Checkpoint:
         file = tmp_path_factory.mktemp("template") / "thinking.jinja"
         file.write_text(THINKING)
         template = str(file)
-    settle_chat(made.directory, ChatSettings(template=template))
+    write_chat_settings(made.directory, ChatSettings(template=template))
     return made
 
 

@@ -31,7 +31,7 @@ def test_what_the_sum_of_hours_lacks_is_said(storm):
     assert plan.code == 0, plan.err
     said = plan.out
     assert "all that is known" in said
-    assert "not in the sum, as nobody knows how long they take: 1 other\n" in said
+    assert "not in the sum, as their time is unknown: 1 other\n" in said
     assert "not in the sum" not in storm("plan", *COSTLY, "runtime.accelerator=h100").out
 
 

@@ -148,6 +148,6 @@ def test_a_plan_says_where_the_disk_has_no_room(storm, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 3 * GIB})
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: usage)
     costly = ("plan", "recipe=sum", "adder=costly", "source.value=2", "adder.amount=1")
-    assert "are to be written" not in storm(*costly).out
+    assert "will be written" not in storm(*costly).out
     usage.free = 0
-    assert f"warning: 0 GiB are free at {tmp_path}/outputs, and " in storm(*costly).out
+    assert f"will be written, and {tmp_path}/outputs has 0 GiB free" in storm(*costly).out

@@ -182,7 +182,7 @@ def test_solar_is_planned_from_the_config_of_its_parent_alone(model):
         (lambda tensors: tensors.pop("model.norm.weight"), "the weights lack model.norm.weight"),
         (
             lambda tensors: tensors.update({"model.layers.0.odd": torch.ones(1)}),
-            "hold model.layers.0.odd, for which config.json has no place",
+            "hold model.layers.0.odd, which config.json does not have",
         ),
         (
             lambda tensors: tensors.update({"model.norm.weight": torch.ones(3)}),

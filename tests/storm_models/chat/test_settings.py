@@ -101,8 +101,8 @@ def test_the_key_covers_a_templates_text_and_not_its_place(folder, tmp_path, dig
         ({"arguments": {"tools": []}}, "chat.arguments.tools"),
         ({"arguments": {"date_string": "today"}}, "date_string='today': is set by chat.date"),
         ({"arguments": {"strftime_now": 1}}, "strftime_now=1: is set by chat.date"),
-        ({"arguments": {"conversations": []}}, "conversations=.*comes with the chat"),
-        ({"arguments": {"continue_final_message": True}}, "final_message=True: comes with the"),
+        ({"arguments": {"conversations": []}}, "conversations=.*is passed with every chat"),
+        ({"arguments": {"continue_final_message": True}}, "final_message=True: is passed with"),
     ],
 )
 def test_settings_that_cannot_work_are_named(settings, message):

@@ -99,7 +99,7 @@ def test_what_is_passed_over_is_said(twofold, tmp_path, capsys):
         ({"weight_map": None}, "no weight_map"),
         ({"weight_map": {}}, "no weight_map"),
         ({"weight_map": ["a.safetensors"]}, "no weight_map"),
-        ({"weight_map": {"x": 3}}, "x is said to be in 3"),
+        ({"weight_map": {"x": 3}}, "weight_map puts x in 3"),
         ({"weight_map": {"x": "../a.safetensors"}}, "not the name of a safetensors file"),
         ({"weight_map": {"x": "/etc/a.safetensors"}}, "not the name of a safetensors file"),
         ({"weight_map": {"x": "b/a.safetensors"}}, "not the name of a safetensors file"),

@@ -102,9 +102,9 @@ def test_code_of_a_repository_does_not_run_when_yes_is_typed(kind, tmp_path):
 
 def test_a_config_that_needs_code_is_refused_at_plan_time(tmp_path):
     folder = with_code(tmp_path / "model", "config")
-    with pytest.raises(InputError, match=r"no model_type .of_its_own., and the code .* never run"):
+    with pytest.raises(InputError, match=r"no model_type .of_its_own., and code .* never run"):
         Path(path=str(folder)).plan_spec()
-    with pytest.raises(InputError, match="code that lies beside the model"):
+    with pytest.raises(InputError, match="needs the code beside the model"):
         Checkpoint(folder).load()
 
 

@@ -74,7 +74,7 @@ def test_a_file_cut_short_is_refused_from_its_header(tmp_path):
     size = file.stat().st_size
     with file.open("r+b") as stream:
         stream.truncate(size - 1)
-    with pytest.raises(InputError, match=f"cut short: .* {size} bytes, it has {size - 1}"):
+    with pytest.raises(InputError, match=f"truncated: .* {size} bytes, it has {size - 1}"):
         read_header(file)
 
 

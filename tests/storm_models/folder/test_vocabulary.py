@@ -46,7 +46,7 @@ def test_a_padded_embedding_is_no_fault(tmp_path):
 )
 def test_ids_of_special_tokens_lie_in_the_vocabulary(folder, file, name, value):
     change(folder / file, **{name: value})
-    with pytest.raises(InputError, match=rf"{file}: {name}=(9000|-1) is no token"):
+    with pytest.raises(InputError, match=rf"{file}: {name}=(9000|-1) is not in the vocabulary"):
         Path(path=str(folder)).plan_spec()
 
 

@@ -97,16 +97,16 @@ def test_an_adapter_is_no_model(folder, beside_a_model):
 def test_truncated_weights_are_refused(folder):
     with (folder / "model.safetensors").open("r+b") as stream:
         stream.truncate(50_000)
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         plan_spec(folder)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architectures": ["LlamaForSequenceClassification"]}, "no causal language model"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, "not a causal language model"),
         ({"model_type": ""}, "no model_type"),
-        ({"num_hidden_layers": 3}, "asks for model.layers.2.*which the weights lack"),
+        ({"num_hidden_layers": 3}, "lack model.layers.2.*which config.json implies"),
         ({"num_hidden_layers": 1}, "the weights hold model.layers.1"),
         ({"vocab_size": 300}, r"embed_tokens.weight has the shape \[262, 32\].*\[300, 32\]"),
     ],

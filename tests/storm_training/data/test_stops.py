@@ -130,8 +130,9 @@ def test_a_merge_of_models_with_other_templates_says_whose_it_takes(tmp_path, ba
     other = Checkpoint(shutil.copytree(base.directory, tmp_path / "other"))
     (other.directory / "chat_template.jinja").write_text("{{ messages[0].content }}")
     merged = Linear(weights=[0.5, 0.5]).run(make_stage(tmp_path, "merged"), [base, other])
-    assert "chats are rendered as for the first model: model 2 has another" in (
-        capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the first model's template, arguments and date, from which those of model 2 differ" in (
+        said
     )
     chat = Conversation([{"role": "user", "content": "x"}])
     assert merged.chat().text(chat) == base.chat().text(chat)

@@ -1,4 +1,4 @@
-"""Template, arguments and date in a checkpoint's files, where every stage finds the same."""
+"""The chat template, its arguments and its date in a checkpoint's files."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class ChatFacts:
-    """What templates are given besides chats."""
+class TemplateContext:
+    """The variables that a chat template is rendered with, besides the chat."""
 
     arguments: dict[str, Any]
     date: str
 
     @classmethod
-    def read(cls, directory: Path) -> ChatFacts:
-        """Return what a checkpoint's chat.json says; raises InputError when it is damaged."""
+    def read(cls, directory: Path) -> TemplateContext:
+        """Read a checkpoint's chat.json; raises InputError when it is damaged."""
         if not (directory / CHAT_FILE).is_file():
             return cls(dict(ARGUMENTS), DATE)
         content = read_json(directory / CHAT_FILE)
@@ -46,18 +46,18 @@ class ChatFacts:
             raise InputError(f"{directory / CHAT_FILE}: {error}") from error
         return cls(arguments, date)
 
-    def with_settings(self, settings: ChatSettings) -> ChatFacts:
-        """Return the same with what the settings say over it."""
-        given = settings.given()
-        arguments = {**self.arguments, **given.arguments}
-        return ChatFacts(arguments, self.date if given.date == OWN else given.date)
+    def with_settings(self, settings: ChatSettings) -> TemplateContext:
+        """Return a copy that the settings override."""
+        section = settings.resolved()
+        arguments = {**self.arguments, **section.arguments}
+        return TemplateContext(arguments, self.date if section.date == OWN else section.date)
 
 
-def settle_chat(directory: Path, settings: ChatSettings) -> None:
-    """Write what the settings make of a checkpoint's chats into its files."""
-    facts = ChatFacts.read(directory).with_settings(settings)
-    _write(directory / CHAT_FILE, dataclasses.asdict(facts))
-    if settings.given().template == OWN:
+def write_chat_settings(directory: Path, settings: ChatSettings) -> None:
+    """Write template, arguments and date of the settings into a checkpoint's files."""
+    context = TemplateContext.read(directory).with_settings(settings)
+    _write(directory / CHAT_FILE, dataclasses.asdict(context))
+    if settings.resolved().template == OWN:
         return
     config = directory / _TOKENIZER_CONFIG
     if config.is_file():
@@ -73,26 +73,26 @@ def settle_chat(directory: Path, settings: ChatSettings) -> None:
 
 
 def check_tokens(directory: Path, settings: ChatSettings) -> None:
-    """Raise SettingError for a family whose own tokens a checkpoint's tokenizer does not have."""
+    """Raise SettingError for a template family whose tokens the checkpoint's tokenizer lacks."""
     file = directory / "tokenizer.json"
-    if file.is_file() and settings.given().template in TURN_TOKENS:
+    if file.is_file() and settings.resolved().template in TURN_TOKENS:
         added = read_json(file).get("added_tokens") or []
         known = {str(token.get("content")) for token in added if isinstance(token, dict)}
         check_turn_tokens(known, settings)
 
 
 def check_turn_tokens(known: Set[str], settings: ChatSettings) -> None:
-    """Raise SettingError for a family that writes tokens which are not among those `known`.
+    """Raise SettingError for a template family whose turn tokens are not among `known`.
 
-    An answer would end in plain text, where no engine stops.
+    An answer would end in plain text, at which no inference engine stops.
     """
-    template = settings.given().template
-    lacking = [token for token in TURN_TOKENS.get(template, ()) if token not in known]
-    if lacking:
+    template = settings.resolved().template
+    missing = [token for token in TURN_TOKENS.get(template, ()) if token not in known]
+    if missing:
         raise SettingError(
             "chat.template",
             template,
-            f"the tokenizer has no token {lacking[-1]}, so answers would end in plain text, where "
+            f"the tokenizer has no token {missing[-1]}, so answers would end in plain text, where "
             "no engine stops; take a family that ends them with EOS: alpaca, llama2, mistral, "
             "solar, vicuna or zephyr",
         )

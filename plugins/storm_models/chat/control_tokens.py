@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CONTROL_TOKEN = "its contents hold the control token {}"
-"""Why a row is not shown to a model."""
+"""The reason given for a chat whose contents hold a control token."""
 
 _RARE = "⟦⟧\ue000"
 _SHIELD = "\ue000"
@@ -20,16 +20,16 @@ _SHIELD = "\ue000"
 
 
 class ControlTokens:
-    """The special tokens of a tokenizer: they open and end turns, and no content may hold one."""
+    """The special tokens of a tokenizer, which open and end turns; no content may hold one."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Read the tokens off a tokenizer."""
+        """Collect a tokenizer's special and added tokens."""
         added = {t.content: i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
         named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
         self.tokens: dict[str, int] = {**added, **dict(named)}
         """Ids by token."""
         self.ids = set(self.tokens.values())
-        """Their ids, without that of characters which the tokenizer does not know."""
+        """The ids of these tokens, without those that stand for unknown characters."""
         self.ids -= set(tokenizer(_RARE, add_special_tokens=False)["input_ids"])
         names = [re.escape(token) for token in sorted(self.tokens, key=len, reverse=True) if token]
         self._pattern = re.compile("|".join(names) or r"(?!)")
@@ -37,12 +37,12 @@ class ControlTokens:
         self._shields = re.compile(f"({'|'.join(shielded)})" if shielded else r"((?!))")
 
     def within(self, content: Any) -> str:
-        """Return a token that stands in a text, or in texts of a list or dict, or ''."""
-        found = (self._pattern.search(text) for text in strings(content))
-        return next((match.group() for match in found if match), "")
+        """Return the first control token in a text, list or dict; '' where there is none."""
+        matches = (self._pattern.search(text) for text in strings(content))
+        return next((match.group() for match in matches if match), "")
 
     def check(self, content: Any) -> None:
-        """Raise UnusableChat where a token stands in what is said."""
+        """Raise UnusableChat where a content holds a control token."""
         if token := self.within(content):
             raise UnusableChat(CONTROL_TOKEN.format(token))
 
@@ -51,18 +51,18 @@ class ControlTokens:
         return sum(map(self.ids.__contains__, ids))
 
     def shield(self, text: str) -> str:
-        """Return a text in which tokens are spelled so that no tokenizer takes them for its own."""
-        return self._pattern.sub(lambda found: _shield(found.group()), text)
+        """Return a text whose control tokens are split, so that a tokenizer reads them as text."""
+        return self._pattern.sub(lambda match: _shield(match.group()), text)
 
     def unshield(self, text: str) -> list[str]:
-        """Return the pieces of a text: as they are, and every second one a token once shielded."""
+        """Split a shielded text at its shielded tokens, which are every second entry, restored."""
         pieces = self._shields.split(text)
         pieces[1::2] = [piece.replace(_SHIELD, "", 1) for piece in pieces[1::2]]
         return pieces
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Yield every text in nested lists and dicts, names included."""
+    """Yield every text in nested lists and dicts, keys included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

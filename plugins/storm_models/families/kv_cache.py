@@ -1,4 +1,4 @@
-"""A model's keys and values, kept from token to token where its family would forget them."""
+"""The key-value cache during generation, in families whose own code drops it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from transformers import GenerationMixin, PreTrainedModel
 _FORGETFUL = ("phi3", "phimoe")
 
 
-def keep_keys(model: PreTrainedModel) -> None:
-    """Let a model keep its keys past what its config calls the original context, in place.
+def keep_kv_cache(model: PreTrainedModel) -> None:
+    """Make a model keep its key-value cache past its original context, in place.
 
     transformers 5 has these families forget them there, whatever their rotary positions, and then
     reads the last token alone; in a batch, as soon as its padded width passes that context.

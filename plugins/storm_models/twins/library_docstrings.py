@@ -1,4 +1,4 @@
-"""Text that every machine has: the docstrings of the standard library."""
+"""The docstrings of the standard library: text that every machine has."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODULES = (
 """Modules of the standard library whose docstrings serve as text."""
 
 
-def docstrings() -> Iterator[tuple[str, str]]:
+def library_docstrings() -> Iterator[tuple[str, str]]:
     """Yield (qualified name, docstring) from modules of the standard library, in order."""
     for name in MODULES:
         module = importlib.import_module(name)

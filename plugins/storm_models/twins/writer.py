@@ -1,4 +1,4 @@
-"""Making a twin: random weights in the layout of a published model, and what stands beside them."""
+"""Writing a twin: random weights in the layout of a published model, and the files beside them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 _SHARDS = 3
 
 
-def make_twin(
+def write_twin(
     stage: StageContext,
     of: str,
     config: dict[str, Any],
@@ -32,9 +32,9 @@ def make_twin(
     original: Original,
     companions: list[Path],
 ) -> Checkpoint:
-    """Write the twin of the model `of` into the stage's directory, in several files as large ones.
+    """Write the twin of the model `of` to the stage's directory, its weights in several shards.
 
-    Its tokenizer is among the `companions`, which are copied, or else made as `original` says.
+    Its tokenizer is among the `companions`, which are copied, or else made as `original` describes.
     Raises InputError for a config that transformers refuses.
     """
     config = dict(config)
@@ -49,7 +49,7 @@ def make_twin(
         size = sum(p.numel() * p.element_size() for p in model.parameters())
         model.save_pretrained(stage.directory, max_shard_size=size // _SHARDS + 1)
     (stage.directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    for file in companions:  # transformers wrote another generation config
+    for file in companions:  # save_pretrained wrote its own generation config
         if file.name == "generation_config.json":
             shutil.copyfile(file, stage.directory / file.name)
     checkpoint = Checkpoint(stage.directory)
@@ -58,7 +58,7 @@ def make_twin(
 
 
 def _with_tokenizer(original: Original, folder: Path) -> dict[str, Any]:
-    """Write a tokenizer and the generation config; return what config.json says of them."""
+    """Write a tokenizer and the generation config; return their ids for config.json."""
     template = ""
     if original.template:
         template = (TEMPLATES / f"{original.template}.jinja").read_text(encoding="utf-8")
