@@ -50,7 +50,7 @@ class DatasetCommand(SplitSettings, Program):
         SplitSettings.__post_init__(self)
         Program.__post_init__(self)
 
-    def form(self, fields: Mapping[str, str]) -> ChatRows:
+    def row_schema(self, fields: Mapping[str, str]) -> ChatRows:
         """Return how a row of a JSONL file is read."""
         return ChatRows(ChatFormat.auto, fields, self.tool_form, self.call_spelling)
 
@@ -105,7 +105,7 @@ class DatasetCommand(SplitSettings, Program):
         settings = dataclasses.replace(self, seed=0)
         total = sum(file.stat().st_size for file in files)
         with (
-            Ingest(stage.scratch, self.form(self.fields), self) as ingest,
+            Ingest(stage.scratch, self.row_schema(self.fields), self) as ingest,
             stage.progress(total, "bytes", "reading") as progress,
         ):
             for file in files:

@@ -23,12 +23,12 @@ class DatasetSpec(Spec):
     """Rows per split as a closed interval [lowest, highest]."""
     columns: list[str] | None = None
     row_tokens: float | None = None
-    """Tokens of a row on average, where somebody said so: of text, by any large vocabulary."""
+    """Mean tokens of a row, where settings state it, by any large vocabulary."""
     expected_rows: float | None = None
-    """Rows of the split `train` that are expected, where they differ from the most there can be."""
+    """Rows expected in the split `train`, where fewer than the most possible are likely."""
 
     def likely_rows(self) -> float | None:
-        """Return how many rows to train on to count with, the most where none is expected."""
+        """Return the rows to train on that estimates assume: the expected ones, else the most."""
         if self.splits is None:
             return self.expected_rows
         most = float(self.splits.get("train", [0, 0])[1])
@@ -45,13 +45,12 @@ class DatasetSpec(Spec):
 
 
 class Dataset(Artifact):
-    """Rows with `id` and `source`, their content, and further columns.
+    """Rows with the columns `id`, `source`, their content, and further ones.
 
     Chats have `messages`, documents `text`, preferences `prompt`, `chosen` and `rejected` (lists of
-    messages: what was asked, and two answers to it). Messages are read through `Conversation`;
-    `tools`, beside them, is JSON text of the functions that may be called, or null.
-    `train` and `validation` hold rows to use, `rejected` every row that was turned away, with
-    its `reason`.
+    messages: a prompt, and two answers to it). Messages are read through `Conversation`; `tools` is
+    JSON text of the functions that may be called, or null. The splits `train` and `validation` hold
+    the rows to use, `rejected` the others with the `reason`.
     """
 
     spec_type = DatasetSpec
@@ -102,6 +101,6 @@ class Dataset(Artifact):
     def _file(self, split: str) -> Path:
         file = self.directory / f"{split}.parquet"
         if not file.is_file():
-            there = ", ".join(self.splits()) or "none"
-            raise InputError(f"{self.directory}: no split '{split}' (there are: {there})")
+            existing = ", ".join(self.splits()) or "none"
+            raise InputError(f"{self.directory}: no split '{split}' (it has: {existing})")
         return file

@@ -1,4 +1,4 @@
-"""What the report shows of reading data."""
+"""The report's section on the rows that were read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storm_report.shown import distinct
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return how many rows were read, and why some could not be used."""
+    """Return a section on how many rows were read, and why some could not be used."""
     shown_files = [s for s in distinct(run, "funnel.json") if "rejected" in s.contents]
     if not shown_files:
         return []
@@ -21,9 +21,7 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def rows_markup(funnel: dict[str, Any]) -> Markup:
-    """Return the splits, the rows that were turned away, with the first examples, and what was not
-    used of the others.
-    """
+    """Return tables of the splits, the rejected rows with examples, and remarks on the others."""
     splits = [[name, f"{count:,}"] for name, count in funnel.get("splits", {}).items()]
     html = figure(table(["split", "rows"], splits), f"{funnel['read']:,} rows were read.")
     reasons = [[reason, f"{count:,}"] for reason, count in funnel["rejected"].items()]
@@ -31,7 +29,7 @@ def rows_markup(funnel: dict[str, Any]) -> Markup:
         html += figure(table(["reason", "rows"], reasons), "Rows that could not be used.")
     remarks = [[remark, f"{count:,}"] for remark, count in funnel.get("remarks", {}).items()]
     if remarks:
-        caption = "Rows that were taken, and what of them was not used or not as usual."
+        caption = "Remarks on the accepted rows, such as columns that were not used."
         html += figure(table(["remark", "rows"], remarks), caption)
     examples = [
         [str(e.get("line", "")), e.get("reason", ""), e.get("detail", "")]
@@ -39,5 +37,6 @@ def rows_markup(funnel: dict[str, Any]) -> Markup:
         if isinstance(e, dict)
     ]
     if examples:
-        html += figure(table(["line", "reason", "detail"], examples), "The first of them.")
+        caption = "The first rejected rows of each reason."
+        html += figure(table(["line", "reason", "detail"], examples), caption)
     return html

@@ -1,4 +1,4 @@
-"""Small real chat files for tests and benchmarks, from text that every machine has."""
+"""Small chat files for tests and benchmarks, made from the standard library's docstrings."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def make_chats(file: Path, rows: int = 120, characters: int = 400) -> Path:
             ]
             lines.append(json.dumps({"messages": messages}))
     if len(lines) < rows:
-        raise ValueError(f"the standard library gives {len(lines)} rows, {rows} were asked for")
+        raise ValueError(f"the standard library gives {len(lines)} rows, fewer than {rows}")
     file.write_text("\n".join(lines[:rows]) + "\n", encoding="utf-8")
     return file

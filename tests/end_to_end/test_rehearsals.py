@@ -120,4 +120,4 @@ def test_a_recipe_of_ones_own_is_rehearsed_on_its_own_tokenizer(work, tmp_path):
     said = rehearse(work, "recipe=storm_own", *paths, "judge.max_length=2048")
     assert "rehearsal passed" in said
     assert "base_model (path): replaced by a random llama model with its own tokenizer" in said
-    assert "what comes after its first 80 rows" in said
+    assert "rows after the first 80" in said

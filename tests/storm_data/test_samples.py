@@ -41,7 +41,7 @@ def test_every_preset_of_the_hub_is_rehearsed_without_it(name, tmp_path):
 def test_a_sample_in_a_repository_s_place_is_told_as_what_it_is():
     real = HubChat(sources={"ours": "meta-math/MetaMathQA"})
     assert real.stands_for == ""
-    assert real.rehearsal().stands_for == "our own rows in the schema of meta-math/MetaMathQA"
+    assert real.rehearsal().stands_for == "made-up rows in the schema of meta-math/MetaMathQA"
 
 
 def test_samples_lie_where_the_repository_keeps_its_files(tmp_path):

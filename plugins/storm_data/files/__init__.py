@@ -1,1 +1,1 @@
-"""Reading and writing rows, and what becomes of each: files, splits, the funnel."""
+"""Reading rows from files, splitting them, and the funnel of accepted and rejected rows."""

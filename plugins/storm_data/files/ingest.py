@@ -1,4 +1,4 @@
-"""Taking rows in one by one: good ones are split, bad ones kept with their reason and counted."""
+"""Reading rows one by one: good ones are split, bad ones are stored with their reason."""
 
 from __future__ import annotations
 
@@ -6,61 +6,48 @@ import hashlib
 import itertools
 import json
 import re
-from collections import Counter
-from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
+from storm_data.files.funnel import DUPLICATE, EXCLUDED, Funnel
 from storm_data.files.missed_columns import missed_columns
 from storm_data.files.row_file import RowFile
 from storm_data.files.split_settings import SplitSettings, validation_count
-from storm_data.rows.bad_row import BadRow, in_few_words
+from storm_data.rows.bad_row import BadRow, short_list
 from storm_data.rows.row_schema import Content, RowSchema, content_digest
 from storm_exp import InputError, SettingError, StageContext
 
-DUPLICATE = "duplicate"
-"""The reason for rejecting a row that came before, which is not the row's fault."""
-EXCLUDED = "excluded by "
-"""What the reason begins with where a setting turned a row away, before the column's name."""
-
-_MOST_REMARKS = 100
-_OTHER_REMARKS = "unused: still others"
-
 _SHOWN_CHARACTERS = 2000
-_EXAMPLES = 5
-_TOLD = 3
+_SHOWN_EXAMPLES = 3
 _MOST_COLUMNS = 1000
 
 
 class Ingest:
-    """Rows on their way to the splits train, validation and rejected."""
+    """Sorts rows into the splits train, validation and rejected."""
 
     def __init__(
         self,
         scratch: Path,
-        form: RowSchema,
+        schema: RowSchema,
         settings: SplitSettings,
     ) -> None:
-        """Keep the good rows in a file under `scratch` until they are split."""
+        """Keep the rows in files under `scratch` until they are split."""
         self._settings = settings
         self._exclude = {name: re.compile(text) for name, text in settings.exclude.items()}
         self._seen: set[str] = set()
-        """Columns of rows: many, and all that rows are excluded by."""
-        self._form = form
-        self._forms = {id(form): form}
-        self._good = RowFile(scratch / "accepted.parquet", form.schema())
-        self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(form))
+        """Columns of rows: up to `_MOST_COLUMNS`, and all that rows are excluded by."""
+        self._schema = schema
+        self._schemas = {id(schema): schema}
+        self._good = RowFile(scratch / "accepted.parquet", schema.schema())
+        self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(schema))
         self._ids: set[bytes] = set()
         self._ranks: list[bytes] = []
         self._held_out: set[int] = set()
         self._trained: set[bytes] = set()
-        self.read = 0
-        self.reasons: Counter[str] = Counter()
-        self.remarks: Counter[str] = Counter()
-        self.examples: list[dict[str, Any]] = []
+        self._funnel = Funnel()
 
     def take(
         self,
@@ -70,130 +57,118 @@ class Ingest:
         seed: int,
         *,
         held_out: bool = False,
-        form: RowSchema | None = None,
+        schema: RowSchema | None = None,
     ) -> None:
-        """Accept or reject one row; one that comes `held_out` goes to validation.
+        """Accept or reject one row; a row that is `held_out` goes to validation.
 
-        `form` reads it where a source has columns of its own.
-
-        Rows to train on come first: what is held out must not share its group with one of them.
+        `schema` reads the row where a source has its own column names. Rows to train on must come
+        before held-out ones, which must not share a group with them.
         """
-        form = form or self._form
-        self._forms[id(form)] = form
+        schema = schema or self._schema
+        self._schemas[id(schema)] = schema
         try:
             self._check_excluded(row)
-            content = _read(form, row)
+            content = _read(schema, row)
             if content.characters > self._settings.max_characters:
                 raise BadRow("enormous", f"{content.characters} characters")
             digest = content_digest(content.identity)
             group = digest if content.group is None else content_digest(content.group)
             rank = hashlib.sha256(f"{seed}\0{group}".encode()).digest()[:16]
-            name = _name(row) or digest
+            name = _row_id(row) or digest
             if held_out and rank in self._trained:
                 raise BadRow(DUPLICATE, "training has a row with the same prompt")
-            self._once(name, digest)
+            self._check_duplicate(name, digest)
         except BadRow as error:
-            self.reject(error, line, source, _shown(row), _name(row))
+            self.reject(error, line, source, _row_text(row), _row_id(row))
             return
-        self.read += 1
         if held_out:
             self._held_out.add(self.accepted)
         elif content.group is not None:
             self._trained.add(rank)
-        self._remark(content.remarks)
+        self._funnel.accept(content.remarks)
         self._ranks.append(rank)
-        self._good.add({"id": name, **content.columns, "source": _source(row) or source})
+        self._good.add({"id": name, **content.columns, "source": _row_source(row) or source})
 
     def reject(
         self, error: BadRow, line: int, source: str, text: str, name: str | None = None
     ) -> None:
-        """Keep a bad row with its reason, line number and the beginning of its text."""
-        self.read += 1
-        self.reasons[error.reason] += 1
-        text = text[:_SHOWN_CHARACTERS].encode(errors="replace").decode()
+        """Store a bad row with its reason, line number and the beginning of its text."""
         row = {
             "id": name or f"{source}:{line}",
             "source": source,
             "line": line,
             "reason": error.reason,
             "detail": error.detail.encode(errors="replace").decode(),
-            "text": text,
+            "text": text[:_SHOWN_CHARACTERS].encode(errors="replace").decode(),
         }
         self._bad.add(row)
-        if self.reasons[error.reason] <= _EXAMPLES:
-            shown = {name: row[name] for name in ("line", "reason", "detail", "source")}
-            self.examples.append({**shown, "text": text[:300]})
+        self._funnel.reject(row)
 
     @property
     def accepted(self) -> int:
         """The number of good rows so far."""
         return len(self._ranks)
 
-    @property
-    def bad(self) -> int:
-        """The number of rows that cannot be used; those that came before or were excluded are not
-        among them.
-        """
-        return sum(
-            count
-            for reason, count in self.reasons.items()
-            if reason != DUPLICATE and not reason.startswith(EXCLUDED)
-        )
+    def finish(self, stage: StageContext, source: str) -> None:
+        """Write the splits and the funnel to the stage's directory.
 
-    def finish(self, stage: StageContext, what: str) -> None:
-        """Write splits and funnel into the stage's directory.
-
-        Holds out the rows that came so, else as many as the settings say. Raises InputError,
-        naming `what`, counts and the first examples, when no row is good or too many are bad.
+        The rows taken as `held_out` form the validation split; without any, as many rows are drawn
+        as the settings say. Raises InputError, naming `source`, counts and the first examples, when
+        no row is good or too many are bad.
         """
         settings = self._settings
-        self._check(what, settings.max_bad_share)
+        self._check(source, settings.max_bad_share)
         held_out = len(self._held_out) or validation_count(
             self.accepted, settings.validation_share, settings.validation_rows
         )
         if held_out >= self.accepted:
             raise InputError(
-                f"{what}: {self.accepted} good rows leave nothing to train on when {held_out} are "
-                "held out",
+                f"{source}: {held_out} rows are to be held out of {self.accepted} good ones, which "
+                "leaves nothing to train on",
                 validation_rows=settings.validation_rows,
             )
         splits = self._split(stage.directory, self._held_out or self._draw(held_out))
-        self._write_funnel(stage.directory, splits)
+        funnel = self._funnel
+        funnel.write(stage.directory, splits)
         for name, count in splits.items():
             stage.metric(name, count, main=name == "train")
-        if self.reasons:
-            stage.say(f"{splits['rejected']} of {self.read} rows rejected ({self._counts()})")
-        if self.remarks:
-            told = ", ".join(f"{remark}: {count}" for remark, count in self.remarks.most_common())
-            stage.say(f"rows that were taken, and what was not used or not as usual ({told})")
+        if funnel.reasons:
+            rejected = f"{splits['rejected']} of {funnel.read} rows rejected"
+            stage.say(f"{rejected} ({funnel.reason_counts()})")
+        if funnel.remarks:
+            stage.say(f"remarks on accepted rows ({funnel.remark_counts()})")
 
-    def _check(self, what: str, max_bad_share: float) -> None:
-        """Raise InputError when no row is good or the share of bad ones is above the allowed.
+    def _check(self, source: str, max_bad_share: float) -> None:
+        """Raise InputError when no row is good or too large a share is bad.
 
-        And SettingError where no row has a column that a setting names: a misspelt one would name
-        nothing, or exclude none.
+        Raises SettingError where no row has a column that a setting names: a misspelt column would
+        have no effect.
         """
-        missed = missed_columns(self._settings, [f.names for f in self._forms.values()], self._seen)
+        funnel = self._funnel
+        missed = missed_columns(
+            self._settings, [schema.names for schema in self._schemas.values()], self._seen
+        )
         if self.accepted and missed:
             raise SettingError(*missed[0])
-        if self.accepted and self.bad <= max_bad_share * self.read:
+        if self.accepted and funnel.bad <= max_bad_share * funnel.read:
             return
         if self.accepted == 0:
-            verdict = f"none of the {self.read} rows can be used"
+            verdict = f"none of the {funnel.read} rows can be used"
         else:
             verdict = (
-                f"{self.bad} of {self.read} rows are bad, more than max_bad_share={max_bad_share}"
+                f"{funnel.bad} of {funnel.read} rows are bad, more than "
+                f"max_bad_share={max_bad_share}"
             )
-        first = in_few_words(self.examples[:_TOLD])
+        first = short_list(funnel.examples[:_SHOWN_EXAMPLES])
         tail = "".join(f"; {name}={value}: {problem}" for name, value, problem in missed)
-        text = f"{what}: {verdict} ({self._counts()}). First: {first}{tail}"
+        text = f"{source}: {verdict} ({funnel.reason_counts()}). First: {first}{tail}"
         raise InputError(text, **({"max_bad_share": max_bad_share} if self.accepted else {}))
 
     def _draw(self, wanted: int) -> set[int]:
-        """Return the positions of `wanted` rows to hold out.
+        """Return the indices of `wanted` rows to hold out.
 
-        Those with the smallest digest of seed and content, so that a row added elsewhere in the
-        file moves few others. A group that would exceed the number is left out as a whole.
+        These are the rows with the smallest digests of seed and content, so that adding a row
+        changes few others. A group that would exceed the number is left out as a whole.
         """
         order = sorted(range(self.accepted), key=self._ranks.__getitem__)
         chosen: set[int] = set()
@@ -206,33 +181,21 @@ class Ingest:
         return chosen
 
     def _split(self, directory: Path, validation: set[int]) -> dict[str, int]:
-        """Write the splits; returns their sizes. The order of the file stays."""
+        """Write the splits, in the order of the rows; return their sizes."""
         self._good.close()
         outputs = {
-            name: RowFile(directory / f"{name}.parquet", self._form.schema())
+            name: RowFile(directory / f"{name}.parquet", self._schema.schema())
             for name in ("train", "validation")
         }
-        for position, row in enumerate(self._good.rows()):
-            outputs["validation" if position in validation else "train"].add(row)
+        for index, row in enumerate(self._good.rows()):
+            outputs["validation" if index in validation else "train"].add(row)
         self._bad.close()
-        outputs["rejected"] = RowFile(directory / "rejected.parquet", rejected_schema(self._form))
+        outputs["rejected"] = RowFile(directory / "rejected.parquet", rejected_schema(self._schema))
         for row in self._bad.rows():
             outputs["rejected"].add(row)
         for output in outputs.values():
             output.close()
         return {name: output.count for name, output in outputs.items()}
-
-    def _write_funnel(self, directory: Path, splits: dict[str, int]) -> None:
-        """Leave `funnel.json`, what the report shows of the rows."""
-        funnel = {
-            "read": self.read,
-            "splits": splits,
-            "rejected": dict(sorted(self.reasons.items())),
-            "remarks": dict(sorted(self.remarks.items())),
-            "examples": self.examples,
-        }
-        text = json.dumps(funnel, indent=1, ensure_ascii=False) + "\n"
-        (directory / "funnel.json").write_text(text, encoding="utf-8")
 
     def _check_excluded(self, row: dict[str, Any]) -> None:
         self._seen.update(row if len(self._seen) < _MOST_COLUMNS else row.keys() & self._exclude)
@@ -242,25 +205,16 @@ class Ingest:
             if isinstance(row[name], str | int) and pattern.fullmatch(str(row[name])):
                 raise BadRow(f"{EXCLUDED}{name}", f"{row[name]} matches {pattern.pattern}"[:200])
 
-    def _remark(self, remarks: Collection[str]) -> None:
-        full = len(self.remarks) >= _MOST_REMARKS
-        known = {one if one in self.remarks or not full else _OTHER_REMARKS for one in remarks}
-        self.remarks.update(known)
-
-    def _counts(self) -> str:
-        return ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common())
-
-    def _once(self, name: str, content: str) -> None:
-        keys = [
+    def _check_duplicate(self, name: str, content: str) -> None:
+        id_key, content_key = (
             hashlib.sha256(text.encode(errors="replace")).digest()[:16]
             for text in (f"id {name}", f"content {content}")
-        ]
-        of_id, of_content = keys
-        if of_content in self._ids:
-            raise BadRow(DUPLICATE, "an earlier row has the content")
-        if of_id in self._ids:
+        )
+        if content_key in self._ids:
+            raise BadRow(DUPLICATE, "an earlier row has the same content")
+        if id_key in self._ids:
             raise BadRow("id given twice", f"an earlier row of other content has {name}"[:200])
-        self._ids.update(keys)
+        self._ids.update((id_key, content_key))
 
     def __enter__(self) -> Self:
         return self
@@ -275,31 +229,31 @@ class Ingest:
         self._bad.close()
 
 
-def rejected_schema(form: RowSchema) -> pa.Schema:
-    """Return the Arrow schema of rejected rows: a row without content, and why."""
-    return form.schema(line="int64", reason="string", detail="string", text="string")
+def rejected_schema(schema: RowSchema) -> pa.Schema:
+    """Return the Arrow schema of rejected rows: empty content columns, line, reason and text."""
+    return schema.schema(line="int64", reason="string", detail="string", text="string")
 
 
-def _read(form: RowSchema, row: dict[str, Any]) -> Content:
+def _read(schema: RowSchema, row: dict[str, Any]) -> Content:
     try:
-        return form.read(row)
+        return schema.read(row)
     except RecursionError as error:
         raise BadRow("malformed row", "nested too deeply") from error
 
 
-def _name(row: dict[str, Any]) -> str | None:
+def _row_id(row: dict[str, Any]) -> str | None:
     value = row.get("id")
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return None
     return str(value).encode(errors="replace").decode()
 
 
-def _source(row: dict[str, Any]) -> str | None:
+def _row_source(row: dict[str, Any]) -> str | None:
     value = row.get("source")
     return value.encode(errors="replace").decode() if isinstance(value, str) and value else None
 
 
-def _shown(row: dict[str, Any]) -> str:
+def _row_text(row: dict[str, Any]) -> str:
     try:
         return json.dumps(row, ensure_ascii=False, default=str)
     except (RecursionError, ValueError, TypeError):

@@ -17,7 +17,7 @@ _HEAD = 1 << 22
 def is_list(file: Path) -> bool:
     """Return whether a file holds one JSON list, by its beginning.
 
-    A first line that is complete, with others after it, is a line of JSONL.
+    A first line of complete JSON, followed by other lines, is a line of JSONL.
     """
     with file.open("rb") as stream:
         head = stream.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -32,9 +32,9 @@ def is_list(file: Path) -> bool:
 
 
 def read_elements(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number from 1, text) of the elements; bytes that are no UTF-8 become surrogates.
+    """Yield (number from 1, text) of the elements; bytes that are not UTF-8 become surrogates.
 
-    Raises InputError where the list breaks off or is no JSON: nothing after can be told apart.
+    Raises InputError where the list is truncated or not JSON: later elements cannot be separated.
     """
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         text = _Text(file, stream)
@@ -47,11 +47,11 @@ def read_elements(file: Path) -> Iterator[tuple[int, str]]:
             yield number, text.element(number)
         text.expect("]")
         if ahead := text.ahead():
-            raise InputError(f"{file}: after its list the file goes on with {ahead!r}")
+            raise InputError(f"{file}: the file goes on after its list, with {ahead!r}")
 
 
 class _Text:
-    """What was read of a file and not yet used."""
+    """The text of a file that was read and not yet consumed."""
 
     def __init__(self, file: Path, stream: IO[str]) -> None:
         self._file, self._stream = file, stream
@@ -59,7 +59,7 @@ class _Text:
         self._decoder = json.JSONDecoder()
 
     def ahead(self) -> str:
-        """Return the next character that is no white space, nothing at the end."""
+        """Return the next character that is not white space, '' at the end."""
         while True:
             while self._at < len(self._text):
                 if not self._text[self._at].isspace():
@@ -69,10 +69,10 @@ class _Text:
                 return ""
 
     def expect(self, wanted: str) -> None:
-        found = self.ahead()
-        if found != wanted:
-            shown = repr(found) if found else "the end of the file"
-            raise InputError(f"{self._file}: not one JSON list: {shown} instead of {wanted!r}")
+        actual = self.ahead()
+        if actual != wanted:
+            shown = repr(actual) if actual else "the end of the file"
+            raise InputError(f"{self._file}: not a JSON list: {shown} instead of {wanted!r}")
         self._at += 1
 
     def element(self, number: int) -> str:
@@ -81,22 +81,22 @@ class _Text:
             try:
                 end = self._decoder.raw_decode(self._text, self._at)[1]
             except (ValueError, RecursionError) as error:
-                ended = isinstance(error, RecursionError) or self._remaining > _LONGEST_ELEMENT
-                if ended or not self._more():
-                    problem = f"element {number} of the list is no JSON ({error})"
+                final = isinstance(error, RecursionError) or self._remaining > _LONGEST_ELEMENT
+                if final or not self._more():
+                    problem = f"element {number} of the list is not JSON ({error})"
                     raise InputError(f"{self._file}: {problem}") from error
                 continue
             if end == len(self._text) and self._more():
-                continue  # a number may go on
-            found, self._at = self._text[self._at : end], end
-            return found
+                continue  # a number may continue
+            text, self._at = self._text[self._at : end], end
+            return text
 
     @property
     def _remaining(self) -> int:
         return len(self._text) - self._at
 
     def _more(self) -> bool:
-        """Read on, as much again as is there: an element is decoded a few times at most."""
-        found = self._stream.read(max(_READ_CHARACTERS, self._remaining))
-        self._text, self._at = self._text[self._at :] + found, 0
-        return bool(found)
+        """Read at least as much again as remains, so that elements are decoded only a few times."""
+        chunk = self._stream.read(max(_READ_CHARACTERS, self._remaining))
+        self._text, self._at = self._text[self._at :] + chunk, 0
+        return bool(chunk)

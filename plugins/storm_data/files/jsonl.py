@@ -1,4 +1,4 @@
-"""Rows of a JSONL file, or of a JSON list, read one at a time whatever is in them."""
+"""Rows of a JSONL file, or of a JSON list, read one at a time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PROBE_LINES = 50
 
 
 def read_rows(file: Path, longest: int) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield (line number or place in the list from 1, text of a row, whether it is whole).
+    """Yield (number of the line or element from 1, text of the row, whether it is complete).
 
-    Blank lines are left out. A row over `longest` bytes is cut and marked: one line without an end
-    must not fill the memory. Raises InputError where a list is no JSON.
+    Blank lines are left out. A row over `longest` bytes is cut: one endless line must not fill the
+    memory. Raises InputError where a list is not JSON.
     """
     if is_list(file):
         for number, element in read_elements(file):
@@ -31,29 +31,29 @@ def read_rows(file: Path, longest: int) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def parse_row(text: bytes) -> dict[str, Any]:
-    """Return a row's JSON object; raises BadRow, for a key with two values too."""
+    """Return a row's JSON object; raises BadRow, also for a key with two values."""
     try:
         row = json.loads(text.decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise BadRow("broken UTF-8", f"at byte {error.start} of the row") from error
     except json.JSONDecodeError as error:
-        # A row ends in its line's end, so its own count of lines would say the next one.
-        place = min(error.pos, len(error.doc.rstrip())) + 1
-        raise BadRow("not JSON", f"{error.msg} at character {place} of the row") from error
+        # A row ends with its line break, after which JSON counts another line.
+        position = min(error.pos, len(error.doc.rstrip())) + 1
+        raise BadRow("not JSON", f"{error.msg} at character {position} of the row") from error
     except (ValueError, RecursionError) as error:
         raise BadRow("not JSON", str(error)[:200]) from error
     if not isinstance(row, dict):
-        raise BadRow("not JSON", "the row is no object")
+        raise BadRow("not JSON", "the row is not an object")
     return row
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
         for name, value in pairs:
-            if made[name] != value:
+            if result[name] != value:
                 raise BadRow("key given twice", f"{name[:100]!r} has several values")
-    return made
+    return result
 
 
 def _read_lines(file: Path, longest: int) -> Iterator[tuple[int, bytes, bool]]:
@@ -61,21 +61,21 @@ def _read_lines(file: Path, longest: int) -> Iterator[tuple[int, bytes, bool]]:
         number = 0
         while line := stream.readline(longest):
             number += 1
-            whole = line.endswith(b"\n") or len(line) < longest
-            rest = b"" if whole else stream.readline(longest)
+            complete = line.endswith(b"\n") or len(line) < longest
+            rest = b"" if complete else stream.readline(longest)
             while rest and not rest.endswith(b"\n"):
                 rest = stream.readline(longest)
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line.strip():
-                yield number, line, whole
+                yield number, line, complete
 
 
 def check_jsonl(setting: str, file: Path) -> None:
     """Raise SettingError unless one of the first lines, or elements, is a JSON object."""
     if not file.is_file():
-        what = "this is a directory" if file.is_dir() else "this is none"
-        raise SettingError(setting, str(file), f"must be a file, {what}")
+        kind = "a directory" if file.is_dir() else "not a regular file"
+        raise SettingError(setting, str(file), f"must be a file, but is {kind}")
     with file.open("rb") as stream:
         head = stream.read(_PROBE_BYTES)
     lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
@@ -91,7 +91,7 @@ def check_jsonl(setting: str, file: Path) -> None:
             return
         except BadRow as error:
             problem = problem or str(error)
-    problem = f"not JSONL (a JSON object per line) and no JSON list: line 1: {problem}"
+    problem = f"neither JSONL (a JSON object per line) nor a JSON list: line 1: {problem}"
     raise SettingError(setting, str(file), problem)
 
 
@@ -106,12 +106,12 @@ def _check_list(setting: str, file: Path) -> None:
                 problem = problem or str(error)
     except InputError as error:
         problem = str(error)
-    problem = f"no JSON list of objects: {problem or 'it is empty'}"
+    problem = f"not a JSON list of objects: {problem or 'it is empty'}"
     raise SettingError(setting, str(file), problem)
 
 
 def count_rows(file: Path) -> int:
-    """Return how many rows a file has at most; raises InputError where a list is no JSON."""
+    """Return the most rows that a file can have; raises InputError where a list is not JSON."""
     if is_list(file):
         return sum(1 for _ in read_elements(file))
     count, last = 0, b"\n"

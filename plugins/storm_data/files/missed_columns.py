@@ -1,4 +1,4 @@
-"""Columns that settings name and no row has: misspelt, as a rule, and without effect."""
+"""Columns that settings name and no row has, usually by a misspelling."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def missed_columns(
 ) -> list[tuple[str, str, str]]:
     """Return (setting, value, problem) of every column of `fields` and `exclude` that no row had.
 
-    `names` are those of the forms that read rows, `seen` the rows' own columns; nothing is missed
-    where nothing was seen, as in a file of which no line is a row.
+    `names` are those of the schemas that read rows, `seen` the rows' columns. Nothing is reported
+    where no row was read.
     """
     if not seen:
         return []
-    there = {*seen, *(name for each in names for name in each.there)}
+    known = {*seen, *(name for reader in names for name in reader.columns)}
     missed = []
     for name, column in settings.fields.items():
-        told = [each for each in names if column in each.chosen]
-        if told and all(column in each.unseen for each in told):
-            missed.append((f"fields.{name}", column, _problem(column, there)))
+        readers = [reader for reader in names if column in reader.chosen]
+        if readers and all(column in reader.unseen for reader in readers):
+            missed.append((f"fields.{name}", column, _problem(column, known)))
     for column, pattern in settings.exclude.items():
         if column not in seen:
-            missed.append((f"exclude.{column}", pattern, _problem(column, there)))
+            missed.append((f"exclude.{column}", pattern, _problem(column, known)))
     return missed
 
 
-def _problem(column: str, there: Collection[str]) -> str:
-    return f"no row has a column {column!r}{did_you_mean(column, there)}"
+def _problem(column: str, known: Collection[str]) -> str:
+    return f"no row has a column {column!r}{did_you_mean(column, known)}"

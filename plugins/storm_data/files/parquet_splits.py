@@ -1,4 +1,4 @@
-"""Finished data sets that others made: Parquet files, one per split, checked before use."""
+"""Checks of finished data sets: Parquet files, one per split."""
 
 from __future__ import annotations
 
@@ -13,26 +13,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _USED = ("train", "validation")
-_MAYBE = ", maybe with tool_calls (JSON), name and tool_call_id: string, weight: double"
+_OPTIONAL = ", optionally with tool_calls (JSON), name and tool_call_id: string, weight: double"
 
 
 def check_schemas(data: Dataset) -> None:
-    """Raise InputError unless the splits are those of a data set of chats, documents or pairs.
-
-    Reads the footers alone.
-    """
+    """Raise InputError unless the splits hold chats, documents or preferences, by their footers."""
     import pyarrow.parquet as pq
 
-    found = data.splits()
-    unknown = [name for name in found if name not in SPLITS]
-    if "train" not in found or unknown:
-        there = ", ".join(f"{name}.parquet" for name in found) or "no Parquet file"
+    splits = data.splits()
+    unknown = [name for name in splits if name not in SPLITS]
+    if "train" not in splits or unknown:
+        listed = ", ".join(f"{name}.parquet" for name in splits) or "no Parquet file"
         raise InputError(
-            f"{data.directory}: expected train.parquet, and maybe validation.parquet and "
-            f"rejected.parquet; there is {there}"
+            f"{data.directory}: expected train.parquet, and optionally validation.parquet and "
+            f"rejected.parquet; it has {listed}"
         )
     for split in _USED:
-        if split in found:
+        if split in splits:
             file = data.directory / f"{split}.parquet"
             try:
                 _check_schema(str(file), pq.read_schema(file))
@@ -41,7 +38,7 @@ def check_schemas(data: Dataset) -> None:
 
 
 def check_rows(data: Dataset) -> None:
-    """Raise InputError for a row without content or without an id of its own."""
+    """Raise InputError for a row without content or without a unique id."""
     import pyarrow.parquet as pq
 
     seen: set[str] = set()
@@ -62,7 +59,7 @@ def check_rows(data: Dataset) -> None:
 
 
 def _contents(schema: pa.Schema) -> list[str]:
-    """Return the columns that hold what is learnt from."""
+    """Return the columns that hold the text to learn from."""
     kinds = (chat_schema(), document_schema(), preference_schema())
     for kind in kinds:
         names = [name for name in kind.names if name not in ("id", "source", "tools")]
@@ -82,16 +79,16 @@ def _check_schema(file: str, schema: pa.Schema) -> None:
         )
     for name in ("id", "source", *contents):
         text = name in ("id", "source", "text")
-        wanted = "string" if text else f"list of {{role: string, content: string}}{_MAYBE}"
+        wanted = "string" if text else f"list of {{role: string, content: string}}{_OPTIONAL}"
         if name not in schema.names:
             raise InputError(f"{file}: no column '{name}' ({wanted})")
-        found = schema.field(name).type
-        if not (_is_text(found) if text else _is_messages(found)):
-            raise InputError(f"{file}: the column '{name}' is {found}, expected {wanted}")
+        kind = schema.field(name).type
+        if not (_is_text(kind) if text else _is_messages(kind)):
+            raise InputError(f"{file}: the column '{name}' is {kind}, expected {wanted}")
     if "tools" in schema.names and contents != ["text"]:
-        found = schema.field("tools").type
-        if not (_is_text(found) or pa.types.is_null(found)):
-            raise InputError(f"{file}: the column 'tools' is {found}, expected string (JSON)")
+        kind = schema.field("tools").type
+        if not (_is_text(kind) or pa.types.is_null(kind)):
+            raise InputError(f"{file}: the column 'tools' is {kind}, expected string (JSON)")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -114,7 +111,7 @@ def _is_messages(kind: pa.DataType) -> bool:
     weight = kinds.pop("weight", pa.null())
     optional = (kinds.pop(name, pa.null()) for name in FIELDS[2:])
     return (
-        all(_is_text(found) for found in kinds.values())
-        and all(_is_text(found) or pa.types.is_null(found) for found in optional)
+        all(_is_text(field_kind) for field_kind in kinds.values())
+        and all(_is_text(field_kind) or pa.types.is_null(field_kind) for field_kind in optional)
         and bool(pa.types.is_floating(weight) or pa.types.is_null(weight))
     )

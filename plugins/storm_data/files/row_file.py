@@ -1,4 +1,4 @@
-"""A Parquet file on its way: rows are added one at a time."""
+"""A Parquet file to which rows are added one at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RowFile:
     """A Parquet file that rows are added to, written in batches."""
 
     def __init__(self, file: Path, schema: pa.Schema) -> None:
-        """Begin the file."""
+        """Create the file."""
         self._file, self._schema = file, schema
         self._writer: pq.ParquetWriter | None = pq.ParquetWriter(file, schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
@@ -30,7 +30,7 @@ class RowFile:
             self._flush()
 
     def close(self) -> None:
-        """Finish the file; a second time does nothing."""
+        """Finish the file; a second call does nothing."""
         if self._writer is not None:
             self._flush()
             self._writer.close()

@@ -1,4 +1,4 @@
-"""What sources of rows have in common: which rows are bad, and how many are held out."""
+"""Settings that all sources of rows share: which rows are bad, and how many are held out."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ REHEARSED_ROWS = 80
 
 @dataclasses.dataclass(kw_only=True)
 class SplitSettings:
-    """Settings of a component that takes rows in: which are bad, and how many are held out."""
+    """Settings of a component that reads rows: which are bad, and how many are held out."""
 
     validation_share: float = setting(0.05, at_least=0, below=1)
-    """Share of the good rows that is held out, when validation_rows is 0."""
+    """Share of the good rows to hold out, when validation_rows is 0."""
 
     validation_rows: int = setting(0, at_least=0)
     """Number of rows to hold out."""
 
     max_bad_share: float = setting(0.5, at_least=0, at_most=1)
-    """Share of bad rows above which all are refused."""
+    """Share of bad rows above which the whole source is refused."""
 
     max_characters: int = setting(100_000, at_least=1)
     """Characters in a conversation, or a document, above which its row is bad."""
 
     fields: dict[str, str] = setting({})
-    """The columns of rows that name things in their own way, by what they hold:
-    `{question: ask, answer: reply}`. What there is to name is said when a name is unknown."""
+    """Columns of rows with unusual names, by what they hold: `{question: ask, answer: reply}`. An
+    unknown name is refused with the known ones."""
 
     exclude: dict[str, str] = setting({})
-    """Rows to leave out, by column: a regular expression that the column's whole text matches, such
-    as `{task_name: ".*mmmlu.*"}`. They are counted, and not as bad."""
+    """Rows to leave out, by column: a regular expression that matches the column's whole text, such
+    as `{task_name: ".*mmmlu.*"}`. They are counted, but not as bad."""
 
     seed: int = 0
-    """Chooses the rows that are held out. Of its own, not the run's: models of different seeds are
-    asked the same questions, and nothing is judged again for another seed."""
+    """Chooses the rows that are held out. It is independent of the run's seed, so that models of
+    different seeds are evaluated on the same rows, and no row is judged again for another seed."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -53,15 +53,15 @@ class SplitSettings:
         self.check_fields()
 
     def check_fields(self) -> None:
-        """Raise SettingError for a name in `fields` that rows do not have."""
-        self.form(self.fields)
+        """Raise SettingError for an unknown name in `fields`."""
+        self.row_schema(self.fields)
 
-    def form(self, fields: Mapping[str, str]) -> RowSchema:
-        """Return how a row is read whose columns `fields` name; raises SettingError."""
+    def row_schema(self, fields: Mapping[str, str]) -> RowSchema:
+        """Return the schema of rows whose columns `fields` name; raises SettingError."""
         raise NotImplementedError
 
     def splits(self, rows: int) -> dict[str, list[int]]:
-        """Return what becomes of `rows` rows, as intervals: nothing is known of the bad ones."""
+        """Return the splits' sizes for `rows` rows as intervals: bad rows are not yet known."""
         held_out = validation_count(rows, self.validation_share, self.validation_rows)
         least = self.validation_rows
         return {
@@ -73,29 +73,29 @@ class SplitSettings:
 
 @dataclasses.dataclass(kw_only=True)
 class ExcerptSettings(SplitSettings):
-    """SplitSettings of a component that reads files of the user's own."""
+    """SplitSettings of a component that reads the user's files."""
 
     limit: int | None = setting(None, neutral=None, at_least=1, unit="rows")
-    """Rows to read at most, the first ones; null reads all."""
+    """The number of rows to read, from the first on; null reads all."""
 
     def rehearsal(self) -> Self:
-        """Return the same for the first rows."""
+        """Return a copy that reads the first rows only."""
         rows = min(REHEARSED_ROWS, self.limit or REHEARSED_ROWS)
         held_out = min(self.validation_rows, rows // 10)
         return dataclasses.replace(self, limit=rows, validation_rows=held_out)
 
     def not_rehearsed(self) -> list[str]:
-        """Return what the first rows do not show."""
-        return [f"the data: what comes after its first {REHEARSED_ROWS} rows"]
+        """Return what a rehearsal with the first rows does not test."""
+        return [f"the data: rows after the first {REHEARSED_ROWS}"]
 
 
 def validation_count(good: int, share: float, rows: int) -> int:
-    """Return how many of `good` rows are held out: `rows`, or a share of at least one row."""
+    """Return how many of `good` rows to hold out: `rows`, else a share, of at least one row."""
     if rows:
         return rows
     return max(1, round(share * good)) if share > 0 and good > 1 else 0
 
 
-def by_groups(splits: dict[str, list[int]], rows: int) -> dict[str, list[int]]:
-    """Widen the intervals of `splits` for groups of rows that are held out whole or not at all."""
+def grouped_splits(splits: dict[str, list[int]], rows: int) -> dict[str, list[int]]:
+    """Return `splits` with intervals widened for groups that are held out whole or not at all."""
     return {**splits, "train": [1, rows], "validation": [0, splits["validation"][1]]}

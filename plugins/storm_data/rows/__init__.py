@@ -1,1 +1,1 @@
-"""What a row is: chats, documents, preferences, and how a source writes them."""
+"""Kinds of rows (chats, documents, preferences) and the formats in which sources write them."""

@@ -1,4 +1,4 @@
-"""A row that cannot be used, and why."""
+"""A row that cannot be used, and the reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class BadRow(Exception):
-    """A row that cannot be used: `reason` is one of a few, `detail` says what exactly."""
+    """A row that cannot be used: `reason` is one of a few texts, `detail` is specific."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -15,13 +15,13 @@ class BadRow(Exception):
         self.detail = detail
 
 
-def in_few_words(examples: Iterable[Mapping[str, Any]]) -> str:
-    """Return examples of bad rows for people; what several have in common is said once."""
-    lines: dict[str, list[str]] = {}
+def short_list(examples: Iterable[Mapping[str, Any]]) -> str:
+    """Return examples of bad rows as text; rows with the same problem are joined."""
+    lines_by_problem: dict[str, list[str]] = {}
     for example in examples:
-        said = f"{example['reason']} ({example['detail']})"
-        lines.setdefault(said, []).append(str(example["line"]))
+        problem = f"{example['reason']} ({example['detail']})"
+        lines_by_problem.setdefault(problem, []).append(str(example["line"]))
     return "; ".join(
-        f"line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {said}"
-        for said, numbers in lines.items()
+        f"line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {problem}"
+        for problem, numbers in lines_by_problem.items()
     )

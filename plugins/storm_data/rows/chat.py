@@ -1,4 +1,4 @@
-"""Rows of chat files, read as messages: OpenAI's form, ShareGPT's, pairs, questions."""
+"""Rows of chats in OpenAI's or ShareGPT's format, as preferences, or as questions with answers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from storm_data.rows import message
 from storm_data.rows.arrow_schema import chat_schema
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.fields import Fields, Names, choose_names, has_content
 from storm_data.rows.rendering import Renderings
 from storm_data.rows.row_schema import Content
-from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
+from storm_data.rows.tool_calls import TOOLS, json_text, read_tools
 from storm_data.rows.tool_form import ToolForm
 from storm_models.chat.conversation import Message
 from storm_models.chat.tool_calls import CallSpelling
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class ChatFormat(Enum):
-    """How a row holds its conversation."""
+    """The format of a row's conversation."""
 
     auto = "auto"
-    """Whichever of the following the row has."""
+    """The first of the following that the row has."""
     openai = "openai"
     """`messages`: a list of {role, content}, with `tool_calls` and `weight`."""
     sharegpt = "sharegpt"
     """`conversations`: a list of {from, value}."""
     preference = "preference"
-    """`chosen` (messages, or text that answers `prompt`): what was preferred is kept."""
+    """`chosen` (messages, or text that answers `prompt`): the preferred answer is used."""
     question = "question"
-    """A question and its answer in two columns: Alpaca's `instruction` (with `input`, and maybe
+    """A question and its answer in two columns: Alpaca's `instruction` (with `input`, optionally
     `history`) and `output`, Dolly's `instruction` (with `context`) and `response`, OpenOrca's
     `system_prompt`, `question` and `response`, MetaMathQA's `query` and `response`, Natural
     Instructions' `definition`, `inputs` and `targets`, HelpSteer's `prompt` and `response`, TRL's
@@ -55,7 +55,7 @@ NAMES: Names = {
     "history": ("history",),
     "tools": ("tools", "functions"),
 }
-"""What a chat's row holds, and the columns that hold it. `calls` answers with calls of tools."""
+"""Parts of a chat's row, and the columns that may hold them. `calls` are tool calls as answer."""
 
 _KEYS = {
     ChatFormat.openai: ("messages",),
@@ -63,7 +63,7 @@ _KEYS = {
     ChatFormat.preference: ("chosen",),
     ChatFormat.question: ("answer", "calls"),
 }
-"""What a row of each format has."""
+"""The parts that identify each format."""
 
 OPENING = "begins with the assistant: context only"
 
@@ -73,17 +73,17 @@ class ChatRows:
 
     def __init__(
         self,
-        form: ChatFormat = ChatFormat.auto,
+        format: ChatFormat = ChatFormat.auto,
         fields: Mapping[str, str] | None = None,
         tool_form: ToolForm = ToolForm.template,
         call_spelling: CallSpelling = CallSpelling.json,
     ) -> None:
-        """Read rows of this form alone; `fields` name columns. Raises SettingError."""
-        self._form, self._tool_form, self._spelling = form, tool_form, call_spelling
-        self.names = named(NAMES, fields or {})
+        """Read rows of this format only; `fields` name columns. Raises SettingError."""
+        self._tool_form, self._spelling = tool_form, call_spelling
+        self.names = choose_names(NAMES, fields or {})
         self._renderings = Renderings()
-        forms = list(_KEYS) if form is ChatFormat.auto else [form]
-        self._forms = sorted(forms, key=lambda one: not set(_KEYS[one]) & set(fields or {}))
+        formats = list(_KEYS) if format is ChatFormat.auto else [format]
+        self._formats = sorted(formats, key=lambda entry: not set(_KEYS[entry]) & set(fields or {}))
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
@@ -92,31 +92,35 @@ class ChatRows:
     def read(self, row: dict[str, Any]) -> Content:
         """Return a row's messages and tools; raises BadRow.
 
-        Besides what `read_turns` refuses, bad are a conversation without a user's turn, or without
-        one of the assistant's after it that may be learnt, and what is no text. Where the assistant
-        speaks first, that is context, as `Conversation` has it.
+        Bad are rows that `read_turns` refuses, conversations without a user's turn or without a
+        later assistant's turn that may be trained on, and media. An assistant's turn before the
+        first user's is context (see `Conversation`).
         """
         fields = Fields(row, self.names, renderings=self._renderings)
         message.refuse_media(fields, "the row")
         messages = message.read_turns(fields, self._turns(fields))
-        messages = with_system(fields, messages)
+        messages = with_system_column(fields, messages)
         tools = read_tools(fields.get("tools"))
         _check(fields, messages)
         fields.close(texts(messages))
         messages, tools = self._tool_form.written(messages, tools, self._spelling)
-        columns = {"messages": messages, "tools": text_of(tools, TOOLS) if tools else None}
+        columns = {"messages": messages, "tools": json_text(tools, TOOLS) if tools else None}
         return Content(
             columns, identity(messages, tools), size(messages), remarks=frozenset(fields.remarks)
         )
 
     def _turns(self, fields: Fields) -> list[Any]:
-        form = next((f for f in self._forms if fields.peek(*_KEYS[f]) is not None), None)
-        if form is None:
-            keys = [name for f in self._forms for key in _KEYS[f] for name in fields.columns(key)]
-            raise BadRow("no messages", f"no {' or '.join(keys)}; the row has {fields.there()}")
-        if form is ChatFormat.preference:
-            return _chosen(fields)
-        turns = _asked(fields) if form is ChatFormat.question else turns_of(fields, _KEYS[form][0])
+        values = {entry: fields.peek(*_KEYS[entry]) for entry in self._formats}
+        present = [entry for entry, value in values.items() if value is not None]
+        if not present:
+            keys = [name for f in self._formats for key in _KEYS[f] for name in fields.columns(key)]
+            raise BadRow("no messages", f"no {' or '.join(keys)}; the row has {fields.listing()}")
+        chosen = next((entry for entry in present if has_content(values[entry])), present[0])
+        if chosen is ChatFormat.preference:
+            return _chosen_turns(fields)
+        if chosen is ChatFormat.question:
+            return _question_turns(fields)
+        turns = turns_of(fields, _KEYS[chosen][0])
         if not turns:
             raise BadRow("no messages", "the list is empty")
         return turns
@@ -129,30 +133,30 @@ def turns_of(fields: Fields, name: str) -> list[Any]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise BadRow("no messages", f"{name} is no JSON: {error}"[:200]) from error
+            raise BadRow("no messages", f"{name} is not JSON: {error}"[:200]) from error
     if not isinstance(value, list):
-        raise BadRow("no messages", f"{name} is no list")
+        raise BadRow("no messages", f"{name} is not a list")
     return value
 
 
-def with_system(fields: Fields, messages: list[Message]) -> list[Message]:
-    """Return messages after the system's words in a column of their own, where they have none."""
-    words = fields.peek("system")
-    if not isinstance(words, str) or not words.strip():
+def with_system_column(fields: Fields, messages: list[Message]) -> list[Message]:
+    """Return messages, preceded by the row's system column where they have no system message."""
+    system = fields.peek("system")
+    if not isinstance(system, str) or not system.strip():
         return messages
     if any(turn["role"] == "system" for turn in messages):
         return messages
-    text = message.read_text(fields, fields.get("system"), "the system's column")
+    text = message.read_text(fields, fields.get("system"), "the system column")
     return [{"role": "system", "content": text}, *messages]
 
 
 def identity(messages: list[Message], tools: list[dict[str, Any]] | None = None) -> list[Any]:
-    """Return what makes two conversations the same: what is said, called and offered.
+    """Return a JSON value that is equal for equal conversations: contents, calls and tools.
 
-    Names of calls are not: whoever made the row chose them.
+    Ids of calls are left out, as they are arbitrary.
     """
-    said: list[Any] = [[turn["role"], turn["content"], *_beside(turn)] for turn in messages]
-    return [*said, {"tools": tools}] if tools else said
+    turns: list[Any] = [[turn["role"], turn["content"], *_extras(turn)] for turn in messages]
+    return [*turns, {"tools": tools}] if tools else turns
 
 
 def texts(messages: list[Message]) -> list[str]:
@@ -165,12 +169,12 @@ def size(messages: list[Message]) -> int:
     return sum(len(turn["content"]) + len(turn.get("tool_calls") or "") for turn in messages)
 
 
-def _beside(turn: Message) -> list[Any]:
-    found = {name: turn[name] for name in ("name", "weight") if turn.get(name) is not None}
+def _extras(turn: Message) -> list[Any]:
+    extras = {name: turn[name] for name in ("name", "weight") if turn.get(name) is not None}
     if turn.get("tool_calls"):
         calls = json.loads(turn["tool_calls"])
-        found["calls"] = [[call["name"], call["arguments"]] for call in calls]
-    return [found] if found else []
+        extras["calls"] = [[call["name"], call["arguments"]] for call in calls]
+    return [extras] if extras else []
 
 
 def _check(fields: Fields, messages: list[Message]) -> None:
@@ -180,14 +184,15 @@ def _check(fields: Fields, messages: list[Message]) -> None:
     first = roles.index("user")
     answers = [turn for turn in messages[first:] if turn["role"] == "assistant"]
     if not answers:
-        raise BadRow("no assistant turn", f"none after the user's first, of {len(messages)}")
+        detail = f"none of {len(messages)} messages after the first user turn"
+        raise BadRow("no assistant turn", detail)
     if all(turn.get("weight") == 0 for turn in answers):
         raise BadRow("nothing to learn", "the weight of every answer is 0")
     if "assistant" in roles[:first]:
         fields.remarks.add(OPENING)
 
 
-def _chosen(fields: Fields) -> list[Any]:
+def _chosen_turns(fields: Fields) -> list[Any]:
     chosen = fields.peek("chosen")
     if isinstance(chosen, str):
         answer: list[Any] = [{"role": "assistant", "content": fields.get("chosen")}]
@@ -205,8 +210,8 @@ def _speaker(turn: Any) -> Any:
     return turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
 
 
-def _asked(fields: Fields) -> list[Any]:
-    if fields.peek("label") is False:  # of TRL's unpaired preferences
+def _question_turns(fields: Fields) -> list[Any]:
+    if fields.peek("label") is False:  # the rejected answers of TRL's unpaired preferences
         raise BadRow("marked as bad", "its label is false")
     if isinstance(fields.peek("label"), bool):
         fields.get("label")
@@ -224,7 +229,7 @@ def _asked(fields: Fields) -> list[Any]:
 
 
 def _history(fields: Fields) -> list[Any]:
-    """Return the earlier turns of LLaMA-Factory's form: pairs of a question and an answer."""
+    """Return the earlier turns in LLaMA-Factory's format: pairs of a question and an answer."""
     pairs = fields.peek("history")
     if not isinstance(pairs, list) or not all(
         isinstance(pair, list) and [type(text) for text in pair] == [str, str] for pair in pairs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm_data.rows.arrow_schema import document_schema
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.fields import Fields, Names, choose_names
 from storm_data.rows.rendering import Renderings
 from storm_data.rows.row_schema import Content
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = ["id", "text", "source"]
 
 NAMES: Names = {"text": ("text", "content")}
-"""What a document's row holds, and the columns that hold it: StarCoder's is `content`."""
+"""The part of a document's row, and the columns that may hold it; StarCoder's is `content`."""
 
 
 class DocumentRows:
@@ -26,7 +26,7 @@ class DocumentRows:
 
     def __init__(self, fields: Mapping[str, str] | None = None) -> None:
         """Read the text from the column that `fields` name; raises SettingError."""
-        self.names = named(NAMES, fields or {})
+        self.names = choose_names(NAMES, fields or {})
         self._renderings = Renderings()
 
     def schema(self, **further: str) -> pa.Schema:
@@ -34,12 +34,12 @@ class DocumentRows:
         return document_schema(**further)
 
     def read(self, row: dict[str, Any]) -> Content:
-        """Return a row's text as it is; raises BadRow for one that is missing, empty or broken."""
+        """Return a row's text unchanged; raises BadRow for a missing, empty or malformed one."""
         fields = Fields(row, self.names, renderings=self._renderings)
         text = fields.get("text")
         if text is None:
             wanted = " or ".join(fields.columns("text"))
-            raise BadRow("no text", f"no {wanted}; the row has {fields.there()}"[:200])
+            raise BadRow("no text", f"no {wanted}; the row has {fields.listing()}"[:200])
         if not isinstance(text, str):
             raise BadRow("malformed text", f"a {type(text).__name__}")
         if not text.strip():
@@ -55,7 +55,7 @@ class DocumentRows:
 def read_text(file: Path, max_characters: int) -> str:
     """Return a file's text without a byte order mark.
 
-    Raises BadRow for what is too long, binary, or not UTF-8; no more than the limit is read.
+    Raises BadRow for text that is too long, binary, or not UTF-8; reads no more than the limit.
     """
     longest = 4 * max_characters + 3
     with file.open("rb") as stream:

@@ -1,12 +1,12 @@
-"""One message of a conversation, read into the form that rows hold."""
+"""One message of a conversation, read into the form of `conversation.FIELDS`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.fields import Fields, Names, says_something
-from storm_data.rows.tool_calls import CALLS, read_calls, text_of
+from storm_data.rows.fields import Fields, Names, has_content
+from storm_data.rows.tool_calls import CALLS, json_text, read_calls
 from storm_models.chat.conversation import Message
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -16,11 +16,11 @@ NAMES: Names = {
     "content": ("content", "value"),
     "weight": ("weight",),
 }
-"""What of a message may have other names, and its usual ones."""
+"""Parts of a message, and the columns that may hold them."""
 
 NOT_TEXT = "not text"
 MEDIA = frozenset(("image", "images", "video", "videos", "audio", "audios"))
-"""Fields that hold, or point to, what is no text."""
+"""Fields that hold, or point to, media."""
 
 _CALL = "function_call"
 _SPEAKERS = {
@@ -44,16 +44,16 @@ _PARTS = (None, "text", "input_text", "output_text")
 
 
 def read_turns(fields: Fields, turns: list[Any]) -> list[Message]:
-    """Return messages with `role`, `content`, and what else there is of `FIELDS`; raises BadRow.
+    """Return messages with `role`, `content` and the other `FIELDS` that they have; raises BadRow.
 
-    Roles become system, user, assistant or tool. An empty system message is left out, and
-    remarked on; a tool may answer with nothing; any other message without text and calls, and an
-    unknown role, make the row bad. Where the assistant speaks and then calls, in ShareGPT's form
-    two turns, that is one message.
+    Roles become system, user, assistant or tool. An empty system message is left out with a remark;
+    a tool's may be empty; any other message without text and calls makes the row bad, as does an
+    unknown role. An assistant's text and its call, two turns in ShareGPT's format, become one
+    message.
     """
     read: list[Message] = []
-    for position, turn in enumerate(turns, start=1):
-        message = _message(fields, turn, position)
+    for number, turn in enumerate(turns, start=1):
+        message = _message(fields, turn, number)
         if message is None:
             fields.remarks.add("empty system message")
         elif _continues(turn, message, read):
@@ -64,19 +64,19 @@ def read_turns(fields: Fields, turns: list[Any]) -> list[Message]:
 
 
 def read_text(fields: Fields, content: Any, where: str) -> str:
-    """Return what a content says: text, or OpenAI's list of parts that are text; raises BadRow."""
+    """Return a content as text, joining OpenAI's list of text parts; raises BadRow."""
     if isinstance(content, list):
         content = "".join(_part(fields, part, where) for part in content)
     if content is None:
         return ""
     if not isinstance(content, str):
-        raise BadRow("malformed message", f"the content of {where} is no text")
+        raise BadRow("malformed message", f"the content of {where} is not text")
     check_unicode(content, where)
     return content
 
 
 def check_unicode(text: str, where: str) -> None:
-    """Raise BadRow for text that no file can hold."""
+    """Raise BadRow for text that cannot be written as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -84,16 +84,16 @@ def check_unicode(text: str, where: str) -> None:
 
 
 def refuse_media(fields: Fields, where: str) -> None:
-    """Raise BadRow where something is said that is no text."""
+    """Raise BadRow where a media field has content."""
     for name in fields.among(MEDIA):
-        if says_something(fields.peek(name)):
+        if has_content(fields.peek(name)):
             raise BadRow(NOT_TEXT, f"{where} has {name}")
 
 
-def _message(fields: Fields, turn: Any, position: int) -> Message | None:
-    where = f"message {position}"
+def _message(fields: Fields, turn: Any, number: int) -> Message | None:
+    where = f"message {number}"
     if not isinstance(turn, dict):
-        raise BadRow("malformed message", f"{where} is no object")
+        raise BadRow("malformed message", f"{where} is not an object")
     own = fields.inner(turn, "message.")
     speaker = own.get("role")
     role = _SPEAKERS.get(speaker) if isinstance(speaker, str) else None
@@ -109,7 +109,7 @@ def _message(fields: Fields, turn: Any, position: int) -> Message | None:
                 calls += read_calls(own, own.get(name), where)
     message: Message = {"role": role, "content": read_text(own, content, where)}
     if calls:
-        message["tool_calls"] = text_of(calls, CALLS)
+        message["tool_calls"] = json_text(calls, CALLS)
     elif not message["content"].strip() and role != "tool":
         if role == "system":
             return None
@@ -130,12 +130,12 @@ def _name(own: Fields, message: Message, where: str) -> None:
 
 
 def _weight(own: Fields, where: str) -> float | None:
-    """Return 0 for a turn that shall not be learnt, by OpenAI's weight or a loss that is false."""
+    """Return 0 for a turn not to train on, by OpenAI's weight or a false `loss`; else None."""
     weight = own.get("weight")
     for name in _TRAINED:
         if isinstance(own.peek(name), bool):  # a number is a measurement
-            learnt = own.get(name)
-            weight = (learnt and weight) if weight is not None else learnt
+            trained = own.get(name)
+            weight = (trained and weight) if weight is not None else trained
     if weight is None or (isinstance(weight, int | float) and weight == 1):
         return None
     if isinstance(weight, int | float) and weight == 0:
@@ -152,7 +152,7 @@ def _part(fields: Fields, part: Any, where: str) -> str:
         if isinstance(text, str):
             own.close()
             return text
-    raise BadRow("malformed message", f"a part of {where} is no text")
+    raise BadRow("malformed message", f"a part of {where} is not text")
 
 
 def _continues(turn: dict[str, Any], message: Message, read: list[Message]) -> bool:

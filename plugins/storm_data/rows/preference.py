@@ -1,4 +1,4 @@
-"""Rows that are preferences: a prompt, an answer that was chosen, and one that was rejected."""
+"""Rows that are preferences: a prompt, a chosen answer and a rejected one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from storm_data.rows import message
 from storm_data.rows.arrow_schema import preference_schema
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.chat import identity, size, texts, turns_of, with_system
-from storm_data.rows.fields import Fields, Names, named
+from storm_data.rows.chat import identity, size, texts, turns_of, with_system_column
+from storm_data.rows.fields import Fields, Names, choose_names
 from storm_data.rows.rendering import Renderings
 from storm_data.rows.row_schema import Content
-from storm_data.rows.tool_calls import TOOLS, read_tools, text_of
+from storm_data.rows.tool_calls import TOOLS, json_text, read_tools
 from storm_data.rows.tool_form import ToolForm
 from storm_models.chat.conversation import Message
 from storm_models.chat.tool_calls import CallSpelling
@@ -32,7 +32,7 @@ NAMES: Names = {
     "score_rejected": ("score_rejected", "rejected_score", "rejected-rating", "rejected_rating"),
     "tools": ("tools", "functions"),
 }
-"""What a preference's row holds, and the columns that hold it."""
+"""Parts of a preference's row, and the columns that may hold them."""
 
 TIED = "equal scores"
 REVERSED = "the rejected answer scores higher"
@@ -47,9 +47,9 @@ _MOST = 1e300
 class PreferenceRows:
     """Rows that are preferences: `prompt`, `chosen` and `rejected`, all lists of messages.
 
-    Read are UltraFeedback's binarized form (`prompt` a string, `chosen` and `rejected` messages
-    that begin with it), Orca pairs' (`system`, `question`, and two strings), and TRL's, with the
-    prompt given or implied: what the messages of chosen and rejected begin with.
+    Supported are UltraFeedback's binarized format (`prompt` a string, `chosen` and `rejected`
+    messages that begin with it), that of Orca pairs (`system`, `question`, and two strings), and
+    TRL's, where the prompt is given or is the common beginning of chosen and rejected.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class PreferenceRows:
         """Read columns named by `fields`; with `min_margin`, pairs whose scores are closer, or
         missing, are bad. Raises SettingError.
         """
-        self.names = named(NAMES, fields or {})
+        self.names = choose_names(NAMES, fields or {})
         self._renderings = Renderings()
         self._tool_form, self._spelling = tool_form, call_spelling
         self._min_margin = min_margin
@@ -72,28 +72,28 @@ class PreferenceRows:
         return preference_schema(**further)
 
     def read(self, row: dict[str, Any]) -> Content:
-        """Return a row's prompt and answers; raises BadRow. Rows are a group whose prompts differ
-        in white space at most.
+        """Return a row's prompt and answers; raises BadRow.
 
-        Bad are a side that is missing, empty, or does not begin and end with the assistant, two
-        sides that say the same or answer different prompts, and a prompt that is missing or does
-        not end with a user's (or tool's) turn.
+        Rows whose prompts differ only in white space form a group. Bad are rows with an answer that
+        is missing, empty, or does not begin and end with the assistant, with two equal answers or
+        answers to different prompts, and with a prompt that is missing or does not end with a
+        user's (or tool's) turn.
         """
         fields = Fields(row, self.names, renderings=self._renderings)
         message.refuse_media(fields, "the row")
-        prompt = _given(fields)
+        prompt = _stated_prompt(fields)
         chosen, rejected = (_side(fields, name) for name in _SIDES)
         if _stripped(chosen) == _stripped(rejected):
             raise BadRow("same answers", f"{size(chosen)} characters")
-        whole = [side[0]["role"] != "assistant" for side in (chosen, rejected)]
-        if any(whole):
+        with_prompt = [side[0]["role"] != "assistant" for side in (chosen, rejected)]
+        if any(with_prompt):
             shared = _shared(chosen, rejected)
-            _agree(prompt, shared)
+            _check_prompt(prompt, shared)
             prompt, chosen, rejected = shared, chosen[len(shared) :], rejected[len(shared) :]
         if not prompt:
             names = " or ".join(fields.columns("prompt"))
             raise BadRow("no prompt", f"no {names}, and none in the answers")
-        prompt = with_system(fields, prompt)
+        prompt = with_system_column(fields, prompt)
         if not any(turn["role"] == "user" for turn in prompt):
             raise BadRow("no user turn", f"{len(prompt)} messages in the prompt")
         if prompt[-1]["role"] not in _ENDS:
@@ -103,7 +103,7 @@ class PreferenceRows:
             if all(turn.get("weight") == 0 for turn in answers):
                 raise BadRow("nothing to learn", f"the weight of every answer of {name} is 0")
         tools = read_tools(fields.get("tools"))
-        self._weigh(fields)
+        self._compare_scores(fields)
         fields.close(texts(prompt + chosen + rejected))
         form, spelling = self._tool_form, self._spelling
         chosen, rejected = (form.written(side, None, spelling)[0] for side in (chosen, rejected))
@@ -111,44 +111,44 @@ class PreferenceRows:
         columns: dict[str, Any] = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
         same = [identity(messages) for messages in columns.values()]
         characters = sum(size(messages) for messages in columns.values())
-        group = [[said[0], " ".join(said[1].split()), *said[2:]] for said in same[0]]
-        columns["tools"] = text_of(tools, TOOLS) if tools else None
+        group = [[turn[0], " ".join(turn[1].split()), *turn[2:]] for turn in same[0]]
+        columns["tools"] = json_text(tools, TOOLS) if tools else None
         if tools:
             same, group = [*same, [tools]], [*group, tools]
         return Content(columns, same, characters, group, frozenset(fields.remarks))
 
-    def _weigh(self, fields: Fields) -> None:
-        """Compare the scores of a row, where it has them."""
+    def _compare_scores(self, fields: Fields) -> None:
+        """Check a row's scores against `min_margin`, and remark on ties and reversed pairs."""
         scores = [fields.get("score_chosen"), fields.get("score_rejected")]
         known = all(isinstance(score, int | float) and abs(score) < _MOST for score in scores)
         margin = scores[0] - scores[1] if known else None
         if self._min_margin is not None:
             if margin is None:
-                raise BadRow("no scores", "min_margin compares them")
+                raise BadRow("no scores", "min_margin needs them")
             if margin < self._min_margin:
                 raise BadRow("scores too close", f"{scores[0]} and {scores[1]}")
         if margin is not None and margin <= 0:
             fields.remarks.add(TIED if margin == 0 else REVERSED)
 
 
-def _given(fields: Fields) -> Messages:
-    """Return the prompt that a row names; empty where it names none."""
-    found = fields.get("prompt")
-    if not found:
+def _stated_prompt(fields: Fields) -> Messages:
+    """Return the prompt in a row's own column; empty where there is none."""
+    prompt = fields.get("prompt")
+    if not prompt:
         return []
-    if isinstance(found, str):
-        return message.read_turns(fields, [{"role": "user", "content": found}])
-    if not isinstance(found, list):
+    if isinstance(prompt, str):
+        return message.read_turns(fields, [{"role": "user", "content": prompt}])
+    if not isinstance(prompt, list):
         raise BadRow("malformed message", "the prompt is neither text nor a list")
-    return message.read_turns(fields, found)
+    return message.read_turns(fields, prompt)
 
 
 def _side(fields: Fields, name: str) -> Messages:
-    """Return what a side says: text is the assistant's."""
+    """Return an answer's messages; a plain text is the assistant's."""
     side = fields.peek(name)
     if side is None:
         wanted = " or ".join(fields.columns(name))
-        raise BadRow("no pair", f"no {wanted}; the row has {fields.there()}")
+        raise BadRow("no pair", f"no {wanted}; the row has {fields.listing()}")
     if isinstance(side, str):
         turns: list[Any] = [{"role": "assistant", "content": fields.get(name)}]
     elif isinstance(side, list):
@@ -164,7 +164,7 @@ def _side(fields: Fields, name: str) -> Messages:
 
 
 def _shared(chosen: Messages, rejected: Messages) -> Messages:
-    """Return what both begin with; raises BadRow unless the assistant goes on from there."""
+    """Return the common beginning; raises BadRow unless the assistant continues both."""
     count = 0
     while chosen[count : count + 1] == rejected[count : count + 1] != []:
         count += 1
@@ -177,10 +177,10 @@ def _shared(chosen: Messages, rejected: Messages) -> Messages:
     return chosen[:count]
 
 
-def _agree(given: Messages, shared: Messages) -> None:
-    """Raise BadRow where a row names another prompt than its answers begin with."""
+def _check_prompt(stated: Messages, shared: Messages) -> None:
+    """Raise BadRow where a row's stated prompt differs from the beginning of its answers."""
     known = {turn["content"].strip() for turn in shared}
-    for turn in given:
+    for turn in stated:
         if turn["content"].strip() not in known:
             raise BadRow(
                 "differing prompts",
@@ -189,4 +189,4 @@ def _agree(given: Messages, shared: Messages) -> None:
 
 
 def _stripped(messages: Messages) -> list[Any]:
-    return [[said[0], said[1].strip(), *said[2:]] for said in identity(messages)]
+    return [[turn[0], turn[1].strip(), *turn[2:]] for turn in identity(messages)]

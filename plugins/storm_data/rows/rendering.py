@@ -1,4 +1,4 @@
-"""Texts that a template made of a row: what was read, and nothing else that says something."""
+"""Columns that repeat a row's texts as a template renders them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from collections.abc import Sequence
 _MARKUP = re.compile(r"<[^<>\s]{1,40}>|\[/?[A-Z_]{1,30}\]|[\W_]+")
 """Control tokens (`<|im_end|>`, `[INST]`), white space, punctuation."""
 _HEADING = 16
-"""Letters that may stand beside a text: `### Instruction:`, `assistant`, `The answer is`."""
+"""Most letters of a heading between texts: `### Instruction:`, `assistant`, `The answer is`."""
 _LONGEST_HEADING = 200
 _MOST_OPENINGS = 4
-"""Alpaca's template has two: with an input, and without."""
+"""The most openings of a column; Alpaca's template has two, with an input and without."""
 
 
 class Renderings:
-    """Tells renderings from texts that say more, over the rows of one data set.
+    """Distinguishes renderings from other texts, over the rows of one data set.
 
-    In a rendering each text stands in its order, and between them no more than a heading. Only
-    before the first may be more (`Below is an instruction ...`), ending in a line break, a colon
-    or a control token: a column has few such openings, while what is said of a row differs from
-    row to row.
+    In a rendering the texts occur in order, with at most a heading between them. Before the first
+    there may be a longer opening (`Below is an instruction ...`) that ends in a line break, a colon
+    or a control token: a column has few different openings, whereas content differs between rows.
     """
 
     def __init__(self) -> None:
-        """Know no opening yet."""
+        """Start with no known openings."""
         self._openings: dict[str, set[str]] = {}
 
     def holds(self, column: str, value: str, texts: Sequence[str]) -> bool:
         """Return whether a column's value renders `texts`, at least one, none of them empty."""
         end = len(value)
-        for text in reversed(texts):  # from the end: a preamble may hold a short one by chance
+        for text in reversed(texts):  # from the end: an opening may hold a short text by chance
             start = _last(value, text, end)
             if start < 0 or not _is_heading(value[start + len(text) : end]):
                 return False
@@ -48,7 +47,7 @@ class Renderings:
 
 
 def _last(value: str, text: str, end: int) -> int:
-    """Return where a text stands last before `end`, not as a part of a word; -1 for nowhere."""
+    """Return the start of a text's last occurrence before `end` as whole words, -1 without any."""
     while (start := value.rfind(text, 0, end)) >= 0:
         after = start + len(text)
         first, last = value[max(start - 1, 0) : start + 1], value[after - 1 : after + 1]

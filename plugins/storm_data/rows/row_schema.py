@@ -1,4 +1,4 @@
-"""Kinds of rows: what a data set holds, and how a row of a source becomes it."""
+"""The schema of a kind of rows: its columns, and how rows of a source are read into them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """What a good row holds, beside its id and source."""
+    """The content of a good row, besides its id and source."""
 
     columns: dict[str, Any]
     """The row's own columns."""
     identity: Any
-    """A JSON value that two rows share when they are the same."""
+    """A JSON value that is equal for equal rows."""
     characters: int
-    """The size of its text."""
+    """The number of characters of its texts."""
     group: Any = None
-    """A JSON value that rows share which must not be divided between splits. None: `identity`."""
+    """A JSON value that is equal for rows that must be in the same split. None: `identity`."""
     remarks: frozenset[str] = frozenset()
-    """What was done about the row besides: a field that says something and was not used, an empty
-    message that was left out. Rows are counted by it."""
+    """Notes on how the row was read, such as an unused field or an empty message that was left out.
+    Rows are counted by remark."""
 
 
 class RowSchema(Protocol):
     """Reads rows of one kind."""
 
     names: ChosenNames
-    """The columns that it looks for, and which of the chosen ones it met."""
+    """The columns that it reads, and which of the chosen ones were seen."""
 
     def schema(self, **further: str) -> pa.Schema:
         """Return the Arrow schema, with `further` columns by Arrow type name."""
         ...
 
     def read(self, row: dict[str, Any]) -> Content:
-        """Return what a row holds; raises BadRow."""
+        """Return a row's content; raises BadRow."""
         ...
 
 

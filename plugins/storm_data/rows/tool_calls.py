@@ -1,4 +1,4 @@
-"""Calls of tools, and the tools that may be called, as rows of many makers write them."""
+"""Tool calls and tools, in the formats that data sets use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from storm_data.rows.bad_row import BadRow
-from storm_data.rows.fields import Fields, says_something
+from storm_data.rows.fields import Fields, has_content
 from storm_models.chat.literals import UnreadableLiteral, read_literal
 from storm_models.chat.tool_calls import CALL_ARGUMENTS, CALL_NAMES
 
@@ -17,9 +17,9 @@ TOOLS = "malformed tools"
 def read_calls(fields: Fields, value: Any, where: str) -> list[dict[str, Any]]:
     """Return calls as {id?, name, arguments}; raises BadRow.
 
-    Read are OpenAI's (`{function: {name, arguments: JSON text}}`), plain {name, arguments}, Storm's
-    {tool_name, tool_arguments}, one or a list of them, and text of any of these: JSON, or Python
-    literals.
+    Supported are OpenAI's format (`{function: {name, arguments: JSON text}}`), plain {name,
+    arguments}, Storm's {tool_name, tool_arguments}, one of these or a list, and text of any of
+    these: JSON, or Python literals.
     """
     value = _parsed(value, CALLS, where)
     return [_call(fields, call, where) for call in (value if isinstance(value, list) else [value])]
@@ -28,33 +28,33 @@ def read_calls(fields: Fields, value: Any, where: str) -> list[dict[str, Any]]:
 def read_tools(value: Any) -> list[dict[str, Any]] | None:
     """Return tools in OpenAI's form, None where there are none; raises BadRow.
 
-    A function without its envelope ({name, description, parameters}) gets one; JSON text of a
-    list, or a list of JSON texts, is read.
+    A bare function ({name, description, parameters}) is wrapped; JSON text of a list, or a list of
+    JSON texts, is accepted.
     """
-    if not says_something(value):
+    if not has_content(value):
         return None
     value = _parsed(value, TOOLS, "the row")
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
-        raise BadRow(TOOLS, "no list of functions")
+        raise BadRow(TOOLS, "not a list of functions")
     return [_tool(tool) for tool in value] or None
 
 
-def text_of(value: Any, reason: str) -> str:
+def json_text(value: Any, reason: str) -> str:
     """Return JSON text without NaN and lone surrogates; raises BadRow with `reason`."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise BadRow(reason, f"no JSON: {error}"[:200]) from error
+        raise BadRow(reason, f"not JSON: {error}"[:200]) from error
     return text
 
 
 def _call(fields: Fields, value: Any, where: str) -> dict[str, Any]:
     value = _parsed(value, CALLS, where)
     if not isinstance(value, dict):
-        raise BadRow(CALLS, f"a call in {where} is no object")
+        raise BadRow(CALLS, f"a call in {where} is not an object")
     outer = fields.inner(value, "tool_call.")
     if outer.get("type") not in (None, "function"):
         raise BadRow(CALLS, f"a call of the type {value['type']!r} in {where}"[:200])
@@ -68,9 +68,9 @@ def _call(fields: Fields, value: Any, where: str) -> dict[str, Any]:
     if not isinstance(name, str) or not name:
         raise BadRow(CALLS, f"a call without a name in {where}")
     if not isinstance(arguments, dict | None):
-        raise BadRow(CALLS, f"the arguments of {name} in {where} are no object"[:200])
-    for fields_ in {outer, inner}:
-        fields_.close()
+        raise BadRow(CALLS, f"the arguments of {name} in {where} are not an object"[:200])
+    for part in {outer, inner}:
+        part.close()
     call = {"id": identifier} if isinstance(identifier, str) and identifier else {}
     return {**call, "name": name, "arguments": arguments or {}}
 
@@ -81,7 +81,7 @@ def _tool(value: Any) -> dict[str, Any]:
         value = {"type": "function", "function": value}
     function = value.get("function") if isinstance(value, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise BadRow(TOOLS, "a tool that is no function with a name")
+        raise BadRow(TOOLS, "a tool that is not a function with a name")
     return {**value, "type": "function"}
 
 
@@ -95,4 +95,4 @@ def _parsed(value: Any, reason: str, where: str) -> Any:
     try:
         return read_literal(value)
     except UnreadableLiteral:
-        raise BadRow(reason, f"no JSON in {where}: {problem}"[:200]) from problem
+        raise BadRow(reason, f"not JSON in {where}: {problem}"[:200]) from problem

@@ -1,8 +1,8 @@
-"""A few rows of ours in the schema of every data set that a preset reads, for rehearsals.
+"""Sample rows in the schema of every data set that a preset reads, written here for rehearsals.
 
-One YAML file per repository: `files` gives the name of a file of each split, as the repository has
-it, and `rows` its rows. In texts, `{n}` becomes a number and `{long}` a long text, so that as many
-different rows come of them as are asked for.
+One YAML file per repository: `files` names a file of each split as in the repository, and `rows`
+has its rows. In texts, `{n}` becomes a number and `{long}` a long text, so that any number of
+different rows can be made.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ import yaml
 
 _FOLDER = Path(__file__).parent
 _LONG = 6_000
-"""Characters of the longest text: more than a rehearsed judge or training reads at once."""
+"""Characters of the longest text: more than a rehearsed judge or training reads."""
 _SHORT = 400
 
 
 def sample_of(repo: str) -> Path | None:
-    """Return the file with the sample of a repository, None where there is none."""
+    """Return the file with a repository's sample, None where there is none."""
     file = _FOLDER / f"{repo.replace('/', '--')}.yaml"
     return file if file.is_file() else None
 
 
 def write_sample(repo: str, folder: Path, rows: int) -> None:
-    """Write `rows` rows per split of a repository, in files as the repository has them."""
+    """Write `rows` rows per split of a repository, in files named as in the repository."""
     file = sample_of(repo)
     assert file is not None, f"no sample of {repo}"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     for split, name in content["files"].items():
-        given = content["rows"][split]
-        made = [_varied(given[i % len(given)], i + 2, long=i < len(given)) for i in range(rows)]
-        _write(folder / name, made)
+        templates = content["rows"][split]
+        count = len(templates)
+        made_up = [_varied(templates[i % count], i + 2, long=i < count) for i in range(rows)]
+        _write(folder / name, made_up)
     configs = [
         {
             "config_name": "default",
@@ -54,11 +55,11 @@ def _varied(value: Any, number: int, *, long: bool) -> Any:
     if not isinstance(value, str):
         return value
     if "{long}" in value:
-        value = value.replace("{long}", _tale(number, _LONG if long else _SHORT))
+        value = value.replace("{long}", _long_text(number, _LONG if long else _SHORT))
     return value.replace("{n}", str(number))
 
 
-def _tale(number: int, characters: int) -> str:
+def _long_text(number: int, characters: int) -> str:
     days = (
         f"On day {day} of journey {number} they walked {day * number % 37} miles, met "
         f"{day % 5} others on the road, and slept where the map shows place {day + number}."

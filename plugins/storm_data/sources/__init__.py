@@ -1,1 +1,1 @@
-"""Components that yield a data set: files, the hub, finished folders."""
+"""Components that bring in a data set: from files, the hub, finished folders."""

@@ -1,4 +1,4 @@
-"""The component `chat_jsonl`: a file of chats, a JSON object per line, or one list."""
+"""The component `chat_jsonl`: a file of chats, a JSON object per line or one JSON list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from storm_exp import component, setting
 from storm_models.chat.tool_calls import CallSpelling
 
 
-@component("dataset", "chat_jsonl", version=3)
+@component("dataset", "chat_jsonl", version=4)
 class ChatJsonl(JsonlSource):
-    """Chats from a JSONL file, split into train and validation; bad rows are kept apart.
+    """Chats from a JSONL file, split into train and validation; bad rows are rejected.
 
-    Rows hold OpenAI's `messages`, ShareGPT's `conversations`, or a question and its answer, may
-    have `tools`, an `id` and a `source`. A bad row is rejected with its line number and reason, and
-    a row whose content or id came before is rejected too, so nothing is in two splits.
-    Fields that say something and are not used are counted.
+    Rows hold OpenAI's `messages`, ShareGPT's `conversations`, or a question and its answer, and
+    optionally `tools`, an `id` and a `source`. A bad row is rejected with its line number and
+    reason, and so is a row whose content or id came before, so that no row is in two splits. Unused
+    fields with content are counted.
     """
 
     format: ChatFormat = ChatFormat.auto
@@ -32,10 +32,10 @@ class ChatJsonl(JsonlSource):
     """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     source: str = "chat"
-    """The source of rows that name none."""
+    """The source of rows that do not name one."""
 
     columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
 
-    def form(self, fields: Mapping[str, str]) -> ChatRows:
-        """Return how a row is read."""
+    def row_schema(self, fields: Mapping[str, str]) -> ChatRows:
+        """Return the schema of rows."""
         return ChatRows(self.format, fields, self.tool_form, self.call_spelling)

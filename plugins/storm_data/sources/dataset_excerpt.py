@@ -17,7 +17,7 @@ class DatasetExcerpt:
     """The first rows of every split of a finished data set, for rehearsals."""
 
     path: str = setting(MISSING, semantic=False)
-    """The directory. Its files' contents enter the key, its place does not."""
+    """The directory. The contents of its files enter the key, its path does not."""
     rows: int = setting(REHEARSED_ROWS, at_least=1)
     """Rows of every split."""
 
@@ -30,10 +30,10 @@ class DatasetExcerpt:
 
     def run(self, stage: StageContext) -> Dataset:
         """Write the rows; raises InputError for one that cannot be used."""
-        given, made = Dataset(Path(self.path)), Dataset(stage.directory)
-        for name in given.splits():
-            table = given.table(name)
-            made.write(name, table.slice(0, self.rows).to_pylist(), table.schema)
-        check_rows(made)
-        stage.metric("train", made.count("train"), main=True)
-        return made
+        source, excerpt = Dataset(Path(self.path)), Dataset(stage.directory)
+        for name in source.splits():
+            table = source.table(name)
+            excerpt.write(name, table.slice(0, self.rows).to_pylist(), table.schema)
+        check_rows(excerpt)
+        stage.metric("train", excerpt.count("train"), main=True)
+        return excerpt

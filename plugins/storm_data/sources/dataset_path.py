@@ -1,4 +1,4 @@
-"""The component `dataset_path`: a finished data set in a directory, used where it lies."""
+"""The component `dataset_path`: a finished data set in a directory, used in place."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from storm_exp import FileDigests, SettingError, StageContext, component, settin
 from storm_models.folder.existing_path import existing_path
 
 DATASET_MENUS = ("dataset", "curator")
-"""The menus whose components yield a data set."""
+"""The menus whose components make a data set."""
 
 
 @component(DATASET_MENUS, "dataset_path", version=1)
 class DatasetPath:
-    """Parquet files named by split, adopted where they lie: nothing is copied.
+    """Parquet files named by split, adopted in place: nothing is copied.
 
-    `train.parquet`, and maybe `validation.parquet` and `rejected.parquet`, with the columns `id`,
-    `source`, and `messages` (chats), `text` (documents) or `prompt`, `chosen` and `rejected`
-    (preferences). What a run of this project leaves in `outputs/latest/curator` is one.
+    `train.parquet`, and optionally `validation.parquet` and `rejected.parquet`, with the columns
+    `id`, `source`, and `messages` (chats), `text` (documents) or `prompt`, `chosen` and `rejected`
+    (preferences). A run writes such a folder to `outputs/latest/curator`.
     """
 
     path: str = setting(MISSING, semantic=False)
-    """A directory with train.parquet, and maybe validation.parquet and rejected.parquet.
-    Its files' contents enter the key, its place does not."""
+    """A directory with train.parquet, and optionally validation.parquet and rejected.parquet. The
+    contents of its files enter the key, its path does not."""
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digest of every split."""
@@ -34,7 +34,7 @@ class DatasetPath:
         return {name: files.digest(data.directory / name) for name in _files(data)}
 
     def plan_spec(self) -> DatasetSpec:
-        """Read the footers; raises InputError for what is no data set."""
+        """Return the spec from the footers; raises InputError for anything but a data set."""
         data = self._data()
         check_schemas(data)
         return data.spec()
@@ -48,7 +48,7 @@ class DatasetPath:
         return Dataset(stage.adopt(data.directory, _files(data)))
 
     def rehearsal(self) -> DatasetPath | DatasetExcerpt:
-        """Return the first rows of every split; a small data set is taken as it is."""
+        """Return an excerpt of every split; a small data set is used itself."""
         data = self._data()
         if all(data.count(name) <= REHEARSED_ROWS for name in data.splits()):
             return self

@@ -12,13 +12,13 @@ from storm_exp import component, setting
 from storm_models.chat.tool_calls import CallSpelling
 
 
-@component("dataset", "hub_chat", version=3, requires=("datasets", "pyarrow"), extra="evaluate")
+@component("dataset", "hub_chat", version=4, requires=("datasets", "pyarrow"), extra="evaluate")
 class HubChat(HubSource):
-    """Chat data sets from the hub or from folders, one after the other, in one form.
+    """Chat data sets from the hub or from folders, concatenated in one format.
 
-    Rows in OpenAI's or ShareGPT's form and questions with their answers are taken as they are; of a
-    preference pair the preferred answer is kept. Bad rows and duplicates, within and across
-    sources, are rejected with their reason.
+    Rows may be in OpenAI's or ShareGPT's format, questions with answers, or preferences, whose
+    chosen answer is used. Bad rows and duplicates, within and across sources, are rejected with
+    their reason.
     """
 
     tool_form: ToolForm = ToolForm.template
@@ -29,6 +29,6 @@ class HubChat(HubSource):
 
     columns: ClassVar[list[str]] = ["id", "messages", "tools", "source"]
 
-    def form(self, fields: Mapping[str, str]) -> ChatRows:
-        """Return how a row is read."""
+    def row_schema(self, fields: Mapping[str, str]) -> ChatRows:
+        """Return the schema of rows."""
         return ChatRows(ChatFormat.auto, fields, self.tool_form, self.call_spelling)

@@ -9,27 +9,28 @@ from typing import Any, ClassVar
 
 from storm_data.dataset import Dataset
 from storm_data.rows.document import COLUMNS, DocumentRows
-from storm_data.sources.hub_source import HubSource, is_folder, is_sample
+from storm_data.sources.hub_source import HubSource
+from storm_data.sources.location import is_folder, is_sample
 from storm_exp import InputError, SettingError, StageContext, component, setting
 from storm_models.sources.repository import resolve_commit
 
 
 @component(
-    "dataset", "hub_documents", version=2, requires=("datasets", "pyarrow"), extra="evaluate"
+    "dataset", "hub_documents", version=3, requires=("datasets", "pyarrow"), extra="evaluate"
 )
 class HubDocuments(HubSource):
-    """Documents for pretraining, such as SlimPajama's and StarCoder's, one source after the other.
+    """Documents for pretraining, such as SlimPajama's and StarCoder's, source by source.
 
     Bad documents and duplicates, within and across sources, are rejected with their reason.
     """
 
     files: dict[str, str] = setting({})
-    """Which files are read, by source name, as a pattern inside the repository: one language of
-    StarCoder is `python/*.parquet`. Others are not fetched."""
+    """The files to read, by source name, as a pattern inside the repository: one language of
+    StarCoder is `python/*.parquet`. Other files are not downloaded."""
 
     stream: bool = setting(False, semantic=False)
-    """Read rows over the network as far as `limits` go, instead of fetching the files first:
-    SlimPajama has 895 GB. The rows are the same."""
+    """Read rows over the network up to `limits`, instead of downloading the files first: SlimPajama
+    has 895 GB. The rows are the same."""
 
     max_characters: int = 1_000_000
     """Characters above which a document is bad."""
@@ -41,17 +42,17 @@ class HubDocuments(HubSource):
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
-        endless = [name for name in self.sources if name not in self.limits]
-        if self.stream and endless:
-            problem = f"streaming needs a limit for '{endless[0]}', or it reads to the end"
+        unlimited = [name for name in self.sources if name not in self.limits]
+        if self.stream and unlimited:
+            problem = f"with stream=true, '{unlimited[0]}' needs a limit, or it is read to the end"
             raise SettingError("limits", self.limits, problem)
 
-    def form(self, fields: Mapping[str, str]) -> DocumentRows:
-        """Return how a row is read."""
+    def row_schema(self, fields: Mapping[str, str]) -> DocumentRows:
+        """Return the schema of rows."""
         return DocumentRows(fields)
 
     def fetches(self) -> list[str]:
-        """Return what has to be downloaded before this can run, for people."""
+        """Return what has to be downloaded before this can run, as text for people."""
         if not self.stream:
             return super().fetches()
         return [
@@ -61,15 +62,15 @@ class HubDocuments(HubSource):
         ]
 
     def names_files(self, name: str) -> bool:
-        """Return whether files were named for a source, which then are the split."""
+        """Return whether `files` names the files of a source, which then form its split."""
         return name in self.files
 
     def wanted(self, name: str) -> list[str]:
-        """Return the patterns of the files that are read of a source."""
+        """Return the patterns of a source's files."""
         return [self.files[name]] if name in self.files else self.patterns
 
     def data_files(self, name: str, folder: Path) -> list[Path]:
-        """Return the files that are read of a source that is a folder."""
+        """Return the files to read in a folder."""
         if name not in self.files:
             return super().data_files(name, folder)
         return sorted(file for file in folder.glob(self.files[name]) if file.is_file())
@@ -92,7 +93,7 @@ class HubDocuments(HubSource):
         return super().place(name, scratch)
 
     def options(self, name: str, split: str) -> dict[str, Any]:
-        """Return what `load_dataset` is told of a source besides its place and split."""
+        """Return further arguments of `load_dataset` for a source."""
         options: dict[str, Any] = {}
         if name in self.files:
             options["data_files"] = {split: self.files[name]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from storm_data.files.split_settings import by_groups
+from storm_data.files.split_settings import grouped_splits
 from storm_data.rows.preference import COLUMNS, PreferenceRows
 from storm_data.rows.tool_form import ToolForm
 from storm_data.sources.hub_source import HubSource
@@ -14,13 +14,13 @@ from storm_models.chat.tool_calls import CallSpelling
 
 
 @component(
-    "dataset", "hub_preferences", version=2, requires=("datasets", "pyarrow"), extra="evaluate"
+    "dataset", "hub_preferences", version=3, requires=("datasets", "pyarrow"), extra="evaluate"
 )
 class HubPreferences(HubSource):
-    """Preferences from the hub or from folders, one after the other, in one form.
+    """Preferences from the hub or from folders, concatenated in one format.
 
-    Only the splits that are named are read, and what is held out is never trained on: rows that
-    share a prompt go to the same split. Bad rows and duplicates are rejected with their reason.
+    Only the named splits are read, and held-out rows are never trained on: rows that share a prompt
+    go to the same split. Bad rows and duplicates are rejected with their reason.
     """
 
     training_splits: dict[str, str] = setting({})
@@ -28,8 +28,7 @@ class HubPreferences(HubSource):
     `train_prefs`."""
 
     validation_splits: dict[str, str] = setting({})
-    """The split to hold out by source name. With any of them, no share of the training rows is
-    held out."""
+    """The split to hold out, by source name. If any is named, no training rows are held out."""
 
     tool_form: ToolForm = ToolForm.template
     """template, storm (the card's prompt), storm_guidelines or parsed: how calls are written."""
@@ -38,8 +37,8 @@ class HubPreferences(HubSource):
     """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     min_margin: float | None = setting(None, at_least=0)
-    """Pairs are bad whose scores differ by less, the chosen one's being higher. Null: scores do not
-    matter, and ties are counted."""
+    """Least score of the chosen answer minus that of the rejected one; other pairs are bad. Null:
+    scores do not matter, and ties are counted."""
 
     columns: ClassVar[list[str]] = COLUMNS
     by_source: ClassVar[tuple[str, ...]] = (
@@ -52,15 +51,15 @@ class HubPreferences(HubSource):
         """Check the settings; raises SettingError."""
         super().__post_init__()
         if self.validation_splits and self.validation_rows:
-            problem = "validation_splits say what is held out"
+            problem = "cannot be set together with validation_splits, which name what is held out"
             raise SettingError("validation_rows", self.validation_rows, problem)
         for name, split in self.validation_splits.items():
             if split == self.training_splits.get(name, self.split):
-                problem = f"'{name}' is trained on this split"
+                problem = f"is also the training split of '{name}'"
                 raise SettingError("validation_splits", split, problem)
 
-    def form(self, fields: Mapping[str, str]) -> PreferenceRows:
-        """Return how a row is read."""
+    def row_schema(self, fields: Mapping[str, str]) -> PreferenceRows:
+        """Return the schema of rows."""
         return PreferenceRows(fields, self.tool_form, self.min_margin, self.call_spelling)
 
     def parts(self, name: str) -> list[tuple[str, bool]]:
@@ -71,10 +70,10 @@ class HubPreferences(HubSource):
         return parts
 
     def splits(self, rows: int) -> dict[str, list[int]]:
-        """Return what becomes of `rows` training rows, as intervals.
+        """Return the sizes of the splits of `rows` training rows, as intervals.
 
-        A validation split of its own is taken to be no larger than the training rows.
+        Named validation splits are assumed to be no larger than the training rows.
         """
         if self.validation_splits:
             return {"train": [1, rows], "validation": [0, rows], "rejected": [0, 2 * rows - 1]}
-        return by_groups(super().splits(rows), rows)
+        return grouped_splits(super().splits(rows), rows)

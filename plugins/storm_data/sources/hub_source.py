@@ -1,4 +1,4 @@
-"""Reading data sets of the hub, or folders, whatever their rows hold."""
+"""Reading data sets of the hub, or folders, of any kind of rows."""
 
 from __future__ import annotations
 
@@ -10,45 +10,44 @@ from typing import Any, ClassVar, Self
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.files.split_settings import SplitSettings
 from storm_data.samples import sample_of, write_sample
+from storm_data.sources.location import SAMPLE, is_folder, is_sample
 from storm_data.sources.source_lookup import look_up_source, without_nulls
 from storm_exp import FileDigests, InputError, SettingError, StageContext, did_you_mean, setting
 from storm_models.folder.existing_path import existing_path
 from storm_models.sources.repository import cached_snapshot, fetch, resolve_commit
 
-SAMPLE = "sample:"
-"""What stands before a repository whose sample is read in its place."""
 _ROWS, _LEAST_ROWS = 80, 16
-"""Rows of a rehearsal together, and of each source at least."""
+"""Rows of a rehearsal in all, and the fewest of each source."""
 _HELD_OUT = 10
-"""A rehearsal holds out one row of so many, at most."""
+"""A rehearsal holds out at most one in this many rows."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class HubSource(SplitSettings):
-    """Settings and work of every component that reads data sets of the hub one after the other."""
+    """Settings and methods of components that read one or more data sets of the hub."""
 
     sources: dict[str, str] = setting({})
     """Repository `owner/name` by source name. A value that begins with `/`, `.` or `~` is a
     folder with Parquet or JSONL files."""
 
     revisions: dict[str, str] = setting({})
-    """Revision by source name, where it is not `main`. The commit enters the key."""
+    """Revision by source name, where it is not `main`. The commit behind it enters the key."""
 
     limits: dict[str, int] = setting({}, at_least=1, unit="rows")
-    """Rows to read at most, by source name; the first ones are taken."""
+    """The most rows to read, by source name; the first ones are read."""
 
     expected_rows: dict[str, int] = setting({}, semantic=False, at_least=0)
-    """Rows by source name as far as known: lets a plan forecast sizes without the hub."""
+    """Rows by source name, as far as known: a plan can derive sizes without the hub."""
 
     expected_tokens: dict[str, int] = setting({}, semantic=False, at_least=0)
-    """Tokens by source name, about: lets a plan forecast costs."""
+    """Approximate tokens by source name, for estimates of costs."""
 
     split: str = "train"
-    """The split that is read. Test splits stay out."""
+    """The split to read. Test splits are not read."""
 
     task_columns: dict[str, str] = setting({}, neutral={})
-    """The column that names a row's task, by source name. The row's source is then `source/task`,
-    for who goes by tasks: curators, examples before a question."""
+    """The column that names a row's task, by source name. The row's source becomes `source/task`,
+    which curators and few-shot examples use."""
 
     columns: ClassVar[list[str]]
     by_source: ClassVar[tuple[str, ...]] = (
@@ -58,13 +57,13 @@ class HubSource(SplitSettings):
         "expected_tokens",
         "task_columns",
     )
-    """The settings whose keys are names of sources."""
+    """The settings that are keyed by source name."""
     patterns: ClassVar[list[str]] = ["*.parquet", "*.jsonl", "*.json", "*.jsonl.gz", "*.json.gz"]
     """The files that can be read."""
 
     fields: dict[str, str] = setting({})
-    """The columns of rows that name things in their own way, by what they hold:
-    `{question: ask, answer: reply}`. `{xlam.calls: answers}` is said of the source `xlam` alone."""
+    """Columns of rows with unusual names, by what they hold: `{question: ask, answer: reply}`.
+    `{xlam.calls: answers}` applies to the source `xlam` only."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -75,15 +74,15 @@ class HubSource(SplitSettings):
             for name in getattr(self, field):
                 if name not in self.sources:
                     known = did_you_mean(name, self.sources)
-                    raise SettingError(field, name, f"is no source{known}")
+                    raise SettingError(field, name, f"is not a source{known}")
 
     def check_fields(self) -> None:
-        """Raise SettingError for a name in `fields` that rows do not have."""
+        """Raise SettingError for an unknown name in `fields`."""
         for name in self.sources:
-            self.form(self.fields_of(name))
+            self.row_schema(self.fields_of(name))
 
     def fields_of(self, source: str) -> dict[str, str]:
-        """Return the names of columns in a source: its own before those of all."""
+        """Return the column names for a source, with its own before those of all sources."""
         own: dict[str, str] = {}
         for name, column in self.fields.items():
             first, _, rest = name.partition(".")
@@ -98,25 +97,25 @@ class HubSource(SplitSettings):
         return [(self.split, False)]
 
     def fingerprint(self, files: FileDigests) -> dict[str, Any]:
-        """Return per source the commit (the revision while unknown) or the files' digests."""
-        found: dict[str, Any] = {}
+        """Return per source the commit (the revision while it is unknown) or the files' digests."""
+        identities: dict[str, Any] = {}
         for name, place in self.sources.items():
             if is_sample(place):
                 file = sample_of(place.removeprefix(SAMPLE))
-                found[name] = files.digest(file) if file else None
+                identities[name] = files.digest(file) if file else None
             elif is_folder(place):
                 folder = existing_path(f"sources.{name}", place)
-                found[name] = {
+                identities[name] = {
                     str(file.relative_to(folder)): files.digest(file)
                     for file in self.data_files(name, folder)
                 }
             else:
                 revision = self.revision(name)
-                found[name] = resolve_commit(place, revision, "dataset") or revision
-        return found
+                identities[name] = resolve_commit(place, revision, "dataset") or revision
+        return identities
 
     def fetches(self) -> list[str]:
-        """Return what has to be downloaded before this can run, for people."""
+        """Return what has to be downloaded before this can run, as text for people."""
         return [
             f"dataset {place} at {self.revision(name)}"
             + (f", about {self.expected_rows[name]} rows" if name in self.expected_rows else "")
@@ -127,7 +126,7 @@ class HubSource(SplitSettings):
         ]
 
     def plan_spec(self) -> DatasetSpec:
-        """Return rows as intervals where `expected_rows` or limits tell; checks folders."""
+        """Return the rows as intervals where settings give them; check folders."""
         rows: list[int | None] = []
         for name, place in self.sources.items():
             field = f"sources.{name}"
@@ -143,7 +142,7 @@ class HubSource(SplitSettings):
         )
 
     def _row_tokens(self) -> float | None:
-        """Return the tokens of a row, over the rows that are read of each source."""
+        """Return the mean tokens of a row, over the rows to read from each source."""
         rows = tokens = 0.0
         for name in self.sources:
             if name not in self.expected_tokens or not self.expected_rows.get(name):
@@ -162,10 +161,10 @@ class HubSource(SplitSettings):
             stage.say(f"fetching {'; '.join(missing)}")
         places = {name: self.place(name, stage.scratch) for name in self.sources}
         parts = [(name, *part) for name in self.sources for part in self.parts(name)]
-        parts.sort(key=lambda part: part[2])  # what trains first: nothing held out may be in it
-        forms = {name: self.form(self.fields_of(name)) for name in self.sources}
+        parts.sort(key=lambda part: part[2])  # held-out rows last: they must not repeat others
+        schemas = {name: self.row_schema(self.fields_of(name)) for name in self.sources}
         with (
-            Ingest(stage.scratch, self.form({}), self) as ingest,
+            Ingest(stage.scratch, self.row_schema({}), self) as ingest,
             stage.progress(sum(self.expected_rows.values()), "rows", "reading") as progress,
         ):
             for name, split, held_out in parts:
@@ -174,16 +173,17 @@ class HubSource(SplitSettings):
                         break
                     prefix = f"{name}:{split}" if held_out else name
                     row = {**row, "id": f"{prefix}:{number}", "source": self._task(name, row)}
-                    ingest.take(row, number, name, self.seed, held_out=held_out, form=forms[name])
+                    schema = schemas[name]
+                    ingest.take(row, number, name, self.seed, held_out=held_out, schema=schema)
                     progress.advance()
             ingest.finish(stage, f"sources={', '.join(self.sources)}")
         return Dataset(stage.directory)
 
     def look_up(self) -> list[str]:
-        """Ask the hub for files, splits and first rows of every source that is not here.
+        """Check files, splits and first rows on the hub for every source that is not on disk.
 
-        Raises SettingError for a source of which no file, no split or no first row can be read,
-        InputError for a repository that is not there or closed.
+        Raises SettingError for a source without readable files, split or first rows, InputError for
+        a repository that does not exist or that this user has no access to.
         """
         return [
             look_up_source(
@@ -192,14 +192,14 @@ class HubSource(SplitSettings):
                 self.revision(name),
                 patterns=self.wanted(name),
                 splits=[] if self.names_files(name) else [split for split, _ in self.parts(name)],
-                form=self.form(self.fields_of(name)),
+                schema=self.row_schema(self.fields_of(name)),
             )
             for name, place in self.sources.items()
             if not self._is_here(name, place) and not is_sample(place)
         ]
 
     def _task(self, name: str, row: dict[str, Any]) -> str:
-        """Return the source of a row, with its task where one is named."""
+        """Return the source of a row, with its task where `task_columns` names a column."""
         column = self.task_columns.get(name)
         if column is None:
             return name
@@ -209,9 +209,9 @@ class HubSource(SplitSettings):
         return f"{name}/{row[column]}"
 
     def rehearsal(self) -> Self:
-        """Return the same with a few rows a source: the first of what is here, else a sample.
+        """Return a copy that reads a few rows per source: the first ones on disk, else a sample.
 
-        Raises SettingError for a repository that is not here and of which there is no sample.
+        Raises SettingError for a repository that is not on disk and has no sample.
         """
         rows = max(_LEAST_ROWS, _ROWS // len(self.sources))
         sources = {name: self._rehearsed(name, place) for name, place in self.sources.items()}
@@ -227,16 +227,16 @@ class HubSource(SplitSettings):
 
     @property
     def stands_for(self) -> str:
-        """Say what is read in a repository's place; empty outside rehearsals without data."""
+        """What is read in place of repositories; empty where no samples are read."""
         samples = [
             place.removeprefix(SAMPLE) for place in self.sources.values() if is_sample(place)
         ]
-        return f"our own rows in the schema of {', '.join(samples)}" if samples else ""
+        return f"made-up rows in the schema of {', '.join(samples)}" if samples else ""
 
     def not_rehearsed(self) -> list[str]:
-        """Return what a sample does not show."""
+        """Return what a rehearsal with samples does not test."""
         return [
-            f"{place}: whether you may fetch it, and its rows (the sample is of our own text)"
+            f"{place}: whether you may fetch it, and its rows (the sample's are made up)"
             for name, place in self.sources.items()
             if not self._is_here(name, place)
         ]
@@ -246,7 +246,7 @@ class HubSource(SplitSettings):
             return place
         if sample_of(place) is None:
             problem = (
-                "no sample of its rows is known for a rehearsal; where there is a network: "
+                "a rehearsal has no sample of its rows; with network access, run: "
                 f"hf download {place} --repo-type dataset"
             )
             raise SettingError(f"sources.{name}", place, problem)
@@ -263,7 +263,7 @@ class HubSource(SplitSettings):
         return self.revisions.get(name, "main")
 
     def place(self, name: str, scratch: Path) -> str:
-        """Return the folder that holds a source, fetched where it is missing."""
+        """Return the folder of a source, downloaded or written if missing."""
         place = self.sources[name]
         if is_sample(place):
             folder = scratch / "samples" / name
@@ -271,23 +271,23 @@ class HubSource(SplitSettings):
             return str(folder)
         if is_folder(place):
             return str(existing_path(f"sources.{name}", place))
-        patterns = [*self.wanted(name), "README.md"]  # it says which files are of which split
+        patterns = [*self.wanted(name), "README.md"]  # it maps files to splits
         return str(fetch(place, self.revision(name), patterns, "dataset"))
 
     def wanted(self, name: str) -> list[str]:
-        """Return the patterns of the files that are read of a source."""
+        """Return the patterns of a source's files."""
         return self.patterns
 
     def names_files(self, name: str) -> bool:
-        """Return whether files were named for a source, which then are the split."""
+        """Return whether a setting names the files of a source, which then form its split."""
         return False
 
     def options(self, name: str, split: str) -> dict[str, Any]:
-        """Return what `load_dataset` is told of a source besides its place and split."""
+        """Return further arguments of `load_dataset` for a source."""
         return {}
 
     def data_files(self, name: str, folder: Path) -> list[Path]:
-        """Return the files that are read of a source that is a folder."""
+        """Return the files to read in a folder."""
         return sorted(file for pattern in self.patterns for file in folder.rglob(pattern))
 
     def _rows(self, name: str, place: str, split: str) -> Iterator[dict[str, Any]]:
@@ -303,13 +303,3 @@ class HubSource(SplitSettings):
         except Exception as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)
             raise InputError(f"{self.sources[name]} ({name}) cannot be read: {text}") from error
-
-
-def is_sample(place: str) -> bool:
-    """Return whether a source is the sample of a repository, as in rehearsals."""
-    return place.startswith(SAMPLE)
-
-
-def is_folder(place: str) -> bool:
-    """Return whether a source is a folder of this machine."""
-    return place.startswith(("/", ".", "~"))

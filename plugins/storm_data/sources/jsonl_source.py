@@ -1,4 +1,4 @@
-"""Reading a file of rows, JSONL or one JSON list, whatever the rows hold."""
+"""Reading a file of rows, JSONL or one JSON list, of any kind of rows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(kw_only=True)
 class JsonlSource(ExcerptSettings):
-    """Settings and work of every component that reads one JSONL file."""
+    """Settings and methods of components that read one JSONL file."""
 
     path: str = setting(MISSING, semantic=False)
-    """A file of rows: JSONL, or one JSON list. Its contents enter the key, its place does not."""
+    """A file of rows: JSONL, or one JSON list. Its contents enter the key, its path does not."""
 
     source: str = MISSING
-    """The source of rows that name none."""
+    """The source of rows that do not name one."""
 
     columns: ClassVar[list[str]]
 
@@ -36,7 +36,7 @@ class JsonlSource(ExcerptSettings):
         return files.digest(self._file())
 
     def plan_spec(self) -> DatasetSpec:
-        """Return the rows as intervals; raises SettingError for an empty file or other formats."""
+        """Return the rows as intervals; raises SettingError for an empty file or another format."""
         from storm_data.files.jsonl import count_rows
 
         rows = count_rows(self._file())
@@ -51,7 +51,7 @@ class JsonlSource(ExcerptSettings):
 
         file = self._file()
         with (
-            Ingest(stage.scratch, self.form(self.fields), self) as ingest,
+            Ingest(stage.scratch, self.row_schema(self.fields), self) as ingest,
             stage.progress(file.stat().st_size, "bytes", "reading") as progress,
         ):
             take_rows(ingest, file, self, self.source, progress, limit=self.limit)
@@ -75,32 +75,31 @@ def take_rows(
     within: str = "",
     limit: int | None = None,
 ) -> int:
-    """Take the rows of a JSONL file, or of a JSON list, in: all or the first `limit`; return how
-    many.
+    """Read all, or the first `limit`, rows of a JSONL file or JSON list; return their number.
 
-    Where there are several files, `within` names this one, and begins the ids of its rows.
+    Where there are several files, `within` names this one and prefixes the ids of its rows.
     """
     from storm_data.files.jsonl import parse_row, read_rows
 
     longest = 8 * settings.max_characters + 65_536
     number = 0
-    for number, line, whole in read_rows(file, longest):
+    for number, line, complete in read_rows(file, longest):
         if limit is not None and number > limit:
             return limit
         progress.advance(len(line))
         try:
-            if not whole:
+            if not complete:
                 raise BadRow("enormous", f"a row of more than {longest} bytes")
             row = parse_row(line)
         except BadRow as error:
             name = f"{within}:{number}" if within else None
             ingest.reject(error, number, source, _decoded(line), name)
             continue
-        ingest.take(_named(row, within, number), number, source, settings.seed)
+        ingest.take(_prefixed(row, within, number), number, source, settings.seed)
     return number
 
 
-def _named(row: dict[str, Any], within: str, number: int) -> dict[str, Any]:
+def _prefixed(row: dict[str, Any], within: str, number: int) -> dict[str, Any]:
     return {**row, "id": f"{within}:{row.get('id', number)}"} if within else row
 
 

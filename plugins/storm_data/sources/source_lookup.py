@@ -1,4 +1,4 @@
-"""Asking the hub whether a data set can be read as it is to be: files, splits, first rows."""
+"""Checking on the hub whether a data set can be read: its files, splits and first rows."""
 
 from __future__ import annotations
 
@@ -17,41 +17,44 @@ def look_up_source(
     *,
     patterns: list[str],
     splits: list[str],
-    form: RowSchema,
+    schema: RowSchema,
 ) -> str:
-    """Return what was found of the repository `place`, which `setting` names.
+    """Return a summary of the repository `place`, which `setting` names.
 
-    No `splits` are looked for where files are named instead. Raises SettingError where no file, no
-    split or none of the first rows can be read, InputError for a repository that is not there or
-    closed, OSError when nobody answers.
+    `splits` is empty where files are named instead. Raises SettingError where no file, no split or
+    none of the first rows can be read, InputError for a repository that does not exist or that this
+    user has no access to, OSError without an answer.
     """
-    found = look_up_repository(place, revision, "dataset")
-    files = found.matching(patterns)
+    repository = look_up_repository(place, revision, "dataset")
+    files = repository.matching(patterns)
     if not files:
         raise SettingError(setting, place, f"holds no file like {' or '.join(patterns)}")
-    said = f"{found.summary()}: {sum(map(found.sizes.__getitem__, files)) / 1e9:.1f} GB"
+    size = sum(map(repository.sizes.__getitem__, files)) / 1e9
+    summary = f"{repository.summary()}: {size:.1f} GB"
     known = look_up_rows(place)
     if known is None:
-        return f"{said}; splits and columns not checked (the hub's viewer does not know it)"
+        return f"{summary}; splits and columns not checked (the hub's viewer does not know it)"
     configuration = "default" if "default" in known.splits else next(iter(known.splits))
-    there = known.splits[configuration]
-    for split in splits or there[:1]:
-        if split not in there:
-            near = did_you_mean(split, there)
+    available = known.splits[configuration]
+    for split in splits or available[:1]:
+        if split not in available:
+            near = did_you_mean(split, available)
             raise SettingError(setting, place, f"the data set has no split '{split}'{near}")
         rows = known.first(place, configuration, split)
-        said += f"; {split}: {_try(setting, place, form, rows)}"
-    return said
+        summary += f"; {split}: {_check_rows(setting, place, schema, rows)}"
+    return summary
 
 
-def _try(setting: str, place: str, form: RowSchema, rows: list[dict[str, Any]] | None) -> str:
-    """Read rows as the run will; raises SettingError when none of them can be used."""
+def _check_rows(
+    setting: str, place: str, schema: RowSchema, rows: list[dict[str, Any]] | None
+) -> str:
+    """Return how many rows can be used; raises SettingError when none can."""
     if not rows:
         return "not checked"
     problems = []
     for row in rows:
         try:
-            form.read({column: without_nulls(value) for column, value in row.items()})
+            schema.read({column: without_nulls(value) for column, value in row.items()})
         except BadRow as problem:
             problems.append(str(problem))
     if len(problems) == len(rows):
@@ -65,10 +68,10 @@ def _try(setting: str, place: str, form: RowSchema, rows: list[dict[str, Any]] |
 
 
 def without_nulls(value: Any) -> Any:
-    """Leave out the fields of nested objects that are null.
+    """Return a value without the null fields of nested objects.
 
-    In a column of objects Arrow gives each the fields of all, so that a tool would have every other
-    tool's parameters.
+    Arrow gives every object of a column the fields of all of them, so that a tool would have every
+    other tool's parameters.
     """
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}

@@ -20,22 +20,22 @@ from storm_models.folder.existing_path import existing_path
 _JSONL = ".jsonl"
 
 
-@component("dataset", "text_documents", version=2)
+@component("dataset", "text_documents", version=3)
 class TextDocuments(ExcerptSettings):
-    """Documents for pretraining: one a text file, or one a line of a JSONL file.
+    """Documents for pretraining: one per text file, or one per line of a JSONL file.
 
-    Bad documents are rejected with their reason, and so is a document that came before.
+    Bad documents and duplicates are rejected with their reason.
     """
 
     path: str = setting(MISSING, semantic=False)
-    """A file, a folder, or a pattern such as `texts/**/*.md`. What is in the files, and their names
-    inside the folder, enter the key; the folder's place does not."""
+    """A file, a folder, or a pattern such as `texts/**/*.md`. The contents of the files and their
+    names inside the folder enter the key; the folder's path does not."""
 
     suffixes: list[str] = setting([".txt", ".md", ".py"])
-    """What else than `.jsonl` is read of a folder or pattern."""
+    """The suffixes of files to read in a folder or pattern, besides `.jsonl`."""
 
     source: str = "text"
-    """The source of documents that name none."""
+    """The source of documents that do not name one."""
 
     max_characters: int = 1_000_000
     """Characters above which a document is bad."""
@@ -47,8 +47,8 @@ class TextDocuments(ExcerptSettings):
             if not suffix.startswith("."):
                 raise SettingError("suffixes", suffix, f"must begin with a dot: '.{suffix}'")
 
-    def form(self, fields: Mapping[str, str]) -> DocumentRows:
-        """Return how a row is read."""
+    def row_schema(self, fields: Mapping[str, str]) -> DocumentRows:
+        """Return the schema of rows."""
         return DocumentRows(fields)
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
@@ -56,7 +56,7 @@ class TextDocuments(ExcerptSettings):
         return {name: files.digest(file) for name, file in self._files().items()}
 
     def plan_spec(self) -> DatasetSpec:
-        """Return the documents as intervals; raises InputError for files that hold none."""
+        """Return the number of documents as intervals; raises InputError for files without any."""
         from storm_data.files.jsonl import check_jsonl, count_rows
 
         rows = 0
@@ -75,10 +75,10 @@ class TextDocuments(ExcerptSettings):
 
         files = self._files()
         if left_out := self._left_out():
-            stage.say(f"files that are not read, by their ends (suffixes): {left_out}")
+            stage.say(f"files not read, by suffix (see the setting suffixes): {left_out}")
         total = sum(file.stat().st_size for file in files.values())
         with (
-            Ingest(stage.scratch, self.form(self.fields), self) as ingest,
+            Ingest(stage.scratch, self.row_schema(self.fields), self) as ingest,
             stage.progress(total, "bytes", "reading") as progress,
         ):
             read = 0
@@ -103,38 +103,38 @@ class TextDocuments(ExcerptSettings):
         return Dataset(stage.directory)
 
     def _files(self) -> dict[str, Path]:
-        """Return the files by their names inside the folder, in order; a lone file has none."""
-        place, pattern = _divided(self.path)
+        """Return the files by their names inside the folder, in order; '' names a single file."""
+        place, pattern = _split_pattern(self.path)
         folder = existing_path("path", place)
         if folder.is_file():
             return {"": folder}
-        found = _found(folder, pattern)
-        files = [file for file in found if file.suffix in (_JSONL, *self.suffixes)]
+        listed = _list_files(folder, pattern)
+        files = [file for file in listed if file.suffix in (_JSONL, *self.suffixes)]
         if not files:
-            there = ", ".join(sorted({file.suffix or file.name for file in found})[:8])
+            present = ", ".join(sorted({file.suffix or file.name for file in listed})[:8])
             wanted = ", ".join((_JSONL, *self.suffixes))
             raise InputError(
-                f"path={self.path!r}: no file ends in {wanted} (suffixes)"
-                + (f"; there are {there}" if there else "; there are no files")
+                f"path={self.path!r}: no file has one of the suffixes {wanted}"
+                + (f"; it has {present}" if present else "; it has no files")
             )
         return dict(sorted((file.relative_to(folder).as_posix(), file) for file in files))
 
     def _left_out(self) -> str:
-        """Return how many files of the folder end in something else, for people."""
-        place, pattern = _divided(self.path)
+        """Return the numbers of other files in the folder by suffix, as text."""
+        place, pattern = _split_pattern(self.path)
         folder = existing_path("path", place)
-        found = [] if folder.is_file() else _found(folder, pattern)
-        ends = Counter(file.suffix or file.name for file in found)
-        left = {end: ends[end] for end in sorted(ends) if end not in (_JSONL, *self.suffixes)}
-        return ", ".join(f"{end}: {count}" for end, count in left.items())
+        listed = [] if folder.is_file() else _list_files(folder, pattern)
+        read = (_JSONL, *self.suffixes)
+        others = Counter(file.suffix or file.name for file in listed if file.suffix not in read)
+        return ", ".join(f"{suffix}: {count}" for suffix, count in sorted(others.items()))
 
 
-def _found(folder: Path, pattern: str) -> list[Path]:
-    found = [file for file in folder.glob(pattern) if file.is_file()]
-    return [file for file in found if not _hidden(file, folder)]
+def _list_files(folder: Path, pattern: str) -> list[Path]:
+    files = [file for file in folder.glob(pattern) if file.is_file()]
+    return [file for file in files if not _hidden(file, folder)]
 
 
-def _divided(path: str) -> tuple[str, str]:
+def _split_pattern(path: str) -> tuple[str, str]:
     """Return the folder before a path's first wildcard, and the pattern from there."""
     if Path(path).expanduser().exists() or not has_magic(path):
         return path, "**/*"

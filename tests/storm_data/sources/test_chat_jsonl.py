@@ -222,7 +222,7 @@ def test_no_good_row_is_an_error_whatever_share_is_allowed(tmp_path):
 
 
 def test_nothing_left_to_train_on_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="leave nothing to train on"):
+    with pytest.raises(InputError, match="leaves nothing to train on"):
         make(tmp_path, [chat(0), chat(1), b"{"], validation_rows=2)
 
 
@@ -231,8 +231,8 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path):
     [
         (b"", "the file is empty"),
         (b"\n \n", "the file is empty"),
-        (b"[\n1,\n2]", "no JSON list of objects"),
-        (b'[\n{"messages": [}\n]', "element 1 of the list is no JSON"),
+        (b"[\n1,\n2]", "not a JSON list of objects"),
+        (b'[\n{"messages": [}\n]', "element 1 of the list is not JSON"),
         (b"id,text\n1,hello\n", "not JSONL"),
         (b"PAR1\x15\x04\x15", "not JSONL"),
     ],
@@ -251,7 +251,7 @@ def test_a_missing_file_is_refused_at_plan_time(tmp_path):
         component.plan_spec()
     with pytest.raises(SettingError, match="there is no such file"):
         component.fingerprint(FileDigests(tmp_path / "digests.json"))
-    with pytest.raises(SettingError, match="this is a directory"):
+    with pytest.raises(SettingError, match="but is a directory"):
         ChatJsonl(path=str(tmp_path), seed=0).plan_spec()
 
 

@@ -52,7 +52,7 @@ def test_a_directory_of_splits_is_adopted_and_its_place_is_in_no_key(tmp_path: P
 @pytest.mark.parametrize(
     ("splits", "problem"),
     [
-        ({"test": [row(1)]}, "expected train.parquet.*there is test.parquet"),
+        ({"test": [row(1)]}, "expected train.parquet.*it has test.parquet"),
         ({"train": [row(1)], "test": [row(2)]}, "expected train.parquet.*test.parquet"),
         ({"train": [{"id": "1", "words": "x"}]}, "expected `messages` .chats., `text`"),
         ({"train": [{"messages": chat(1), "source": "mine"}]}, "no column 'id'"),

@@ -96,8 +96,8 @@ def test_the_forecast_holds(folders, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"validation_splits": {"feedback": "train_prefs"}}, "trained on this split"),
-        ({"validation_splits": {"orca": "train"}}, "trained on this split"),
+        ({"validation_splits": {"feedback": "train_prefs"}}, "also the training split"),
+        ({"validation_splits": {"orca": "train"}}, "also the training split"),
         ({"validation_splits": {"orca": "test"}, "validation_rows": 3}, "what is held out"),
         ({"validation_splits": {"orka": "test"}}, "did you mean 'orca'"),
         ({"training_splits": {"orka": "test"}}, "did you mean 'orca'"),
