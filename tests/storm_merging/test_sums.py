@@ -189,7 +189,7 @@ def test_a_parent_that_is_gone_is_told(kept, models):
 
 def test_outside_a_store_a_sum_cannot_be_written(merged, tmp_path):
     shutil.copytree(merged.directory, tmp_path / "elsewhere")
-    with pytest.raises(StoreError, match="in a store"):
+    with pytest.raises(StoreError, match="within its store"):
         Checkpoint(tmp_path / "elsewhere").materialise(make_stage(tmp_path))
     with pytest.raises(
         InputError,

@@ -75,6 +75,6 @@ class Path:
     def _checkpoint(self) -> Checkpoint:
         directory = existing_path("path", self.path)
         if not directory.is_dir():
-            raise SettingError("path", self.path, "must be a checkpoint's directory, but is a file")
+            raise SettingError("path", self.path, "must be a directory, but is a file")
         check_files(directory)
         return Checkpoint(directory)

@@ -233,8 +233,8 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path):
         (b"\n \n", "the file is empty"),
         (b"[\n1,\n2]", "not a JSON list of objects"),
         (b'[\n{"messages": [}\n]', "element 1 of the list is not JSON"),
-        (b"id,text\n1,hello\n", "not JSONL"),
-        (b"PAR1\x15\x04\x15", "not JSONL"),
+        (b"id,text\n1,hello\n", "neither JSONL"),
+        (b"PAR1\x15\x04\x15", "neither JSONL"),
     ],
     ids=["empty", "blank", "list of numbers", "broken list", "csv", "parquet"],
 )

@@ -98,7 +98,7 @@ def test_a_package_that_unpacks_is_asked_for_before_anything_is_fetched(tmp_path
 
 
 def test_settings_that_cannot_work_are_refused():
-    with pytest.raises(SettingError, match="needs a limit for 'y'"):
+    with pytest.raises(SettingError, match="'y' needs a limit"):
         HubDocuments(sources={"x": "a/b", "y": "a/c"}, limits={"x": 3}, stream=True, seed=0)
     with pytest.raises(SettingError, match="did you mean 'code'"):
         HubDocuments(sources={"code": "a/b"}, files={"cod": "*"}, seed=0)

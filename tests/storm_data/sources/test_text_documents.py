@@ -162,11 +162,11 @@ def test_the_forecast_holds(tmp_path):
         (
             {"a.png": b"\0", "b": "x"},
             "texts",
-            r"ends in \.jsonl, \.txt.*there are \.png, b",
+            r"the suffixes \.jsonl, \.txt.*it has \.png, b",
         ),
         ({"inner/.hidden.txt": "x"}, "texts", "it has no files"),
         ({"a.md": "x"}, "texts/*.txt", "it has no files"),
-        ({"a.jsonl": "no json"}, "texts", "not JSONL"),
+        ({"a.jsonl": "no json"}, "texts", "neither JSONL"),
         ({"a.jsonl": ""}, "texts/a.jsonl", "the file is empty"),
     ],
 )
@@ -200,4 +200,4 @@ def test_files_that_are_not_read_are_told(tmp_path, capsys):
     folder = tmp_path / "texts"
     fill(folder, {"a.txt": "one", "b.txt": "two", "c.pdf": "x", "d/e.pdf": "y", "LICENSE": "z"})
     make(tmp_path, folder, validation_share=0.0)
-    assert "(suffixes): .pdf: 2, LICENSE: 1" in capsys.readouterr().err
+    assert "(see the setting suffixes): .pdf: 2, LICENSE: 1" in capsys.readouterr().err

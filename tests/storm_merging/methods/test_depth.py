@@ -186,7 +186,7 @@ def test_solar_is_planned_from_the_config_of_its_parent_alone(model):
         ),
         (
             lambda tensors: tensors.update({"model.norm.weight": torch.ones(3)}),
-            r"model.norm.weight has the shape \[3\], config.json asks for \[32\]",
+            r"model.norm.weight has the shape \[3\], but config.json implies \[32\]",
         ),
     ],
 )

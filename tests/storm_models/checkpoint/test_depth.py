@@ -97,7 +97,7 @@ def test_what_is_not_known_at_plan_time_is_no_error_and_what_cannot_work_is():
     unknown = CheckpointSpec(tokenizer="t", parameters=5)
     assert depth_spec(unknown, lambda layers: [0]) == CheckpointSpec(tokenizer="t")
     for config, message in [
-        ({"model_type": "mamba"}, "family .mamba. cannot be changed in shape: known are llama"),
+        ({"model_type": "mamba"}, "family .mamba. cannot be changed in shape: only those of llama"),
         ({"model_type": "llama", **SIZES, "quantization_config": {}}, "is quantised"),
     ]:
         with pytest.raises(InputError, match=message):
