@@ -2,9 +2,9 @@
 
 import sys
 
-from storm_exp._contract.interpreter import complaint
+from storm_exp._contract.interpreter import complaint as _find_complaint
 
-_complaint = complaint()
+_complaint = _find_complaint()
 if _complaint:
     if sys.argv[:1] == ["-m"]:  # `python -m storm_exp`, which looks for the package just now
         sys.exit(f"error: {_complaint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -26,9 +27,32 @@ class Spec:
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
+    def contradictions(self, made: Self) -> list[str]:
+        """Return where the spec of what was made contradicts this one, a line for each field.
+
+        What either leaves unknown agrees with anything. A type whose fields are no exact values
+        (the most there can be, an estimate) says itself when they agree.
+        """
+        unknown, planned, found = (_as_json(each) for each in (type(self)(), self, made))
+        return [
+            f"{name} was to be {_brief(value)} and is {_brief(found[name])}"
+            for name, value in planned.items()
+            if unknown[name] not in (value, found[name]) and value != found[name]
+        ]
+
     def summary(self) -> str:
         """Return a few words for the plan's table, empty when nothing is known."""
         return ""
+
+
+def _as_json(spec: Spec) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(json.dumps(spec.to_json()))
+    return values
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 class Memos(Protocol):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import logging
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +13,10 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hydra._internal.hydra import Hydra
 
 from storm_exp.__main__ import main
-from storm_exp._contract.plugins import load_plugins
+from storm_exp.testing import installed
+from storm_exp.testing.command_line import isolated
 
 TOYS = Path(__file__).parents[1] / "toys"
 PATIENCE = 20
@@ -54,33 +52,17 @@ def _hang(number: int, frame: FrameType | None) -> None:
     raise Hang
 
 
-_mode_of = Hydra.get_mode
-
-
-def _cheap_mode(hydra: Hydra, config_name: str, overrides: list[str]) -> Any:
-    """Compose to learn `hydra.mode` only where something may set it: half of the time."""
-    may = any(word.startswith(("sweep", "hydra.mode", "+hydra.mode")) for word in overrides)
-    return _mode_of(hydra, config_name, overrides) if may else None
-
-
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Answer]]:
     """Return a function that plans what is typed, in an empty folder with the toys installed."""
-    sys.path.insert(0, str(TOYS))
-    load_plugins.cache_clear()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Hydra, "get_mode", _cheap_mode)
-    monkeypatch.setattr(sys, "argv", ["storm-exp"])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     signal.signal(signal.SIGALRM, _hang)
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
 
     def call(*words: str) -> Answer:
         both = io.StringIO()
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
         try:
             with (
+                isolated(tmp_path),
                 contextlib.redirect_stdout(both),
                 contextlib.redirect_stderr(both),
                 warnings.catch_warnings(),
@@ -93,7 +75,6 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
             signal.setitimer(signal.ITIMER_REAL, 0)
         return Answer(list(words), code, both.getvalue())
 
-    yield call
-    root.handlers, root.level = before
-    sys.path.remove(str(TOYS))
-    load_plugins.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    with installed(TOYS):
+        yield call

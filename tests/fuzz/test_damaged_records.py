@@ -8,7 +8,6 @@ import io
 import json
 import random
 import shutil
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,9 @@ import pytest
 from fuzz.nested import paths
 from fuzz.shares import in_shares
 from storm_exp.__main__ import main
-from storm_exp._contract.plugins import load_plugins
 from storm_exp._store.store import Store
+from storm_exp.testing import installed
+from storm_exp.testing import run as run_in
 
 TOYS = Path(__file__).parents[1] / "toys"
 ODD: list[Any] = [
@@ -44,13 +44,10 @@ ODD: list[Any] = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the folder of a finished run, with its store."""
-    sys.path.insert(0, str(TOYS))
-    load_plugins.cache_clear()
     folder = tmp_path_factory.mktemp("run")
-    assert main(["recipe=sum", f"outputs={folder}/outputs"]) == 0
-    yield folder / "outputs"
-    sys.path.remove(str(TOYS))
-    load_plugins.cache_clear()
+    with installed(TOYS):
+        assert run_in(folder, "recipe=sum").code == 0
+        yield folder / "outputs"
 
 
 def replace(values: Any, draw: random.Random) -> bytes:

@@ -1,99 +1,57 @@
-"""What the engine's tests share: the toy plugin, and a command line inside this process."""
+"""What the engine's tests share: the toy plugins, and a command line inside this process."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra._internal.hydra import Hydra
 
-from storm_exp.__main__ import main
-from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.plan import Plan
-from storm_exp._run import application
-from storm_exp._run.run import Composition, make_plan
+from storm_exp import Plan
 from storm_exp.report import RunRecord
+from storm_exp.testing import CommandResult, installed
+from storm_exp.testing import plan as plan_in
+from storm_exp.testing import run as run_in
 
 TOYS = Path(__file__).parents[1] / "toys"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def toys() -> Iterator[None]:
-    """Install the toy plugin for the tests of a module."""
-    sys.path.insert(0, str(TOYS))
-    load_plugins.cache_clear()
-    yield
-    sys.path.remove(str(TOYS))
-    load_plugins.cache_clear()
-
-
-@dataclasses.dataclass
-class Said:
-    """What a command line came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-CommandLine = Callable[..., Said]
-
-
-ask_for_mode = Hydra.get_mode
-
-
-def mode_of(hydra: Hydra, config_name: str, overrides: list[str]) -> Any:
-    """Compose to learn `hydra.mode` only where something may set it: half of the time."""
-    if any(override.startswith(("sweep=", "hydra.mode=")) for override in overrides):
-        return ask_for_mode(hydra, config_name, overrides)
-    return None
+    """Install the toy plugins for the tests of a module."""
+    with installed(TOYS):
+        yield
 
 
 @pytest.fixture
-def storm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[CommandLine]:
+def storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
     """Return the command line, called inside this process and an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["storm-exp"])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(Hydra, "get_mode", mode_of)
-
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        code = main(list(arguments))
-        return Said(code, *capsys.readouterr())
-
-    # Hydra's --info leaves a handler behind that writes to this test's standard output.
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield call
-    root.handlers, root.level = before
+    return partial(run_in, tmp_path)
 
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
-    """Return a function that composes overrides and plans, without a command line."""
+    """Return a function that plans in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    return partial(plan_in, tmp_path)
 
-    def make(*overrides: str) -> Plan:
-        application.register_components(load_plugins())
-        folder = str(application.config_folder())
-        with initialize_config_dir(folder, version_base="1.3"):
-            config = compose("config", list(overrides), return_hydra_config=True)
-        return make_plan([Composition("", config, config.hydra)])
 
-    return make
+@dataclasses.dataclass
+class Said:
+    """What a command line came to in a process of its own."""
+
+    code: int
+    out: str
+    err: str
 
 
 @dataclasses.dataclass
@@ -112,13 +70,12 @@ class Started:
 def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """Return a function that starts `python …` in the test's folder, with the toys installed."""
     started: list[subprocess.Popen[str]] = []
-    path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
     def call(*arguments: str, **environment: str) -> Started:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -15,7 +15,7 @@ import pytest
         (["recipe=sum", "--cfg", "hydra"], "launcher"),
         (["recipe=sum", "--info", "defaults"], "plus_ten"),
         (["recipe=sum", "--info"], "Config search path"),
-        (["-i", "searchpath", "recipe=sum"], "storm_toys"),
+        (["-i", "searchpath", "recipe=sum"], "testing/toys/conf"),
         (["--help"], "usage: storm-exp"),
         (["recipe=sum", "--help"], "usage: storm-exp"),
         (["plan", "-h"], "usage: storm-exp"),

@@ -22,6 +22,7 @@ from storm_exp._store import store as store_module
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 from storm_exp.report import RunRecord
+from storm_exp.testing import run as run_in
 
 SUM = ("recipe=sum", "adder=weighted")
 
@@ -56,7 +57,7 @@ def test_a_long_failure_is_said_in_full_once(storm, record, monkeypatch):
     def fail(self, stage, number):
         raise InputError(f"too much {'of it ' * 200}and that is all", limit=self.limit)
 
-    monkeypatch.setattr("storm_toys.adders.Fussy.run", fail)
+    monkeypatch.setattr("storm_exp.testing.toys.Fussy.run", fail)
     said = storm("recipe=sum", "adder=fussy", "targets=[adder]")
     assert said.err.count("and that is all") == 1
     assert said.err.count("adder.limit=5.0") == 1
@@ -78,7 +79,7 @@ def test_scratch_survives_a_failure_and_is_gone_once_published(storm, tmp_path, 
 
 
 def test_what_changes_outside_between_plan_and_end_is_not_kept(storm, tmp_path, monkeypatch):
-    from storm_toys.sources import FromFile
+    from storm_exp.testing.toys import FromFile
 
     file = tmp_path / "number.txt"
     file.write_text("3", encoding="utf-8")
@@ -134,7 +135,7 @@ def test_a_model_that_is_overwritten_while_a_stage_reads_it_does_not_poison_the_
 def test_a_file_that_is_back_when_the_stage_ends_was_still_written_meanwhile(
     storm, finished, monkeypatch
 ):
-    from storm_toys.adders import Add
+    from storm_exp.testing.toys import Add
 
     run = Add.run
 
@@ -389,7 +390,7 @@ def inodes(store: Path) -> dict[str, int]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the digests of a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert main([*SUM, f"outputs={folder}/outputs"]) == 0
+    assert run_in(folder, *SUM).code == 0
     return digests(folder)
 
 

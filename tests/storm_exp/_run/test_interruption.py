@@ -101,7 +101,7 @@ def test_what_was_made_before_a_signal_is_kept_and_counted(start, storm, tmp_pat
 SWALLOWED = """
 import sys, time
 from storm_exp.__main__ import main
-from storm_toys.adders import Slow
+from storm_exp.testing.toys import Slow
 run = Slow.run
 def stubborn(self, stage, number):
     (stage.scratch / "begun").touch()
@@ -151,7 +151,7 @@ class Own(BaseException):
 
 @pytest.mark.parametrize("error", [SystemExit(0), SystemExit(3), GeneratorExit(), Own("end")])
 def test_a_stage_that_leaves_without_an_error_is_named(storm, monkeypatch, statuses, error):
-    from storm_toys.adders import Add
+    from storm_exp.testing.toys import Add
 
     def leave(*_: object, **__: object) -> None:
         raise error
@@ -168,7 +168,7 @@ def test_a_stage_that_leaves_without_an_error_is_named(storm, monkeypatch, statu
     "hook", ["plan_spec", "fingerprint", "cost", "fetches", "notes", "idle_ports"]
 )
 def test_a_component_that_leaves_while_it_is_planned_is_named(storm, monkeypatch, hook, error):
-    from storm_toys.adders import Add
+    from storm_exp.testing.toys import Add
 
     def leave(*_: object, **__: object) -> None:
         raise error
@@ -180,7 +180,7 @@ def test_a_component_that_leaves_while_it_is_planned_is_named(storm, monkeypatch
 
 
 def test_a_component_that_leaves_while_it_is_built_is_named(storm, monkeypatch):
-    from storm_toys.sources import Number
+    from storm_exp.testing.toys import Number
 
     def leave(_: object) -> None:
         raise SystemExit
@@ -192,7 +192,7 @@ def test_a_component_that_leaves_while_it_is_built_is_named(storm, monkeypatch):
 
 
 def test_a_forecast_of_another_kind_is_refused(storm, monkeypatch):
-    from storm_toys.adders import Add
+    from storm_exp.testing.toys import Add
 
     monkeypatch.setattr(Add, "plan_spec", lambda self, number: {"value": 3})
     said = storm("plan", "recipe=sum")
@@ -207,7 +207,9 @@ def test_a_failing_stage_is_named_when_it_fails(storm):
 
 def test_an_error_that_no_terminal_can_show_is_shown_in_other_words(start, tmp_path):
     (tmp_path / "a").write_text("x", encoding="utf-8")
-    odd = "import sys; from storm_toys.adders import Add; from storm_exp.__main__ import main\n"
+    odd = (
+        "import sys; from storm_exp.testing.toys import Add; from storm_exp.__main__ import main\n"
+    )
     odd += "def fail(*_, **__): raise ValueError('no \\udcff there')\n"
     odd += "Add.run = fail; sys.exit(main())"
     said = start("-c", odd, "recipe=sum", PYTHONIOENCODING="ascii").wait()

@@ -18,7 +18,7 @@ from storm_exp.report import RunRecord
 def test_what_an_artifact_turned_out_to_be_is_held_against_what_needs_it_at_once(
     storm, statuses, monkeypatch
 ):
-    from storm_toys.adders import Add
+    from storm_exp.testing.toys import Add
 
     def run(*_: object, **__: object) -> None:
         raise AssertionError("it was refused before")
@@ -124,8 +124,7 @@ def test_runs_of_one_second_and_another_umask_share_a_store(start, tmp_path):
 def test_a_stage_that_fills_no_directory_of_its_own_publishes_nothing(
     storm, tmp_path, monkeypatch, what
 ):
-    from storm_toys.sources import Number
-    from storm_toys.value import Value
+    from storm_exp.testing.toys import Number, Value
 
     def run(self: Number, stage: object) -> Value:
         there = Path(stage.directory) if what == "nothing" else tmp_path / "there"  # type: ignore[attr-defined]

@@ -76,7 +76,8 @@ def test_plan_warns_of_a_changed_source_under_the_same_version(storm, monkeypatc
 def test_plugins_lists_components_with_their_ports(storm):
     said = storm("plugins")
     assert said.code == 0
-    assert "storm_toys (storm-toys): number, drawn" in said.out
+    assert "storm_toys (storm-toys): settled, from_nested" in said.out
+    assert "toys (storm-toys): number, drawn" in said.out
     assert "weighted(number: Value, weight?: Value) → Value" in said.out
     assert "collect(numbers: list[Value]) → Value" in said.out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-TOYS = Path(__file__).parents[2] / "toys"
 ALONE = ["unshare", "--user", "--map-root-user", "--mount"]
 MOUNT = "mount -t tmpfs tmpfs"
 
@@ -68,11 +66,9 @@ print(json.dumps(results))
 
 def fill(folder: Path, sizes: list[int], *words: str) -> list[list[object]]:
     """Run a recipe on disks of these kilobytes, and again when there is room."""
-    path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
         [*ALONE, sys.executable, "-c", SCRIPT, str(folder), json.dumps(sizes), *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,

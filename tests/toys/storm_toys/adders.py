@@ -1,28 +1,10 @@
-"""Components that make a number of a number."""
+"""Components that make a number of a number: at a cost, and at their own pace."""
 
 import time
 
-from storm_exp import Cost, SettingError, StageContext, component
+from storm_exp import Cost, StageContext, component
+from storm_exp.testing.toys import Add, Value, ValueSpec, write_value
 from storm_models.estimate.hardware import GIB, Hardware
-from storm_toys.value import Value, ValueSpec, write_value
-
-
-@component("adder", "add", version=1)
-class Add:
-    """The number plus an amount."""
-
-    amount: float = 1.0
-    """What is added."""
-
-    def plan_spec(self, number: ValueSpec) -> ValueSpec:
-        if number.value is None:
-            return ValueSpec()
-        if number.value + self.amount > 100:
-            raise SettingError("amount", self.amount, "the sum would be more than 100")
-        return ValueSpec(value=number.value + self.amount)
-
-    def run(self, stage: StageContext, number: Value) -> Value:
-        return write_value(stage, number.read() + self.amount)
 
 
 @component("adder", "costly", version=1)
@@ -48,44 +30,6 @@ class OfUnknownLength(Add):
 
     def cost(self) -> Cost:
         return Cost(memory=GIB)
-
-
-@component("adder", "weighted", version=1)
-class Weighted:
-    """The number times a weight, which may be another number."""
-
-    doubled: bool = False
-    """Whether the weight is 2, whatever stands at the port."""
-
-    def idle_ports(self) -> set[str]:
-        return {"weight"} if self.doubled else set()
-
-    def run(self, stage: StageContext, number: Value, weight: Value | None = None) -> Value:
-        return write_value(stage, number.read() * (weight.read() if weight else 2.0))
-
-
-@component("adder", "fussy", version=1)
-class Fussy:
-    """Fails while it runs, when the number is too large."""
-
-    limit: float = 5.0
-
-    def run(self, stage: StageContext, number: Value) -> Value:
-        if number.read() > self.limit:
-            raise ArithmeticError("that is too much")
-        return write_value(stage, number.read())
-
-
-@component("adder", "slow", version=1)
-class Slow:
-    """Takes its time."""
-
-    seconds: float = 0.2
-
-    def run(self, stage: StageContext, number: Value) -> Value:
-        (stage.scratch / "begun").touch()
-        time.sleep(self.seconds)
-        return write_value(stage, number.read())
 
 
 @component("adder", "counting", version=1)

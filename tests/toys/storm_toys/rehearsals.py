@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from storm_exp import Rehearsed, StageContext, component
-from storm_toys.value import Text, Value, ValueSpec, write_value
+from storm_exp.testing.toys import Text, Value, ValueSpec, write_value
 
 
 @component("source", "stand_in", version=1)

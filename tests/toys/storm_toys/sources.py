@@ -1,43 +1,12 @@
-"""Components without ports."""
+"""Components without ports: settings of every kind, and files wherever they lie."""
 
 import dataclasses
 import enum
-import random
 from pathlib import Path
 from typing import Any
 
-from omegaconf import II
-
 from storm_exp import FileDigests, SettingError, StageContext, component, setting
-from storm_toys.value import Text, Value, ValueSpec, write_value
-
-
-@component("source", "number", version=1)
-class Number:
-    """A number that is given."""
-
-    value: float = 1.0
-    """The number, at most 1000."""
-
-    def __post_init__(self) -> None:
-        if self.value > 1000:
-            raise SettingError("value", self.value, "must be at most 1000")
-
-    def plan_spec(self) -> ValueSpec:
-        return ValueSpec(value=self.value)
-
-    def run(self, stage: StageContext) -> Value:
-        return write_value(stage, self.value)
-
-
-@component("source", "drawn", version=1)
-class Drawn:
-    """A number drawn at random."""
-
-    seed: int = II("seed")
-
-    def run(self, stage: StageContext) -> Value:
-        return write_value(stage, random.Random(self.seed).randrange(80))
+from storm_exp.testing.toys import Value, write_value
 
 
 class Shape(enum.Enum):
@@ -70,22 +39,6 @@ class Settled:
         return write_value(stage, self.ratio * self.count)
 
 
-@component("source", "from_file", version=1)
-class FromFile:
-    """A number in a file outside the store, wherever it lies."""
-
-    path: str = setting("???", semantic=False)
-    """A file that holds a number."""
-
-    def fingerprint(self, files: FileDigests) -> Any:
-        if not Path(self.path).is_file():
-            raise SettingError("path", self.path, "there is no such file")
-        return files.digest(self.path)
-
-    def run(self, stage: StageContext) -> Value:
-        return write_value(stage, float(Path(self.path).read_text(encoding="utf-8")))
-
-
 @dataclasses.dataclass
 class Located:
     path: str = setting("???", semantic=False)
@@ -110,9 +63,13 @@ class Adopted:
     """A finished artifact outside the store, taken where it lies."""
 
     path: str = setting("???", semantic=False)
+    """A folder with `value.json`."""
 
     def fingerprint(self, files: FileDigests) -> Any:
-        return files.digest(Path(self.path) / "value.json")
+        file = Path(self.path) / "value.json"
+        if not file.is_file():
+            raise SettingError("path", self.path, "there is no number")
+        return files.digest(file)
 
     def run(self, stage: StageContext) -> Value:
         return Value(stage.adopt(Path(self.path), ["value.json"]))
@@ -135,12 +92,3 @@ class Unavailable:
         import no_such_package
 
         return no_such_package.value()
-
-
-@component("source", "word", version=1)
-class Word:
-    """A text, which nothing here can add."""
-
-    def run(self, stage: StageContext) -> Text:
-        (stage.directory / "text.txt").write_text("word", encoding="utf-8")
-        return Text(stage.directory)

@@ -6,8 +6,8 @@ import time
 import zlib
 
 from storm_exp import InputError, StageContext, component, setting
+from storm_exp.testing.toys import Value, write_value
 from storm_toys.sources import Inner, Shape
-from storm_toys.value import Value, write_value
 
 
 @component("adder", "shared_out", version=1)

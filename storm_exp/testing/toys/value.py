@@ -1,5 +1,7 @@
 """The artifacts: a number, and a text that is none."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 
@@ -8,9 +10,12 @@ from storm_exp import Artifact, Spec, StageContext
 
 @dataclasses.dataclass(kw_only=True)
 class ValueSpec(Spec):
+    """What is known of a number before it is made."""
+
     value: float | None = None
 
     def summary(self) -> str:
+        """Return, for example, `will be 3`."""
         return "" if self.value is None else f"will be {self.value:g}"
 
 
@@ -20,9 +25,11 @@ class Value(Artifact):
     spec_type = ValueSpec
 
     def read(self) -> float:
+        """Return the number."""
         return float(json.loads((self.directory / "value.json").read_text(encoding="utf-8")))
 
     def spec(self) -> ValueSpec:
+        """Read the number."""
         return ValueSpec(value=self.read())
 
 

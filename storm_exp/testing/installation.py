@@ -1,0 +1,69 @@
+"""Plugins that are installed for the time of a test."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins as HydraPlugins
+
+from storm_exp._contract.plugins import ENTRY_POINT_GROUP, load_plugins
+
+
+@contextlib.contextmanager
+def installed(*plugins: ModuleType | Path) -> Iterator[None]:
+    """Have plugins installed, in this process and in those that it starts.
+
+    A plugin is a module with hooks, or a folder as `pip install --target FOLDER` leaves one. What
+    is installed anyway stays.
+    """
+    HydraPlugins.instance()  # registers the options of Hydra's own plugins, which are to stay
+    store = ConfigStore.instance()
+    options, path, inherited = _copy(store.repo), sys.path[:], os.environ.get("PYTHONPATH")
+    with tempfile.TemporaryDirectory(prefix="storm-plugins-") as site:
+        for plugin in plugins:
+            if isinstance(plugin, ModuleType):
+                _write_metadata(Path(site), plugin)
+        folders = [site, *(str(each) for each in plugins if isinstance(each, Path))]
+        sys.path[:0] = folders
+        os.environ["PYTHONPATH"] = os.pathsep.join([*folders, *([inherited] if inherited else [])])
+        _look_again()
+        try:
+            yield
+        finally:
+            sys.path[:] = path
+            os.environ.pop("PYTHONPATH")
+            if inherited is not None:
+                os.environ["PYTHONPATH"] = inherited
+            store.repo = options
+            _look_again()
+
+
+def _write_metadata(site: Path, module: ModuleType) -> None:
+    """Write what pip would of a distribution that brings this plugin."""
+    name = module.__name__.rpartition(".")[2]
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n"
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    entry = f"[{ENTRY_POINT_GROUP}]\n{name} = {module.__name__}\n"
+    (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+
+
+def _look_again() -> None:
+    """Have plugins looked for when they are next needed."""
+    importlib.invalidate_caches()
+    load_plugins.cache_clear()
+
+
+def _copy(options: dict[str, Any]) -> dict[str, Any]:
+    """Return Hydra's registered options, folder by folder; what they hold is never changed."""
+    return {name: _copy(each) if isinstance(each, dict) else each for name, each in options.items()}
