@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Iterable
@@ -55,11 +56,14 @@ def arrange(words: list[str]) -> list[str]:
     return [*overrides, *flags]
 
 
-def check(words: list[str], plugins: Plugins) -> None:
-    """Raise ComposeError for flags and overrides that Hydra would answer in words of its own."""
+def check(words: list[str], plugins: Plugins) -> argparse.Namespace:
+    """Return what Hydra's parser reads in a command line: its flags, and `overrides`.
+
+    Raises ComposeError for what Hydra would answer in words of its own.
+    """
     parser: Any = get_args_parser()
     parser.error = _no_flag
-    flags = parser.parse_args(words)
+    flags: argparse.Namespace = parser.parse_args(words)
     for name, instead in _RULED_OUT.items():
         if getattr(flags, name):
             given = getattr(flags, name)
@@ -69,6 +73,7 @@ def check(words: list[str], plugins: Plugins) -> None:
         raise ComposeError("--resolve goes with --cfg job, which shows the configuration")
     for word in flags.overrides:
         _check_override(word, plugins)
+    return flags
 
 
 def _no_flag(message: str) -> NoReturn:

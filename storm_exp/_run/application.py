@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-import functools
+import argparse
 import importlib.metadata
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import hydra
-from hydra.core.config_store import ConfigStore
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
 
 from storm_exp._compose.command_line import arrange, check
 from storm_exp._compose.presets import config_folder
 from storm_exp._compose.provenance import as_typed
-from storm_exp._contract.plugins import Plugins, load_plugins
+from storm_exp._contract.errors import ComposeError
+from storm_exp._contract.plugins import load_plugins
 from storm_exp._run.record import CellRecord
 from storm_exp._run.run import Composition, run
 from storm_exp._run.sweep import main_metrics
 
 Action = Callable[[list[Composition]], list[float | None]]
 """What is done with the cells that were composed; returns the objective of each."""
-_failures: list[BaseException] = []
-
-
-@functools.cache
-def register_components(plugins: Plugins) -> None:
-    """Offer every component to Hydra as an option of its menus."""
-    store = ConfigStore.instance()
-    for component in plugins.components.values():
-        provider = plugins.owner(component).distribution
-        for menu in component.menus:
-            node = OmegaConf.structured(component.cls)
-            _open_dicts(node)
-            store.store(group=menu, name=component.name, node=node, provider=provider)
-
-
-def _open_dicts(node: DictConfig) -> None:
-    """Let overrides add keys to settings that are dicts: Hydra closes every node without a word."""
-    for name in node:
-        child = node._get_node(name)
-        if isinstance(child, DictConfig):
-            if OmegaConf.get_type(child) is dict:
-                OmegaConf.set_struct(child, False)
-            else:
-                _open_dicts(child)
 
 
 def run_cells(compositions: list[Composition]) -> list[float | None]:
@@ -70,40 +52,66 @@ def act(compositions: list[Composition]) -> list[float | None]:
 
 
 def compose_and_act(arguments: list[str], action: Action = run_cells) -> None:
-    """Hand a command line to Hydra, which calls `act` or, under `-m`, the launcher."""
+    """Have Hydra compose what a command line names, and do `action` with it."""
     global _action
     if "--version" in arguments:
         print(f"storm-exp {importlib.metadata.version('storm-exp')}, Hydra {hydra.__version__}")
         return
-    plugins = load_plugins()
     words = arrange(arguments)
-    check(words, plugins)
-    register_components(plugins)
+    flags = check(words, load_plugins())
     # Hydra then raises instead of printing its own message and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *words]
-    decorate = hydra.main(
-        version_base="1.3", config_path=str(config_folder()), config_name="config"
-    )
-    _failures.clear()
     _action = action
     try:
-        decorate(_task)()
+        if flags.cfg or flags.info or flags.shell_completion:
+            folder = str(config_folder())
+            hydra.main(version_base="1.3", config_path=folder, config_name="config")(_task)()
+        else:
+            _compose(flags)
     finally:
         _action = run_cells
-    if _failures:
-        raise _failures[0]
+        GlobalHydra.instance().clear()
+
+
+def _compose(flags: argparse.Namespace) -> None:
+    """Compose a run, or have Hydra's sweeper and launcher compose the cells of a sweep.
+
+    `hydra.main` does the same, and composes a run twice: to learn whether it is one, and to run it.
+    """
+    hydra.version.setbase("1.3")
+    search_path = create_config_search_path(f"file://{config_folder()}")
+    if flags.config_dir is not None:
+        folder = Path(flags.config_dir).absolute()
+        if not folder.is_dir():
+            raise ComposeError(f"Additional config directory '{folder}' not found")
+        schema = SearchPathQuery(provider="schema")
+        search_path.prepend("command-line", f"file://{folder}", schema)
+    composer = Hydra.create_main_hydra2("storm_exp", search_path)
+    config = None if flags.multirun else _compose_run(composer, flags.overrides)
+    if config is None:
+        words = [*flags.overrides, "hydra.mode=MULTIRUN"]
+        composer.multirun(config_name="config", task_function=_task, overrides=words)
+        return
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        node = config.pop("hydra")
+    act([Composition("", config, node)])
+
+
+def _compose_run(composer: Hydra, words: list[str]) -> DictConfig | None:
+    """Return a configuration; None for one that, by itself, asks for a sweep (`hydra.mode`)."""
+    try:
+        config = composer.compose_config("config", words, RunMode.RUN, with_log_configuration=True)
+        mode = config.hydra.mode
+    except HydraException:  # values of a sweep, perhaps
+        mode = composer.get_mode("config", words)
+        if mode is not RunMode.MULTIRUN:
+            raise
+    return None if mode is RunMode.MULTIRUN else config
 
 
 def _task(config: DictConfig) -> float | None:
-    hydra = HydraConfig.get()
-    composition = Composition("", config, cast(DictConfig, hydra))
-    if hydra.mode is RunMode.MULTIRUN:  # a cell that another launcher started
-        composition.name = " ".join(as_typed(composition.hydra))
-        return act([composition])[0]
-    try:
-        return act([composition])[0]
-    except (Exception, KeyboardInterrupt) as error:
-        # Raised behind Hydra's back, which would add lines of its own.
-        _failures.append(error)
-        return None
+    """Run a cell of a sweep that another launcher started."""
+    node = cast(DictConfig, HydraConfig.get())
+    return act([Composition(" ".join(as_typed(node)), config, node)])[0]

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from presets import FOLDERS, GRAPHS, PRESETS, RECIPES, SWEEPS, component, line, read, settings
 from storm_exp._compose.presets import config_folder
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._run import application
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -116,7 +115,6 @@ def test_conf_knows_nothing_of_the_miniature():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_composes(preset, tmp_path):
-    application.register_components(load_plugins())
     menu, _, option = preset.partition("/")
     recipe = tmp_path / "recipe" / "alone.yaml"
     recipe.parent.mkdir()

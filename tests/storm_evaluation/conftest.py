@@ -142,11 +142,9 @@ def preset() -> Callable[[str], object]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from storm_exp._contract.plugins import load_plugins
     from storm_exp._run import application
 
     def make(name: str) -> object:
-        application.register_components(load_plugins())
         with initialize_config_dir(str(application.config_folder()), version_base="1.3"):
             config = compose("config", ["recipe=storm", f"evaluator={name}"])
         return OmegaConf.to_object(config.evaluator)

@@ -16,7 +16,6 @@ from omegaconf import DictConfig
 from hydra_plugins.storm_exp_hydra.composer import Composer
 from storm_exp._compose.hydra_errors import explain
 from storm_exp._compose.provenance import read_origins
-from storm_exp._contract.plugins import load_plugins
 from storm_exp._run import application
 
 CHOICES = {
@@ -63,7 +62,6 @@ VALUES = [
 @pytest.fixture
 def loader() -> Iterator[ConfigLoaderImpl]:
     """Yield Hydra's loader over the presets of the project."""
-    application.register_components(load_plugins())
     with initialize_config_dir(str(application.config_folder()), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
 
