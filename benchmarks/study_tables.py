@@ -18,7 +18,8 @@ from storm_evaluation.comparison.several_runs import SeveralRuns
 from storm_evaluation.comparison.significance import holm
 from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.report.over_runs import in_words
-from storm_exp.report import CellRecord, RunRecord, sweep_table
+from storm_exp.report import CellRecord, RunRecord
+from storm_report.run_table import sweep_table
 
 WORK = Path(os.environ.get("STORM_EXP_STUDY", "outputs/study")).absolute()
 

@@ -20,6 +20,17 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
 
 
 @hookimpl
+def storm_closing_table(run: RunRecord) -> tuple[list[list[str]], Path | None]:
+    """Return the rows of a run's table; a sweep's is written to `sweep.csv`, too."""
+    from storm_report.run_table import stage_rows, sweep_table, write_sweep_table
+
+    if not run.is_sweep:
+        return stage_rows(run), None
+    header, rows = sweep_table(run)
+    return [header, *rows], write_sweep_table(run)
+
+
+@hookimpl
 def storm_report_page(run: RunRecord, sections: list[Section]) -> Path:
     """Write the report as one HTML file."""
     from storm_report.page import write_page

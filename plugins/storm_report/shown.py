@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from storm_exp.report import CellRecord, RunRecord, StageRecord, cell_settings
+from storm_exp.report import CellRecord, RunRecord, StageRecord
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -22,7 +22,7 @@ class Shown:
 
 def distinct(record: RunRecord, payload: str) -> list[Shown]:
     """Return every artifact, once, whose payload holds the JSON file `payload`."""
-    settings = cell_settings(record)
+    settings = record.cell_settings()
     found: dict[str, tuple[StageRecord, list[int]]] = {}
     for number, cell in enumerate(record.cells):
         for stage in cell.stages:

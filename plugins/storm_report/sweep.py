@@ -6,18 +6,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.report import (
-    Measure,
-    Place,
-    RunRecord,
-    Section,
-    comparable,
-    measures,
-    summarise,
-    sweep_table,
-)
+from storm_exp.report import Place, RunRecord, Section
 from storm_report.chart import WIDTH, Bars, Line, bar_chart, line_chart
 from storm_report.markup import figure, table
+from storm_report.run_table import Measure, comparable, measures, summarise, sweep_table
 from storm_report.shown import colours
 
 _MANY = 4

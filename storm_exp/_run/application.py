@@ -27,7 +27,6 @@ from storm_exp._contract.errors import ComposeError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._run.record import CellRecord
 from storm_exp._run.run import Composition, run
-from storm_exp._run.sweep import main_metrics
 
 Action = Callable[[list[Composition]], list[float | None]]
 """What is done with the cells that were composed; returns the objective of each."""
@@ -40,7 +39,8 @@ def run_cells(compositions: list[Composition]) -> list[float | None]:
 
 def objective(cell: CellRecord) -> float | None:
     """Return the main metric of the last stage of a cell that has one."""
-    return next(reversed(main_metrics(cell).values()), None)
+    stages = [stage for stage in cell.stages if stage.main_metric in stage.metrics]
+    return stages[-1].metrics[stages[-1].main_metric] if stages else None
 
 
 _action: Action = run_cells

@@ -12,7 +12,6 @@ from storm_exp._contract.progress import Progress
 from storm_exp._plan.notices import notes
 from storm_exp._plan.plan import Plan, PlannedArtifact, Status
 from storm_exp._run.record import RunRecord
-from storm_exp._run.sweep import sweep_table
 
 
 def say(text: str) -> None:
@@ -68,23 +67,15 @@ def main_metric(metrics: dict[str, float], name: str) -> str:
     return f"{name} {metrics[name]:.4g}" if name in metrics else ""
 
 
-def conclude(record: RunRecord, report: Path | None) -> None:
-    """Write the table of stages (or of a sweep's cells) and the paths of what was made."""
-    out = [""]
-    if record.is_sweep:
-        header, rows = sweep_table(record)
-        out += align([header, *rows])
-    else:
-        out += align(_stage_rows(record))
-    out += ["", _outcome(record)]
+def conclude(record: RunRecord, rows: list[list[str]], files: dict[str, Path | None]) -> None:
+    """Write the table of a run, how it ended, and the paths of what was made."""
+    out = ["", *align(rows), "", _outcome(record)]
     latest = record.directory.parent.parent / "latest"
     if latest.resolve() != record.directory.resolve():  # where there are no links
         latest = record.directory
-    if report is not None:
-        out.append(f"report   {shorten(latest / report.name)}")
+    out += [f"{name:<8} {shorten(latest / file.name)}" for name, file in files.items() if file]
     shown = {s.stage: s.shown_as for s in record.cells[0].stages if s.shown_as and s.directory}
     if record.is_sweep:
-        out.append(f"table    {shorten(latest / 'sweep.csv')}")
         names = " and ".join(f"{name}s" for name in dict.fromkeys(shown.values())) or "stages"
         out.append(f"{names:<8} {shorten(latest / 'cells')}/<cell>/<stage>")
     else:
@@ -115,18 +106,9 @@ def _outcome(record: RunRecord) -> str:
     return f"nothing to make: everything was kept ({record.seconds:.1f} s)"
 
 
-def _stage_rows(record: RunRecord) -> list[list[str]]:
-    rows = [["stage", "component", "", "seconds", "main metric"]]
-    for stage in record.cells[0].stages:
-        seconds = f"{stage.seconds:.1f}" if stage.status == "made" and stage.seconds else ""
-        metric = main_metric(stage.metrics, stage.main_metric)
-        rows.append([stage.label, stage.component, stage.status, seconds, metric])
-    return rows
-
-
 def align(rows: list[list[str]]) -> list[str]:
     """Return lines with the columns of `rows` aligned; numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [

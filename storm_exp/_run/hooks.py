@@ -23,6 +23,11 @@ def storm_report_page(run: RunRecord, sections: list[Section]) -> Path | None:
     """Write the report, of the sections of all plugins in order; return its path."""
 
 
+@hookspec(firstresult=True)
+def storm_closing_table(run: RunRecord) -> tuple[list[list[str]], Path | None] | None:
+    """Return the table that a run ends with, its header first, and the file that holds it."""
+
+
 @hookspec
 def storm_stage_finished(label: str, manifest: Manifest) -> None:
     """Hear that a stage was made (for trackers)."""

@@ -18,6 +18,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from storm_exp._contract.errors import RunFolderError, writing
+from storm_exp._plan.cells import varying_settings
 from storm_exp._plan.key import all_settings
 from storm_exp._plan.plan import Cell, PlannedArtifact, Status
 from storm_exp._store import typed_json
@@ -120,6 +121,10 @@ class RunRecord:
     def stages(self) -> list[StageRecord]:
         """Return the artifacts of all cells, each once."""
         return list({stage.key: stage for cell in self.cells for stage in cell.stages}.values())
+
+    def cell_settings(self) -> list[dict[str, str]]:
+        """Return per cell the overrides whose value is not the same in all cells."""
+        return varying_settings([cell.overrides for cell in self.cells])
 
     def write(self) -> Path:
         """Write `run.json` and return its path."""

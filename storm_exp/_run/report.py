@@ -22,6 +22,14 @@ def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
     return file
 
 
+def closing_table(record: RunRecord, plugins: Plugins) -> tuple[list[list[str]], Path | None]:
+    """Have a plugin make the table that a run ends with; return its rows, and where it lies."""
+    with strangers_code("the plugin that makes the table", OSError):
+        table: tuple[list[list[str]], Path | None] | None
+        table = plugins.hook.storm_closing_table(run=record)
+    return table or ([], None)
+
+
 def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
     """Return the sections of all plugins; a plugin that fails is named in place of its own."""
     implementations: list[Any] = plugins.hook.storm_report_sections.get_hookimpls()

@@ -37,9 +37,8 @@ from storm_exp._run.record import (
     point_latest,
     record_cell,
 )
-from storm_exp._run.report import write_report
+from storm_exp._run.report import closing_table, write_report
 from storm_exp._run.signals import Signals
-from storm_exp._run.sweep import write_sweep_table
 from storm_exp._store.maker import MadeArtifact
 from storm_exp._store.store import Store
 
@@ -242,10 +241,9 @@ def _finish(record: RunRecord, outputs: Path) -> None:
     except OSError as error:  # some file systems have no links, and the run is done
         console.say(f"  cannot link to what was made: {error}")
     with writing(record.directory):
-        if record.is_sweep:
-            write_sweep_table(record)
+        rows, table = closing_table(record, load_plugins())
         report = write_report(record, load_plugins())
-    console.conclude(record, report)
+    console.conclude(record, rows, {"report": report, "table": table})
     _tell("storm_run_finished", run=record)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from made_up import NAUGHTY, Files, Maker, cell, show
-from storm_exp._run.sweep import write_sweep_table
 from storm_exp.report import CellRecord, RunRecord
 from storm_report.configuration import configuration
 from storm_report.markup import table
+from storm_report.run_table import write_sweep_table
 
 
 @pytest.fixture

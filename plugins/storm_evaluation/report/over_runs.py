@@ -11,8 +11,9 @@ from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import InputError
-from storm_exp.report import Place, RunRecord, Section, StageRecord, cell_settings, is_seed
+from storm_exp.report import Place, RunRecord, Section, StageRecord
 from storm_report.markup import figure, table
+from storm_report.run_table import is_seed
 
 Arms = dict[str, list[StageRecord]]
 """Evaluations by name of the arm, in the order of their seeds."""
@@ -50,7 +51,7 @@ _BySeeds = dict[tuple[str, ...], StageRecord]
 def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
     """Return the evaluations by what they are arms of, by arm and by seeds."""
     found: dict[str, dict[str, _BySeeds]] = {}
-    for settings, cell in zip(cell_settings(run), run.cells, strict=True):
+    for settings, cell in zip(run.cell_settings(), run.cells, strict=True):
         setting = " · ".join(f"{name}={v}" for name, v in settings.items() if not is_seed(name))
         seeds = tuple(value for name, value in settings.items() if is_seed(name))
         for stage in cell.stages:

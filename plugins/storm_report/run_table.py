@@ -1,4 +1,4 @@
-"""Sweeps: one table over cells, with mean and spread over seeds and only what differs."""
+"""Tables of a run, over stages or a sweep's cells: mean and spread over seeds, what differs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storm_exp._plan.cells import varying_settings
-from storm_exp._run.record import CellRecord, RunRecord, StageRecord
+from storm_exp.report import CellRecord, RunRecord, StageRecord
 
 TABLE = "sweep.csv"
-
-
-def cell_settings(record: RunRecord) -> list[dict[str, str]]:
-    """Return per cell the overrides whose value is not the same in all cells."""
-    return varying_settings([cell.overrides for cell in record.cells])
 
 
 def is_seed(setting: str) -> bool:
@@ -25,13 +19,15 @@ def is_seed(setting: str) -> bool:
     return setting.rpartition(".")[2] == "seed"
 
 
-def main_metrics(cell: CellRecord) -> dict[str, float]:
-    """Return the main metric of every stage of a cell that has one, by label."""
-    return {
-        stage.label: stage.metrics[stage.main_metric]
-        for stage in cell.stages
-        if stage.main_metric in stage.metrics
-    }
+def stage_rows(record: RunRecord) -> list[list[str]]:
+    """Return a header, and a row for every stage of a run of one recipe."""
+    rows = [["stage", "component", "", "seconds", "main metric"]]
+    for stage in record.cells[0].stages:
+        seconds = f"{stage.seconds:.1f}" if stage.status == "made" and stage.seconds else ""
+        name = stage.main_metric
+        metric = f"{name} {stage.metrics[name]:.4g}" if name in stage.metrics else ""
+        rows.append([stage.label, stage.component, stage.status, seconds, metric])
+    return rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +72,7 @@ def measures(cell: CellRecord) -> list[Measure]:
 def groups(record: RunRecord) -> list[tuple[dict[str, str], list[CellRecord]]]:
     """Return the cells grouped by the settings that differ, seeds aside."""
     found: dict[tuple[tuple[str, str], ...], list[CellRecord]] = {}
-    for settings, cell in zip(cell_settings(record), record.cells, strict=True):
+    for settings, cell in zip(record.cell_settings(), record.cells, strict=True):
         key = tuple((name, value) for name, value in settings.items() if not is_seed(name))
         found.setdefault(key, []).append(cell)
     return [(dict(key), cells) for key, cells in found.items()]
