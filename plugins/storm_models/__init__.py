@@ -80,6 +80,14 @@ def storm_plan_notices(plan: Plan) -> list[str]:
 
 
 @hookimpl
+def storm_look_up(plan: Plan, online: bool) -> tuple[list[str], list[str]]:
+    """Name what only the hub knows of a plan; if `online`, ask it."""
+    from storm_models.sources.online import look_up, not_checked
+
+    return look_up(plan) if online else (not_checked(plan), [])
+
+
+@hookimpl
 def storm_sections() -> dict[str, type]:
     """Return the section `chat`, the defaults of how chats are rendered."""
     from storm_models.chat.settings import ChatSection

@@ -12,5 +12,10 @@ def storm_check_plan(plan: Plan) -> None:
 
 
 @hookspec
+def storm_look_up(plan: Plan, online: bool) -> tuple[list[str], list[str]]:  # type: ignore[empty-body]
+    """Return lines about what a plan would fetch, and what cannot be had; ask only if `online`."""
+
+
+@hookspec
 def storm_plan_notices(plan: Plan) -> list[str]:  # type: ignore[empty-body]
     """Return lines that the verb `plan` shows below its table, such as an estimate of hours."""

@@ -8,7 +8,6 @@ from storm_exp._contract.errors import PlanError, strangers_code
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.difference import explain
 from storm_exp._plan.notices import notes
-from storm_exp._plan.online import look_up, not_checked
 from storm_exp._plan.plan import Plan
 from storm_exp._run import console
 from storm_exp._run.run import Composition, check_here, make_plan
@@ -33,9 +32,11 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
             summary = node.spec.summary()
         rows.append([named[key], node.component.name, node.key[:12], status, summary])
     print("\n".join(console.align(rows)))
-    found, problems = look_up(plan) if online else (not_checked(plan), [])
-    said = load_plugins().hook.storm_plan_notices(plan=plan)
-    for line in [*itertools.chain.from_iterable(said), *notes(plan), *found]:
+    hook = load_plugins().hook
+    answers = hook.storm_look_up(plan=plan, online=online)
+    found = itertools.chain(*(lines for lines, _ in answers))
+    problems = list(itertools.chain(*(lines for _, lines in answers)))
+    for line in [*itertools.chain(*hook.storm_plan_notices(plan=plan)), *notes(plan), *found]:
         print(line)
     memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}
     kept = [key for key in memos if plan.store.find(key).manifest is not None]

@@ -1,4 +1,4 @@
-"""What the network says of what a plan would fetch.
+"""What the network has of what a plan would fetch.
 
 A component may have `look_up(self) -> list[str]`: it asks, within seconds, whether what its
 settings name can be had, and returns a line for each thing that it found. It raises SettingError
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from storm_exp._contract.errors import StormError
-from storm_exp._plan.plan import Plan, PlannedArtifact
+from storm_exp import Plan, PlannedArtifact, StormError
 
 _AT_ONCE = 8
 
@@ -30,15 +29,13 @@ def look_up(plan: Plan) -> tuple[list[str], list[str]]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(_ask, nodes))
     found, problems = [], []
-    origins = plan.cells[0].recipe.origins
     for node, answer in zip(nodes, answers, strict=True):
-        stage = node.stage
         if isinstance(answer, StormError):
-            problems.append(origins.locate(answer, stage))
+            problems.append(node.locate(answer))
         elif isinstance(answer, Exception):
-            problems.append(f"{stage}: not checked, for nobody answers ({answer})")
+            problems.append(f"{node.stage}: not checked, for nobody answers ({answer})")
         else:
-            found += [f"online: {line} ({stage})" for line in answer]
+            found += [f"online: {line} ({node.stage})" for line in answer]
     return list(dict.fromkeys(found)), list(dict.fromkeys(problems))
 
 
