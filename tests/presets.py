@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.storm_exp_hydra.components import default_settings
 from storm_exp._compose.presets import config_folder
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._run import application
 
 FOLDERS = [config_folder(), *(folder for _, folder in load_plugins().config_folders())]
 """The folders of configurations: the engine's, then one of every plugin that has one."""
@@ -61,8 +61,7 @@ def settings(option: str) -> DictConfig:
         merged = OmegaConf.merge(settings(start), own)
         assert isinstance(merged, DictConfig)
         return merged
-    node: DictConfig = OmegaConf.structured(load_plugins().component(component(option)).cls)
-    application._open_dicts(node)
+    node = default_settings(load_plugins().component(component(option)))
     return node
 
 

@@ -19,12 +19,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from storm_exp._compose.command_line import quoted
-from storm_exp._compose.launchers import launcher_hint
 from storm_exp._compose.presets import new_preset, new_setting, preset_folders
 from storm_exp._compose.provenance import NO_MENUS
 from storm_exp._compose.wrong_value import wrong_value
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
+
+_LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""Launchers of cells that come with an extra of this distribution."""
 
 
 def explain(error: BaseException) -> str | None:
@@ -145,8 +147,8 @@ def _missing_option(error: MissingConfigException) -> str:
         f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
         for plugin in load_plugins().broken()
     )
-    if group == "hydra/launcher":
-        near = launcher_hint(option, error.options)
+    if group == "hydra/launcher" and option in _LAUNCHER_EXTRAS:
+        near = f"; it comes with pip install 'storm-exp[{_LAUNCHER_EXTRAS[option]}]'"
     return f"{group}={option}: no such option{near}{_chosen_by(group, option)}{broken}"
 
 

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import cast
 
 import hydra
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins as HydraPlugins
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
 from storm_exp._compose.command_line import arrange, check
@@ -90,8 +93,7 @@ def _compose(flags: argparse.Namespace) -> None:
     composer = Hydra.create_main_hydra2("storm_exp", search_path)
     config = None if flags.multirun else _compose_run(composer, flags.overrides)
     if config is None:
-        words = [*flags.overrides, "hydra.mode=MULTIRUN"]
-        composer.multirun(config_name="config", task_function=_task, overrides=words)
+        _sweep(composer, [*flags.overrides, "hydra.mode=MULTIRUN"])
         return
     HydraConfig.instance().set_config(config)
     with open_dict(config):
@@ -109,6 +111,20 @@ def _compose_run(composer: Hydra, words: list[str]) -> DictConfig | None:
         if mode is not RunMode.MULTIRUN:
             raise
     return None if mode is RunMode.MULTIRUN else config
+
+
+def _sweep(composer: Hydra, words: list[str]) -> None:
+    """Have the sweeper that is configured give the cells to the launcher, which acts on them."""
+    config = composer.compose_config("config", words, RunMode.MULTIRUN, True)
+    if (
+        _action is not run_cells
+    ):  # another launcher would act on cells one by one, elsewhere
+        config.hydra.launcher = ConfigStore.instance().load("hydra/launcher/stages.yaml").node
+    context = HydraContext(composer.config_loader, Callbacks(config))
+    sweeper = HydraPlugins.instance().instantiate_sweeper(
+        config=config, hydra_context=context, task_function=_task
+    )
+    sweeper.sweep(as_typed(config.hydra))
 
 
 def _task(config: DictConfig) -> float | None:

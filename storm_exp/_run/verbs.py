@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
-import itertools
 import json
 import sys
 import textwrap
@@ -13,7 +12,6 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from storm_exp._compose.launchers import cell_launchers, check_launcher
 from storm_exp._contract.bounds import Bounds, read_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.docstrings import field_docstrings
@@ -29,27 +27,20 @@ from storm_exp._store.store import Store
 
 def plan(arguments: list[str]) -> int:
     """Show what a run or a sweep would do."""
-    # Another launcher would plan cells one by one, in other processes.
-    launchers = [a.partition("=")[2] for a in arguments if a.startswith("hydra/launcher=")]
     flags = ("--why", "--online")
-    kept = [a for a in arguments if a not in flags and not a.startswith("hydra/launcher=")]
-    if launchers:
-        after = [b for a, b in itertools.pairwise(arguments) if a in ("-cd", "--config-dir")]
-        check_launcher(launchers[-1], cell_launchers(after))
     why, online = (flag in arguments for flag in flags)
 
     def show(cells: list[Composition]) -> list[float | None]:
         planning.show(cells, why=why, online=online)
         return [None] * len(cells)
 
-    application.compose_and_act(kept, show)
+    application.compose_and_act([word for word in arguments if word not in flags], show)
     return 0
 
 
 def rehearse(arguments: list[str]) -> int:
     """Run a recipe end to end on small stand-ins, before the real thing."""
-    words = [a for a in arguments if not a.startswith("hydra/launcher=")]
-    application.compose_and_act(words, rehearse_cells)
+    application.compose_and_act(arguments, rehearse_cells)
     return 0
 
 

@@ -6,6 +6,7 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
 
+from storm_exp import Component
 from storm_exp._contract.plugins import load_plugins
 
 
@@ -48,14 +49,20 @@ class ComponentSource(ConfigSource):
             raise ConfigLoadError(f"there is no component {config_path}")
         plugins = load_plugins()
         component = plugins.component(config_path.removesuffix(".yaml").rpartition("/")[2])
-        node: DictConfig = OmegaConf.structured(component.cls)
-        _open_dicts(node)
         provider = plugins.owner(component).distribution
+        node = default_settings(component)
         return ConfigResult(provider, self.full_path(), node, header={"package": None})
 
     @staticmethod
     def _names(menu: str) -> list[str]:
         return [component.name for component in load_plugins().menus().get(menu, [])]
+
+
+def default_settings(component: Component) -> DictConfig:
+    """Return a configuration of a component's settings as their defaults are."""
+    node: DictConfig = OmegaConf.structured(component.cls)
+    _open_dicts(node)
+    return node
 
 
 def _open_dicts(node: DictConfig) -> None:

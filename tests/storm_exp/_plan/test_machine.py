@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from hydra.errors import MissingConfigException
 
-from storm_exp import ComposeError, Runtime, SettingError
-from storm_exp._compose.launchers import cell_launchers, check_launcher
+from storm_exp import Runtime, SettingError
+from storm_exp._compose.hydra_errors import explain
 from storm_models import workers
 from storm_models.workers import check_machine
 
@@ -79,16 +80,16 @@ def test_slurm_without_its_program_is_refused(see, monkeypatch, tmp_path):
     check_machine(Runtime(nodes=2, launcher="srun"))
 
 
-def test_a_launcher_of_cells_that_is_not_installed_is_refused(tmp_path):
-    there = cell_launchers([str(tmp_path)])
-    assert "stages" in there
-    with pytest.raises(ComposeError, match=r"did you mean 'stages'"):
-        check_launcher("stage", there)
-    with pytest.raises(ComposeError, match=r"storm-exp\[slurm\]"):
-        check_launcher("submitit_slurm", there - {"submitit_slurm"})
+def test_a_launcher_of_cells_that_is_not_installed_is_refused(storm, tmp_path):
+    words = ["plan", "recipe=sum", "-m", "source.value=1,2"]
+    assert "did you mean 'stages'" in storm(*words, "hydra/launcher=stage").err
     (tmp_path / "hydra/launcher").mkdir(parents=True)
-    (tmp_path / "hydra/launcher/mine.yaml").write_text("_target_: x\n")
-    check_launcher("mine", cell_launchers([str(tmp_path)]))
+    (tmp_path / "hydra/launcher/mine.yaml").write_text("defaults: [basic]\n")
+    said = storm(*words, "-cd", str(tmp_path), "hydra/launcher=mine")
+    assert said.code == 0
+    assert "2 cells: to make" in said.out
+    gone = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic", "stages"])
+    assert "storm-exp[slurm]" in (explain(gone) or "")
 
 
 def test_a_plan_and_a_run_name_the_launcher_that_is_missing(storm):
