@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from storm_exp._contract.errors import StormError
+from storm_exp._contract.setting_values import flat
 
 NO_MENUS = ("recipe", "sweep", "runtime")
 """Config groups whose options are no components."""
@@ -87,18 +87,8 @@ class Origins:
 def _paths_in(text: str, settings: Any) -> dict[str, str]:
     """Return the settings whose value is a path that a text names."""
     known = dataclasses.is_dataclass(settings) and not isinstance(settings, type)
-    values = dataclasses.asdict(settings) if known else {}
-    return {name: value for name, value in _texts(values).items() if _names(text, value)}
-
-
-def _texts(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _texts(value, f"{prefix}{name}.")
-        elif isinstance(value, str):
-            found[prefix + name] = value
-    return found
+    values = flat(dataclasses.asdict(settings)) if known else {}
+    return {name: v for name, v in values.items() if isinstance(v, str) and _names(text, v)}
 
 
 def _names(text: str, value: str) -> bool:

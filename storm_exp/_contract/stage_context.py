@@ -16,6 +16,11 @@ from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 
+MEASURED = ("metrics", "main_metric", "shown_metrics", "measured_on")
+"""What is kept of the numbers that a stage reports: in its context, in manifests and records."""
+RECORDED = (*MEASURED, "references", "memos", "adopted")
+"""What a manifest takes over from a stage's context."""
+
 
 class StageContext:
     """One making of one artifact: where to put it, and how to speak meanwhile."""
@@ -43,7 +48,7 @@ class StageContext:
         self.main_metric = ""
         self.shown_metrics: list[str] = []
         self.measured_on: dict[str, str] = {}
-        self.adopted: Path | None = None
+        self.adopted: str | None = None
         self.adopted_files: list[str] = []
         self.linked: list[str] = []
         self.references: list[str] = []
@@ -109,9 +114,14 @@ class StageContext:
         The manifest then refers to them by path, size and digest. Returns the directory, to
         open the artifact with.
         """
-        self.adopted = Path(directory).absolute()
+        self.adopted = str(Path(directory).absolute())
         self.adopted_files = sorted(files)
-        return self.adopted
+        return self.payload
+
+    @property
+    def payload(self) -> Path:
+        """Where the files of the artifact are."""
+        return Path(self.adopted or self.directory)
 
     def link(self, file: Path) -> None:
         """Put a finished file into `directory` by a link to where it lies.
@@ -162,26 +172,11 @@ class StageContext:
 
     def reported(self) -> dict[str, Any]:
         """Return what was reported so far, as JSON values."""
-        return {
-            "metrics": self.metrics,
-            "main_metric": self.main_metric,
-            "shown_metrics": self.shown_metrics,
-            "measured_on": self.measured_on,
-            "references": self.references,
-            "memos": self.memos,
-            "adopted": str(self.adopted) if self.adopted else None,
-            "adopted_files": self.adopted_files,
-            "linked": self.linked,
-        }
+        return {name: getattr(self, name) for name in (*RECORDED, "adopted_files", "linked")}
 
     def take_over(self, reported: dict[str, Any]) -> None:
         """Report what another process's stage had `reported`."""
-        self.metrics, self.main_metric = reported["metrics"], reported["main_metric"]
-        self.shown_metrics, self.measured_on = reported["shown_metrics"], reported["measured_on"]
-        self.references, self.linked = reported["references"], reported["linked"]
-        self.memos = reported["memos"]
-        if reported["adopted"]:
-            self.adopt(Path(reported["adopted"]), reported["adopted_files"])
+        vars(self).update(reported)
 
     def worker_environment(self) -> dict[str, Any]:
         """Return the environment for a program that a stage starts."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp._contract.digest import value_digest
-from storm_exp._plan.key import flat, semantic_settings
+from storm_exp._contract.setting_values import flat, semantic_settings
 from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._store.manifest import Manifest
 

@@ -23,8 +23,9 @@ from storm_exp._contract.errors import (
     StormError,
     strangers_code,
 )
+from storm_exp._contract.setting_values import all_settings, semantic_settings
 from storm_exp._plan.cells import varying_settings
-from storm_exp._plan.key import all_settings, artifact_key, semantic_settings
+from storm_exp._plan.key import artifact_key
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 

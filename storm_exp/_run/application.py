@@ -116,9 +116,7 @@ def _compose_run(composer: Hydra, words: list[str]) -> DictConfig | None:
 def _sweep(composer: Hydra, words: list[str]) -> None:
     """Have the sweeper that is configured give the cells to the launcher, which acts on them."""
     config = composer.compose_config("config", words, RunMode.MULTIRUN, True)
-    if (
-        _action is not run_cells
-    ):  # another launcher would act on cells one by one, elsewhere
+    if _action is not run_cells:  # another launcher would act on cells one by one, elsewhere
         config.hydra.launcher = ConfigStore.instance().load("hydra/launcher/stages.yaml").node
     context = HydraContext(composer.config_loader, Callbacks(config))
     sweeper = HydraPlugins.instance().instantiate_sweeper(

@@ -15,10 +15,10 @@ from storm_exp._contract.component import Component
 from storm_exp._contract.errors import GOES_ON, Interrupted, StageError, StormError
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
-from storm_exp._contract.stage_context import StageContext
+from storm_exp._contract.setting_values import semantic_settings
+from storm_exp._contract.stage_context import RECORDED, StageContext
 from storm_exp._plan.difference import source_digest
-from storm_exp._plan.key import semantic_settings
-from storm_exp._plan.outside import look
+from storm_exp._plan.files_read import look
 from storm_exp._plan.plan import PlannedArtifact
 from storm_exp._run.launch import run_in_workers, wants_workers
 from storm_exp._run.signals import Signals
@@ -77,7 +77,7 @@ class Executor:
         """Run a node's component; return what is to be published of it."""
         _reset_peak_memory()
         memory = self._run(node, stage)
-        artifact = node.component.output(stage.adopted or stage.directory)
+        artifact = node.component.output(stage.payload)
         return Manifest(
             key=node.key,
             component=node.component.name,
@@ -87,14 +87,8 @@ class Executor:
             inputs=node.input_keys(),
             fingerprint=node.fingerprint,
             spec=artifact.spec().to_json(),
-            metrics=stage.metrics,
-            main_metric=stage.main_metric,
-            shown_metrics=stage.shown_metrics,
-            measured_on=stage.measured_on,
             files={},
-            adopted=str(stage.adopted) if stage.adopted is not None else None,
-            references=stage.references,
-            memos=stage.memos,
+            **{name: getattr(stage, name) for name in RECORDED},
             made={
                 "peak_memory": sum(memory),
                 "workers": len(memory),
@@ -163,9 +157,8 @@ def check_output(component: Component, artifact: Any, stage: StageContext) -> No
     """Raise TypeError for what a component's `run` has returned, unless it is what it promises."""
     if not isinstance(artifact, component.output):
         raise TypeError(f"run returned {artifact!r}, not {component.output.__name__}")
-    place = stage.adopted or stage.directory
-    if artifact.directory.resolve() != place.resolve():
-        raise TypeError(f"run returned {artifact!r}, which does not lie in {place}")
+    if artifact.directory.resolve() != stage.payload.resolve():
+        raise TypeError(f"run returned {artifact!r}, which does not lie in {stage.payload}")
 
 
 def peak_memory() -> int:

@@ -18,8 +18,9 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from storm_exp._contract.errors import RunFolderError, writing
+from storm_exp._contract.setting_values import all_settings
+from storm_exp._contract.stage_context import MEASURED
 from storm_exp._plan.cells import varying_settings
-from storm_exp._plan.key import all_settings
 from storm_exp._plan.plan import Cell, PlannedArtifact, Status
 from storm_exp._store import typed_json
 from storm_exp._store.store import Store
@@ -196,11 +197,8 @@ def _record_node(
     if manifest is not None:
         record.seconds = manifest.made.get("seconds")
         record.peak_memory = manifest.made.get("peak_memory")
-        record.metrics = manifest.metrics
-        record.main_metric = manifest.main_metric
-        record.shown_metrics = manifest.shown_metrics
-        record.measured_on = manifest.measured_on
-        record.spec = manifest.spec
+        for name in (*MEASURED, "spec"):
+            setattr(record, name, getattr(manifest, name))
         record.digest = manifest.digest()
         record.directory = str(manifest.payload(store.place(node.key)))
     return record

@@ -21,7 +21,7 @@ from storm_exp._contract.component import describe
 from storm_exp._contract.errors import GraphError, PluginError, StormError
 from storm_exp._contract.plugins import Plugins
 from storm_exp._contract.rehearsed import Rehearsed
-from storm_exp._plan.key import all_settings, flat
+from storm_exp._contract.setting_values import all_settings, flat
 from storm_exp._plan.plan import Cell, Plan
 from storm_exp._run.record import installed_distributions
 from storm_exp._store.store import Store

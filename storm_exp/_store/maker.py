@@ -18,8 +18,8 @@ from storm_exp._contract.digest import value_digest
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
+from storm_exp._store.adopted_files import ChangedError, Marks, compare, look_at_adopted
 from storm_exp._store.manifest import Manifest
-from storm_exp._store.outside import ChangedError, Marks, compare, look_at_adopted
 from storm_exp._store.store import Found, Store
 
 if TYPE_CHECKING:

@@ -90,7 +90,7 @@ class Kept:
                 files={},
                 references=stage.references,
                 memos=stage.memos,
-                adopted=str(stage.adopted) if stage.adopted else None,
+                adopted=stage.adopted,
             )
 
         made = self.maker.make(key, name, "Checkpoint", dict, run)

@@ -18,7 +18,8 @@ from storm_exp import (
     value_digest,
 )
 from storm_exp._contract.digest import canonical_json
-from storm_exp._plan.key import artifact_key, semantic_settings
+from storm_exp._contract.setting_values import semantic_settings
+from storm_exp._plan.key import artifact_key
 
 
 class Thing(Artifact):

@@ -1,0 +1,56 @@
+"""Settings as JSON values: all of them for records, those that count for keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any
+
+_UNSET = object()
+
+
+def semantic_settings(settings: Any) -> dict[str, Any]:
+    """Return the settings that enter the key, as JSON values.
+
+    Fields with `semantic=False` are left out, and so are fields that have their neutral value:
+    those of nested dataclasses as well.
+    """
+    return {
+        field.name: _plain(value, semantic_settings)
+        for field in dataclasses.fields(settings)
+        if field.metadata.get("semantic", True)
+        and (value := getattr(settings, field.name)) != field.metadata.get("neutral", _UNSET)
+    }
+
+
+def all_settings(settings: Any) -> dict[str, Any]:
+    """Return every setting as JSON values, for records and tables."""
+    return {
+        field.name: _plain(getattr(settings, field.name), all_settings)
+        for field in dataclasses.fields(settings)
+    }
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings with those of nested dicts under dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def _plain(value: Any, inner: Callable[[Any], dict[str, Any]]) -> Any:
+    """Return a value as JSON, with `inner` for the dataclasses in it."""
+    if isinstance(value, enum.Enum):
+        return value.name
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return inner(value)
+    if isinstance(value, dict):
+        return {str(name): _plain(item, inner) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, inner) for item in value]
+    return value
