@@ -36,7 +36,8 @@ from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
 from storm_exp._plan import hooks as _plan_hooks
-from storm_exp._plan.plan import Plan, PlannedArtifact
+from storm_exp._plan.plan import Plan
+from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run import hooks as _run_hooks
 from storm_exp._store.manifest import referenced
 

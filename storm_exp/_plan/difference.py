@@ -9,7 +9,7 @@ from typing import Any
 
 from storm_exp._contract.digest import value_digest
 from storm_exp._contract.setting_values import flat, semantic_settings
-from storm_exp._plan.plan import PlannedArtifact
+from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._store.manifest import Manifest
 
 

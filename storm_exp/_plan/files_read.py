@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storm_exp._contract.digest import FileDigests, NotedDigests
 from storm_exp._contract.errors import InputError
-from storm_exp._plan.plan import PlannedArtifact
+from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._store.adopted_files import ChangedError, Marks, look_at_adopted, mark_of
 from storm_exp._store.store import Store
 

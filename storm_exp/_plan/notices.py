@@ -6,7 +6,8 @@ from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._contract.errors import strangers_code
 from storm_exp._plan.difference import source_changed, source_digest
-from storm_exp._plan.plan import Plan, PlannedArtifact, Status
+from storm_exp._plan.plan import Plan
+from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 
 
 def notes(plan: Plan) -> list[str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from storm_exp._contract.errors import GOES_ON
 from storm_exp._contract.progress import Progress
 from storm_exp._plan.notices import notes
-from storm_exp._plan.plan import Plan, PlannedArtifact, Status
+from storm_exp._plan.plan import Plan
+from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 from storm_exp._run.record import RunRecord
 
 

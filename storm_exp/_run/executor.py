@@ -19,7 +19,7 @@ from storm_exp._contract.setting_values import semantic_settings
 from storm_exp._contract.stage_context import RECORDED, StageContext
 from storm_exp._plan.difference import source_digest
 from storm_exp._plan.files_read import look
-from storm_exp._plan.plan import PlannedArtifact
+from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run.launch import run_in_workers, wants_workers
 from storm_exp._run.signals import Signals
 from storm_exp._store.maker import MadeArtifact, Maker

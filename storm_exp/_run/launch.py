@@ -22,7 +22,7 @@ from storm_exp._contract.errors import StageError, StormError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
-from storm_exp._plan.plan import PlannedArtifact
+from storm_exp._plan.planned_artifact import PlannedArtifact
 
 JOB, FAILURE, OUTCOME = "stage.json", "failure.json", "outcome-{}.json"
 WATCHED = "STORM_EXP_WATCHED"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from storm_exp._contract.errors import StageError, StormError
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.plan import Plan, Status
+from storm_exp._plan.plan import Plan
+from storm_exp._plan.planned_artifact import Status
 from storm_exp._run import console
 from storm_exp._run.rehearsal import FOLDER, Understudy, environment_digest, understudies
 from storm_exp._run.run import Composition, carry_out, make_plan

@@ -25,7 +25,8 @@ from storm_exp._contract.errors import (
     writing,
 )
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.plan import Plan, PlannedArtifact
+from storm_exp._plan.plan import Plan
+from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run import console
 from storm_exp._run.executor import Executor
 from storm_exp._run.record import (
