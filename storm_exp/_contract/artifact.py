@@ -1,4 +1,4 @@
-"""Artifacts and their forecasts: what flows along the edges of a recipe."""
+"""Artifacts and their specs: what flows along the edges of a recipe."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Protocol, Self
 
 @dataclasses.dataclass(kw_only=True)
 class Spec:
-    """What an artifact will be, known before it is made.
+    """Description of an artifact that can be given before it is made.
 
     A subclass per artifact type adds fields of JSON values. Every field has a default that
-    means "unknown", so `Forecast()` is what is known of something nobody can forecast.
+    means "unknown", so `Spec()` describes an artifact of which nothing is known in advance.
     """
 
     def to_json(self) -> dict[str, Any]:
@@ -23,7 +23,7 @@ class Spec:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Build a forecast from `to_json`, ignoring fields that this version does not know."""
+        """Build a spec from what `to_json` returned, ignoring unknown fields."""
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
@@ -41,7 +41,7 @@ class Spec:
         ]
 
     def summary(self) -> str:
-        """Return a few words for the plan's table, empty when nothing is known."""
+        """Return a short description for the plan's table, empty when nothing is known."""
         return ""
 
 
@@ -56,10 +56,10 @@ def _brief(value: Any) -> str:
 
 
 class Memos(Protocol):
-    """A stage, as far as it keeps by-products of artifacts."""
+    """The part of a stage that keeps by-products of artifacts."""
 
     def keeps(self, *artifacts: Artifact) -> bool:
-        """Return whether memos of these artifacts are kept: a store holds them and the stage."""
+        """Return whether memos of these artifacts are kept: all must be in the stage's store."""
 
     def memo(
         self,
@@ -68,19 +68,19 @@ class Memos(Protocol):
         inputs: Mapping[str, Artifact | Sequence[Artifact]],
         fill: Callable[[Path], None],
     ) -> Path:
-        """Return a folder that follows from artifacts alone, filled by the first who asks."""
+        """Return a folder whose contents depend on artifacts alone, filled by the first caller."""
 
 
 class Artifact:
-    """The directory that a stage produced, seen through a type.
+    """Directory that a stage produced, with a type.
 
-    Subclasses add readers. Opening an artifact reads nothing: modules that define artifact
-    types are free of torch, and what needs it is imported inside methods.
+    Subclasses add methods that read it. Opening an artifact reads nothing. Modules that define
+    artifact types do not import torch; methods that need it do.
     """
 
     spec_type: ClassVar[type[Spec]] = Spec
     shown_as: ClassVar[str] = ""
-    """What the last lines of a run call it, which say where it is; empty where they do not."""
+    """Its name in the last lines of a run, which tell where it is; empty: it is not listed."""
 
     def __init__(self, directory: Path, key: str = "") -> None:
         """Open the artifact in `directory`; `key` is empty outside a store."""
@@ -88,14 +88,15 @@ class Artifact:
         self.key = key
 
     def materialise(self, stage: Memos) -> Artifact:
-        """Return the artifact whose directory holds everything: itself, unless a type keeps less.
+        """Return an artifact with the same contents, all of them in files of its directory.
 
-        What is more is a memo of the stage that asks. A run of one recipe links to it.
+        This is the artifact itself, unless its type stores a compact form; the files are then
+        kept as a memo of `stage`. A run of one recipe links to the result.
         """
         return self
 
     def spec(self) -> Spec:
-        """Read from the files what a forecast would have said; recorded in the manifest."""
+        """Read the spec from the files; it is recorded in the manifest."""
         return self.spec_type()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Bounds of settings: declared with a field, checked when the object that has it is built."""
+"""Bounds of settings: declared with a field, checked when its dataclass is instantiated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEY = "bounds"
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """What a setting may be: a range, or one of a few values. A list's hold for its members."""
+    """Allowed values of a setting, or of the members of a list: a range or an enumeration."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -25,7 +25,7 @@ class Bounds:
     below: float | None = None
     one_of: tuple[Any, ...] = ()
     unit: str = ""
-    """What a number counts, in the plural: tokens, seconds."""
+    """Unit of a number, in the plural: tokens, seconds."""
 
     def __str__(self) -> str:
         """Return, for example, `between 0 and 1` or `one of up, down`; empty if unbounded."""
@@ -39,11 +39,10 @@ class Bounds:
             "at most": self.at_most,
             "below": self.below,
         }
-        said = [f"{word} {limit}" for word, limit in limits.items() if limit is not None]
-        return " and ".join(said)
+        return " and ".join(f"{word} {v}" for word, v in limits.items() if v is not None)
 
     def admit(self, value: Any) -> bool:
-        """Return whether a value lies within; no range holds what is no finite number."""
+        """Return whether a value is allowed; a range contains finite numbers only."""
         if self.one_of:
             return value in self.one_of
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -58,7 +57,7 @@ class Bounds:
         )
 
     def problem(self, value: Any) -> str:
-        """Return what would be right in place of a value that is not admitted."""
+        """Return what is allowed in place of a value that is not."""
         near = did_you_mean(str(value), self._names()) if self.one_of else ""
         unit = f" ({self.unit})" if self.unit else ""
         return f"must be {self}{unit}" + (near if "did you mean" in near else "")
@@ -69,7 +68,7 @@ class Bounds:
 
 @dataclasses.dataclass(frozen=True)
 class BoundField:
-    """A field with bounds, or one that holds a dataclass which may have such fields."""
+    """Field with bounds, or field of a dataclass type that may itself have such fields."""
 
     name: str
     bounds: Bounds | None
@@ -77,12 +76,12 @@ class BoundField:
 
 
 def read_bounds(cls: type, name: str, hint: Any) -> Bounds | None:
-    """Return the bounds of a field: its own, those of the field that it overrides, its Enum's."""
+    """Return the bounds of a field: declared, inherited, or the members of its Enum."""
     for owner in cls.__mro__:
         field = owner.__dict__.get("__dataclass_fields__", {}).get(name)
         if field is not None and _KEY in field.metadata:
-            found: Bounds = field.metadata[_KEY]
-            return found
+            bounds: Bounds = field.metadata[_KEY]
+            return bounds
     members = _enumerated(hint)
     return Bounds(one_of=members) if members else None
 
@@ -114,9 +113,9 @@ def _admits_null(hint: Any) -> bool:
 
 
 def check_bounds(settings: Any, within: str = "") -> None:
-    """Raise SettingError for a value outside its bounds, in a dataclass or in those it holds.
+    """Raise SettingError for a value outside its bounds, nested dataclasses included.
 
-    `within` is put before the names of settings, for a dataclass that is a part of another.
+    `within` is the prefix of the settings' names in the message.
     """
     cls: type = type(settings)
     for field in _bound_fields(cls):
@@ -138,12 +137,12 @@ def _check(path: str, value: Any, field: BoundField) -> None:
 
 
 def _is_left_open(value: Any, field: BoundField) -> bool:
-    """Return whether a value is null where it may be, or an interpolation nobody resolved yet."""
+    """Return whether a value is an allowed null or an interpolation that is not resolved yet."""
     return (value is None and field.optional) or str(value).startswith(("${", "???"))
 
 
 def find_unfit_default(cls: type) -> str:
-    """Return a problem with a default that lies outside the bounds of its field; empty if none."""
+    """Return a message about a default outside its field's bounds; empty if there is none."""
     defaults = {field.name: field for field in dataclasses.fields(cls)}
     for bound in _bound_fields(cls):
         field = defaults[bound.name]

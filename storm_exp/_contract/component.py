@@ -1,4 +1,4 @@
-"""Components: keyword-only dataclasses whose fields are settings and whose `run` is the ports."""
+"""Components: keyword-only dataclasses. Fields are settings, parameters of `run` are ports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ATTRIBUTE = "__storm_component__"
 
 @dataclasses.dataclass(frozen=True)
 class Port:
-    """One input of a component, read off the signature of its `run`."""
+    """Input of a component: a parameter of its `run`."""
 
     name: str
     artifact: type[Artifact]
@@ -35,7 +35,7 @@ class Port:
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """What the engine knows of a component class."""
+    """Description of a component class."""
 
     menus: tuple[str, ...]
     name: str
@@ -44,12 +44,12 @@ class Component:
     ports: dict[str, Port]
     output: type[Artifact]
     requires: tuple[str, ...] | None
-    """Importable packages without which it is unavailable; None: those of its plugin."""
+    """Packages that it imports and cannot run without; None: those of its plugin."""
     extra: str
-    """The extra of the plugin's distribution that installs them."""
+    """Extra of the plugin's distribution that installs them."""
 
     def missing_packages(self) -> list[str]:
-        """Return the importable names in `requires` that this environment lacks."""
+        """Return the packages in `requires` that are not installed."""
         return [name for name in self.requires or () if not _is_installed(name)]
 
 
@@ -72,12 +72,12 @@ def setting(
 ) -> Any:
     """Declare a field with metadata.
 
-    `semantic=False` keeps a setting that cannot change the result out of the key. `neutral`
-    leaves the field out of the key while it has that value, so that a new option does not
-    orphan what is in the store. A list or dict default is copied for each instance.
+    `semantic=False` excludes a setting that cannot change the result from the key. `neutral`
+    excludes the field from the key while it has that value, so that artifacts made before the
+    option existed remain valid. A list or dict default is copied for each instance.
 
-    A value outside the bounds (of a list or dict: a member) is refused when the component is
-    built, before its `__post_init__`. `unit` says what a number counts, in the plural.
+    A value outside the bounds (or a member of a list or dict) is refused when the component is
+    instantiated, before its `__post_init__`. `unit` is what a number counts, in the plural.
     """
     metadata: dict[str, Any] = {"semantic": semantic}
     bounds = Bounds(at_least, at_most, above, below, one_of, unit)
@@ -101,12 +101,11 @@ def component(
     requires: tuple[str, ...] | None = None,
     extra: str = "",
 ) -> Callable[[type], type]:
-    """Make a class a component of `menu`, under a `name` that no other component has.
+    """Register a class as a component of `menu`, under a unique `name`.
 
-    `version` enters the key: raise it when the same settings give another result. `requires`
-    and `extra` are for a component that needs other packages than the plugin says
-    (`storm_requires`). Raises PluginError for a class whose `run` or
-    fields break the contract.
+    `version` is part of the key: raise it when the same settings give a different result.
+    `requires` and `extra` are for a component that needs other packages than its plugin declares
+    (hook `storm_requires`). Raises PluginError for fields or a `run` that are not allowed.
     """
 
     def decorate(cls: type) -> type:
@@ -123,9 +122,9 @@ def component(
 
 
 def plan_spec(settings: Any, inputs: Mapping[str, Spec | list[Spec]]) -> Spec:
-    """Return what a component says that it will make of inputs of these specs, port by port.
+    """Return the spec of what a component would make of inputs with these specs, by port.
 
-    Raises what its `plan_spec` raises for what cannot work, PluginError for one that is broken.
+    Raises what the component's `plan_spec` raises, and PluginError where it returns no spec.
     """
     component = describe(type(settings))
     kind = component.output.spec_type
@@ -142,7 +141,7 @@ def plan_spec(settings: Any, inputs: Mapping[str, Spec | list[Spec]]) -> Spec:
 
 
 def describe(cls: type) -> Component:
-    """Return what `@component` noted about a class; raises PluginError for any other class."""
+    """Return the description that `@component` attached; raises PluginError for other classes."""
     spec = cls.__dict__.get(_ATTRIBUTE)
     if not isinstance(spec, Component):
         raise PluginError(f"{cls.__module__}.{cls.__qualname__} is not decorated with @component")
@@ -161,7 +160,7 @@ def _check_bounds_when_built(cls: Any) -> None:
 
 
 def _check_fields(cls: type) -> None:
-    """Raise PluginError for fields that Hydra cannot hold or a key cannot cover."""
+    """Raise PluginError for fields that OmegaConf cannot hold or a key cannot cover."""
     for name, hint in typing.get_type_hints(cls).items():
         if name in {field.name for field in dataclasses.fields(cls)} and not _is_setting(hint):
             raise PluginError(

@@ -1,4 +1,4 @@
-"""What making an artifact will take, estimated before it is made."""
+"""Cost of making an artifact, estimated in advance."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a component's `cost` returns. None: not known; an upper bound where only that is."""
+    """Result of a component's `cost`. None: unknown. A value may be an upper bound."""
 
     tokens: float | None = None
-    """Tokens that a model reads or writes, each as often as it is read."""
+    """Tokens that a model processes; one that is read twice counts twice."""
     flops: float | None = None
     memory: float | None = None
-    """Bytes at the highest point, on each device that computes."""
+    """Peak bytes on each device."""
     disk: float | None = None
     """Bytes of the artifact."""
     on_host: bool = False
-    """Whether this is work for a CPU, whatever the accelerator."""
+    """Whether the work is done by the CPU even if there is an accelerator."""
     assumes: str = ""
-    """What the estimate takes for granted, in a few words."""
+    """Assumptions of the estimate, in a few words."""

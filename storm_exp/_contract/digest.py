@@ -1,4 +1,4 @@
-"""Digests of files and values: sha256, remembered so that large files are read once."""
+"""Digests of files and values: sha256, cached so that large files are read once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def file_digest(file: Path) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value; raises TypeError or ValueError for what has none."""
+    """Return the canonical JSON of a value; raises TypeError or ValueError if it has none."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -34,10 +34,10 @@ def value_digest(value: Any) -> str:
 
 
 class FileDigests:
-    """Digests remembered by path, size, mtime and inode, in one small file."""
+    """Cache of file digests by path, size, mtime and inode, stored in one small file."""
 
     def __init__(self, memory: Path) -> None:
-        """Keep what is learnt in the file `memory`; a damaged memory is forgotten."""
+        """Use the file `memory` as the cache; a damaged one is ignored."""
         self._memory = memory
         self._known: dict[str, list[Any]] = {}
         with contextlib.suppress(OSError, ValueError, RecursionError):
@@ -45,7 +45,7 @@ class FileDigests:
             self._known = dict(filter(_is_known, known.items())) if isinstance(known, dict) else {}
 
     def digest(self, file: Path | str) -> str:
-        """Return the sha256 of a file, read only if it changed since it was last read."""
+        """Return the sha256 of a file; it is read only if it changed since the last time."""
         path = Path(file).absolute()
         status = path.stat()
         mark = [status.st_size, status.st_mtime_ns, status.st_ino]
@@ -53,14 +53,14 @@ class FileDigests:
         if known is not None and known[:3] == mark:
             return str(known[3])
         digest = file_digest(path)
-        # A file written a moment ago may change again without its time telling.
+        # A file written a moment ago may change again within the resolution of its mtime.
         if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
             self._known[str(path)] = [*mark, digest]
             self._save()
         return digest
 
     def _save(self) -> None:
-        # On a full disk or in somebody else's store: what is not remembered is read again.
+        # On a full disk or in a read-only store, files are read again the next time.
         with contextlib.suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True)
             partial = self._memory.with_name(f"{self._memory.name}.{secrets.token_hex(4)}")
@@ -74,16 +74,16 @@ def _is_known(item: tuple[str, Any]) -> bool:
 
 
 class NotedDigests(FileDigests):
-    """Digests of files, with a note of which were asked for."""
+    """File digests that record which files were asked for."""
 
     def __init__(self, digests: FileDigests) -> None:
-        """Ask `digests`, and note what it says."""
+        """Get digests from `digests`."""
         self._digests = digests
-        self.found: dict[str, str] = {}
+        self.asked: dict[str, str] = {}
         """{absolute path: digest}"""
 
     def digest(self, file: Path | str) -> str:
         """Return the sha256 of a file."""
         digest = self._digests.digest(file)
-        self.found[str(Path(file).absolute())] = digest
+        self.asked[str(Path(file).absolute())] = digest
         return digest

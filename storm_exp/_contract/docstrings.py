@@ -1,4 +1,4 @@
-"""What stands under the fields of a class: the one place where a setting is explained."""
+"""Docstrings under the fields of a class: the only documentation of a setting."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 
 def field_docstrings(cls: type) -> dict[str, str]:
-    """Return the docstrings that stand under a class's fields, inherited ones included."""
-    found: dict[str, str] = {}
+    """Return the docstring of each field of a class, inherited fields included."""
+    docstrings: dict[str, str] = {}
     for owner in reversed(cls.__mro__[:-1]):
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
@@ -22,12 +22,12 @@ def field_docstrings(cls: type) -> dict[str, str]:
         for field, after in zip(tree.body, tree.body[1:], strict=False):
             match field, after:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
-                    found[name] = inspect.cleandoc(str(text))
-    return found
+                    docstrings[name] = inspect.cleandoc(str(text))
+    return docstrings
 
 
 def explain_field(cls: Any, names: Sequence[str]) -> str:
-    """Return the first sentence about a field, or a nested one's; empty where nobody says."""
+    """Return the first sentence of the docstring of a field or nested field; may be empty."""
     *outer, name = names
     for each in outer:
         cls = typing.get_type_hints(cls).get(each)

@@ -1,4 +1,4 @@
-"""What a user can mend. The command line prints these without a traceback."""
+"""Errors that a user can fix. The command line prints them without a traceback."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pathlib import Path
 
 
 class StormError(Exception):
-    """Root of every error whose message is meant for the user of a recipe."""
+    """Base class of errors whose message is meant for the user of a recipe."""
 
     settings: Mapping[str, object] = {}
-    """Settings that brought it about, with their values: what the message should say, and leaves to
-    whoever knows where they came from."""
+    """Settings that caused the error, with their values. Whoever knows where they were set adds
+    them to the message."""
 
 
 class SettingError(StormError):
     """A setting of a component has a value that cannot work."""
 
     def __init__(self, setting: str, value: object, problem: str) -> None:
-        """`setting` is the field's name; `problem` says what would be right."""
+        """`setting` is the field's name; `problem` tells what is allowed."""
         super().__init__(f"{setting}={value!r}: {problem}")
         self.setting = setting
 
 
 class InputError(StormError):
-    """A file, row or checkpoint that was given cannot be used."""
+    """A given file, row or checkpoint cannot be used."""
 
     def __init__(self, message: str, **settings: object) -> None:
-        """`settings` of the stage are told with their values and origins, behind the message."""
+        """`settings` of the stage are appended to the message with their values and origins."""
         super().__init__(message)
         self.settings = settings
 
 
 class ComposeError(StormError):
-    """The configuration does not compose: an unknown key, option or value."""
+    """The configuration cannot be composed: an unknown key, option or value."""
 
 
 class GraphError(StormError):
@@ -43,11 +43,11 @@ class GraphError(StormError):
 
 
 class PlanError(StormError):
-    """What was planned cannot work; the message names the stage and the setting."""
+    """A planned stage cannot work; the message names the stage and the setting."""
 
 
 class PluginError(StormError):
-    """A plugin or component breaks the contract of the engine."""
+    """A plugin or component violates the contract of the engine."""
 
 
 class StoreError(StormError):
@@ -59,25 +59,25 @@ class StageError(StormError):
 
 
 class RunFolderError(StormError):
-    """What a run has to say of itself cannot be written."""
+    """The folder of a run, or a file in it, cannot be written."""
 
 
 GOES_ON = "goes on from what it had kept"
-"""How the message of an interrupted stage ends that has kept what it had done."""
+"""End of the message about an interrupted stage whose progress was saved."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A stage, or a run, was ended by a signal; the message says what is kept, and was shown."""
+    """A stage or a run was ended by a signal; its message has been printed."""
 
     code = 130
-    """The exit code that says which signal: 130 for SIGINT, 143 for SIGTERM."""
+    """Exit code for the signal: 130 for SIGINT, 143 for SIGTERM."""
 
 
 @contextmanager
 def strangers_code(what: str, *passing: type[BaseException]) -> Iterator[None]:
-    """Have whatever the code of a plugin raises, SystemExit too, become a PluginError about `what`.
+    """Convert whatever plugin code raises, SystemExit included, into a PluginError about `what`.
 
-    Errors that are meant for users pass, Ctrl-C does, and what else is `passing`.
+    StormErrors, KeyboardInterrupt and the types in `passing` are not converted.
     """
     untouched: tuple[type[BaseException], ...] = (StormError, KeyboardInterrupt, *passing)
     try:
@@ -91,7 +91,7 @@ def strangers_code(what: str, *passing: type[BaseException]) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Have an OSError name the path that could not be written; raises RunFolderError."""
+    """Convert an OSError into a RunFolderError that names the path."""
     try:
         yield
     except OSError as error:
@@ -99,7 +99,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'X'?` for the nearest of `known`, else what there is."""
+    """Return `; did you mean 'X'?` for the nearest of `known`, else a list of what is known."""
     names = sorted(set(known))
     near = [each for each in names if each.lower() == name.lower()]
     near = near or difflib.get_close_matches(name, names, n=1, cutoff=0.5)

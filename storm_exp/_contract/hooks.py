@@ -1,6 +1,6 @@
-"""What a plugin may bring. A stranger's plugin has the same hooks as ours.
+"""Hooks by which a plugin extends the engine; built-in plugins use the same ones.
 
-What it may hear and show of a run is in `storm_exp/_run/hooks.py`.
+Those about plans are in `storm_exp/_plan/hooks.py`, those about runs in `storm_exp/_run/hooks.py`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def storm_components() -> list[type]:  # type: ignore[empty-body]
 
 @hookspec
 def storm_requires() -> tuple[tuple[str, ...], str]:  # type: ignore[empty-body]
-    """Return the importable packages that the components need, and the extra that installs them.
+    """Return the packages that the components import, and the extra that installs them.
 
-    The extra is one of the plugin's distribution. A component that needs others, or none, says so
-    itself: `@component(…, requires=(…), extra=…)`.
+    The extra belongs to the plugin's distribution. A component that needs other packages, or
+    none, declares them itself: `@component(…, requires=(…), extra=…)`.
     """
 
 
 @hookspec
 def storm_sections() -> dict[str, type]:  # type: ignore[empty-body]
-    """Return root sections of a configuration: names, and the dataclass of each one's settings.
+    """Return root sections of the configuration: names, and a dataclass of settings for each.
 
     A component's settings take their defaults from a section by interpolation: `II("chat.date")`.
     """
@@ -40,7 +40,7 @@ def storm_sections() -> dict[str, type]:  # type: ignore[empty-body]
 
 @hookspec
 def storm_config_folder() -> str:  # type: ignore[empty-body]
-    """Return the absolute path of a folder with presets, a folder per menu."""
+    """Return the absolute path of a folder of presets, with a subfolder per menu."""
 
 
 @hookspec
@@ -58,26 +58,26 @@ def storm_environments() -> list[object]:  # type: ignore[empty-body]
 
 @hookspec(firstresult=True)
 def storm_compute(runtime: Runtime) -> AbstractContextManager[str] | None:
-    """Return what sets up arithmetic for a stage, and yields the device to compute on.
+    """Return a context manager that configures arithmetic and yields the name of the device.
 
-    Components ask for it by `with stage.compute() as device:`.
+    Components use it as `with stage.compute() as device:`.
     """
 
 
 @hookspec
 def storm_check_runtime(runtime: Runtime) -> None:
-    """Raise SettingError for a runtime with names that a plugin should know, and does not."""
+    """Raise SettingError for a name in the runtime that is unknown to the plugin in charge."""
 
 
 @hookspec
 def storm_check_machine(runtime: Runtime) -> None:
-    """Raise SettingError for devices or programs of a runtime that this machine does not have."""
+    """Raise SettingError for devices or programs that this machine does not have."""
 
 
 @hookspec(firstresult=True)
 def storm_launcher(runtime: Runtime, worker: list[str], key: str) -> list[str] | None:
-    """Return the command that starts `worker` on every device of every node.
+    """Return a command that starts the command `worker` on every device of every node.
 
-    The command `worker` begins with an interpreter. In the environment of each process stand RANK
-    and WORLD_SIZE; `key` is that of the artifact which they make.
+    `worker` begins with an interpreter. The launcher sets RANK and WORLD_SIZE in the environment
+    of each process; `key` is that of the artifact to make.
     """

@@ -1,4 +1,4 @@
-"""Whether this Python can run storm-exp: readable by Python 3.8 and without any package."""
+"""Check of the interpreter and its packages, in code that Python 3.8 can run without any."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from shlex import quote
 
 TO_IMPORT = ("omegaconf", "pluggy")
-"""What a worker needs, which may run in an environment of its own."""
+"""Packages that a worker needs, which may run in another environment."""
 TO_RUN = (*TO_IMPORT, "hydra", "filelock")
-"""What the command line needs."""
+"""Packages that the command line needs."""
 _SINCE = (3, 11)
 
 
 def complaint(needed: tuple[str, ...] = TO_IMPORT) -> str:
-    """Return what this interpreter lacks, and which one to use instead; empty if nothing."""
+    """Return what this interpreter lacks and which one to use instead; empty if all is well."""
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if sys.version_info[:2] < _SINCE:
         version = ".".join(map(str, sys.version_info[:2]))

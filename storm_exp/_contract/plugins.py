@@ -1,4 +1,4 @@
-"""Plugins: found by entry points, loaded one by one, so that a broken one breaks nothing else."""
+"""Plugins: discovered by entry points, loaded one by one; a broken one affects no other."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from storm_exp._contract.errors import PluginError, did_you_mean
 ENTRY_POINT_GROUP = "storm_exp"
 
 SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
-"""Root keys of every configuration that are no stages."""
+"""Root keys of every configuration that are not stages."""
 SPECS: list[ModuleType] = []
-"""The modules that specify the engine's hooks; `storm_exp` names them."""
+"""Modules with the engine's hook specifications; filled by `storm_exp`."""
 Verb = Callable[[list[str]], int]
 
 
 @dataclasses.dataclass
 class Plugin:
-    """One entry point: what it brought, or why it could not be loaded."""
+    """Entry point with what it provides, or the reason why it could not be loaded."""
 
     name: str
     distribution: str
@@ -38,15 +38,15 @@ class Plugin:
     verbs: dict[str, Verb] = dataclasses.field(default_factory=dict)
     sections: dict[str, type] = dataclasses.field(default_factory=dict)
     requires: tuple[str, ...] = ()
-    """Packages that its components need which name none themselves."""
+    """Packages needed by those of its components that declare none."""
     extra: str = ""
 
 
 class Plugins:
-    """Every plugin of this environment, and the components that they supply."""
+    """All plugins of this environment and their components."""
 
     def __init__(self) -> None:
-        """Start empty; `load_plugins` fills one from the entry points."""
+        """Create an empty registry; `load_plugins` fills one from the entry points."""
         self.manager = pluggy.PluginManager("storm_exp")
         for specs in SPECS:
             self.manager.add_hookspecs(specs)
@@ -56,11 +56,11 @@ class Plugins:
 
     @property
     def hook(self) -> Any:
-        """The hooks of the engine, each with what plugins implement of it."""
+        """Caller of the engine's hooks."""
         return self.manager.hook
 
     def add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
-        """Load one plugin; a failure is noted on it, a name taken twice raises PluginError."""
+        """Load one plugin and record a failure on it; raises PluginError for a name taken twice."""
         for other in self.plugins:
             if other.name == plugin.name:
                 raise PluginError(
@@ -71,7 +71,7 @@ class Plugins:
         try:
             plugin.module = load()
             self.manager.register(plugin.module, name=plugin.name)
-            found = [describe(cls) for cls in _call(plugin, "storm_components") or []]
+            components = [describe(cls) for cls in _call(plugin, "storm_components") or []]
             folder = _call(plugin, "storm_config_folder")
             plugin.config_folder = Path(folder) if folder is not None else None
             plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
@@ -79,12 +79,12 @@ class Plugins:
             plugin.requires, plugin.extra = _call(plugin, "storm_requires") or ((), "")
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a stranger's code may raise anything
+        except BaseException as error:  # a plugin may raise anything
             plugin.error = f"{type(error).__name__}: {error}"
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
             return
-        for component in found:
+        for component in components:
             self._register(plugin, component)
 
     def _register(self, plugin: Plugin, component: Component) -> None:
@@ -102,19 +102,19 @@ class Plugins:
         plugin.components.append(component.name)
 
     def sections(self) -> dict[str, type]:
-        """Return the root sections that plugins bring: dataclasses by name.
+        """Return the root sections of all plugins: dataclasses by name.
 
         Raises PluginError for a name that is taken.
         """
-        found: dict[str, type] = {}
+        sections: dict[str, type] = {}
         for plugin in self.plugins:
             for name, kind in plugin.sections.items():
-                if name in found or name in SECTIONS:
+                if name in sections or name in SECTIONS:
                     raise PluginError(
                         f"the plugin {plugin.name} brings the section '{name}', which is taken"
                     )
-                found[name] = kind
-        return found
+                sections[name] = kind
+        return sections
 
     def broken(self) -> list[Plugin]:
         """Return the plugins that could not be loaded."""
@@ -137,11 +137,11 @@ class Plugins:
         return {port for component in self.menus().get(menu, []) for port in component.ports}
 
     def config_folders(self) -> list[tuple[str, Path]]:
-        """Return (plugin name, folder of presets) for the plugins that bring one."""
+        """Return (plugin name, folder of presets) for the plugins that have one."""
         return [(p.name, p.config_folder) for p in self.plugins if p.config_folder is not None]
 
     def verbs(self, taken: Iterable[str]) -> tuple[dict[str, Verb], list[str]]:
-        """Return the command-line verbs that plugins add, and what is wrong with those left out."""
+        """Return the verbs of plugins, and a message for each one that is left out."""
         names = Counter([*taken, *(name for plugin in self.plugins for name in plugin.verbs)])
         verbs: dict[str, Verb] = {}
         problems = []
@@ -158,7 +158,7 @@ class Plugins:
         return verbs, problems
 
     def tell(self, event: str, **arguments: Any) -> list[str]:
-        """Call a hook of every plugin; return what went wrong with which."""
+        """Call a hook of every plugin; return a message for each one that failed."""
         problems = []
         for implementation in getattr(self.hook, event).get_hookimpls():
             try:
@@ -185,7 +185,7 @@ def _call(plugin: Plugin, hook: str) -> Any:
 
 
 def root_sections() -> list[str]:
-    """Return the root keys of a configuration that are no stages: the engine's, and plugins'."""
+    """Return the root keys of a configuration that are not stages: the engine's and plugins'."""
     return [*SECTIONS, *load_plugins().sections()]
 
 

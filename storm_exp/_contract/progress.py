@@ -1,4 +1,4 @@
-"""Progress bars with time left: a bar on a terminal, a line now and then in a file."""
+"""Progress with time left: a bar on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUIET_SECONDS = 15.0
 
 
 class Progress:
-    """Counts `total` steps of `unit`, showing how many are left and for how long."""
+    """Counter of `total` steps of `unit` that shows how many are left, and how long they take."""
 
     def __init__(
         self,
@@ -25,9 +25,9 @@ class Progress:
         quiet: bool = False,
         check: Callable[[], None] | None = None,
     ) -> None:
-        """Start counting; nothing is drawn before the first step, and nothing ever if `quiet`.
+        """Start counting; nothing is shown before the first step, and nothing at all if `quiet`.
 
-        `check` is called at every step and may raise, to end what makes the steps.
+        `check` is called at every step; it may raise an error to end the work.
         """
         self._check = check
         self._label, self._total, self._unit = label, total, unit
@@ -36,14 +36,14 @@ class Progress:
         self._bar: tqdm[None] | None = None
         self._quiet = quiet
         if sys.stderr.isatty() and not quiet:
-            from tqdm import tqdm  # not worth its import where nothing is drawn
+            from tqdm import tqdm  # imported only where a bar is shown
 
             self._bar = tqdm(
                 total=total, unit=unit, desc=f"  {label}", leave=False, dynamic_ncols=True
             )
 
     def advance(self, steps: int = 1, **figures: float) -> None:
-        """Count `steps` more; `figures` (a loss, say) are shown behind the bar."""
+        """Count `steps` more; `figures`, such as a loss, are shown after the bar."""
         self._done += steps
         if self._check is not None:
             self._check()
@@ -72,7 +72,7 @@ class Progress:
 
     @staticmethod
     def write(line: str) -> None:
-        """Write a line to standard error without tearing a bar that is being drawn."""
+        """Write a line to standard error without breaking a bar that is shown."""
         drawing = sys.modules.get("tqdm")
         if drawing is not None:
             drawing.tqdm.write(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a component's `rehearsal` is told of a port."""
+"""What a component's `rehearsal` is given for each port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Spec)
 
 @dataclasses.dataclass(frozen=True)
 class Rehearsed(Generic[F]):
-    """What is known of one artifact of a recipe, and of what stands in for it."""
+    """Spec of an artifact of a recipe, and of its stand-in in the rehearsal."""
 
     real: F
     twin: F

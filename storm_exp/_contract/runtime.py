@@ -1,4 +1,4 @@
-"""Where stages run: the section `runtime` of a configuration."""
+"""Settings of where stages run: the section `runtime` of a configuration."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from storm_exp._contract.component import setting
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
-    """Where stages run. Recorded, never part of a key."""
+    """Where stages run. Recorded, but not part of any key."""
 
     device: str = "auto"
-    """What a stage computes on, by a name that a plugin knows; auto takes the best there is."""
+    """Device for computations, by a name that a plugin defines; auto takes the best there is."""
     threads: int = setting(0, at_least=0)
-    """Threads for arithmetic; 0 takes OMP_NUM_THREADS, or every core that this process may use."""
+    """Threads for arithmetic; 0: OMP_NUM_THREADS, or every core that this process may use."""
     devices: int = setting(1, at_least=1)
-    """Devices of a node that a stage uses which can use several: one worker process each."""
+    """Devices of each node for stages that can use several, with a worker process for each."""
     nodes: int = setting(1, at_least=1)
-    """Nodes that such a stage uses. They share the store's file system."""
+    """Nodes for such stages. They share the store's file system."""
     strategy: str = "auto"
-    """How such a stage is divided, by a name that the plugin knows which divides it."""
+    """How the work of such stages is divided, by a name that a plugin defines."""
     accelerator: str = ""
-    """The device that `plan` estimates for, by a name that a plugin knows, and refuses what does
-    not fit on. Empty: a usual one, and nothing is refused."""
+    """Accelerator for which `plan` estimates, by a name that a plugin defines; what does not fit
+    on it is refused. Empty: a common one is assumed, and nothing is refused."""
     utilisation: float = setting(0.4, above=0, at_most=1)
-    """Share of the accelerator's operations a second that `plan` counts on."""
+    """Fraction of the accelerator's peak operations per second that `plan` assumes."""
     launcher: str = "auto"
-    """What starts workers on several nodes, by a name that a plugin knows."""
+    """Program that starts workers on several nodes, by a name that a plugin defines."""
 
     def __post_init__(self) -> None:
-        """Check what can be known here; plugins check the names that they know."""
+        """Check the bounds; plugins check names of devices, launchers and the like."""
         check_bounds(self)
 
     def thread_count(self) -> int:
@@ -41,5 +41,5 @@ class Runtime:
         return self.threads or int(os.environ.get("OMP_NUM_THREADS") or cores)
 
     def limit_threads(self) -> None:
-        """Tell arithmetic libraries that are not imported yet how many threads to take."""
+        """Set the number of threads for arithmetic libraries that are not imported yet."""
         os.environ["OMP_NUM_THREADS"] = str(self.thread_count())

@@ -1,4 +1,4 @@
-"""Settings as JSON values: all of them for records, those that count for keys."""
+"""Settings as JSON values: all of them, or those that are part of the key."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _UNSET = object()
 def semantic_settings(settings: Any) -> dict[str, Any]:
     """Return the settings that enter the key, as JSON values.
 
-    Fields with `semantic=False` are left out, and so are fields that have their neutral value:
-    those of nested dataclasses as well.
+    Fields with `semantic=False` and fields with their neutral value are left out, also in nested
+    dataclasses.
     """
     return {
         field.name: _plain(value, semantic_settings)
@@ -33,18 +33,18 @@ def all_settings(settings: Any) -> dict[str, Any]:
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return settings with those of nested dicts under dotted names."""
-    found: dict[str, Any] = {}
+    """Return settings without nesting: those of inner dicts under dotted names."""
+    result: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{name}.")
+            result |= flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = value
-    return found
+            result[f"{prefix}{name}"] = value
+    return result
 
 
 def _plain(value: Any, inner: Callable[[Any], dict[str, Any]]) -> Any:
-    """Return a value as JSON, with `inner` for the dataclasses in it."""
+    """Return a value as JSON, with dataclasses in it converted by `inner`."""
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

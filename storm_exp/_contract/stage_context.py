@@ -1,4 +1,4 @@
-"""What a component is given while it runs."""
+"""Context in which a component runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 
 MEASURED = ("metrics", "main_metric", "shown_metrics", "measured_on")
-"""What is kept of the numbers that a stage reports: in its context, in manifests and records."""
+"""Fields about numbers that a stage reports, in its context, its manifest and its record."""
 RECORDED = (*MEASURED, "references", "memos", "adopted")
-"""What a manifest takes over from a stage's context."""
+"""Fields that a manifest takes from a stage's context."""
 
 
 class StageContext:
-    """One making of one artifact: where to put it, and how to speak meanwhile."""
+    """Where a stage writes its artifact, and how it reports meanwhile."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class StageContext:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """`directory` is to be filled; `scratch` survives a crash of the same key.
+        """Write into `directory`; `scratch` is kept if the stage fails, for the next attempt.
 
-        Of `world` workers that run the stage together, the one with `rank` 0 speaks for all.
+        Of `world` workers that run the stage together, only the one with `rank` 0 reports.
         """
         self.name = name
         self.directory = directory
@@ -55,26 +55,26 @@ class StageContext:
         self.memos: list[str] = []
         self.log = log
         self.keep_memo: Callable[..., tuple[str, Path]] | None = None
-        """Keeps memos in the store in which the stage works; None outside any."""
+        """Function that keeps memos in the stage's store; None where there is no store."""
         self.superseded: Callable[[], bool] = lambda: False
-        """Whether another process has taken over the making of this artifact."""
+        """Whether another process has taken over this artifact."""
 
     def check(self) -> None:
-        """Raise StageError where another process has taken over: what is made here is in vain."""
+        """Raise StageError if another process has taken over, which makes further work useless."""
         if self.superseded():
             raise StageError(f"{self.name}: another process has taken over")
 
     def compute(self) -> AbstractContextManager[str]:
-        """Have arithmetic set up as the runtime says; yields the name of the device to compute on.
+        """Configure arithmetic (threads, precision) as the runtime says; yields the device's name.
 
-        A plugin does it (hook `storm_compute`): threads, precision, device.
+        A plugin does it, by the hook `storm_compute`.
         """
-        found = load_plugins().hook.storm_compute(runtime=self.runtime)
-        plain: AbstractContextManager[str] = nullcontext(self.runtime.device)
-        return found if found is not None else plain
+        context: AbstractContextManager[str] | None
+        context = load_plugins().hook.storm_compute(runtime=self.runtime)
+        return context if context is not None else nullcontext(self.runtime.device)
 
     def progress(self, total: int, unit: str, label: str = "") -> Progress:
-        """Return a bar with time left; use it as a context manager and call `advance`."""
+        """Return a progress bar; use it as a context manager and call `advance`."""
         text = f"{self.name}: {label}" if label else self.name
         return Progress(text, total, unit, quiet=self.rank > 0, check=self.check)
 
@@ -83,11 +83,10 @@ class StageContext:
     ) -> None:
         """Record a number in the manifest.
 
-        The main one appears in the closing table, those that are `shown` beside it in sweeps. `on`
-        is a digest of what was measured on, such as held-out rows: numbers that were measured on
-        different things are not put side by side without saying so. The error of a number over
-        what it was measured on is another one, by the name of `NAME_stderr`: tables show it where
-        there is a single run.
+        The main one appears in the closing table; in sweeps, so do those that are `shown`. `on` is
+        a digest of the data that was measured on, such as held-out rows: tables mark numbers that
+        were measured on different data. The standard error of a number over its data is recorded
+        as another number named `NAME_stderr`, which tables show for a single run.
         """
         self.metrics[name] = float(value)
         if main:
@@ -98,7 +97,7 @@ class StageContext:
             self.measured_on[name] = on
 
     def say(self, message: str) -> None:
-        """Write one line for the user, and into the run's log."""
+        """Write a line to the screen and to the run's log."""
         if self.rank > 0:
             return
         Progress.write(f"  {self.name}: {message}")
@@ -109,10 +108,10 @@ class StageContext:
                 stream.write(line)
 
     def adopt(self, directory: Path, files: Iterable[str]) -> Path:
-        """Take finished files where they lie instead of filling `directory`.
+        """Use finished files in another directory instead of filling this stage's own.
 
-        The manifest then refers to them by path, size and digest. Returns the directory, to
-        open the artifact with.
+        The manifest refers to them by path, size and digest. Returns the directory in which to
+        open the artifact.
         """
         self.adopted = str(Path(directory).absolute())
         self.adopted_files = sorted(files)
@@ -124,19 +123,19 @@ class StageContext:
         return Path(self.adopted or self.directory)
 
     def link(self, file: Path) -> None:
-        """Put a finished file into `directory` by a link to where it lies.
+        """Add a finished file to `directory` as a symbolic link.
 
-        The manifest then refers to it by size, time and digest.
+        The manifest refers to it by size, modification time and digest.
         """
         (self.directory / file.name).symlink_to(Path(file).absolute())
         self.linked.append(file.name)
 
     def reference(self, artifact: Artifact) -> None:
-        """Note that the payload cannot do without another artifact of the store."""
+        """Record that the payload depends on another artifact of the store."""
         self.references.append(artifact.key)
 
     def keeps(self, *artifacts: Artifact) -> bool:
-        """Return whether memos of these artifacts are kept: a store holds them and the stage."""
+        """Return whether memos of these artifacts are kept: all must be in the stage's store."""
         return self.keep_memo is not None and all(artifact.key for artifact in artifacts)
 
     def memo(
@@ -146,12 +145,12 @@ class StageContext:
         inputs: Mapping[str, Artifact | Sequence[Artifact]],
         fill: Callable[[Path], None],
     ) -> Path:
-        """Return a folder that follows from artifacts alone, filled by the first stage that asks.
+        """Return a folder whose contents depend on artifacts alone, filled by the first caller.
 
-        It is a by-product that other stages of the store can use, such as the angles between two
-        models: kept under `name`, `version` (raise it when `fill` gives another result) and the
-        keys of `inputs`. Of all processes one fills it, and the others wait. Where none are kept
-        (see `keeps`) it is filled for this stage, in its scratch folder. Raises what `fill` raises.
+        A memo is a by-product that other stages can use, such as the angles between two models.
+        It is kept under `name`, `version` (raise it when `fill` gives a different result) and the
+        keys of `inputs`. One process fills it while others wait. Where memos are not kept (see
+        `keeps`), it is filled in the stage's scratch folder. Raises what `fill` raises.
         """
         keys: dict[str, str | list[str]] = {
             port: given.key if isinstance(given, Artifact) else [each.key for each in given]
@@ -171,14 +170,14 @@ class StageContext:
         return folder
 
     def reported(self) -> dict[str, Any]:
-        """Return what was reported so far, as JSON values."""
+        """Return everything reported so far, as JSON values."""
         return {name: getattr(self, name) for name in (*RECORDED, "adopted_files", "linked")}
 
     def take_over(self, reported: dict[str, Any]) -> None:
-        """Report what another process's stage had `reported`."""
+        """Adopt what the stage in another process has `reported`."""
         vars(self).update(reported)
 
     def worker_environment(self) -> dict[str, Any]:
-        """Return the environment for a program that a stage starts."""
+        """Return environment variables for a program that the stage starts."""
         threads = str(self.runtime.thread_count())
         return {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from storm_exp._contract.digest import FileDigests, NotedDigests
 from storm_exp._contract.errors import InputError
 from storm_exp._plan.planned_artifact import PlannedArtifact
-from storm_exp._store.adopted_files import ChangedError, Marks, look_at_adopted, mark_of
+from storm_exp._store.adopted_files import ChangedError, Marks, mark_of, marks_of_adopted
 from storm_exp._store.store import Store
 
 
@@ -16,7 +16,7 @@ def look(node: PlannedArtifact, store: Store) -> Marks:
     ChangedError for a file that is not what the keys cover.
     """
     keys = [needed.key for nodes in node.inputs.values() for needed in nodes]
-    return _look_at_own(node, store.digests) | look_at_adopted(keys, store)
+    return _look_at_own(node, store.digests) | marks_of_adopted(keys, store)
 
 
 def _look_at_own(node: PlannedArtifact, digests: FileDigests) -> Marks:
@@ -29,8 +29,8 @@ def _look_at_own(node: PlannedArtifact, digests: FileDigests) -> Marks:
     except FileNotFoundError as error:
         raise ChangedError(error.filename, "is gone") from error
     if now != node.fingerprint:
-        for file in sorted(node.reads.keys() | noted.found.keys()):
-            if node.reads.get(file) != noted.found.get(file):
+        for file in sorted(node.reads.keys() | noted.asked.keys()):
+            if node.reads.get(file) != noted.asked.get(file):
                 raise ChangedError(file, "changed since the plan was made")
         raise InputError("what it reads from outside changed since the plan was made; run it again")
-    return {file: mark_of(file) for file in noted.found}
+    return {file: mark_of(file) for file in noted.asked}

@@ -243,5 +243,5 @@ class Plan:
         if known not in self._fingerprints:
             digests = NotedDigests(self.store.digests)
             with strangers_code(f"the component '{stage.component.name}' (fingerprint)"):
-                self._fingerprints[known] = compute(digests), digests.found
+                self._fingerprints[known] = compute(digests), digests.asked
         return self._fingerprints[known]

@@ -1,7 +1,7 @@
-"""Files outside the store that artifacts follow from: looked at before and after one is made.
+"""Files outside the store that artifacts depend on, checked before and after a stage runs.
 
-A file may be overwritten while a stage reads it, or between the plan and the stage. What was made
-of it must not lie under a key that covers the former contents.
+A file may be overwritten while a stage reads it, or between the plan and the stage. The result
+must not be published under a key that covers the previous contents.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Marks = dict[str, list[int]]
 
 
 class ChangedError(InputError):
-    """A file outside the store is not what the plan saw."""
+    """A file outside the store changed after the plan was made."""
 
     def __init__(self, file: str | Path, what: str) -> None:
-        """`what` has happened to `file`."""
+        """`what` tells what happened to `file`."""
         super().__init__(f"{file} {what}; nothing was kept of this stage, run it again")
 
 
-def look_at_adopted(keys: Iterable[str], store: Store) -> Marks:
-    """Return the marks of the files outside that artifacts consist of, or those they refer to.
+def marks_of_adopted(keys: Iterable[str], store: Store) -> Marks:
+    """Return the marks of the adopted files of artifacts and of those that they reference.
 
-    Raises ChangedError for a file that is not what was published.
+    Raises ChangedError for a file whose contents are not those that were published.
     """
     marks: Marks = {}
     waiting, seen = list(keys), set()
@@ -51,14 +51,14 @@ def look_at_adopted(keys: Iterable[str], store: Store) -> Marks:
 
 
 def compare(before: Marks, after: Marks) -> None:
-    """Raise ChangedError for the first file whose marks differ."""
+    """Raise ChangedError for the first file whose mark differs."""
     for file in sorted(before.keys() | after.keys()):
         if before.get(file) != after.get(file):
             raise ChangedError(file, "was written while the stage ran")
 
 
 def mark_of(file: str | Path) -> list[int]:
-    """Return size, time and inode of a file; raises ChangedError when it is gone."""
+    """Return size, modification time and inode of a file; raises ChangedError if it is gone."""
     try:
         status = Path(file).stat()
     except FileNotFoundError as error:

@@ -1,10 +1,11 @@
 """Leases: one process makes an artifact, the others wait, and take over if it died.
 
-They are filelock's soft leases: a file that names its owner, whose modification time the owner
-renews. A waiter believes that an owner is dead when the file stands still on the waiter's own
-clock, or at once when it was a process of this host, boot and pid namespace that is gone. Should
-two owners ever coexist (one was suspended, or its disk stood still), nothing breaks: each fills
-its own directory, one rename wins, and the former owner waits for its successor.
+They are soft leases of the library filelock: a file that names its owner, who renews its
+modification time. A waiting process considers the owner dead if the file is not renewed for a
+while by the waiter's own clock, or immediately if the owner was a process of the same host, boot
+and pid namespace that no longer exists. Two owners may coexist, if one was suspended for example.
+This is harmless: each fills its own directory, one rename succeeds, and the previous owner waits
+for its successor.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _POLL_SECONDS = 0.1
 
 
 class Lease:
-    """The right to make one artifact, held as a context manager."""
+    """The right to make one artifact; a context manager that releases it."""
 
     def __init__(self, file: Path, patience: float) -> None:
-        """Contend for `file`; an owner silent for `patience` seconds counts as dead."""
+        """Use `file`; an owner that does not renew it for `patience` seconds counts as dead."""
         self._file = file
         self._patience = patience
         self._token: str | None = None
@@ -41,34 +42,35 @@ class Lease:
             on_compromise=self._hear,
         )
         self.taken = False
-        """Whether the heartbeat met another's lease in the place of this one."""
+        """Whether the heartbeat noticed that another process has taken the lease."""
 
     def lost(self) -> bool:
-        """Look whether this lease, once acquired, is ours no longer."""
+        """Return whether this lease, once acquired, now belongs to another process or nobody."""
         owner = self._lease.owner
         return owner is None or owner.token != self._token
 
     def acquire(self, done: Callable[[], bool], waiting: Callable[[str], None]) -> bool:
-        """Wait for the lease; return False as soon as `done()`: somebody else made it.
+        """Wait for the lease; return False once `done()`: another process made the artifact.
 
-        `waiting` is told once who holds the lease. Raises OSError when the file cannot be written.
+        `waiting` is called once with a description of the owner. Raises OSError if the file cannot
+        be written.
         """
-        told = False
+        announced = False
         seen: tuple[int, ...] = ()
         since = time.monotonic()
 
         def cancelled() -> bool:
-            nonlocal told, seen, since
+            nonlocal announced, seen, since
             if done():
                 return True
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 waiting(self._describe())
             state = self._state()
             if state != seen:
                 seen, since = state, time.monotonic()
-            # filelock leaves the dead's lease alone where two names cannot be exchanged in one step
-            # (NFS, SMB), lest there be two owners. Here two owners do no harm, and none would.
+            # filelock does not break a dead owner's lease where two names cannot be exchanged
+            # atomically (NFS, SMB), to avoid two owners. Here two owners are harmless.
             if time.monotonic() - since > 1.5 * self._patience:
                 self._lease.force_break()
             return False
@@ -81,7 +83,7 @@ class Lease:
         return True
 
     def release(self) -> None:
-        """Give the lease up, if it is still ours."""
+        """Release the lease, if it is still ours."""
         self._lease.release()
 
     def __enter__(self) -> Self:

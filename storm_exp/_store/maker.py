@@ -1,8 +1,7 @@
-"""The maker: whatever a store gets is made here. Lease, fill, publish.
+"""Maker of everything that a store contains: take the lease, fill a folder, publish it.
 
-An artifact is made once among all processes of a store, and so is a memo: a by-product of stages,
-such as the angles between two models, that follows from artifacts and is kept for the next stage
-that asks.
+Artifacts are made once among all processes of a store, and so are memos: by-products of stages
+that depend on artifacts alone, such as the angles between two models, kept for other stages.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from storm_exp._contract.digest import value_digest
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
-from storm_exp._store.adopted_files import ChangedError, Marks, compare, look_at_adopted
+from storm_exp._store.adopted_files import ChangedError, Marks, compare, marks_of_adopted
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Found, Store
 
@@ -28,25 +27,25 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class MadeArtifact:
-    """The outcome of asking for one artifact."""
+    """Result of a request for an artifact."""
 
     manifest: Manifest
     made_here: bool
-    """False when another process made it while this one waited."""
+    """False if another process made it while this one waited."""
     seconds: float
 
 
 class Maker:
-    """Makes what a store lacks, each thing once among all processes that share the store."""
+    """Makes missing artifacts and memos, each once among all processes that share the store."""
 
     def __init__(self, store: Store, runtime: Runtime, log: Path | None = None) -> None:
-        """Publish into `store`; what stages say goes to `log` as well."""
+        """Publish into `store`; messages of stages are also appended to `log`."""
         self.store = store
         self._runtime = runtime
         self._log = log
 
     def stage(self, name: str, key: str, directory: Path) -> StageContext:
-        """Return the context in which a stage fills, or looks at, a directory of this store."""
+        """Return the context of a stage that fills or reads a directory of this store."""
         scratch = self.store.scratch(key)
         stage = StageContext(name, directory, scratch, self._runtime, self._log)
         stage.keep_memo = self.memo
@@ -60,11 +59,12 @@ class Maker:
         look: Callable[[], Marks],
         fill: Callable[[StageContext], Manifest],
     ) -> MadeArtifact:
-        """Have `fill` fill a folder and publish it under a key, or wait for whoever is doing so.
+        """Fill a folder by `fill` and publish it under a key, or wait for a process that does.
 
-        `name` and `kind` are for people. `look` says how the files outside the store are that the
-        result follows from: it raises ChangedError when they are not what the key covers, and what
-        was made is only kept if they are the same afterwards. Raises what `fill` raises.
+        `name` and `kind` appear in messages. `look` returns the marks of the files outside the
+        store that the result depends on, and raises ChangedError if they are not what the key
+        covers; the result is published only if they are the same afterwards. Raises what `fill`
+        raises.
         """
         started = time.monotonic()
 
@@ -119,7 +119,7 @@ class Maker:
             )
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, ChangedError):  # what was begun may come from other contents
+            if isinstance(error, ChangedError):  # the scratch may come from other contents
                 shutil.rmtree(store.scratch(key), ignore_errors=True)
             raise
         return MadeArtifact(published, published is manifest, seconds)
@@ -133,8 +133,8 @@ class Maker:
     ) -> tuple[str, Path]:
         """Return key and folder of the memo `name` of artifacts, given by their keys.
 
-        The version is raised when `fill` gives another result. Raises what `fill` raises, and
-        InputError when a file outside the store that an input consists of was written meanwhile.
+        `version` is to be raised when `fill` gives a different result. Raises what `fill` raises,
+        and ChangedError if an adopted file of an input was written meanwhile.
         """
         key = value_digest({"memo": name, "version": version, "inputs": inputs})
         if self.store.find(key).manifest is None:
@@ -157,5 +157,5 @@ class Maker:
                     files={},
                 )
 
-            self.make(key, name, "memo", lambda: look_at_adopted(parents, self.store), run)
+            self.make(key, name, "memo", lambda: marks_of_adopted(parents, self.store), run)
         return key, self.store.place(key)

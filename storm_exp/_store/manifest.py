@@ -1,4 +1,4 @@
-"""Manifests: what the store knows of an artifact without opening its payload."""
+"""Manifests: descriptions of published artifacts, read without opening their files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 
 @dataclasses.dataclass(kw_only=True)
 class Manifest:
-    """Everything recorded about one artifact when it was published."""
+    """Description of an artifact, written when it is published."""
 
     key: str
     component: str
@@ -33,28 +33,27 @@ class Manifest:
     """Keys per port: a key, or a list of keys."""
     fingerprint: Any
     spec: dict[str, Any]
-    """What the artifact is, in the fields of its type's forecast."""
+    """Fields of the artifact's spec."""
     metrics: dict[str, float]
     main_metric: str
     files: dict[str, list[Any]]
     """{relative path: [bytes, sha256]}"""
     adopted: str | None = None
-    """Directory outside the store that holds the files, when they were adopted."""
+    """Directory outside the store with the files, if they were adopted."""
     adopted_mtimes: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Modification times (ns) of the files outside the store: adopted ones, and those linked to."""
+    """Modification times (ns) of adopted files and of the targets of links."""
     shown_metrics: list[str] = dataclasses.field(default_factory=list)
-    """Metrics that sweeps show beside the main one."""
+    """Metrics that tables of sweeps show beside the main one."""
     measured_on: dict[str, str] = dataclasses.field(default_factory=dict)
-    """{metric: digest of what it was measured on}, where that was said."""
+    """{metric: digest of the data that it was measured on}, where known."""
     references: list[str] = dataclasses.field(default_factory=list)
-    """Keys of artifacts that the payload cannot do without."""
+    """Keys of artifacts that the files depend on."""
     memos: list[str] = dataclasses.field(default_factory=list)
-    """Keys of the memos that its stage made or used: the artifact can do without them."""
+    """Keys of memos that its stage made or used; the artifact does not depend on them."""
     made: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """When, where, how long, with which versions: recorded, never keyed."""
-
+    """When, where, how long, and with which versions it was made; not part of the key."""
     seal: str = ""
-    """Digest of all the above, as it was published."""
+    """Digest of all other fields."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON values."""
@@ -62,37 +61,37 @@ class Manifest:
 
     @classmethod
     def read(cls, directory: Path) -> Self | None:
-        """Return the manifest of a published artifact, None when there is none or it is damaged.
+        """Return the manifest in an artifact's directory, None if it is missing or damaged.
 
-        Raises StoreError when it may not be read.
+        Raises StoreError if reading it is not permitted.
         """
         try:
-            found = typed_json.read(cls, directory / MANIFEST)
+            manifest = typed_json.read(cls, directory / MANIFEST)
         except (FileNotFoundError, StoreError) as error:
             if isinstance(error.__cause__, PermissionError):
                 raise
             return None
-        return found if all(map(_is_entry, found.files.items())) else None
+        return manifest if all(map(_is_entry, manifest.files.items())) else None
 
     def sealed(self) -> str:
-        """Return the digest of everything that the manifest says."""
-        # As it will be read: JSON has no tuples, and orders the names of dicts as texts.
+        """Return the digest of all other fields."""
+        # As it will be read back: JSON has no tuples, and keys of dicts are strings.
         values = json.loads(json.dumps(self.to_json() | {"seal": ""}))
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def digest(self) -> str:
-        """Return a digest of the payload: names and contents of its files."""
+        """Return a digest of the names and contents of the files."""
         return value_digest({name: entry[1] for name, entry in self.files.items()})
 
     def payload(self, directory: Path) -> Path:
-        """Return where the files are, given the artifact's place in the store."""
+        """Return the directory of the files, given the artifact's directory in the store."""
         return Path(self.adopted) if self.adopted is not None else directory
 
 
 def referenced(artifact: Artifact, key: str) -> Path:
-    """Return the payload of another artifact of the same store, which this one refers to.
+    """Return the directory with the files of an artifact that another one references.
 
-    Raises StoreError when it is not there.
+    Raises StoreError if it is not in the store.
     """
     place = artifact.directory.parents[1] / key[:2] / key
     manifest = Manifest.read(place)
@@ -102,18 +101,18 @@ def referenced(artifact: Artifact, key: str) -> Path:
 
 
 def _is_entry(item: tuple[str, list[Any]]) -> bool:
-    """Return whether a name and what is said of it can be a file of an artifact."""
+    """Return whether an entry of `files` is well-formed, with a path inside the artifact."""
     path, said = PurePath(item[0]), item[1]
     inside = not path.is_absolute() and ".." not in path.parts
     return inside and len(said) == 2 and isinstance(said[0], int) and isinstance(said[1], str)
 
 
 def list_files(directory: Path, linked: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """Return {relative path: [bytes, sha256]} of what a stage has written, `linked` left out.
+    """Return {relative path: [bytes, sha256]} of the files of a directory except `linked` ones.
 
-    Raises StoreError for other links and for things that are no plain files.
+    Raises StoreError for other links and for anything that is not a regular file.
     """
-    found: dict[str, list[Any]] = {}
+    files: dict[str, list[Any]] = {}
     for path in sorted(directory.rglob("*")):
         if path.parent == directory and path.name in linked:
             continue
@@ -121,8 +120,8 @@ def list_files(directory: Path, linked: Sequence[str] = ()) -> dict[str, list[An
             raise StoreError(f"{path}: an artifact holds plain files and folders only")
         if path.is_file() and path != directory / MANIFEST:
             name = str(path.relative_to(directory))
-            found[name] = [path.stat().st_size, file_digest(path)]
-    return found
+            files[name] = [path.stat().st_size, file_digest(path)]
+    return files
 
 
 def list_adopted(
@@ -146,12 +145,12 @@ def fsync_tree(directory: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Network file systems may refuse it for folders, whose names the server keeps.
+        # Network file systems may refuse it for folders, whose entries the server stores.
         if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
             raise
     finally:

@@ -1,4 +1,4 @@
-"""The store: artifacts under their keys, published whole or not at all."""
+"""The store: artifacts by key, published completely or not at all."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FORMAT = 2
-"""Version of what keys cover and manifests hold. Raising it orphans every store."""
+"""Version of keys and manifests. Stores of another version cannot be used."""
 _FORMAT_FILE = "format"
 
 
 @dataclasses.dataclass
 class Found:
-    """What a look at the store says about a key."""
+    """Result of looking up a key."""
 
     manifest: Manifest | None = None
-    """The manifest of an artifact that can be used."""
+    """Manifest of an intact artifact."""
     damage: str = ""
-    """Why what lies there cannot be used; empty when nothing lies there."""
+    """Why the artifact cannot be used; empty if it is intact or does not exist."""
 
 
 class Store:
     """A directory of artifacts that any number of processes and hosts may share."""
 
     def __init__(self, root: Path) -> None:
-        """Open the store at `root`; it is created when first written to."""
+        """Open the store at `root`, which is created when it is first written to."""
         self.root = Path(root).expanduser().absolute()
         self.digests = FileDigests(self.root / "digests.json")
 
@@ -58,12 +58,12 @@ class Store:
         return self.root / "artifacts" / key[:2] / key
 
     def scratch(self, key: str) -> Path:
-        """Return the folder that survives a crash of this key."""
+        """Return the folder for intermediate files of a key, kept if its stage fails."""
         return self.root / "scratch" / key
 
     def lease(self, key: str) -> Lease:
-        """Return the lease over the making of a key."""
-        # Imported here: a run that finds everything needs none.
+        """Return the lease for making a key."""
+        # Imported here, as a run that makes nothing needs none.
         from storm_exp._store.lease import PATIENCE_SECONDS, Lease
 
         return Lease(self.root / "leases" / key, PATIENCE_SECONDS)
@@ -71,11 +71,12 @@ class Store:
     def make_once(
         self, key: str, waiting: Callable[[str], None], make: Callable[[Lease, Found], T]
     ) -> T | None:
-        """Call `make` with the lease of a key, unless somebody else made the artifact: then None.
+        """Return the result of `make`, called with the lease; None if another process made the key.
 
-        `waiting` is told whom this process waits for. A `make` that fails after somebody took its
-        lease (this process was suspended, say) did not fail: its successor is waited for. Raises
-        what `make` raises, and StoreError where leases cannot be written.
+        `waiting` is called with a description of the process that this one waits for. If `make`
+        fails after another process took the lease (because this one was suspended, for example),
+        that process is waited for. Raises what `make` raises, and StoreError if leases cannot be
+        written.
         """
         while True:
             lease = self.lease(key)
@@ -98,11 +99,11 @@ class Store:
                         raise
 
     def check_format(self) -> None:
-        """Raise StoreError for a store in a format that this version does not read."""
+        """Raise StoreError for a store in a format that this version cannot read."""
         try:
             found = (self.root / _FORMAT_FILE).read_text(errors="replace").strip()[:20]
         except (FileNotFoundError, NotADirectoryError):
-            # The first format left no word of itself.
+            # Stores of the first format have no such file.
             found = str(FORMAT) if next(self.root.glob("artifacts/*/*"), None) is None else "1"
         except OSError as error:
             raise StoreError(f"cannot read the store: {error}") from error
@@ -114,7 +115,7 @@ class Store:
             )
 
     def find(self, key: str) -> Found:
-        """Look a key up: a hit has every file, and all that it references, with the right size."""
+        """Look up a key; an artifact is intact if all files, references included, have their size."""
         place = self.place(key)
         if not place.is_dir():
             return Found()
@@ -142,7 +143,7 @@ class Store:
         return Found(manifest)
 
     def prepare(self) -> None:
-        """Have a store that can be written to; raises StoreError otherwise."""
+        """Create the store if necessary; raises StoreError if it cannot be written to."""
         try:
             for name in ("artifacts", "leases"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -156,9 +157,9 @@ class Store:
             raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
 
     def open_partial(self, key: str) -> Path:
-        """Return an empty folder beside the place of a key, to be filled and published.
+        """Return an empty folder beside the directory of a key, to be filled and published.
 
-        What dead makers of this key left there is removed; call with the lease held.
+        Leftovers of failed attempts at this key are removed. The caller must hold the lease.
         """
         place = self.place(key)
         try:
@@ -172,9 +173,9 @@ class Store:
         return partial
 
     def begin(self, key: str, outside: dict[str, list[int]]) -> bool:
-        """Have a scratch folder for a key; return whether there was one that had to go.
+        """Create the scratch folder of a key; return whether an outdated one was removed.
 
-        It goes when it was begun of other files `outside` than they are now.
+        It is outdated if the files `outside` the store were different when it was created.
         """
         scratch = self.scratch(key)
         seen = scratch / ".outside.json"
@@ -195,10 +196,10 @@ class Store:
         linked: Sequence[str] = (),
         confirm: Callable[[], None] = lambda: None,
     ) -> Manifest:
-        """Publish a filled folder under the manifest's key; return the manifest that is now there.
+        """Publish a filled folder under the manifest's key; return the manifest published there.
 
-        Losing the race to another process is a hit: its manifest is returned. `confirm` has the
-        last word, and raises to publish nothing.
+        If another process published the key first, its manifest is returned. `confirm` is called
+        immediately before publication and may raise an error to prevent it.
         """
         if manifest.adopted is not None:
             manifest.files, manifest.adopted_mtimes = list_adopted(
@@ -214,7 +215,7 @@ class Store:
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         for file in partial.rglob("*"):
             if file.is_file() and not file.is_symlink():
-                with suppress(PermissionError):  # some file systems know no such thing
+                with suppress(PermissionError):  # some file systems have no permissions
                     file.chmod(0o444)
         fsync_tree(partial)
         place = self.place(manifest.key)
@@ -232,14 +233,14 @@ class Store:
         return manifest
 
     def set_aside(self, key: str) -> Path:
-        """Move a damaged artifact out of the way and return where it is now."""
+        """Move a damaged artifact aside and return its new place."""
         target = self.root / "damaged" / f"{key}-{_moment()}"
         target.parent.mkdir(parents=True, exist_ok=True)
         self.place(key).rename(target)
         return target
 
     def note_failure(self, key: str, values: dict[str, Any]) -> Path:
-        """Record that making a key failed; a failure is never a result."""
+        """Record that making a key failed; failures are not artifacts."""
         file = self.root / "failures" / f"{key}-{_moment()}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values, indent=1), encoding="utf-8")
@@ -250,21 +251,21 @@ class Store:
         return [place.name for place in self._places() if _is_key(place)]
 
     def strays(self) -> list[Path]:
-        """Return what lies among the artifacts and is none: left by a dead maker, or a stranger."""
+        """Return files and folders among the artifacts that are none, such as unfinished ones."""
         return [place for place in self._places() if not _is_key(place)]
 
     def _places(self) -> list[Path]:
         return sorted(self.root.glob("artifacts/*/*"))
 
     def manifests(self) -> Iterator[Manifest]:
-        """Yield the manifest of every published artifact that has one, ordered by key."""
+        """Yield the readable manifests of all published artifacts, ordered by key."""
         for key in self.keys():
             manifest = Manifest.read(self.place(key))
             if manifest is not None:
                 yield manifest
 
     def resolve(self, prefix: str) -> str:
-        """Return the one key that begins with `prefix`; raises StoreError otherwise."""
+        """Return the only key that begins with `prefix`; raises StoreError if there is none or more."""
         keys = self.keys()
         matches = [key for key in keys if key.startswith(prefix)]
         if len(matches) == 1:
@@ -274,7 +275,7 @@ class Store:
         raise StoreError(f"no artifact '{prefix}' in {self.root}: no key begins so (see store ls)")
 
     def verify(self, key: str) -> str:
-        """Hash the payload again; return what is wrong, or nothing."""
+        """Hash the files of an artifact again; return what is wrong, empty if nothing is."""
         found = self.find(key)
         if found.manifest is None:
             return found.damage or "not in the store"
@@ -288,11 +289,11 @@ class Store:
 
 
 def _moment() -> str:
-    """Return a name for now that no other process of any host has."""
+    """Return a name made of the time, unique among all processes and hosts."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
 def _is_key(place: Path) -> bool:
-    """Return whether an artifact lies at a place, as its name and the folder's say."""
+    """Return whether a path is the directory of an artifact, by its name and its parent's."""
     named = re.fullmatch("[0-9a-f]{64}", place.name) is not None
     return named and place.parent.name == place.name[:2] and place.is_dir()

@@ -1,4 +1,4 @@
-"""JSON read back as the dataclasses that it was written from, with every type checked."""
+"""Dataclasses read from JSON, with every type checked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 def read(cls: type[T], file: Path, **known: Any) -> T:
-    """Return the dataclass that a JSON file holds; `known` are fields that it does not say.
+    """Return the dataclass stored in a JSON file; `known` are fields that are not in the file.
 
-    Raises FileNotFoundError when there is no such file, and StoreError for one that cannot be read
-    or holds something else.
+    Raises FileNotFoundError if the file does not exist, and StoreError if it cannot be read or
+    contains something else.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def read(cls: type[T], file: Path, **known: Any) -> T:
 
 
 def build(hint: Any, value: Any, where: str = "") -> Any:
-    """Return what of type `hint` the JSON value was written from; raises ValueError otherwise."""
+    """Return a JSON value converted to the type `hint`; raises ValueError if it cannot be."""
     arms = typing.get_args(hint)
     if hint is Any:
         return value
