@@ -1,4 +1,4 @@
-"""What was typed, looked at before Hydra composes anything of it."""
+"""Checks of a command line before Hydra composes anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from storm_exp._contract.errors import ComposeError, did_you_mean
 from storm_exp._contract.plugins import Plugins
 
 LONGEST, DEEPEST = 20_000, 40
-"""Characters of a word, and brackets within brackets: what Hydra's parser reads in seconds."""
+"""Characters of a word and nesting of brackets that Hydra's parser can read within seconds."""
 _TAKE_A_WORD = (
     *("-cd", "--config-dir", "-c", "--cfg", "-p", "--package", "-cn", "--config-name"),
     *("-cp", "--config-path", "--experimental-rerun"),
@@ -30,18 +30,22 @@ _RULED_OUT = {
     "experimental_rerun": "Hydra's records of jobs are not kept; the same command again makes "
     "what the store lacks",
 }
-"""Flags of Hydra that would do something else than is hoped for, and what does it."""
+"""Flags of Hydra that do not work as a user would expect, with what to use instead."""
 _RULED_OUT_SETTINGS = {
     "hydra.run.dir": "runs are kept below outputs: write outputs=DIR",
     "hydra.sweep.dir": "runs are kept below outputs: write outputs=DIR",
     "hydra.sweep.subdir": "runs are kept below outputs: write outputs=DIR",
     "hydra.job.chdir": "a run stays in the folder where it was started; write outputs=DIR",
 }
+_FLAGS = (
+    *("-m", "-cd", "--multirun", "--config-dir", "--cfg", "--info", "--package", "--resolve"),
+    *("--help", "--version", "--why", "--online"),
+)
 _NAMES = ("recipe", "sweep", "runtime", "hydra")
 
 
 def arrange(words: list[str]) -> list[str]:
-    """Return overrides before flags, as Hydra's parser wants them, each flag with its word."""
+    """Return the words with overrides before flags, as Hydra's parser requires."""
     overrides, flags = [], []
     rest = list(words)
     while rest:
@@ -57,17 +61,16 @@ def arrange(words: list[str]) -> list[str]:
 
 
 def check(words: list[str], plugins: Plugins) -> argparse.Namespace:
-    """Return what Hydra's parser reads in a command line: its flags, and `overrides`.
+    """Return a command line as Hydra parses it: its flags, and the list `overrides`.
 
-    Raises ComposeError for what Hydra would answer in words of its own.
+    Raises ComposeError where Hydra's own message would not help the user of a recipe.
     """
     parser: Any = get_args_parser()
     parser.error = _no_flag
     flags: argparse.Namespace = parser.parse_args(words)
     for name, instead in _RULED_OUT.items():
         if getattr(flags, name):
-            given = getattr(flags, name)
-            word = "" if given is True else f" {given}"
+            word = "" if getattr(flags, name) is True else f" {getattr(flags, name)}"
             raise ComposeError(f"--{name.replace('_', '-')}{word}: {instead}")
     if flags.resolve and not flags.cfg:
         raise ComposeError("--resolve goes with --cfg job, which shows the configuration")
@@ -82,9 +85,7 @@ def _no_flag(message: str) -> NoReturn:
         raise ComposeError(f"a flag is not as it should be: {message}")
     if unknown[1] in ("--why", "--online"):
         raise ComposeError(f"{unknown[1]} goes with the verb plan: storm-exp plan {unknown[1]} …")
-    flags = ["-m", "-cd", "--multirun", "--config-dir", "--cfg", "--info", "--package", "--resolve"]
-    flags += ["--help", "--version", "--why", "--online"]
-    raise ComposeError(f"no flag '{unknown[1]}'{did_you_mean(unknown[1], flags)}")
+    raise ComposeError(f"no flag '{unknown[1]}'{did_you_mean(unknown[1], _FLAGS)}")
 
 
 def _check_override(word: str, plugins: Plugins) -> None:
@@ -117,7 +118,7 @@ def _depth(value: str) -> int:
 
 
 def _choices(word: str) -> Iterable[Any]:
-    """Return the options that a word chooses of a menu; none if it cannot be read."""
+    """Return the options that an override chooses from a menu; empty if it cannot be parsed."""
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -149,7 +150,7 @@ def _check_choice(word: str, menu: str, stage: str, choice: Any, plugins: Plugin
 
 
 def quoted(word: str) -> str:
-    """Return an override as a shell takes it, its value a text in quotes; empty if none helps."""
+    """Return an override for a shell, with its value in quotes; empty if that does not help."""
     key, equals, value = word.partition("=")
     if not equals or not re.fullmatch(r"[+]{0,2}[\w./@:-]+", key) or not value.isprintable():
         return ""

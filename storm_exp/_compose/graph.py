@@ -17,25 +17,25 @@ from storm_exp._contract.plugins import Plugins
 
 @dataclasses.dataclass
 class Stage:
-    """A named use of a component in a recipe."""
+    """Named use of a component in a recipe."""
 
     name: str
     menu: str
     component: Component
     settings: Any = None
-    """An instance of the component's dataclass; None while nothing needs the stage."""
+    """Instance of the component's dataclass; None for a stage that is not needed."""
     edges: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    """Names of the stages at each port."""
+    """{port: names of the stages connected to it}"""
     lists: set[str] = dataclasses.field(default_factory=set)
-    """Ports whose edge was written as a list, and therefore may map."""
+    """Ports whose edge was written as a list; a port that takes one artifact maps over it."""
     unused: list[str] = dataclasses.field(default_factory=list)
-    """Ports with an edge that this component of the menu lacks, or its settings leave idle."""
+    """Ports with an edge that the component does not have, or does not use with its settings."""
     surroundings: list[str] = dataclasses.field(default_factory=list)
-    """Paths of settings that are read from this machine's environment variables."""
+    """Paths of settings that are read from environment variables of this machine."""
 
 
 def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
-    """Return {stage: {port: what was written}}, None for a deleted stage; raises GraphError."""
+    """Return {stage: {port: value}}, with None for a deleted stage; raises GraphError."""
     graph = config.graph
     if isinstance(graph, DictConfig):
         try:
@@ -58,7 +58,7 @@ def connect(
     plugins: Plugins,
     origins: Origins,
 ) -> None:
-    """Fill a stage's edges; check that ports, stages and artifact types fit."""
+    """Set a stage's edges; raises GraphError unless ports, stages and artifact types match."""
     menu_ports = plugins.menu_ports(stage.menu) | set(stage.component.ports)
     for port, value in edges.items():
         where = origins.of(f"graph.{stage.name}.{port}")
@@ -106,7 +106,7 @@ def connect(
 
 
 def leave_idle_ports(stage: Stage) -> None:
-    """Drop the edges that the component's settings make no use of (its `idle_ports`)."""
+    """Remove the edges that the component does not use with its settings (its `idle_ports`)."""
     method = getattr(stage.settings, "idle_ports", None)
     with strangers_code(f"{stage.name}: the component '{stage.component.name}' (idle_ports)"):
         idle = set(method()) if method is not None else set()
@@ -133,7 +133,7 @@ def _check_types(
 
 
 def in_order(stages: dict[str, Stage], wanted: list[str]) -> list[Stage]:
-    """Return the wanted stages and what they need, inputs first; GraphError shows a cycle."""
+    """Return the wanted stages and their inputs, inputs first; raises GraphError for a cycle."""
     done: dict[str, Stage] = {}
     path: list[str] = []
 
@@ -156,11 +156,11 @@ def in_order(stages: dict[str, Stage], wanted: list[str]) -> list[Stage]:
 
 
 def sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, Stage]) -> list[str]:
-    """Return the stages that no written edge mentions.
+    """Return the stages that no edge in the recipe mentions.
 
-    An edge of a port that the chosen component lacks still counts: what was only needed by it is
-    not needed any more. A port set to null has forgotten its stage, so what could have been there
-    is no sink either.
+    Edges of ports that the chosen component does not have count as well: a stage needed only there
+    is not needed any more. For a port set to null, any stage that could have been connected to it
+    counts as mentioned.
     """
     mentioned: set[str] = set()
     for name, edges in graph.items():
@@ -172,7 +172,7 @@ def sinks(graph: dict[str, dict[str, Any] | None], stages: dict[str, Stage]) -> 
 
 
 def _makers(stages: dict[str, Stage], name: str, port: str) -> set[str]:
-    """Return the stages that could have been connected to a port without closing a cycle."""
+    """Return the stages that could be connected to a port without creating a cycle."""
     ports = stages[name].component.ports
     if port not in ports:
         return set()

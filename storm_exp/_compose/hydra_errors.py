@@ -1,4 +1,4 @@
-"""Errors of Hydra and OmegaConf in words that say what to do."""
+"""Messages for the user about errors of Hydra and OmegaConf."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
 
 _LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-"""Launchers of cells that come with an extra of this distribution."""
+"""Launchers of sweeps that an extra of this distribution installs."""
 
 
 def explain(error: BaseException) -> str | None:
-    """Return a message for the user, or None for an error that is a bug and needs a traceback."""
+    """Return a message for the user, or None for an unexpected error, which needs a traceback."""
     message = _message(error)
     if message is not None and message.startswith("_dummy_: "):  # Hydra's name for any defaults
         files = _including(error) or _including(error.__cause__ or error)
@@ -82,13 +82,13 @@ def _unreadable(override: str, problem: str) -> str:
 
 
 def recipe_of_this_name(word: str) -> str:
-    """Return `; did you mean recipe=X?` where there is a recipe of this very name."""
+    """Return `; did you mean recipe=X?` if a recipe has this name, else nothing."""
     there = any((folder / "recipe" / f"{word}.yaml").is_file() for folder in preset_folders())
     return f"; did you mean recipe={word}?" if there else ""
 
 
 def _in_folders(menu: str) -> list[str]:
-    """Return the options that lie in folders of a menu, as one types them."""
+    """Return the options in subfolders of a menu, as in an override."""
     return [
         str(file.relative_to(folder / menu).with_suffix(""))
         for folder in preset_folders()
@@ -97,7 +97,7 @@ def _in_folders(menu: str) -> list[str]:
 
 
 def _interpolations(path: str, problem: str) -> str:
-    """Return the overrides that hold an interpolation, for an error that may be about them."""
+    """Return the overrides with interpolations, if an error may be about one of them."""
     if path and "nterpolation" not in problem:
         return ""
     words = [f"`{word}`" for word in sys.argv[1:] if "${" in word]
@@ -105,14 +105,14 @@ def _interpolations(path: str, problem: str) -> str:
 
 
 def _circle(error: RecursionError) -> str | None:
-    """Return which files include each other, as Hydra's frames tell; None if none do."""
+    """Return a message about files that include each other; None if none do."""
     paths = _including(error)
     circle = [path for path in dict.fromkeys(paths) if paths.count(path) > 2]
     return f"{' and '.join(circle)}: in `defaults` it includes itself" if circle else None
 
 
 def _including(error: BaseException) -> list[str]:
-    """Return the files whose defaults Hydra was looking at, as its frames tell."""
+    """Return the files whose defaults Hydra was processing, from the frames of its stack."""
     paths, trace = [], error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_name == "_create_defaults_tree_impl":
@@ -131,7 +131,7 @@ def _missing_option(error: MissingConfigException) -> str:
     below = _in_folders(group)
     options = [*(error.options or ()), *below]
     near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, options)
-    if not error.options:  # a file includes it, and no menu offers it
+    if not error.options:  # it is included by a file, and in no menu
         return f"{_first_line(error).rstrip('.')}{near}"
     folders = {"", *(preset.rpartition("/")[0] for preset in below)}
     is_path = "." in option or option.rpartition("/")[0] not in folders
@@ -153,7 +153,7 @@ def _missing_option(error: MissingConfigException) -> str:
 
 
 def _chosen_by(group: str, option: str) -> str:
-    """Return where a choice was made: the word that was typed, else some file's defaults."""
+    """Return where an option was chosen: an override, or the defaults of a file."""
     for word in sys.argv[1:]:
         name, _, value = word.lstrip("+").partition("=")
         if name.partition("@")[0] == group and option in re.split(r"[,\[\]'\"]", value):
@@ -209,7 +209,7 @@ def _written(key: re.Match[str] | None) -> str:
 
 
 def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
-    """Return a message when the error is about a key that its parent does not have."""
+    """Return a message if the error is about a key that its parent does not have, else nothing."""
     if not re.search(r"Key '.*' (is )?not in|not in struct", str(error)):
         return ""
     parent: Any = getattr(error, "parent_node", None)
@@ -230,7 +230,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
 
 
 def _no_option(text: str) -> str:
-    """Say which menu lacks a choice, and which override may have been meant to make it."""
+    """Return a message about a menu without a choice, and the override that may be meant."""
     menu = text.split("'")[1]
     options = ", ".join(text.partition("Available options:")[2].split())
     for word in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""Where a setting came from: an override, a preset, a recipe, or the component's default."""
+"""Provenance of settings: an override, a preset, a recipe, or the component's default."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from storm_exp._contract.errors import StormError
 from storm_exp._contract.setting_values import flat
 
 NO_MENUS = ("recipe", "sweep", "runtime")
-"""Config groups whose options are no components."""
+"""Config groups whose options are not components."""
 _LONGEST_PATH = 1000
 
 
 @dataclasses.dataclass
 class Origins:
-    """What Hydra knows of how a configuration was composed."""
+    """How a configuration was composed, as recorded by Hydra."""
 
     recipe: str
     overrides: list[str]
-    """The task's overrides, as they were written."""
+    """Overrides as they were written, those of Hydra's own settings aside."""
     choices: dict[str, str]
     """{stage: "menu/option"}"""
     menus: dict[str, str]
     """{stage: menu}"""
     own_recipe: bool = False
-    """Whether the recipe lies in a folder that the user named (`-cd`)."""
+    """Whether the recipe is in a folder given by `-cd`."""
     swept: frozenset[str] = frozenset()
-    """Overrides that a shipped sweep wrote, and no user."""
+    """Overrides that come from a shipped sweep."""
 
     def wrote(self, *paths: str) -> bool:
-        """Return whether the user wrote one of the dotted paths, or something above it."""
+        """Return whether the user set one of these paths or a parent of one."""
         return any(
             path == name or path.startswith(f"{name}.") for path in paths for name in self._users()
         )
 
     def wrote_below(self, path: str) -> bool:
-        """Return whether the user wrote something below a dotted path."""
+        """Return whether the user set anything below a path."""
         return any(name.startswith(f"{path}.") for name in self._users())
 
     def _users(self) -> list[str]:
@@ -50,11 +50,11 @@ class Origins:
         return {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
 
     def of(self, path: str) -> str:
-        """Say where the value at a dotted path came from, for an error message."""
+        """Return where the value at a dotted path comes from, for a message."""
         named = self._named()
         parts = path.split(".")
         places = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
-        # A setting may have its default from one outside the stages: seed, chat.template.
+        # The default of a setting may be a setting outside the stages: seed, chat.template.
         for place in (*places[:-1], ".".join(parts[1:]), places[-1]):
             if place in named:
                 return f"from the override `{named[place]}`"
@@ -67,32 +67,32 @@ class Origins:
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
 
     def locate(self, error: StormError, stage: str, label: str = "", settings: Any = None) -> str:
-        """Return the message of an error in a stage, with where the settings at fault came from.
+        """Return the message of an error in a stage, with the provenance of its settings.
 
-        `label` is the stage with the element that it maps. Of the stage's `settings` those that
-        hold a path are at fault which the message names.
+        These are the ones that the error names, and those of `settings` whose value is a path that
+        the message contains. `label` is the stage with the element that it maps over.
         """
         setting = getattr(error, "setting", "")
         if setting:
             return f"{stage}.{error} ({self.of(f'{stage}.{setting}')})"
         text = str(error)
-        found = {**_paths_in(text, settings), **error.settings}
-        told = "; ".join(
+        involved = {**_paths_in(text, settings), **error.settings}
+        sources = "; ".join(
             f"{stage}.{name}={_typed(value)} {self.of(f'{stage}.{name}')}"
-            for name, value in found.items()
+            for name, value in involved.items()
         )
-        return f"{label or stage}: {text}" + (f" ({told})" if told else "")
+        return f"{label or stage}: {text}" + (f" ({sources})" if sources else "")
 
 
 def _paths_in(text: str, settings: Any) -> dict[str, str]:
-    """Return the settings whose value is a path that a text names."""
+    """Return the settings whose value is a path contained in a text."""
     known = dataclasses.is_dataclass(settings) and not isinstance(settings, type)
     values = flat(dataclasses.asdict(settings)) if known else {}
     return {name: v for name, v in values.items() if isinstance(v, str) and _names(text, v)}
 
 
 def _names(text: str, value: str) -> bool:
-    """Return whether a text names a path, as it was written or in full."""
+    """Return whether a text contains a path, as written or made absolute."""
     if not 0 < len(value) < _LONGEST_PATH or not value.isprintable() or value == "/":
         return False
     path = Path(value)
@@ -105,14 +105,14 @@ def _names(text: str, value: str) -> bool:
 
 
 def _typed(value: object) -> str:
-    """Return a value as one would type it."""
+    """Return a value as in an override."""
     if isinstance(value, list):
         return f"[{','.join(map(str, value))}]"
     return str(value)
 
 
 def read_origins(hydra: DictConfig) -> Origins:
-    """Read the origins off the `hydra` node of a composed configuration."""
+    """Read the origins from the `hydra` node of a composed configuration."""
     choices: dict[str, Any] = dict(hydra.runtime.choices)
     stages, menus = {}, {}
     for group, option in choices.items():
@@ -138,7 +138,7 @@ def read_origins(hydra: DictConfig) -> Origins:
 
 
 def _swept(hydra: DictConfig) -> frozenset[str]:
-    """Return the overrides that a sweep's file gives its cells."""
+    """Return the overrides that the file of a sweep gives its cells."""
     params = hydra.sweeper.get("params")
     if not isinstance(params, DictConfig):
         return frozenset()
@@ -150,5 +150,5 @@ def _swept(hydra: DictConfig) -> frozenset[str]:
 
 
 def as_typed(hydra: DictConfig) -> list[str]:
-    """Return the task's overrides with their interpolations as they were written."""
+    """Return the overrides as they were written, with interpolations unresolved."""
     return [str(word) for word in hydra.overrides.task._iter_ex(resolve=False)]

@@ -1,4 +1,4 @@
-"""Recipes: a composed configuration read as stages with their settings."""
+"""Recipes: the stages and settings of a composed configuration."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from storm_exp._contract.runtime import Runtime
 
 @dataclasses.dataclass
 class Recipe:
-    """What a configuration says should be made."""
+    """Stages of a configuration that are to be made."""
 
     name: str
     stages: dict[str, Stage]
-    """What the targets need, inputs first."""
+    """Stages that the targets need, inputs first."""
     idle: list[str]
-    """Stages that nothing needs: they are neither checked further nor planned."""
+    """Stages that no target needs: they are neither checked further nor planned."""
     targets: list[str]
     runtime: Runtime
     origins: Origins
@@ -45,9 +45,9 @@ class Recipe:
 def read_recipe(
     config: DictConfig, plugins: Plugins, origins: Origins, shared: dict[Any, Any]
 ) -> Recipe:
-    """Read a composed configuration; raises ComposeError and GraphError for what cannot work.
+    """Read a composed configuration; raises ComposeError or GraphError if it cannot work.
 
-    `shared` holds the settings that earlier cells of a sweep had: those that agree are one object.
+    `shared` holds the components of earlier cells of a sweep: equal settings share one instance.
     """
     sections = plugins.sections()
     _check_sections(config, sections, origins)
@@ -85,7 +85,7 @@ def read_recipe(
 
 
 def read_place(config: DictConfig, path: str, origins: Origins) -> Path:
-    """Return a folder that the configuration names; raises ComposeError for what is none."""
+    """Return a folder from the configuration; raises ComposeError if its value cannot be one."""
     try:
         value = OmegaConf.select(config, path)
     except OmegaConfBaseException as error:
@@ -99,7 +99,7 @@ def read_place(config: DictConfig, path: str, origins: Origins) -> Path:
 
 
 def _check_sections(config: DictConfig, sections: dict[str, type], origins: Origins) -> None:
-    """Raise ComposeError for root settings that cannot work, and keys that nothing would read."""
+    """Raise ComposeError for invalid root settings, and for keys that do not exist."""
     check_seed(config.seed, "seed", origins)
     kinds = {"runtime": Runtime, **{name: k for name, k in sections.items() if name in config}}
     known = {name: [field.name for field in dataclasses.fields(k)] for name, k in kinds.items()}
@@ -117,13 +117,12 @@ def _check_sections(config: DictConfig, sections: dict[str, type], origins: Orig
 
 
 def _read_runtime(config: DictConfig, plugins: Plugins, origins: Origins) -> Runtime:
-    found = _read_section(config, "runtime", Runtime, origins)
-    assert isinstance(found, Runtime)
+    runtime: Runtime = _read_section(config, "runtime", Runtime, origins)
     try:
-        plugins.hook.storm_check_runtime(runtime=found)
+        plugins.hook.storm_check_runtime(runtime=runtime)
     except SettingError as error:
         raise ComposeError(origins.locate(error, "runtime")) from error
-    return found
+    return runtime
 
 
 def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -> Any:

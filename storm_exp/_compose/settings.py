@@ -18,7 +18,7 @@ from storm_exp._contract.plugins import Plugins
 
 
 def check_keys(node: Any, path: str, origins: Origins) -> None:
-    """Raise ComposeError for keys that a dataclass lacks (`+key=` adds them)."""
+    """Raise ComposeError for keys that are not fields of the dataclass (`+key=` adds them)."""
     cls = OmegaConf.get_type(node)
     if not dataclasses.is_dataclass(cls):
         return
@@ -37,7 +37,7 @@ def check_keys(node: Any, path: str, origins: Origins) -> None:
 
 
 def check_seed(seed: Any, name: str, origins: Origins) -> None:
-    """Raise ComposeError for a seed that some generator of random numbers would refuse."""
+    """Raise ComposeError for a seed that some random number generator would not accept."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         right = "must be a whole number from 0 to 4294967295"
         raise ComposeError(f"{name}={seed!r}: {right} ({origins.of(name)})")
@@ -50,9 +50,9 @@ def read_settings(
     origins: Origins,
     shared: dict[Any, Any],
 ) -> Any:
-    """Return the component of a stage that is needed, built from its settings.
+    """Return the component of a stage, instantiated from its settings.
 
-    Cells of a sweep whose settings agree get the one that is in `shared`. Raises ComposeError.
+    Cells of a sweep with equal settings share an instance in `shared`. Raises ComposeError.
     """
     values = check_values(config[stage.name], stage.name, origins, stage.surroundings)
     written = stage.component.name, values
@@ -93,20 +93,20 @@ def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins)
 def check_values(
     node: Node, path: str, origins: Origins, surroundings: list[str] | None = None
 ) -> Any:
-    """Return all that a node holds, hashable, with what its interpolations come to.
+    """Return the contents of a node as a hashable value, with interpolations resolved.
 
-    Paths whose value is an environment variable's are added to `surroundings`.
-    Raises ComposeError for values that no key, record or file could hold.
+    Paths of values that come from environment variables are added to `surroundings`. Raises
+    ComposeError for values that cannot be part of keys, records and files.
     """
     try:
-        found = node._maybe_dereference_node()
+        resolved = node._maybe_dereference_node()
     except OmegaConfBaseException as error:
         problem = wrong_value(error)[1].removeprefix(f"{path}: ")
         raise ComposeError(f"{path}={node._value()}: {problem} ({origins.of(path)})") from error
-    if found is None:
-        return object()  # equal to nothing: it is not to be had, and will be refused
-    if isinstance(found, Container):
-        children = found._content
+    if resolved is None:
+        return object()  # a missing value, refused later; equal to no other
+    if isinstance(resolved, Container):
+        children = resolved._content
         if isinstance(children, dict):
             if "_target_" in children:
                 raise ComposeError(
@@ -122,8 +122,8 @@ def check_values(
                 for place, child in enumerate(children)
             )
         return repr(children)
-    value = found._value()
-    if found is not node and "oc.env:" in str(node._value()) and surroundings is not None:
+    value = resolved._value()
+    if resolved is not node and "oc.env:" in str(node._value()) and surroundings is not None:
         surroundings.append(path)
     problem = _unfit(value)
     if problem:
@@ -132,7 +132,7 @@ def check_values(
 
 
 def _unfit(value: Any) -> str:
-    """Return why a value cannot be a setting; empty if it can."""
+    """Return why a value cannot be that of a setting; empty if it can."""
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if isinstance(value, int) and abs(value) >= 2**63:

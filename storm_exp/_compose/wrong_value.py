@@ -1,4 +1,4 @@
-"""Values that a setting cannot hold, in words that say what it can."""
+"""Messages about values of the wrong type, derived from the errors of OmegaConf."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = (
 def wrong_value(error: OmegaConfBaseException, override: str = "") -> tuple[str, str]:
     """Return (path of the setting, `path=value: what would be right`).
 
-    The path is empty where the error names none. What is said of other errors is their first line.
+    The path is empty if the error names none. For other errors the message is their first line.
     """
     text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     path = str(getattr(error, "full_key", "") or "")
@@ -40,7 +40,7 @@ def wrong_value(error: OmegaConfBaseException, override: str = "") -> tuple[str,
     if "Cannot merge DictConfig with ListConfig" in text:
         return path, f"{path}: {_LIST if getattr(error, 'object_type', None) is list else _DICT}"
     for pattern, problem in _KINDS:
-        found = re.search(pattern, text)
-        if found:
-            return path, f"{path}={found[1]!r}: {problem}" if found[1] else f"{path}: {problem}"
+        match = re.search(pattern, text)
+        if match:
+            return path, f"{path}={match[1]!r}: {problem}" if match[1] else f"{path}: {problem}"
     return path, f"{path}: {text}" if path else text

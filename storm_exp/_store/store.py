@@ -115,7 +115,7 @@ class Store:
             )
 
     def find(self, key: str) -> Found:
-        """Look up a key; an artifact is intact if all files, references included, have their size."""
+        """Look up a key. Every file of an intact artifact, and of its references, has its size."""
         place = self.place(key)
         if not place.is_dir():
             return Found()
@@ -265,7 +265,7 @@ class Store:
                 yield manifest
 
     def resolve(self, prefix: str) -> str:
-        """Return the only key that begins with `prefix`; raises StoreError if there is none or more."""
+        """Return the only key that begins with `prefix`; raises StoreError for none or several."""
         keys = self.keys()
         matches = [key for key in keys if key.startswith(prefix)]
         if len(matches) == 1:
