@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     0, 1 for an error, 130 when interrupted, 143 when terminated.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A path or an error may hold what the terminal, or any file, cannot.
+        # A path or an error may contain characters that the terminal or a file cannot encode.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     problem = complaint(TO_RUN)
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _told(error: Exception, arguments: list[str]) -> str:
-    """Return what to say of an error; what cannot be explained goes through the one guard."""
+    """Return a message for the user about an error, expected or not."""
     try:
         from storm_exp._compose.hydra_errors import explain
 

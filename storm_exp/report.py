@@ -1,4 +1,4 @@
-"""What a plugin's part of the report is made of: sections, and the record of a run."""
+"""For plugins that add to the report: sections, and the record of a run."""
 
 from storm_exp._contract.plugins import root_sections
 from storm_exp._run.record import CellRecord, RunRecord, StageRecord

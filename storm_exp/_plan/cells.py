@@ -1,4 +1,4 @@
-"""What tells the cells of a sweep apart."""
+"""Settings that distinguish the cells of a sweep."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def varying_settings(cells: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Return per cell, given by its overrides, those whose value is not the same in all cells."""
+    """Return for each cell, given by its overrides, those with different values across cells."""
     parsed = [
         {name.lstrip("+"): value for name, _, value in (o.partition("=") for o in overrides)}
         for overrides in cells

@@ -1,4 +1,4 @@
-"""Why a stage is to be made: its difference to the nearest artifact in the store."""
+"""Why a stage is to be made: how it differs from the most similar artifact in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storm_exp._store.manifest import Manifest
 
 
 def explain(node: PlannedArtifact, manifests: list[Manifest]) -> list[str]:
-    """Return what differs between a node and the nearest manifest of the same component."""
+    """Return the differences between a node and the most similar manifest of its component."""
     if node.damage:
         return [f"damaged: {node.damage}"]
     siblings = [m for m in manifests if m.component == node.component.name and m.key != node.key]
@@ -24,7 +24,7 @@ def explain(node: PlannedArtifact, manifests: list[Manifest]) -> list[str]:
 
 
 def differences(node: PlannedArtifact, manifest: Manifest) -> list[str]:
-    """Return one line per thing that enters the key and differs."""
+    """Return a line for each difference in what the key covers."""
     lines = []
     if manifest.version != node.component.version:
         lines.append(f"version: {manifest.version} → {node.component.version}")
@@ -44,7 +44,7 @@ def differences(node: PlannedArtifact, manifest: Manifest) -> list[str]:
 
 @functools.cache
 def source_digest(cls: type) -> str:
-    """Return a digest of the source file of a component; recorded, never keyed."""
+    """Return a digest of the source file of a component, which is not part of the key."""
     try:
         return value_digest(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))[:16]
     except (OSError, TypeError):
@@ -52,7 +52,7 @@ def source_digest(cls: type) -> str:
 
 
 def source_changed(node: PlannedArtifact, source: str) -> bool:
-    """Return whether a kept artifact came from other source code under the same version."""
+    """Return whether a kept artifact was made by different source code of the same version."""
     if node.manifest is None:
         return False
     made_by = node.manifest.made.get("source")

@@ -1,4 +1,4 @@
-"""What a stage of a plan reads from outside the store: looked at before and after it runs."""
+"""Files that a planned stage reads from outside the store, checked before and after it runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from storm_exp._store.adopted_files import ChangedError, Marks, mark_of, marks_o
 from storm_exp._store.store import Store
 
 
-def look(node: PlannedArtifact, store: Store) -> Marks:
-    """Return the marks of every file outside that a stage reads, its inputs' adopted ones included.
+def marks_of_files(node: PlannedArtifact, store: Store) -> Marks:
+    """Return the marks of the outside files that a stage reads, adopted inputs included.
 
-    Contents are only read where size, time or inode differ from when they last were. Raises
-    ChangedError for a file that is not what the keys cover.
+    Contents are read again only if size, modification time or inode changed. Raises ChangedError
+    for a file whose contents are not those that the keys cover.
     """
     keys = [needed.key for nodes in node.inputs.values() for needed in nodes]
     return _look_at_own(node, store.digests) | marks_of_adopted(keys, store)

@@ -1,4 +1,4 @@
-"""What a plugin may say of a plan."""
+"""Hooks by which a plugin checks plans and comments on them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from storm_exp._plan.plan import Plan
 
 @hookspec
 def storm_check_plan(plan: Plan) -> None:
-    """Raise PlanError for a plan that cannot be carried out on what the runtime names."""
+    """Raise PlanError for a plan that cannot run with the devices that the runtime names."""
 
 
 @hookspec
 def storm_look_up(plan: Plan, online: bool) -> tuple[list[str], list[str]]:  # type: ignore[empty-body]
-    """Return lines about what a plan would fetch, and what cannot be had; ask only if `online`."""
+    """Return lines about what a plan would fetch, and problems; use the network if `online`."""
 
 
 @hookspec
 def storm_plan_notices(plan: Plan) -> list[str]:  # type: ignore[empty-body]
-    """Return lines that the verb `plan` shows below its table, such as an estimate of hours."""
+    """Return lines that the verb `plan` prints below its table, such as an estimate of hours."""

@@ -1,4 +1,4 @@
-"""Keys: the sha256 over everything that determines an artifact, and nothing else."""
+"""Keys: the sha256 of everything that determines an artifact, and of nothing else."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def artifact_key(
     fingerprint: Any,
     rehearsed_in: str = "",
 ) -> str:
-    """Return the key of what a component makes of these settings and input keys.
+    """Return the key of the artifact that a component makes with these settings and inputs.
 
-    `rehearsed_in` tells a rehearsal's artifacts apart, by the environment that they prove.
-    Raises PluginError when something in it cannot be written as JSON.
+    `rehearsed_in`, a digest of the environment, distinguishes the artifacts of rehearsals.
+    Raises PluginError if a value cannot be written as JSON.
     """
     covered = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""What a user should know of a plan besides its table."""
+"""Notices about a plan for the user, besides its table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 
 
 def notes(plan: Plan) -> list[str]:
-    """Return lines about unused edges, changed sources, inputs, and what is to be fetched."""
+    """Return lines about unused edges, changed sources, damaged artifacts and downloads."""
     lines = [
         f"unused: {use.component.name} {_why_unused(use, port)} (graph.{use.name}.{port})"
         for cell in plan.cells
@@ -40,7 +40,7 @@ def notes(plan: Plan) -> list[str]:
 
 
 def _to_fetch(plan: Plan) -> list[str]:
-    """Return a line for everything that is to be fetched, with the stages that need it."""
+    """Return a line for each download, with the stages that need it."""
     needed: dict[str, dict[str, None]] = {}
     for node in plan.to_make():
         for what in _ask(node, "fetches"):
@@ -49,14 +49,14 @@ def _to_fetch(plan: Plan) -> list[str]:
 
 
 def _ask(node: PlannedArtifact, hook: str) -> list[str]:
-    """Return the lines that a node's component has to say, if it has such a method."""
+    """Return the lines that a method of the node's component returns, if it has the method."""
     method = getattr(node.settings, hook, None)
     with strangers_code(f"{node.label}: the component '{node.component.name}' ({hook})"):
         return list(method()) if method is not None else []
 
 
 def _changed_sources(plan: Plan) -> list[str]:
-    """Return a warning for kept artifacts whose component changed under the same version."""
+    """Return a warning for kept artifacts whose component changed without a new version."""
     changed: dict[str, list[PlannedArtifact]] = {}
     for node in plan.nodes.values():
         if node.status is Status.KEPT and source_changed(node, source_digest(node.component.cls)):
@@ -70,10 +70,10 @@ def _changed_sources(plan: Plan) -> list[str]:
 
 
 def _is_the_users(use: Stage, port: str, origins: Origins) -> bool:
-    """Return whether an edge is unused because of what the user wrote.
+    """Return whether an edge is unused because of a setting by the user.
 
-    A recipe connects ports that other components of a menu have, so that one word swaps them: that
-    the chosen one lacks such a port is no news.
+    A shipped recipe connects the ports of all components of a menu, so that one override can
+    exchange them. That the chosen one lacks such a port is not worth a notice.
     """
     if origins.own_recipe or origins.wrote(f"graph.{use.name}.{port}", use.name):
         return True

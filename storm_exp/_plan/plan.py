@@ -1,4 +1,4 @@
-"""Plans: the stages of one or several recipes, their keys and forecasts, and what is to be made."""
+"""Plans: the artifacts of one or more recipes with keys and specs, and which are to be made."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from storm_exp._store.store import Store
 
 @dataclasses.dataclass
 class Cell:
-    """One recipe of a plan: for every stage, its elements and their nodes."""
+    """Recipe of a plan, with the nodes of each stage."""
 
     name: str
     recipe: Recipe
     overrides: list[str]
     placed: dict[str, dict[str, PlannedArtifact]] = dataclasses.field(default_factory=dict)
-    """{stage: {element: node}}; a stage that does not map has the one element ''."""
+    """{stage: {element: node}}; a stage that does not map has the single element ''."""
 
     def nodes(self) -> list[PlannedArtifact]:
-        """Return the nodes in the order of the graph, each once."""
+        """Return all nodes in the order of the graph, without duplicates."""
         unique = {n.key: n for elements in self.placed.values() for n in elements.values()}
         return list(unique.values())
 
@@ -47,22 +47,22 @@ class Cell:
 
 
 class Plan:
-    """Everything that a run will do, known before it starts."""
+    """Everything that a run will do, determined before it starts."""
 
     def __init__(self, store: Store, rehearsed_in: str = "") -> None:
-        """Start empty; `add` takes one recipe after the other.
+        """Create an empty plan, to which `add` adds recipes.
 
-        `rehearsed_in` makes it the plan of a rehearsal, in the environment of this digest.
+        `rehearsed_in`, a digest of the environment, marks the plan of a rehearsal.
         """
         self.store = store
         self.rehearsed_in = rehearsed_in
         self.on_twins = False
-        """Whether something stands in for what the recipe names."""
+        """Whether a rehearsal replaces any component of the recipe."""
         self.cells: list[Cell] = []
         self.nodes: dict[str, PlannedArtifact] = {}
-        """In an order in which inputs come before what needs them."""
+        """Nodes by key, inputs first."""
         self._met: dict[Any, tuple[Any, PlannedArtifact]] = {}
-        """Nodes by what they are of; the settings are kept, or another's could have their id."""
+        """Nodes by the ids of settings and inputs; settings are kept so that no id is reused."""
         self._fingerprints: dict[str, tuple[Any, dict[str, str]]] = {}
 
     def add(
@@ -72,11 +72,11 @@ class Plan:
         overrides: list[str],
         prepare: Callable[[Stage, Cell], None] | None = None,
     ) -> Cell:
-        """Place a recipe's stages, compute keys and forecasts, and decide what to make.
+        """Add a recipe: compute keys and specs, and determine what is to be made.
 
-        `prepare` may change a stage before it is placed; what it needs is placed by then.
-        Raises GraphError, or PlanError for what a stage's forecast refuses, which names the
-        stage, the setting and the place it came from.
+        `prepare` may change a stage after its inputs have been added. Raises GraphError, or
+        PlanError if a stage's `plan_spec` refuses; the message names the stage, the setting and
+        its provenance.
         """
         cell = Cell(name, recipe, overrides)
         for stage in recipe.stages.values():
@@ -91,9 +91,9 @@ class Plan:
 
     @property
     def scale(self) -> str:
-        """At which scale a plan runs, as its first component with a `scale` says.
+        """Scale of the plan: miniature, own model, full size.
 
-        It is a plain attribute of a component's class: miniature, own model, full size.
+        This is the attribute `scale` of the first component whose class has one.
         """
         if self.rehearsed_in:
             return "rehearsal on twins" if self.on_twins else "rehearsal"
@@ -101,7 +101,7 @@ class Plan:
         return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
 
     def labels(self) -> dict[str, str]:
-        """Return every label by key, with the settings that tell it from its likes."""
+        """Return the label of each key, with settings where several nodes have the same label."""
         needed: dict[str, list[dict[str, str]]] = {}
         settings = varying_settings([cell.overrides for cell in self.cells])
         for cell, values in zip(self.cells, settings, strict=True):
@@ -116,14 +116,15 @@ class Plan:
         return found
 
     def to_make(self) -> list[PlannedArtifact]:
-        """Return the nodes that a run would make, level by level."""
+        """Return the nodes that a run would make, ordered by level."""
         missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
         return sorted(missing, key=lambda node: node.level)
 
     def learn(self, made: PlannedArtifact) -> list[tuple[PlannedArtifact, StageError]]:
-        """Forecast anew what needs an artifact that was made, as its facts are known now.
+        """Update the specs of nodes that depend on an artifact that was made.
 
-        Return what the forecasts refuse: it can be told before other stages take their time.
+        Returns the nodes whose `plan_spec` refuses the actual specs, so that they can be reported
+        before other stages run.
         """
         made.spec = made.current_spec()
         refused: list[tuple[PlannedArtifact, StageError]] = []
@@ -147,7 +148,7 @@ class Plan:
 
     @functools.cached_property
     def _needed_by(self) -> dict[PlannedArtifact, set[PlannedArtifact]]:
-        """What has each node among its inputs, once the plan is complete."""
+        """Nodes that have each node as an input, once the plan is complete."""
         found: dict[PlannedArtifact, set[PlannedArtifact]] = {}
         for node in self.nodes.values():
             for nodes in node.inputs.values():
@@ -234,11 +235,11 @@ class Plan:
         return node
 
     def _fingerprint(self, stage: Stage) -> tuple[Any, dict[str, str]]:
-        """Return a stage's fingerprint, and the digests of the files that it asked for."""
+        """Return a stage's fingerprint and the digests of the files that it depends on."""
         compute = getattr(stage.settings, "fingerprint", None)
         if compute is None:
             return None, {}
-        # Of all settings: a path is in no key, and yet says whose fingerprint this is.
+        # All settings count here: a path may be in no key, but determines the fingerprint.
         known = f"{stage.component.name} {all_settings(stage.settings)}"
         if known not in self._fingerprints:
             digests = NotedDigests(self.store.digests)

@@ -1,4 +1,4 @@
-"""One artifact of a plan: what it is made of, and what a run will do about it."""
+"""Artifacts of a plan: their keys and inputs, and whether they are to be made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from storm_exp._contract.artifact import Spec
 from storm_exp._contract.component import Component, plan_spec
@@ -14,9 +14,11 @@ from storm_exp._contract.cost import Cost
 from storm_exp._contract.errors import StormError, strangers_code
 from storm_exp._store.manifest import Manifest
 
+T = TypeVar("T")
+
 
 class Status(enum.Enum):
-    """What a run will do about an artifact."""
+    """Whether a run will make an artifact."""
 
     KEPT = "kept"
     TO_MAKE = "to make"
@@ -25,11 +27,11 @@ class Status(enum.Enum):
 
 @dataclasses.dataclass(eq=False)
 class PlannedArtifact:
-    """One artifact of a plan. Cells of a sweep whose keys agree share the node."""
+    """Artifact of a plan, shared by all cells of a sweep in which it has the same key."""
 
     key: str
     label: str
-    """The stage and element under which it was first met, such as `evaluator[merger]`."""
+    """Stage and element in the first cell that has it, such as `evaluator[merger]`."""
     component: Component
     settings: Any
     fingerprint: Any
@@ -39,49 +41,49 @@ class PlannedArtifact:
     spec: Spec
     status: Status = Status.NOT_NEEDED
     reads: dict[str, str] = dataclasses.field(default_factory=dict)
-    """{path: digest} of the files that its fingerprint asked for."""
+    """{path: digest} of the files that its fingerprint depends on."""
     refused: bool = False
-    """Whether its forecast was refused once the facts of its inputs were known."""
+    """Whether its `plan_spec` refused the actual specs of its inputs."""
     locate: Callable[[StormError], str] = str
-    """Says of an error in which stage it is, and where the setting at fault came from."""
+    """Function that returns an error's message with the stage and provenance of settings."""
 
     def __post_init__(self) -> None:
         inputs = (node.level for nodes in self.inputs.values() for node in nodes)
         self.level: int = 1 + max(inputs, default=-1)
-        """The length of the longest way here from a node without inputs."""
+        """Length of the longest path to it from a node without inputs."""
 
     @property
     def stage(self) -> str:
-        """The stage under which it was first met."""
+        """Stage in the first cell that has it."""
         return self.label.partition("[")[0]
 
-    def input_keys(self) -> dict[str, str | list[str]]:
-        """Return the keys at each port, a list for ports that collect."""
+    def by_port(self, read: Callable[[PlannedArtifact], T]) -> dict[str, T | list[T]]:
+        """Return what `read` gives of the inputs, by port: a list for ports that collect."""
         ports = self.component.ports
         return {
-            port: [node.key for node in nodes] if ports[port].many else nodes[0].key
+            port: [*map(read, nodes)] if ports[port].many else read(nodes[0])
             for port, nodes in self.inputs.items()
         }
+
+    def input_keys(self) -> dict[str, str | list[str]]:
+        """Return the input keys by port."""
+        return self.by_port(lambda node: node.key)
 
     def input_specs(self) -> dict[str, Spec | list[Spec]]:
-        """Return the forecasts at each port, a list for ports that collect."""
-        ports = self.component.ports
-        return {
-            port: [n.spec for n in nodes] if ports[port].many else nodes[0].spec
-            for port, nodes in self.inputs.items()
-        }
+        """Return the input specs by port."""
+        return self.by_port(lambda node: node.spec)
 
     def current_spec(self) -> Spec:
-        """Return what it is, from its manifest, or what it will be of its inputs' specs."""
+        """Return the spec in its manifest, or the one planned from its inputs' specs."""
         if self.manifest is not None:
             return self.component.output.spec_type.from_json(self.manifest.spec)
         return plan_spec(self.settings, self.input_specs())
 
     def cost(self, **surroundings: Any) -> Cost | None:
-        """Return what making it takes, None where its component does not say.
+        """Return the cost of making it, None if its component has no `cost`.
 
-        A component's `cost` takes `spec` (of the artifact), the specs of its inputs and what else
-        whoever asks tells it of the surroundings: those that it names.
+        The component's `cost` gets those arguments that it names: `spec` (of the artifact), the
+        specs of its inputs by port, and `surroundings`.
         """
         compute: Any = getattr(self.settings, "cost", None)
         if compute is None:

@@ -1,4 +1,4 @@
-"""Between Hydra and the engine: what composes configurations, and what is done with them."""
+"""Connection of Hydra and the engine: composes configurations and acts on them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from storm_exp._run.record import CellRecord
 from storm_exp._run.run import Composition, run
 
 Action = Callable[[list[Composition]], list[float | None]]
-"""What is done with the cells that were composed; returns the objective of each."""
+"""Function that acts on composed cells and returns the objective of each."""
 
 
 def run_cells(compositions: list[Composition]) -> list[float | None]:
-    """Run; return the objective of every cell, for sweepers that optimise."""
+    """Run the cells; return the objective of each, for sweepers that optimise."""
     return [objective(cell) for cell in run(compositions).cells]
 
 
@@ -50,19 +50,19 @@ _action: Action = run_cells
 
 
 def act(compositions: list[Composition]) -> list[float | None]:
-    """Do with the cells what the command line asks for; return the objective of each."""
+    """Apply the action of the command line to cells; return the objective of each."""
     return _action(compositions)
 
 
 def compose_and_act(arguments: list[str], action: Action = run_cells) -> None:
-    """Have Hydra compose what a command line names, and do `action` with it."""
+    """Compose the configurations of a command line by Hydra, and apply `action` to them."""
     global _action
     if "--version" in arguments:
         print(f"storm-exp {importlib.metadata.version('storm-exp')}, Hydra {hydra.__version__}")
         return
     words = arrange(arguments)
     flags = check(words, load_plugins())
-    # Hydra then raises instead of printing its own message and exiting.
+    # Makes Hydra raise errors instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *words]
     _action = action
@@ -78,9 +78,9 @@ def compose_and_act(arguments: list[str], action: Action = run_cells) -> None:
 
 
 def _compose(flags: argparse.Namespace) -> None:
-    """Compose a run, or have Hydra's sweeper and launcher compose the cells of a sweep.
+    """Compose a single run and act on it, or start Hydra's sweeper.
 
-    `hydra.main` does the same, and composes a run twice: to learn whether it is one, and to run it.
+    `hydra.main` does the same, but composes a single run twice: once to determine that it is one.
     """
     hydra.version.setbase("1.3")
     search_path = create_config_search_path(f"file://{config_folder()}")
@@ -102,11 +102,11 @@ def _compose(flags: argparse.Namespace) -> None:
 
 
 def _compose_run(composer: Hydra, words: list[str]) -> DictConfig | None:
-    """Return a configuration; None for one that, by itself, asks for a sweep (`hydra.mode`)."""
+    """Return the configuration of a single run; None if it asks for a sweep (`hydra.mode`)."""
     try:
         config = composer.compose_config("config", words, RunMode.RUN, with_log_configuration=True)
         mode = config.hydra.mode
-    except HydraException:  # values of a sweep, perhaps
+    except HydraException:  # perhaps because values are those of a sweep
         mode = composer.get_mode("config", words)
         if mode is not RunMode.MULTIRUN:
             raise
@@ -114,9 +114,9 @@ def _compose_run(composer: Hydra, words: list[str]) -> DictConfig | None:
 
 
 def _sweep(composer: Hydra, words: list[str]) -> None:
-    """Have the sweeper that is configured give the cells to the launcher, which acts on them."""
+    """Start the configured sweeper, which passes the cells to a launcher."""
     config = composer.compose_config("config", words, RunMode.MULTIRUN, True)
-    if _action is not run_cells:  # another launcher would act on cells one by one, elsewhere
+    if _action is not run_cells:  # other launchers would act on the cells one by one
         config.hydra.launcher = ConfigStore.instance().load("hydra/launcher/stages.yaml").node
     context = HydraContext(composer.config_loader, Callbacks(config))
     sweeper = HydraPlugins.instance().instantiate_sweeper(
@@ -126,6 +126,6 @@ def _sweep(composer: Hydra, words: list[str]) -> None:
 
 
 def _task(config: DictConfig) -> float | None:
-    """Run a cell of a sweep that another launcher started."""
+    """Run a cell of a sweep under another launcher than `stages`."""
     node = cast(DictConfig, HydraConfig.get())
     return act([Composition(" ".join(as_typed(node)), config, node)])[0]

@@ -1,4 +1,4 @@
-"""What a run says on the screen: first lines, a line per stage, one table at the end."""
+"""Screen output of a run: first lines, a line per stage, a table at the end."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from storm_exp._run.record import RunRecord
 
 
 def say(text: str) -> None:
-    """Write a line among the progress bars."""
+    """Write a line, without breaking progress bars."""
     Progress.write(text)
 
 
 def announce(plan: Plan, folder: Path) -> None:
-    """Write the first lines of a run: scale, plan, where things go."""
+    """Write the first lines of a run: scale, plan, store and folder."""
     for line in [headline(plan), *notes(plan)]:
         say(line)
     say(f"store  {shorten(plan.store.root)}")
@@ -29,7 +29,7 @@ def announce(plan: Plan, folder: Path) -> None:
 
 
 def headline(plan: Plan) -> str:
-    """Return what a plan is of, at which scale, and what it comes to."""
+    """Return the recipe of a plan, its scale, and how many artifacts are to be made."""
     recipe = plan.cells[0].recipe.name or "without a name"
     size = plan.scale
     return f"recipe {recipe}" + (f", {size}" if size else "") + f" · {summarise(plan)}"
@@ -51,12 +51,12 @@ def _count(nodes: list[PlannedArtifact]) -> str:
 
 
 def start_stage(node: PlannedArtifact, position: int, total: int) -> None:
-    """Write which stage begins."""
+    """Write that a stage begins."""
     say(f"[{position}/{total}] {node.label} ({node.component.name})")
 
 
 def end_stage(node: PlannedArtifact, made_here: bool, seconds: float) -> None:
-    """Write how a stage ended."""
+    """Write that a stage ended."""
     assert node.manifest is not None
     text = main_metric(node.manifest.metrics, node.manifest.main_metric)
     verb = "made in" if made_here else "made by another process, waited"
@@ -64,15 +64,15 @@ def end_stage(node: PlannedArtifact, made_here: bool, seconds: float) -> None:
 
 
 def main_metric(metrics: dict[str, float], name: str) -> str:
-    """Return `name value` of the main metric, or nothing."""
+    """Return `name value` of the main metric; empty if there is none."""
     return f"{name} {metrics[name]:.4g}" if name in metrics else ""
 
 
 def conclude(record: RunRecord, rows: list[list[str]], files: dict[str, Path | None]) -> None:
-    """Write the table of a run, how it ended, and the paths of what was made."""
+    """Write the closing table of a run, how it ended, and where its files are."""
     out = ["", *align(rows), "", _outcome(record)]
     latest = record.directory.parent.parent / "latest"
-    if latest.resolve() != record.directory.resolve():  # where there are no links
+    if latest.resolve() != record.directory.resolve():  # on file systems without links
         latest = record.directory
     out += [f"{name:<8} {shorten(latest / file.name)}" for name, file in files.items() if file]
     shown = {s.stage: s.shown_as for s in record.cells[0].stages if s.shown_as and s.directory}
@@ -85,7 +85,7 @@ def conclude(record: RunRecord, rows: list[list[str]], files: dict[str, Path | N
 
 
 def _outcome(record: RunRecord) -> str:
-    """Return the sentence that says how a run ended."""
+    """Return a sentence about how a run ended."""
     labels = {
         status: [stage.label for stage in record.stages() if stage.status == status]
         for status in ("made", "failed", "interrupted")
@@ -93,13 +93,13 @@ def _outcome(record: RunRecord) -> str:
     made = f"{len(labels['made'])} artifacts"
     if record.status == "interrupted":
         where = f" in {', '.join(labels['interrupted'])}" if labels["interrupted"] else ""
-        begun = [s.label for s in record.stages() if s.error.endswith(GOES_ON)]
+        resumable = [s.label for s in record.stages() if s.error.endswith(GOES_ON)]
         kept = [f"the {made} made before are kept"] if labels["made"] else []
-        kept += [f"what {label} had done is kept" for label in begun]
-        anew = [label for label in labels["interrupted"] if label not in begun]
+        kept += [f"what {label} had done is kept" for label in resumable]
+        anew = [label for label in labels["interrupted"] if label not in resumable]
         again = f"begins {', '.join(anew)} anew" if anew else "goes on from there"
-        told = " and ".join(kept) or "nothing was finished yet"
-        return f"interrupted{where}: {told}; the same command {again}"
+        progress = " and ".join(kept) or "nothing was finished yet"
+        return f"interrupted{where}: {progress}; the same command {again}"
     if labels["failed"]:
         return f"failed: {', '.join(labels['failed'])}"
     if labels["made"]:
@@ -108,7 +108,7 @@ def _outcome(record: RunRecord) -> str:
 
 
 def align(rows: list[list[str]]) -> list[str]:
-    """Return lines with the columns of `rows` aligned; numbers to the right."""
+    """Return lines with aligned columns, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -125,6 +125,6 @@ def _is_number(text: str) -> bool:
 
 
 def shorten(path: Path) -> str:
-    """Return a path relative to the working directory where that is shorter."""
+    """Return a path, relative to the working directory if that is shorter."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(str(path)) else str(path)

@@ -1,4 +1,4 @@
-"""The executor: runs the stage of a planned artifact, here or in workers."""
+"""The executor: runs the stage of a planned artifact, in this process or in workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.setting_values import semantic_settings
 from storm_exp._contract.stage_context import RECORDED, StageContext
 from storm_exp._plan.difference import source_digest
-from storm_exp._plan.files_read import look
+from storm_exp._plan.files_read import marks_of_files
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run.launch import run_in_workers, wants_workers
 from storm_exp._run.signals import Signals
@@ -28,7 +28,7 @@ from storm_exp._store.store import Store
 
 
 class Executor:
-    """Runs the stages of a plan whose artifacts are missing."""
+    """Makes the missing artifacts of a plan."""
 
     def __init__(
         self,
@@ -37,16 +37,16 @@ class Executor:
         log: Path | None = None,
         signals: Signals | None = None,
     ) -> None:
-        """Publish into `store`; what stages say goes to `log` as well."""
+        """Publish into `store`; messages of stages are also appended to `log`."""
         self._signals = signals or Signals()
         self._store = store
         self._runtime = runtime
         self._maker = Maker(store, runtime, log)
 
     def make(self, node: PlannedArtifact) -> MadeArtifact:
-        """Make a node's artifact, or wait for whoever is making it.
+        """Make a node's artifact, or wait for a process that is making it.
 
-        Raises StageError when the stage fails, which is recorded in the store, and Interrupted.
+        Raises StageError if the stage fails, which is also recorded in the store, and Interrupted.
         """
         started = time.monotonic()
         kind = node.component.output.__name__
@@ -55,10 +55,10 @@ class Executor:
                 node.key,
                 node.label,
                 kind,
-                lambda: look(node, self._store),
+                lambda: marks_of_files(node, self._store),
                 lambda stage: self._fill(node, stage),
             )
-        except BaseException as error:  # a component may even leave by SystemExit
+        except BaseException as error:  # a component may even raise SystemExit
             if isinstance(error, KeyboardInterrupt) or self._signals.came:
                 raise self._interruption(node, time.monotonic() - started) from error
             raise self._failure(node, error) from error
@@ -66,7 +66,7 @@ class Executor:
         return made
 
     def write_out(self, node: PlannedArtifact) -> Path:
-        """Return a directory that holds all of a node's artifact; raises StageError."""
+        """Return a directory with all files of a node's artifact; raises StageError."""
         try:
             stage = self._maker.stage(node.label, node.key, self._payload(node))
             return self._open(node).materialise(stage).directory
@@ -74,7 +74,7 @@ class Executor:
             raise StageError(f"{node.label}: {error}") from error
 
     def _fill(self, node: PlannedArtifact, stage: StageContext) -> Manifest:
-        """Run a node's component; return what is to be published of it."""
+        """Run a node's component; return the manifest to publish."""
         _reset_peak_memory()
         memory = self._run(node, stage)
         artifact = node.component.output(stage.payload)
@@ -100,17 +100,12 @@ class Executor:
         )
 
     def _run(self, node: PlannedArtifact, stage: StageContext) -> list[int]:
-        """Run the component here or in workers; return the peak memory of each process."""
+        """Run the component here or in workers; return the peak memory of each process in bytes."""
         if wants_workers(node.settings, self._runtime):
             needed = {n.key: n for nodes in node.inputs.values() for n in nodes}
             payloads = {key: self._payload(n) for key, n in needed.items()}
             return run_in_workers(node, payloads, stage, self._store.root)
-        inputs = {
-            port: [self._open(n) for n in nodes]
-            if node.component.ports[port].many
-            else self._open(nodes[0])
-            for port, nodes in node.inputs.items()
-        }
+        inputs = node.by_port(self._open)
         check_output(node.component, node.settings.run(stage, **inputs), stage)
         return [peak_memory()]
 
@@ -122,15 +117,15 @@ class Executor:
         return node.manifest.payload(self._store.place(node.key))
 
     def _interruption(self, node: PlannedArtifact, seconds: float) -> Interrupted:
-        """Return the error to raise for a stage that a signal ended."""
-        begun = self._store.scratch(node.key)
-        unfinished = begun.is_dir() and any(not f.name.startswith(".") for f in begun.iterdir())
+        """Return the error to raise for a stage that was ended by a signal."""
+        scratch = self._store.scratch(node.key)
+        unfinished = any(not f.name.startswith(".") for f in scratch.glob("*"))
         next_time = GOES_ON if unfinished else "begins anew"
         text = f"{node.label}: interrupted after {seconds:.1f} s; the next run {next_time}"
         return Interrupted(text)
 
     def _failure(self, node: PlannedArtifact, error: BaseException) -> StageError:
-        """Record a failure in the store and return the error to raise."""
+        """Record a failure in the store; return the error to raise."""
         file = None
         try:
             file = self._store.note_failure(
@@ -154,7 +149,7 @@ class Executor:
 
 
 def check_output(component: Component, artifact: Any, stage: StageContext) -> None:
-    """Raise TypeError for what a component's `run` has returned, unless it is what it promises."""
+    """Raise TypeError unless `run` returned an artifact of its type in the stage's directory."""
     if not isinstance(artifact, component.output):
         raise TypeError(f"run returned {artifact!r}, not {component.output.__name__}")
     if artifact.directory.resolve() != stage.payload.resolve():
@@ -162,7 +157,7 @@ def check_output(component: Component, artifact: Any, stage: StageContext) -> No
 
 
 def peak_memory() -> int:
-    """Return the highest resident memory since the last reset, in bytes."""
+    """Return the peak resident memory since the last reset, in bytes."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""What a plugin may hear of a run, and show of it in the report."""
+"""Hooks by which a plugin follows runs and reports on them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 @hookspec
 def storm_report_sections(run: RunRecord) -> list[Section]:  # type: ignore[empty-body]
-    """Return sections for the report of a finished run, in order."""
+    """Return sections of the report of a finished run, in order."""
 
 
 @hookspec(firstresult=True)
 def storm_report_page(run: RunRecord, sections: list[Section]) -> Path | None:
-    """Write the report, of the sections of all plugins in order; return its path."""
+    """Write a report with the sections of all plugins, in this order; return its path."""
 
 
 @hookspec(firstresult=True)
 def storm_closing_table(run: RunRecord) -> tuple[list[list[str]], Path | None] | None:
-    """Return the table that a run ends with, its header first, and the file that holds it."""
+    """Return the closing table of a run, as rows with the header first, and a file with it."""
 
 
 @hookspec
 def storm_stage_finished(label: str, manifest: Manifest) -> None:
-    """Hear that a stage was made (for trackers)."""
+    """Be notified of a stage that was made (for trackers)."""
 
 
 @hookspec
 def storm_run_finished(run: RunRecord) -> None:
-    """Hear that a run has ended and its record is written (for trackers)."""
+    """Be notified of the end of a run, after its record was written (for trackers)."""

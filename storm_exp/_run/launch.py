@@ -1,7 +1,7 @@
-"""Launching: a stage that needs several devices, or another Python, runs in worker processes.
+"""Launching of worker processes, for stages that need several devices or another Python.
 
-The launching process keeps the lease and publishes; `storm_exp._run.worker` fills the folder. They
-speak through a folder beside it: the stage file, what each worker came to, the first failure.
+The launching process holds the lease and publishes; `storm_exp._run.worker` fills the folder. They
+exchange files in a folder beside it: the stage file, the outcome of each worker, the first failure.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from storm_exp._plan.planned_artifact import PlannedArtifact
 
 JOB, FAILURE, OUTCOME = "stage.json", "failure.json", "outcome-{}.json"
 WATCHED = "STORM_EXP_WATCHED"
-"""Tells workers that their standard input ends when the process that launched them does."""
+"""Environment variable: the worker's standard input ends when the launching process does."""
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
 _FAREWELL_SECONDS = 60.0
-"""How long workers may take to keep what they have, unless a second signal comes."""
+"""Time in which interrupted workers may save their progress, unless a second signal comes."""
 
 
 class WorkerTraceback(Exception):
-    """What happened in another process, as text: the cause of the error that is raised here."""
+    """Traceback of a worker as text, the cause of the error that is raised here."""
 
 
 def wants_workers(settings: Any, runtime: Runtime) -> bool:
-    """Return whether a component runs outside this process.
+    """Return whether a component runs in other processes.
 
-    It does when it has a setting `python` (the interpreter of another environment) that is not
-    empty, or an attribute `distributed` that is true and there are several devices to use.
+    It does if its setting `python` (the interpreter of another environment) is not empty, or if
+    its attribute `distributed` is true and the runtime has several devices.
     """
     several = runtime.devices * runtime.nodes > 1 and getattr(settings, "distributed", False)
     return bool(several or getattr(settings, "python", ""))
@@ -50,11 +50,11 @@ def wants_workers(settings: Any, runtime: Runtime) -> bool:
 def run_in_workers(
     node: PlannedArtifact, payloads: dict[str, Path], stage: StageContext, store: Path
 ) -> list[int]:
-    """Fill `stage` in worker processes; return the peak memory of each in bytes.
+    """Run a stage in worker processes; return the peak memory of each in bytes.
 
-    `payloads` tells where the inputs are, by key; `store` is where memos are kept. Whatever ends
-    this call, Ctrl-C included, ends the workers; so does the end of this process. Raises what the
-    first failing worker raised: an error of the same name and text, a StormError if it was one.
+    `payloads` maps the keys of inputs to their directories; `store` is the root of the store, for
+    memos. The workers end with this call, however it ends, and with this process. Raises an error
+    with the name and text of the first worker's, which is a StormError if that was one.
     """
     runtime = stage.runtime
     if not getattr(node.settings, "distributed", False):
@@ -79,14 +79,14 @@ def run_in_workers(
     }
     (folder / JOB).write_text(json.dumps(job, default=_plain), encoding="utf-8")
     words = _command(python, runtime, folder / JOB, node.key)
-    if runtime.nodes > 1 and words[0] == python:  # which starts those of this node alone
+    if runtime.nodes > 1 and words[0] == python:  # a launcher that starts only those of this node
         stage.say(f"waiting for the other nodes; run there: {' '.join(words)}")
     ours = stage.worker_environment() if python == sys.executable else dict(os.environ)
     environment = {**ours, "OMP_NUM_THREADS": str(threads), WATCHED: "1"}
     try:
         with (folder / "errors.txt").open("a+b") as errors:
-            # Standard output is the screen, where worker 0 draws; what launchers say of
-            # themselves, and the other workers, goes into the file.
+            # Worker 0 writes to standard output, which is the screen; messages of launchers and
+            # of the other workers go into the file.
             with subprocess.Popen(
                 words,
                 env=environment,
@@ -100,7 +100,7 @@ def run_in_workers(
                         stage.check()
                         time.sleep(_POLL_SECONDS)
                 except KeyboardInterrupt:
-                    # They may keep what they have, as a stage of this process would.
+                    # They may save their progress, like a stage in this process.
                     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                         os.killpg(process.pid, signal.SIGINT)
                         process.wait(_FAREWELL_SECONDS)
@@ -113,12 +113,12 @@ def run_in_workers(
 
 
 def _command(python: str, runtime: Runtime, job: Path, key: str) -> list[str]:
-    """Return the command line that starts the workers of a stage file."""
+    """Return the command that starts the workers of a stage file."""
     worker = [python, "-m", "storm_exp._run.worker", str(job)]
     if runtime.devices * runtime.nodes == 1:
         return worker
-    asked = load_plugins().hook
-    words: list[str] | None = asked.storm_launcher(runtime=runtime, worker=worker, key=key)
+    hook = load_plugins().hook
+    words: list[str] | None = hook.storm_launcher(runtime=runtime, worker=worker, key=key)
     if words is None:
         raise StageError("no plugin can start several workers")
     return words
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what was launched, if it has not ended: the workers see their standard input end."""
+    """End the launched processes, if necessary: the workers see their standard input end."""
     assert process.stdin is not None
     process.stdin.close()
     try:
@@ -139,17 +139,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: StageContext) -> list[int]:
-    """Take over what worker 0 reported; raise the failure, if there is one."""
+    """Adopt what worker 0 reported; raises the failure, if there is one."""
     errors.seek(0)
-    said = errors.read().decode("utf-8", "replace")
-    if said and stage.log:
+    output = errors.read().decode("utf-8", "replace")
+    if output and stage.log:
         with stage.log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(said)
+            stream.write(output)
     with contextlib.suppress(FileNotFoundError):
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         kind = StormError if failure["for_users"] else Exception
-        told = {name: failure[name] for name in ("setting", "settings") if failure[name]}
-        error = type(failure["error"], (kind,), told)(failure["text"])
+        about = {name: failure[name] for name in ("setting", "settings") if failure[name]}
+        error = type(failure["error"], (kind,), about)(failure["text"])
         raise error from WorkerTraceback(failure["traceback"])
     outcomes = [
         json.loads((folder / OUTCOME.format(rank)).read_text(encoding="utf-8"))
@@ -157,6 +157,6 @@ def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: StageConte
     ]
     if code or not outcomes:
         text = f"a worker ended without a word, for want of memory perhaps (exit code {code})"
-        raise ChildProcessError(text) from WorkerTraceback(said)
+        raise ChildProcessError(text) from WorkerTraceback(output)
     stage.take_over(outcomes[0]["reported"])
     return [outcome["peak_memory"] for outcome in outcomes]

@@ -16,27 +16,28 @@ from storm_exp._run.run import Composition, check_here, make_plan
 def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Plan:
     """Print stages, keys, status and specs.
 
-    With `why`, what differs from the store; with `online`, what the network says of what is to be
-    fetched: then raises PlanError for what cannot be had.
+    With `why`, also print differences to artifacts in the store. With `online`, ask the network
+    about downloads, and raise PlanError for those that are not available.
     """
     plan = make_plan(compositions)
-    if not plan.cells[0].recipe.runtime.accelerator:  # which may be another machine's
+    if not plan.cells[0].recipe.runtime.accelerator:  # the plan is for another machine
         check_here(plan)
     print(console.headline(plan))
     rows = [["stage", "component", "key", "", "spec"]]
     named = plan.labels()
     for key, node in plan.nodes.items():
         status = "damaged" if node.damage else node.status.value
-        # What a damaged manifest says may be of any type.
+        # Values from a damaged manifest may be of any type.
         with strangers_code(f"{named[key]}: the component '{node.component.name}' (summary)"):
             summary = node.spec.summary()
         rows.append([named[key], node.component.name, node.key[:12], status, summary])
     print("\n".join(console.align(rows)))
     hook = load_plugins().hook
     answers = hook.storm_look_up(plan=plan, online=online)
-    found = itertools.chain(*(lines for lines, _ in answers))
+    online_lines = itertools.chain(*(lines for lines, _ in answers))
     problems = list(itertools.chain(*(lines for _, lines in answers)))
-    for line in [*itertools.chain(*hook.storm_plan_notices(plan=plan)), *notes(plan), *found]:
+    notices = itertools.chain(*hook.storm_plan_notices(plan=plan))
+    for line in [*notices, *notes(plan), *online_lines]:
         print(line)
     memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}
     kept = [key for key in memos if plan.store.find(key).manifest is not None]

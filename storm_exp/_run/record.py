@@ -1,15 +1,11 @@
-"""Records: what a run did, in `run.json`, with a link per stage to its artifact."""
+"""Records: what a run did, stored in `run.json`, with a link from each stage to its artifact."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
-import platform
 import secrets
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -31,47 +27,46 @@ RECORD = "run.json"
 
 @dataclasses.dataclass(kw_only=True)
 class StageRecord:
-    """One artifact of a run."""
+    """Record of an artifact of a run."""
 
     stage: str
     element: str
-    """The element of a stage that maps, else empty."""
+    """Element of a stage that maps, else empty."""
     component: str
     artifact: str
     """Name of the artifact type."""
     key: str
     inputs: dict[str, Any]
     status: str
-    """made, kept, waited (another process made it), failed, interrupted, not reached, or not
-    needed."""
+    """made, kept, waited (made by another process), failed, interrupted, not reached, not needed."""
     settings: dict[str, Any]
     spec: dict[str, Any]
     seconds: float | None = None
-    """Seconds that making it took, in this run or in the one that made it."""
+    """Seconds that it took to make, in this run or an earlier one."""
     peak_memory: int | None = None
     """Bytes."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     main_metric: str = ""
     shown_metrics: list[str] = dataclasses.field(default_factory=list)
     measured_on: dict[str, str] = dataclasses.field(default_factory=dict)
-    """{metric: digest of what it was measured on}, where that was said."""
+    """{metric: digest of the data that it was measured on}, where known."""
     digest: str = ""
-    """Digest of the payload."""
+    """Digest of the files."""
     directory: str = ""
-    """Where the payload is."""
+    """Directory of the files."""
     written: str = ""
-    """Where all of it is, known after a run of one recipe: elsewhere, if the payload holds less."""
+    """Directory of the materialised artifact, known after a run of a single recipe."""
     error: str = ""
     shown_as: str = ""
-    """What the last lines of a run call it."""
+    """Its name in the last lines of a run."""
 
     @property
     def label(self) -> str:
-        """The name that tables show, such as `evaluator[merger]`."""
+        """Name in tables, such as `evaluator[merger]`."""
         return f"{self.stage}[{self.element}]" if self.element else self.stage
 
     def read(self, name: str) -> Any:
-        """Return a JSON file of the payload, None when there is none."""
+        """Return the contents of a JSON file of the artifact, None if it does not exist."""
         file = Path(self.directory) / name if self.directory else None
         if file is None or not file.is_file():
             return None
@@ -80,12 +75,12 @@ class StageRecord:
 
 @dataclasses.dataclass(kw_only=True)
 class CellRecord:
-    """One recipe of a run; a run that is no sweep has one."""
+    """Record of a recipe of a run; a run that is not a sweep has one."""
 
     name: str
     overrides: list[str]
     config: dict[str, Any]
-    """The resolved configuration, with component names."""
+    """Resolved configuration, with component names."""
     stages: list[StageRecord]
     unused_edges: list[str] = dataclasses.field(default_factory=list)
 
@@ -94,13 +89,13 @@ class CellRecord:
         return next((stage for stage in self.stages if stage.key == key), None)
 
     def of_type(self, artifact: str) -> list[StageRecord]:
-        """Return the records of an artifact type whose payload exists."""
+        """Return the records of an artifact type whose files exist."""
         return [s for s in self.stages if s.artifact == artifact and s.directory]
 
 
 @dataclasses.dataclass(kw_only=True)
 class RunRecord:
-    """Everything that a report needs to know of a run."""
+    """Record of a run: everything that a report needs."""
 
     directory: Path
     recipe: str
@@ -113,19 +108,19 @@ class RunRecord:
     environment: dict[str, Any]
     cells: list[CellRecord]
     rehearsal: list[str] = dataclasses.field(default_factory=list)
-    """Of a rehearsal: what was not the recipe's own, and what it cannot tell; else empty."""
+    """For a rehearsal: what was replaced, and what it cannot tell; else empty."""
 
     @property
     def is_sweep(self) -> bool:
-        """Whether several cells were planned as one."""
+        """Whether the run has several cells."""
         return len(self.cells) > 1
 
     def stages(self) -> list[StageRecord]:
-        """Return the artifacts of all cells, each once."""
+        """Return the artifacts of all cells, without duplicates."""
         return list({stage.key: stage for cell in self.cells for stage in cell.stages}.values())
 
     def cell_settings(self) -> list[dict[str, str]]:
-        """Return per cell the overrides whose value is not the same in all cells."""
+        """Return for each cell the overrides with different values across cells."""
         return varying_settings([cell.overrides for cell in self.cells])
 
     def write(self) -> Path:
@@ -142,7 +137,7 @@ class RunRecord:
     def read(cls, directory: Path) -> Self:
         """Read the record of a run.
 
-        Raises FileNotFoundError when there is none, StoreError when it is damaged.
+        Raises FileNotFoundError if there is none, and StoreError if it is damaged.
         """
         return typed_json.read(cls, directory / RECORD, directory=directory)
 
@@ -150,7 +145,7 @@ class RunRecord:
 def record_cell(
     cell: Cell, config: DictConfig, store: Store, outcomes: dict[str, Any]
 ) -> CellRecord:
-    """Return the record of a cell; `outcomes` tells per key what making it came to."""
+    """Return the record of a cell; `outcomes` holds the result or error of making each key."""
     stages = [
         _record_node(stage, element, node, store, outcomes)
         for stage, elements in cell.placed.items()
@@ -206,7 +201,7 @@ def _record_node(
 
 
 def new_run_folder(outputs: Path, name: str) -> Path:
-    """Create and return `outputs/runs/<when>-<name>`; a number tells runs of one second apart."""
+    """Create and return `outputs/runs/<when>-<name>`, numbered if several have the same time."""
     runs = outputs.absolute() / "runs"
     with writing(runs):
         runs.mkdir(parents=True, exist_ok=True)
@@ -220,7 +215,7 @@ def new_run_folder(outputs: Path, name: str) -> Path:
 
 
 def link_artifacts(folder: Path, cell: CellRecord) -> None:
-    """Link every stage of a cell to its artifact: `folder/merger`, `folder/evaluator/merger`."""
+    """Link the stages of a cell to their artifacts: `folder/merger`, `folder/evaluator/merger`."""
     folder.mkdir(parents=True, exist_ok=True)
     for record in cell.stages:
         if not record.directory:
@@ -233,65 +228,7 @@ def link_artifacts(folder: Path, cell: CellRecord) -> None:
 
 
 def point_latest(outputs: Path, folder: Path) -> None:
-    """Let `outputs/latest` point at a run."""
+    """Make `outputs/latest` a link to a run."""
     draft = outputs.absolute() / f".latest-{secrets.token_hex(4)}"
     draft.symlink_to(os.path.relpath(folder, outputs.absolute()))
     draft.replace(outputs.absolute() / "latest")
-
-
-@functools.cache
-def describe_environment() -> dict[str, Any]:
-    """Return what is recorded but not keyed: versions, machine, commit."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "distributions": installed_distributions(),
-        "git": _git(),
-    }
-
-
-def installed_distributions() -> dict[str, str]:
-    """Return {name: version} of what is installed, read off the names of metadata folders.
-
-    importlib.metadata would parse every metadata file, which takes longer than a warm run.
-    """
-    found: dict[str, str] = {}
-    for entry in map(Path, sys.path):
-        for folder in entry.glob("*.dist-info") if entry.is_dir() else ():
-            name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-            found.setdefault(name.lower().replace("_", "-"), version)
-    return dict(sorted(found.items()))
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
-    )
-
-
-def _git() -> dict[str, str]:
-    """Return commit and uncommitted changes of the working directory, if it is a checkout."""
-
-    def ask(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=5, check=False
-        )
-        return done.stdout if done.returncode == 0 else ""
-
-    try:
-        commit = ask("rev-parse", "HEAD").strip()
-        return {"commit": commit, "diff": ask("diff", "HEAD")[:100_000]} if commit else {}
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-
-
-def command_line() -> list[str]:
-    """Return how this process was called, without the interpreter's path."""
-    return ["storm-exp", *sys.argv[1:]]

@@ -1,8 +1,8 @@
-"""Rehearsals: a recipe's own graph, end to end, on small stand-ins for what is large.
+"""Rehearsals: the graph of a recipe, with small substitutes for large models and data.
 
-A component may declare `rehearsal(self, …)`. It returns a component to run in its place: itself
-with smaller settings, or a substitute that makes the same kind of artifact. It names the ports
-that it wants to know of, and gets for each what the recipe plans there and what stands in.
+A component may have a method `rehearsal(self, …)` that returns the component to run in its place:
+itself with smaller settings, or a substitute that makes the same type of artifact. For each port
+that it has a parameter for, it gets the spec planned by the recipe and that of the stand-in.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from storm_exp._contract.plugins import Plugins
 from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.setting_values import all_settings, flat
 from storm_exp._plan.plan import Cell, Plan
-from storm_exp._run.record import installed_distributions
+from storm_exp._run.environment import installed_distributions
 from storm_exp._store.store import Store
 
 FOLDER = "rehearsals"
-"""The folder under `outputs` that holds the store and the runs of rehearsals."""
+"""Folder in `outputs` for the store and the runs of rehearsals."""
 _SHOWN = 60
 
 
 @dataclasses.dataclass
 class Understudy:
-    """What became of one stage for the rehearsal."""
+    """Stage of a rehearsal, compared with the recipe's."""
 
     stage: str
     component: str
     substitute: str = ""
-    """What stands in: another component, or what its own one reads instead (`stands_for`)."""
+    """Substitute: another component, or what the same one reads instead (`stands_for`)."""
     declared: bool = True
-    """Whether the component says how it is rehearsed."""
+    """Whether the component has a method `rehearsal`."""
     reduced: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
-    """{setting: (as the recipe has it, as it was rehearsed)}"""
+    """{setting: (value in the recipe, value in the rehearsal)}"""
     left_out: list[str] = dataclasses.field(default_factory=list)
-    """What of the stage no rehearsal can tell."""
+    """What a rehearsal cannot tell about the stage."""
 
     def line(self) -> str:
-        """Return one line for people."""
+        """Return a one-line description."""
         name = f"{self.stage} ({self.component})"
         if not self.declared:
             return f"{name}: as it is; the component declares no rehearsal"
@@ -57,11 +57,11 @@ class Understudy:
 
 
 def understudies(real: Plan, environment: str, root: Path) -> tuple[Plan, list[Understudy]]:
-    """Plan the cells of a plan again, on twins; return the plan and what became of the stages.
+    """Plan the cells of a plan as a rehearsal; return the plan and a description of its stages.
 
-    Artifacts go to a store of their own under `root`, and `environment` is part of their keys.
-    Raises PlanError for what cannot work on twins, PluginError for a `rehearsal` that breaks its
-    contract.
+    Artifacts go into a separate store in `root`, and `environment` is part of their keys. Raises
+    PlanError for a stage that cannot work in a rehearsal, and PluginError for a `rehearsal` that
+    returns something unsuitable.
     """
     plan = Plan(Store(root / "store"), rehearsed_in=environment)
     known: dict[tuple[str, str], Understudy] = {}
@@ -79,10 +79,10 @@ def understudies(real: Plan, environment: str, root: Path) -> tuple[Plan, list[U
 
 
 def environment_digest(plugins: Plugins) -> str:
-    """Return a digest of what a rehearsal proves something about, besides the recipe.
+    """Return a digest of the environment that a rehearsal tests.
 
-    Versions of everything that is installed, and the sources of engine and plugins: as long as
-    none of it changes, what was rehearsed once need not be rehearsed again.
+    It covers the versions of all installed distributions, and the sources of engine and plugins:
+    while these are unchanged, a rehearsed stage need not be rehearsed again.
     """
     digest = hashlib.sha256(platform.python_version().encode())
     digest.update(json.dumps(installed_distributions()).encode())
@@ -105,7 +105,7 @@ def _one_device(recipe: Recipe) -> Any:
 
 
 def _cast(use: Stage, real: Cell, twins: Cell) -> Understudy:
-    """Give a stage what its component's `rehearsal` returns."""
+    """Replace a stage's component by what its `rehearsal` returns."""
     part = Understudy(use.name, use.component.name)
     settings = use.settings
     describes = getattr(settings, "not_rehearsed", None)
@@ -114,13 +114,13 @@ def _cast(use: Stage, real: Cell, twins: Cell) -> Understudy:
     if declared is None:
         part.declared = False
         return part
-    found = _ask(use, declared, real, twins)
-    _take(use, found)
-    if type(found) is not type(settings):
-        part.substitute = str(getattr(found, "stands_for", use.component.name))
+    substitute = _ask(use, declared, real, twins)
+    _take(use, substitute)
+    if type(substitute) is not type(settings):
+        part.substitute = str(getattr(substitute, "stands_for", use.component.name))
     else:
-        part.substitute = str(getattr(found, "stands_for", ""))
-        before, after = flat(all_settings(settings)), flat(all_settings(found))
+        part.substitute = str(getattr(substitute, "stands_for", ""))
+        before, after = flat(all_settings(settings)), flat(all_settings(substitute))
         part.reduced = {
             name: (before.get(name), value)
             for name, value in after.items()
@@ -150,14 +150,14 @@ def _ask(use: Stage, declared: Any, real: Cell, twins: Cell) -> Any:
         ) from error
 
 
-def _take(use: Stage, found: Any) -> None:
-    component = describe(type(found))
+def _take(use: Stage, substitute: Any) -> None:
+    component = describe(type(substitute))
     if not issubclass(component.output, use.component.output):
         raise PluginError(
             f"{use.name}: the rehearsal of '{use.component.name}' makes "
             f"{component.output.__name__}, not {use.component.output.__name__}"
         )
-    use.component, use.settings = component, found
+    use.component, use.settings = component, substitute
     for port in set(use.edges) - set(component.ports):
         del use.edges[port]
     leave_idle_ports(use)

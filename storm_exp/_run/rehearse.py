@@ -1,4 +1,4 @@
-"""The verb `rehearse`: a recipe end to end on twins, and what that says of the real run."""
+"""The verb `rehearse`: runs a rehearsal, and prints what it tells about the real run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NEVER_REHEARSED = (
 
 
 def rehearse_cells(compositions: list[Composition]) -> list[float | None]:
-    """Rehearse what is composed, and print a verdict; no cell has an objective.
+    """Rehearse composed cells and print a verdict; the objectives that it returns are None.
 
-    First the recipe is planned as it is: what that refuses ends the rehearsal. Raises a
-    StormError that names the stage and the cause, after the verdict.
+    The recipe itself is planned first, and an error ends the rehearsal. Raises a StormError that
+    names the stage and the cause, after the verdict.
     """
     started = time.monotonic()
     root = Path(str(compositions[0].config.outputs)).expanduser() / FOLDER
@@ -56,7 +56,7 @@ def _kept(plan: Plan) -> int:
 
 
 def _account(real: Plan, parts: list[Understudy]) -> list[str]:
-    """Return lines on what was not the recipe's own, and what nobody can tell yet."""
+    """Return lines about what was replaced, and about what was not rehearsed."""
     replaced = [part for part in parts if part.substitute]
     reduced = [part for part in parts if part.reduced]
     undeclared = [part for part in parts if not part.declared]

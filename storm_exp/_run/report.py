@@ -1,4 +1,4 @@
-"""The report of a run: sections of all plugins, of which one makes a page."""
+"""The report of a run: one plugin makes a page of the sections of all plugins."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from storm_exp._contract.plugins import Plugins
 from storm_exp._run.record import RunRecord
 from storm_exp._run.section import Section
 
+_TEXTS = ("title", "html", "stage", "style")
+
 
 def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
-    """Have a plugin write the sections of all as a report; return its path, None without one."""
+    """Write a report by a plugin; return its path, None if no plugin writes one."""
     sections = plugin_sections(record, plugins)
     with strangers_code("the plugin that writes the report", OSError):
         file: Path | None = plugins.hook.storm_report_page(run=record, sections=sections)
@@ -23,7 +25,7 @@ def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
 
 
 def closing_table(record: RunRecord, plugins: Plugins) -> tuple[list[list[str]], Path | None]:
-    """Have a plugin make the table that a run ends with; return its rows, and where it lies."""
+    """Return the rows of the closing table that a plugin makes, and a file with it, if any."""
     with strangers_code("the plugin that makes the table", OSError):
         table: tuple[list[list[str]], Path | None] | None
         table = plugins.hook.storm_closing_table(run=record)
@@ -31,17 +33,17 @@ def closing_table(record: RunRecord, plugins: Plugins) -> tuple[list[list[str]],
 
 
 def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
-    """Return the sections of all plugins; a plugin that fails is named in place of its own."""
+    """Return the sections of all plugins; a section about the error replaces those that fail."""
     implementations: list[Any] = plugins.hook.storm_report_sections.get_hookimpls()
-    found = [section for each in implementations for section in _sections_of(each, record)]
+    sections = [section for each in implementations for section in _sections_of(each, record)]
     order = [s.stage for cell in record.cells for s in cell.stages]
     first = {name: position for position, name in reversed(list(enumerate(order)))}
-    return sorted(found, key=lambda s: (s.place, first.get(s.stage, len(order))))
+    return sorted(sections, key=lambda s: (s.place, first.get(s.stage, len(order))))
 
 
 def _sections_of(implementation: Any, record: RunRecord) -> list[Section]:
-    """Return the sections of one plugin; what is none, or ends it, is named in its place."""
-    found: list[Section] = []
+    """Return the sections of a plugin; sections about errors replace those that are invalid."""
+    sections: list[Section] = []
     title = f"{implementation.plugin_name} could not show its part of the report"
     message = Markup("<p class='problem'>{}: {}</p>")
     try:
@@ -49,20 +51,18 @@ def _sections_of(implementation: Any, record: RunRecord) -> list[Section]:
             if not _is_section(section):
                 html = message.format("no Section", f"{section!r:.200}")
                 section = Section(title, html)
-            # A path may hold what no file can; the title is part of a link.
+            # A title is part of a link, and may contain a path that cannot be encoded.
             encodable = section.title.encode(errors="backslashreplace").decode()
-            found.append(dataclasses.replace(section, title=encodable))
+            sections.append(dataclasses.replace(section, title=encodable))
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a stranger's code may raise anything, and the run is done
-        found.append(Section(title, message.format(type(error).__name__, error)))
-    return found
+    except BaseException as error:  # a plugin may raise anything, and the run is complete
+        sections.append(Section(title, message.format(type(error).__name__, error)))
+    return sections
 
 
-def _is_section(found: Any) -> bool:
-    """Return whether a plugin gave a section, with fields that can be shown."""
-    return (
-        isinstance(found, Section)
-        and all(isinstance(v, str) for v in (found.title, found.html, found.stage, found.style))
-        and isinstance(found.place, int)
-    )
+def _is_section(section: Any) -> bool:
+    """Return whether an object is a section with fields of the right types."""
+    if not isinstance(section, Section) or not isinstance(section.place, int):
+        return False
+    return all(isinstance(getattr(section, name), str) for name in _TEXTS)

@@ -1,4 +1,4 @@
-"""Running: plan one or several recipes as one, make what is missing, record it, report."""
+"""Running: plan one or more recipes together, make what is missing, record it, report."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run import console
+from storm_exp._run.environment import command_line, describe_environment
 from storm_exp._run.executor import Executor
 from storm_exp._run.record import (
     RunRecord,
-    command_line,
-    describe_environment,
     link_artifacts,
     new_run_folder,
     point_latest,
@@ -44,22 +43,22 @@ from storm_exp._store.maker import MadeArtifact
 from storm_exp._store.store import Store
 
 _BRIEF = 400
-"""Characters of a failure that the last line of a run repeats."""
+"""Maximum length of the error message in the last line of a run."""
 
 
 @dataclasses.dataclass
 class Composition:
-    """One composed configuration, as Hydra hands it over."""
+    """Configuration composed by Hydra."""
 
     name: str
-    """Empty for a single run, else what tells the cell apart from its siblings."""
+    """Overrides that distinguish a cell of a sweep; empty for a single run."""
     config: DictConfig
     hydra: DictConfig
-    """What Hydra says of the composition: overrides, choices."""
+    """Hydra's own node: overrides, choices."""
 
 
 def make_plan(compositions: list[Composition]) -> Plan:
-    """Plan all compositions as one; raises a StormError before anything is made."""
+    """Plan all compositions together; raises a StormError for what cannot work."""
     _check_shared(compositions)
     plugins = load_plugins()
     plan = Plan(Store(Path(str(compositions[0].config.store.path))))
@@ -79,7 +78,7 @@ def make_plan(compositions: list[Composition]) -> Plan:
 
 
 def check_here(plan: Plan) -> None:
-    """Raise PlanError when what is to be made asks for devices that this machine does not have."""
+    """Raise PlanError if artifacts are to be made with devices that this machine does not have."""
     recipe = plan.cells[0].recipe
     if not plan.to_make():
         return
@@ -90,7 +89,7 @@ def check_here(plan: Plan) -> None:
 
 
 def _check_shared(compositions: list[Composition]) -> None:
-    """Raise ComposeError for folders that are none, and for cells that need two of one."""
+    """Raise ComposeError for invalid folders, and for cells with different ones."""
     first = compositions[0]
     for name in ("outputs", "store.path"):
         read_place(first.config, name, read_origins(first.hydra))
@@ -109,10 +108,10 @@ def _check_shared(compositions: list[Composition]) -> None:
 
 
 def run(compositions: list[Composition]) -> RunRecord:
-    """Make what the recipes need and the store lacks; return the record, which is written.
+    """Make the artifacts that the recipes need and the store lacks; write and return the record.
 
-    Raises StageError when a stage failed, after recording what was made; the cells of a sweep
-    that do not need the failed stage are finished first.
+    Raises StageError if a stage failed, after the record was written; cells of a sweep that do not
+    depend on the failed stage are finished first.
     """
     plan = make_plan(compositions)
     check_here(plan)
@@ -122,9 +121,9 @@ def run(compositions: list[Composition]) -> RunRecord:
 def carry_out(
     plan: Plan, compositions: list[Composition], outputs: Path, rehearsal: Sequence[str] = ()
 ) -> RunRecord:
-    """Make what a plan of these compositions lacks, as `run` does; records go to `outputs`.
+    """Make the missing artifacts of a plan of these compositions; write the record to `outputs`.
 
-    `rehearsal` says what to know of the run, where it is none of the real thing.
+    `rehearsal` holds lines for the record of a rehearsal. Raises what `run` raises.
     """
     started = time.monotonic()
     recipe = plan.cells[0].recipe
@@ -168,7 +167,7 @@ def carry_out(
 
 
 def _in_brief(failure: BaseException) -> BaseException:
-    """Return a failure that was said in full when it happened, cut where it is long."""
+    """Return a failure with a shorter message, as the full one was printed when it happened."""
     text = str(failure)
     if not isinstance(failure, StageError) or len(text) <= _BRIEF:
         return failure
@@ -183,7 +182,7 @@ def _make_missing(
     outcomes: dict[str, MadeArtifact | BaseException],
     signals: Signals,
 ) -> BaseException | None:
-    """Make every missing node whose inputs are there; return the first failure, or interruption."""
+    """Make every missing node whose inputs exist; return the first failure or interruption."""
     failure: BaseException | None = None
     missing = plan.to_make()
     for position, node in enumerate(missing, start=1):
@@ -214,7 +213,7 @@ def _make_missing(
 
 
 def _write_out(plan: Plan, executor: Executor, record: RunRecord) -> BaseException | None:
-    """Have every artifact of a run of one recipe written in full; return what went wrong."""
+    """Materialise every artifact of a run of a single recipe; return an error, if any."""
     try:
         for stage in record.stages():
             if stage.directory:
@@ -231,7 +230,7 @@ def _inputs_are_there(node: PlannedArtifact) -> bool:
 
 
 def _finish(record: RunRecord, outputs: Path) -> None:
-    """Write record, links and report, and say how the run ended; raises RunFolderError."""
+    """Write record, links and report; print how the run ended. Raises RunFolderError."""
     with writing(record.directory):
         record.write()
     try:
@@ -239,7 +238,7 @@ def _finish(record: RunRecord, outputs: Path) -> None:
             below = record.directory / "cells" / str(number)
             link_artifacts(below if record.is_sweep else record.directory, cell)
         point_latest(outputs, record.directory)
-    except OSError as error:  # some file systems have no links, and the run is done
+    except OSError as error:  # some file systems have no links, and the run is complete
         console.say(f"  cannot link to what was made: {error}")
     with writing(record.directory):
         rows, table = closing_table(record, load_plugins())
@@ -249,14 +248,14 @@ def _finish(record: RunRecord, outputs: Path) -> None:
 
 
 def _tell(event: str, **arguments: Any) -> None:
-    """Call a lifecycle hook; what a tracker raises does not end the run."""
+    """Call a lifecycle hook; errors of plugins are printed and do not end the run."""
     for problem in load_plugins().tell(event, **arguments):
         console.say(f"  {problem}")
 
 
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
-    """Send the libraries' log records and warnings to a file instead of the screen."""
+    """Redirect log records and warnings of libraries from the screen to a file."""
     with writing(file):
         handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     # A full disk under the log is no reason for a run to fail.

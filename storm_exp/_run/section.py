@@ -1,7 +1,7 @@
-"""Sections: what the report is made of.
+"""Sections of the report.
 
-A section is HTML as `Markup`; a plain string in its place is escaped. Within a place, sections are
-ordered as the stages that they tell of.
+The contents of a section are HTML as `Markup`; a plain string is escaped. Within a place, sections
+are in the order of their stages.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from markupsafe import Markup
 
 
 class Place(enum.IntEnum):
-    """Where in the report a section stands, from first to last."""
+    """Position of a section in the report, from first to last."""
 
     TOP = 0
-    """What a sweep found."""
+    """Results of a sweep."""
     LEAD = 1
-    """What a run was made for."""
+    """Main results of a run."""
     STAGES = 2
-    """What was made from what."""
+    """Graph and table of the stages."""
     BODY = 3
-    """What the stages have to show."""
+    """Details of stages."""
     APPENDIX = 4
-    """Settings and surroundings."""
+    """Settings and environment."""
 
 
 @dataclasses.dataclass
 class Section:
-    """A part of the report."""
+    """Part of the report."""
 
     title: str
     html: Markup
     stage: str = ""
-    """The stage that it tells of, which decides its order among the sections of its place."""
+    """Stage that it is about, which determines the order within its place."""
     place: Place = Place.BODY
     style: str = ""
-    """A style sheet that it brings for the page, which all sections share."""
+    """Style sheet for the page, which applies to all sections."""
 
 
 def duration(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Signals that end a run: Ctrl-C, and what a scheduler sends before it kills."""
+"""Signals that end a run: SIGINT (Ctrl-C), and SIGTERM, which schedulers send."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, Self
 
 
 class Signals:
-    """While held as a context manager, SIGINT and SIGTERM raise KeyboardInterrupt, and are noted.
+    """Context manager in which SIGINT and SIGTERM raise KeyboardInterrupt and are recorded.
 
-    Noted, because a library may turn the exception into another, or into a result.
+    They are recorded because a library may catch the exception.
     """
 
     def __init__(self) -> None:
-        """Note nothing yet."""
+        """Start without a recorded signal."""
         self.came = 0
-        """Number of the last signal that came."""
+        """Number of the last signal received, 0 if none was."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
         for number, handler in usual.items():
-            # Who set a handler, or had the signal ignored, keeps it; only the main thread may set.
+            # A handler set by somebody else stays; only the main thread may set one.
             if signal.getsignal(number) is handler:
                 try:
                     self._before[number] = signal.signal(number, self._hear)

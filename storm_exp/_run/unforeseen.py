@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: told in a few words, with the traceback in a file."""
+"""Unexpected errors: a short message, with the traceback in a file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import traceback
 from pathlib import Path
 
 SHOWN = "STORM_EXP_TRACEBACK"
-"""The environment variable that puts tracebacks on the screen."""
+"""Environment variable that makes tracebacks appear on the screen."""
 
 
 def tell(error: BaseException, words: list[str]) -> str:
-    """Return a message for a command line that ended in a bug; its traceback is written down."""
+    """Write the traceback of an unexpected error to a file; return a message for the user."""
     if isinstance(error, RecursionError):
         problem = "something in it nests without end, or far too deeply"
     elif isinstance(error, MemoryError):
@@ -31,13 +31,13 @@ def tell(error: BaseException, words: list[str]) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Return printable text of one line and bounded length."""
+    """Return a text as a single printable line of bounded length."""
     line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
     return line if len(line) <= 300 else f"{line[:297]}…"
 
 
 def _write(error: BaseException, words: list[str]) -> Path | None:
-    """Write the traceback below `outputs`, or where temporary files go; None if nowhere."""
+    """Write the traceback to `outputs` or the folder for temporary files; None if neither works."""
     text = f"{' '.join(words)}\n\n{''.join(traceback.format_exception(error))}"
     name = f"traceback-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     for folder in (Path("outputs"), Path(tempfile.gettempdir())):

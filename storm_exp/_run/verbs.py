@@ -26,7 +26,7 @@ from storm_exp._store.store import Store
 
 
 def plan(arguments: list[str]) -> int:
-    """Show what a run or a sweep would do."""
+    """Print what a run or a sweep would do."""
     flags = ("--why", "--online")
     why, online = (flag in arguments for flag in flags)
 
@@ -39,13 +39,13 @@ def plan(arguments: list[str]) -> int:
 
 
 def rehearse(arguments: list[str]) -> int:
-    """Run a recipe end to end on small stand-ins, before the real thing."""
+    """Run a recipe with small substitutes for large models and data."""
     application.compose_and_act(arguments, rehearse_cells)
     return 0
 
 
 def plugins(arguments: list[str]) -> int:
-    """List plugins and components, or describe those that are named."""
+    """List plugins and components, or describe the given components."""
     loaded = load_plugins()
     if arguments:
         for name in arguments:
@@ -90,7 +90,7 @@ def _describe(component: Component) -> None:
 
 
 def _describe_fields(cls: Any, prefix: str) -> None:
-    """Print the settings of a dataclass, its own before what it inherits, nested ones in place."""
+    """Print the settings of a dataclass: its own before inherited ones, nested ones in place."""
     documented, hints = field_docstrings(cls), typing.get_type_hints(cls)
     for field in sorted(
         dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__
@@ -117,7 +117,7 @@ def _bounds_note(bounds: Bounds | None) -> str:
 
 
 def store(arguments: list[str]) -> int:
-    """List, show or verify what the store holds; `store.path=DIR` says where it is."""
+    """List, show or verify artifacts of the store at `store.path=DIR`."""
     words = [a for a in arguments if not a.startswith("store.path=")]
     paths = [a.partition("=")[2] for a in arguments if a.startswith("store.path=")]
     kept = Store(Path(paths[-1] if paths else "outputs/store"))
@@ -135,19 +135,11 @@ def _list(kept: Store, words: list[str]) -> int:
     rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
     for manifest in sorted(kept.manifests(), key=lambda m: str(m.made.get("when", ""))):
         own = manifest.files.keys() - manifest.adopted_mtimes.keys()
-        size = sum(manifest.files[name][0] for name in own)
+        megabytes = sum(manifest.files[name][0] for name in own) / 1e6
         metric = console.main_metric(manifest.metrics, manifest.main_metric)
         when = str(manifest.made.get("when", ""))[:16].replace("T", " ")
-        rows.append(
-            [
-                manifest.key[:12],
-                manifest.component,
-                manifest.artifact,
-                f"{size / 1e6:.1f}",
-                when,
-                metric,
-            ]
-        )
+        kind, size = manifest.artifact, f"{megabytes:.1f}"
+        rows.append([manifest.key[:12], manifest.component, kind, size, when, metric])
     print("\n".join(console.align(rows)))
     return 0
 
@@ -181,7 +173,7 @@ def _verify(kept: Store, words: list[str]) -> int:
 
 
 def report(arguments: list[str]) -> int:
-    """Write the report of a finished run again, by default of the latest."""
+    """Write the report of a finished run again; by default, of the latest one."""
     folder = Path(arguments[0] if arguments else "outputs/latest")
     if not (folder / RECORD).is_file():
         raise StormError(f"{folder} holds no {RECORD}: give the folder of a run")
@@ -191,7 +183,7 @@ def report(arguments: list[str]) -> int:
 
 
 def plugin_verbs() -> dict[str, Verb]:
-    """Return the verbs that plugins add; say which are left out, and why."""
+    """Return the verbs of plugins; print which are left out, and why."""
     found, problems = load_plugins().verbs(VERBS)
     for problem in problems:
         print(problem, file=sys.stderr)

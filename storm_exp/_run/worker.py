@@ -1,6 +1,6 @@
-"""A worker: `python -m storm_exp._run.worker FILE` runs the stage that a stage file describes.
+"""A worker: `python -m storm_exp._run.worker FILE` runs the stage described by a stage file.
 
-Started by `storm_exp._run.launch`, alone or as one of several ranks under torchrun.
+It is started by `storm_exp._run.launch`, alone or as one of several ranks under torchrun.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DIE_WITH_PARENT = 1
 
 
 def main(job: Path) -> int:
-    """Run a stage file; return 0, or 1 after noting what went wrong beside it."""
+    """Run a stage file; return 0, or 1 after writing the error to a file beside it."""
     rank = int(os.environ.get("RANK", "0"))
     _end_with_the_launcher()
     if rank == 0:
@@ -50,7 +50,7 @@ def main(job: Path) -> int:
 
 
 def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
-    """Run the component; return what it reported."""
+    """Run the component; return what its stage reported."""
     plugins = load_plugins()
     component = plugins.component(job["component"])
     inputs: dict[str, Any] = {}
@@ -71,7 +71,7 @@ def _run(job: dict[str, Any], rank: int) -> dict[str, Any]:
 
 
 def _note(error: BaseException, file: Path, rank: int) -> None:
-    """Write the first failure among all workers; the others follow from it."""
+    """Write the error to a file, unless another worker failed first and caused it."""
     failure = {
         "error": type(error).__name__,
         "text": str(error),
@@ -87,7 +87,7 @@ def _note(error: BaseException, file: Path, rank: int) -> None:
 
 
 def _end_with_the_launcher() -> None:
-    """Die when the process above does, or when the standard input that the launcher holds ends."""
+    """End this process with its parent, or when the standard input held by the launcher ends."""
     if WATCHED not in os.environ:
         return
 
