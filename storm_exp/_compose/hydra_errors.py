@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -197,7 +196,7 @@ def _composition(error: ConfigCompositionException) -> str:
     if key and "No match in the defaults list" in text:
         name = key.group(1)
         return f"'{name}' is neither a menu nor a setting of this recipe" + did_you_mean(
-            name.split("@")[-1], _groups()
+            name.split("@")[-1], [*load_plugins().menus(), *NO_MENUS, "hydra"]
         )
     return text
 
@@ -244,9 +243,3 @@ def _no_option(text: str) -> str:
 def _first_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-def _groups() -> list[str]:
-    menus = list(load_plugins().menus())
-    root = ConfigStore.instance().repo
-    return [*menus, "recipe", "sweep", "runtime", *[name for name in root if name == "hydra"]]

@@ -63,14 +63,9 @@ def read_settings(
 
 def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins) -> Any:
     name, component, node = stage.name, stage.component, config[stage.name]
-    packages = component.missing_packages()
-    if packages:
-        distribution = plugins.owner(component).distribution
-        extra = f"{distribution}[{component.extra}]" if component.extra else " ".join(packages)
-        raise ComposeError(
-            f"{name}: the component '{component.name}' needs {', '.join(packages)}; "
-            f"pip install '{extra}'"
-        )
+    lacks = plugins.lacks(component)
+    if lacks:
+        raise ComposeError(f"{name}: the component '{component.name}' {lacks}")
     what = f"{name}: the component '{component.name}' (settings)"
     try:
         with strangers_code(what, OmegaConfBaseException):

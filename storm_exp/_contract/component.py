@@ -32,6 +32,11 @@ class Port:
     """A port `list[X]` collects; a port `X` that is given a list maps."""
     optional: bool
 
+    def __str__(self) -> str:
+        """Return, for example, `models: list[Checkpoint]`; `?` marks an optional port."""
+        kind = self.artifact.__name__
+        return f"{self.name}{'?' * self.optional}: " + (f"list[{kind}]" if self.many else kind)
+
 
 @dataclasses.dataclass(frozen=True)
 class Component:
@@ -47,6 +52,10 @@ class Component:
     """Packages that it imports and cannot run without; None: those of its plugin."""
     extra: str
     """Extra of the plugin's distribution that installs them."""
+
+    def __str__(self) -> str:
+        """Return, for example, `slerp(models: list[Checkpoint]) → Checkpoint`."""
+        return f"{self.name}({', '.join(map(str, self.ports.values()))}) → {self.output.__name__}"
 
     def missing_packages(self) -> list[str]:
         """Return the packages in `requires` that are not installed."""

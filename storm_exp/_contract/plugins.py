@@ -124,6 +124,15 @@ class Plugins:
         """Return the plugin that supplied a component."""
         return self._owner[component.name]
 
+    def lacks(self, component: Component) -> str:
+        """Return `needs …; pip install …` for a component without its packages, else nothing."""
+        packages = component.missing_packages()
+        if not packages:
+            return ""
+        distribution = self.owner(component).distribution
+        extra = f"{distribution}[{component.extra}]" if component.extra else " ".join(packages)
+        return f"needs {', '.join(packages)}; pip install '{extra}'"
+
     def menus(self) -> dict[str, list[Component]]:
         """Return the components of every menu."""
         menus: dict[str, list[Component]] = {}

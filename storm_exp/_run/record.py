@@ -38,7 +38,7 @@ class StageRecord:
     key: str
     inputs: dict[str, Any]
     status: str
-    """made, kept, waited (made by another process), failed, interrupted, not reached, not needed."""
+    """made, kept, waited (made elsewhere), failed, interrupted, not reached, or not needed."""
     settings: dict[str, Any]
     spec: dict[str, Any]
     seconds: float | None = None

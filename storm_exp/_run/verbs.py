@@ -58,33 +58,14 @@ def plugins(arguments: list[str]) -> int:
     for menu, components in sorted(loaded.menus().items()):
         print(menu)
         for component in components:
-            missing = component.missing_packages()
-            note = f"  [unavailable: needs {', '.join(missing)}" if missing else ""
-            if missing and component.extra:
-                distribution = loaded.owner(component).distribution
-                note += f"; pip install '{distribution}[{component.extra}]'"
-            print(f"  {signature(component)}{note + ']' if note else ''}")
+            lacks = loaded.lacks(component)
+            print(f"  {component}" + (f"  [unavailable: {lacks}]" if lacks else ""))
     print("\nstorm-exp plugins NAME describes a component's settings")
     return 0
 
 
-def signature(component: Component) -> str:
-    """Return, for example, `slerp(models: list[Checkpoint]) → Checkpoint`."""
-    ports = []
-    for port in component.ports.values():
-        kind = port.artifact.__name__
-        ports.append(
-            f"{port.name}{'?' if port.optional else ''}: "
-            + (f"list[{kind}]" if port.many else kind)
-        )
-    return f"{component.name}({', '.join(ports)}) → {component.output.__name__}"
-
-
 def _describe(component: Component) -> None:
-    print(
-        f"{signature(component)}\n"
-        f"  menus: {', '.join(component.menus)}; version {component.version}"
-    )
+    print(f"{component}\n  menus: {', '.join(component.menus)}; version {component.version}")
     print(textwrap.indent(inspect.getdoc(component.cls) or "", "  "))
     _describe_fields(component.cls, "")
 
