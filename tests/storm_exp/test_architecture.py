@@ -120,8 +120,8 @@ def lines_of_code(files: list[Path]) -> int:
 
 def test_the_engine_stays_small():
     engine = [file for file in ENGINE if TESTING not in file.parents]
-    # What there is: Hydra's words (a tenth of it) and rehearsals are still the engine's.
-    assert lines_of_code(engine) < 4720
+    # What there is. A tenth of it explains Hydra's errors, a thirtieth rehearses.
+    assert lines_of_code(engine) < 4480
 
 
 def test_what_is_there_for_tests_stays_small():

@@ -100,10 +100,3 @@ def test_spread_is_the_sample_standard_deviation(values):
     mean, deviation = spread(values)
     assert math.isclose(mean, statistics.fmean(values), abs_tol=1e-6)
     assert math.isclose(deviation, statistics.stdev(values), rel_tol=1e-6, abs_tol=1e-6)
-
-
-def test_cells_share_the_settings_that_they_agree_on(storm):
-    said = storm("plan", "-m", "recipe=sum", "adder.amount=1,2", "source=drawn", "seed=0,1")
-    assert said.code == 0, said.err
-    rows = [line.split()[0] for line in said.out.splitlines()[2:] if line]
-    assert (rows.count("source"), rows.count("adder"), rows.count("total")) == (2, 4, 4)

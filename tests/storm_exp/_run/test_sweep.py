@@ -102,3 +102,10 @@ def test_every_cell_has_links_to_what_it_made(storm, tmp_path):
     cells = tmp_path / "outputs/latest/cells"
     assert (cells / "0/adder/value.json").read_text() == "2.0"
     assert (cells / "1/adder/value.json").read_text() == "3.0"
+
+
+def test_cells_share_the_settings_that_they_agree_on(storm):
+    said = storm("plan", "-m", "recipe=sum", "adder.amount=1,2", "source=drawn", "seed=0,1")
+    assert said.code == 0, said.err
+    rows = [line.split()[0] for line in said.out.splitlines()[2:] if line]
+    assert (rows.count("source"), rows.count("adder"), rows.count("total")) == (2, 4, 4)
