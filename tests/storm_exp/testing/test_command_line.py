@@ -55,7 +55,7 @@ def test_a_plan_makes_nothing(tmp_path):
     assert "will be 14" in result.out
     assert len(result.plan.to_make()) == 4
     assert result.record is None
-    assert not any((tmp_path / "outputs").iterdir())
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_sweep_is_planned_as_one(tmp_path):
