@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -37,11 +38,14 @@ def server() -> ForkServerContext:
 class Forked:
     """A command line that runs in a folder, with what of `subprocess.Popen` tests use."""
 
-    def __init__(self, arguments: tuple[str, ...], folder: Path) -> None:
+    def __init__(
+        self, arguments: tuple[str, ...], folder: Path, before: Callable[[], None] | None
+    ) -> None:
+        """`before` is called in the process first; it is pickled."""
         reader, writer = server().Pipe(duplex=False)
         environment = {**os.environ, **ENVIRONMENT}
         self._process = server().Process(
-            target=_command_line, args=(arguments, folder, environment, writer)
+            target=_command_line, args=(arguments, folder, environment, before, writer)
         )
         self._process.start()
         writer.close()
@@ -78,7 +82,11 @@ class Forked:
 
 
 def _command_line(
-    arguments: tuple[str, ...], folder: Path, environment: dict[str, str], writer: Connection
+    arguments: tuple[str, ...],
+    folder: Path,
+    environment: dict[str, str],
+    before: Callable[[], None] | None,
+    writer: Connection,
 ) -> None:
     """Be `python -m storm_exp ARGUMENTS` in a folder, with both streams into a pipe."""
     os.dup2(writer.fileno(), 1)
@@ -91,6 +99,8 @@ def _command_line(
     sys.path.insert(0, str(folder))
     os.environ.clear()
     os.environ.update(environment)
+    if before is not None:
+        before()
 
     from storm_exp import __main__
 

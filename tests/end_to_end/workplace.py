@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,24 @@ class Workplace:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, *arguments: str) -> Forked:
-        """Start a command line, offline and on one thread."""
-        return Forked(arguments, self.folder)
+    def start(self, *arguments: str, before: Callable[[], None] | None = None) -> Forked:
+        """Start a command line, offline and on one thread, after a call in its process."""
+        return Forked(arguments, self.folder, before)
 
-    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
+    def run(
+        self,
+        *arguments: str,
+        code: int = 0,
+        before: Callable[[], None] | None = None,
+        **environment: str,
+    ) -> str:
         """Run a command line and return what it said, given that it ends with `code`.
 
         With variables of the environment it runs in an interpreter of its own.
         """
         if environment:
             return self.run_interpreter(*arguments, code=code, **environment)
-        process = self.start(*arguments)
+        process = self.start(*arguments, before=before)
         output, _ = process.communicate()
         assert process.returncode == code, output
         return output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,27 @@ from storm_exp import Plan, PlannedArtifact
 from storm_exp.testing import plan as plan_in
 
 
+@pytest.fixture(scope="session")
+def plans() -> dict[tuple[str, ...], Plan]:
+    """Plans that were made, by their overrides: tests ask for the same ones, and only read."""
+    return {}
+
+
 @pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+def plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plans: dict[tuple[str, ...], Plan]
+) -> Callable[..., Plan]:
     """Return a function that plans what is typed, with an empty cache of the hub."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    return partial(plan_in, tmp_path)
+
+    def make(*typed: str) -> Plan:
+        if typed not in plans:
+            plans[typed] = plan_in(tmp_path, *typed)
+        return plans[typed]
+
+    return make
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from end_to_end.workplace import Workplace
+from recipes.made_up_hub import take_for_the_hub
 
 CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
 CONFIG = {
@@ -120,10 +121,6 @@ def plan(hub: Hub, tmp_path: Path) -> Iterator[object]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     place = Workplace(tmp_path / "work")
-    (place.folder / "sitecustomize.py").write_text(
-        "import os\nimport huggingface_hub.constants as c\n"
-        "c.DATASETS_SERVER_ENDPOINT = os.environ['HF_ENDPOINT']\n"
-    )
 
     def run(*arguments: str, code: int = 0) -> str:
         return place.run(
@@ -136,10 +133,7 @@ def plan(hub: Hub, tmp_path: Path) -> Iterator[object]:
             "dataset.expected_rows={x: 1000}",
             *arguments,
             code=code,
-            HF_ENDPOINT=address,
-            HF_HUB_OFFLINE="0",
-            HF_HOME=str(tmp_path / "cache"),
-            PYTHONPATH=os.pathsep.join([str(place.folder), os.environ.get("PYTHONPATH", "")]),
+            before=functools.partial(take_for_the_hub, address, tmp_path / "cache"),
         )
 
     yield run
