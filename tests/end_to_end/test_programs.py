@@ -1,13 +1,13 @@
 """A user's own program ends with the engine, and a rerun publishes what one program made."""
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from end_to_end.workplace import Workplace
 from storm_data.dataset import Dataset
+from waiting import until
 
 PROGRAM = """
 import json, os, pathlib, subprocess, sys, time
@@ -47,13 +47,6 @@ def lives(pid):
         return False
 
 
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_rerun_after_the_engine_ended_has_one_programs_rows(tmp_path, end):
     place = Workplace(tmp_path / "place")
@@ -62,7 +55,7 @@ def test_a_rerun_after_the_engine_ended_has_one_programs_rows(tmp_path, end):
     line = "dataset.line='python make.py {out} stays'"
     words = ("recipe=storm_own", "targets=[dataset]", "dataset=dataset_command", line)
     first = place.start(*words)
-    wait_for(lambda: (place.folder / "pids").exists() and not (place.folder / "waits").exists())
+    until(lambda: (place.folder / "pids").exists() and not (place.folder / "waits").exists())
     pids = {int(file.name) for file in (place.folder / "pids").iterdir()}
     assert len(pids) == 2 and all(map(lives, pids))
     first.send_signal(end)
@@ -70,7 +63,7 @@ def test_a_rerun_after_the_engine_ended_has_one_programs_rows(tmp_path, end):
     if end == signal.SIGINT:
         assert not any(map(lives, pids)), "it was ended before the engine was"
     place.run(*words)
-    wait_for(lambda: not any(map(lives, pids)), seconds=1)
+    until(lambda: not any(map(lives, pids)))
     (stage,) = place.stages()
     data = Dataset(Path(stage["directory"]))
     texts = [

@@ -8,8 +8,6 @@ import pytest
 
 from end_to_end.workplace import Workplace
 
-pytestmark = pytest.mark.timeout(600)
-
 SMALL = (
     "base_model=tinyworld/smoke",
     "evaluator=tinyworld/smoke",

@@ -6,8 +6,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from fuzz.shares import Share, in_shares
 
 KEYS = (
@@ -138,7 +136,6 @@ def offenders(words: list[str]) -> list[str]:
 
 
 @in_shares
-@pytest.mark.timeout(600)
 def test_no_override_ends_in_a_traceback_and_errors_name_it(
     ask: Callable[..., Any], share: Share[list[str]]
 ) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from fuzz.nested import paths
@@ -165,7 +164,6 @@ def names_it(text: str, content: bytes) -> bool:
 
 
 @in_shares
-@pytest.mark.timeout(600)
 def test_no_file_ends_in_a_traceback_and_errors_name_it(
     ask: Callable[..., Any], tmp_path: Path, share: Share[tuple[str, bytes, list[str]]]
 ) -> None:

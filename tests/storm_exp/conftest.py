@@ -20,6 +20,7 @@ from storm_exp.report import RunRecord
 from storm_exp.testing import CommandResult, installed
 from storm_exp.testing import plan as plan_in
 from storm_exp.testing import run as run_in
+from waiting import PATIENCE
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -62,7 +63,7 @@ class Started:
 
     def wait(self) -> Said:
         """Return how it ended."""
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return Said(self.process.returncode, out, err)
 
 

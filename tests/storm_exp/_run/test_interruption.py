@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,14 +10,7 @@ import pytest
 from storm_exp._contract.errors import GOES_ON
 from storm_exp._run.console import conclude
 from storm_exp.report import CellRecord, RunRecord, StageRecord
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something, for a minute at most."""
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from waiting import until
 
 
 def begun(folder: Path) -> bool:
@@ -31,7 +22,7 @@ def begun(folder: Path) -> bool:
 def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
     start, storm, tmp_path, statuses, record, number, code
 ):
-    slow = ("recipe=sum", "adder=slow", "adder.seconds=30")
+    slow = ("recipe=sum", "adder=slow", "adder.seconds=600")
     assert storm("recipe=sum", "targets=[source]").code == 0
     run = start("-m", "storm_exp", *slow)
     until(lambda: begun(tmp_path))
@@ -90,7 +81,7 @@ def test_the_last_line_says_what_is_kept_and_what_begins_anew(
 
 
 def test_what_was_made_before_a_signal_is_kept_and_counted(start, storm, tmp_path, statuses):
-    run = start("-m", "storm_exp", "recipe=sum", "adder=slow", "adder.seconds=30")
+    run = start("-m", "storm_exp", "recipe=sum", "adder=slow", "adder.seconds=600")
     until(lambda: begun(tmp_path))
     run.process.send_signal(signal.SIGINT)
     assert "interrupted in adder: the 1 artifacts made before are kept" in run.wait().out
@@ -106,7 +97,7 @@ run = Slow.run
 def stubborn(self, stage, number):
     (stage.scratch / "begun").touch()
     try:
-        time.sleep(30)
+        time.sleep(600)
     except KeyboardInterrupt:
         {then}
     self.seconds = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,10 @@ import pytest
 from storm_exp import Runtime, SettingError, StageContext
 from storm_exp._store.manifest import Manifest
 from storm_models.workers import check_names, command
+from waiting import until
 
 SHARED = ("-m", "storm_exp", "recipe=sum", "adder=shared_out", "targets=[adder]")
 TWO = "runtime.devices=2"
-
-
-def wait_for(condition) -> None:
-    """Wait until a condition holds."""
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def pids(folder: Path) -> list[int]:
@@ -90,10 +82,10 @@ def test_a_worker_that_dies_is_reported_in_one_line(start, tmp_path):
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_no_worker_outlives_the_process_that_launched_it(start, tmp_path, end):
     started = start(*SHARED, TWO, "adder.hangs_at=1")
-    wait_for(lambda: len(pids(tmp_path)) == 2)
+    until(lambda: len(pids(tmp_path)) == 2)
     assert all(map(lives, pids(tmp_path)))
     started.process.send_signal(end)
-    wait_for(lambda: not any(map(lives, pids(tmp_path))))
+    until(lambda: not any(map(lives, pids(tmp_path))))
     said = started.wait()
     assert said.code == (130 if end == signal.SIGINT else -signal.SIGKILL)
     if end == signal.SIGINT:

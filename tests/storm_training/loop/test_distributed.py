@@ -32,6 +32,7 @@ from storm_training.testing import (
     tokenise_chats,
 )
 from storm_training.trainable.settings import TrainableSettings
+from waiting import PATIENCE
 
 TOLERANCE = {"losses": 1e-5, "norms": 1e-4, "weights": 2e-4}
 """Relative for losses and norms, absolute for weights, at a learning rate of 1e-2: sums are taken
@@ -98,7 +99,7 @@ def in_two(
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(120)
+        worker.join(PATIENCE)
     expected = -signal.SIGKILL if dies_in else 0
     assert [worker.exitcode for worker in workers] == [expected] * 2
     return alone

@@ -19,6 +19,7 @@ from storm_models.testing import make_checkpoint
 from storm_training.loop.scratch_checkpoints import ScratchCheckpoints
 from storm_training.loop.trainer import train
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
+from waiting import PATIENCE, until
 
 PROGRAM = """
 import sys, time
@@ -34,8 +35,9 @@ step = TrainingModule.training_step
 
 def slow(self, *batch):
     step(self, *batch)
-    (Path(sys.argv[1]) / "steps").write_text(str(len(self.record.steps)))
-    time.sleep(float(sys.argv[3]))
+    taken = len(self.record.steps)
+    (Path(sys.argv[1]) / "steps").write_text(str(taken))
+    time.sleep(float(sys.argv[3]) if taken > 1 else 0)
 
 TrainingModule.training_step = slow
 settings = small_settings(steps=40, **eval(sys.argv[2]))
@@ -58,11 +60,15 @@ def start(folder: Path, model: Checkpoint, pause: float, **settings: float) -> s
     (folder / "model").symlink_to(model.directory)
     words = [sys.executable, "-c", PROGRAM, str(folder), repr(settings), str(pause)]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (folder / "steps").is_file() or int((folder / "steps").read_text() or 0) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: process.poll() is not None or steps(folder) >= 2)
+    assert process.poll() is None
     return process
+
+
+def steps(folder: Path) -> int:
+    """Return how many steps a training has taken."""
+    file = folder / "steps"
+    return int(file.read_text() or 0) if file.is_file() else 0
 
 
 def require_same_end(folder: Path, model: Checkpoint, least: int) -> None:
@@ -84,18 +90,18 @@ def test_a_signal_leaves_the_step_that_was_being_taken(
 ) -> None:
     process = start(tmp_path, model, 0.1)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert "stopping after this step, which is kept" in said
     require_same_end(tmp_path, model, 2)
 
 
 def test_a_second_signal_is_obeyed_at_once(model: Checkpoint, tmp_path: Path) -> None:
-    process = start(tmp_path, model, 30.0)
+    process = start(tmp_path, model, 2 * PATIENCE)
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGINT
 
 
@@ -103,8 +109,7 @@ def test_a_kill_loses_no_more_than_the_time_between_checkpoints(
     model: Checkpoint, tmp_path: Path
 ) -> None:
     process = start(tmp_path, model, 0.2, checkpoint_every=None, checkpoint_seconds=0.3)
-    while int((tmp_path / "steps").read_text() or 0) < 8:
-        time.sleep(0.05)
+    until(lambda: steps(tmp_path) >= 8)
     process.kill()
     process.communicate()
     require_same_end(tmp_path, model, 3)

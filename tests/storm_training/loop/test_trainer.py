@@ -23,6 +23,7 @@ from storm_training.objectives.objective import NextToken, next_token_loss
 from storm_training.optim.schedule import learning_rate
 from storm_training.optim.settings import TrainingSettings
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
+from waiting import PATIENCE
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -254,7 +255,7 @@ def die_in_step(stop: int, folder: Path, chosen: TrainingSettings) -> int:
 
     child = multiprocessing.get_context("fork").Process(target=run)
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     return child.exitcode
 
 
