@@ -76,7 +76,7 @@ def test_the_last_line_says_what_is_kept_and_what_begins_anew(
         environment={},
         cells=[CellRecord(name="", overrides=[], config={}, stages=stages)],
     )
-    conclude(record, tmp_path / "report.html")
+    conclude(record, [["adder"]], {"report": tmp_path / "report.html"})
     assert f"interrupted in adder: {told}" in capsys.readouterr().out
 
 
