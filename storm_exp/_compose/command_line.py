@@ -82,7 +82,7 @@ def check(words: list[str], plugins: Plugins) -> argparse.Namespace:
 def _no_flag(message: str) -> NoReturn:
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown is None:
-        raise ComposeError(f"a flag is not as it should be: {message}")
+        raise ComposeError(f"invalid flag: {message}")
     if unknown[1] in ("--why", "--online"):
         raise ComposeError(f"{unknown[1]} goes with the verb plan: storm-exp plan {unknown[1]} …")
     raise ComposeError(f"no flag '{unknown[1]}'{did_you_mean(unknown[1], _FLAGS)}")
@@ -97,11 +97,11 @@ def _check_override(word: str, plugins: Plugins) -> None:
             "it in a preset or recipe of your own (-cd DIR), or as range(from,to,step)"
         )
     if _depth(value) > DEEPEST:
-        raise ComposeError(f"{key}={value[:20]}…: brackets stand more than {DEEPEST} deep in it")
+        raise ComposeError(f"{key}={value[:20]}…: brackets are nested more than {DEEPEST} deep")
     if not name:
         raise ComposeError(f"cannot read the override `{word}`: it names nothing to set")
     if "_target_" in name.split("."):
-        raise ComposeError(f"{word}: import paths are no settings; components come from plugins")
+        raise ComposeError(f"{word}: import paths are not settings; components come from plugins")
     if name in _RULED_OUT_SETTINGS:
         raise ComposeError(f"{word}: {_RULED_OUT_SETTINGS[name]}")
     if equals and (name in {*plugins.menus(), *_NAMES} or name.startswith("hydra/")):
@@ -138,15 +138,15 @@ def _check_choice(word: str, menu: str, stage: str, choice: Any, plugins: Plugin
     if menu == "hydra":
         instead = "Hydra's settings are written hydra.NAME=VALUE, its options hydra/MENU=NAME"
     elif menu == "runtime":
-        instead = "it is set part by part, as in runtime.threads=4"
+        instead = "set its parts, as in runtime.threads=4"
     elif menu in _NAMES:
-        instead = f"a {menu} is named, as in {menu}=NAME"
+        instead = f"give the name of a {menu}, as in {menu}=NAME"
     elif choice is None:
         instead = f"to leave the stage out write graph.{stage}=null"
     else:
         options = [component.name for component in plugins.menus()[menu]]
         instead = f"its options are names{did_you_mean(str(choice), options)}"
-    raise ComposeError(f"{word}: '{menu}' is a menu, of which one option is chosen; {instead}")
+    raise ComposeError(f"{word}: '{menu}' is a menu, from which one option is chosen; {instead}")
 
 
 def quoted(word: str) -> str:

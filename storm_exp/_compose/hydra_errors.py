@@ -65,7 +65,7 @@ def _unreadable(override: str, problem: str) -> str:
         problem = f"an override is written name=value{recipe_of_this_name(override)}"
     name, equals, value = override.partition("=")
     if equals and (name, value) != (name.strip(), value.strip()):
-        problem = f"no space may stand around the '=': write {name.strip()}={value.strip()}"
+        problem = f"there must be no space around the '=': write {name.strip()}={value.strip()}"
         return f"cannot read the override `{override}`: {problem}"
     corrected = quoted(override)
     if corrected and value[:1] in tuple("[{('\""):

@@ -105,7 +105,7 @@ def _check_sections(config: DictConfig, sections: dict[str, type], origins: Orig
     known = {name: [field.name for field in dataclasses.fields(k)] for name, k in kinds.items()}
     for section, names in {"store": ["path"], **known}.items():
         if not isinstance(config[section], DictConfig):
-            raise ComposeError(f"{section} holds settings ({origins.of(section)})")
+            raise ComposeError(f"{section} must hold settings ({origins.of(section)})")
         for key in config[section]:
             if key not in names:
                 where = origins.of(f"{section}.{key}")

@@ -105,7 +105,7 @@ def check_values(
         if isinstance(children, dict):
             if "_target_" in children:
                 raise ComposeError(
-                    f"{path}._target_: import paths are no settings ({origins.of(path)})"
+                    f"{path}._target_: import paths are not settings ({origins.of(path)})"
                 )
             return tuple(
                 (name, check_values(child, f"{path}.{name}", origins, surroundings))
@@ -133,7 +133,7 @@ def _unfit(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= 2**63:
         return "must be a number of at most 18 digits"
     if isinstance(value, str) and ("\0" in value or (not value.isascii() and _is_broken(value))):
-        return "must be a text without NUL and without halves of characters"
+        return "must be a text without NUL and without unpaired surrogates"
     return ""
 
 

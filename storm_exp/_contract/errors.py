@@ -62,7 +62,7 @@ class RunFolderError(StormError):
     """The folder of a run, or a file in it, cannot be written."""
 
 
-GOES_ON = "goes on from what it had kept"
+GOES_ON = "continues from its saved progress"
 """End of the message about an interrupted stage whose progress was saved."""
 
 

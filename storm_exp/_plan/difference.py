@@ -19,7 +19,7 @@ def explain(node: PlannedArtifact, manifests: list[Manifest]) -> list[str]:
         return [f"damaged: {node.damage}"]
     siblings = [m for m in manifests if m.component == node.component.name and m.key != node.key]
     if not siblings:
-        return ["nothing like it is in the store"]
+        return ["the store has no artifact of this component"]
     return min((differences(node, manifest) for manifest in siblings), key=len)
 
 
@@ -38,7 +38,7 @@ def differences(node: PlannedArtifact, manifest: Manifest) -> list[str]:
         if keys.get(port) != manifest.inputs.get(port):
             lines.append(f"input {port} differs")
     if node.fingerprint != manifest.fingerprint:
-        lines.append("what it reads from outside differs")
+        lines.append("what it reads from outside the store differs")
     return lines or ["nothing differs"]
 
 

@@ -32,5 +32,7 @@ def _look_at_own(node: PlannedArtifact, digests: FileDigests) -> Marks:
         for file in sorted(node.reads.keys() | noted.asked.keys()):
             if node.reads.get(file) != noted.asked.get(file):
                 raise ChangedError(file, "changed since the plan was made")
-        raise InputError("what it reads from outside changed since the plan was made; run it again")
+        raise InputError(
+            "what it reads from outside the store changed since the plan was made; run it again"
+        )
     return {file: mark_of(file) for file in noted.asked}

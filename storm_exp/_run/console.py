@@ -95,9 +95,9 @@ def _outcome(record: RunRecord) -> str:
         where = f" in {', '.join(labels['interrupted'])}" if labels["interrupted"] else ""
         resumable = [s.label for s in record.stages() if s.error.endswith(GOES_ON)]
         kept = [f"the {made} made before are kept"] if labels["made"] else []
-        kept += [f"what {label} had done is kept" for label in resumable]
+        kept += [f"the progress of {label} is kept" for label in resumable]
         anew = [label for label in labels["interrupted"] if label not in resumable]
-        again = f"begins {', '.join(anew)} anew" if anew else "goes on from there"
+        again = f"starts {', '.join(anew)} from the beginning" if anew else "continues from there"
         progress = " and ".join(kept) or "nothing was finished yet"
         return f"interrupted{where}: {progress}; the same command {again}"
     if labels["failed"]:

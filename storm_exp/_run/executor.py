@@ -120,7 +120,7 @@ class Executor:
         """Return the error to raise for a stage that was ended by a signal."""
         scratch = self._store.scratch(node.key)
         unfinished = any(not f.name.startswith(".") for f in scratch.glob("*"))
-        next_time = GOES_ON if unfinished else "begins anew"
+        next_time = GOES_ON if unfinished else "starts from the beginning"
         text = f"{node.label}: interrupted after {seconds:.1f} s; the next run {next_time}"
         return Interrupted(text)
 
@@ -153,7 +153,7 @@ def check_output(component: Component, artifact: Any, stage: StageContext) -> No
     if not isinstance(artifact, component.output):
         raise TypeError(f"run returned {artifact!r}, not {component.output.__name__}")
     if artifact.directory.resolve() != stage.payload.resolve():
-        raise TypeError(f"run returned {artifact!r}, which does not lie in {stage.payload}")
+        raise TypeError(f"run returned {artifact!r}, which is not in {stage.payload}")
 
 
 def peak_memory() -> int:

@@ -156,7 +156,7 @@ def _read_outcomes(folder: Path, code: int, errors: IO[bytes], stage: StageConte
         for rank in range(len(list(folder.glob(OUTCOME.format("*")))))
     ]
     if code or not outcomes:
-        text = f"a worker ended without a word, for want of memory perhaps (exit code {code})"
-        raise ChildProcessError(text) from WorkerTraceback(output)
+        text = "a worker ended without an error message, perhaps for lack of memory"
+        raise ChildProcessError(f"{text} (exit code {code})") from WorkerTraceback(output)
     stage.take_over(outcomes[0]["reported"])
     return [outcome["peak_memory"] for outcome in outcomes]

@@ -73,5 +73,5 @@ def _account(real: Plan, parts: list[Understudy]) -> list[str]:
     devices = runtime.devices * runtime.nodes
     own = dict.fromkeys(text for part in parts for text in part.left_out)
     if devices > 1:
-        own[f"how {devices} devices work together: one did it all"] = None
+        own[f"how {devices} devices work together: the rehearsal used one"] = None
     return [*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]

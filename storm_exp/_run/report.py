@@ -44,7 +44,7 @@ def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
 def _sections_of(implementation: Any, record: RunRecord) -> list[Section]:
     """Return the sections of a plugin; sections about errors replace those that are invalid."""
     sections: list[Section] = []
-    title = f"{implementation.plugin_name} could not show its part of the report"
+    title = f"{implementation.plugin_name} could not make its part of the report"
     message = Markup("<p class='problem'>{}: {}</p>")
     try:
         for section in implementation.function(*(record for _ in implementation.argnames)) or []:

@@ -171,7 +171,7 @@ def _in_brief(failure: BaseException) -> BaseException:
     text = str(failure)
     if not isinstance(failure, StageError) or len(text) <= _BRIEF:
         return failure
-    brief = StageError(f"{text[:_BRIEF].rstrip()} … (said in full above, and in the report)")
+    brief = StageError(f"{text[:_BRIEF].rstrip()} … (in full above, and in the report)")
     brief.__cause__ = failure
     return brief
 

@@ -15,7 +15,7 @@ SHOWN = "STORM_EXP_TRACEBACK"
 def tell(error: BaseException, words: list[str]) -> str:
     """Write the traceback of an unexpected error to a file; return a message for the user."""
     if isinstance(error, RecursionError):
-        problem = "something in it nests without end, or far too deeply"
+        problem = "something in it is nested too deeply, perhaps without end"
     elif isinstance(error, MemoryError):
         problem = "there is not enough memory for it"
     else:
@@ -23,9 +23,9 @@ def tell(error: BaseException, words: list[str]) -> str:
     file = _write(error, words)
     where = f"the traceback is in {file}" if file else f"{SHOWN}=1 shows the traceback"
     return (
-        f"nobody foresaw this: {problem}\n"
+        f"an unexpected failure: {problem}\n"
         f"  command: {_shorten(' '.join(words))}\n"
-        f"  This is a fault of storm-exp or of a plugin: what was wrong should have been said.\n"
+        f"  This is a bug in storm-exp or in a plugin.\n"
         f"  Please report it with the command; {where}."
     )
 

@@ -147,8 +147,8 @@ def _verify(kept: Store, words: list[str]) -> int:
             damaged += 1
             print(f"{key[:12]}  damaged: {problem}")
     for stray in strays:
-        begun = "begun, by a run that goes on or died" if stray.name.startswith(".partial-") else ""
-        print(f"{stray}: no artifact{f' ({begun})' if begun else ''}")
+        unfinished = " (unfinished, from a run in progress or a failed one)"
+        print(f"{stray}: no artifact" + unfinished * stray.name.startswith(".partial-"))
     print(f"{len(keys)} artifacts, {damaged} damaged")
     return 1 if damaged else 0
 

@@ -69,13 +69,13 @@ class Maker:
         started = time.monotonic()
 
         def tell(owner: str) -> None:
-            Progress.write(f"  {name}: waiting for {owner}, who is making it")
+            Progress.write(f"  {name}: waiting for {owner}, which is making it")
 
         def attempt(lease: Lease, found: Found) -> MadeArtifact:
             if found.damage:
                 aside = self.store.set_aside(key)
                 Progress.write(
-                    f"  {name}: what the store held of this {kind} cannot be used "
+                    f"  {name}: the {kind} in the store cannot be used "
                     f"({found.damage}); it was moved to {aside} and is made again"
                 )
             return self._attempt(key, name, lease, look, fill)
@@ -103,7 +103,7 @@ class Maker:
         try:
             before = look()
             if store.begin(key, before):
-                stage.say("files outside were written since it was begun, so it begins anew")
+                stage.say("files outside the store changed since it started, so it starts again")
             manifest = fill(stage)
             seconds = time.monotonic() - started
             manifest.made |= {

@@ -123,7 +123,7 @@ class Store:
         if manifest is None:
             return Found(damage=f"{MANIFEST} is missing or unreadable")
         if manifest.key != key:
-            return Found(damage=f"{MANIFEST} is that of {manifest.key[:12]}")
+            return Found(damage=f"{MANIFEST} belongs to {manifest.key[:12]}")
         for name, (size, _) in manifest.files.items():
             file = manifest.payload(place) / name
             try:
@@ -136,7 +136,7 @@ class Store:
                 return Found(damage=f"{file} has {status.st_size} bytes, {size} were published")
             outside = manifest.adopted or name in manifest.adopted_mtimes
             if outside and manifest.adopted_mtimes.get(name) != status.st_mtime_ns:
-                return Found(damage=f"{file} was touched since it was adopted")
+                return Found(damage=f"{file} was modified since it was adopted")
         for reference in manifest.references:
             if self.find(reference).manifest is None:
                 return Found(damage=f"it references {reference[:12]}, which is not in the store")
@@ -272,7 +272,7 @@ class Store:
             return matches[0]
         if matches:
             raise StoreError(f"{len(matches)} artifacts begin with '{prefix}': give more digits")
-        raise StoreError(f"no artifact '{prefix}' in {self.root}: no key begins so (see store ls)")
+        raise StoreError(f"no artifact '{prefix}' in {self.root}: no such key (see store ls)")
 
     def verify(self, key: str) -> str:
         """Hash the files of an artifact again; return what is wrong, empty if nothing is."""
@@ -280,7 +280,7 @@ class Store:
         if found.manifest is None:
             return found.damage or "not in the store"
         if found.manifest.seal != found.manifest.sealed():
-            return f"{self.place(key) / MANIFEST} does not say what was published"
+            return f"{self.place(key) / MANIFEST} is not what was published"
         payload = found.manifest.payload(self.place(key))
         for name, (_, digest) in found.manifest.files.items():
             if file_digest(payload / name) != digest:

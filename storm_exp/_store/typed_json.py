@@ -25,7 +25,7 @@ def read(cls: type[T], file: Path, **known: Any) -> T:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
-            raise ValueError("it holds no fields")
+            raise ValueError("it is not an object")
         return typing.cast(T, build(cls, values | known))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(file)) from error

@@ -38,7 +38,7 @@ class Answer:
 
     def fault(self) -> str:
         """Return what is wrong with the answer: a traceback, a hang, an error nobody foresaw."""
-        for sign in ("Traceback", "nobody foresaw this"):
+        for sign in ("Traceback", "an unexpected failure"):
             if sign in self.text:
                 return self.text
         return "" if self.code in (0, 1, 2) else f"exit code {self.code}"

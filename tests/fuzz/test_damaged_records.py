@@ -100,7 +100,7 @@ def tracebacks(*lines: list[str]) -> list[str]:
             continue
         assert code in (0, 1)
         assert "Traceback" not in out.getvalue(), out.getvalue()
-        if "nobody foresaw this" in out.getvalue():
+        if "an unexpected failure" in out.getvalue():
             found.append(f"{line}\n{out.getvalue()}")
     return found
 

@@ -74,7 +74,7 @@ def _check_size(file: str) -> None:
         elif isinstance(event, yaml.ScalarEvent):
             size = 1
             if event.value == "_target_":
-                raise InputError(f"{file}: _target_: import paths are no settings")
+                raise InputError(f"{file}: _target_: import paths are not settings")
         elif isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((anchor, 1))
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -146,7 +146,7 @@ def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch,
     monkeypatch.setattr(run, "make_plan", buggy)
     said = storm("recipe=sum", "seed=3")
     assert said.code == 1
-    assert "error: nobody foresaw this: ZeroDivisionError: a bug" in said.err
+    assert "error: an unexpected failure: ZeroDivisionError: a bug" in said.err
     assert "command: storm-exp recipe=sum seed=3" in said.err
     assert "Please report it" in said.err
     assert "Traceback" not in said.err
@@ -167,7 +167,7 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
     monkeypatch.setattr(run, "make_plan", buggy)
     monkeypatch.setattr(hydra_errors, "explain", lambda error: {}[1])
     said = storm("recipe=sum")
-    assert "error: nobody foresaw this: KeyError" in said.err
+    assert "error: an unexpected failure: KeyError" in said.err
     [file] = (tmp_path / "outputs").glob("traceback-*.txt")
     assert "ZeroDivisionError: a bug" in file.read_text()
 
@@ -181,7 +181,7 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
         (["source=settled", f"source.count={'9' * 20}"], "must be a number of at most 18 digits"),
         (["source=settled", "source.count=8.0"], "source.count='8.0': must be a whole number"),
         (["source=settled", "source.shape=round"], "did you mean 'ROUND'?"),
-        (["source=settled", "source.weights={_target_: 1}"], "import paths are no settings"),
+        (["source=settled", "source.weights={_target_: 1}"], "import paths are not settings"),
         (["source.value=${source.value}"], "source.value=${source.value}"),
         (["source.value=${nowhere}"], "source.value=${nowhere}"),
         (["graph=${graph}"], "graph: Recursive interpolation detected"),
@@ -189,7 +189,7 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
         (["outputs=''"], "outputs='': must be a folder"),
         (["outputs=~/runs"], "no shell expands the ~ here; write 'outputs=\"/"),
         (["targets=null"], "targets"),
-        (["adder.amount = 3"], "no space may stand around the '=': write adder.amount=3"),
+        (["adder.amount = 3"], "there must be no space around the '=': write adder.amount=3"),
         (["adder=add,weighted"], "adder=add,weighted names several options: for a sweep add -m"),
         (["recipe=a/b"], "recipe=a/b: no such option; known are:"),
     ],

@@ -302,7 +302,7 @@ def test_a_plugins_section_is_no_stage_and_holds_its_settings_alone(storm):
         "+chat.templates=own": ["'chat.templates' is not a setting", "did you mean 'template'"],
         "chat.template=chatlm": ["chat.template='chatlm'", "did you mean 'chatml'"],
         "chat.date=today": ["chat.date='today'", "must be a date"],
-        "chat=chatml": ["chat holds settings"],
+        "chat=chatml": ["chat must hold settings"],
     }.items():
         said = storm("plan", "recipe=sum", override)
         assert said.code == 2 or said.code == 1

@@ -52,7 +52,7 @@ def test_a_long_failure_is_said_in_full_once(storm, record, monkeypatch):
     assert said.err.count("adder.limit=5.0") == 1
     last = said.err.splitlines()[-1]
     assert last.startswith("error: adder: too much of it")
-    assert last.endswith("… (said in full above, and in the report)")
+    assert last.endswith("… (in full above, and in the report)")
     assert "and that is all (adder.limit=5.0 from the override `adder=fussy`)" in (
         record().cells[0].stages[1].error
     )
@@ -91,7 +91,7 @@ def test_a_damaged_artifact_is_set_aside_and_remade_loudly(storm, tmp_path, stat
     assert "damaged" in storm("plan", *SUM).out
     said = storm(*SUM)
     assert said.code == 0
-    assert "total: what the store held of this Value cannot be used (" in said.err
+    assert "total: the Value in the store cannot be used (" in said.err
     assert "value.json is gone); it was moved to " in said.err
     assert statuses() == {"source": "kept", "adder": "kept", "other": "kept", "total": "made"}
     assert len(list((tmp_path / "outputs/store/damaged").iterdir())) == 1

@@ -30,8 +30,10 @@ def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
     said = run.wait()
     assert said.code == code
     assert "  adder: interrupted after " in said.err
-    assert "the next run goes on from what it had kept" in said.err
-    assert "in adder: what adder had done is kept; the same command goes on from there" in said.out
+    assert "the next run continues from its saved progress" in said.err
+    assert (
+        "in adder: the progress of adder is kept; the same command continues from there" in said.out
+    )
     assert "nothing to make" not in said.out + said.err
     assert "Traceback" not in said.err
     assert record().status == "interrupted"
@@ -50,10 +52,22 @@ def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
 @pytest.mark.parametrize(
     ("source", "next_time", "told"),
     [
-        ("kept", "begins anew", "nothing was finished yet; the same command begins adder anew"),
-        ("made", "begins anew", "the 1 artifacts made before are kept; the same command begins"),
-        ("kept", GOES_ON, "what adder had done is kept; the same command goes on from there"),
-        ("made", GOES_ON, "the 1 artifacts made before are kept and what adder had done is kept;"),
+        (
+            "kept",
+            "starts from the beginning",
+            "nothing was finished yet; the same command starts adder from the beginning",
+        ),
+        (
+            "made",
+            "starts from the beginning",
+            "the 1 artifacts made before are kept; the same command starts",
+        ),
+        ("kept", GOES_ON, "the progress of adder is kept; the same command continues from there"),
+        (
+            "made",
+            GOES_ON,
+            "the 1 artifacts made before are kept and the progress of adder is kept;",
+        ),
     ],
 )
 def test_the_last_line_says_what_is_kept_and_what_begins_anew(

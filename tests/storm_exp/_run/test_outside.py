@@ -116,7 +116,7 @@ def test_what_a_killed_run_began_of_other_contents_is_begun_anew(
     overwrite(finished, "7")
     said = storm(*adopt, *slow)
     assert said.code == 0
-    assert "adder: files outside were written since it was begun" in said.err
+    assert "adder: files outside the store changed since it started" in said.err
     assert values()["adder"] == 7
 
 

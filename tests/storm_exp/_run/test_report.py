@@ -71,7 +71,7 @@ def test_a_plugin_that_fails_is_named_and_costs_the_report_nothing_else(make):
         make.run(cell(make.stage("source", "Value"))),
         plugins_with(shaky=fail, steady=lambda run: [Section("Stages", Markup("text"))]),
     )
-    assert "shaky could not show its part of the report" in page.text
+    assert "shaky could not make its part of the report" in page.text
     assert "KeyError: 'steps'" in page.text
     assert "Stages" in page.text
 
@@ -98,7 +98,7 @@ def test_rubbish_instead_of_a_section_is_named_and_the_rest_stays(make, rubbish)
             steady=lambda run: [Section("Stages", Markup("text"))],
         ),
     )
-    assert "shaky could not show its part of the report" in page.text
+    assert "shaky could not make its part of the report" in page.text
     assert "no Section: " in page.text
     for title in ("Before", "After", "Stages"):
         assert title in page.text
@@ -116,7 +116,7 @@ def no_list(run: RunRecord) -> list[Section]:
 def test_a_hook_that_leaves_or_gives_no_list_is_named(make, hook):
     steady = [Section("Stages", Markup("text"))]
     page = show(make.run(cell()), plugins_with(shaky=hook, steady=lambda run: steady))
-    assert "shaky could not show its part of the report" in page.text
+    assert "shaky could not make its part of the report" in page.text
     assert "Stages" in page.text
 
 

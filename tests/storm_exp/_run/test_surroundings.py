@@ -135,7 +135,7 @@ def test_a_stage_that_fills_no_directory_of_its_own_publishes_nothing(
     monkeypatch.setattr(Number, "run", run)
     said = storm("recipe=sum")
     assert said.code == 1
-    problem = "no file was written" if what == "nothing" else "which does not lie in"
+    problem = "no file was written" if what == "nothing" else "which is not in"
     assert f"source: {problem}" in said.err or problem in said.err
     assert Store(tmp_path / "outputs/store").keys() == []
 

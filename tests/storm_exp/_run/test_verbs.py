@@ -47,7 +47,7 @@ def test_plan_why_names_what_differs_from_the_nearest(storm):
     assert "why total: input numbers differs" in said.out
     assert "why source" not in said.out
     said = storm("plan", "--why", "recipe=sum", "adder=weighted", "source=settled")
-    assert "why adder: nothing like it is in the store" in said.out
+    assert "why adder: the store has no artifact of this component" in said.out
 
 
 def test_plan_why_names_a_changed_file_and_damage(storm, tmp_path):
@@ -55,7 +55,10 @@ def test_plan_why_names_a_changed_file_and_damage(storm, tmp_path):
     mine = ("recipe=sum", "source=from_file", "source.path=a.txt", "targets=[source]")
     assert storm(*mine).code == 0
     (tmp_path / "a.txt").write_text("66", encoding="utf-8")
-    assert "why source: what it reads from outside differs" in storm("plan", "--why", *mine).out
+    assert (
+        "why source: what it reads from outside the store differs"
+        in storm("plan", "--why", *mine).out
+    )
     assert storm(*mine).code == 0
     (tmp_path / "outputs/latest/source/value.json").unlink()
     assert "why source: damaged: " in storm("plan", "--why", *mine).out
@@ -113,9 +116,8 @@ def test_store_ls_show_and_verify(storm, tmp_path, record):
     tolerated = storm("store", "verify")
     assert tolerated.code == 0
     assert f"{place}/.DS_Store: no artifact\n" in tolerated.out
-    assert f".partial-{adder.key}-abc: no artifact (begun, by a run that goes on or died)" in (
-        tolerated.out
-    )
+    unfinished = "no artifact (unfinished, from a run in progress or a failed one)"
+    assert f".partial-{adder.key}-abc: {unfinished}" in tolerated.out
     assert len(storm("store", "ls").out.splitlines()) == 5
     file = tmp_path / "outputs/latest/adder/value.json"
     file.chmod(0o644)

@@ -122,8 +122,8 @@ def test_artifacts_whose_folders_were_swapped_are_found(store):
     store.place(KEY).rename(store.root / "aside")
     store.place(OTHER).rename(store.place(KEY))
     (store.root / "aside").rename(store.place(OTHER))
-    assert store.find(KEY).damage == "manifest.json is that of cd1111111111"
-    assert "is that of ab0000000000" in store.verify(OTHER)
+    assert store.find(KEY).damage == "manifest.json belongs to cd1111111111"
+    assert "belongs to ab0000000000" in store.verify(OTHER)
 
 
 @pytest.mark.parametrize("field", ["component", "metrics", "settings", "made"])
@@ -133,7 +133,7 @@ def test_a_manifest_that_says_something_else_than_was_published_is_found(store, 
     values = json.loads(file.read_text())
     values[field] = "else" if field == "component" else {"else": 1.0}
     rewrite(file, json.dumps(values))
-    assert "manifest.json does not say what was published" in store.verify(KEY)
+    assert "manifest.json is not what was published" in store.verify(KEY)
 
 
 def test_a_manifest_with_a_foreign_key_and_payload_is_found(store):
@@ -142,7 +142,7 @@ def test_a_manifest_with_a_foreign_key_and_payload_is_found(store):
     for name in ("a.txt", MANIFEST):
         text = (store.place(OTHER) / name).read_text().replace(OTHER, KEY)
         rewrite(store.place(KEY) / name, text)
-    assert "manifest.json does not say what was published" in store.verify(KEY)
+    assert "manifest.json is not what was published" in store.verify(KEY)
 
 
 def test_what_is_no_artifact_is_listed_and_harms_nothing(store):
@@ -304,7 +304,7 @@ def test_an_adopted_file_that_moved_is_no_hit(store, finished):
 def test_an_adopted_file_that_was_touched_is_no_hit(store, finished):
     adopt(store, finished)
     os.utime(finished / "weights", (1, 1))
-    assert "weights was touched since it was adopted" in store.find(KEY).damage
+    assert "weights was modified since it was adopted" in store.find(KEY).damage
 
 
 def test_a_prefix_names_one_artifact(store):
