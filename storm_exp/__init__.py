@@ -38,7 +38,9 @@ from storm_exp._contract.stage_context import StageContext
 from storm_exp._plan import hooks as _plan_hooks
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
+from storm_exp._plan.substitution import substitute
 from storm_exp._run import hooks as _run_hooks
+from storm_exp._run.run import Composition, carry_out, make_plan
 from storm_exp._store.manifest import referenced
 
 _SPECS += [_contract_hooks, _plan_hooks, _run_hooks]
@@ -49,6 +51,7 @@ __all__ = [
     "Artifact",
     "Component",
     "ComposeError",
+    "Composition",
     "Cost",
     "FileDigests",
     "GraphError",
@@ -68,13 +71,16 @@ __all__ = [
     "StageError",
     "StoreError",
     "StormError",
+    "carry_out",
     "check_bounds",
     "component",
     "describe",
     "did_you_mean",
     "from_plugins",
     "hookimpl",
+    "make_plan",
     "referenced",
     "setting",
+    "substitute",
     "value_digest",
 ]

@@ -78,7 +78,7 @@ def _dispatch(arguments: list[str]) -> int:
 
     first = arguments[0]
     asks = {"-h", "--help"} & set(arguments)
-    if asks and (first in verbs.VERBS or "=" in first or first.startswith("-")):
+    if asks and (f"storm-exp {first}" in USAGE or "=" in first or first.startswith("-")):
         print(USAGE, end="")
         return 0
     if first.startswith("-") or "=" in first or first.startswith(("+", "~")):

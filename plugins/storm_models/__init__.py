@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from storm_exp import Plan, Runtime, hookimpl
+from storm_exp import Composition, Plan, Runtime, hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
@@ -26,6 +27,18 @@ def storm_components() -> list[type]:
 def storm_requires() -> tuple[tuple[str, ...], str]:
     """Return the packages that components need, and the extra that installs them."""
     return ("torch", "transformers"), "train"
+
+
+@hookimpl
+def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:
+    """Return the verb that runs a recipe on small substitutes for large models and data."""
+
+    def rehearse(cells: list[Composition]) -> list[float | None]:
+        from storm_models.rehearsal.rehearse import rehearse
+
+        return rehearse(cells)
+
+    return {"rehearse": rehearse}
 
 
 @hookimpl

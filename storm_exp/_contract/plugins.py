@@ -36,6 +36,7 @@ class Plugin:
     components: list[str] = dataclasses.field(default_factory=list)
     config_folder: Path | None = None
     verbs: dict[str, Verb] = dataclasses.field(default_factory=dict)
+    actions: dict[str, Any] = dataclasses.field(default_factory=dict)
     sections: dict[str, type] = dataclasses.field(default_factory=dict)
     requires: tuple[str, ...] = ()
     """Packages needed by those of its components that declare none."""
@@ -75,6 +76,7 @@ class Plugins:
             folder = _call(plugin, "storm_config_folder")
             plugin.config_folder = Path(folder) if folder is not None else None
             plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
+            plugin.actions = dict(_call(plugin, "storm_actions") or {})
             plugin.sections = dict(_call(plugin, "storm_sections") or {})
             plugin.requires, plugin.extra = _call(plugin, "storm_requires") or ((), "")
         except KeyboardInterrupt:
@@ -149,16 +151,16 @@ class Plugins:
         """Return (plugin name, folder of presets) for the plugins that have one."""
         return [(p.name, p.config_folder) for p in self.plugins if p.config_folder is not None]
 
-    def verbs(self, taken: Iterable[str]) -> tuple[dict[str, Verb], list[str]]:
-        """Return the verbs of plugins, and a message for each one that is left out."""
-        names = Counter([*taken, *(name for plugin in self.plugins for name in plugin.verbs)])
-        verbs: dict[str, Verb] = {}
+    def verbs(self, taken: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+        """Return verbs and actions of plugins, and a message for each one that is left out."""
+        offered = [(p, each) for p in self.plugins for each in (p.verbs | p.actions).items()]
+        names = Counter([*taken, *(name for _, (name, _) in offered)])
+        verbs: dict[str, Any] = {}
         problems = []
-        for plugin in self.plugins:
-            for name, verb in plugin.verbs.items():
-                if names[name] == 1:
-                    verbs[name] = verb
-                    continue
+        for plugin, (name, verb) in offered:
+            if names[name] == 1:
+                verbs[name] = verb
+            else:
                 who = "the engine has" if name in taken else "another plugin brings"
                 problems.append(
                     f"the verb '{name}' of the plugin '{plugin.name}' ({plugin.distribution}) is "

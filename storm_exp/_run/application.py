@@ -6,7 +6,6 @@ import argparse
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -29,10 +28,7 @@ from storm_exp._compose.provenance import as_typed
 from storm_exp._contract.errors import ComposeError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._run.record import CellRecord
-from storm_exp._run.run import Composition, run
-
-Action = Callable[[list[Composition]], list[float | None]]
-"""Function that acts on composed cells and returns the objective of each."""
+from storm_exp._run.run import Action, Composition, run
 
 
 def run_cells(compositions: list[Composition]) -> list[float | None]:

@@ -9,8 +9,17 @@ from storm_exp._contract.hooks import hookspec
 
 if TYPE_CHECKING:
     from storm_exp._run.record import RunRecord
+    from storm_exp._run.run import Action
     from storm_exp._run.section import Section
     from storm_exp._store.manifest import Manifest
+
+
+@hookspec
+def storm_actions() -> dict[str, Action]:  # type: ignore[empty-body]
+    """Return verbs for which the rest of the command line is composed: functions of the cells.
+
+    They return the objective of each cell, which may be None. `storm_verbs` is for other verbs.
+    """
 
 
 @hookspec

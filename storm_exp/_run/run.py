@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,10 @@ class Composition:
     config: DictConfig
     hydra: DictConfig
     """Hydra's own node: overrides, choices."""
+
+
+Action = Callable[[list[Composition]], list[float | None]]
+"""Function that acts on composed cells and returns the objective of each."""
 
 
 def make_plan(compositions: list[Composition]) -> Plan:

@@ -1,4 +1,4 @@
-"""The verbs of the command line besides running: plan, rehearse, plugins, store, report."""
+"""The verbs of the command line besides running: plan, plugins, store, report."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
 from storm_exp._run import application, console, planning
 from storm_exp._run.record import RECORD, RunRecord
-from storm_exp._run.rehearse import rehearse_cells
 from storm_exp._run.report import write_report
-from storm_exp._run.run import Composition
+from storm_exp._run.run import Action, Composition
 from storm_exp._store.store import Store
 
 
@@ -35,12 +34,6 @@ def plan(arguments: list[str]) -> int:
         return [None] * len(cells)
 
     application.compose_and_act([word for word in arguments if word not in flags], show)
-    return 0
-
-
-def rehearse(arguments: list[str]) -> int:
-    """Run a recipe with small substitutes for large models and data."""
-    application.compose_and_act(arguments, rehearse_cells)
     return 0
 
 
@@ -165,15 +158,25 @@ def report(arguments: list[str]) -> int:
 
 def plugin_verbs() -> dict[str, Verb]:
     """Return the verbs of plugins; print which are left out, and why."""
-    found, problems = load_plugins().verbs(VERBS)
+    verbs, problems = load_plugins().verbs(VERBS)
     for problem in problems:
         print(problem, file=sys.stderr)
-    return found
+    actions = {name for plugin in load_plugins().plugins for name in plugin.actions}
+    return {name: _acting(verb) if name in actions else verb for name, verb in verbs.items()}
+
+
+def _acting(action: Action) -> Verb:
+    """Return the verb that composes recipes and applies an action to them."""
+
+    def verb(arguments: list[str]) -> int:
+        application.compose_and_act(arguments, action)
+        return 0
+
+    return verb
 
 
 VERBS: dict[str, Verb] = {
     "plan": plan,
-    "rehearse": rehearse,
     "plugins": plugins,
     "store": store,
     "report": report,

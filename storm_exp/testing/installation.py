@@ -10,10 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins as HydraPlugins
 
 from storm_exp._contract.plugins import ENTRY_POINT_GROUP, load_plugins
 
@@ -25,9 +21,7 @@ def installed(*plugins: ModuleType | Path) -> Iterator[None]:
     A plugin is a module with hooks, or a folder as `pip install --target FOLDER` leaves one. What
     is installed anyway stays.
     """
-    HydraPlugins.instance()  # registers the options of Hydra's own plugins, which are to stay
-    store = ConfigStore.instance()
-    options, path, inherited = _copy(store.repo), sys.path[:], os.environ.get("PYTHONPATH")
+    path, inherited = sys.path[:], os.environ.get("PYTHONPATH")
     with tempfile.TemporaryDirectory(prefix="storm-plugins-") as site:
         for plugin in plugins:
             if isinstance(plugin, ModuleType):
@@ -43,7 +37,6 @@ def installed(*plugins: ModuleType | Path) -> Iterator[None]:
             os.environ.pop("PYTHONPATH")
             if inherited is not None:
                 os.environ["PYTHONPATH"] = inherited
-            store.repo = options
             _look_again()
 
 
@@ -62,8 +55,3 @@ def _look_again() -> None:
     """Have plugins looked for when they are next needed."""
     importlib.invalidate_caches()
     load_plugins.cache_clear()
-
-
-def _copy(options: dict[str, Any]) -> dict[str, Any]:
-    """Return Hydra's registered options, folder by folder; what they hold is never changed."""
-    return {name: _copy(each) if isinstance(each, dict) else each for name, each in options.items()}

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
 from storm_exp.report import RunRecord
+from storm_exp.testing import CommandResult, installed, run
 
 LARGE = ("recipe=sum", "source=large", "adder=proportional")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toys() -> Iterator[None]:
+    """Install the toy plugins for the tests of this module."""
+    with installed(Path(__file__).parents[2] / "toys"):
+        yield
+
+
+@pytest.fixture
+def storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
+    """Return the command line, called inside this process and an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return partial(run, tmp_path)
 
 
 def rehearsed(tmp_path):
@@ -63,7 +84,8 @@ def test_what_was_rehearsed_is_not_made_again_until_something_changes(storm, mon
     said = storm("rehearse", "recipe=sum")
     assert "4 were rehearsed before and nothing has changed since" in said.out
     monkeypatch.setattr(
-        "storm_exp._run.rehearsal.installed_distributions", lambda: {"numpy": "another version"}
+        "storm_models.rehearsal.environment.installed_distributions",
+        lambda: {"numpy": "another version"},
     )
     said = storm("rehearse", "recipe=sum")
     assert "rehearsal passed: 4 stages ran" in said.out

@@ -1,0 +1,97 @@
+"""The verb `rehearse`: runs a rehearsal, and prints what it tells about the real run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from storm_exp import (
+    Composition,
+    Plan,
+    Progress,
+    StageError,
+    StormError,
+    carry_out,
+    make_plan,
+    substitute,
+)
+from storm_models.rehearsal.environment import environment_digest
+from storm_models.rehearsal.understudy import Understudy, cast
+
+FOLDER = "rehearsals"
+"""Folder in `outputs` for the store and the runs of rehearsals."""
+_NEVER_REHEARSED = (
+    "memory, speed and disk of the real sizes (see `storm-exp plan`)",
+    "what models and data are worth: twins are random, so their scores mean nothing",
+)
+
+
+def rehearse(cells: list[Composition]) -> list[float | None]:
+    """Rehearse composed cells and print a verdict; the objectives that it returns are None.
+
+    The recipe itself is planned first, and an error ends the rehearsal. Raises a StormError that
+    names the stage and the cause, after the verdict.
+    """
+    started = time.monotonic()
+    root = Path(str(cells[0].config.outputs)).expanduser() / FOLDER
+    try:
+        real = make_plan(cells)
+    except StormError:
+        print("nothing was rehearsed: the plan refuses the recipe")
+        raise
+    plan, parts = plan_rehearsal(real, root)
+    Progress.write("rehearsal: the recipe's own stages, on small stand-ins")
+    for part in parts:
+        Progress.write(f"  {part.line()}")
+    account = _account(real, parts)
+    total = len(plan.to_make())
+    kept = sum(node.status.value == "kept" for node in plan.nodes.values())
+    try:
+        carry_out(plan, cells, root, account)
+    except StageError as error:
+        ran = sum(node.manifest is not None for node in plan.to_make())
+        print("\n".join(["", f"rehearsal broke; {ran} of {total} stages ran", *account]))
+        raise StageError(f"the rehearsal broke in {error}") from error
+    seconds = time.monotonic() - started
+    again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
+    verdict = f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}"
+    print("\n".join(["", verdict, *account]))
+    return [None] * len(cells)
+
+
+def plan_rehearsal(real: Plan, root: Path) -> tuple[Plan, list[Understudy]]:
+    """Plan the cells of a plan as a rehearsal; return the plan and a description of its stages.
+
+    Raises PlanError for a stage that cannot work in a rehearsal, and PluginError for a `rehearsal`
+    that returns something unsuitable.
+    """
+    parts: dict[tuple[str, str], Understudy] = {}
+
+    def replace(stage: str, component: Any, inputs: dict[str, Any]) -> Any:
+        replacement, part = cast(stage, component, inputs)
+        parts.setdefault((stage, part.line()), part)
+        return replacement
+
+    plan = substitute(real, root, environment_digest(), replace)
+    plan.on_twins = any(part.substitute for part in parts.values())
+    return plan, list(parts.values())
+
+
+def _account(real: Plan, parts: list[Understudy]) -> list[str]:
+    """Return lines about what was replaced, and about what was not rehearsed."""
+    lines = []
+    for title, stages in (
+        ("replaced in whole or in part", [part.stage for part in parts if part.substitute]),
+        ("with smaller settings", [part.stage for part in parts if part.reduced]),
+        ("as they are, declaring no rehearsal", [p.stage for p in parts if not p.declared]),
+    ):
+        if stages:
+            lines.append(f"{title}: {', '.join(dict.fromkeys(stages))}")
+    lines.append("not rehearsed:")
+    runtime = real.cells[0].recipe.runtime
+    devices = runtime.devices * runtime.nodes
+    own = dict.fromkeys(text for part in parts for text in part.left_out)
+    if devices > 1:
+        own[f"how {devices} devices work together: the rehearsal used one"] = None
+    return [*lines, *(f"  {text}" for text in (*own, *_NEVER_REHEARSED))]
