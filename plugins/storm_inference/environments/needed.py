@@ -10,7 +10,8 @@ def check_environments(plan: Plan) -> None:
     """Raise PlanError for an environment that a stage will need and that cannot be used.
 
     A component names them by the settings that ask for them: `environments(self)` returns
-    `{setting: Environment}`. A plan for another machine is not asked.
+    `{setting: Environment}`, with an empty name where it is the component that needs one. A plan
+    for another machine is not asked.
     """
     if plan.cells[0].recipe.runtime.accelerator:
         return
@@ -20,6 +21,8 @@ def check_environments(plan: Plan) -> None:
         for setting, environment in needed.items():
             if problem := environment.problem():
                 text = f"needs the environment '{environment.name}', which {problem}; make it: "
+                text += environment.command
+                if not setting:
+                    raise PlanError(f"{node.component.name}: {text}")
                 value = getattr(node.settings, setting)
-                error = SettingError(setting, value, text + environment.command)
-                raise PlanError(node.locate(error))
+                raise PlanError(node.locate(SettingError(setting, value, text)))
