@@ -8,16 +8,26 @@ from storm_exp import hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
+    from storm_inference.environments.environment import Environment
 
 
 @hookimpl
 def storm_components() -> list[type]:
     """Return the evaluators and the comparison."""
     from storm_evaluation.comparison.paired import Paired
+    from storm_evaluation.function_calling.tool_calls import ToolCalls
     from storm_evaluation.harness.lm_eval import LmEval
     from storm_evaluation.held_out.held_out import HeldOut
 
-    return [LmEval, HeldOut, Paired]
+    return [LmEval, HeldOut, ToolCalls, Paired]
+
+
+@hookimpl
+def storm_environments() -> list[Environment]:
+    """Return the environment of the Berkeley leaderboard's questions."""
+    from storm_evaluation.function_calling.berkeley import berkeley
+
+    return [berkeley()]
 
 
 @hookimpl

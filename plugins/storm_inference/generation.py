@@ -28,6 +28,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.families.rope import answered_alike
 
 Row = dict[str, Any]
+EMPTY = "the answer is empty"
 Answer = tuple[str, str]
 """What the model said, and why it cannot be used (empty when it can)."""
 
@@ -102,10 +103,12 @@ class Generator:
         batch_size: int,
         device: str,
         scratch: Path,
+        dtype: str = "auto",
     ) -> None:
         """Answer with `batch_size` chats at once; finished shards are kept in `scratch`."""
         self._model, self._sampling, self._shots = model, sampling, shots
         self._batch_rows, self._device, self._scratch = batch_size, device, scratch
+        self._dtype = dtype
         self._tokenizer = model.tokenizer()
         self._chat = model.chat()
         self._positions = model.config().get("max_position_embeddings")
@@ -230,11 +233,11 @@ class Generator:
         written = str(self._tokenizer.decode(tokens[:place], skip_special_tokens=False))
         if token := self._chat.controls.within(written):
             return text, f"the answer holds the control token {token}"
-        return text, "" if text.strip() else "the answer is empty"
+        return text, "" if text.strip() else EMPTY
 
     def _load(self) -> Any:
         if self._network is None:
-            self._network = self._model.load("auto", self._device)
+            self._network = self._model.load(self._dtype, self._device)
             ends = self._network.generation_config.eos_token_id
             stops = {*(ends if isinstance(ends, list) else [ends]), *self._chat.ends}
             self._stops = sorted((stops | {self._tokenizer.eos_token_id}) - {None})

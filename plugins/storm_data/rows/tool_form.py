@@ -30,6 +30,8 @@ class ToolForm(Enum):
     storm_guidelines = "storm_guidelines"
     """The same with the prompt of Storm's evaluation: `[]` where no tool fits, or an argument that
     is required is missing."""
+    question = "question"
+    """As they are: the chat itself says which tools there are."""
     parsed = "parsed"
     """Calls that stand in the contents, in any spelling of Storm's, are read, and shown by the
     template."""
@@ -46,6 +48,8 @@ class ToolForm(Enum):
         """
         if self is ToolForm.template:
             return messages, tools
+        if self is ToolForm.question:
+            return messages, None
         if self is ToolForm.parsed:
             return [_from_text(message) for message in messages], tools
         written = [_in_text(message, spelling) for message in _results_joined(messages)]

@@ -21,12 +21,13 @@ _FOLDERS = 8
 class TaskFolder:
     """Task YAMLs, and what they load: data files and Python functions beside them."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, named_by: str = "task_folder") -> None:
         """Find the folder at `location`, a path or `pkg://package/folder`.
 
-        Raises SettingError for a package that is not installed and a folder that does not exist.
+        `named_by` is the setting that says so. Raises SettingError for a package that is not
+        installed and a folder that does not exist.
         """
-        self.directory = _resolve(location)
+        self.directory = _resolve(location, named_by)
 
     def files(self) -> Iterator[Path]:
         """Yield what the scores may depend on: every file, in order, but for Python's caches."""
@@ -83,15 +84,15 @@ def _names_in(content: dict[str, Any]) -> Iterator[str]:
     yield from [tags] if isinstance(tags, str) else tags
 
 
-def _resolve(location: str) -> Path:
+def _resolve(location: str, named_by: str) -> Path:
     if not location.startswith(_PACKAGE):
         folder = Path(location).expanduser().absolute()
     else:
         package, _, inside = location.removeprefix(_PACKAGE).partition("/")
         spec = importlib.util.find_spec(package) if package.isidentifier() else None
         if spec is None or not spec.submodule_search_locations:
-            raise SettingError("task_folder", location, f"no package '{package}' is installed")
+            raise SettingError(named_by, location, f"no package '{package}' is installed")
         folder = Path(next(iter(spec.submodule_search_locations)), inside)
     if not folder.is_dir():
-        raise SettingError("task_folder", location, f"there is no folder {folder}")
+        raise SettingError(named_by, location, f"there is no folder {folder}")
     return folder

@@ -6,6 +6,7 @@ https://huggingface.co/akjindal53244/Llama-3.1-Storm-8B: `<tool_call>{"tool_name
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from enum import Enum
@@ -74,14 +75,18 @@ class Said:
     calls: list[ToolCall]
 
 
-def read_said(text: str) -> Said:
+def read_said(text: str, *, bare: bool = False) -> Said:
     """Return the words and calls of an answer, in any spelling; raises MalformedCall.
 
     Between a pair of tags stands one call, or a list of them; the last pair may lack its end, as
-    where an engine stops there. An answer that is `[]` calls nothing and says nothing else.
+    where an engine stops there. An answer that is `[]` calls nothing and says nothing else. With
+    `bare`, an answer without tags that is calls and nothing else is read as such.
     """
     if len(text) > LONGEST:
         raise MalformedCall(f"{len(text)} characters, more than {LONGEST}")
+    if bare and OPEN not in text:
+        with contextlib.suppress(MalformedCall):
+            return Said("", _calls(text))
     before, *rest = text.split(OPEN)
     words, calls = [before], []
     for piece in rest:

@@ -1,0 +1,124 @@
+"""Questions put to a model, and the calls of its answers compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from storm_data.rows.tool_form import ToolForm
+from storm_evaluation.evaluation import Sample, shorten, shorten_front
+from storm_evaluation.function_calling.berkeley import shown
+from storm_evaluation.function_calling.checker import mistake
+from storm_evaluation.function_calling.suite import Expected, Question, Suite
+from storm_exp import StageContext
+from storm_inference.generation import EMPTY, Answer, Generator, Sampling
+from storm_inference.shots import Shots
+from storm_models.chat.tool_calls import CallSpelling, MalformedCall, read_said
+from storm_models.checkpoint.checkpoint import Checkpoint
+
+MALFORMED, CALLED, NOT_CALLED = "malformed call", "called all the same", "no call"
+"""What is wrong with an answer before its calls are compared."""
+
+Scored = tuple[Sample, str]
+"""A question's score, and what is wrong with the answer: empty where it is right."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How questions are put, and answered."""
+
+    tool_form: ToolForm
+    spelling: CallSpelling
+    batch_size: int
+    max_new_tokens: int
+    dtype: str
+
+
+def ask(
+    stage: StageContext,
+    model: Checkpoint,
+    suite: Suite,
+    categories: list[str],
+    limit: int | None,
+    asked: Asked,
+    device: str,
+) -> Iterator[tuple[str, list[Scored]]]:
+    """Yield every category with its scores, in the order of the questions.
+
+    Answers of a category that is finished survive a crash, in the stage's scratch.
+    """
+    generator = Generator(
+        model,
+        Sampling(
+            max_new_tokens=asked.max_new_tokens, temperature=0, top_p=1, unfinished=True, seed=0
+        ),
+        Shots([], 0, "", 0),
+        batch_size=asked.batch_size,
+        device=device,
+        scratch=stage.scratch,
+        dtype=asked.dtype,
+    )
+    chosen = {category: suite.questions(category)[:limit] for category in categories}
+    total = sum(map(len, chosen.values()))
+    with stage.progress(total, "questions", "calling") as progress:
+        for category, questions in chosen.items():
+            rows = [row(question, asked.tool_form, asked.spelling) for question in questions]
+            answers = generator.answer(rows)
+            expected = suite.expected(category)
+            yield (
+                category,
+                [
+                    _scored(category, question, answer, expected, asked.tool_form)
+                    for question, answer in zip(questions, answers, strict=True)
+                ],
+            )
+            progress.advance(len(questions))
+
+
+def row(question: Question, form: ToolForm, spelling: CallSpelling) -> dict[str, Any]:
+    """Return a question as a row of chats has it, with its tools as the form shows them."""
+    messages: list[dict[str, Any]] = [dict(message) for message in question.messages]
+    functions = [{"type": "function", "function": shown(each)} for each in question.functions]
+    messages, tools = form.written(messages, functions, spelling)
+    return {"id": question.id, "messages": messages, "tools": json.dumps(tools) if tools else None}
+
+
+def judge(text: str, question: Question, expected: Expected, *, bare: bool = False) -> str:
+    """Return what is wrong with an answer, empty where it is right.
+
+    Where any call or none is right, a broken one counts as none, as on the leaderboard. `bare`:
+    calls may lack their tags, as where a model's own template asks for them.
+    """
+    try:
+        calls = read_said(text, bare=bare).calls
+    except MalformedCall:
+        if expected is Expected.calls:
+            return MALFORMED
+        calls = []
+    if expected is Expected.nothing:
+        return CALLED if calls else ""
+    if expected is Expected.something:
+        return "" if calls else NOT_CALLED
+    assert question.accepted is not None
+    return mistake(calls, question.functions, question.accepted)
+
+
+def _scored(
+    category: str, question: Question, answer: Answer, expected: Expected, form: ToolForm
+) -> Scored:
+    text, problem = answer
+    wrong = judge(text, question, expected, bare=form is ToolForm.template)
+    if problem and problem != EMPTY and not text:  # it could not be asked
+        wrong = problem
+    accepted = question.accepted if question.accepted is not None else expected.value
+    sample = Sample(
+        task=category,
+        document=question.id,
+        score=0.0 if wrong else 1.0,
+        prompt=shorten_front(question.messages[-1]["content"]),
+        prediction=shorten(text),
+        target=shorten(accepted),
+    )
+    return sample, wrong

@@ -1,0 +1,154 @@
+"""The evaluator that compares calls of tools with those that a question asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm_data.rows.tool_form import ToolForm
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
+from storm_evaluation.function_calling.berkeley import NAME, berkeley, berkeley_folder
+from storm_evaluation.function_calling.suite import Suite
+from storm_evaluation.harness.cost import evaluation_cost
+from storm_evaluation.harness.lm_eval import check_model, report_metrics
+from storm_evaluation.tasks.folder import TaskFolder
+from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
+from storm_models.chat.tool_calls import CallSpelling
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec, check_template
+from storm_models.devices import has_gpu
+from storm_models.dtype import LoadedDtype
+
+if TYPE_CHECKING:
+    from storm_inference.environments.environment import Environment
+
+_METRIC = "exact calls"
+
+
+@component("evaluator", "tool_calls", version=1, requires=("torch", "transformers"), extra="train")
+class ToolCalls:
+    """Score the calls that a model answers questions with: names, arguments, types and values.
+
+    Several calls may come in any order; where no tool fits, none is right. A category of questions
+    is a task. Answers are greedy.
+    """
+
+    suite: str = setting(NAME, semantic=False)
+    """bfcl (the Berkeley leaderboard's questions, from their environment), a folder in its form, or
+    `pkg://package/folder`. The files' contents enter the key."""
+    categories: list[str] = setting([])
+    """Files of questions: each is a task, such as simple_python, parallel, live_irrelevance."""
+    tool_form: ToolForm = ToolForm.storm_guidelines
+    """storm_guidelines or storm (Storm's prompts), template (the model's own), or question: the
+    question itself says which tools there are."""
+    call_spelling: CallSpelling = CallSpelling.json
+    """json, python, json_name or python_name: what the prompt calls name and arguments. Answers are
+    read in any spelling."""
+    limit: int | None = setting(None, at_least=1)
+    """Only the first questions of each category; null: all."""
+    batch_size: int = setting(16, at_least=1)
+    """Questions answered together. In the key: padding moves the last bits of logits."""
+    max_new_tokens: int = setting(512, at_least=1, unit="tokens")
+    """Tokens of the longest answer; one that does not end is read as far as it goes."""
+    dtype: LoadedDtype = LoadedDtype.auto
+    """auto (as stored), float32, bfloat16 or float16."""
+    expected_tokens: int | None = setting(None, semantic=False, at_least=1)
+    """Tokens of questions and answers, about: lets a plan forecast costs; null: unknown."""
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
+        if not self.categories:
+            raise SettingError("categories", [], "name at least one category of questions")
+        repeated = sorted({c for c in self.categories if self.categories.count(c) > 1})
+        if repeated:
+            raise SettingError("categories", repeated[0], "is listed twice")
+        if self.tool_form is ToolForm.parsed:
+            problem = "is a form of data: template, storm, storm_guidelines or question"
+            raise SettingError("tool_form", self.tool_form.name, problem)
+
+    def environments(self) -> dict[str, Environment]:
+        """Return the environment that holds the questions, where they lie in one."""
+        return {"suite": berkeley()} if self.suite == NAME else {}
+
+    def fingerprint(self, files: FileDigests) -> dict[str, str]:
+        """Return the digests of the files, or what is installed in the environment."""
+        if self.suite == NAME:
+            return berkeley().pins()
+        suite = self._suite()
+        suite.check(self.categories)
+        found = suite.files(self.categories)
+        return {str(file.relative_to(suite.directory)): files.digest(file) for file in found}
+
+    def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
+        """Check categories and template; raises SettingError or InputError."""
+        check_model(model, None)
+        check_template(model, "calls are answers in a chat")
+        if self.suite == NAME and berkeley().problem():
+            return EvaluationSpec(tasks=list(self.categories))
+        suite = self._suite()
+        suite.check(self.categories)
+        counts = [len(suite.questions(category)) for category in self.categories]
+        return EvaluationSpec(
+            tasks=list(self.categories),
+            documents=sum(min(count, self.limit or count) for count in counts),
+        )
+
+    def rehearsal(self) -> ToolCalls:
+        """Return the same for two questions of each category, with short answers."""
+        return dataclasses.replace(
+            self,
+            limit=min(self.limit or 2, 2),
+            batch_size=min(self.batch_size, 2),
+            max_new_tokens=min(self.max_new_tokens, 16),
+            dtype=self.dtype if has_gpu() else LoadedDtype.float32,
+        )
+
+    def cost(self, model: CheckpointSpec) -> Cost | None:
+        """Estimate from the tokens that are expected."""
+        return evaluation_cost(model, self.batch_size, None, self.dtype, self.expected_tokens)
+
+    def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
+        """Ask every question, and compare the calls of the answers."""
+        from storm_evaluation.function_calling.asking import Asked, ask
+
+        suite = self._suite()
+        asked = Asked(
+            tool_form=self.tool_form,
+            spelling=self.call_spelling,
+            batch_size=self.batch_size,
+            max_new_tokens=self.max_new_tokens,
+            dtype=str(self.dtype),
+        )
+        samples: list[Sample] = []
+        mistakes: dict[str, dict[str, int]] = {}
+        with stage.compute() as device:
+            answers = ask(stage, model, suite, self.categories, self.limit, asked, device)
+            for category, scored in answers:
+                samples += [sample for sample, _ in scored]
+                counts = Counter(mistake for _, mistake in scored if mistake)
+                mistakes[category] = dict(counts.most_common())
+        evaluation = Evaluation(stage.directory)
+        settings: dict[str, Any] = {
+            "suite": self.suite if self.suite == NAME else suite.directory.name,
+            "tool_form": self.tool_form.name,
+            "call_spelling": self.call_spelling.name,
+            "max_new_tokens": self.max_new_tokens,
+            "dtype": str(self.dtype),
+            "mistakes": mistakes,
+        }
+        metrics = dict.fromkeys(self.categories, (_METRIC, True))
+        scores = evaluation.write(metrics, samples, settings, "calls of tools")
+        report_metrics(stage, evaluation)
+        stage.metric("documents", sum(score.n for score in scores.values()))
+        for category, wrong in mistakes.items():
+            if wrong:
+                shown = ", ".join(f"{count} {mistake}" for mistake, count in wrong.items())
+                stage.say(f"{category}, what is wrong: {shown}")
+        return evaluation
+
+    def _suite(self) -> Suite:
+        if self.suite == NAME:
+            return Suite(berkeley_folder())
+        return Suite(Path(TaskFolder(self.suite, "suite").directory))

@@ -1,0 +1,216 @@
+"""The evaluator of calls: suites, prompts, and a model's answers scored by question."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from storm_data.rows.tool_form import ToolForm
+from storm_evaluation.comparison.paired import Paired
+from storm_evaluation.function_calling.asking import CALLED, MALFORMED, NOT_CALLED, judge, row
+from storm_evaluation.function_calling.suite import Expected, Question, Suite
+from storm_evaluation.function_calling.tool_calls import ToolCalls
+from storm_exp import InputError, SettingError
+from storm_exp.testing import make_stage, run_component
+from storm_inference.testing import save_toy_checkpoint
+from storm_models.chat.tool_calls import CallSpelling
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
+from storm_tinyworld.corpora.call_documents import suite
+
+MINIATURE = "pkg://storm_tinyworld/function_calls"
+ALL = ["simple", "multiple", "irrelevance", "two_arguments", "unheard_of", "missing_irrelevance"]
+FIND = {
+    "name": "find",
+    "description": "Finds a thing.",
+    "parameters": {
+        "type": "dict",
+        "properties": {"what": {"type": "string"}, "rate": {"type": "float"}},
+        "required": ["what"],
+    },
+}
+QUESTION = Question(
+    "q", [{"role": "user", "content": "Where is it?"}], [FIND], [{"find": {"what": ["it"]}}]
+)
+
+
+def write(folder, name, *lines):
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def asked(number, **more):
+    message = {"role": "user", "content": f"Where is {number}?"}
+    return {"id": f"q{number}", "question": [[message]], "function": [FIND], **more}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path, "simple.json", asked(1), asked(2))
+    truth = [{"find": {"what": ["1"]}}]
+    answers = [{"id": f"q{number}", "ground_truth": truth} for number in (1, 2)]
+    write(tmp_path, "possible_answer/simple.json", *answers)
+    write(tmp_path, "BFCL_v4_irrelevance.json", asked(3))
+    write(tmp_path, "live_relevance.json", asked(4))
+    write(tmp_path, "unanswered.json", asked(5))
+    return tmp_path
+
+
+def test_a_suite_says_what_answers_its_categories(folder):
+    found = Suite(folder)
+    assert found.categories() == ["irrelevance", "live_relevance", "simple", "unanswered"]
+    assert found.expected("simple") is Expected.calls
+    assert found.expected("irrelevance") is Expected.nothing
+    assert found.expected("live_relevance") is Expected.something
+    assert [q.id for q in found.questions("simple")] == ["q1", "q2"]
+    assert found.questions("irrelevance")[0].accepted is None
+    with pytest.raises(InputError, match="has no answers to 'unanswered'"):
+        found.expected("unanswered")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ({"id": "q1"}, "'q1' is malformed"),
+        (asked(1, question=[]), "'q1' is malformed"),
+        (asked(1, question=[[{"role": "user"}]]), "'q1' is malformed"),
+        (asked(1, function=[{"name": "find"}]), "'q1' is malformed"),
+        (asked(9), "'q9' has no answer"),
+        ([1], "line 1: no object"),
+    ],
+)
+def test_a_malformed_question_is_named(folder, line, problem):
+    write(folder, "simple.json", line)
+    with pytest.raises(InputError, match=problem):
+        Suite(folder).questions("simple")
+
+
+CALL = '<tool_call>{"tool_name": "find", "tool_arguments": {"what": "it"}}</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("text", "calls", "nothing", "something"),
+    [
+        (CALL, "", CALLED, ""),
+        (f"I look.\n{CALL}", "", CALLED, ""),
+        ("<tool_call>{'name': 'find', 'arguments': {'what': 'it'}}", "", CALLED, ""),
+        (CALL + CALL, "number of calls", CALLED, ""),
+        ("[]", "number of calls", "", NOT_CALLED),
+        ("It is here.", "number of calls", "", NOT_CALLED),
+        ("", "number of calls", "", NOT_CALLED),
+        ("<tool_call>find(it)</tool_call>", MALFORMED, "", NOT_CALLED),
+    ],
+)
+def test_an_answer_is_judged_by_what_is_expected(text, calls, nothing, something):
+    assert judge(text, QUESTION, Expected.calls) == calls
+    assert judge(text, QUESTION, Expected.nothing) == nothing
+    assert judge(text, QUESTION, Expected.something) == something
+
+
+def test_calls_without_tags_count_where_the_models_own_template_asks():
+    text = '{"name": "find", "parameters": {"what": "it"}}'
+    assert judge(text, QUESTION, Expected.calls) == "number of calls"
+    assert judge(text, QUESTION, Expected.calls, bare=True) == ""
+
+
+def test_questions_are_put_with_storms_prompt_in_the_types_of_openapi():
+    shown = row(QUESTION, ToolForm.storm_guidelines, CallSpelling.json)
+    system, user = shown["messages"]
+    assert shown["tools"] is None and user == QUESTION.messages[0]
+    assert '"rate": {"type": "number"}' in system["content"]
+    assert '"type": "object"' in system["content"] and '"dict"' not in system["content"]
+    own = row(QUESTION, ToolForm.template, CallSpelling.json)
+    assert own["messages"] == QUESTION.messages
+    assert json.loads(own["tools"])[0]["function"]["name"] == "find"
+    assert row(QUESTION, ToolForm.question, CallSpelling.json)["tools"] is None
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return [Checkpoint(save_toy_checkpoint(folder / str(seed), seed)) for seed in (0, 1)]
+
+
+def test_models_are_scored_by_question_and_can_be_compared(models, tmp_path):
+    settings = ToolCalls(suite=MINIATURE, categories=ALL, limit=6, max_new_tokens=12,
+                         tool_form=ToolForm.question)  # fmt: skip
+    evaluations = [
+        run_component(settings, make_stage(tmp_path, str(number)), model)
+        for number, model in enumerate(models)
+    ]
+    scores = {t: e["score"] for t, e in evaluations[0].summary()["tasks"].items()}
+    assert list(scores) == ALL
+    assert scores["irrelevance"] == scores["missing_irrelevance"] == 1, "random words call nothing"
+    assert scores["simple"] == 0
+    samples = list(evaluations[0].samples())
+    assert [s.document for s in samples[:2]] == ["simple_0", "simple_1"] and len(samples) == 36
+    assert evaluations[0].summary()["settings"]["mistakes"]["simple"] == {"number of calls": 6}
+    assert evaluations[0].questions() == evaluations[1].questions()
+    compared = run_component(Paired(), make_stage(tmp_path, "paired"), evaluations)
+    assert compared.spec().tasks == ALL
+
+
+def test_the_committed_suite_is_what_is_generated():
+    folder = files("storm_tinyworld") / "function_calls"
+    for name, text in suite().items():
+        assert (folder / name).read_text(encoding="utf-8") == text
+    questions = Suite(folder).questions("two_arguments")
+    assert all(len(q.accepted[0][next(iter(q.accepted[0]))]) == 2 for q in questions)
+
+
+def test_the_miniatures_right_answers_are_right():
+    from storm_tinyworld.corpora.call_documents import call_examples
+
+    found = Suite(files("storm_tinyworld") / "function_calls")
+    asked = {q.messages[0]["content"]: (c, q) for c in ALL for q in found.questions(c)}
+    for category, example in call_examples():
+        question = asked[example.instruction][1]
+        assert judge(example.response, question, found.expected(category)) == ""
+        assert judge(example.mistake, question, found.expected(category)) != ""
+
+
+SPEC = CheckpointSpec(has_chat_template=True)
+
+
+def test_a_plan_knows_the_questions(folder):
+    spec = ToolCalls(suite=str(folder), categories=["simple", "irrelevance"]).plan_spec(SPEC)
+    assert (spec.tasks, spec.documents) == (["simple", "irrelevance"], 3)
+    assert (
+        ToolCalls(suite=str(folder), categories=["simple"], limit=1).plan_spec(SPEC).documents == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"categories": []}, "name at least one category"),
+        ({"categories": ["simple", "simple"]}, "is listed twice"),
+        ({"categories": ["simple"], "tool_form": ToolForm.parsed}, "is a form of data"),
+    ],
+)
+def test_what_cannot_work_is_refused(settings, problem):
+    with pytest.raises(SettingError, match=problem):
+        ToolCalls(**settings)
+
+
+def test_a_category_that_is_not_there_and_a_model_without_template_are_refused(folder):
+    with pytest.raises(SettingError, match="did you mean 'simple'"):
+        ToolCalls(suite=str(folder), categories=["simpel"]).plan_spec(SPEC)
+    with pytest.raises(InputError, match="no chat template"):
+        ToolCalls(suite=str(folder), categories=["simple"]).plan_spec(
+            CheckpointSpec(has_chat_template=False)
+        )
+    with pytest.raises(SettingError, match="there is no folder"):
+        ToolCalls(suite="/nowhere", categories=["simple"]).plan_spec(SPEC)
+
+
+def test_the_berkeley_leaderboard_is_planned_without_its_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("STORM_EXP_ENVIRONMENTS", str(tmp_path))
+    settings = ToolCalls(categories=["simple_python"])
+    assert settings.plan_spec(SPEC).tasks == ["simple_python"]
+    assert settings.fingerprint(None) == {"bfcl-eval": "2026.3.23"}
+    (environment,) = settings.environments().values()
+    assert environment.problem() == "is not there"
