@@ -7,22 +7,32 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
+    from storm_exp import Plan
     from storm_exp.report import RunRecord, Section
 
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the compressors."""
+    """Return the compressors and exporters."""
     from storm_export.bf16 import Bf16
     from storm_export.fp8 import Fp8Dynamic
+    from storm_export.gguf.exporter import Gguf
 
-    return [Bf16, Fp8Dynamic]
+    return [Bf16, Fp8Dynamic, Gguf]
 
 
 @hookimpl
 def storm_requires() -> tuple[tuple[str, ...], str]:
     """Return the packages that components need, and the extra that installs them."""
     return ("torch",), "train"
+
+
+@hookimpl
+def storm_check_plan(plan: Plan) -> None:
+    """Raise PlanError for K types where llama.cpp's libraries are missing."""
+    from storm_export.gguf.needed import check_libllama
+
+    check_libllama(plan)
 
 
 @hookimpl

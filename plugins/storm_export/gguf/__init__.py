@@ -1,0 +1,1 @@
+"""Checkpoints as GGUF files, for llama.cpp and what is built on it."""

@@ -1,0 +1,133 @@
+"""The component `gguf`: a checkpoint as files for llama.cpp, Ollama and others."""
+
+from __future__ import annotations
+
+import json
+
+from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_export.gguf.architecture import architecture
+from storm_export.gguf.files import SUMMARY, GgufFiles, GgufSpec
+from storm_export.gguf.libllama import quantise
+from storm_export.gguf.special import model_name
+from storm_export.gguf.tensors import gguf_tensors
+from storm_export.gguf.types import BITS, K_BLOCK, GgufType, k_widths
+from storm_export.gguf.vocabulary import check_kind
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.families.architecture import axis_sizes
+from storm_models.families.model_config import ModelConfig
+from storm_models.folder.json_file import read_json
+from storm_models.folder.tokenizer import FOLDERS
+
+
+@component("exporter", "gguf", version=1, requires=("torch", "gguf"), extra="gguf")
+class Gguf:
+    """Writes a checkpoint as GGUF, a file for each type: weights, tokenizer, chat template.
+
+    Families llama, mistral, qwen2, qwen3, gemma2, gemma3_text and phi3. What llama.cpp would read
+    otherwise than transformers is refused with its name.
+    """
+
+    types: list[GgufType] = setting([GgufType.q8_0])
+    """Formats of the matrices: f32, f16, bf16, q8_0, q4_0; q4_k_m and other K types through
+    libllama, for models whose rows are multiples of 256."""
+
+    def __post_init__(self) -> None:
+        if not self.types or len(set(self.types)) < len(self.types):
+            raise SettingError("types", self.types, "must name at least one type, each one once")
+
+    def plan_spec(self, model: CheckpointSpec) -> GgufSpec:
+        """Check that llama.cpp computes the model and cuts text as its tokenizer does."""
+        if model.config is not None:
+            architecture(model.config)
+            self._check_widths(model.config)
+        folder = FOLDERS.get(model.tokenizer or "")
+        if folder is not None:
+            if not (folder / "tokenizer.json").is_file():
+                raise InputError(f"{folder}: no tokenizer.json, which GGUF's is made of")
+            content = read_json(folder / "tokenizer.json")
+            check_kind(content)
+            model_name(content)
+        return GgufSpec(types=[type_.value for type_ in self.types])
+
+    def cost(self, model: CheckpointSpec) -> Cost | None:
+        """Estimate the room that the files take."""
+        if model.parameters is None:
+            return None
+        bits = sum(BITS[type_] for type_ in self.types)
+        return Cost(disk=model.parameters * bits / 8, on_host=True)
+
+    def _check_widths(self, config: ModelConfig) -> list[str]:
+        """Return remarks on rows that K blocks cannot take; raises SettingError where most do."""
+        if not any(type_.is_k for type_ in self.types):
+            return []
+        sizes = axis_sizes(config)
+        fit, odd = k_widths({name: sizes[name] for name in ("hidden", "queries", "inner")})
+        if not fit:
+            raise SettingError(
+                "types",
+                [type_.value for type_ in self.types],
+                f"K types have blocks of {K_BLOCK} weights, and rows of this model are no "
+                f"multiples of it ({', '.join(odd)}): take q8_0 or q4_0",
+            )
+        if not odd:
+            return []
+        return [f"rows that are no multiples of {K_BLOCK} have other types than K ({odd})"]
+
+    def run(self, stage: StageContext, model: Checkpoint) -> GgufFiles:
+        """Stream the weights once for every type; K types are made of a file in 16 or 32 bits."""
+        from storm_export.gguf.metadata import metadata
+        from storm_export.gguf.writer import GgufContents, count_types, write_gguf
+
+        form = architecture(model.config())
+        keys, remarks = metadata(model, form)
+        remarks += self._check_widths(model.config())
+        tensors = gguf_tensors(model.config(), model.headers())
+        contents = GgufContents(form.name, keys, form.factors, tensors)
+        plain = _as_stored(model)
+        ours = [type_ for type_ in self.types if not type_.is_k]
+        for_k = stage.scratch / plain.file_name()
+        places = {type_: stage.directory / type_.file_name() for type_ in ours}
+        if len(ours) < len(self.types) and plain not in ours:
+            places[plain] = for_k
+        with (
+            model.open_weights() as weights,
+            stage.progress(len(tensors) * len(places), "tensors") as bar,
+        ):
+            counts = {
+                type_: write_gguf(file, contents, weights, type_, bar.advance)
+                for type_, file in places.items()
+            }
+        made = [type_ for type_ in self.types if type_.is_k]
+        if made:
+            with stage.progress(len(made), "types", "llama.cpp") as bar:
+                for type_ in made:
+                    file = stage.directory / type_.file_name()
+                    threads = stage.runtime.thread_count()
+                    quantise(places[plain], file, type_, threads, stage.check)
+                    counts[type_] = count_types(file)
+                    bar.advance()
+            for_k.unlink(missing_ok=True)
+        files = [
+            {
+                "type": type_.value,
+                "file": type_.file_name(),
+                "bytes": (stage.directory / type_.file_name()).stat().st_size,
+                "tensors": counts[type_],
+            }
+            for type_ in self.types
+        ]
+        for remark in remarks:
+            stage.say(remark)
+        text = json.dumps({"files": files, "remarks": remarks}, indent=1) + "\n"
+        (stage.directory / SUMMARY).write_text(text, encoding="utf-8")
+        sizes = [file.stat().st_size for file in stage.directory.glob("*.gguf")]
+        stage.metric("bytes", sum(sizes), main=True)
+        return GgufFiles(stage.directory)
+
+
+def _as_stored(model: Checkpoint) -> GgufType:
+    """Return the type that loses nothing of most of a checkpoint's weights."""
+    dtypes = [dtype for dtype, _ in model.headers().values()]
+    most = max(set(dtypes), key=dtypes.count)
+    return {"BF16": GgufType.bf16, "F16": GgufType.f16}.get(most, GgufType.f32)

@@ -1,0 +1,76 @@
+"""All that a GGUF file says besides its tensors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import InputError
+from storm_export.gguf.architecture import Architecture
+from storm_export.gguf.special import model_name, special_keys
+from storm_export.gguf.token import Space
+from storm_export.gguf.vocabulary import vocabulary
+from storm_models.chat.conversation import Conversation
+
+if TYPE_CHECKING:
+    from storm_models.checkpoint.checkpoint import Checkpoint
+
+_QUANTISATION_VERSION = 2
+_SPACE = "{{ ' ' }}"
+_PROBE = Conversation([{"role": "user", "content": "question"}])
+
+
+def metadata(model: Checkpoint, architecture: Architecture) -> tuple[dict[str, Any], list[str]]:
+    """Return {key: value} and remarks on what llama.cpp does otherwise than transformers.
+
+    The tokenizer is the one that transformers makes of the files, which is not always what
+    tokenizer.json says. Raises InputError for a tokenizer that llama.cpp would not follow.
+    """
+    tokenizer: Any = model.tokenizer()
+    if not tokenizer.is_fast:
+        raise InputError(f"{model.directory}: no tokenizer.json, which the tokenizer is read from")
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    words = vocabulary(content, model.config()["vocab_size"], tokenizer.unk_token)
+    remarks = [*architecture.remarks, *words.remarks]
+    own: dict[str, Any] = {
+        "model": words.model,
+        "pre": words.pre,
+        "tokens": words.tokens,
+        "token_type": words.types,
+        "scores": words.scores,
+        "merges": words.merges,
+        "add_space_prefix": words.space is Space.EVERYWHERE,
+        **special_keys(model, tokenizer),
+    }
+    keys: dict[str, Any] = {
+        "general.type": "model",
+        "general.name": model_name(content),
+        "general.quantization_version": _QUANTISATION_VERSION,
+        **architecture.keys,
+        **{f"tokenizer.ggml.{key}": value for key, value in own.items() if value is not None},
+        **_templates(model, tokenizer, words.space),
+    }
+    if words.space is Space.FIRST:
+        remarks.append(
+            "llama.cpp puts no space before a text that is no chat: begin it with one, as the "
+            "tokenizer does"
+        )
+    return keys, remarks
+
+
+def begins_with_text(model: Checkpoint) -> bool:
+    """Return whether a chat begins with words, not with a special token."""
+    renderer = model.chat()
+    text = renderer.text(_PROBE, ask=True)
+    return not any(text.startswith(name) for name in renderer.controls.tokens)
+
+
+def _templates(model: Checkpoint, tokenizer: Any, space: Space) -> dict[str, str]:
+    """Return the chat templates; where a first space is the tokenizer's, they write it."""
+    if not tokenizer.chat_template:
+        return {}
+    texts = {"": tokenizer.get_chat_template(), ".tool_use": tokenizer.get_chat_template(tools=[])}
+    if texts[".tool_use"] == texts[""]:
+        del texts[".tool_use"]
+    first = _SPACE if space is Space.FIRST and begins_with_text(model) else ""
+    return {f"tokenizer.chat_template{name}": first + text for name, text in texts.items()}

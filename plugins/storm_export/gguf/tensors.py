@@ -1,0 +1,96 @@
+"""The tensors of a file: llama.cpp's names for them, and in what their values differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from storm_exp import InputError
+from storm_models.families.architecture import (
+    EMBEDDING,
+    HEAD,
+    head_dim,
+    tensor_shapes,
+    ties_head,
+)
+from storm_models.families.model_config import ModelConfig
+
+_WHOLE = {EMBEDDING: "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+_WHOLE[HEAD] = "output.weight"
+_PARTS = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.qkv_proj": "attn_qkv",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.gate_up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+_OF_GEMMA = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+_LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.(weight|bias)")
+_COMPUTED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+"""What early checkpoints store and every engine computes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GgufTensor:
+    """One tensor of a file and where it comes from."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    head_size: int = 0
+    """Rows of a head whose two halves are interleaved; 0 where rows keep their order."""
+    offset: float = 0.0
+    """What is added to every value."""
+
+    is_head: bool = False
+    """Whether logits are computed with it: the head, or the embedding where that is tied."""
+
+
+def gguf_tensors(
+    config: ModelConfig, headers: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> list[GgufTensor]:
+    """Return the tensors of a checkpoint as a file has them, in the order of the checkpoint.
+
+    Llama's queries and keys turn neighbouring channels where transformers turns halves, so rows
+    of their heads are interleaved; Gemma's norms multiply by one more than they store. Raises
+    InputError for tensors that the config does not lead to expect.
+    """
+    family = config["model_type"]
+    expected = tensor_shapes(config)
+    assert expected is not None
+    found = {name: shape for name, (_, shape) in headers.items() if not _COMPUTED.fullmatch(name)}
+    if ties_head(config):
+        found.pop(HEAD, None)  # transformers reads the embedding in its place
+    odd = sorted(expected.items() ^ found.items())
+    if odd:
+        raise InputError(f"{odd[0][0]}: not as config.json says (its shape, or whether it exists)")
+    parts = {**_PARTS, **(_OF_GEMMA if family.startswith("gemma") else {})}
+    interleaved = ("attn_q", "attn_k") if family in ("llama", "mistral") else ()
+    tensors = []
+    for source, shape in found.items():
+        layer = _LAYER.fullmatch(source)
+        part = parts[layer[2]] if layer else ""
+        tensors.append(
+            GgufTensor(
+                name=f"blk.{layer[1]}.{part}.{layer[3]}" if layer else _WHOLE[source],
+                source=source,
+                shape=shape,
+                head_size=head_dim(config) if part in interleaved else 0,
+                offset=float(family.startswith("gemma") and source.endswith("norm.weight")),
+                is_head=source == (EMBEDDING if ties_head(config) else HEAD),
+            )
+        )
+    return tensors
