@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test slow lint study bench clean
+.PHONY: run test slow engines lint study bench clean
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
@@ -15,10 +15,14 @@ run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	@echo "then, for example: python -m storm_exp -m recipe=storm merger.t=0.25,0.5,0.75"
 
 test: $(INSTALLED)  ## the default suite: all tests but those that take long
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not engines"
 
 slow: $(INSTALLED)  ## the tests that take long
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not engines"
+
+engines: $(INSTALLED)  ## builds llama.cpp's environment and runs the tests that need it
+	$(BIN)/python -m storm_exp env create llama_cpp
+	$(PYTEST) -m engines
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

@@ -35,10 +35,11 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
 
 @hookimpl
 def storm_environments() -> list[Environment]:
-    """Return vLLM's environment."""
+    """Return the environments of vLLM and llama.cpp."""
+    from storm_inference.environments.llama_cpp import llama_cpp
     from storm_inference.environments.vllm import vllm
 
-    return [vllm()]
+    return [vllm(), llama_cpp()]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from storm_exp import InputError
-from storm_export.gguf.types import GgufType
+from storm_export.gguf.formats import GgufType
 
 
 def encode(values: torch.Tensor, type_: GgufType) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from storm_export.gguf.token import CONTROL, NO_MERGE, NORMAL, USER_DEFINED, Vocabulary
+from storm_export.gguf.tokens import CONTROL, NO_MERGE, NORMAL, USER_DEFINED, Vocabulary
 
 _EVERY_CHARACTER = (r"[\s\S]", "")
 

@@ -7,10 +7,10 @@ import json
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_export.gguf.architecture import architecture
 from storm_export.gguf.files import SUMMARY, GgufFiles, GgufSpec
+from storm_export.gguf.formats import BITS, K_BLOCK, GgufType, k_widths
 from storm_export.gguf.libllama import quantise
 from storm_export.gguf.special import model_name
 from storm_export.gguf.tensors import gguf_tensors
-from storm_export.gguf.types import BITS, K_BLOCK, GgufType, k_widths
 from storm_export.gguf.vocabulary import check_kind
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from storm_exp import Artifact, Spec
-from storm_export.gguf.types import GgufType
+from storm_export.gguf.formats import GgufType
 from storm_models.folder.json_file import read_json
 
 SUMMARY = "gguf.json"

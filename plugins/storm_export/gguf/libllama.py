@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storm_exp import InputError
-from storm_export.gguf.types import FILE_TYPES, GgufType
+from storm_export.gguf.formats import FILE_TYPES, GgufType
 
 FOLDER = "LIBLLAMA"
 """The environment variable that names the folder of llama.cpp's shared libraries."""
@@ -43,7 +43,10 @@ def quantise(
     words = [str(folder), str(source), str(target), str(FILE_TYPES[type_]), str(threads)]
     with target.with_suffix(".log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [sys.executable, str(program), *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            [sys.executable, "-P", str(program), *words],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
         )
         try:
             while process.poll() is None:

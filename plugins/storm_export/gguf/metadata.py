@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from storm_exp import InputError
 from storm_export.gguf.architecture import Architecture
 from storm_export.gguf.special import model_name, special_keys
-from storm_export.gguf.token import Space
+from storm_export.gguf.tokens import Space
 from storm_export.gguf.vocabulary import vocabulary
 from storm_models.chat.conversation import Conversation
 

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from storm_exp import InputError
-from storm_export.gguf.token import (
+from storm_export.gguf.tokens import (
     BYTE,
     CONTROL,
     NORMAL,

@@ -9,7 +9,7 @@ from storm_exp import InputError
 from storm_export.gguf.characters import characters, is_characters
 from storm_export.gguf.pre_tokenizer import pre_tokenizer_name
 from storm_export.gguf.sentencepiece import check_sentences, is_sentences, sentences
-from storm_export.gguf.token import (
+from storm_export.gguf.tokens import (
     CONTROL,
     NO_MERGE,
     NORMAL,

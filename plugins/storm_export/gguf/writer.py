@@ -14,8 +14,8 @@ import torch
 
 from storm_exp import InputError
 from storm_export.gguf.blocks import encode
+from storm_export.gguf.formats import FILE_TYPES, GgufType, stored_type
 from storm_export.gguf.tensors import GgufTensor
-from storm_export.gguf.types import FILE_TYPES, GgufType, stored_type
 from storm_models.checkpoint.weights import Weights
 
 _PIECE = 1 << 20

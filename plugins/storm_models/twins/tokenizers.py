@@ -110,6 +110,7 @@ def _sentences(kind: Kind) -> Tokenizer:
     # The bytes were trained as special tokens, but are ordinary pieces for unknown characters.
     trained["added_tokens"] = []
     trained["pre_tokenizer"] = None
+    trained["model"]["merges"] = _merges(trained["model"]["vocab"], {*kind.first, *as_bytes})
     tokenizer = Tokenizer.from_str(json.dumps(trained))
     spaces = normalizers.Replace(" ", "▁")
     steps = [normalizers.Prepend("▁"), spaces] if kind.leading_space else [spaces]
@@ -119,6 +120,21 @@ def _sentences(kind: Kind) -> Tokenizer:
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *ends]
     )
     return tokenizer
+
+
+def _merges(vocabulary: dict[str, int], whole: set[str]) -> list[list[str]]:
+    """Return all pairs of pieces that make up a piece, in the pieces' order, as SentencePiece has.
+
+    Training joins a piece in one way; SentencePiece joins any two neighbours that make one up.
+    What is `whole` is never joined.
+    """
+    pieces = sorted(set(vocabulary) - whole, key=lambda piece: vocabulary[piece])
+    return [
+        [piece[:at], piece[at:]]
+        for piece in pieces
+        for at in range(1, len(piece))
+        if piece[:at] in vocabulary and piece[at:] in vocabulary
+    ]
 
 
 def _train(tokenizer: Tokenizer, **options: Any) -> None:

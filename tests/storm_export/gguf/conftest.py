@@ -1,29 +1,26 @@
-import os
-from pathlib import Path
-
 import pytest
 
 from oracles.llama_cpp import LlamaCpp
 from storm_exp.testing import run_component
-
-pytest.importorskip("gguf")
-
 from storm_export.gguf.exporter import Gguf
-from storm_export.gguf.types import GgufType
+from storm_export.gguf.formats import GgufType
+from storm_inference.environments.llama_cpp import llama_cpp as environment
 
 
 @pytest.fixture(scope="session")
 def llama_cpp():
     """Return a function that opens a file in llama.cpp."""
-    python = os.environ.get("LLAMA_CPP_PYTHON")
-    if not python:
-        pytest.skip("LLAMA_CPP_PYTHON names no interpreter with xllamacpp")
-    return lambda file, **options: LlamaCpp(Path(python), file, **options)
+    found = environment()
+    if found.problem():
+        pytest.skip(f"the environment '{found.name}' {found.problem()}: {found.command}")
+    python = found.python()
+    return lambda file, **options: LlamaCpp(python, file, **options)
 
 
 @pytest.fixture
 def export(tmp_path):
     """Return a function that writes a checkpoint as GGUF files."""
+    pytest.importorskip("gguf")
     from storm_exp.testing import make_stage
 
     def write(model, *types):

@@ -3,15 +3,16 @@
 import subprocess
 import sys
 
-import gguf
 import numpy as np
 import pytest
 
 from families import FAMILIES, family_checkpoint
 from storm_exp import InputError, SettingError
 from storm_export.gguf.exporter import Gguf
-from storm_export.gguf.types import GgufType
+from storm_export.gguf.formats import GgufType
 from storm_models.testing import make_checkpoint
+
+gguf = pytest.importorskip("gguf")
 
 LAYER = "model.layers.1."
 
@@ -159,7 +160,7 @@ import resource, sys
 from pathlib import Path
 from storm_exp.testing import make_stage
 from storm_export.gguf.exporter import Gguf
-from storm_export.gguf.types import GgufType
+from storm_export.gguf.formats import GgufType
 from storm_models.checkpoint.checkpoint import Checkpoint
 folder = Path(sys.argv[1])
 small, large = Checkpoint(folder / "small"), Checkpoint(folder / "large")
