@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from storm_exp._contract.errors import Interrupted, StormError, did_you_mean
 from storm_exp._contract.interpreter import TO_RUN, complaint
-from storm_exp._run.unforeseen import SHOWN, tell
+from storm_exp._run.unexpected import SHOWN, report_unexpected
 
 USAGE = """\
 usage: storm-exp recipe=NAME [setting=value …]        run a recipe
@@ -55,13 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        print(f"error: {_told(error, arguments)}", file=sys.stderr)
+        print(f"error: {_message(error, arguments)}", file=sys.stderr)
         if os.environ.get(SHOWN):
             traceback.print_exception(error)
         return 1
 
 
-def _told(error: Exception, arguments: list[str]) -> str:
+def _message(error: Exception, arguments: list[str]) -> str:
     """Return a message for the user about an error, expected or not."""
     try:
         from storm_exp._compose.hydra_errors import explain
@@ -70,7 +70,7 @@ def _told(error: Exception, arguments: list[str]) -> str:
     except Exception as second:  # an error in the explanation must not hide the first
         second.__context__ = error
         error, message = second, None
-    return message or tell(error, ["storm-exp", *arguments])
+    return message or report_unexpected(error, ["storm-exp", *arguments])
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.wrong_value import wrong_value
 from storm_exp._contract.component import Component
-from storm_exp._contract.errors import GraphError, did_you_mean, strangers_code
+from storm_exp._contract.errors import GraphError, did_you_mean, plugin_code
 from storm_exp._contract.plugins import Plugins
 
 
@@ -108,7 +108,7 @@ def connect(
 def leave_idle_ports(stage: Stage) -> None:
     """Remove the edges that the component does not use with its settings (its `idle_ports`)."""
     method = getattr(stage.settings, "idle_ports", None)
-    with strangers_code(f"{stage.name}: the component '{stage.component.name}' (idle_ports)"):
+    with plugin_code(f"{stage.name}: the component '{stage.component.name}' (idle_ports)"):
         idle = set(method()) if method is not None else set()
         for port in idle & set(stage.edges):
             if not stage.component.ports[port].optional:

@@ -13,7 +13,7 @@ from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.wrong_value import wrong_value
 from storm_exp._contract.docstrings import explain_field
-from storm_exp._contract.errors import ComposeError, StormError, did_you_mean, strangers_code
+from storm_exp._contract.errors import ComposeError, StormError, did_you_mean, plugin_code
 from storm_exp._contract.plugins import Plugins
 
 
@@ -68,7 +68,7 @@ def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins)
         raise ComposeError(f"{name}: the component '{component.name}' {lacks}")
     what = f"{name}: the component '{component.name}' (settings)"
     try:
-        with strangers_code(what, OmegaConfBaseException):
+        with plugin_code(what, OmegaConfBaseException):
             settings: Any = OmegaConf.to_object(node)
     except MissingMandatoryValue as error:
         path = str(error.full_key)

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp._contract.artifact import Artifact, Spec
 from storm_exp._contract.bounds import Bounds, check_bounds, find_unfit_default
-from storm_exp._contract.errors import PluginError, strangers_code
+from storm_exp._contract.errors import PluginError, plugin_code
 
 _ATTRIBUTE = "__storm_component__"
 
@@ -142,7 +142,7 @@ def plan_spec(settings: Any, inputs: Mapping[str, Spec | list[Spec]]) -> Spec:
         return kind()
     wanted = inspect.signature(compute).parameters
     what = f"the component '{component.name}' (plan_spec)"
-    with strangers_code(what):
+    with plugin_code(what):
         spec = compute(**{port: each for port, each in inputs.items() if port in wanted})
     if not isinstance(spec, kind):
         raise PluginError(f"{what} gave {spec!r:.100}, no {kind.__name__}")

@@ -74,7 +74,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def strangers_code(what: str, *passing: type[BaseException]) -> Iterator[None]:
+def plugin_code(what: str, *passing: type[BaseException]) -> Iterator[None]:
     """Convert whatever plugin code raises, SystemExit included, into a PluginError about `what`.
 
     StormErrors, KeyboardInterrupt and the types in `passing` are not converted.

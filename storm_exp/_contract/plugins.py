@@ -168,7 +168,7 @@ class Plugins:
                 )
         return verbs, problems
 
-    def tell(self, event: str, **arguments: Any) -> list[str]:
+    def notify(self, event: str, **arguments: Any) -> list[str]:
         """Call a hook of every plugin; return a message for each one that failed."""
         problems = []
         for implementation in getattr(self.hook, event).get_hookimpls():

@@ -13,7 +13,7 @@ from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._store.manifest import Manifest
 
 
-def explain(node: PlannedArtifact, manifests: list[Manifest]) -> list[str]:
+def explain_difference(node: PlannedArtifact, manifests: list[Manifest]) -> list[str]:
     """Return the differences between a node and the most similar manifest of its component."""
     if node.damage:
         return [f"damaged: {node.damage}"]

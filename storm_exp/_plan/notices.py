@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
-from storm_exp._contract.errors import strangers_code
+from storm_exp._contract.errors import plugin_code
 from storm_exp._plan.difference import source_changed, source_digest
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 
 
-def notes(plan: Plan) -> list[str]:
+def list_notices(plan: Plan) -> list[str]:
     """Return lines about unused edges, changed sources, damaged artifacts and downloads."""
     lines = [
         f"unused: {use.component.name} {_why_unused(use, port)} (graph.{use.name}.{port})"
@@ -51,7 +51,7 @@ def _to_fetch(plan: Plan) -> list[str]:
 def _ask(node: PlannedArtifact, hook: str) -> list[str]:
     """Return the lines that a method of the node's component returns, if it has the method."""
     method = getattr(node.settings, hook, None)
-    with strangers_code(f"{node.label}: the component '{node.component.name}' ({hook})"):
+    with plugin_code(f"{node.label}: the component '{node.component.name}' ({hook})"):
         return list(method()) if method is not None else []
 
 

@@ -17,7 +17,7 @@ from storm_exp._contract.errors import (
     PlanError,
     StageError,
     StormError,
-    strangers_code,
+    plugin_code,
 )
 from storm_exp._contract.setting_values import all_settings, semantic_settings
 from storm_exp._plan.cells import varying_settings
@@ -243,6 +243,6 @@ class Plan:
         known = f"{stage.component.name} {all_settings(stage.settings)}"
         if known not in self._fingerprints:
             digests = NotedDigests(self.store.digests)
-            with strangers_code(f"the component '{stage.component.name}' (fingerprint)"):
+            with plugin_code(f"the component '{stage.component.name}' (fingerprint)"):
                 self._fingerprints[known] = compute(digests), digests.asked
         return self._fingerprints[known]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from storm_exp._contract.artifact import Spec
 from storm_exp._contract.component import Component, plan_spec
 from storm_exp._contract.cost import Cost
-from storm_exp._contract.errors import StormError, strangers_code
+from storm_exp._contract.errors import StormError, plugin_code
 from storm_exp._store.manifest import Manifest
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class PlannedArtifact:
             return None
         given = {**surroundings, "spec": self.spec, **self.input_specs()}
         wanted = inspect.signature(compute).parameters
-        with strangers_code(f"{self.label}: the component '{self.component.name}' (cost)"):
+        with plugin_code(f"{self.label}: the component '{self.component.name}' (cost)"):
             cost = compute(**{name: value for name, value in given.items() if name in wanted})
             if not (cost is None or isinstance(cost, Cost)):
                 raise TypeError(f"{cost!r:.100} is no Cost")

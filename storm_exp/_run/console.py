@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storm_exp._contract.errors import GOES_ON
 from storm_exp._contract.progress import Progress
-from storm_exp._plan.notices import notes
+from storm_exp._plan.notices import list_notices
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 from storm_exp._run.record import RunRecord
@@ -22,7 +22,7 @@ def say(text: str) -> None:
 
 def announce(plan: Plan, folder: Path) -> None:
     """Write the first lines of a run: scale, plan, store and folder."""
-    for line in [headline(plan), *notes(plan)]:
+    for line in [headline(plan), *list_notices(plan)]:
         say(line)
     say(f"store  {shorten(plan.store.root)}")
     say(f"run    {shorten(folder)}")

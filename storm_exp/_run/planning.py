@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-from storm_exp._contract.errors import PlanError, strangers_code
+from storm_exp._contract.errors import PlanError, plugin_code
 from storm_exp._contract.plugins import load_plugins
-from storm_exp._plan.difference import explain
-from storm_exp._plan.notices import notes
+from storm_exp._plan.difference import explain_difference
+from storm_exp._plan.notices import list_notices
 from storm_exp._plan.plan import Plan
 from storm_exp._run import console
 from storm_exp._run.run import Composition, check_here, make_plan
@@ -28,7 +28,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     for key, node in plan.nodes.items():
         status = "damaged" if node.damage else node.status.value
         # Values from a damaged manifest may be of any type.
-        with strangers_code(f"{named[key]}: the component '{node.component.name}' (summary)"):
+        with plugin_code(f"{named[key]}: the component '{node.component.name}' (summary)"):
             summary = node.spec.summary()
         rows.append([named[key], node.component.name, node.key[:12], status, summary])
     print("\n".join(console.align(rows)))
@@ -37,7 +37,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     online_lines = itertools.chain(*(lines for lines, _ in answers))
     problems = list(itertools.chain(*(lines for _, lines in answers)))
     notices = itertools.chain(*hook.storm_plan_notices(plan=plan))
-    for line in [*notices, *notes(plan), *online_lines]:
+    for line in [*notices, *list_notices(plan), *online_lines]:
         print(line)
     memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}
     kept = [key for key in memos if plan.store.find(key).manifest is not None]
@@ -47,7 +47,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     if why:
         manifests = list(plan.store.manifests())
         for node in plan.to_make():
-            print(f"why {named[node.key]}: {'; '.join(explain(node, manifests))}")
+            print(f"why {named[node.key]}: {'; '.join(explain_difference(node, manifests))}")
     if problems:
         raise PlanError("; ".join(problems))
     return plan

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp._contract.errors import strangers_code
+from storm_exp._contract.errors import plugin_code
 from storm_exp._contract.plugins import Plugins
 from storm_exp._run.record import RunRecord
 from storm_exp._run.section import Section
@@ -19,14 +19,14 @@ _TEXTS = ("title", "html", "stage", "style")
 def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
     """Write a report by a plugin; return its path, None if no plugin writes one."""
     sections = plugin_sections(record, plugins)
-    with strangers_code("the plugin that writes the report", OSError):
+    with plugin_code("the plugin that writes the report", OSError):
         file: Path | None = plugins.hook.storm_report_page(run=record, sections=sections)
     return file
 
 
 def closing_table(record: RunRecord, plugins: Plugins) -> tuple[list[list[str]], Path | None]:
     """Return the rows of the closing table that a plugin makes, and a file with it, if any."""
-    with strangers_code("the plugin that makes the table", OSError):
+    with plugin_code("the plugin that makes the table", OSError):
         table: tuple[list[list[str]], Path | None] | None
         table = plugins.hook.storm_closing_table(run=record)
     return table or ([], None)

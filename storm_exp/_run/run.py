@@ -196,7 +196,7 @@ def _make_missing(
         try:
             outcomes[node.key] = made = executor.make(node)
             console.end_stage(node, made.made_here, made.seconds)
-            _tell("storm_stage_finished", label=node.label, manifest=made.manifest)
+            _notify("storm_stage_finished", label=node.label, manifest=made.manifest)
             for refused, error in plan.learn(node):
                 outcomes[refused.key] = error
                 failure = failure or error
@@ -248,12 +248,12 @@ def _finish(record: RunRecord, outputs: Path) -> None:
         rows, table = closing_table(record, load_plugins())
         report = write_report(record, load_plugins())
     console.conclude(record, rows, {"report": report, "table": table})
-    _tell("storm_run_finished", run=record)
+    _notify("storm_run_finished", run=record)
 
 
-def _tell(event: str, **arguments: Any) -> None:
+def _notify(event: str, **arguments: Any) -> None:
     """Call a lifecycle hook; errors of plugins are printed and do not end the run."""
-    for problem in load_plugins().tell(event, **arguments):
+    for problem in load_plugins().notify(event, **arguments):
         console.say(f"  {problem}")
 
 

@@ -19,7 +19,7 @@ from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
 from storm_exp._store.adopted_files import ChangedError, Marks, compare, marks_of_adopted
 from storm_exp._store.manifest import Manifest
-from storm_exp._store.store import Found, Store
+from storm_exp._store.store import Lookup, Store
 
 if TYPE_CHECKING:
     from storm_exp._store.lease import Lease
@@ -71,7 +71,7 @@ class Maker:
         def tell(owner: str) -> None:
             Progress.write(f"  {name}: waiting for {owner}, which is making it")
 
-        def attempt(lease: Lease, found: Found) -> MadeArtifact:
+        def attempt(lease: Lease, found: Lookup) -> MadeArtifact:
             if found.damage:
                 aside = self.store.set_aside(key)
                 Progress.write(

@@ -36,7 +36,7 @@ _FORMAT_FILE = "format"
 
 
 @dataclasses.dataclass
-class Found:
+class Lookup:
     """Result of looking up a key."""
 
     manifest: Manifest | None = None
@@ -69,7 +69,7 @@ class Store:
         return Lease(self.root / "leases" / key, PATIENCE_SECONDS)
 
     def make_once(
-        self, key: str, waiting: Callable[[str], None], make: Callable[[Lease, Found], T]
+        self, key: str, waiting: Callable[[str], None], make: Callable[[Lease, Lookup], T]
     ) -> T | None:
         """Return the result of `make`, called with the lease; None if another process made the key.
 
@@ -114,33 +114,33 @@ class Store:
                 "place with store.path=DIR, and what is needed of it is made again"
             )
 
-    def find(self, key: str) -> Found:
+    def find(self, key: str) -> Lookup:
         """Look up a key. Every file of an intact artifact, and of its references, has its size."""
         place = self.place(key)
         if not place.is_dir():
-            return Found()
+            return Lookup()
         manifest = Manifest.read(place)
         if manifest is None:
-            return Found(damage=f"{MANIFEST} is missing or unreadable")
+            return Lookup(damage=f"{MANIFEST} is missing or unreadable")
         if manifest.key != key:
-            return Found(damage=f"{MANIFEST} belongs to {manifest.key[:12]}")
+            return Lookup(damage=f"{MANIFEST} belongs to {manifest.key[:12]}")
         for name, (size, _) in manifest.files.items():
             file = manifest.payload(place) / name
             try:
                 status = file.stat()
             except (FileNotFoundError, NotADirectoryError):
-                return Found(damage=f"{file} is gone")
+                return Lookup(damage=f"{file} is gone")
             except OSError as error:
                 raise StoreError(f"cannot read the store: {error}") from error
             if status.st_size != size:
-                return Found(damage=f"{file} has {status.st_size} bytes, {size} were published")
+                return Lookup(damage=f"{file} has {status.st_size} bytes, {size} were published")
             outside = manifest.adopted or name in manifest.adopted_mtimes
             if outside and manifest.adopted_mtimes.get(name) != status.st_mtime_ns:
-                return Found(damage=f"{file} was modified since it was adopted")
+                return Lookup(damage=f"{file} was modified since it was adopted")
         for reference in manifest.references:
             if self.find(reference).manifest is None:
-                return Found(damage=f"it references {reference[:12]}, which is not in the store")
-        return Found(manifest)
+                return Lookup(damage=f"it references {reference[:12]}, which is not in the store")
+        return Lookup(manifest)
 
     def prepare(self) -> None:
         """Create the store if necessary; raises StoreError if it cannot be written to."""

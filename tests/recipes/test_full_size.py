@@ -11,7 +11,7 @@ import pytest
 from end_to_end.workplace import Workplace
 from presets import RECIPES, SWEEPS
 from storm_exp import PlanError
-from storm_exp._plan.notices import notes
+from storm_exp._plan.notices import list_notices
 from storm_exp._run import application
 from storm_exp._run.run import make_plan
 
@@ -42,7 +42,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_shipped_recipe_says_that_something_is_unused(plan, models, recipe):
     own = [text.format(models=models) for text in NEEDED.get(recipe, [])]
     planned = plan(f"recipe={recipe}", *own)
-    assert [line for line in notes(planned) if line.startswith("unused")] == []
+    assert [line for line in list_notices(planned) if line.startswith("unused")] == []
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def plan_cells(tmp_path, monkeypatch):
 def test_no_shipped_sweep_says_that_something_is_unused(plan_cells, sweep):
     planned = plan_cells(f"sweep={sweep}")
     assert len(planned.cells) > 1
-    assert [line for line in notes(planned) if line.startswith("unused")] == []
+    assert [line for line in list_notices(planned) if line.startswith("unused")] == []
 
 
 def test_what_the_user_adds_to_a_shipped_sweep_is_said(plan_cells):
-    lines = notes(plan_cells("sweep=curation_control", "finetuner=lora"))
+    lines = list_notices(plan_cells("sweep=curation_control", "finetuner=lora"))
     unused = [line for line in lines if line.startswith("unused")]
     assert "unused: sft has no port 'data' (graph.finetuner.data)" in unused
 
@@ -87,7 +87,7 @@ def test_what_the_user_adds_to_a_shipped_sweep_is_said(plan_cells):
     ],
 )
 def test_what_the_user_left_unused_is_said(plan, overrides, said):
-    lines = notes(plan("recipe=storm", *overrides))
+    lines = list_notices(plan("recipe=storm", *overrides))
     assert any(line.startswith(said) for line in lines if line.startswith("unused")), lines
 
 

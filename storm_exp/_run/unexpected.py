@@ -12,7 +12,7 @@ SHOWN = "STORM_EXP_TRACEBACK"
 """Environment variable that makes tracebacks appear on the screen."""
 
 
-def tell(error: BaseException, words: list[str]) -> str:
+def report_unexpected(error: BaseException, words: list[str]) -> str:
     """Write the traceback of an unexpected error to a file; return a message for the user."""
     if isinstance(error, RecursionError):
         problem = "something in it is nested too deeply, perhaps without end"
