@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import GraphError, did_you_mean, plugin_code
 from storm_exp._contract.plugins import Plugins
@@ -60,38 +61,34 @@ def connect(
 ) -> None:
     """Set a stage's edges; raises GraphError unless ports, stages and artifact types match."""
     menu_ports = plugins.menu_ports(stage.menu) | set(stage.component.ports)
+
+    def refuse(port: str, problem: str) -> GraphError:
+        path = f"graph.{stage.name}.{port}"
+        return GraphError(f"{path}{problem} ({origins.of(path)})")
+
     for port, value in edges.items():
-        where = origins.of(f"graph.{stage.name}.{port}")
         if port not in menu_ports:
-            raise GraphError(
-                f"graph.{stage.name}.{port}: no component of the menu '{stage.menu}' has this "
-                f"port{did_you_mean(port, menu_ports)} ({where})"
-            )
+            near = did_you_mean(port, menu_ports)
+            raise refuse(port, f": no component of the menu '{stage.menu}' has this port{near}")
         if value is None:
             continue
         names = value if isinstance(value, list) else [value]
         for source in names:
             if not isinstance(source, str):
-                raise GraphError(
-                    f"graph.{stage.name}.{port}={value!r}: expected a stage, a list of stages or "
-                    f"null ({where})"
-                )
+                raise refuse(port, f"={value!r}: expected a stage, a list of stages or null")
             if source not in stages and source not in deleted:
-                raise GraphError(
-                    f"graph.{stage.name}.{port}: no stage '{source}'"
-                    f"{did_you_mean(source, stages)} ({where})"
-                )
+                raise refuse(port, f": no stage '{source}'{did_you_mean(source, stages)}")
         if port not in stage.component.ports:
             stage.unused.append(port)
             continue
         twice = {source for source in names if names.count(source) > 1}
         if twice and not stage.component.ports[port].many:
-            raise GraphError(
-                f"graph.{stage.name}.{port}: '{twice.pop()}' is named twice, and would be "
-                f"mapped over once ({where})"
-            )
+            problem = f"'{twice.pop()}' is named twice, and would be mapped over once"
+            raise refuse(port, f": {problem}")
         kept = [source for source in names if source not in deleted]
-        _check_types(stage, port, kept, stages, where)
+        problem = _wrong_type(stage.component.ports[port].artifact, kept, stages)
+        if problem:
+            raise refuse(port, f": {problem}")
         if kept:
             stage.edges[port] = kept
         if isinstance(value, list):
@@ -118,18 +115,16 @@ def leave_idle_ports(stage: Stage) -> None:
         stage.unused.append(port)
 
 
-def _check_types(
-    stage: Stage, port: str, sources: list[str], stages: dict[str, Stage], where: str
-) -> None:
-    wanted = stage.component.ports[port].artifact
+def _wrong_type(wanted: type[Artifact], sources: list[str], stages: dict[str, Stage]) -> str:
+    """Return a message about a stage whose artifact a port does not take; empty if all fit."""
+    makers = [s.name for s in stages.values() if issubclass(s.component.output, wanted)]
     for source in sources:
-        output = stages[source].component.output
-        if not issubclass(output, wanted):
-            fitting = [s.name for s in stages.values() if issubclass(s.component.output, wanted)]
-            raise GraphError(
-                f"graph.{stage.name}.{port}: '{source}' makes {output.__name__}, this port takes "
-                f"{wanted.__name__}; stages that make one: {', '.join(fitting) or 'none'} ({where})"
+        if source not in makers:
+            return (
+                f"'{source}' makes {stages[source].component.output.__name__}, this port takes "
+                f"{wanted.__name__}; stages that make one: {', '.join(makers) or 'none'}"
             )
+    return ""
 
 
 def in_order(stages: dict[str, Stage], wanted: list[str]) -> list[Stage]:
