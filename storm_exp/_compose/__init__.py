@@ -1,1 +1,1 @@
-"""From words to a recipe: the command line, presets, settings, the graph of stages."""
+"""From a command line to a recipe: presets, settings, the graph of stages."""

@@ -99,8 +99,8 @@ def _interpolations(path: str, problem: str) -> str:
     """Return the overrides with interpolations, if an error may be about one of them."""
     if path and "nterpolation" not in problem:
         return ""
-    words = [f"`{word}`" for word in sys.argv[1:] if "${" in word]
-    return f" (from {' or '.join(words)})" if words else ""
+    overrides = [f"`{word}`" for word in sys.argv[1:] if "${" in word]
+    return f" (from {' or '.join(overrides)})" if overrides else ""
 
 
 def _circle(error: RecursionError) -> str | None:

@@ -73,8 +73,8 @@ def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins)
     except MissingMandatoryValue as error:
         path = str(error.full_key)
         holds = explain_field(component.cls, path.split(".")[1:])
-        told = "; ".join(filter(None, [holds, origins.of(name)]))
-        raise ComposeError(f"{path} has no value; give one: {path}=… ({told})") from error
+        notes = "; ".join(filter(None, [holds, origins.of(name)]))
+        raise ComposeError(f"{path} has no value; give one: {path}=… ({notes})") from error
     except StormError as error:
         raise ComposeError(origins.locate(error, name)) from error
     except OmegaConfBaseException as error:

@@ -28,16 +28,16 @@ class Spec:
         return cls(**{name: value for name, value in values.items() if name in known})
 
     def contradictions(self, made: Self) -> list[str]:
-        """Return where the spec of what was made contradicts this one, a line for each field.
+        """Return the contradictions between this spec and that of the artifact, a line per field.
 
-        What either leaves unknown agrees with anything. A type whose fields are no exact values
-        (the most there can be, an estimate) says itself when they agree.
+        A field that is unknown in either agrees with any value. Types whose fields are not exact
+        values (upper bounds, estimates) override this method.
         """
-        unknown, planned, found = (_as_json(each) for each in (type(self)(), self, made))
+        unknown, planned, actual = (_as_json(each) for each in (type(self)(), self, made))
         return [
-            f"{name} was to be {_brief(value)} and is {_brief(found[name])}"
+            f"{name} was to be {_brief(value)} and is {_brief(actual[name])}"
             for name, value in planned.items()
-            if unknown[name] not in (value, found[name]) and value != found[name]
+            if unknown[name] not in (value, actual[name]) and value != actual[name]
         ]
 
     def summary(self) -> str:

@@ -108,12 +108,12 @@ class Plan:
             for node in cell.nodes():
                 needed.setdefault(node.key, []).append(values)
         likes = Counter(node.label for node in self.nodes.values())
-        found = {}
+        labels = {}
         for node in self.nodes.values():
             first, *others = needed[node.key]
             common = [f"{k}={v}" for k, v in first.items() if all(o[k] == v for o in others)]
-            found[node.key] = " · ".join([node.label, *(common if likes[node.label] > 1 else [])])
-        return found
+            labels[node.key] = " · ".join([node.label, *(common if likes[node.label] > 1 else [])])
+        return labels
 
     def to_make(self) -> list[PlannedArtifact]:
         """Return the nodes that a run would make, ordered by level."""
@@ -149,12 +149,12 @@ class Plan:
     @functools.cached_property
     def _needed_by(self) -> dict[PlannedArtifact, set[PlannedArtifact]]:
         """Nodes that have each node as an input, once the plan is complete."""
-        found: dict[PlannedArtifact, set[PlannedArtifact]] = {}
+        needed_by: dict[PlannedArtifact, set[PlannedArtifact]] = {}
         for node in self.nodes.values():
             for nodes in node.inputs.values():
                 for needed in nodes:
-                    found.setdefault(needed, set()).add(node)
-        return found
+                    needed_by.setdefault(needed, set()).add(node)
+        return needed_by
 
     def _need(self, node: PlannedArtifact) -> None:
         if node.status is not Status.NOT_NEEDED:
@@ -227,8 +227,8 @@ class Plan:
             node.manifest, node.damage = found.manifest, found.damage
             node.spec = node.current_spec()
         except StormError as error:
-            told = cell.recipe.origins.locate(error, stage.name, label, stage.settings)
-            raise PlanError(told) from error
+            message = cell.recipe.origins.locate(error, stage.name, label, stage.settings)
+            raise PlanError(message) from error
         self.nodes[node.key] = node
         if node.manifest is not None:
             node.status = Status.KEPT

@@ -78,9 +78,9 @@ def run_in_workers(
         "log": str(stage.log or os.devnull),
     }
     (folder / JOB).write_text(json.dumps(job, default=_plain), encoding="utf-8")
-    words = _command(python, runtime, folder / JOB, node.key)
-    if runtime.nodes > 1 and words[0] == python:  # a launcher that starts only those of this node
-        stage.say(f"waiting for the other nodes; run there: {' '.join(words)}")
+    command = _command(python, runtime, folder / JOB, node.key)
+    if runtime.nodes > 1 and command[0] == python:  # a launcher that starts only those of this node
+        stage.say(f"waiting for the other nodes; run there: {' '.join(command)}")
     ours = stage.worker_environment() if python == sys.executable else dict(os.environ)
     environment = {**ours, "OMP_NUM_THREADS": str(threads), WATCHED: "1"}
     try:
@@ -88,7 +88,7 @@ def run_in_workers(
             # Worker 0 writes to standard output, which is the screen; messages of launchers and
             # of the other workers go into the file.
             with subprocess.Popen(
-                words,
+                command,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=2,
@@ -118,10 +118,10 @@ def _command(python: str, runtime: Runtime, job: Path, key: str) -> list[str]:
     if runtime.devices * runtime.nodes == 1:
         return worker
     hook = load_plugins().hook
-    words: list[str] | None = hook.storm_launcher(runtime=runtime, worker=worker, key=key)
-    if words is None:
+    command: list[str] | None = hook.storm_launcher(runtime=runtime, worker=worker, key=key)
+    if command is None:
         raise StageError("no plugin can start several workers")
-    return words
+    return command
 
 
 def _plain(value: Any) -> Any:

@@ -86,28 +86,28 @@ def _describe_fields(cls: Any, prefix: str) -> None:
 
 def _bounds_note(bounds: Bounds | None) -> str:
     """Return, for example, `  (tokens, at least 1)`; empty for a field without bounds."""
-    said = [bounds.unit, str(bounds)] if bounds else []
-    return f"  ({', '.join(filter(None, said))})" if said else ""
+    parts = [bounds.unit, str(bounds)] if bounds else []
+    return f"  ({', '.join(filter(None, parts))})" if parts else ""
 
 
-def store(arguments: list[str]) -> int:
+def store_verb(arguments: list[str]) -> int:
     """List, show or verify artifacts of the store at `store.path=DIR`."""
     words = [a for a in arguments if not a.startswith("store.path=")]
     paths = [a.partition("=")[2] for a in arguments if a.startswith("store.path=")]
-    kept = Store(Path(paths[-1] if paths else "outputs/store"))
-    if not kept.root.is_dir():
-        raise StormError(f"there is no store at {kept.root}; give one with store.path=DIR")
-    kept.check_format()
+    store = Store(Path(paths[-1] if paths else "outputs/store"))
+    if not store.root.is_dir():
+        raise StormError(f"there is no store at {store.root}; give one with store.path=DIR")
+    store.check_format()
     actions = {"ls": _list, "show": _show, "verify": _verify}
     action = words[0] if words else "ls"
     if action not in actions:
         raise StormError(f"store {action}: no such action{did_you_mean(action, actions)}")
-    return actions[action](kept, words[1:])
+    return actions[action](store, words[1:])
 
 
-def _list(kept: Store, words: list[str]) -> int:
+def _list(store: Store, words: list[str]) -> int:
     rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
-    for manifest in sorted(kept.manifests(), key=lambda m: str(m.made.get("when", ""))):
+    for manifest in sorted(store.manifests(), key=lambda m: str(m.made.get("when", ""))):
         own = manifest.files.keys() - manifest.adopted_mtimes.keys()
         megabytes = sum(manifest.files[name][0] for name in own) / 1e6
         metric = console.main_metric(manifest.metrics, manifest.main_metric)
@@ -118,24 +118,24 @@ def _list(kept: Store, words: list[str]) -> int:
     return 0
 
 
-def _show(kept: Store, words: list[str]) -> int:
+def _show(store: Store, words: list[str]) -> int:
     if not words:
         raise StormError("store show KEY: give the first digits of a key (see store ls)")
     for prefix in words:
-        key = kept.resolve(prefix)
-        manifest = kept.find(key).manifest
-        print(kept.place(key))
-        print(json.dumps(manifest.to_json() if manifest else kept.find(key).damage, indent=1))
+        key = store.resolve(prefix)
+        manifest = store.find(key).manifest
+        print(store.place(key))
+        print(json.dumps(manifest.to_json() if manifest else store.find(key).damage, indent=1))
     return 0
 
 
-def _verify(kept: Store, words: list[str]) -> int:
-    keys = [kept.resolve(prefix) for prefix in words]
-    strays = [] if keys else kept.strays()
-    keys = keys or kept.keys()
+def _verify(store: Store, words: list[str]) -> int:
+    keys = [store.resolve(prefix) for prefix in words]
+    strays = [] if keys else store.strays()
+    keys = keys or store.keys()
     damaged = 0
     for key in keys:
-        problem = kept.verify(key)
+        problem = store.verify(key)
         if problem:
             damaged += 1
             print(f"{key[:12]}  damaged: {problem}")
@@ -178,6 +178,6 @@ def _acting(action: Action) -> Verb:
 VERBS: dict[str, Verb] = {
     "plan": plan,
     "plugins": plugins,
-    "store": store,
+    "store": store_verb,
     "report": report,
 }

@@ -102,9 +102,9 @@ def referenced(artifact: Artifact, key: str) -> Path:
 
 def _is_entry(item: tuple[str, list[Any]]) -> bool:
     """Return whether an entry of `files` is well-formed, with a path inside the artifact."""
-    path, said = PurePath(item[0]), item[1]
+    path, entry = PurePath(item[0]), item[1]
     inside = not path.is_absolute() and ".." not in path.parts
-    return inside and len(said) == 2 and isinstance(said[0], int) and isinstance(said[1], str)
+    return inside and len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)
 
 
 def list_files(directory: Path, linked: Sequence[str] = ()) -> dict[str, list[Any]]:
