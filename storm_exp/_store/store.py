@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,10 +80,8 @@ class Store:
         """
         while True:
             lease = self.lease(key)
-            try:
+            with self._writing():
                 acquired = lease.acquire(lambda: self.find(key).manifest is not None, waiting)
-            except OSError as error:
-                raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
             if not acquired:
                 return None
             with lease:
@@ -144,7 +142,7 @@ class Store:
 
     def prepare(self) -> None:
         """Create the store if necessary; raises StoreError if it cannot be written to."""
-        try:
+        with self._writing():
             for name in ("artifacts", "leases"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.root / name):
@@ -153,6 +151,11 @@ class Store:
                 draft = self.root / f".{_FORMAT_FILE}-{secrets.token_hex(4)}"
                 draft.write_text(f"{FORMAT}\n", encoding="utf-8")
                 draft.replace(self.root / _FORMAT_FILE)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
 
@@ -162,14 +165,12 @@ class Store:
         Leftovers of failed attempts at this key are removed. The caller must hold the lease.
         """
         place = self.place(key)
-        try:
+        with self._writing():
             place.parent.mkdir(parents=True, exist_ok=True)
             for leftover in place.parent.glob(f".partial-{key}-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             partial = place.parent / f".partial-{key}-{secrets.token_hex(4)}"
             partial.mkdir()
-        except OSError as error:
-            raise StoreError(f"cannot write to the store at {self.root}: {error}") from error
         return partial
 
     def begin(self, key: str, outside: dict[str, list[int]]) -> bool:

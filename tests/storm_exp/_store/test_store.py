@@ -270,7 +270,7 @@ def test_a_linked_file_is_watched_like_an_adopted_one(store, finished):
     assert os.access(finished / "weights", os.W_OK)
     assert store.verify(KEY) == ""
     os.utime(finished / "weights", (1, 1))
-    assert "touched" in store.find(KEY).damage
+    assert "modified since it was adopted" in store.find(KEY).damage
     (finished / "weights").unlink()
     assert "is gone" in store.find(KEY).damage
 
