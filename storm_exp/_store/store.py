@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 FORMAT = 2
 """Version of keys and manifests. Stores of another version cannot be used."""
-_FORMAT_FILE = "format"
+_FORMAT_FILE, _PLACES = "format", "artifacts/*/*"
 
 
 @dataclasses.dataclass
@@ -102,7 +102,7 @@ class Store:
             found = (self.root / _FORMAT_FILE).read_text(errors="replace").strip()[:20]
         except (FileNotFoundError, NotADirectoryError):
             # Stores of the first format have no such file.
-            found = str(FORMAT) if next(self.root.glob("artifacts/*/*"), None) is None else "1"
+            found = str(FORMAT) if next(self.root.glob(_PLACES), None) is None else "1"
         except OSError as error:
             raise StoreError(f"cannot read the store: {error}") from error
         if found != str(FORMAT):
@@ -162,7 +162,7 @@ class Store:
     def open_partial(self, key: str) -> Path:
         """Return an empty folder beside the directory of a key, to be filled and published.
 
-        Leftovers of failed attempts at this key are removed. The caller must hold the lease.
+        Leftovers of failed attempts are removed. The caller must hold the lease.
         """
         place = self.place(key)
         with self._writing():
@@ -249,14 +249,11 @@ class Store:
 
     def keys(self) -> list[str]:
         """Return the key of every published artifact, in order."""
-        return [place.name for place in self._places() if _is_key(place)]
+        return [place.name for place in sorted(self.root.glob(_PLACES)) if _is_key(place)]
 
     def strays(self) -> list[Path]:
         """Return files and folders among the artifacts that are none, such as unfinished ones."""
-        return [place for place in self._places() if not _is_key(place)]
-
-    def _places(self) -> list[Path]:
-        return sorted(self.root.glob("artifacts/*/*"))
+        return [place for place in sorted(self.root.glob(_PLACES)) if not _is_key(place)]
 
     def manifests(self) -> Iterator[Manifest]:
         """Yield the readable manifests of all published artifacts, ordered by key."""

@@ -1,1 +1,1 @@
-"""What Hydra finds of storm-exp: its launcher, and the folders with presets."""
+"""Hydra's plugins for storm-exp: launcher, sweeper, and sources of configurations."""

@@ -11,18 +11,18 @@ from storm_exp._contract.plugins import load_plugins
 
 
 class ComponentSource(ConfigSource):
-    """Makes a configuration of a component when it is chosen: most never are.
+    """Source of the components' configurations, created when a component is chosen.
 
-    Hydra's own store holds them made, and copies them all for every configuration it composes.
+    Hydra's own store would hold those of all components, and copy them in each composition.
     """
 
     @staticmethod
     def scheme() -> str:
-        """Return what a path in Hydra's search path begins with to mean this source."""
+        """Return the scheme of this source in Hydra's search path."""
         return "components"
 
     def available(self) -> bool:
-        """Return that there are components."""
+        """Return True: there are always components."""
         return True
 
     def is_group(self, config_path: str) -> bool:
@@ -59,14 +59,14 @@ class ComponentSource(ConfigSource):
 
 
 def default_settings(component: Component) -> DictConfig:
-    """Return a configuration of a component's settings as their defaults are."""
+    """Return a configuration with the default settings of a component."""
     node: DictConfig = OmegaConf.structured(component.cls)
     _open_dicts(node)
     return node
 
 
 def _open_dicts(node: DictConfig) -> None:
-    """Let overrides add keys to settings that are dicts: Hydra closes every node without a word."""
+    """Allow overrides to add keys to settings that are dicts, which Hydra otherwise prevents."""
     for name in node:
         child = node._get_node(name)
         if isinstance(child, DictConfig):

@@ -1,4 +1,4 @@
-"""The cells of a sweep, composed anew only where another option of a menu is chosen."""
+"""Composition of the cells of a sweep, which shares the merged files of equal options."""
 
 import pickle
 import sys
@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 
 class Composer:
-    """Composes as `load_sweep_config` does, to the same configurations and errors.
+    """Composer of cells with the same results and errors as Hydra's `load_sweep_config`.
 
     Hydra composes in two steps: the options that are chosen give the files to merge, then the
     other overrides are applied to what came of it. The first step is remembered by its choices and
@@ -31,7 +31,7 @@ class Composer:
         )
         self._parsed: dict[str, Override] = {}
         self._merged: dict[tuple[str, ...], bytes] = {}
-        """What came of each set of choices, pickled: six times faster to copy than by deepcopy."""
+        """Merged files by set of options, pickled: six times faster to copy than by deepcopy."""
 
     def compose(self, words: list[str]) -> DictConfig:
         """Return the configuration of one cell; raises what Hydra raises."""
@@ -69,7 +69,7 @@ class Composer:
         return self._parsed[word]
 
     def _chooses(self, override: Override) -> bool:
-        """Return whether an override is one of the defaults list's, as Hydra decides it."""
+        """Return whether an override chooses an option, by Hydra's own rule."""
         return not isinstance(override.value(), dict) and self._repository.group_exists(
             override.key_or_group
         )

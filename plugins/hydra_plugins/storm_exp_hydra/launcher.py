@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 
 @dataclass
 class StagesLauncherConf:
-    """The launcher has no settings: what it does is the recipe's business."""
+    """Settings of the launcher: it has none."""
 
     _target_: str = "hydra_plugins.storm_exp_hydra.launcher.StagesLauncher"
 
@@ -27,12 +27,12 @@ ConfigStore.instance().store(
 
 
 class StagesLauncher(Launcher):
-    """Composes every cell of a batch, then hands them to the engine together."""
+    """Launcher that composes all cells of a batch and passes them to the engine together."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what Hydra gives; the task function is not called, the engine is."""
+        """Set up the composer; the task function is not used."""
         from hydra_plugins.storm_exp_hydra.composer import Composer
 
         self._composer = Composer(hydra_context.config_loader, config)
@@ -72,7 +72,7 @@ class StagesLauncher(Launcher):
 
 
 def _alone(hydra: DictConfig) -> DictConfig:
-    """Return a configuration of the node `hydra` only, which is not copied."""
+    """Return a configuration with the node `hydra` only, without copying it."""
     config = DictConfig({}, flags={"no_deepcopy_set_nodes": True})
     config.hydra = hydra
     return config

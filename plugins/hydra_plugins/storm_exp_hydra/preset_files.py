@@ -1,4 +1,4 @@
-"""Files of presets and recipes, checked before Hydra makes configurations of them."""
+"""Files of presets and recipes, checked before Hydra reads them."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from storm_exp import InputError
 from storm_exp._contract.plugins import load_plugins
 
 MOST_BYTES, MOST_VALUES, DEEPEST = 1_000_000, 10_000, 40
-"""What a file may hold. A few lines of aliases can stand for more values than there is memory."""
+"""Limits of a file. A few lines of aliases can expand to more values than fit into memory."""
 _OPTION = re.compile(r"(?!_self_$)\w[\w./-]*")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class FileConfigSource(HydrasFiles):
-    """Reads files as Hydra does; what is wrong with one is said with its name.
+    """Source of configurations in files, whose errors name the file.
 
     It is named as Hydra's, which takes a second source of files only under the first one's name.
     """
@@ -33,7 +33,7 @@ class FileConfigSource(HydrasFiles):
         return config_path != "graph" and super().is_group(config_path)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return a file's content; raises InputError for what is no preset or recipe."""
+        """Return a file's contents; raises InputError unless it is a preset or recipe."""
         name = self._normalize_file_name(config_path)
         file = os.path.realpath(os.path.join(self.path, name))  # noqa: PTH118
         if not os.path.isfile(file):  # noqa: PTH113
@@ -58,7 +58,7 @@ class FileConfigSource(HydrasFiles):
 
 
 def _check_size(file: str) -> None:
-    """Raise InputError for a file that is too large, too deep, or swells when it is expanded."""
+    """Raise InputError for a file that is too large or too deep, with aliases expanded."""
     with open(file, encoding="utf-8") as stream:  # noqa: PTH123
         text = stream.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:
@@ -90,7 +90,7 @@ def _check_size(file: str) -> None:
 
 
 def _check_keys(file: str, config: DictConfig) -> None:
-    """Raise InputError for names that are no texts, and for a defaults list of another form."""
+    """Raise InputError for names that are not strings, and for an invalid defaults list."""
     for key in config:
         if not isinstance(key, str):
             raise InputError(f"{file}: {key!r}: the name of a setting must be a text")

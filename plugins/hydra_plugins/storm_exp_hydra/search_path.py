@@ -1,4 +1,4 @@
-"""Puts what plugins bring on Hydra's search path: folders of presets, and components."""
+"""Hydra's search path: plugins' folders of presets, and components."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storm_exp._contract.plugins import load_plugins
 
 
 class PresetFolders(SearchPathPlugin):
-    """Appends after the engine's own folder, so that a plugin cannot replace its presets."""
+    """Search path with plugins after the engine, so that they cannot replace its presets."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append every plugin's folder, then all components; have all files checked."""

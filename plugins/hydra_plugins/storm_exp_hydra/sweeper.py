@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from storm_exp import ComposeError
 
 MOST_CELLS = 10_000
-"""What a machine plans in minutes."""
+"""Cells that can be planned within minutes."""
 
 
 @dataclass
@@ -35,10 +35,10 @@ ConfigStore.instance().store(
 
 
 class CellsSweeper(BasicSweeper):
-    """Hydra's own sweeper, which leaves it to the launcher `stages` to compose all cells first."""
+    """Hydra's own sweeper, without composing all cells where the launcher `stages` does so."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Sweep, and leave no `multirun.yaml`: a run has a record, and a plan leaves nothing."""
+        """Sweep, and remove `multirun.yaml`, as a run has a record of its own."""
         folder = Path(self.config.hydra.sweep.dir)
         try:
             return super().sweep(arguments)
