@@ -11,6 +11,7 @@ if _complaint:
     raise ModuleNotFoundError(_complaint)
 
 from storm_exp._contract import hooks as _contract_hooks
+from storm_exp._contract.api_version import API_VERSION
 from storm_exp._contract.artifact import Artifact, Memos, Spec
 from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component, Port, component, describe, setting
@@ -48,6 +49,7 @@ _SPECS += [_contract_hooks, _plan_hooks, _run_hooks]
 __version__ = "0.1.0"
 
 __all__ = [
+    "API_VERSION",
     "Artifact",
     "Component",
     "ComposeError",

@@ -9,6 +9,8 @@ from storm_exp import hookimpl
 if TYPE_CHECKING:
     from storm_inference.environments.environment import Environment
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:

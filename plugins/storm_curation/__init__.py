@@ -9,6 +9,8 @@ from storm_exp import hookimpl
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:

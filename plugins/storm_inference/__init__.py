@@ -10,6 +10,8 @@ from storm_exp import Plan, hookimpl
 if TYPE_CHECKING:
     from storm_inference.environments.environment import Environment
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:

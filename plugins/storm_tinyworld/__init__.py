@@ -13,6 +13,8 @@ from pathlib import Path
 
 from storm_exp import hookimpl
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:

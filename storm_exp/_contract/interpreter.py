@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-TO_IMPORT = ("omegaconf", "pluggy")
+TO_IMPORT = ("omegaconf", "pluggy", "packaging")
 """Packages that a worker needs, which may run in another environment."""
 TO_RUN = (*TO_IMPORT, "hydra", "filelock")
 """Packages that the command line needs."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import pluggy
 
+from storm_exp._contract.api_version import check_api
 from storm_exp._contract.component import Component, describe
-from storm_exp._contract.errors import PluginError, did_you_mean
+from storm_exp._contract.errors import PluginError, StormError, did_you_mean
 
 ENTRY_POINT_GROUP = "storm_exp"
 
@@ -82,7 +83,8 @@ class Plugins:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything
-            plugin.error = f"{type(error).__name__}: {error}"
+            known = isinstance(error, StormError)
+            plugin.error = str(error) if known else f"{type(error).__name__}: {error}"
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
             return
@@ -205,6 +207,11 @@ def from_plugins(hook: str) -> list[Any]:
     return [each for found in getattr(load_plugins().hook, hook)() for each in found]
 
 
+def _load(entry: importlib.metadata.EntryPoint, distribution: str) -> Any:
+    check_api(entry.module, distribution)
+    return entry.load()
+
+
 @functools.cache
 def load_plugins() -> Plugins:
     """Return the plugins of this environment, loaded once per process."""
@@ -213,5 +220,5 @@ def load_plugins() -> Plugins:
         importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name
     ):
         distribution = entry.dist.name if entry.dist is not None else "unknown"
-        plugins.add(Plugin(entry.name, distribution), entry.load)
+        plugins.add(Plugin(entry.name, distribution), functools.partial(_load, entry, distribution))
     return plugins

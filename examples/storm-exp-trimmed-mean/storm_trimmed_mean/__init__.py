@@ -6,6 +6,8 @@ from storm_exp import hookimpl
 from storm_trimmed_mean.distance import RelativeDistance
 from storm_trimmed_mean.trimmed_mean import TrimmedMean
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:

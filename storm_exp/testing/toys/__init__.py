@@ -30,6 +30,8 @@ __all__ = [
     "write_value",
 ]
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:

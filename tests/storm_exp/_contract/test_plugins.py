@@ -39,10 +39,15 @@ def a_component(name: str) -> type:
     return Plain
 
 
-def install(folder: Path, name: str, code: str, distribution: str = "") -> None:
+FOR_THIS_API = 'storm_api = ">=1,<2"\n'
+
+
+def install(
+    folder: Path, name: str, code: str, distribution: str = "", says: str = FOR_THIS_API
+) -> None:
     """Install a plugin of one module, as pip would."""
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    (folder / f"{name}.py").write_text(says + code, encoding="utf-8")
     info = folder / f"{distribution or name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(

@@ -2,6 +2,8 @@
 
 from storm_exp import hookimpl
 
+storm_api = ">=1,<2"
+
 
 @hookimpl
 def storm_components() -> list[type]:
