@@ -77,7 +77,9 @@ class Executor:
         """Run a node's component; return the manifest to publish."""
         _reset_peak_memory()
         memory = self._run(node, stage)
-        artifact = node.component.output(stage.payload)
+        spec = node.component.output(stage.payload).spec()
+        for line in node.spec.contradictions(spec):
+            stage.say(f"{line}, which is a fault of the component '{node.component.name}'")
         return Manifest(
             key=node.key,
             component=node.component.name,
@@ -86,7 +88,7 @@ class Executor:
             settings=semantic_settings(node.settings),
             inputs=node.input_keys(),
             fingerprint=node.fingerprint,
-            spec=artifact.spec().to_json(),
+            spec=spec.to_json(),
             files={},
             **{name: getattr(stage, name) for name in RECORDED},
             made={

@@ -11,6 +11,7 @@ from storm_exp._plan.notices import list_notices
 from storm_exp._plan.plan import Plan
 from storm_exp._run import console
 from storm_exp._run.run import Composition, check_here, make_plan
+from storm_exp._store.manifest import Manifest
 
 
 def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Plan:
@@ -39,8 +40,7 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     notices = itertools.chain(*hook.storm_plan_notices(plan=plan))
     for line in [*notices, *list_notices(plan), *online_lines]:
         print(line)
-    memos = {key for node in plan.nodes.values() if node.manifest for key in node.manifest.memos}
-    kept = [key for key in memos if plan.store.find(key).manifest is not None]
+    kept = kept_memos(plan)
     if kept:
         many = "memos" if len(kept) > 1 else "memo"
         print(f"kept beside the artifacts: {len(kept)} {many} of stages (store ls names them)")
@@ -51,3 +51,24 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     if problems:
         raise PlanError("; ".join(problems))
     return plan
+
+
+def kept_memos(plan: Plan) -> list[str]:
+    """Return the keys of the memos that a plan's store keeps of what is in the plan.
+
+    Those that a stage used, and those that follow from its artifacts alone, such as the weights of
+    a merge in files.
+    """
+    manifests = {key: node.manifest for key, node in plan.nodes.items() if node.manifest}
+    used = {key for manifest in manifests.values() for key in manifest.memos}
+    return [
+        memo.key
+        for memo in plan.store.manifests()
+        if memo.artifact == "memo" and (memo.key in used or manifests.keys() >= parents(memo))
+    ]
+
+
+def parents(manifest: Manifest) -> set[str]:
+    """Return the keys of all inputs."""
+    given = ([keys] if isinstance(keys, str) else keys for keys in manifest.inputs.values())
+    return {key for keys in given for key in keys}

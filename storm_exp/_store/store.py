@@ -106,10 +106,12 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot read the store: {error}") from error
         if found != str(FORMAT):
+            later = found.isdecimal() and int(found) > FORMAT
+            upgrade = "pip install --upgrade storm-exp, " if later else ""
             raise StoreError(
                 f"the store at {self.root} is of format {found}, and this storm-exp reads format "
-                f"{FORMAT}: move it away (mv {self.root} {self.root}-{found}) or give another "
-                "place with store.path=DIR, and what is needed of it is made again"
+                f"{FORMAT}: {upgrade}move it away (mv {self.root} {self.root}-{found}) or give "
+                "another place with store.path=DIR, and what is needed of it is made again"
             )
 
     def find(self, key: str) -> Lookup:

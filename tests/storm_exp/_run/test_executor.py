@@ -35,6 +35,17 @@ def test_a_failure_is_recorded_and_never_kept(storm, tmp_path, statuses):
     assert statuses()["adder"] == "failed"
 
 
+def test_what_contradicts_its_plan_is_told_and_kept(storm, tmp_path, record):
+    recipe = ("recipe=sum", "total=plans_otherwise")
+    said = storm(*recipe)
+    assert said.code == 0
+    told = "total: value was to be 14.0 and is 28.0, which is a fault of the component 'plans_other"
+    assert told in said.err
+    assert told in (record().directory / "log.txt").read_text()
+    assert record().cells[0].stages[-1].spec == {"value": 28.0}
+    assert "a fault of" not in storm("recipe=sum").err
+
+
 def test_a_failed_run_shows_no_traceback_and_records_why(storm, record):
     said = storm("recipe=sum", "adder=fussy", "source.value=9")
     assert "Traceback" not in said.err

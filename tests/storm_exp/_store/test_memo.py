@@ -112,3 +112,17 @@ def test_outside_a_store_a_memo_is_filled_for_the_stage(tmp_path):
     place = stage.memo("thing", 1, {"of": artifact}, writes("here"))
     assert (place / "text").read_text() == "here" and stage.memos == []
     assert stage.scratch in place.parents
+
+
+def test_a_plan_counts_memos_and_what_was_written_out(storm, tmp_path):
+    recipe = ("recipe=sum", "adder=remembering", "targets=[adder]")
+    assert "kept beside" not in storm("plan", *recipe).out
+    assert storm(*recipe).code == 0
+    assert (tmp_path / "outputs/latest/adder/value.txt").read_text() == "1.5"
+    assert (
+        "kept beside the artifacts: 2 memos of stages (store ls names" in storm("plan", *recipe).out
+    )
+    # Another amount finds the half, and nothing was written of it yet.
+    said = storm("plan", *recipe, "adder.amount=1")
+    assert "kept beside the artifacts: 1 memo of stages" in said.out
+    assert "kept beside" not in storm("plan", *recipe, "source.value=9").out

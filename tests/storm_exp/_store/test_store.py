@@ -213,13 +213,16 @@ def test_a_store_of_another_format_is_named_with_what_to_do(storm, tmp_path):
     store = tmp_path / "outputs/store"
     assert storm("recipe=sum").code == 0
     (store / "format").write_text("3")
-    assert f"{store} is of format 3, and this storm-exp reads" in storm("plan", "recipe=sum").err
+    newer = storm("plan", "recipe=sum").err
+    assert f"{store} is of format 3, and this storm-exp reads" in newer
+    assert "pip install --upgrade storm-exp, move it away" in newer
     (store / "format").unlink()  # as the first one, which had no such file
     for words in (("recipe=sum",), ("store", "ls"), ("rehearse", "recipe=sum")):
         said = storm(*words)
         assert said.code == 1
         assert f"{store} is of format 1" in said.err
         assert f"mv {store} {store}-1" in said.err and "store.path=DIR" in said.err
+        assert "--upgrade" not in said.err
     store.rename(f"{store}-1")
     assert storm("recipe=sum").code == 0
 

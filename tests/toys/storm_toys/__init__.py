@@ -8,7 +8,7 @@ storm_api = ">=1,<2"
 @hookimpl
 def storm_components() -> list[type]:
     """Return the components of this plugin."""
-    from storm_toys import adders, rehearsals, sources, workers
+    from storm_toys import adders, faulty, memos, rehearsals, sources, workers
 
     return [
         sources.Settled,
@@ -20,6 +20,8 @@ def storm_components() -> list[type]:
         adders.OfUnknownLength,
         adders.Counting,
         adders.Patient,
+        faulty.PlansOtherwise,
+        memos.Remembering,
         workers.SharedOut,
         workers.Elsewhere,
         rehearsals.StandIn,

@@ -1,4 +1,4 @@
-"""Components that break one rule each, and are in no plugin."""
+"""Components that break one rule each; what no plan would take is in no plugin."""
 
 import random
 import time
@@ -118,7 +118,7 @@ class NamesAnotherSetting:
         return write_value(stage, self.value)
 
 
-@component("faulty", "plans_otherwise", version=1)
+@component("total", "plans_otherwise", version=1)
 class PlansOtherwise:
     """The sum of numbers, times a factor that its plan forgets."""
 

@@ -1,0 +1,170 @@
+"""Every component that runs on toy inputs keeps its contract, as check_component sees it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.toy_inputs import ToyInputs, configured, judge
+from storm_data.testing import make_chats
+from storm_exp._contract.plugins import load_plugins
+from storm_exp.testing import HEAVY, check_component
+
+COPY = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2], dirs_exist_ok=True)"
+WRITE_ROWS = (
+    "import json, sys; rows = [dict(messages=[dict(role='user', content=f'say {n}'), "
+    "dict(role='assistant', content=str(n))]) for n in range(9)]; "
+    "open(sys.argv[1] + '/rows.jsonl', 'w').write(chr(10).join(map(json.dumps, rows)))"
+)
+TRAINING = {"steps": 2, "sequence_length": 96, "batch_size": 2, "precision": "32", "loggers": []}
+SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+NOT_HERE = {
+    "fp8_dynamic": "llmcompressor",
+    **dict.fromkeys(("hub_chat", "hub_documents", "hub_preferences", "hub"), "a network"),
+    "lm_eval": "minutes: tests/storm_evaluation/harness compares it with lm_eval itself",
+    "tinyworld": "minutes: tests/end_to_end runs it, and compares its digests",
+}
+"""Components that cannot be checked here, and what they would need."""
+
+Given = tuple[dict[str, Any], dict[str, Any]]
+"""The settings of a component, and its inputs by port."""
+
+
+def script(toys: ToyInputs, code: str) -> str:
+    """Return the words that run a program."""
+    file = toys.folder / f"program-{abs(hash(code))}.py"
+    file.write_text(code, encoding="utf-8")
+    return f"{sys.executable} {file}"
+
+
+def models(toys: ToyInputs, **settings: Any) -> Given:
+    return settings, {"models": toys.models[:2]}
+
+
+def differences(toys: ToyInputs, **settings: Any) -> Given:
+    return settings, {"base": toys.model, "models": toys.models[1:]}
+
+
+def training(toys: ToyInputs, tokens: str, **inputs: str) -> Given:
+    ports = {port: getattr(toys, name) for port, name in inputs.items()}
+    return TRAINING, {"model": toys.model, "tokens": getattr(toys, tokens), **ports}
+
+
+def curated(toys: ToyInputs, **settings: Any) -> Given:
+    own = {"min_education": 1.0, "difficulties": ["easy", "medium", "hard"], "validation": 0.1}
+    return {**own, **settings}, {"data": toys.chats, "scores": toys.scores}
+
+
+def corpus(toys: ToyInputs) -> Given:
+    return {"rows": 24, "validation_rows": 6}, {}
+
+
+CASES: dict[str, Callable[[ToyInputs], Given]] = {
+    "command": lambda t: ({"line": f"{script(t, COPY)} {{model}} {{out}}"}, {"model": t.model}),
+    "dataset_command": lambda t: (
+        {"line": f"{script(t, WRITE_ROWS)} {{out}}", "validation_rows": 2},
+        {},
+    ),
+    "zero_shot": lambda t: (vars(judge()), {"model": t.model, "data": t.chats}),
+    "thresholds": curated,
+    "highest_value": curated,
+    "random_subset": curated,
+    "mistakes": lambda t: ({"validation": 0.1}, {"data": t.chats, "answers": t.answers}),
+    "keep_all": lambda t: ({"validation": 0.1}, {"data": t.chats}),
+    "chat_jsonl": lambda t: ({"path": str(make_chats(t.folder / "chats.jsonl"))}, {}),
+    "text_documents": lambda t: ({"path": str(t.text), "validation_rows": 2}, {}),
+    "preference_jsonl": lambda t: ({"path": str(t.pairs_file), "validation_rows": 2}, {}),
+    "dataset_path": lambda t: ({"path": str(t.chats.directory)}, {}),
+    "dataset_excerpt": lambda t: ({"path": str(t.chats.directory), "rows": 10}, {}),
+    "held_out": lambda t: ({"limit": 4}, {"model": t.model, "data": t.chats}),
+    "paired": lambda t: ({"resamples": 20}, {"evaluations": t.evaluations}),
+    "bf16": lambda t: ({}, {"model": t.model}),
+    "answers": lambda t: ({"max_new_tokens": 4}, {"model": t.model, "data": t.chats}),
+    "slerp": models,
+    "linear": models,
+    "task_arithmetic": differences,
+    "depth_upscale": lambda t: ({"m": 1}, {"model": t.model}),
+    "block_expand": lambda t: ({"every": 2}, {"model": t.model}),
+    "ties": differences,
+    "dare_linear": differences,
+    "dare_ties": differences,
+    "della": differences,
+    "della_linear": differences,
+    "breadcrumbs": differences,
+    "breadcrumbs_ties": differences,
+    "model_stock": differences,
+    "sce": differences,
+    "mergekit": lambda t: models(t, method="linear", parameters={"weight": [0.5, 0.5]}),
+    "importance": lambda t: ({"samples": 8}, {"model": t.model, "data": t.chats}),
+    "block_importance": lambda t: (
+        {"samples": 8, "counts": [1, 2]},
+        {"model": t.model, "data": t.chats},
+    ),
+    "minitron_width": lambda t: (
+        {"intermediate_size": 48},
+        {"model": t.model, "importance": t.importance},
+    ),
+    "minitron_depth": lambda t: (
+        {"layers": 3},
+        {"model": t.model, "importance": t.block_importance},
+    ),
+    "path": lambda t: ({"path": str(t.model.directory)}, {}),
+    "new_model": lambda t: (
+        {"config": {"model_type": "llama", **SMALL, "num_attention_heads": 2}},
+        {"tokenizer": t.model},
+    ),
+    "model_twin": lambda t: ({"of": "some/model", "config": {"model_type": "llama", **SMALL}}, {}),
+    "tinyworld_pool": corpus,
+    "tinyworld_text": corpus,
+    "tinyworld_code": corpus,
+    "tinyworld_questions": corpus,
+    "tinyworld_preferences": corpus,
+    "tinyworld_oracle": lambda t: ({"validation": 0.1}, {"data": t.pool}),
+    "tinyworld_sibling": lambda t: ({**TRAINING, "rows": 12}, {"model": t.model}),
+    "chat_tokens": lambda t: ({}, {"model": t.model, "data": t.chats}),
+    "document_tokens": lambda t: ({}, {"model": t.model, "data": t.documents}),
+    "preference_tokens": lambda t: ({}, {"model": t.model, "data": t.pairs}),
+    "token_mixture": lambda t: (
+        {"shares": [0.5, 0.5], "tokens": 200},
+        {"parts": [t.document_tokens, t.document_tokens]},
+    ),
+    "snr": lambda t: ({}, {"model": t.model}),
+    "reference_log_probs": lambda t: (
+        {"precision": "32"},
+        {"model": t.model, "tokens": t.preference_tokens},
+    ),
+    "top_k_answers": lambda t: (
+        {"k": 8, "precision": "32"},
+        {"model": t.model, "tokens": t.chat_tokens},
+    ),
+    "sft": lambda t: training(t, "chat_tokens", layers="layers"),
+    "pretraining": lambda t: training(t, "document_tokens"),
+    "dpo": lambda t: training(t, "preference_tokens", reference="reference"),
+    "distillation": lambda t: training(t, "chat_tokens", answers="top_k"),
+}
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> ToyInputs:
+    return ToyInputs(tmp_path_factory.mktemp("toys"))
+
+
+def test_every_component_is_checked_or_said_not_to_be() -> None:
+    assert CASES.keys() | NOT_HERE.keys() == load_plugins().components.keys()
+    assert not CASES.keys() & NOT_HERE.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_component_keeps_its_contract(name: str, toys: ToyInputs, tmp_path: Path) -> None:
+    component = load_plugins().component(name)
+    if "mergekit" in component.cls.__module__ and importlib.util.find_spec("mergekit") is None:
+        pytest.skip("mergekit is not installed")
+    settings, inputs = CASES[name](toys)
+    # To import torch once more for each would take minutes: those that need it run again here.
+    fresh = not set(component.requires or ()) & set(HEAVY)
+    check_component(configured(component.cls, **settings), tmp_path, fresh=fresh, **inputs)
