@@ -37,6 +37,7 @@ class Program:
     """Part of the key: change it when the program changes in a way that `reads` does not show."""
 
     seed: int = II("seed")
+    """What `{seed}` in the command line becomes."""
 
     places: ClassVar[tuple[str, ...]] = ()
     """What may stand in braces in `line`."""

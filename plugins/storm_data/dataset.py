@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "rejected")
 
 
+def within(planned: dict[str, list[int]], made: dict[str, list[int]]) -> bool:
+    """Return whether the counts of splits lie within closed intervals; no split has none."""
+    none = [0, 0]
+    pairs = [
+        (planned.get(name, none), made.get(name, none)) for name in planned.keys() | made.keys()
+    ]
+    return all(lowest <= low and high <= highest for (lowest, highest), (low, high) in pairs)
+
+
 @dataclasses.dataclass(kw_only=True)
 class DatasetSpec(Spec):
     """What is known of a data set without reading its rows."""
@@ -26,6 +35,12 @@ class DatasetSpec(Spec):
     """Mean tokens of a row, where settings state it, by any large vocabulary."""
     expected_rows: float | None = None
     """Rows expected in the split `train`, where fewer than the most possible are likely."""
+
+    def agrees(self, field: str, planned: Any, made: Any) -> bool:
+        """Return whether counts lie within their intervals; an expectation may be wrong."""
+        if field == "splits":
+            return within(planned, made)
+        return field in ("row_tokens", "expected_rows") or super().agrees(field, planned, made)
 
     def likely_rows(self) -> float | None:
         """Return the rows to train on that estimates assume: the expected ones, else the most."""

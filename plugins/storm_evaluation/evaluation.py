@@ -22,6 +22,12 @@ class EvaluationSpec(Spec):
     tasks: list[str] | None = None
     documents: int | None = None
 
+    def agrees(self, field: str, planned: Any, made: Any) -> bool:
+        """Return whether the same tasks were asked, in whatever order."""
+        if field == "tasks":
+            return sorted(planned) == sorted(made)
+        return super().agrees(field, planned, made)
+
     def summary(self) -> str:
         """Return, for example, `4 tasks, 600 documents`."""
         if self.tasks is None:

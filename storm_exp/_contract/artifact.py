@@ -30,15 +30,22 @@ class Spec:
     def contradictions(self, made: Self) -> list[str]:
         """Return the contradictions between this spec and that of the artifact, a line per field.
 
-        A field that is unknown in either agrees with any value. Types whose fields are not exact
-        values (upper bounds, estimates) override this method.
+        A field that is unknown in either agrees with any value; else `agrees` decides.
         """
         unknown, planned, actual = (_as_json(each) for each in (type(self)(), self, made))
         return [
             f"{name} was to be {_brief(value)} and is {_brief(actual[name])}"
             for name, value in planned.items()
-            if unknown[name] not in (value, actual[name]) and value != actual[name]
+            if unknown[name] not in (value, actual[name])
+            and not self.agrees(name, value, actual[name])
         ]
+
+    def agrees(self, field: str, planned: Any, made: Any) -> bool:
+        """Return whether the value of a field is as planned; both are JSON values, and known.
+
+        Types with fields that are not exact values (upper bounds, estimates) override this method.
+        """
+        return bool(planned == made)
 
     def summary(self) -> str:
         """Return a short description for the plan's table, empty when nothing is known."""

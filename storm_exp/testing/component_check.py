@@ -47,7 +47,7 @@ def check_component(
     Raises AssertionError, which says what is wrong and what would be right.
     """
     component, given = describe(type(settings)), given_ports(settings, inputs, ports)
-    _check_class(component)
+    check_class(component)
     _check_settings(settings)
     _check_refusals(settings, specs_of(given), folder)
     name = component.cls.__name__
@@ -76,7 +76,8 @@ def check_component(
     return made
 
 
-def _check_class(component: Component) -> None:
+def check_class(component: Component) -> None:
+    """Raise AssertionError for a class, a setting or a port that does not say what it is."""
     cls = component.cls
     name = cls.__name__
     # A dataclass without a docstring is given its signature for one.

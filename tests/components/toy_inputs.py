@@ -145,7 +145,7 @@ class ToyInputs:
 
     @functools.cached_property
     def answers(self) -> Dataset:
-        settings = configured(Answers, max_new_tokens=4)
+        settings = configured(Answers, max_new_tokens=4, unfinished=True)
         return self._made("answers", settings, self.model, self.chats)
 
     @functools.cached_property
@@ -154,12 +154,12 @@ class ToyInputs:
 
     @functools.cached_property
     def importance(self) -> Artifact:
-        settings = configured(ImportanceScanner, samples=8)
+        settings = configured(ImportanceScanner, samples=8, max_length=96)
         return self._made("importance", settings, self.model, self.chats)
 
     @functools.cached_property
     def block_importance(self) -> Artifact:
-        settings = configured(BlockImportanceScanner, samples=8, counts=[1, 2])
+        settings = configured(BlockImportanceScanner, samples=8, max_length=96, counts=[1, 2])
         return self._made("block-importance", settings, self.model, self.chats)
 
     @functools.cached_property

@@ -26,12 +26,13 @@ class TrimmedMean:
         cut = min(int(self.trim * len(models)), (len(models) - 1) // 2)
         models[0].copy_companions(stage.directory)
         with (
+            stage.compute() as device,
             TensorWriter(stage.directory / "model.safetensors", headers) as writer,
             stage.progress(len(headers), "tensors") as progress,
         ):
             for name, (dtype, _) in headers.items():
-                values = torch.stack([model.tensor(name).float() for model in models])
+                values = torch.stack([model.tensor(name).to(device).float() for model in models])
                 kept = values.sort(dim=0).values[cut : len(models) - cut]
-                writer.write(name, kept.mean(dim=0).to(DTYPES[dtype]))
+                writer.write(name, kept.mean(dim=0).to(DTYPES[dtype]).cpu())
                 progress.advance()
         return Checkpoint(stage.directory)

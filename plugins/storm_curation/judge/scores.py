@@ -26,6 +26,12 @@ class ScoresSpec(Spec):
     rows: list[int] | None = None
     """Rows judged, as a closed interval [lowest, highest]."""
 
+    def agrees(self, field: str, planned: Any, made: Any) -> bool:
+        """Return whether as many rows were judged as there might be."""
+        if field == "rows":
+            return bool(planned[0] <= made[0] and made[1] <= planned[1])
+        return super().agrees(field, planned, made)
+
     def summary(self) -> str:
         """Return, for example, `4000 rows, 2 questions`."""
         if self.rows is None or self.scales is None:

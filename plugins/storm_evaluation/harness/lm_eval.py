@@ -60,9 +60,11 @@ class LmEval:
     """Examples before each question; null: as each task says. A task whose YAML says 0 stays at
     0, as in the harness."""
     apply_chat_template: bool = True
+    """Whether prompts are rendered as chats; without it they are plain text."""
     fewshot_as_multiturn: bool = True
     """Examples as turns of one conversation; has no effect without the chat template."""
     system_instruction: str = ""
+    """The system prompt of every chat; empty: none."""
     limit: int | None = setting(None, at_least=1)
     """Only so many documents of each task, and of each task of a group; null: all."""
     limit_seed: int | None = setting(None, at_least=0)

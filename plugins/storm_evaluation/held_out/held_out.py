@@ -40,6 +40,7 @@ class HeldOut:
     """Loss on held-out answers, and picking the true answer out of others, by the harness."""
 
     split: str = "validation"
+    """The split of the data that is asked."""
     limit: int | None = setting(200, at_least=2)
     """Only the first rows of the split; null: all."""
     choices: int = setting(4, at_least=2)
@@ -47,7 +48,9 @@ class HeldOut:
     choice_characters: int = setting(200, at_least=1)
     """Answers to choose from are cut to this length."""
     apply_chat_template: bool = True
+    """Whether prompts are rendered as chats; without it they are plain text."""
     batch_size: int = setting(16, at_least=1)
+    """Texts in one forward pass."""
     max_length: int | None = setting(None, at_least=2, unit="tokens")
     """Tokens of prompt and answer; long prompts lose their beginning, long answers their end."""
     dtype: LoadedDtype = LoadedDtype.auto

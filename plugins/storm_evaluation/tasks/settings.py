@@ -17,13 +17,21 @@ class ByTask:
     """
 
     num_fewshot: dict[str, int | None] = setting({}, at_least=0)
+    """Examples before each question; null: as the task's YAML says."""
     apply_chat_template: dict[str, bool] = setting({})
+    """Whether prompts are rendered as chats."""
     fewshot_as_multiturn: dict[str, bool] = setting({})
+    """Whether examples are turns of one conversation."""
     system_instruction: dict[str, str] = setting({})
+    """The system prompt."""
     batch_size: dict[str, int] = setting({}, at_least=1)
+    """Texts in one forward pass."""
     limit: dict[str, int | None] = setting({}, at_least=1)
+    """Only so many documents; null: all."""
     limit_seed: dict[str, int | None] = setting({}, at_least=0)
+    """Which documents a limit takes: drawn by this seed; null: the first ones."""
     max_new_tokens: dict[str, int | None] = setting({}, at_least=1)
+    """Tokens of an answer, at most; null: as the task's YAML says."""
     metric: dict[str, str] = setting({})
     """The metric to score by, where it is not the first in the YAML. It must be a mean over
     documents."""

@@ -32,6 +32,12 @@ class CheckpointSpec(Spec):
     shapes: str | None = None
     """Digest of all tensors' names and shapes; checkpoints with the same can be merged."""
 
+    def agrees(self, field: str, planned: Any, made: Any) -> bool:
+        """Return whether what was said of the config holds; a family adds its own defaults."""
+        if field == "config":
+            return all(made.get(name) == value for name, value in planned.items())
+        return super().agrees(field, planned, made)
+
     def summary(self) -> str:
         """Return, for example, `1,312,384 parameters, llama`."""
         kind = str((self.config or {}).get("model_type", ""))

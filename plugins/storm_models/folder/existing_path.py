@@ -12,6 +12,8 @@ def existing_path(setting: str, value: str) -> Path:
 
     A relative path starts from the working directory, `~` from the home directory.
     """
+    if not value:
+        raise SettingError(setting, value, "must name a file or directory")
     path = Path(value).expanduser()
     if path.exists():
         return path.absolute()

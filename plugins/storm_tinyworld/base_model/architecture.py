@@ -17,10 +17,15 @@ class Architecture:
     """Sizes of a Llama model."""
 
     hidden_size: int = setting(128, at_least=1)
+    """Channels of the residual stream."""
     layers: int = setting(4, at_least=1)
+    """Decoder layers."""
     heads: int = setting(4, at_least=1)
+    """Attention heads of a layer."""
     key_value_heads: int = setting(2, at_least=1)
+    """Heads of keys and values, each shared by a group of attention heads."""
     intermediate_size: int = setting(256, at_least=1)
+    """Neurons of a layer's MLP."""
     positions: int = setting(512, at_least=1)
     """Tokens of the longest text."""
     rope_theta: float = setting(1000.0, above=0)

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm_data.dataset import within
 from storm_exp import Artifact, InputError, Spec, referenced
 from storm_models.checkpoint.spec import readable_count
 
@@ -33,6 +34,12 @@ class TokenSetSpec(Spec):
     """Examples per split as a closed interval [lowest, highest]."""
     tokens: dict[str, int] | None = None
     """Tokens per split, where they were counted or declared."""
+
+    def agrees(self, field: str, planned: Any, made: Any) -> bool:
+        """Return whether counts lie within their intervals; tokens were declared, or counted."""
+        if field == "splits":
+            return within(planned, made)
+        return field == "tokens" or super().agrees(field, planned, made)
 
     def summary(self) -> str:
         """Return, for example, `train 2000 chats, 61.3 K tokens`."""
