@@ -103,6 +103,7 @@ def test_a_plugin_is_installed_for_a_time(tmp_path):
     folder.mkdir()
     (folder / "storm_passing.py").write_text(
         "from storm_exp import hookimpl\n"
+        'storm_api = ">=1,<2"\n'
         "@hookimpl\n"
         "def storm_verbs():\n"
         "    return {'greet': lambda words: print('hello', *words) or 0}\n",
