@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from storm_exp import Plan
+from storm_exp._contract.plugins import load_plugins
 from storm_exp.report import RunRecord
 from storm_exp.testing import CommandResult, installed
 from storm_exp.testing import plan as plan_in
@@ -29,6 +30,7 @@ TOYS = Path(__file__).parents[1] / "toys"
 def toys() -> Iterator[None]:
     """Install the toy plugins for the tests of a module."""
     with installed(TOYS):
+        load_plugins()  # before a test replaces a method that a toy inherits
         yield
 
 
