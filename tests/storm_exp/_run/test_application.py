@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+from storm_exp.testing import installed
 
 ORDINARY = [
     (["adder=weighted"], {"adder": 2.0}),
@@ -173,3 +177,44 @@ def test_a_run_imports_nothing_heavy(start, tmp_path: Path):
     said = start("-c", script).wait()
     assert said.code == 0
     assert said.err.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "words", [["recipe=sum"], ["plan", "recipe=sum"], ["plan", "sweep=amounts", "-m"]]
+)
+def test_a_command_line_is_composed_once(storm, monkeypatch, words):
+    composed = []
+    compose = ConfigLoaderImpl.load_configuration
+
+    def counting(self: ConfigLoaderImpl, *arguments: object, **named: object) -> object:
+        composed.append(arguments)
+        return compose(self, *arguments, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counting)
+    assert storm(*words).code == 0
+    merged_for_the_cells = "-m" in words
+    assert len(composed) == 1 + merged_for_the_cells
+
+
+COUNTING = """
+from storm_exp import make_plan
+
+storm_api = ">=1,<2"
+
+def count(cells):
+    print(f"{len(cells)} cells, {len(make_plan(cells).to_make())} artifacts")
+    return [None] * len(cells)
+
+def storm_actions():
+    return {"count": count}
+"""
+
+
+def test_an_action_of_a_plugin_is_a_verb_that_gets_the_composed_recipes(
+    storm, tmp_path, monkeypatch
+):
+    (tmp_path / "counting.py").write_text(COUNTING, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with installed(importlib.import_module("counting")):
+        assert "1 cells, 4 artifacts" in storm("count", "recipe=sum").out
+        assert "2 cells, 5 artifacts" in storm("count", "-m", "recipe=sum", "total.factor=1,2").out
