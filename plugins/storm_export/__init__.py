@@ -19,8 +19,9 @@ def storm_components() -> list[type]:
     from storm_export.bf16 import Bf16
     from storm_export.fp8 import Fp8Dynamic
     from storm_export.gguf.exporter import Gguf
+    from storm_export.ollama.exporter import Ollama
 
-    return [Bf16, Fp8Dynamic, Gguf]
+    return [Bf16, Fp8Dynamic, Gguf, Ollama]
 
 
 @hookimpl
