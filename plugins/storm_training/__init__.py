@@ -1,8 +1,8 @@
-"""Training under Lightning: one trainer, and what is trained with it.
+"""Training with Lightning: token sets, objectives, the choice of parameters, and one trainer.
 
-Token sets (`token_set`) are data as a tokenizer sees it, made once. `trainer.train(model,
-sequences, settings, stage)` is the loop, `objective` what it minimises, `trainable` what trains;
-`snr_scanner` measures what Spectrum chooses by.
+`components` holds what recipes name. `data` tokenises and packs, `objectives` defines the losses,
+`trainable` selects parameters (Spectrum, LoRA, …), `references` stores the outputs of another
+model, and `loop.trainer.train(model, sequences, settings, stage)` runs the training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ storm_api = ">=1,<2"
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return token sets, the scanner, and the objectives."""
+    """Return the token sets, the scanner, the reference models and the fine-tuners."""
     from storm_training.components.distillation import Distillation
     from storm_training.components.dpo import Dpo
     from storm_training.components.pretraining import Pretraining
@@ -44,7 +44,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on what trains and on the losses."""
+    """Return the report's sections on trained parameters and losses."""
     from storm_training.report import sections
 
     return sections(run)

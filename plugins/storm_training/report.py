@@ -1,4 +1,4 @@
-"""What the report shows of training: what trains, and how the losses went."""
+"""The report's sections on training: trained parameters and loss curves."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _POINTS = 300
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return what trains and the signal-to-noise ratios, then the loss curves."""
+    """Return the section on trained parameters and their SNR, then that of the loss curves."""
     trained = [s for s in distinct(run, "training.json") if s.contents.get("steps")]
     scanned = [s for s in distinct(run, "layers.json") if s.contents.get("modules")]
-    found = []
+    result = []
     if trained or scanned:
         maps = [(s.label, ratios(s, _trained_from(s, trained))) for s in scanned]
         html = (folded(maps) if maps else Markup()) + what_trains(trained)
-        found.append(Section("What trains", html, stage=(scanned or trained)[0].stage.stage))
+        result.append(Section("What trains", html, stage=(scanned or trained)[0].stage.stage))
     if trained:
-        found.append(Section("Training", losses(run, trained), stage=trained[-1].stage.stage))
-    return found
+        result.append(Section("Training", losses(run, trained), stage=trained[-1].stage.stage))
+    return result
 
 
 def _trained_from(scan: Shown, trained: list[Shown]) -> Shown | None:
@@ -35,7 +35,7 @@ def _trained_from(scan: Shown, trained: list[Shown]) -> Shown | None:
 
 
 def ratios(scan: Shown, trained: Shown | None) -> Markup:
-    """Return the heat map of signal-to-noise ratios; outlined is what the fine-tuner trained."""
+    """Return a heat map of signal-to-noise ratios; matrices that were trained are outlined."""
     modules = [m for m in scan.contents["modules"] if m.get("layer") is not None]
     modules = [m for m in modules if m.get("snr") is not None and math.isfinite(m["snr"])]
     chosen = {
@@ -62,7 +62,7 @@ def ratios(scan: Shown, trained: Shown | None) -> Markup:
 
 
 def what_trains(trained: list[Shown]) -> Markup:
-    """Return a table of trained and frozen parameters, and of the rows that were used."""
+    """Return a table of trained and frozen parameters and of the rows that were used."""
     rows = []
     for shown in trained:
         entries, used = shown.contents.get("trainable", []), shown.contents.get("rows", {})
@@ -94,7 +94,7 @@ def what_trains(trained: list[Shown]) -> Markup:
 
 
 def losses(run: RunRecord, trained: list[Shown]) -> Markup:
-    """Return the losses of the models that were trained from nothing, and of the others."""
+    """Return loss curves: one chart of pretraining from random weights, one of fine-tuning."""
     palette = colours(run)
     groups: dict[str, list[Shown]] = {}
     for shown in trained:
@@ -133,7 +133,7 @@ def losses(run: RunRecord, trained: list[Shown]) -> Markup:
 
 
 def _averaged(steps: list[dict[str, Any]]) -> tuple[list[tuple[float, float]], int]:
-    """Return points of the training loss, and over how many steps each is averaged."""
+    """Return points (step, mean loss), and over how many steps each is averaged."""
     width = max(1, math.ceil(len(steps) / _POINTS))
     groups = [steps[start : start + width] for start in range(0, len(steps), width)]
     points = [(g[-1]["step"], math.fsum(step["loss"] for step in g) / len(g)) for g in groups]

@@ -1,4 +1,4 @@
-"""Small settings, chats and token sequences for the tests of people who train."""
+"""Small settings, chats and token sequences for tests of components that train."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storm_training.optim.settings import TrainingSettings
 
 def small_settings(**changes: Any) -> TrainingSettings:
     """Return settings of four short fp32 steps, with `changes`."""
-    chosen: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "steps": 4,
         "sequence_length": 96,
         "batch_size": 2,
@@ -28,11 +28,11 @@ def small_settings(**changes: Any) -> TrainingSettings:
         "precision": "32",
         "seed": 0,
     }
-    return TrainingSettings(**{**chosen, **changes})
+    return TrainingSettings(**{**defaults, **changes})
 
 
 def make_chats(folder: Path, rows: int = 40, validation: int = 8) -> Dataset:
-    """Write a data set in whose chats the assistant repeats a word; returns it."""
+    """Write a data set of chats in which the assistant repeats a word, and return it."""
     draw = random.Random(7)
     folder.mkdir(parents=True)
     data = Dataset(folder)
@@ -54,13 +54,13 @@ def make_chats(folder: Path, rows: int = 40, validation: int = 8) -> Dataset:
 
 
 def tokenise_chats(folder: Path, model: Checkpoint, data: Dataset) -> TokenSet:
-    """Tokenise a data set of chats into `folder`; returns the token set."""
+    """Tokenise a data set of chats into `folder`, and return the token set."""
     folder.mkdir(parents=True)
     return ChatTokenSet().run(StageContext("tokens", folder, folder), model, data)
 
 
 def newest_checkpoint(stage: StageContext) -> Path:
-    """Return the file from which a run of this stage would go on."""
+    """Return the checkpoint from which a run of this stage would resume."""
     return max(stage.scratch.glob("training-*.ckpt"))
 
 

@@ -1,4 +1,4 @@
-"""Which implementation of attention a model trains with, so that packed documents stay apart."""
+"""The choice of an attention implementation that keeps the documents of a packed row apart."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ import torch
 from transformers import PreTrainedModel
 
 from storm_exp import InputError, SettingError
-from storm_training.attention.documents import NAME as DOCUMENTS
+from storm_training.attention.document_attention import NAME as DOCUMENTS
 
 _ISOLATED_LAYERS = {"full_attention", "sliding_attention"}
 _NAMES = {"documents": DOCUMENTS, "flex": "flex_attention"}
 _SAME = 1e-3
-"""Share of the states by which they may differ: rounding of experts that see other tokens too."""
+"""Relative difference of hidden states that rounding explains, also that of mixtures of experts."""
 
 
-def choose_attention(wanted: str, model: PreTrainedModel, accelerator: str, precision: str) -> str:
-    """Return the name by which transformers knows the implementation to train `model` with.
+def choose_attention(setting: str, model: PreTrainedModel, accelerator: str, precision: str) -> str:
+    """Return the name, in transformers, of the attention implementation to train `model` with.
 
-    `wanted` is the setting, `accelerator` cpu or gpu, `precision` as `choose_precision` returns
-    it. `auto` computes each document by itself where the model's attention allows, else what is
-    exact: sdpa, or, for capped scores (which sdpa leaves out without a word), flex on a GPU and
-    eager on a CPU. Raises SettingError for a choice that would be wrong or cannot train here,
-    InputError for a model whose layers carry state from one document to the next.
+    `setting` is a value of the setting `attention`, `accelerator` cpu or gpu, `precision` what
+    `choose_precision` returned. `auto` is documents if the model's attention allows it, else sdpa
+    or, for models with soft-capped scores (which sdpa silently ignores), flex on a GPU and eager on
+    a CPU. Raises SettingError for a choice that would be wrong or cannot train here, InputError
+    for a model whose layers carry state from one document to the next.
     """
     _require_isolated_layers(model)
-    reasons = _reasons(model, accelerator, precision)
-    if wanted != "auto":
-        if reasons[wanted]:
-            raise SettingError("attention", wanted, reasons[wanted])
-        return _NAMES.get(wanted, str(wanted))
+    problems = _problems(model, accelerator, precision)
+    if setting != "auto":
+        if problems[setting]:
+            raise SettingError("attention", setting, problems[setting])
+        return _NAMES.get(setting, str(setting))
     order = ("documents", "sdpa", "flex", "eager")
-    chosen = next(name for name in order if not reasons[name])
-    return _NAMES.get(chosen, chosen)
+    name = next(name for name in order if not problems[name])
+    return _NAMES.get(name, name)
 
 
 def _require_isolated_layers(model: PreTrainedModel) -> None:
     kinds = set(getattr(model.config, "layer_types", None) or ())
     if kinds - _ISOLATED_LAYERS:
-        found = ", ".join(sorted(kinds - _ISOLATED_LAYERS))
-        raise InputError(f"rows are packed, and layers of type {found} would mix their documents")
+        names = ", ".join(sorted(kinds - _ISOLATED_LAYERS))
+        raise InputError(f"rows are packed, and layers of type {names} would mix their documents")
 
 
-def _reasons(model: PreTrainedModel, accelerator: str, precision: str) -> dict[str, str]:
-    """Return for every implementation why it cannot be taken; empty when it can."""
+def _problems(model: PreTrainedModel, accelerator: str, precision: str) -> dict[str, str]:
+    """Return {implementation: why it cannot be used, empty when it can}."""
     config = model.config
     capped = "the model caps its scores (attn_logit_softcapping)"
     capped = capped if getattr(config, "attn_logit_softcapping", None) else ""
@@ -53,16 +53,17 @@ def _reasons(model: PreTrainedModel, accelerator: str, precision: str) -> dict[s
     dropped = dropped if getattr(config, "attention_dropout", 0.0) else ""
     sinks = any(name.endswith("sinks") for name, _ in model.named_parameters())
     sinking = "the model's attention has sinks" if sinks else ""
-    plain = "" if model._supports_attention_backend else "the model does not take it"
-    limits = ""
-    if accelerator == "gpu":  # those of FlashAttention
+    unsupported = "the model does not support it"
+    backend = "" if model._supports_attention_backend else unsupported
+    flash = ""
+    if accelerator == "gpu":
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         fits = precision != "32" and size % 8 == 0 and size <= 256
-        limits = "" if fits else "on a GPU it needs bf16, and heads of 8, 16, ... 256 channels"
+        flash = "" if fits else "on a GPU it needs bf16, and a head_dim of 8, 16, ... 256"
     return {
-        "documents": plain or capped or sinking or dropped or limits,
-        "sdpa": ("" if model._supports_sdpa else "the model does not take it") or capped,
-        "flex": ("" if model._supports_flex_attn else "the model does not take it")
+        "documents": backend or capped or sinking or dropped or flash,
+        "sdpa": ("" if model._supports_sdpa else unsupported) or capped,
+        "flex": ("" if model._supports_flex_attn else unsupported)
         or ("trains on GPUs only" if accelerator == "cpu" else "")
         or dropped,
         "eager": "",
@@ -71,7 +72,7 @@ def _reasons(model: PreTrainedModel, accelerator: str, precision: str) -> dict[s
 
 @contextlib.contextmanager
 def attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
-    """Let `model` compute attention by `implementation`, a name that transformers knows."""
+    """Within, `model` computes attention with `implementation`, a name known to transformers."""
     before = model.config._attn_implementation
     model.set_attn_implementation(implementation)
     try:
@@ -82,11 +83,11 @@ def attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
 
 @torch.no_grad()
 def require_isolation(model: PreTrainedModel) -> None:
-    """Raise InputError when a document in a packed row sees what stands in another.
+    """Raise InputError when a document in a packed row attends to another.
 
-    The model itself is asked, with two rows that differ in their first document alone: kernels,
-    architectures and releases of transformers have traps that no list holds (gpt_oss and bloom
-    mix documents in 5.17, silently).
+    Tested with two forward passes on rows that differ only in their first document, because no list
+    of kernels, architectures and releases of transformers could be complete (in 5.17, gpt_oss and
+    bloom mix documents silently).
     """
     embedding = model.get_input_embeddings().weight
     assert isinstance(embedding, torch.Tensor)
@@ -96,7 +97,7 @@ def require_isolation(model: PreTrainedModel) -> None:
     rows = [torch.cat([document, second + 5])[None] for document in (first, first.flip(0))]
     training, decoder = model.training, model.get_decoder()
     model.eval()
-    with torch.compiler.set_stance("force_eager"):  # not worth compiling for
+    with torch.compiler.set_stance("force_eager"):  # not worth compiling
         one, other = (
             decoder(input_ids=row, position_ids=positions, use_cache=False).last_hidden_state[:, 5:]
             for row in rows

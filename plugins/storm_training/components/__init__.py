@@ -1,1 +1,1 @@
-"""What a recipe names to train: `sft`, `pretraining`, `dpo`, `distillation`."""
+"""The fine-tuners that recipes name: `sft`, `pretraining`, `dpo`, `distillation`."""

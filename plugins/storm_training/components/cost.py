@@ -1,4 +1,4 @@
-"""What training takes, estimated from configs, settings and counts of tokens."""
+"""The cost of training, estimated from model config, settings and token counts."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from storm_training.trainable.matrices import find_matrices
 from storm_training.trainable.selection import choose
 from storm_training.trainable.settings import TrainableSettings
 
-_PIECE = 1 << 25
-"""Logits that a loss holds at a time (storm_training.losses.head)."""
+_CHUNK_LOGITS = 1 << 25
+"""Logits that a loss holds in memory at a time, as in storm_training.losses.head."""
 
 
-class Learning(NamedTuple):
-    """What trains, as far as a config tells."""
+class TrainedParameters(NamedTuple):
+    """What trains, as far as the model's config shows."""
 
-    trained: set[str]
-    """Tensors of the model that get a gradient."""
-    updates: dict[str, int]
-    """Ranks of low-rank updates, by their matrices."""
-    parameters: int
-    """Numbers that train."""
+    tensors: set[str]
+    """Names of the model's tensors that get a gradient."""
+    ranks: dict[str, int]
+    """{matrix: rank of its low-rank update}."""
+    total: int
+    """Number of trained parameters."""
 
 
 def training_cost(
@@ -53,15 +53,15 @@ def training_cost(
     hardware: Hardware,
     teacher: CheckpointSpec | None = None,
 ) -> Cost | None:
-    """Return the cost of training `model` on `tokens`; None for a family that is not known.
+    """Return the cost of training `model` on `tokens`; None for an unknown model family.
 
-    Every position is taken as supervised, which is the most that there can be, and rows as full.
-    A `teacher` in the loop adds its forward passes and its weights.
+    Assumes full rows with every position supervised, the most there can be. A `teacher` in the
+    loop adds its forward passes and weights.
     """
     config = model.config or {}
     if not config or parameter_count(config) is None:
         return None
-    learning = find_learning(config, trainable)
+    parameters = trained_parameters(config, trainable)
     read = tokens_read(settings, tokens)
     context = document_length(settings, tokens)
     flops = None
@@ -70,24 +70,24 @@ def training_cost(
         flops = training_flops(
             config,
             reading,
-            trained=learning.trained,
-            updates=learning.updates,
+            trained=parameters.tensors,
+            updates=parameters.ranks,
             recompute=settings.activation_checkpointing,
         )
         if teacher is not None:
-            taught = forward_flops(teacher.config or {}, reading) if teacher.config else None
-            flops = None if flops is None or taught is None else flops + taught
+            teacher_flops = forward_flops(teacher.config or {}, reading) if teacher.config else None
+            flops = None if flops is None or teacher_flops is None else flops + teacher_flops
     return Cost(
         tokens=read,
         flops=flops,
-        memory=_memory(settings, config, learning, context, hardware, teacher),
+        memory=_memory(settings, config, parameters, context, hardware, teacher),
         disk=checkpoint_bytes(config),
         assumes="all positions supervised",
     )
 
 
 def tokens_read(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float | None:
-    """Return the tokens that training reads, counted as often as they are read."""
+    """Return how many tokens training reads, repeated epochs included; None when unknown."""
     if settings.steps:
         rows = settings.steps * settings.batch_size * settings.gradient_accumulation_steps
         return float(rows * settings.sequence_length)
@@ -96,23 +96,23 @@ def tokens_read(settings: TrainingSettings, tokens: TokenSetSpec | None) -> floa
 
 
 def document_length(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float:
-    """Return the mean length of a document of a row, where it is not known that of the row."""
+    """Return the mean length of a document in tokens, or that of a row where it is unknown."""
     known = (tokens.tokens or {}).get("train") if tokens else None
     examples = (tokens.splits or {}).get("train", [0, 0])[1] if tokens else 0
     mean = known / examples if known and examples else settings.sequence_length
     return min(mean, settings.sequence_length)
 
 
-def find_learning(config: ModelConfig, trainable: TrainableSettings) -> Learning:
-    """Return what trains; of Spectrum's choice the lowest layers stand for whichever it will be."""
+def trained_parameters(config: ModelConfig, trainable: TrainableSettings) -> TrainedParameters:
+    """Return what trains; for Spectrum, which needs the weights, the lowest layers stand in."""
     shapes = tensor_shapes(config) or {}
     matrices = find_matrices(shapes)
     if trainable.low_rank:
         chosen = [m.name for m in matrices if m.type in (trainable.modules or [m.type])]
         ranks = dict.fromkeys(chosen, trainable.rank)
         count = sum(trainable.rank * sum(shapes[name]) for name in chosen)
-        return Learning(set(), ranks, count)
-    if trainable.method == "new_layers":  # which ones stands in the checkpoint alone
+        return TrainedParameters(set(), ranks, count)
+    if trainable.method == "new_layers":  # only the checkpoint itself says which layers these are
         names = set(shapes)
     else:
         table: list[LayerRow] = [
@@ -126,13 +126,13 @@ def find_learning(config: ModelConfig, trainable: TrainableSettings) -> Learning
             for matrix in matrices
         ]
         names = choose(trainable, list(shapes), modules=table)
-    return Learning(names, {}, sum(math.prod(shapes[name]) for name in names))
+    return TrainedParameters(names, {}, sum(math.prod(shapes[name]) for name in names))
 
 
-def precision_at(hardware: Hardware, wanted: str) -> str:
-    """Return what `auto` comes to."""
-    if wanted != "auto":
-        return wanted
+def precision_at(hardware: Hardware, precision: str) -> str:
+    """Return the precision that the setting (auto, bf16-mixed, bf16, 32) means on `hardware`."""
+    if precision != "auto":
+        return precision
     if hardware.gpu:
         return "bf16-mixed"
     return str(
@@ -143,52 +143,51 @@ def precision_at(hardware: Hardware, wanted: str) -> str:
 def _memory(
     settings: TrainingSettings,
     config: ModelConfig,
-    learning: Learning,
+    parameters: TrainedParameters,
     context: float,
     hardware: Hardware,
     teacher: CheckpointSpec | None,
 ) -> float | None:
-    """Return the highest point of a step on one device: in its backward pass or at its end."""
+    """Return the peak memory of a step on one device, in its backward pass or at its end."""
     precision = precision_at(hardware, settings.precision)
     positions = settings.batch_size * settings.sequence_length
     batch = Reading(positions, context, positions)
-    adapted = {*learning.trained, *learning.updates}
-    kept = activation_bytes(config, batch, precision, trained=adapted, flash=hardware.gpu)
-    everything = parameter_count(config)
-    if kept is None or everything is None:
+    adapted = {*parameters.tensors, *parameters.ranks}
+    by_layer = activation_bytes(config, batch, precision, trained=adapted, flash=hardware.gpu)
+    if by_layer is None or parameter_count(config) is None:
         return None
     share = hardware.devices if hardware.sharded else 1
-    weights, casts = _weight_bytes(config, learning, precision, hardware)
-    gradients = learning.parameters * (2 if precision == "bf16" else 4)
-    states = learning.parameters * _state_bytes(settings, precision)
-    held = PROCESS + (weights + states) / share + casts
+    weights, casts = _weight_bytes(config, parameters, precision, hardware)
+    gradients = parameters.total * (2 if precision == "bf16" else 4)
+    states = parameters.total * _state_bytes(settings, precision)
+    resident = PROCESS + (weights + states) / share + casts
     if settings.activation_checkpointing:
         stream = positions * config["hidden_size"] * (2 if precision == "bf16" else 4)
-        activations = sum(stream for each in kept if each) + max(kept)
+        activations = sum(stream for size in by_layer if size) + max(by_layer)
     else:
-        activations = sum(kept)
-    activations += positions * config["hidden_size"] * 12  # embedding, last norm, what it returns
-    loss, of_head = _loss_bytes(config, learning, precision, positions)
-    if hardware.sharded:  # a layer's weights come together, and its gradients, before they part
-        held += 2 * layer_parameters(config) * (2 + 4) + 2 * head_parameters(config) * 2
+        activations = sum(by_layer)
+    activations += positions * config["hidden_size"] * 12  # embedding, last norm, their output
+    loss, head_gradient = _loss_bytes(config, parameters, precision, positions)
+    if hardware.sharded:  # one layer's weights and gradients are gathered whole at a time
+        resident += 2 * layer_parameters(config) * (2 + 4) + 2 * head_parameters(config) * 2
     if teacher is not None and teacher.config:
         width = stored_width(teacher.config) if precision != "32" else 4
-        held += inference_bytes(teacher.config, Reading(positions, context, 0), width) or 0.0
+        resident += inference_bytes(teacher.config, Reading(positions, context, 0), width) or 0.0
         loss *= 2
     working = working_bytes(config, batch, precision)
-    first = held + activations + max(loss, working) + of_head
+    backward_peak = resident + activations + max(loss, working) + head_gradient
     if settings.gradient_accumulation_steps > 1:
-        return max(first + gradients / share, held + gradients / share + of_head)
-    return max(first, held + gradients / share + working)
+        return max(backward_peak + gradients / share, resident + gradients / share + head_gradient)
+    return max(backward_peak, resident + gradients / share + working)
 
 
 def _weight_bytes(
-    config: ModelConfig, learning: Learning, precision: str, hardware: Hardware
+    config: ModelConfig, parameters: TrainedParameters, precision: str, hardware: Hardware
 ) -> tuple[float, float]:
-    """Return the bytes of all weights, and of the copies that autocast keeps during a step."""
+    """Return the bytes of all weights, and of the bf16 copies that autocast keeps in a step."""
     shapes = tensor_shapes(config) or {}
     total = sum(math.prod(shape) for shape in shapes.values())
-    total += learning.parameters if learning.updates else 0
+    total += parameters.total if parameters.ranks else 0
     if precision == "bf16":
         return 2.0 * total, 0.0
     if precision == "32" or hardware.sharded:
@@ -196,14 +195,14 @@ def _weight_bytes(
     frozen = sum(
         math.prod(shape)
         for name, shape in shapes.items()
-        if len(shape) == 2 and name != EMBEDDING and name not in learning.trained
+        if len(shape) == 2 and name != EMBEDDING and name not in parameters.tensors
     )
     embedding = 0 if ties_head(config) else head_parameters(config)
     return 4.0 * total - 2.0 * frozen, 2.0 * (total - frozen - embedding)
 
 
 def _state_bytes(settings: TrainingSettings, precision: str) -> float:
-    """Return the bytes of the optimiser's state per number that trains."""
+    """Return the bytes of optimiser state per trained parameter."""
     if settings.optimizer == "adamw_8bit":
         return 2.0
     if precision == "bf16":
@@ -212,13 +211,13 @@ def _state_bytes(settings: TrainingSettings, precision: str) -> float:
 
 
 def _loss_bytes(
-    config: ModelConfig, learning: Learning, precision: str, positions: int
+    config: ModelConfig, parameters: TrainedParameters, precision: str, positions: int
 ) -> tuple[float, float]:
-    """Return what the loss holds for a moment, and the head's gradient, which stays."""
+    """Return the bytes that the loss holds while it is computed, and of the head's gradient."""
     vocabulary, head = config["vocab_size"], head_parameters(config)
-    piece = min(positions, max(1, _PIECE // vocabulary)) * vocabulary
+    chunk = min(positions, max(1, _CHUNK_LOGITS // vocabulary)) * vocabulary
     width = 4 if precision == "32" else 2
     states = positions * config["hidden_size"] * (4 + width)
-    of_head = head * 4.0 if head_name(config) in learning.trained else 0.0
-    narrow = 0 if precision == "32" else piece * 4 + head * 2
-    return piece * 8 + narrow + states, of_head
+    head_gradient = head * 4.0 if head_name(config) in parameters.tensors else 0.0
+    narrow = 0 if precision == "32" else chunk * 4 + head * 2
+    return chunk * 8 + narrow + states, head_gradient

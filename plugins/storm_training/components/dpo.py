@@ -15,18 +15,18 @@ from storm_training.trainable.layer_table import LayerTable, LayerTableSpec
 class Dpo(Finetuner):
     """Direct preference optimisation (Rafailov et al. 2023).
 
-    The reference is a stage of its own (`reference_log_probs`), usually of the model that training
-    starts from, and is no second model in memory here.
+    The reference's log-probabilities are computed by a separate stage (`reference_log_probs`),
+    usually with the model that training starts from, so only one model is in memory here.
     """
 
     learning_rate: float = 5e-7
     """The highest learning rate, reached after warm-up."""
     beta: float = setting(0.1, above=0)
-    """How strongly the model is held to the reference."""
+    """Strength of the penalty for leaving the reference."""
     smoothing: float = setting(0.0, neutral=0.0, at_least=0, below=0.5)
-    """Probability that a pair is labelled the wrong way round (conservative DPO)."""
+    """Assumed probability that the two answers of a pair are swapped (conservative DPO)."""
     sft_weight: float = setting(0.0, neutral=0.0, at_least=0)
-    """Weight of the chosen answer's cross-entropy per token beside the loss (RPO)."""
+    """Weight of the chosen answer's mean cross-entropy per token, added to the loss (RPO)."""
 
     def plan_spec(
         self,
@@ -35,7 +35,7 @@ class Dpo(Finetuner):
         reference: ReferenceLogProbsSpec,
         layers: LayerTableSpec | None = None,
     ) -> CheckpointSpec:
-        """Forecast a checkpoint like `model`."""
+        """Return the spec of `model`; raises InputError for the scores of another tokenizer."""
         if reference.tokenizer and tokens.tokenizer and reference.tokenizer != tokens.tokenizer:
             raise InputError("the reference scored tokens of another tokenizer")
         return self.training_spec(model, tokens, layers, (PREFERENCES,))
@@ -48,7 +48,7 @@ class Dpo(Finetuner):
         reference: ReferenceLogProbs,
         layers: LayerTable | None = None,
     ) -> Checkpoint:
-        """Train; weights keep the dtype that they have in `model`."""
+        """Train, and return the checkpoint; each weight keeps the dtype that it has in `model`."""
         from storm_training.loop.finetuning import finetune
         from storm_training.objectives.preference import Preference
 

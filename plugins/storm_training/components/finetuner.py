@@ -1,4 +1,4 @@
-"""What every component has in common that trains a checkpoint on token sets."""
+"""The common settings, spec and cost of the components that train a checkpoint on token sets."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from storm_training.trainable.settings import Method, TrainableSettings
 
 @dataclasses.dataclass(kw_only=True)
 class Finetuner(TrainingSettings):
-    """Settings and spec of the objectives. What trains is a choice apart from them."""
+    """Base of the fine-tuners: a subclass chooses the objective, `trainable` the parameters."""
 
     distributed = True
 
     trainable: TrainableSettings = setting(TrainableSettings)
-    """What trains."""
+    """Which parameters train."""
 
     def idle_ports(self) -> set[str]:
-        """Only Spectrum's choice looks at the table of layers."""
+        """Return the port `layers`, unless Spectrum chooses by its table."""
         return set() if self.trainable.method == "spectrum" else {"layers"}
 
     def training_spec(
@@ -42,10 +42,10 @@ class Finetuner(TrainingSettings):
         layers: LayerTableSpec | None,
         kinds: Sequence[str],
     ) -> CheckpointSpec:
-        """Return a spec equal to the model's.
+        """Return a copy of the model's spec.
 
-        Raises InputError for tokens of another tokenizer or kind and for a table of another
-        model, SettingError for a choice of parameters that the model does not allow.
+        Raises InputError for tokens of another tokenizer or kind, for a table of another model and
+        for a quantised model, SettingError for a choice of parameters that the model lacks.
         """
         if tokens.kind and tokens.kind not in kinds:
             raise InputError(f"takes tokenised {' or '.join(kinds)}, not {tokens.kind}")
@@ -58,18 +58,18 @@ class Finetuner(TrainingSettings):
         return dataclasses.replace(model)
 
     def rehearsal(self) -> Self:
-        """Return the same for a few steps on short rows; without a GPU, qlora becomes lora."""
-        chosen = self.trainable
-        if chosen.method == "qlora" and not has_gpu():
-            chosen = dataclasses.replace(chosen, method=Method.lora)
-        if chosen.low_rank:
-            chosen = dataclasses.replace(chosen, rank=min(chosen.rank, 16))
-        return dataclasses.replace(few_steps(self), trainable=chosen)
+        """Return the component with few steps on short rows; without a GPU, qlora becomes lora."""
+        trainable = self.trainable
+        if trainable.method == "qlora" and not has_gpu():
+            trainable = dataclasses.replace(trainable, method=Method.lora)
+        if trainable.low_rank:
+            trainable = dataclasses.replace(trainable, rank=min(trainable.rank, 16))
+        return dataclasses.replace(few_steps(self), trainable=trainable)
 
     def not_rehearsed(self) -> list[str]:
-        """Return what a few steps on this machine do not show."""
-        quantised = self.trainable.method == "qlora" and not has_gpu()
-        return super().not_rehearsed() + ["trainable.method=qlora: lora stands in"] * quantised
+        """Return the settings that a rehearsal on this machine does not exercise."""
+        replaced = self.trainable.method == "qlora" and not has_gpu()
+        return super().not_rehearsed() + ["trainable.method=qlora: lora stands in"] * replaced
 
     def cost(
         self,
@@ -78,28 +78,28 @@ class Finetuner(TrainingSettings):
         tokens: TokenSetSpec | None = None,
         teacher: CheckpointSpec | None = None,
     ) -> Cost | None:
-        """Estimate what training takes."""
+        """Return the estimated cost of training; None for an unknown model family."""
         return training_cost(self, self.trainable, model, tokens, hardware, teacher)
 
     def _check_trainable(self, model: CheckpointSpec, layers: LayerTableSpec | None) -> None:
-        chosen, config = self.trainable, model.config or {}
-        if chosen.method == "spectrum":
+        trainable, config = self.trainable, model.config or {}
+        if trainable.method == "spectrum":
             if layers is None:
                 raise InputError(
                     "trainable.method=spectrum needs the port 'layers': a scan of the model "
                     "(graph: layers: scanner)"
                 )
             require_same_model(model.shapes, layers.shapes)
-            if config.get("tie_word_embeddings") and chosen.embedding != chosen.head:
+            if config.get("tie_word_embeddings") and trainable.embedding != trainable.head:
                 problem = "the model's head is tied to its embedding: both train or neither"
-                raise SettingError("trainable.head", chosen.head, problem)
+                raise SettingError("trainable.head", trainable.head, problem)
         depth = config.get("num_hidden_layers")
-        if chosen.method == "last_layers" and depth and chosen.layers > depth:
+        if trainable.method == "last_layers" and depth and trainable.layers > depth:
             problem = f"the model has {depth} layers"
-            raise SettingError("trainable.layers", chosen.layers, problem)
-        shapes = tensor_shapes(config) if chosen.names or chosen.modules else None
+            raise SettingError("trainable.layers", trainable.layers, problem)
+        shapes = tensor_shapes(config) if trainable.names or trainable.modules else None
         if shapes is not None:
-            check_names(chosen, shapes)
-        if chosen.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+            check_names(trainable, shapes)
+        if trainable.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
             problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
-            raise SettingError("trainable.method", chosen.method, problem)
+            raise SettingError("trainable.method", trainable.method, problem)

@@ -1,1 +1,1 @@
-"""From data sets to packed rows: token sets, what other models say of them, mixtures, packing."""
+"""From data sets to packed rows: tokenising, mixtures, stored model outputs, packing."""

@@ -1,4 +1,4 @@
-"""The component `chat_tokens`: chats for one tokenizer, with the assistant's words marked."""
+"""The component `chat_tokens`: chats as token ids, with a loss mask over the assistant's turns."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from storm_training.data.token_spec import token_spec, tokens_cost
 
 
 class Supervised(Enum):
-    """What of a chat a model learns to write."""
+    """Which tokens of a chat are supervised."""
 
     answers = "answers"
     """The assistant's turns."""
     all = "all"
-    """Every token, questions and headings too."""
+    """Every token, those of questions and role headers included."""
 
 
 @component("tokens", "chat_tokens", version=4)
 class ChatTokenSet:
     """Renders chats with the model's template; every turn of the assistant is supervised.
 
-    The token that ends a turn is supervised too. Made once for every training that shares data
-    and model.
+    The token that ends a turn is supervised too. All training on the same data and tokenizer
+    shares the result.
     """
 
     max_length: int | None = setting(None, at_least=1, unit="tokens")
     """Tokens of the longest chat that is kept; null: as many as the model has positions. Longer
-    ones are left out and named, never cut."""
+    chats are left out and listed with the reason, never cut."""
     supervised: Supervised = setting(Supervised.answers, neutral=Supervised.answers)
-    """answers (the assistant's turns), or all: every token of the chat, as Zephyr was tuned. Chats
-    with turns that are context only (weight 0) are then left out and named."""
+    """answers (the assistant's turns), or all: every token of the chat, as Zephyr was tuned. With
+    all, chats that have context-only turns (weight 0) are left out and listed."""
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
-        """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
+        """Return at most one example a row; raises InputError for data that cannot be tokenised."""
         return token_spec(CHATS, model, data, "messages")
 
     def cost(self, spec: TokenSetSpec) -> Cost:
-        """Estimate the room that the tokens take."""
+        """Return the disk space that the tokens take."""
         return tokens_cost(spec)
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> TokenSet:
@@ -54,17 +54,17 @@ class ChatTokenSet:
         from storm_models.chat.stops import last_tokens
         from storm_training.data.tokenising import Encoded, tokenise
 
-        chats = model.chat()
+        renderer = model.chat()
         ends: Counter[int] = Counter()
-        if not chats.ends:
+        if not renderer.ends:
             stage.say(
-                "the chat template ends answers in plain text: an engine that serves a model tuned "
-                "on them will not know where to stop"
+                "the chat template ends answers in plain text, without a special token: engines "
+                "that serve the tuned model will not know where to stop"
             )
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
-            given = [Conversation.of(row) for row in rows]
-            for chat, tokens in zip(given, chats.encode(given), strict=True):
+            conversations = [Conversation.of(row) for row in rows]
+            for chat, tokens in zip(conversations, renderer.encode(conversations), strict=True):
                 if not isinstance(tokens, ChatTokens):
                     yield str(tokens)
                     continue

@@ -1,4 +1,4 @@
-"""The component `document_tokens`: plain text for pretraining."""
+"""The component `document_tokens`: plain text as token ids, for pretraining."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @component("tokens", "document_tokens", version=1)
 class DocumentTokenSet:
-    """Tokenises whole documents: one BOS before, one EOS after, every token supervised.
+    """Tokenises whole documents, with a BOS before, an EOS after, and every token supervised.
 
-    Training cuts a document that is longer than a row into pieces, without losing a token.
+    Training cuts a document that is longer than a row into chunks, without losing a token.
     """
 
     special_tokens: bool = False
-    """Whether special tokens that are written in a text count as such. Off, a text cannot end a
-    document or open a turn by spelling it."""
+    """Whether special tokens spelled out in a text are encoded as such. If false, a text cannot end
+    a document or open a turn by containing the token's name."""
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
-        """Forecast at most an example a row; raises InputError for what cannot be tokenised."""
+        """Return at most one example a row; raises InputError for data that cannot be tokenised."""
         return token_spec(DOCUMENTS, model, data, "text", template=False)
 
     def cost(self, spec: TokenSetSpec) -> Cost:
-        """Estimate the room that the tokens take."""
+        """Return the disk space that the tokens take."""
         return tokens_cost(spec)
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> TokenSet:
@@ -50,16 +50,16 @@ class DocumentTokenSet:
                 split_special_tokens=not self.special_tokens,
                 verbose=False,
             )
-            for ids in batch["input_ids"]:
-                yield [(before + ids + after, None)]
+            for input_ids in batch["input_ids"]:
+                yield [(before + input_ids + after, None)]
 
         return tokenise(stage, data, model, DOCUMENTS, encode)
 
 
 def boundaries(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Return the ids that open and close a document: BOS and EOS, where the tokenizer has them.
+    """Return the ids before and after a document: BOS and EOS, where the tokenizer has them.
 
-    A model learns where a document ends from its EOS, also where padding uses the same id.
+    EOS is supervised even where it is also the padding token: the model must learn it.
     """
     before = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
     after = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]

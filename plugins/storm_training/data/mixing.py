@@ -1,4 +1,4 @@
-"""Which examples of which part a mixture holds."""
+"""Drawing the examples of a mixture from its parts."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ import numpy as np
 from storm_training.data.token_sequences import TokenSequences
 
 
-class Drawn(NamedTuple):
-    """What was drawn from each part."""
+class MixtureDraw(NamedTuple):
+    """The examples drawn from each part."""
 
     examples: list[np.ndarray]
-    """Indices per part; one that was drawn twice stands twice."""
+    """Indices into each part, in the order drawn; repeated draws repeat an index."""
     tokens: np.ndarray
-    """int64 [parts]"""
+    """int64 [parts]: tokens drawn from each part."""
     passes: list[float]
-    """How often each part was gone through, in tokens."""
+    """Tokens drawn from each part, as a multiple of the part's tokens."""
 
 
 def draw(
     lengths: Sequence[np.ndarray], shares: Sequence[float], tokens: int | None, seed: int
-) -> Drawn:
-    """Draw whole examples of each part, in random order, until its share of `tokens` is nearest.
+) -> MixtureDraw:
+    """Draw whole examples of each part, in random order, to come closest to its share of `tokens`.
 
-    `lengths` holds the tokens of each part's examples. Without `tokens`, the whole is as large as
-    it can be without drawing any example twice. An example is drawn again only after all others
-    of its part.
+    `lengths` holds, per part, the tokens of its examples. If `tokens` is None, the mixture is as
+    large as possible without repeating an example. Within a part, an example is drawn again only
+    after all others.
     """
     weights = np.array(shares, dtype=float) / sum(shares)
-    totals = np.array([int(each.sum()) for each in lengths])
-    whole = float(tokens or (totals / weights).min())
-    examples, drawn = [], []
-    for part, (each, budget) in enumerate(zip(lengths, whole * weights, strict=True)):
+    part_tokens = np.array([int(part_lengths.sum()) for part_lengths in lengths])
+    whole = float(tokens or (part_tokens / weights).min())
+    examples, drawn_tokens = [], []
+    for part, (part_lengths, budget) in enumerate(zip(lengths, whole * weights, strict=True)):
         generator = np.random.default_rng([seed, part])
-        passes = max(1, math.ceil(budget / max(int(each.sum()), 1)))
-        order = np.concatenate([generator.permutation(len(each)) for _ in range(passes)])
-        sums = np.cumsum(each[order])
+        passes = max(1, math.ceil(budget / max(int(part_lengths.sum()), 1)))
+        order = np.concatenate([generator.permutation(len(part_lengths)) for _ in range(passes)])
+        sums = np.cumsum(part_lengths[order])
         count = int(np.searchsorted(sums, budget))
         if count < len(sums):
             before = sums[count - 1] if count else 0
             count += bool(sums[count] - budget < budget - before)
         count = max(count, 1)
         examples.append(order[:count])
-        drawn.append(int(sums[count - 1]))
-    passes_each = [tokens / total for tokens, total in zip(drawn, totals, strict=True)]
-    return Drawn(examples, np.array(drawn), passes_each)
+        drawn_tokens.append(int(sums[count - 1]))
+    repeats = [drawn / total for drawn, total in zip(drawn_tokens, part_tokens, strict=True)]
+    return MixtureDraw(examples, np.array(drawn_tokens), repeats)
 
 
 def join(
@@ -58,21 +58,24 @@ def join(
     parts: Sequence[TokenSequences | None],
     examples: Sequence[np.ndarray],
 ) -> dict[str, Any]:
-    """Write the spans of the chosen examples of every part; return the split's spec."""
+    """Write the spans of the given examples of every part; return the split's entry in tokens.json.
+
+    A part that is None has no such split.
+    """
     spans, sources, supervised = [], {}, 0
-    for number, (part, chosen) in enumerate(zip(parts, examples, strict=True)):
+    for number, (part, indices) in enumerate(zip(parts, examples, strict=True)):
         if part is None:
             continue
-        selected = part.select(chosen)
+        selected = part.select(indices)
         spans.append(selected.spans.copy())
         spans[-1][:, 0] = number
         sources[f"part {number + 1}"] = selected.tokens()
         supervised += selected.targets()
-    every = np.concatenate(spans)
-    every.tofile(directory / f"{split}.spans.bin")
-    lengths = every[:, 2] - every[:, 1]
+    joined = np.concatenate(spans)
+    joined.tofile(directory / f"{split}.spans.bin")
+    lengths = joined[:, 2] - joined[:, 1]
     return {
-        "examples": len(every),
+        "examples": len(joined),
         "tokens": int(lengths.sum()),
         "supervised": supervised,
         "longest": int(lengths.max(initial=0)),

@@ -1,4 +1,4 @@
-"""Packing examples into rows, and the order in which training sees them."""
+"""Packing examples into rows, and planning the steps that read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from storm_training.data.token_sequences import TokenSequences
 
 IGNORE_INDEX = -100
-"""Label of a position that the loss leaves out."""
+"""Label of a position that the loss ignores."""
 
 Row = list[int]
 Step = list[list[Row]]
@@ -21,10 +21,10 @@ Step = list[list[Row]]
 class PackedBatch(NamedTuple):
     """Rows of packed sequences, as tensors [rows, length].
 
-    `position_ids` restart at 0 with every sequence: given without an attention mask and without a
-    cache, they are what isolates the sequences from each other in transformers. `labels` are
-    already shifted: labels[r, t] is the token that position t has to predict, or IGNORE_INDEX.
-    `segment_ids` numbers the sequences through the batch, row by row, with -1 for padding.
+    `position_ids` restart at 0 with every sequence: without an attention mask and a cache,
+    transformers isolates the sequences by them. `labels` are already shifted: labels[r, t] is the
+    token that position t has to predict, or IGNORE_INDEX. `segment_ids` numbers the sequences of
+    the whole batch, row by row; padding is -1.
     """
 
     input_ids: torch.Tensor
@@ -32,12 +32,12 @@ class PackedBatch(NamedTuple):
     labels: torch.Tensor
     segment_ids: torch.Tensor
     examples: torch.Tensor
-    """int64 [examples]: the examples in the batch by their index in the data, in the order of
-    their segments."""
+    """int64 [examples]: indices of the batch's examples in the data, in the order of their
+    segments."""
     tokens: int
-    """How many of the tokens are no padding."""
+    """Number of tokens that are not padding."""
     targets: int
-    """How many labels are not IGNORE_INDEX."""
+    """Number of labels that are not IGNORE_INDEX."""
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch on `device`."""
@@ -53,7 +53,7 @@ class PackedBatch(NamedTuple):
 class StepPlan:
     """Which examples are in each row of each forward pass of each optimiser step.
 
-    Kept as flat arrays, a few bytes an example: a million examples are no burden.
+    Stored in flat arrays, a few bytes an example, so that millions of examples fit.
     """
 
     def __init__(self, batch_size: int, passes: int) -> None:
@@ -88,7 +88,7 @@ class StepPlan:
         del self._steps[steps:]
 
     def examples(self) -> int:
-        """Return how many examples are seen, those that are seen again counted again."""
+        """Return how many examples the steps read, repetitions included."""
         return sum(
             int(self._rows[epoch][last] - self._rows[epoch][first])
             for epoch, first, last in self._steps
@@ -98,8 +98,8 @@ class StepPlan:
 def pack(lengths: np.ndarray, order: np.ndarray, capacity: int) -> list[Row]:
     """Return rows of example indices, each with at most `capacity` tokens.
 
-    Best fit in the given order: an example goes into the row that it leaves fullest. Raises
-    ValueError for an example that no row can hold; empty examples are left out.
+    Best fit: examples are taken in the given order, each into the row that it leaves fullest.
+    Empty examples are left out. Raises ValueError for an example longer than `capacity`.
     """
     rows: list[Row] = []
     open_rows: list[list[int]] = [[] for _ in range(capacity + 1)]
@@ -136,12 +136,12 @@ def plan_steps(
     passes: int,
     seed: int,
 ) -> StepPlan:
-    """Return for every optimiser step its forward passes, each a list of packed rows.
+    """Return, for every optimiser step, its forward passes, each a list of packed rows.
 
-    `lengths` are the tokens of every example; a row holds `sequence_length`, a pass `batch_size`
-    rows, and an optimiser step `passes` passes. There are `steps` of them, or, where that is
-    None, those of `epochs`. A pure function: to resume is to go on at an index. Each epoch is
-    shuffled and packed anew; every example appears exactly once in it.
+    `lengths` are the tokens of every example; a row holds `sequence_length` tokens, a pass
+    `batch_size` rows, and an optimiser step `passes` passes. The plan has `steps` steps or, where
+    that is None, those of `epochs`. Each epoch is shuffled and packed anew, and holds every example
+    once. The result depends on the arguments alone, so a resumed run goes on at a step's index.
     """
     plan = StepPlan(batch_size, passes)
     if not lengths.any():
@@ -162,10 +162,10 @@ def plan_steps(
 
 
 def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
-    """Return the tensors of some rows, padded to the longest of them.
+    """Return the batch of some rows, padded to the longest of them.
 
-    Padding is known by its place, never by its token: it has no label and is a sequence of its
-    own. A sequence's first token is nobody's label.
+    Padding is told apart by position, never by token id: it has no label and a segment of its own.
+    The first token of a sequence is no label.
     """
     contents = [[pair for index in row for pair in sequences.example(index)] for row in rows]
     widths = [sum(len(tokens) for tokens, _ in row) for row in contents]
@@ -177,11 +177,11 @@ def build_batch(sequences: TokenSequences, rows: list[Row]) -> PackedBatch:
     segment = 0
     for number, row in enumerate(contents):
         start = 0
-        for tokens, supervised in row:
+        for tokens, loss_mask in row:
             end = start + len(tokens)
             input_ids[number, start:end] = tokens
             position_ids[number, start:end] = np.arange(len(tokens))
-            labels[number, start : end - 1] = np.where(supervised[1:], tokens[1:], IGNORE_INDEX)
+            labels[number, start : end - 1] = np.where(loss_mask[1:], tokens[1:], IGNORE_INDEX)
             segment_ids[number, start:end] = segment
             segment += 1
             start = end

@@ -1,4 +1,4 @@
-"""Cutting pairs that are too long, as DPO is usually trained on them."""
+"""Truncating preference pairs that are too long, as TRL does for DPO."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from storm_models.chat.renderer import ChatTokens
 def cut_pair(
     pair: tuple[ChatTokens, ChatTokens], longest: int, max_prompt_length: int
 ) -> list[ChatTokens]:
-    """Return a pair of at most `longest` tokens each.
+    """Return the pair, cut to at most `longest` tokens a side.
 
-    Where one is longer, both prompts keep their last `max_prompt_length` tokens; where that is not
-    enough, both answers keep their first `longest` - `max_prompt_length`. This is what TRL does
-    with max_length and max_prompt_length, on which Zephyr was trained.
+    If a side is longer, both prompts keep their last `max_prompt_length` tokens; if that is not
+    enough, both answers keep their first `longest` - `max_prompt_length`. This is TRL's treatment
+    of max_length and max_prompt_length, with which Zephyr was trained.
     """
     if max(len(side.ids) for side in pair) <= longest:
         return list(pair)
-    found = []
+    shortened = []
     for side in pair:
-        start = side.supervised.index(True) if True in side.supervised else len(side.ids)
-        first = max(0, start - max_prompt_length)
-        found.append(ChatTokens(side.ids[first:], side.supervised[first:]))
-    if max(len(side.ids) for side in found) <= longest:
-        return found
-    room = longest - max_prompt_length
-    ends = [
-        (side.supervised.index(True) if True in side.supervised else len(side.ids)) + room
-        for side in found
-    ]
+        first = max(0, _answer_start(side) - max_prompt_length)
+        shortened.append(ChatTokens(side.ids[first:], side.supervised[first:]))
+    if max(len(side.ids) for side in shortened) <= longest:
+        return shortened
+    ends = [_answer_start(side) + longest - max_prompt_length for side in shortened]
     return [
         ChatTokens(side.ids[:end], side.supervised[:end])
-        for side, end in zip(found, ends, strict=True)
+        for side, end in zip(shortened, ends, strict=True)
     ]
+
+
+def _answer_start(side: ChatTokens) -> int:
+    """Return the index of the first supervised token, or the length if there is none."""
+    return side.supervised.index(True) if True in side.supervised else len(side.ids)

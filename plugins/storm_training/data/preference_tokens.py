@@ -17,17 +17,17 @@ from storm_training.data.token_spec import token_spec, tokens_cost
 
 @component("tokens", "preference_tokens", version=4)
 class PreferenceTokenSet:
-    """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's own template.
+    """Renders `prompt` + `chosen` and `prompt` + `rejected` with the model's chat template.
 
-    Only what follows the prompt is supervised, the token that ends each turn included.
+    Only the answers are supervised, with the token that ends each turn.
     """
 
     max_length: int | None = setting(None, at_least=1, unit="tokens")
-    """Tokens of the longest answer with its prompt; null: as many as the model has positions. Pairs
-    with a longer one are left out and named, unless `max_prompt_length` says how to cut them."""
+    """Tokens of the longest answer with its prompt; null: as many as the model has positions.
+    Longer pairs are left out and listed, unless `max_prompt_length` says how to cut them."""
     max_prompt_length: int | None = setting(None, neutral=None, at_least=1, unit="tokens")
-    """How pairs longer than `max_length` are cut: the prompt to its last so many tokens, and if
-    that is not enough, the answers to what then is left for them; null: they are left out."""
+    """Cut pairs longer than `max_length`: the prompt to its last so many tokens and, if that is not
+    enough, the answers to the rest of `max_length`; null: such pairs are left out."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -36,11 +36,11 @@ class PreferenceTokenSet:
             raise SettingError("max_prompt_length", self.max_prompt_length, problem)
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> TokenSetSpec:
-        """Forecast at most a pair a row; raises InputError for what cannot be tokenised."""
+        """Return at most one pair a row; raises InputError for data that cannot be tokenised."""
         return token_spec(PREFERENCES, model, data, "chosen")
 
     def cost(self, spec: TokenSetSpec) -> Cost:
-        """Estimate the room that the tokens take."""
+        """Return the disk space that the tokens take."""
         return tokens_cost(spec)
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> TokenSet:
@@ -54,14 +54,14 @@ class PreferenceTokenSet:
         ends: Counter[int] = Counter()
 
         def encode(rows: list[dict[str, Any]]) -> Iterator[Encoded]:
-            chats, firsts = [], []
+            chats, prompt_lengths = [], []
             for row in rows:
                 prompt = Conversation.of(row, "prompt")
                 for side in ("chosen", "rejected"):
                     chats.append(prompt + Conversation.of(row, side))
-                    firsts.append(len(prompt.messages))
-            found = renderer.encode(chats, firsts)
-            for chosen, rejected in zip(found[::2], found[1::2], strict=True):
+                    prompt_lengths.append(len(prompt.messages))
+            encoded = renderer.encode(chats, prompt_lengths)
+            for chosen, rejected in zip(encoded[::2], encoded[1::2], strict=True):
                 if not isinstance(chosen, ChatTokens) or not isinstance(rejected, ChatTokens):
                     yield str(rejected if isinstance(chosen, ChatTokens) else chosen)
                 elif chosen.ids == rejected.ids:
@@ -71,7 +71,7 @@ class PreferenceTokenSet:
                     ends.update(last_tokens(chosen))
                     if self.max_length and self.max_prompt_length:
                         pair = cut_pair((chosen, rejected), self.max_length, self.max_prompt_length)
-                    yield [(c.ids, c.supervised) for c in pair]
+                    yield [(side.ids, side.supervised) for side in pair]
 
         longest = self.max_length or int(model.config().get("max_position_embeddings") or 0)
         return tokenise(

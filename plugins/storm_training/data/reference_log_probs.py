@@ -1,4 +1,4 @@
-"""How likely a model finds the two answers of every preference pair."""
+"""Log-probabilities of both answers of every preference pair under a reference model."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(kw_only=True)
 class ReferenceLogProbsSpec(Spec):
-    """What is known of the scores before they are computed."""
+    """The scores' properties that are known before they are computed."""
 
     tokenizer: str | None = None
     """Digest of the tokenizer that the pairs were tokenised with."""
 
 
 class ReferenceLogProbs(Artifact):
-    """log p(answer | prompt) under a reference model: train.scores.bin, fp32 [pairs, 2] (chosen,
-    rejected), in the order of the token set that `scores.json` names."""
+    """log p(answer | prompt) under a reference model.
+
+    Per split a file such as train.scores.bin, fp32 [pairs, 2] (chosen, rejected), in the order of
+    the token set that `scores.json` names.
+    """
 
     spec_type = ReferenceLogProbsSpec
 
     def read(self, split: str, tokens: TokenSet) -> torch.Tensor | None:
-        """Return a split's scores, fp32 [pairs, 2], None when the split does not exist.
+        """Return a split's scores, fp32 [pairs, 2], or None when the split does not exist.
 
-        Raises InputError when they are of another token set than `tokens`.
+        Raises InputError when they belong to another token set than `tokens`.
         """
         import numpy as np
         import torch
 
         content = json.loads((self.directory / "scores.json").read_text(encoding="utf-8"))
         if content["tokens"] != tokens.key:
-            raise InputError("the reference scored other pairs than those that are trained on")
+            raise InputError("the reference scored other pairs than those of this token set")
         file = self.directory / f"{split}.scores.bin"
         if not file.is_file():
             return None

@@ -1,4 +1,4 @@
-"""Tokenised data: what a data set is for one tokenizer and chat template, made once."""
+"""A token set: a data set tokenised for one tokenizer and chat template."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ KINDS = (CHATS, DOCUMENTS, PREFERENCES)
 
 @dataclasses.dataclass(kw_only=True)
 class TokenSetSpec(Spec):
-    """What is known of tokenised data before it is tokenised."""
+    """The properties of a token set that are known before it is made."""
 
     kind: str = ""
     """One of `KINDS`; empty when unknown."""
     tokenizer: str | None = None
-    """Digest of the tokenizer that gives the ids their meaning."""
+    """Digest of the tokenizer that made the ids."""
     splits: dict[str, list[int]] | None = None
     """Examples per split as a closed interval [lowest, highest]."""
     tokens: dict[str, int] | None = None
@@ -55,10 +55,10 @@ class TokenSetSpec(Spec):
 class TokenSet(Artifact):
     """Examples as token ids, per split, in flat files that are read through memory maps.
 
-    `tokens.json` says what they are. A split `train` is train.input_ids.bin (int32),
-    train.loss_mask.bin (a byte per token: 1 where the loss counts it) and train.spans.bin (int64
-    triples: part, start, end). Rows that were left out are in train.dropped.jsonl, with their
-    reasons. A mixture has spans only, into the ids of the token sets that it refers to.
+    `tokens.json` describes them. The split `train` is train.input_ids.bin (int32),
+    train.loss_mask.bin (a byte per token: 1 where it is supervised) and train.spans.bin (int64
+    triples: part, start, end). train.dropped.jsonl lists the rows that were left out, with the
+    reason. A mixture has spans only, into the ids of the token sets that it refers to.
     """
 
     spec_type = TokenSetSpec
@@ -72,7 +72,9 @@ class TokenSet(Artifact):
         except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             raise InputError(f"{file}: not tokenised data ({error!r})") from error
         if "sequences_per_example" not in content:
-            raise InputError(f"{file}: of an older format; delete the artifact, to make it again")
+            raise InputError(
+                f"{file}: written by an older version; delete the artifact to remake it"
+            )
         return dict(content)
 
     def count(self, split: str) -> int:
@@ -84,7 +86,7 @@ class TokenSet(Artifact):
         return dict(self.content()["splits"].get(split, {}).get("dropped", {}))
 
     def ends(self) -> dict[int, int]:
-        """Return how often each token is the last of an answer; documents have none."""
+        """Return {token id: how often it is the last of an answer}; empty for documents."""
         content = self.content()
         counts: Counter[int] = Counter()
         for key in content["parts"]:
@@ -94,15 +96,15 @@ class TokenSet(Artifact):
         return dict(counts)
 
     def sequences(self, split: str) -> TokenSequences:
-        """Return a split's examples, mapped; raises InputError when there is no such split."""
+        """Return a split's examples, memory-mapped; raises InputError for an unknown split."""
         import numpy as np
 
         from storm_training.data.token_sequences import TokenSequences
 
         content = self.content()
         if split not in content["splits"]:
-            there = ", ".join(sorted(content["splits"])) or "none"
-            raise InputError(f"{self.directory}: no split '{split}' (there are: {there})")
+            names = ", ".join(sorted(content["splits"])) or "none"
+            raise InputError(f"{self.directory}: no split '{split}' (there are: {names})")
         spans = np.fromfile(self.directory / f"{split}.spans.bin", dtype=np.int64).reshape(-1, 3)
         folders = [referenced(self, key) for key in content["parts"]] or [self.directory]
         parts = [

@@ -1,4 +1,4 @@
-"""What tokenised data will be, and what can be known to fail."""
+"""The spec and the cost of a token set, from the specs of model and data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def token_spec(
     *,
     template: bool = True,
 ) -> TokenSetSpec:
-    """Return what tokenising gives: at most an example a row, and as many tokens as are expected.
+    """Return the spec of the token set: at most one example a row, and the expected tokens.
 
-    Raises InputError for data without rows or without the `column` that is tokenised, and for a
-    model without chat template where one is needed.
+    Raises InputError for data without rows or without the `column` to tokenise, and, with
+    `template`, for a model without a chat template.
     """
     if template:
         check_template(model, "chats are to be tokenised")
@@ -42,6 +42,6 @@ def token_spec(
 
 
 def tokens_cost(spec: TokenSetSpec) -> Cost:
-    """Return what keeping tokens takes: an id and a mark each."""
+    """Return the disk space of the tokens: four bytes an id, one of loss mask."""
     tokens = (spec.tokens or {}).get("train")
     return Cost(tokens=tokens, disk=None if tokens is None else 5.0 * tokens, on_host=True)

@@ -1,4 +1,4 @@
-"""Writing tokenised examples, one after the other, in bounded memory."""
+"""Writing the files of a token set, example by example, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TokenSequence = tuple[Sequence[int], Sequence[bool] | None]
 
 
 class SplitWriter:
-    """The files of one split of a token set."""
+    """Writes the files of one split of a token set."""
 
     def __init__(self, directory: Path, split: str, sequences_per_example: int = 1) -> None:
         """`sequences_per_example` is the number of sequences in an example."""
         self._sequences_per_example = sequences_per_example
-        self._ids = (directory / f"{split}.input_ids.bin").open("wb")
+        self._input_ids = (directory / f"{split}.input_ids.bin").open("wb")
         self._loss_mask = (directory / f"{split}.loss_mask.bin").open("wb")
         self._spans = (directory / f"{split}.spans.bin").open("wb")
         self._reasons = (directory / f"{split}.dropped.jsonl").open("w", encoding="utf-8")
@@ -39,24 +39,22 @@ class SplitWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for stream in (self._ids, self._loss_mask, self._spans, self._reasons):
+        for stream in (self._input_ids, self._loss_mask, self._spans, self._reasons):
             stream.close()
 
     def add(self, sequences: Sequence[TokenSequence], source: str = "") -> None:
-        """Append an example; a loss mask that is None counts every token."""
+        """Append an example; a mask of None supervises every token."""
         assert len(sequences) == self._sequences_per_example
         spans, length = [], 0
-        for ids, loss_mask in sequences:
+        for input_ids, mask in sequences:
             start = self.tokens + length
-            length += len(ids)
-            spans += [0, start, start + len(ids)]
-            supervised = (
-                np.ones(len(ids), bool) if loss_mask is None else np.asarray(loss_mask, bool)
-            )
-            assert len(supervised) == len(ids)
-            self._ids.write(np.asarray(ids, dtype=np.int32).tobytes())
-            self._loss_mask.write(supervised.tobytes())
-            self.supervised += int(np.count_nonzero(supervised[1:]))
+            length += len(input_ids)
+            spans += [0, start, start + len(input_ids)]
+            loss_mask = np.ones(len(input_ids), bool) if mask is None else np.asarray(mask, bool)
+            assert len(loss_mask) == len(input_ids)
+            self._input_ids.write(np.asarray(input_ids, dtype=np.int32).tobytes())
+            self._loss_mask.write(loss_mask.tobytes())
+            self.supervised += int(np.count_nonzero(loss_mask[1:]))
         self._spans.write(np.array(spans, dtype=np.int64).tobytes())
         self.examples += 1
         self.tokens += length
@@ -64,7 +62,7 @@ class SplitWriter:
         self.sources[source] += length
 
     def drop(self, row: str, reason: str) -> None:
-        """Note a row of the data set that cannot become an example."""
+        """Record a row of the data set that is left out, with the reason."""
         self.dropped[reason] += 1
         self._reasons.write(json.dumps({"id": row, "reason": reason}, ensure_ascii=False) + "\n")
 
@@ -90,7 +88,7 @@ def write_content(
     parts: Sequence[str] = (),
     **further: Any,
 ) -> TokenSet:
-    """Write tokens.json into `directory`, and open what it describes."""
+    """Write tokens.json into `directory`, and return the token set there."""
     content = {
         "kind": kind,
         "tokenizer": tokenizer,

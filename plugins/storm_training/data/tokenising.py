@@ -1,4 +1,4 @@
-"""From the rows of a data set to token ids, split by split."""
+"""Tokenising the rows of a data set, split by split."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from storm_training.data.token_writer import SplitWriter, TokenSequence, write_c
 SPLITS = ("train", "validation")
 
 Encoded = list[TokenSequence] | str
-"""The sequences of an example, or why the row cannot become one."""
+"""The sequences of an example, or the reason for leaving the row out."""
 
-_AT_ONCE = 512
+_CHUNK_ROWS = 512
 
 
 def tokenise(
@@ -34,9 +34,10 @@ def tokenise(
 ) -> TokenSet:
     """Write a token set of all rows of the train and validation splits, in order.
 
-    `encode` takes some rows and returns what becomes of each. Examples of more than `longest`
-    tokens in one sequence (0: any length), and those without a token to predict, are left out,
-    counted, and named with the reason. Raises InputError when nothing is left to train on.
+    `encode` takes some rows and returns, for each, its sequences or a reason for leaving it out.
+    Examples with a sequence of more than `longest` tokens (0: any length) or without a token to
+    predict are left out, counted, and listed with the reason. Raises InputError when no example
+    is left to train on.
     """
     counts: dict[str, dict[str, Any]] = {}
     splits = [name for name in SPLITS if name == "train" or data.count(name)]
@@ -77,16 +78,17 @@ def tokenise(
 
 
 def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while chunk := list(itertools.islice(rows, _AT_ONCE)):
+    while chunk := list(itertools.islice(rows, _CHUNK_ROWS)):
         yield chunk
 
 
 def _unusable(encoded: Encoded, longest: int) -> str:
+    """Return why an example is left out; empty when it can be used."""
     if isinstance(encoded, str):
         return encoded
-    for ids, loss_mask in encoded:
-        if longest and len(ids) > longest:
+    for input_ids, loss_mask in encoded:
+        if longest and len(input_ids) > longest:
             return f"longer than {longest} tokens"
-        if not (len(ids) > 1 if loss_mask is None else any(loss_mask[1:])):
+        if not (len(input_ids) > 1 if loss_mask is None else any(loss_mask[1:])):
             return "nothing supervised"
     return ""

@@ -1,4 +1,4 @@
-"""What a teacher says at every supervised position: its k most likely tokens."""
+"""A teacher's k most likely tokens at every supervised position, with their log-probabilities."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(kw_only=True)
 class TopKLogitsSpec(Spec):
-    """What is known of a teacher's answers before it is asked."""
+    """The properties of a teacher's stored answers that are known before they are computed."""
 
     tokenizer: str | None = None
     """Digest of the tokenizer that the examples were tokenised with."""
     k: int | None = None
-    """Tokens kept at every position."""
+    """Tokens stored for every position."""
 
     def summary(self) -> str:
         """Return, for example, `top 256`."""
@@ -30,8 +30,9 @@ class TopKLogitsSpec(Spec):
 
 
 class TopKLogits(Artifact):
-    """Per split: train.ids.bin (int32 [n, k]), train.scores.bin (fp32 [n, k + 1]: log-probabilities
-    and that of all other tokens together), train.ends.bin (int64: where each example's end)."""
+    """Per split: train.ids.bin (int32 [n, k]), train.scores.bin (fp32 [n, k + 1]: the tokens'
+    log-probabilities, and that of all others together), and train.ends.bin (int64: where the
+    positions of each example end)."""
 
     spec_type = TopKLogitsSpec
 
@@ -40,13 +41,13 @@ class TopKLogits(Artifact):
         return dict(json.loads((self.directory / "answers.json").read_text(encoding="utf-8")))
 
     def open(self, split: str, tokens: TokenSet) -> StoredAnswers | None:
-        """Return a split's answers, mapped, None when the split does not exist.
+        """Return a split's answers, memory-mapped, or None when the split does not exist.
 
-        Raises InputError when they are of another token set than `tokens`.
+        Raises InputError when they belong to another token set than `tokens`.
         """
         content = self.content()
         if content["tokens"] != tokens.key:
-            raise InputError("the teacher answered other examples than those that are trained on")
+            raise InputError("the teacher answered other examples than those of this token set")
         if not (self.directory / f"{split}.ends.bin").is_file():
             return None
         return StoredAnswers(self, split, int(content["k"]), int(content["rows"]))
@@ -61,7 +62,7 @@ class StoredAnswers:
     """The answers of one split, read example by example."""
 
     def __init__(self, answers: TopKLogits, split: str, k: int, rows: int) -> None:
-        """Map the files of `split`; `rows` is the size of the teacher's vocabulary."""
+        """Map the files of `split`; `rows` is the number of rows of the teacher's head."""
         import numpy as np
 
         self.rows = rows
@@ -72,18 +73,18 @@ class StoredAnswers:
         self._scores = scores.reshape(-1, k + 1)
 
     def read(self, examples: np.ndarray) -> TopK:
-        """Return the answers at the supervised positions of some examples, one after the other."""
+        """Return the answers at the supervised positions of some examples, concatenated."""
         import numpy as np
         import torch
 
         from storm_training.losses import TopK
 
-        places = np.concatenate(
+        positions = np.concatenate(
             [
                 np.arange(self._ends[index - 1] if index else 0, self._ends[index])
                 for index in examples
             ]
         )
-        scores = torch.from_numpy(self._scores[places])
-        ids = torch.from_numpy(self._ids[places].astype(np.int64))
+        scores = torch.from_numpy(self._scores[positions])
+        ids = torch.from_numpy(self._ids[positions].astype(np.int64))
         return TopK(ids, scores[:, :-1], scores[:, -1])

@@ -14,13 +14,13 @@ from storm_training.data.token_set import TokenSet
 
 @dataclasses.dataclass
 class TrainingRows:
-    """Examples of one split, and what was left out before and here."""
+    """The usable examples of one split, and how many were left out when it was made and here."""
 
     sequences: TokenSequences
     indices: np.ndarray
-    """int64: the places of the used examples in the token set's split."""
+    """int64: indices of the used examples in the token set's split."""
     dropped: dict[str, int]
-    """Numbers of rows by reason."""
+    """{reason: number of rows left out}."""
 
     def record(self) -> dict[str, Any]:
         """Return the counts for training.json."""
@@ -41,16 +41,16 @@ def read_rows(
     if cut:
         return TrainingRows(sequences.chunks(longest), indices, dropped)
     fitting = np.flatnonzero(sequences.lengths() <= longest)
-    lost = len(sequences) - len(fitting)
-    if lost:
+    too_long = len(sequences) - len(fitting)
+    if too_long:
         reason = f"longer than {longest} tokens"
-        dropped = {**dropped, reason: dropped.get(reason, 0) + lost}
+        dropped = {**dropped, reason: dropped.get(reason, 0) + too_long}
         sequences, indices = sequences.select(fitting), indices[fitting]
     return TrainingRows(sequences, indices, dropped)
 
 
 def require_rows(rows: TrainingRows, tokens: TokenSet, longest: int) -> None:
-    """Raise InputError where no example is left."""
+    """Raise InputError when no example is left."""
     if not len(rows.sequences):
         shortest = int(tokens.sequences("train").lengths().min())
         raise InputError(

@@ -1,1 +1,1 @@
-"""The training loop: Lightning, devices, precision, from files to files."""
+"""The training loop under Lightning, from a checkpoint and a token set to a new checkpoint."""

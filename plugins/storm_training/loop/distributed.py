@@ -1,4 +1,4 @@
-"""The devices that train one model together: the one of this process, or one in each worker."""
+"""Data-parallel training: the worker's device, sharding, and communication between workers."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ T = TypeVar("T")
 
 
 class Distributed:
-    """What several workers exchange; alone, each method is what one would write plainly.
+    """Communication between workers; with a single worker, every method works locally.
 
-    A context manager: connects the workers, and parts them when all went well.
+    A context manager that joins the process group, and leaves it when no exception was raised.
     """
 
     def __init__(self, stage: StageContext) -> None:
-        """Read off `stage` who this worker is, and how the runtime divides training."""
+        """Read rank, world size, device and strategy from `stage`."""
         runtime = stage.runtime
         kind, _, index = choose_device(runtime.device).partition(":")
         self.rank, self.world = stage.rank, stage.world
         self.accelerator = "cpu" if kind == "cpu" else "gpu"
-        """cpu or gpu, as Lightning calls them."""
+        """cpu or gpu, Lightning's names."""
         self.sharded = self.world > 1 and (
             runtime.strategy == "fsdp" or (runtime.strategy == "auto" and kind == "cuda")
         )
-        """Whether each worker holds a part of every weight (FSDP2), instead of all weights."""
+        """Whether weights are sharded over the workers (FSDP2), instead of replicated (DDP)."""
         self._index = int(index or 0)
         self._per_node, self._nodes = runtime.devices, runtime.nodes
         self._strategy: ParallelStrategy | None = None
-        self._here = torch.device("cpu")
+        self._device = torch.device("cpu")
 
     def __enter__(self) -> Distributed:
         if self.world == 1:
             return self
         environment = TorchElasticEnvironment()
         if self.accelerator == "gpu":
-            self._here = torch.device("cuda", environment.local_rank())
-            torch.cuda.set_device(self._here)
-            distributed.init_process_group("nccl", device_id=self._here)
+            self._device = torch.device("cuda", environment.local_rank())
+            torch.cuda.set_device(self._device)
+            distributed.init_process_group("nccl", device_id=self._device)
         else:
             distributed.init_process_group("gloo")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # After a failure here, another worker may wait for this one for ever.
+        # After a failure, a barrier could wait for ever for the other workers.
         if self.world > 1 and kind is None:
             distributed.barrier()
             distributed.destroy_process_group()
 
     def trainer_arguments(self, precision: str) -> dict[str, Any]:
-        """Return what Lightning's Trainer is to know; `precision` is bf16-mixed or 32-true."""
+        """Return arguments for Lightning's Trainer; `precision` is bf16-mixed or 32-true."""
         if self.world == 1:
             devices: Any = 1 if self.accelerator == "cpu" else [self._index]
             return {
@@ -81,33 +81,33 @@ class Distributed:
             "devices": self._per_node,
             "num_nodes": self._nodes,
             "strategy": self._strategy,
-            # What is sharded is cast as it is gathered, instead of by autocast.
+            # FSDP casts weights as it gathers them, so autocast is not used.
             "precision": "32-true" if self.sharded else precision,
             "plugins": [TorchElasticEnvironment(), ScratchCheckpoints()],
         }
 
     def shard(self, step: list[list[T]]) -> list[list[T]]:
-        """Return this worker's part of the rows of a step, in passes no larger than the step's.
+        """Return this worker's rows of a step, in passes no larger than the step's.
 
-        Every worker gets the same number of passes, because each pass of one is a pass of all;
-        the last of some may be empty.
+        Every worker gets the same number of passes, because they communicate in each; the last may
+        be empty.
         """
         rows = [row for rows in step for row in rows]
         size = max(map(len, step), default=1)
         most = -(-len(rows) // self.world)
-        mine = rows[self.rank :: self.world]
-        return [mine[start : start + size] for start in range(0, most, size)]
+        own_rows = rows[self.rank :: self.world]
+        return [own_rows[start : start + size] for start in range(0, most, size)]
 
     def all_reduce_sum(self, *values: float) -> list[float]:
         """Return each value summed over the workers, in fp64."""
         if self.world == 1:
             return list(values)
-        sums = torch.tensor(values, dtype=torch.float64, device=self._here)
+        sums = torch.tensor(values, dtype=torch.float64, device=self._device)
         distributed.all_reduce(sums)
         return [float(value) for value in sums]
 
     def broadcast(self, decide: Callable[[], T]) -> T:
-        """Return what the first worker decides."""
+        """Return what `decide` returns on the first worker."""
         if self.world == 1:
             return decide()
         decision = [decide() if self.rank == 0 else None]
@@ -116,10 +116,9 @@ class Distributed:
 
     @contextlib.contextmanager
     def backward(self, *, last: bool) -> Iterator[None]:
-        """Enter around the backward pass: gradients of whole weights are exchanged in the last.
+        """Enter around a backward pass: DDP averages gradients over the workers in the `last`.
 
-        Parts of weights are exchanged in every pass, so that no worker holds a whole gradient.
-        Gradients come out as the mean over the workers.
+        FSDP averages them in every pass, so that no worker holds a whole gradient.
         """
         if isinstance(self._strategy, DDPStrategy) and not last:
             with self._strategy.block_backward_sync():
@@ -130,14 +129,14 @@ class Distributed:
     def shard_weights(
         self, module: LightningModule, layers: torch.nn.ModuleList, precision: str
     ) -> None:
-        """Divide the weights of `module` in place among the workers, layer by layer.
+        """Shard the weights of `module` over the workers in place, layer by layer.
 
-        From then on, only calling `module` itself brings the weights outside of layers together.
-        Raises InputError for weights that cannot be divided.
+        From then on, the weights outside of layers are gathered only by calling `module` itself.
+        Raises InputError for weights that cannot be sharded.
         """
         for name, parameter in module.named_parameters():
             if not parameter.is_floating_point():
-                problem = "is quantised and cannot be divided among devices"
+                problem = "is quantised and cannot be sharded over devices"
                 raise InputError(f"{name} {problem}: set runtime.strategy=ddp")
         dtype = torch.bfloat16 if precision == "bf16-mixed" else None
         policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
@@ -146,9 +145,9 @@ class Distributed:
             fully_shard(part, mesh=mesh, mp_policy=policy)
 
     def gather(self, module: torch.nn.Module) -> None:
-        """Move `module` to the CPU; the first worker then has its weights whole.
+        """Move `module` to the CPU, with whole weights on the first worker.
 
-        The others, where weights were divided, are left with empty ones.
+        On the other workers, sharded weights are replaced by empty tensors.
         """
         if not self.sharded:
             module.to("cpu")
@@ -163,15 +162,15 @@ class Distributed:
                     continue
                 if id(parameter) not in whole:
                     values = parameter.detach().full_tensor()
-                    kept = values.cpu() if self.rank == 0 else torch.empty(0)
-                    whole[id(parameter)] = torch.nn.Parameter(kept, parameter.requires_grad)
+                    values = values.cpu() if self.rank == 0 else torch.empty(0)
+                    whole[id(parameter)] = torch.nn.Parameter(values, parameter.requires_grad)
                 part._parameters[name] = whole[id(parameter)]
 
 
 def clip(parameters: list[torch.nn.Parameter], limit: float | None) -> float:
-    """Scale gradients down to a norm of `limit` over all of them and all workers, if there is one.
+    """Scale all gradients so that their global norm is at most `limit`; None: unlimited.
 
-    Returns the norm before.
+    Returns the norm before clipping, over all workers.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norms = [torch.linalg.vector_norm(g, dtype=torch.float32) for g in gradients]

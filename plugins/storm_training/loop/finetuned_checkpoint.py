@@ -1,4 +1,4 @@
-"""A trained model, written with the names, files and dtypes of the checkpoint it came from."""
+"""Writing a trained model with the tensor names, files and dtypes of its source checkpoint."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from storm_models.folder.tensor_file import DTYPES, TensorWriter
 
 
 def stored_names(source: Checkpoint, model: PreTrainedModel) -> dict[str, str]:
-    """Return {tensor in the files: name of the model's parameter}; ties point to one parameter.
+    """Return {tensor in the files: name of the model's parameter}; tied tensors share a parameter.
 
-    Tensors of the files that are no parameter of the model (buffers) are left out. Raises
-    InputError when a parameter of the model is not in the files under its own name.
+    Tensors that are not parameters (buffers) are left out. Raises InputError when a parameter of
+    the model is not in the files under its own name.
     """
     canonical = {id(parameter): name for name, parameter in model.named_parameters()}
-    every = dict(model.named_parameters(remove_duplicate=False))
-    names = {name: canonical[id(every[name])] for name in source.headers() if name in every}
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    names = {
+        name: canonical[id(parameters[name])] for name in source.headers() if name in parameters
+    }
     missing = sorted(set(canonical.values()) - set(names.values()))
     if missing:
         raise InputError(f"{source.directory}: holds no tensor {missing[0]}")
@@ -34,10 +36,10 @@ def stored_names(source: Checkpoint, model: PreTrainedModel) -> dict[str, str]:
 def write_checkpoint(
     source: Checkpoint, model: PreTrainedModel, trained: Set[str], directory: Path
 ) -> Checkpoint:
-    """Write `model` into `directory` as `source` lies in its own, and return it.
+    """Write `model` into `directory` with the layout of `source`, and return the checkpoint.
 
-    Each tensor is stored in the dtype that it has in `source`. Tensors that did not train are
-    copied bit by bit, tokenizer, chat template and configs as they are.
+    Each tensor is stored in the dtype that it has in `source`. Tensors that are not in `trained`,
+    tokenizer, chat template and configs are copied unchanged.
     """
     names = stored_names(source, model)
     parameters = dict(model.named_parameters())
@@ -52,7 +54,10 @@ def write_checkpoint(
 def write_changed(
     source: Checkpoint, changes: Mapping[str, torch.Tensor], directory: Path
 ) -> Checkpoint:
-    """Write `source` with `changes` added to some of its tensors, in fp32, rounded once."""
+    """Write `source` with `changes` added to some of its tensors, in fp32 and rounded once.
+
+    Raises InputError for a change of a tensor that `source` does not have.
+    """
     unknown = sorted(set(changes) - set(source.headers()))
     if unknown:
         raise InputError(f"{source.directory}: holds no tensor {unknown[0]}")
@@ -71,7 +76,7 @@ def _write(source: Checkpoint, values: Mapping[str, torch.Tensor], directory: Pa
                     assert tuple(values[name].shape) == shape, name
                     rounded = values[name].to(DTYPES[dtype])
                     if not bool(torch.isfinite(rounded).all()):
-                        problem = "is not finite: lower learning_rate"
+                        problem = f"is not finite in {dtype}: lower learning_rate"
                         raise InputError(f"after training, {name} {problem}")
                     writer.write(name, rounded)
     if index := checkpoint_files(source.directory).index:

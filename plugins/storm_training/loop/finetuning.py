@@ -1,4 +1,4 @@
-"""Training some of a checkpoint's parameters, from its files to new ones."""
+"""Fine-tuning a checkpoint: read, select parameters, train, write."""
 
 from __future__ import annotations
 
@@ -40,18 +40,17 @@ def finetune(
     layers: LayerTable | None = None,
     cut: bool = False,
 ) -> Checkpoint:
-    """Train what `trainable` chooses, and write checkpoint and training.json.
+    """Train the parameters that `trainable` selects, and write the checkpoint and training.json.
 
-    With `cut`, sequences longer than a row are cut into pieces; otherwise they are left out and
-    counted. Raises InputError when no example can be used or nothing is chosen.
+    With `cut`, sequences longer than a row are cut into chunks; otherwise they are left out and
+    counted. Raises InputError when no example can be used or no parameter is selected.
     """
-    stage.say("reading model and tokens; what is learnt is kept from the first steps on")
+    stage.say("reading model and tokens")
     positions = model.config().get("max_position_embeddings") or settings.sequence_length
     longest = min(settings.sequence_length, int(positions))
     rows = read_rows(tokens, "train", longest, cut=cut)
     require_rows(rows, tokens, longest)
-    lost = sum(rows.dropped.values())
-    if lost:
+    if any(rows.dropped.values()):
         reasons = ", ".join(f"{count} {reason}" for reason, count in rows.dropped.items())
         stage.say(f"{len(rows.sequences)} examples; left out: {reasons}")
     held_out: TrainingRows | None = None
@@ -112,25 +111,25 @@ def _modules(model: Checkpoint, layers: LayerTable | None) -> list[LayerRow]:
 def _prepare(
     stage: StageContext,
     settings: TrainingSettings,
-    chosen: TrainableSettings,
+    trainable: TrainableSettings,
     model: Checkpoint,
     modules: list[LayerRow],
 ) -> tuple[PreTrainedModel, set[str]]:
-    """Return the model as it is trained, and the names of the parameters that train."""
-    if chosen.method == "qlora":
+    """Return the loaded model, and the names of the parameters that train."""
+    if trainable.method == "qlora":
         from storm_training.trainable.low_rank import load_quantised
 
         network = load_quantised(stage, model)
     else:
         network = model.load(dtype="bfloat16" if settings.precision == "bf16" else "float32")
         stored_names(model, network)
-    if chosen.low_rank:
+    if trainable.low_rank:
         from storm_training.trainable.low_rank import add_updates
 
-        return network, add_updates(network, chosen, settings.seed)
+        return network, add_updates(network, trainable, settings.seed)
     new_layers = read_new_layers(model.directory) or []
     names = [name for name, _ in network.named_parameters()]
-    return network, choose(chosen, names, modules=modules, new_layers=new_layers)
+    return network, choose(trainable, names, modules=modules, new_layers=new_layers)
 
 
 def _write(
@@ -155,7 +154,7 @@ def _write(
 def _stopping(
     stage: StageContext, model: Checkpoint, result: Checkpoint, learnt: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Return what the model stopped at, what it learnt to end with, and say what is new."""
+    """Return the stop tokens before and after training and the learnt ones; reports new ones."""
     before, after = read_stops(model.directory), read_stops(result.directory)
     new = [f"{learnt[token]} ({token})" for token in after if token not in before]
     if new:
@@ -183,24 +182,24 @@ def _trainable_table(
 
 def _describe(table: list[dict[str, Any]]) -> str:
     total = sum(row["parameters"] for row in table)
-    chosen = sum(row["parameters"] for row in table if row["trained"])
+    trained = sum(row["parameters"] for row in table if row["trained"])
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for row in table:
         if row["name"].endswith(".weight"):
             kind = row["name"].removesuffix(".weight").rsplit(".", 1)[-1]
             counts[kind][0] += row["trained"]
             counts[kind][1] += 1
-    kinds = ", ".join(f"{kind} {some}/{every}" for kind, (some, every) in counts.items() if some)
+    kinds = ", ".join(f"{kind} {part}/{whole}" for kind, (part, whole) in counts.items() if part)
     return (
-        f"trains {readable_count(chosen)} of {readable_count(total)} parameters "
-        f"({chosen / total:.0%}): {kinds}"
+        f"trains {readable_count(trained)} of {readable_count(total)} parameters "
+        f"({trained / total:.0%}): {kinds}"
     )
 
 
 def _report(
     stage: StageContext, log: TrainingLog, table: list[dict[str, Any]], measured: str
 ) -> None:
-    """Report losses; `measured` says what that on held-out rows was measured on."""
+    """Report the metrics; `measured` names objective and data of the validation loss."""
     last = log.steps[-max(1, len(log.steps) // 10) :]
     supervised = sum(entry["supervised"] for entry in last)
     loss = sum(entry["loss"] * entry["supervised"] for entry in last) / supervised

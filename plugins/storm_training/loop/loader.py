@@ -1,4 +1,4 @@
-"""A loader of optimiser steps that knows where it stands."""
+"""A data loader of optimiser steps that can be resumed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from storm_training.optim.settings import TrainingSettings
 
 
 class StepLoader:
-    """Yields, per optimiser step, the batches of this worker's forward passes, None for empty ones.
+    """Yields, per optimiser step, the batches of this worker's forward passes; None if empty.
 
-    Lightning keeps `state_dict` in its checkpoints, so a resumed run goes on with the next step.
+    Lightning stores `state_dict` in its checkpoints, so a resumed run goes on with the next step.
     """
 
     def __init__(self, sequences: TokenSequences, steps: StepPlan, devices: Distributed) -> None:
@@ -31,11 +31,11 @@ class StepLoader:
             yield [build_batch(self._sequences, rows) if rows else None for rows in passes]
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many steps have been handed out."""
+        """Return the index of the next step."""
         return {"next": self._next}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where `state` was taken."""
+        """Continue from the step in `state`."""
         self._next = state["next"]
 
 

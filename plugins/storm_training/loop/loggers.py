@@ -1,4 +1,4 @@
-"""Where the course of a training run is shown while it runs: files, or a tracker's server."""
+"""Loggers of a training run: files, or the server of an experiment tracker."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from storm_training.optim.settings import TrainingSettings
 
 @contextlib.contextmanager
 def tracked(settings: TrainingSettings, stage: StageContext) -> Iterator[list[Logger]]:
-    """Yield loggers that know all settings, and end what they began: each training is a run.
+    """Yield loggers that have logged all settings; finishes the run in W&B afterwards.
 
-    W&B gives whoever asks the run that is still open in the process.
+    W&B would otherwise continue the open run in the next training of the same process.
     """
     loggers = build_loggers(settings, stage)
-    # As JSON has them: an Enum inside a section would be a Python object in hparams.yaml.
-    written = json.dumps(dataclasses.asdict(settings), default=lambda choice: choice.name)
+    # Through JSON, because hparams.yaml would contain Enums as Python objects.
+    hyperparameters = json.dumps(dataclasses.asdict(settings), default=lambda choice: choice.name)
     for logger in loggers:
-        logger.log_hyperparams(json.loads(written))
+        logger.log_hyperparams(json.loads(hyperparameters))
     failed = True
     try:
         yield loggers
@@ -43,27 +43,27 @@ def tracked(settings: TrainingSettings, stage: StageContext) -> Iterator[list[Lo
 def build_loggers(settings: TrainingSettings, stage: StageContext) -> list[Logger]:
     """Return Lightning's loggers by the names in `settings.loggers`.
 
-    Files go into the run's folder, under the stage's name; MLflow's go into mlflow.db (sqlite)
-    beside the folder of all runs, unless MLFLOW_TRACKING_URI says otherwise. None where a stage
-    has no run, as in tests.
+    Files are written into the run's folder, under the stage's name; MLflow writes into mlflow.db
+    (sqlite) beside the folder of all runs, unless MLFLOW_TRACKING_URI is set. Empty for a stage
+    without a run, as in tests, and on all workers but the first.
     """
     if stage.log is None or stage.rank > 0:
         return []
     run = stage.log.parent
     folder = run / "training" / stage.name
-    found: list[Logger] = []
+    loggers: list[Logger] = []
     for name in settings.loggers:
         if name == "csv":
-            found.append(CSVLogger(folder, name="", version=""))
+            loggers.append(CSVLogger(folder, name="", version=""))
         elif name == "tensorboard":
-            found.append(TensorBoardLogger(folder, name="", version="", default_hp_metric=False))
+            loggers.append(TensorBoardLogger(folder, name="", version="", default_hp_metric=False))
         elif name == "mlflow":
-            found.append(_mlflow(settings, stage))
+            loggers.append(_mlflow(settings, stage))
         else:
             folder.mkdir(parents=True, exist_ok=True)
             name, project = _name(settings, stage), settings.tracking_project
-            found.append(WandbLogger(name=name, project=project, save_dir=folder))
-    return found
+            loggers.append(WandbLogger(name=name, project=project, save_dir=folder))
+    return loggers
 
 
 def _name(settings: TrainingSettings, stage: StageContext) -> str:

@@ -1,4 +1,4 @@
-"""A model, its objective and its optimiser, as Lightning wants them."""
+"""The LightningModule: a model, its objective and its optimiser."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from storm_training.optim.settings import TrainingSettings
 
 
 class TrainingModule(LightningModule):
-    """One `training_step` is one optimiser step over all its forward passes.
+    """A model in training; one `training_step` is an optimiser step over all its forward passes.
 
-    Optimisation is manual because the loss is normalised by the supervised tokens of the whole
-    step: a mean of the means of ragged batches would weigh tokens unequally.
+    Optimisation is manual because the loss is divided by the supervised tokens of the whole step:
+    a mean of means over batches of different sizes would weight tokens unequally.
     """
 
     strict_loading = False
@@ -41,7 +41,7 @@ class TrainingModule(LightningModule):
         log: TrainingLog,
         devices: Distributed,
     ) -> None:
-        """`total` is the number of optimiser steps; `log` is filled on the way."""
+        """`total` is the number of optimiser steps; steps are appended to `log`."""
         super().__init__()
         self.automatic_optimization = False
         self.model = model
@@ -50,16 +50,16 @@ class TrainingModule(LightningModule):
         self.seconds, self.timed_tokens = 0.0, 0
 
     def configure_model(self) -> None:
-        """Divide the weights among the workers, where that is the strategy."""
+        """Shard the weights over the workers, if that is the strategy."""
         if self.devices.sharded:
             layers = self.model.get_decoder().layers
             self.devices.shard_weights(self, layers, self.record.precision)
             self.trained = _trained(self.model)
 
     def forward(self, batch: PackedBatch | None) -> torch.Tensor:
-        """Return the loss summed over what the batch counts; 0 through all weights for None.
+        """Return the loss summed over the terms of the batch; for None, 0 with a zero gradient.
 
-        Every pass goes through here, because this is where divided weights come together.
+        Every pass goes through here, because calling the module gathers sharded weights.
         """
         if batch is not None:
             with noisy_embeddings(self.model, batch, self.settings.neftune):
@@ -67,30 +67,27 @@ class TrainingModule(LightningModule):
         token = torch.zeros((1, 1), dtype=torch.int64, device=self.device)
         inputs = {"input_ids": token, "position_ids": token, "use_cache": False}
         hidden = self.model.get_decoder()(**inputs).last_hidden_state
-        nothing: torch.Tensor = self.model.get_output_embeddings()(hidden).float().sum() * 0
-        return nothing
+        zero: torch.Tensor = self.model.get_output_embeddings()(hidden).float().sum() * 0
+        return zero
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser over what trains."""
+        """Return the optimiser over the trained parameters."""
         parameters = self.trained.values()
         return build_optimizer(parameters, self.settings, self.record.precision)
 
     def on_fit_start(self) -> None:
-        """Bring what the objective holds to where the model will be."""
+        """Move the objective's tensors to the model's device."""
         self.objective.to(self.trainer.strategy.root_device)
 
     def on_train_start(self) -> None:
-        """Raise InputError when the model, as it computes here, mixes the documents of a row.
-
-        Also when it makes its logits in a way that losses do not know.
-        """
-        if not self.devices.sharded:  # divided weights are not there outside of `forward`
+        """Raise InputError when the model mixes the documents of a row or has unknown logits."""
+        if not self.devices.sharded:  # sharded weights are gathered only in `forward`
             with self.trainer.precision_plugin.forward_context():
                 require_isolation(self.model)
                 require_known_head(self.model)
 
     def training_step(self, batches: list[PackedBatch | None], _: int) -> None:
-        """Take one optimiser step; raises InputError when it does not fit, or is not finite."""
+        """Take an optimiser step; raises InputError when memory is too small or loss not finite."""
         try:
             self._step(batches)
         except torch.OutOfMemoryError as error:
@@ -106,28 +103,28 @@ class TrainingModule(LightningModule):
     def _step(self, batches: list[PackedBatch | None]) -> None:
         started = time.perf_counter()
         step = len(self.record.steps)
-        devices, given = self.devices, [batch for batch in batches if batch is not None]
+        devices, filled = self.devices, [batch for batch in batches if batch is not None]
         torch.manual_seed(self.settings.seed * 1_000_003 + step + devices.rank * 2_000_029)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         rate = learning_rate(step, self.total, self.settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        counted = sum(self.objective.count(batch) for batch in given)
-        read = sum(batch.tokens for batch in given)
-        count, tokens = (int(value) for value in devices.all_reduce_sum(counted, read))
+        own_count = sum(self.objective.count(batch) for batch in filled)
+        own_tokens = sum(batch.tokens for batch in filled)
+        count, tokens = (int(value) for value in devices.all_reduce_sum(own_count, own_tokens))
         loss = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches, start=1):
             part = self(batch) / max(count, 1)
             with devices.backward(last=number == len(batches)):
-                # Exchanged gradients are a mean over the workers, and should be a sum.
+                # Gradients are averaged over the workers, but should be summed.
                 self.manual_backward(part * devices.world)
             loss += part.detach()
         (value,) = devices.all_reduce_sum(float(loss))
         if not math.isfinite(value):
             raise InputError(
                 f"the loss of step {step + 1} is {value}: lower learning_rate (now {rate:.3g}), "
-                "or look for weights that are not finite"
+                "or check the model for weights that are not finite"
             )
         norm = clip(list(self.trained.values()), self.settings.max_grad_norm)
         optimizer.step()
@@ -147,7 +144,7 @@ class TrainingModule(LightningModule):
         self.timed_tokens += tokens
 
     def _figures(self) -> dict[str, float]:
-        """Return the means of the objective's own figures, over the passes of all workers."""
+        """Return the objective's further figures, averaged over the passes of all workers."""
         means = {}
         for name, sums in self.objective.figures().items():
             total, count = self.devices.all_reduce_sum(*sums)
@@ -155,16 +152,16 @@ class TrainingModule(LightningModule):
         return means
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
-        """Return what trains; the rest is in the checkpoint that training started from."""
+        """Return the trained parameters; the others are in the source checkpoint."""
         return {f"model.{name}": parameter.detach() for name, parameter in self.trained.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the log, so that a resumed run records the whole course, and the run's length."""
+        """Add the log, so that a resumed run has all steps, and the number of steps."""
         checkpoint["log"] = {"steps": self.record.steps, "validation": self.record.validation}
         checkpoint["total"] = self.total
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the log over."""
+        """Restore the log."""
         self.record.steps[:] = checkpoint["log"]["steps"]
         self.record.validation[:] = checkpoint["log"]["validation"]
 

@@ -1,4 +1,4 @@
-"""Noise on embedded tokens while a model is tuned: NEFTune (Jain et al. 2023, arXiv:2310.05914)."""
+"""NEFTune: noise on the embeddings in training (Jain et al. 2023, arXiv:2310.05914)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from storm_training.data.packing import PackedBatch
 
 @contextlib.contextmanager
 def noisy_embeddings(model: PreTrainedModel, batch: PackedBatch, alpha: float) -> Iterator[None]:
-    """Within, add noise to what `model` in training makes of the ids of `batch`.
+    """Within, add noise to the embeddings of `batch`, if `model` is in training mode.
 
-    Uniform in ± alpha / √(L · d): d is the hidden size, L the number of tokens of the sequence
-    that a position belongs to. Sequences that share a row have each their own; padding has none.
-    Noise comes from torch's generator, which training seeds anew for every step.
+    Uniform in ± alpha / √(L · d), with the hidden size d and the number of tokens L of the
+    position's sequence (not of the packed row); padding gets none. Uses torch's default generator,
+    which training seeds anew in every step.
     """
     if alpha == 0 or not model.training:
         yield
@@ -39,7 +39,7 @@ def noisy_embeddings(model: PreTrainedModel, batch: PackedBatch, alpha: float) -
 
 
 def lengths(segment_ids: torch.Tensor) -> torch.Tensor:
-    """Return [rows, length], fp32: the tokens of each position's sequence, infinite for padding."""
+    """Return fp32 [rows, length]: the length of each position's sequence, infinite for padding."""
     shifted = segment_ids + 1
     counts = torch.bincount(shifted.flatten()).float()
     counts[0] = torch.inf

@@ -1,4 +1,4 @@
-"""Lightning's checkpoints, written straight to their place."""
+"""Writing Lightning's checkpoints directly to their file."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from storm_exp import StoreError
 
 
 class ScratchCheckpoints(TorchCheckpointIO):
-    """Writes into the file that it is given; whoever reads it renames it first.
+    """Writes into the given file; callers rename it when it is complete.
 
-    Lightning's own way holds a second copy in memory and a third in the system's folder for
-    temporary files, where a killed process leaves it.
+    Lightning's own implementation makes a second copy in memory and a third in the temporary
+    folder, where a killed process leaves it behind.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write and flush; raises StoreError, naming place and size, where there is no room."""
+        """Write and sync to disk; raises StoreError, with path and size, when that fails."""
         file = Path(path)
         try:
             torch.save(checkpoint, str(file))
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-        except (OSError, RuntimeError) as error:  # torch wraps what the system says
+        except (OSError, RuntimeError) as error:  # torch wraps the system's error
             file.unlink(missing_ok=True)
             reason = " ".join(str(error).split())
             raise StoreError(

@@ -1,4 +1,4 @@
-"""FSDP2 under Lightning, with checkpoints that hold what one device's hold."""
+"""FSDP2 under Lightning, with the same checkpoints as training on one device."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch.optim import Optimizer
 
 
 class ShardedStrategy(ModelParallelStrategy):
-    """Data parallelism over all workers, each holding a part of every weight.
+    """Data parallelism over all workers, with every weight sharded over them.
 
-    A checkpoint holds what the module's `state_dict` names and the optimiser's state, whole, in
-    one file that the first worker writes: a run may go on with another number of workers.
+    A checkpoint is one file that the first worker writes, with the whole tensors of the module's
+    `state_dict` and the optimiser's state, so that a run can resume with another number of workers.
     """
 
     def __init__(self, world: int) -> None:
-        """Divide by `world`; Lightning's own default divides by nodes."""
+        """Shard over `world` workers; Lightning's default is the number of nodes."""
         super().__init__(
             data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False
         )
@@ -32,13 +32,13 @@ class ShardedStrategy(ModelParallelStrategy):
         return True
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Return the module's state, whole on the first worker."""
+        """Return the module's state: whole tensors on the first worker, None on the others."""
         assert self.lightning_module is not None
         state = self.lightning_module.state_dict()
         return {name: self._whole(values) for name, values in state.items()}
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """Return the optimiser's state, whole on the first worker."""
+        """Return the optimiser's state: whole tensors on the first worker, None on the others."""
         if isinstance(optimizer, LightningOptimizer):
             optimizer = optimizer._optimizer
         saved = optimizer.state_dict()
@@ -51,28 +51,28 @@ class ShardedStrategy(ModelParallelStrategy):
     def load_checkpoint(
         self, checkpoint_path: str | Path, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, mapped: a worker touches its own part only."""
+        """Read a checkpoint, memory-mapped, so that a worker reads only its own shards."""
         checkpoint: dict[str, Any] = torch.load(
             checkpoint_path, map_location="cpu", weights_only=True, mmap=True
         )
         return checkpoint
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Take this worker's part of the weights."""
+        """Load this worker's shards of the weights."""
         assert self.lightning_module is not None
         for name, values in self.lightning_module.state_dict().items():
             with torch.no_grad():
-                values.copy_(_part(checkpoint["state_dict"][name], values))
+                values.copy_(_shard(checkpoint["state_dict"][name], values))
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take this worker's part of the optimisers' states."""
+        """Load this worker's shards of the optimisers' states."""
         states = []
         for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             own = [p for group in optimizer.param_groups for p in group["params"]]
             indices = [index for group in saved["param_groups"] for index in group["params"]]
             state = {
                 index: {
-                    name: _part(value, parameter) if value.shape == parameter.shape else value
+                    name: _shard(value, parameter) if value.shape == parameter.shape else value
                     for name, value in saved["state"][index].items()
                 }
                 for index, parameter in zip(indices, own, strict=True)
@@ -88,8 +88,8 @@ class ShardedStrategy(ModelParallelStrategy):
         return values.cpu() if self.is_global_zero else None
 
 
-def _part(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return this worker's part of a tensor that every worker has, divided as `like` is."""
+def _shard(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return this worker's shard of a tensor that every worker has, sharded like `like`."""
     whole = whole.to(like.device)
     if not isinstance(like, DTensor):
         return whole

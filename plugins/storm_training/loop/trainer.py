@@ -1,4 +1,4 @@
-"""The training loop: Lightning runs it, one Lightning batch is one optimiser step."""
+"""Setting up and running Lightning's trainer; one of its batches is one optimiser step."""
 
 from __future__ import annotations
 
@@ -45,23 +45,22 @@ def train(
     objective: Objective | None = None,
     write: Writer | None = None,
 ) -> TrainingLog:
-    """Train `model` in place on packed `sequences`, and return the course of the losses.
+    """Train `model` in place on packed `sequences`, and return the log of the losses.
 
-    What trains is what has `requires_grad`. Weights take the dtype that `settings.precision` asks
-    for; they come back as fp32, or as bf16 if that is what was trained. Sequences longer than
-    `settings.sequence_length` are an error: drop or cut them before. On return the model is on the
-    CPU and in evaluation mode; of several workers whose strategy divides weights, only the first
-    then has them. `write` writes the model as it will be written at the end; with it, saving is
-    tried after the first step.
+    The parameters with `requires_grad` train. Weights are converted to the dtype of
+    `settings.precision`, and on return are fp32, or bf16 if that was trained. Sequences longer
+    than `settings.sequence_length` are an error: drop or cut them before. On return the model is
+    on the CPU and in evaluation mode; if weights were sharded, only the first worker has them.
+    `write` writes the model as it will be written at the end, to test saving after the first step.
 
-    Same inputs, settings and machine give the same bits. A run that was killed goes on from its
-    last checkpoint in `stage.scratch` to the bits of an undisturbed run. Sets the metrics `tokens`
-    and `tokens_per_second` (padding not counted; start-up, resumed steps and validation not in
-    the time).
+    Equal inputs, settings and machines give equal bits. A killed run resumes from its last
+    checkpoint in `stage.scratch`, with the same bits as an undisturbed run. Sets the metrics
+    `tokens` and `tokens_per_second` (without padding; the time excludes start-up, resumed steps and
+    validation).
 
-    Raises SettingError where the settings cannot work with these sequences, this model or this
-    device, InputError when there is nothing to learn from, when the model would mix the documents
-    of a row, or when the loss is no longer finite.
+    Raises SettingError when the settings do not work with these sequences, this model or this
+    device, InputError when there is nothing to learn, when the model would mix the documents of a
+    row, or when the loss is not finite.
     """
     _check(model, sequences, settings)
     steps = plan_run(sequences, settings)
@@ -83,28 +82,29 @@ def train(
     if settings.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
-    stage.say(_plan_in_words(sequences, steps, log.precision, kernel))
+    stage.say(_describe(sequences, steps, log.precision, kernel))
     rows = settings.batch_size * settings.gradient_accumulation_steps
     if rows < devices.world:
         stage.say(
-            f"a step has {rows} rows for {devices.world} devices: raise gradient_accumulation_steps"
+            f"a step has {rows} rows, fewer than the {devices.world} devices: raise "
+            "gradient_accumulation_steps"
         )
-    with contextlib.ExitStack() as during:
-        during.enter_context(stage.compute())
-        during.enter_context(_quiet_lightning())
-        during.enter_context(_interruptible())
-        during.enter_context(stopping)
-        during.enter_context(torch.random.fork_rng(devices=[]))
-        during.enter_context(attention(model, kernel))
+    with contextlib.ExitStack() as contexts:
+        contexts.enter_context(stage.compute())
+        contexts.enter_context(_quiet_lightning())
+        contexts.enter_context(_interruptible())
+        contexts.enter_context(stopping)
+        contexts.enter_context(torch.random.fork_rng(devices=[]))
+        contexts.enter_context(attention(model, kernel))
         if settings.compile:
-            during.enter_context(_compiled_layers(model))
-        during.enter_context(devices)
+            contexts.enter_context(_compiled_layers(model))
+        contexts.enter_context(devices)
         trainer = Trainer(
             **devices.trainer_arguments(
                 "bf16-mixed" if log.precision == "bf16-mixed" else "32-true"
             ),
             max_epochs=1,
-            logger=during.enter_context(tracked(settings, stage)),
+            logger=contexts.enter_context(tracked(settings, stage)),
             callbacks=callbacks,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -140,7 +140,7 @@ def _check(model: PreTrainedModel, sequences: TokenSequences, settings: Training
         raise InputError("nothing to train: every parameter is frozen")
 
 
-def _plan_in_words(sequences: TokenSequences, steps: StepPlan, precision: str, kernel: str) -> str:
+def _describe(sequences: TokenSequences, steps: StepPlan, precision: str, kernel: str) -> str:
     lengths = sequences.lengths()
     first = [steps[number] for number in range(min(8, len(steps)))]
     tokens = sum(int(lengths[row].sum()) for step in first for rows in step for row in rows)
@@ -153,9 +153,9 @@ def _plan_in_words(sequences: TokenSequences, steps: StepPlan, precision: str, k
 
 @contextlib.contextmanager
 def _compiled_layers(model: PreTrainedModel) -> Iterator[None]:
-    """Let torch compile the layers of `model`, in place, while the context lasts.
+    """Within, compile the layers of `model` with torch, in place.
 
-    Layers share their code, so it is compiled once for all of them and for any length of row.
+    Layers share their code, so it is compiled once for all of them and for any row length.
     """
     kinds = set(model._no_split_modules or ())
     layers = [module for module in model.modules() if type(module).__name__ in kinds]
@@ -170,13 +170,13 @@ def _compiled_layers(model: PreTrainedModel) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C through: Lightning answers it with SystemExit and stays deaf to a second one."""
+    """Raise KeyboardInterrupt on Ctrl-C; Lightning raises SystemExit and then ignores Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SystemExit as leaving:
-        if isinstance(leaving.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from leaving
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         raise
     finally:
         with contextlib.suppress(ValueError):
@@ -185,7 +185,7 @@ def _interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's notes on devices, workers and tips off the user's screen."""
+    """Within, suppress Lightning's messages on devices, workers and tips."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

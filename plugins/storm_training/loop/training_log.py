@@ -1,4 +1,4 @@
-"""The course of a training run, as it is recorded."""
+"""The record of a training run, as written to training.json."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclasses.dataclass
 class TrainingLog:
-    """Losses step by step. Holds nothing that depends on the run, such as times."""
+    """Losses by step. Holds nothing that differs between equal runs, such as times."""
 
     precision: str
-    """bf16-mixed, bf16 or 32: what was computed in."""
+    """bf16-mixed, bf16 or 32."""
     attention: str = ""
-    """The attention kernel."""
+    """The attention implementation, by its name in transformers."""
     steps: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """One entry per optimiser step, counted from 1: step, loss (mean over supervised tokens),
-    learning_rate, gradient_norm, tokens (all that were read), supervised (those predicted)."""
+    learning_rate, gradient_norm, tokens (all that were read), supervised (terms of the loss)."""
     kept: int | None = None
-    """The step whose weights were kept; None for the last."""
+    """The step whose weights were kept; None: the last."""
     validation: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    """Entries {step, loss}: mean over the supervised tokens of the validation rows."""
+    """Entries {step, loss}, the loss being a mean over the supervised tokens of validation."""

@@ -1,8 +1,8 @@
-"""Losses through the head of a language model, in chunks of the vocabulary's logits.
+"""Losses computed from hidden states and a language model's head, chunk by chunk of positions.
 
-At 128 K tokens of vocabulary the logits of 8 K positions fill 4 GiB in fp32, and an ordinary loss
-holds several copies. Here only the logits of a chunk of the positions exist at any time, and only
-supervised positions are computed at all.
+With a vocabulary of 128 K, the logits of 8 K positions take 4 GiB in fp32, and an ordinary loss
+holds several copies. Here only the logits of one chunk exist at a time, and only of supervised
+positions.
 """
 
 from storm_training.losses.cross_entropy import cross_entropy

@@ -6,45 +6,45 @@ from importlib.util import find_spec
 
 import torch
 
+from storm_training.losses.chunked_sum import chunked_sum
 from storm_training.losses.head import Head
-from storm_training.losses.summing import summed
 
 
 def cross_entropy(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
     """Return -Σ log p(label) as an fp32 scalar.
 
-    `hidden` is [n, hidden] and `labels` [n], of supervised positions only. Products are in the
-    dtype of `hidden` or autocast's, all else in fp32. On a CUDA device liger's kernel does the
-    same, where it is installed.
+    `hidden` is [n, hidden] and `labels` [n], of supervised positions only. Matrix products are in
+    the dtype of `hidden` or autocast's, everything else in fp32. On a CUDA device liger's fused
+    kernel computes the same, where it is installed.
     """
-    # liger scales no logits, divides by a count of zero, and leaves a head that trains over frozen
-    # states without a gradient.
+    # liger cannot scale logits, divides by zero without labels, and gives no gradient to a head
+    # over frozen states.
     fits = head.scale == 1.0 and len(labels) > 0 and hidden.requires_grad
     if hidden.is_cuda and fits and find_spec("liger_kernel"):
         return _by_liger(hidden, head, labels)
 
     def term(
-        chunk: slice, logits: torch.Tensor, wanted: bool
+        chunk: slice, logits: torch.Tensor, with_gradient: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         surprise, normaliser = surprisal(logits, labels[chunk])
-        if not wanted:
+        if not with_gradient:
             return [surprise], None
-        by_logits = logits.sub_(normaliser).exp_()
-        return [surprise], subtract_at(by_logits, labels[chunk], 1.0)
+        grad_logits = logits.sub_(normaliser).exp_()
+        return [surprise], subtract_at(grad_logits, labels[chunk], 1.0)
 
-    return summed(hidden, head, term)[0]
+    return chunked_sum(hidden, head, term)[0]
 
 
 def surprisal(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return -Σ log p(label), and the logarithms of the normalisers [n, 1], of logits [n, v]."""
+    """Return -Σ log p(label), and the log-normalisers [n, 1], of logits [n, vocabulary]."""
     normaliser = logits.logsumexp(1, keepdim=True)
     return (normaliser - logits.gather(1, labels.unsqueeze(1))).sum(), normaliser
 
 
-def subtract_at(by_logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
-    """Subtract `share` at every position's label, in place."""
-    places = labels.unsqueeze(1)
-    return by_logits.scatter_add_(1, places, torch.full_like(by_logits[:, :1], -share))
+def subtract_at(grad_logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
+    """Subtract `share` from the entry of every position's label, in place."""
+    columns = labels.unsqueeze(1)
+    return grad_logits.scatter_add_(1, columns, torch.full_like(grad_logits[:, :1], -share))
 
 
 def _by_liger(hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:

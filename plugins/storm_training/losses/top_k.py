@@ -1,8 +1,8 @@
-"""Distillation on what was kept of a teacher: its most likely tokens at every position.
+"""Forward KL divergence from a teacher's k most likely tokens at every position.
 
-Keeping k entries instead of a vocabulary makes a teacher's answers storable. The Minitron paper
-(Muralidharan et al. 2024) warns that k of 100 and below hurts the student; the whole distribution,
-with the teacher in the loop, is the better choice where it can be afforded.
+k entries instead of a whole vocabulary make a teacher's outputs small enough to store. The Minitron
+paper (Muralidharan et al. 2024) found that k of 100 or less hurts the student; the whole
+distribution, with the teacher in the loop, is better where there is memory for it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import torch
 
+from storm_training.losses.chunked_sum import chunked_sum
 from storm_training.losses.cross_entropy import subtract_at, surprisal
 from storm_training.losses.divergence import Divergence
 from storm_training.losses.head import Head, chunks
-from storm_training.losses.summing import summed
 
-_MOST_LOST = 1 - 1e-6
-"""Probability that may lie on entries which a student lacks; more than this is rounding."""
+_MAX_LOST = 1 - 1e-6
+"""Largest probability taken to lie on entries that the student lacks; keeps log(1 - p) finite."""
 
 
 class TopK(NamedTuple):
-    """The most likely tokens of n positions, and how likely all the others are together."""
+    """The k most likely tokens of n positions, and the probability of all others together."""
 
     ids: torch.Tensor
     """int64 [n, k]"""
@@ -54,26 +54,26 @@ def top_k_divergence(
     kl_weight: float = 1.0,
     ce_weight: float = 0.0,
 ) -> Divergence:
-    """Return Σ KL(teacher ‖ student) over the k tokens and, as one event, all the others.
+    """Return KL(teacher ‖ student) over k + 1 events: the k tokens, and all others together.
 
-    `hidden` is [n, hidden] and `labels` [n], of the positions that `teacher` describes; as in
-    `divergence`, a share of the cross-entropy costs no second pass. The lumped event keeps it a
-    divergence: it is 0 only for a student that agrees, and never negative. Temperature is 1: what
-    is lumped together cannot be softened.
+    `hidden` is [n, hidden] and `labels` [n], of the positions that `teacher` describes; the
+    cross-entropy is computed in the same pass. With the event of all others it is a true
+    divergence: never negative, and 0 only when student and teacher agree on the k + 1 events. The
+    temperature is 1, because the other tokens' probabilities cannot be softened without knowing
+    them.
 
-    `rows` is the size of the teacher's vocabulary, None for the student's. Where one is padded
-    beyond the other, both distributions are over the entries that they share, as in `divergence`:
-    those of the k that the student lacks are left out, and the teacher's others with them, as far
-    as they are among the k.
+    `rows` is the size of the teacher's vocabulary, None for the student's. If one is padded beyond
+    the other, both distributions are over the entries that they share, as in `divergence`: those
+    of the k tokens that the student lacks are left out, and the rest is renormalised.
     """
     shared = len(head.weight) if rows is None else min(rows, len(head.weight))
 
     def term(
-        chunk: slice, logits: torch.Tensor, wanted: bool
+        chunk: slice, logits: torch.Tensor, with_gradient: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         ids, known, rest = (column[chunk] for column in teacher)
         if shared < logits.shape[1] or bool((ids >= shared).any()):
-            return shared_term(TopK(ids, known, rest), logits, labels[chunk], wanted)
+            return shared_term(TopK(ids, known, rest), logits, labels[chunk], with_gradient)
         logits -= logits.logsumexp(1, keepdim=True)
         surprise = -logits.gather(1, labels[chunk].unsqueeze(1)).sum()
         chosen = logits.gather(1, ids)
@@ -83,23 +83,23 @@ def top_k_divergence(
         kl = (share * (known - chosen)).sum()
         kl += torch.where(outside > 0, outside * (rest - others), 0.0).sum()
         sums = [kl_weight * kl + ce_weight * surprise, kl, surprise]
-        if not wanted:
+        if not with_gradient:
             return sums, None
-        # Probabilities among the others, times what they get together; no ratio can overflow.
+        # The others' gradient, times each one's share of their probability; no ratio can overflow.
         weight = kl_weight * (share.sum(1) + outside) + ce_weight
-        together = weight * others.exp() - kl_weight * outside
-        by_logits = logits.sub_(others.unsqueeze(1)).exp_().mul_(together.unsqueeze(1))
-        inside = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
-        by_logits.scatter_(1, ids, inside.to(by_logits.dtype))
-        return sums, subtract_at(by_logits, labels[chunk], ce_weight)
+        grad_others = weight * others.exp() - kl_weight * outside
+        grad_logits = logits.sub_(others.unsqueeze(1)).exp_().mul_(grad_others.unsqueeze(1))
+        grad_chosen = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
+        grad_logits.scatter_(1, ids, grad_chosen.to(grad_logits.dtype))
+        return sums, subtract_at(grad_logits, labels[chunk], ce_weight)
 
     def shared_term(
-        taught: TopK, logits: torch.Tensor, wanted_labels: torch.Tensor, wanted: bool
+        teacher: TopK, logits: torch.Tensor, chunk_labels: torch.Tensor, with_gradient: bool
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-        ids, known, rest = within(taught, shared)
-        surprise, normaliser = surprisal(logits, wanted_labels)
-        nobody = logits.new_full((len(logits), 1), float("-inf"))  # where left-out ids point
-        student = torch.cat([logits[:, :shared], nobody], dim=1)
+        ids, known, rest = restrict(teacher, shared)
+        surprise, normaliser = surprisal(logits, chunk_labels)
+        missing = logits.new_full((len(logits), 1), float("-inf"))  # the column of left-out ids
+        student = torch.cat([logits[:, :shared], missing], dim=1)
         student -= student.logsumexp(1, keepdim=True)
         chosen = student.gather(1, ids)
         student.scatter_(1, ids, float("-inf"))
@@ -109,32 +109,33 @@ def top_k_divergence(
         kl = torch.where(share > 0, share * (known - chosen), 0.0).sum()
         kl += torch.where(outside > 0, outside * (rest - others), 0.0).sum()
         sums = [kl_weight * kl + ce_weight * surprise, kl, surprise]
-        if not wanted:
+        if not with_gradient:
             return sums, None
-        by_logits = torch.zeros_like(logits)
+        grad_logits = torch.zeros_like(logits)
         if ce_weight:
-            by_logits = (logits - normaliser).exp_().mul_(ce_weight)
-            subtract_at(by_logits, wanted_labels, ce_weight)
+            grad_logits = (logits - normaliser).exp_().mul_(ce_weight)
+            subtract_at(grad_logits, chunk_labels, ce_weight)
         weight = kl_weight * (share.sum(1) + outside)
-        together = weight * others.exp() - kl_weight * outside
-        lumped = others.clamp(min=torch.finfo(others.dtype).min)
-        towards = student.sub_(lumped.unsqueeze(1)).exp_().mul_(together.unsqueeze(1))
-        inside = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
-        towards.scatter_(1, ids, inside.to(towards.dtype))
-        by_logits[:, :shared] += towards[:, :shared]
-        return sums, by_logits
+        grad_others = weight * others.exp() - kl_weight * outside
+        finite_others = others.clamp(min=torch.finfo(others.dtype).min)
+        grad_shared = student.sub_(finite_others.unsqueeze(1)).exp_()
+        grad_shared = grad_shared.mul_(grad_others.unsqueeze(1))
+        grad_chosen = weight.unsqueeze(1) * chosen.exp() - kl_weight * share
+        grad_shared.scatter_(1, ids, grad_chosen.to(grad_shared.dtype))
+        grad_logits[:, :shared] += grad_shared[:, :shared]
+        return sums, grad_logits
 
-    return Divergence(*summed(hidden, head, term, sums=3))
+    return Divergence(*chunked_sum(hidden, head, term, sums=3))
 
 
-def within(taught: TopK, rows: int) -> TopK:
-    """Return what a teacher says when it can say the first `rows` tokens only.
+def restrict(teacher: TopK, rows: int) -> TopK:
+    """Return a teacher's distribution over the first `rows` entries of its vocabulary.
 
-    Entries beyond get the id `rows` and no probability; the others are divided by what is left.
+    Tokens beyond them get the id `rows` and no probability; the others are renormalised.
     """
-    ids, known, rest = taught
+    ids, known, rest = teacher
     beyond = ids >= rows
-    lost = torch.where(beyond, known.exp(), 0.0).sum(1).clamp(max=_MOST_LOST)
+    lost = torch.where(beyond, known.exp(), 0.0).sum(1).clamp(max=_MAX_LOST)
     left = torch.log1p(-lost)
     known = torch.where(beyond, float("-inf"), known - left.unsqueeze(1))
     return TopK(ids.clamp(max=rows), known, rest - left)

@@ -1,1 +1,1 @@
-"""What training minimises: cross-entropy, preferences, distillation."""
+"""Training objectives: next-token cross-entropy, preferences, distillation."""

@@ -1,4 +1,4 @@
-"""Learning from a teacher: its whole distribution, its hidden states, or its top k tokens."""
+"""Distillation from a teacher's whole distribution and hidden states, or from its top k tokens."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from storm_training.objectives.teacher_control import TeacherControl
 
 
 class DistillationObjective(Objective):
-    """Forward KL from the student's distribution to the teacher's, at supervised positions.
+    """Forward KL, KL(teacher ‖ student), at supervised positions, with the teacher in the loop.
 
-    The teacher is in the loop and frozen. Beside the divergence may stand a share of
-    cross-entropy, and a term that draws hidden states of layers to those of the teacher's layers:
-    1 - cosine, per position and pair of layers.
+    The teacher is frozen. Optional further terms are cross-entropy, and 1 - cosine between hidden
+    states of the student's and the teacher's layers, averaged over the pairs of layers.
     """
 
     name = "distillation"
@@ -39,8 +38,8 @@ class DistillationObjective(Objective):
     ) -> None:
         """`layers` maps layers of the student (counted from 0) to those of the teacher.
 
-        `control` shuffles what the teacher says in training passes, by torch's generator, which
-        training seeds anew for every step.
+        `control` shuffles the teacher's outputs in training passes, with torch's default generator,
+        which training seeds anew in every step.
         """
         self._teacher = teacher.requires_grad_(False).eval()
         self._weights = (temperature, kl_weight, ce_weight)
@@ -49,40 +48,41 @@ class DistillationObjective(Objective):
         self._control = control
 
     def to(self, device: torch.device) -> None:
-        """Move the teacher."""
+        """Move the teacher to `device`."""
         self._teacher.to(device)
 
     def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
         """Return the weighted sum of the terms over supervised positions."""
-        chosen = supervised_positions(batch)
-        labels = batch.labels.flatten().index_select(0, chosen)
+        positions = supervised_positions(batch)
+        labels = batch.labels.flatten().index_select(0, positions)
         with torch.no_grad():
-            taught = _states(self._teacher, batch, chosen, set(self._layers.values()))
+            teacher_states = _states(self._teacher, batch, positions, set(self._layers.values()))
         control = self._control if model.training else TeacherControl.none
         if control is TeacherControl.positions:
-            taught = _elsewhere(taught)
-        states = _states(model, batch, chosen, set(self._layers))
+            teacher_states = _derange(teacher_states)
+        states = _states(model, batch, positions, set(self._layers))
         temperature, kl_weight, ce_weight = self._weights
-        found = divergence(
+        terms = divergence(
             states[-1],
             Head.of(model),
-            taught[-1],
+            teacher_states[-1],
             self._teacher_head(shuffled=control is TeacherControl.vocabulary),
             labels,
             temperature=temperature,
             kl_weight=kl_weight,
             ce_weight=ce_weight,
         )
-        loss, apart = found.loss, torch.zeros(())
+        loss, hidden_loss = terms.loss, torch.zeros(())
         if self._hidden_weight:
-            terms = [
-                1 - functional.cosine_similarity(states[one].float(), taught[other].float(), dim=1)
-                for one, other in self._layers.items()
+            distances = [
+                1
+                - functional.cosine_similarity(states[a].float(), teacher_states[b].float(), dim=1)
+                for a, b in self._layers.items()
             ]
-            apart = torch.stack(terms).mean(0).sum()
-            loss = loss + self._hidden_weight * apart
+            hidden_loss = torch.stack(distances).mean(0).sum()
+            loss = loss + self._hidden_weight * hidden_loss
         if model.training:
-            figures = (found.kl, found.cross_entropy, apart.detach(), len(labels))
+            figures = (terms.kl, terms.cross_entropy, hidden_loss.detach(), len(labels))
             self._sums += torch.tensor([float(figure) for figure in figures])
         return loss
 
@@ -95,19 +95,19 @@ class DistillationObjective(Objective):
         return head._replace(weight=head.weight[order], bias=bias)
 
     def figures(self) -> dict[str, tuple[float, float]]:
-        """Return the terms per supervised token, those that have a weight."""
-        kl, ce, apart, count = self._sums.tolist()
+        """Return the terms with a weight, as (sum, number of supervised tokens)."""
+        kl, ce, hidden_loss, count = self._sums.tolist()
         self._sums.zero_()
-        found = {"kl": (kl, count)}
+        figures = {"kl": (kl, count)}
         if self._weights[2]:
-            found["cross_entropy"] = (ce, count)
+            figures["cross_entropy"] = (ce, count)
         if self._hidden_weight:
-            found["hidden"] = (apart, count)
-        return found
+            figures["hidden"] = (hidden_loss, count)
+        return figures
 
 
 class TopKDistillationObjective(Objective):
-    """The same from the teacher's k most likely tokens, which a stage of its own has stored."""
+    """Distillation from a teacher's k most likely tokens, which an earlier stage has stored."""
 
     name = "distillation"
 
@@ -119,12 +119,12 @@ class TopKDistillationObjective(Objective):
         kl_weight: float,
         ce_weight: float,
     ) -> None:
-        """`answers` are of the training split, `held_out` of the validation's."""
+        """`answers` are those of the training split, `held_out` those of the validation split."""
         self._answers = {True: answers, False: held_out}
         self._kl_weight, self._ce_weight = kl_weight, ce_weight
 
     def prepare(self, train: np.ndarray, held_out: np.ndarray | None) -> None:
-        """Remember which answers belong to the examples that are used."""
+        """Keep the indices of the used examples, to look up their answers."""
         self._indices = {True: train, False: held_out}
 
     def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
@@ -132,8 +132,8 @@ class TopKDistillationObjective(Objective):
         hidden, labels = supervised_states(model, batch)
         answers, indices = self._answers[model.training], self._indices[model.training]
         assert answers is not None and indices is not None
-        kept = answers.read(indices[batch.examples.cpu().numpy()])
-        teacher = TopK(*(column.to(hidden.device) for column in kept))
+        stored = answers.read(indices[batch.examples.cpu().numpy()])
+        teacher = TopK(*(column.to(hidden.device) for column in stored))
         return top_k_divergence(
             hidden,
             Head.of(model),
@@ -145,8 +145,8 @@ class TopKDistillationObjective(Objective):
         ).loss
 
 
-def _elsewhere(states: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
-    """Return states [n, hidden] with every position's at another one, for n of 2 and more."""
+def _derange(states: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    """Return states [n, hidden] in which no position keeps its own, for n of at least 2."""
     (count,) = {len(state) for state in states.values()}
     order = torch.randperm(count)
     source = torch.empty_like(order)
@@ -155,16 +155,16 @@ def _elsewhere(states: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
 
 
 def _states(
-    model: PreTrainedModel, batch: PackedBatch, chosen: torch.Tensor, layers: set[int]
+    model: PreTrainedModel, batch: PackedBatch, positions: torch.Tensor, layers: set[int]
 ) -> dict[int, torch.Tensor]:
-    """Return {layer: hidden states [n, hidden]} at the chosen positions; -1 is after the norm."""
+    """Return {layer: hidden states [n, hidden]} at n positions; -1 is after the final norm."""
     out = model.get_decoder()(
         input_ids=batch.input_ids,
         position_ids=batch.position_ids,
         use_cache=False,
         output_hidden_states=bool(layers),
     )
-    found = {-1: out.last_hidden_state.flatten(0, 1).index_select(0, chosen)}
+    states = {-1: out.last_hidden_state.flatten(0, 1).index_select(0, positions)}
     for layer in layers:
-        found[layer] = out.hidden_states[layer + 1].flatten(0, 1).index_select(0, chosen)
-    return found
+        states[layer] = out.hidden_states[layer + 1].flatten(0, 1).index_select(0, positions)
+    return states

@@ -1,4 +1,4 @@
-"""What is minimised: a sum over supervised tokens, and how many there are."""
+"""The interface of training objectives, and next-token prediction."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from storm_training.losses import Head, cross_entropy
 
 
 class Objective:
-    """A loss that is summed over what it counts; the trainer divides by the optimiser step's sum.
+    """A loss summed over terms; the trainer divides it by the terms of the whole optimiser step.
 
-    Subclasses say what is summed.
+    Terms are supervised tokens, unless a subclass overrides `counts` and `count`.
     """
 
     name = ""
-    """Its name in records."""
+    """The objective's name in training.json."""
     counts = "supervised tokens"
-    """What is counted, in words."""
+    """What the terms are, in words."""
 
     def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
-        """Return the loss summed over what the batch counts, an fp32 scalar."""
+        """Return the loss summed over the terms of the batch, an fp32 scalar."""
         raise NotImplementedError
 
     def count(self, batch: PackedBatch) -> int:
-        """Return how many terms the loss of this batch sums; supervised tokens by default."""
+        """Return the number of terms in the loss of this batch."""
         return batch.targets
 
     def prepare(self, train: np.ndarray, held_out: np.ndarray | None) -> None:
-        """Hear which examples of the token set's splits are used, by their indices, in order.
+        """Take the indices, in the token set's splits, of the examples that are used.
 
-        A batch names its examples by their place in that order.
+        `PackedBatch.examples` counts in the order of these indices. Called once, before training.
         """
 
     def to(self, device: torch.device) -> None:
-        """Move what the objective holds besides the model, such as a teacher."""
+        """Move the tensors that the objective holds besides the model, such as a teacher."""
 
     def figures(self) -> dict[str, tuple[float, float]]:
-        """Return (sum, count) of further figures of the training passes since the last call."""
+        """Return {figure: (sum, count)} of further figures of the passes since the last call."""
         return {}
 
 
@@ -47,7 +47,7 @@ class NextToken(Objective):
     """Cross-entropy of the next token: pretraining and supervised fine-tuning."""
 
     def __init__(self, name: str = "sft") -> None:
-        """`name` is what the record calls it."""
+        """`name` is the objective's name in training.json."""
         self.name = name
 
     def loss(self, model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:
@@ -56,7 +56,7 @@ class NextToken(Objective):
 
 
 def supervised_positions(batch: PackedBatch) -> torch.Tensor:
-    """Return the places [n] of the supervised positions in a batch that is laid out flat."""
+    """Return the indices [n] of the supervised positions in the flattened batch."""
     return torch.nonzero(batch.labels.flatten() != IGNORE_INDEX).squeeze(1)
 
 
@@ -67,9 +67,9 @@ def supervised_states(
     hidden = model.get_decoder()(
         input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
     ).last_hidden_state
-    chosen = supervised_positions(batch)
-    labels = batch.labels.flatten().index_select(0, chosen)
-    return hidden.flatten(0, 1).index_select(0, chosen), labels
+    positions = supervised_positions(batch)
+    labels = batch.labels.flatten().index_select(0, positions)
+    return hidden.flatten(0, 1).index_select(0, positions), labels
 
 
 def next_token_loss(model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:

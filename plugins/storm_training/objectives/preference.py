@@ -13,10 +13,10 @@ from storm_training.objectives.objective import Objective, supervised_positions,
 
 
 class Preference(Objective):
-    """-log σ(β · (how much more the model than the reference prefers chosen to rejected)).
+    """-log σ(β · (log-ratio of chosen to rejected under the model, minus that of the reference)).
 
-    Summed over pairs. `reference` holds log p(chosen) and log p(rejected) of every pair under the
-    reference, so that no second model is in memory.
+    Summed over pairs. The reference's log-probabilities were computed before, so that no second
+    model is in memory.
     """
 
     name = "dpo"
@@ -31,28 +31,30 @@ class Preference(Objective):
         smoothing: float = 0.0,
         sft_weight: float = 0.0,
     ) -> None:
-        """`reference` is fp32 [pairs, 2] for the training split, `held_out` for the validation's.
+        """Take log p(chosen) and log p(rejected) under the reference, fp32 [pairs, 2].
 
-        `smoothing` is the probability that a label is wrong (conservative DPO), `sft_weight` the
-        weight of the chosen answer's mean cross-entropy beside the loss (RPO).
+        `reference` is of the training split, `held_out` of the validation split. `smoothing` is the
+        probability that a label is wrong (conservative DPO), `sft_weight` the weight of the chosen
+        answer's mean cross-entropy (RPO).
         """
         self._references = {True: reference, False: held_out}
         self._beta, self._smoothing, self._sft_weight = beta, smoothing, sft_weight
         self._sums = torch.zeros(3, dtype=torch.float64)
 
     def prepare(self, train: np.ndarray, held_out: np.ndarray | None) -> None:
-        """Keep the reference's scores of the pairs that are used."""
-        whole = self._references[True]
-        assert whole is not None
-        self._references[True] = whole[torch.from_numpy(train)]
-        scores = self._references[False]
-        if held_out is not None and scores is not None:
-            self._references[False] = scores[torch.from_numpy(held_out)]
+        """Select the reference's scores of the pairs that are used."""
+        train_scores, held_out_scores = self._references[True], self._references[False]
+        assert train_scores is not None
+        self._references[True] = train_scores[torch.from_numpy(train)]
+        if held_out is not None and held_out_scores is not None:
+            self._references[False] = held_out_scores[torch.from_numpy(held_out)]
 
     def to(self, device: torch.device) -> None:
-        """Move the reference's scores."""
-        held = self._references.items()
-        self._references = {split: s if s is None else s.to(device) for split, s in held}
+        """Move the reference's scores to `device`."""
+        self._references = {
+            split: scores if scores is None else scores.to(device)
+            for split, scores in self._references.items()
+        }
 
     def count(self, batch: PackedBatch) -> int:
         """Return the number of pairs."""
@@ -66,30 +68,29 @@ class Preference(Objective):
         pairs = answers.view(-1, 2)
         reference = self._references[model.training]
         assert reference is not None
-        wanted = reference[batch.examples]
-        gain = (pairs - wanted) * self._beta
-        margin = gain[:, 0] - gain[:, 1]
-        kept, swapped = functional.logsigmoid(margin), functional.logsigmoid(-margin)
-        losses = -(1 - self._smoothing) * kept - self._smoothing * swapped
+        rewards = (pairs - reference[batch.examples]) * self._beta
+        margin = rewards[:, 0] - rewards[:, 1]
+        as_labelled, swapped = functional.logsigmoid(margin), functional.logsigmoid(-margin)
+        losses = -(1 - self._smoothing) * as_labelled - self._smoothing * swapped
         if self._sft_weight:
             losses = losses - self._sft_weight * pairs[:, 0] / lengths.view(-1, 2)[:, 0]
         if model.training:
             with torch.no_grad():
-                right = (margin > 0).sum()
-                self._sums += torch.tensor([float(right), float(margin.sum()), len(margin)])
+                correct = (margin > 0).sum()
+                self._sums += torch.tensor([float(correct), float(margin.sum()), len(margin)])
         return losses.sum()
 
     def figures(self) -> dict[str, tuple[float, float]]:
-        """Return how often chosen beats rejected, and by how much, with the number of pairs."""
-        right, margin, count = self._sums.tolist()
+        """Return accuracy (share of pairs with a positive margin) and margin, as (sum, pairs)."""
+        correct, margin, count = self._sums.tolist()
         self._sums.zero_()
-        return {"accuracy": (right, count), "margin": (margin, count)}
+        return {"accuracy": (correct, count), "margin": (margin, count)}
 
 
 def per_segment(scores: torch.Tensor, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return Σ scores and the number of scored tokens of every segment of a batch, in order.
+    """Return the sum of `scores` and the number of scored tokens of every segment of a batch.
 
-    `scores` are those of the supervised positions.
+    `scores` [n] are those of the supervised positions; both results are fp32 [segments].
     """
     segments = batch.segment_ids.flatten().index_select(0, supervised_positions(batch))
     count = int(batch.segment_ids.max()) + 1

@@ -1,4 +1,4 @@
-"""Controls of distillation: teachers from which nothing of what they know can be learnt."""
+"""Control experiments of distillation: teachers whose knowledge is destroyed by shuffling."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from enum import Enum
 
 
 class TeacherControl(Enum):
-    """What is put in another order, anew at every pass, so that no order can be learnt.
+    """What is shuffled in the teacher's outputs, with a new permutation in every pass.
 
-    An order that stayed the same would be another name for every token: a student learns it, and
-    its head with the rows put back is as good as an honest student's.
+    A fixed permutation would only rename the tokens: a student would learn it, and with the rows of
+    its head permuted back it would be as good as one trained without the control.
     """
 
     none = "none"
-    """The teacher's answers where they belong."""
+    """Nothing."""
     positions = "positions"
-    """Every position gets the teacher's answer to another one of the same pass. How often the
-    teacher says a token can be learnt, not when."""
+    """Every position gets the teacher's distribution of another position of the same pass. The
+    teacher's token frequencies can be learnt, but not its use of context."""
     vocabulary = "vocabulary"
-    """The tokens of the vocabulary change places. The best that a student can do is to call all
-    equally likely."""
+    """The entries of the vocabulary are permuted. The best that a student can learn is the uniform
+    distribution."""

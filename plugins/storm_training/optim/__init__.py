@@ -1,1 +1,1 @@
-"""Settings of every training, optimisers and the learning rate."""
+"""The training settings, optimisers and learning-rate schedule."""

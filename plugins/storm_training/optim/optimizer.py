@@ -1,4 +1,4 @@
-"""The optimiser that settings ask for."""
+"""The optimiser, built from the settings."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from storm_training.optim.settings import Decayed, TrainingSettings
 
 
 def check_optimizer(settings: TrainingSettings, *, sharded: bool) -> None:
-    """Raise SettingError for an optimiser that cannot hold its state divided among devices."""
+    """Raise SettingError for an optimiser that cannot shard its state over devices."""
     if settings.optimizer == "adamw_8bit" and sharded:
-        problem = "takes whole weights only: set runtime.strategy=ddp"
+        problem = "needs whole weights on every device: set runtime.strategy=ddp"
         raise SettingError("optimizer", settings.optimizer, problem)
 
 
 def build_optimizer(
     parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings, precision: str
 ) -> torch.optim.Optimizer:
-    """Return AdamW over `parameters`; weight decay acts on what `settings.decayed` says.
+    """Return AdamW over `parameters`, with weight decay as `settings.decayed` says.
 
-    `precision` is what `choose_precision` returned: bf16 takes the variant of AdamW that rounds as
-    `settings.rounding` says.
+    `precision` is what `choose_precision` returned: with bf16 it is `BFloat16AdamW`.
     """
-    every = list(parameters)
-    matrices = {"params": [p for p in every if p.ndim >= 2], "weight_decay": settings.weight_decay}
-    decay = settings.weight_decay if settings.decayed is Decayed.all else 0.0
-    vectors = {"params": [p for p in every if p.ndim < 2], "weight_decay": decay}
+    trained = list(parameters)
+    decay = settings.weight_decay
+    matrices = {"params": [p for p in trained if p.ndim >= 2], "weight_decay": decay}
+    vector_decay = decay if settings.decayed is Decayed.all else 0.0
+    vectors = {"params": [p for p in trained if p.ndim < 2], "weight_decay": vector_decay}
     groups = [group for group in (matrices, vectors) if group["params"]]
     options: dict[str, Any] = {
         "lr": settings.learning_rate,

@@ -1,4 +1,4 @@
-"""What a training of few steps on short rows shows of a long one."""
+"""Training settings of a rehearsal: few steps on short rows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from storm_models.devices import has_gpu
 STEPS = 3
 """Optimiser steps of a rehearsal."""
 LENGTH = 512
-"""Tokens of a rehearsal's packed rows, at most."""
+"""Most tokens of a rehearsal's packed rows."""
 SHORT = 192
-"""The same where weights are bf16 on a CPU, few of which multiply it in hardware."""
+"""Most tokens with bf16 weights on a CPU, where bf16 arithmetic is usually slow."""
 BATCH, ACCUMULATION = 2, 2
-"""Rows of a forward pass, and passes of a step, at most: both kinds of several stay several."""
+"""Most rows of a forward pass, and passes of a step: several stay several."""
 _ROWS = 4
 
 S = TypeVar("S")
@@ -23,21 +23,21 @@ S = TypeVar("S")
 def few_steps(settings: S) -> S:
     """Return training settings of a few steps, with validations and checkpoints between them.
 
-    Where the device cannot multiply bf16, mixed precision becomes fp32, as `auto` says.
+    Mixed precision becomes `auto`, which is fp32 on devices without bf16 arithmetic.
     """
-    given: Any = settings
-    few: S = dataclasses.replace(
-        given,
-        steps=min(given.steps or STEPS, STEPS),
-        validation_every=given.validation_every and min(given.validation_every, 2),
-        validation_rows=min(given.validation_rows, _ROWS),
-        checkpoint_every=given.checkpoint_every and min(given.checkpoint_every, 2),
-        gradient_accumulation_steps=min(given.gradient_accumulation_steps, ACCUMULATION),
+    long: Any = settings
+    short: S = dataclasses.replace(
+        long,
+        steps=min(long.steps or STEPS, STEPS),
+        validation_every=long.validation_every and min(long.validation_every, 2),
+        validation_rows=min(long.validation_rows, _ROWS),
+        checkpoint_every=long.checkpoint_every and min(long.checkpoint_every, 2),
+        gradient_accumulation_steps=min(long.gradient_accumulation_steps, ACCUMULATION),
         compile=False,
-        loggers=[name for name in given.loggers if name in ("csv", "tensorboard")],
-        **short_passes(given),
+        loggers=[name for name in long.loggers if name in ("csv", "tensorboard")],
+        **short_passes(long),
     )
-    return few
+    return short
 
 
 def short_passes(settings: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from storm_training.optim.settings import TrainingSettings
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Return the learning rate of optimiser step `step`, 0-based, of `total`.
+    """Return the learning rate of optimiser step `step` (counted from 0) of `total`.
 
     Linear warm-up, then constant, or linear or cosine decay that reaches
-    `min_lr_ratio * learning_rate` at the last step. Where the settings say that this is a part of a
-    longer schedule, step and total are moved to their places in the whole.
+    `min_lr_ratio * learning_rate` at the last step. `schedule_from` and `schedule_to` make the run
+    a part of a longer schedule.
     """
     whole = round(total / (settings.schedule_to - settings.schedule_from))
     step, total = step + round(settings.schedule_from * whole), whole
@@ -22,5 +22,5 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     if settings.schedule == "constant":
         return settings.learning_rate
     done = (step - warmup) / max(total - 1 - warmup, 1)
-    left = 1 - done if settings.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return settings.learning_rate * (settings.min_lr_ratio + (1 - settings.min_lr_ratio) * left)
+    decay = 1 - done if settings.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+    return settings.learning_rate * (settings.min_lr_ratio + (1 - settings.min_lr_ratio) * decay)

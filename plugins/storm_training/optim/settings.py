@@ -1,4 +1,4 @@
-"""The settings of every component that trains, written once."""
+"""The settings that all components that train have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
 
 
 class Schedule(StrEnum):
-    """How the learning rate falls after warm-up."""
+    """How the learning rate changes after warm-up."""
 
     cosine = "cosine"
     linear = "linear"
@@ -31,7 +31,7 @@ class Decayed(StrEnum):
 
 
 class Rounding(StrEnum):
-    """How bf16 weights take up an update."""
+    """How an updated bf16 weight is rounded."""
 
     nearest = "nearest"
     stochastic = "stochastic"
@@ -39,7 +39,7 @@ class Rounding(StrEnum):
 
 
 class Optimizer(StrEnum):
-    """What takes the steps."""
+    """The optimiser."""
 
     adamw = "adamw"
     adamw_8bit = "adamw_8bit"
@@ -56,7 +56,7 @@ class Attention(StrEnum):
 
 
 class Keep(StrEnum):
-    """Which weights a training leaves."""
+    """Which weights the trained checkpoint has."""
 
     last = "last"
     best = "best"
@@ -68,14 +68,14 @@ LOGGERS = {"csv": "", "tensorboard": "tensorboard", "mlflow": "mlflow", "wandb":
 
 @dataclasses.dataclass(kw_only=True)
 class TrainingSettings:
-    """How long, how fast and in what numbers a model is trained. Components inherit from it."""
+    """Length, learning rate, precision and bookkeeping of training; base of the components."""
 
     steps: int | None = setting(None, at_least=1)
-    """Optimiser steps; null trains for `epochs`."""
+    """Optimiser steps; null: `epochs` decides."""
     epochs: float = setting(1.0, above=0)
-    """Passes over the training rows; not used when `steps` is given."""
+    """Passes over the training examples; ignored when `steps` is set."""
     sequence_length: int = setting(1024, at_least=2, unit="tokens")
-    """Tokens in a packed row, and the longest example that is used."""
+    """Tokens in a packed row; longer examples are cut or left out."""
     batch_size: int = setting(4, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
     gradient_accumulation_steps: int = setting(1, at_least=1)
@@ -85,97 +85,98 @@ class TrainingSettings:
     schedule: Schedule = Schedule.cosine
     """How the learning rate falls after warm-up: cosine, linear or constant (not at all)."""
     min_lr_ratio: float = setting(0.1, at_least=0, at_most=1)
-    """Where cosine and linear end, as a share of `learning_rate`."""
+    """Learning rate at the end of cosine and linear decay, as a share of `learning_rate`."""
     warmup_ratio: float = setting(0.03, at_least=0, at_most=1)
     """Share of the steps over which the learning rate rises from zero."""
     schedule_from: float = setting(0.0, neutral=0.0, at_least=0, below=1)
-    """Where in the schedule training begins, as a share of the whole, when several stages train one
-    model in turn: the second of three starts at 0.3333 and ends at 0.6667. `warmup_ratio` is then a
-    share of the whole, too."""
+    """Where in a longer schedule training begins, as a share of the whole, when several stages
+    train a model in turn: the second of three goes from 0.3333 to 0.6667. `warmup_ratio` is then a
+    share of the whole schedule."""
     schedule_to: float = setting(1.0, neutral=1.0, above=0, at_most=1)
-    """Where in the schedule training ends."""
+    """Where in a longer schedule training ends."""
     weight_decay: float = setting(0.0, at_least=0)
     """Decoupled weight decay (AdamW)."""
     decayed: Decayed = setting(Decayed.matrices, neutral=Decayed.matrices)
-    """What decays: matrices, or all, norms and biases too, as TinyLlama did."""
+    """What weight decay acts on: matrices, or all (norms and biases too, as in TinyLlama)."""
     neftune: float = setting(0.0, neutral=0.0, at_least=0)
-    """Noise on the embedded tokens while training (NEFTune, Jain et al. 2023; 5 to 15): uniform in
-    ± neftune / √(tokens of the sequence · hidden size). Losses on held-out rows have none."""
+    """Noise on the embeddings in training (NEFTune, Jain et al. 2023; 5 to 15): uniform in
+    ± neftune / √(tokens of the sequence · hidden size). Validation has none."""
     beta1: float = setting(0.9, at_least=0, below=1)
     """AdamW: decay of the first moment."""
     beta2: float = setting(0.95, at_least=0, below=1)
     """AdamW: decay of the second moment."""
     max_grad_norm: float | None = setting(1.0, above=0)
-    """Largest norm of the gradient of all trained parameters together; null clips nothing."""
+    """Largest norm of all gradients together; larger ones are scaled down; null: no clipping."""
     precision: str = setting("auto", one_of=PRECISIONS)
-    """bf16-mixed (bf16 arithmetic over fp32 weights), bf16 (weights, too: no fp32 copy), 32, or
+    """bf16-mixed (bf16 arithmetic, fp32 weights), bf16 (weights too, without an fp32 copy), 32, or
     auto: bf16-mixed where the device multiplies bf16 in hardware, else 32. (On a CPU without it,
     bf16 was ten times slower than fp32.)"""
     rounding: Rounding = setting(Rounding.nearest, neutral=Rounding.nearest)
-    """How bf16 weights take up updates smaller than their last digit: nearest (loses most of
-    them), stochastic (right on average) or kahan (kept, at 2 bytes more per weight)."""
+    """How updated bf16 weights are rounded: nearest (loses most updates that are smaller than the
+    last bit), stochastic (right on average) or kahan (keeps the error, 2 bytes more per weight)."""
     optimizer: Optimizer = setting(Optimizer.adamw, neutral=Optimizer.adamw)
     """adamw, or adamw_8bit: moments in 8 bits (bitsandbytes; slow on a CPU)."""
     attention: Attention = setting(Attention.auto, neutral=Attention.auto)
     """documents (each document of a packed row by itself, on a GPU by FlashAttention), sdpa, flex
     (GPUs only), eager, or auto: documents where the model's attention allows it, else another."""
     compile: bool = setting(False, neutral=False)
-    """Compile the decoder's layers (torch.compile): faster, after a minute. Fused kernels round
-    differently, so this enters the key."""
+    """Compile the decoder's layers (torch.compile): faster steps after about a minute. Fused
+    kernels round differently, so this enters the key."""
     validation_rows: int = setting(500, at_least=0, unit="rows")
-    """Rows of the validation split that are scored; 0 scores none."""
+    """Rows of the validation split that are scored; 0: none."""
     validation_every: int | None = setting(None, at_least=1, unit="steps")
-    """Optimiser steps between validations; null: before the first and after the last alone."""
+    """Optimiser steps between validations; null: only before the first and after the last."""
     keep: Keep = setting(Keep.last, neutral=Keep.last)
-    """last, or best: the weights of the validation with the lowest loss."""
+    """Weights to keep: last, or best (of the validation with the lowest loss)."""
     patience: int | None = setting(None, neutral=None, at_least=1, unit="validations")
-    """Stop after so many validations in a row without a lower loss than before; null: never."""
+    """Stop after so many validations in a row without a new lowest loss; null: never."""
     activation_checkpointing: bool = setting(False, semantic=False)
     """Recompute activations in the backward pass (non-reentrant): less memory, more time."""
     checkpoint_every: int | None = setting(200, semantic=False, at_least=1, unit="steps")
     """Optimiser steps between checkpoints from which a killed stage resumes; null: only by time."""
     checkpoint_seconds: float | None = setting(60.0, semantic=False, above=0, unit="seconds")
-    """Seconds between such checkpoints, more where writing one takes a tenth of that; null: by
-    steps only. Ctrl-C and SIGTERM leave one as well, after the step that is being taken."""
+    """Seconds between such checkpoints, at least ten times as long as writing one takes; null: only
+    by steps. Ctrl-C and SIGTERM also save one, after the current step."""
     checkpoints_kept: int = setting(1, semantic=False, at_least=1)
-    """How many of these checkpoints are kept; an older one serves when the newest is damaged."""
+    """How many of these checkpoints are kept; an older one is used when the newest is damaged."""
     check_saving: bool = setting(True, semantic=False)
-    """Write the model after the first step, read it back, and remove it."""
+    """Write the model after the first step, read it back, and delete it."""
     loggers: list[str] = setting(["csv", "tensorboard"], semantic=False, one_of=tuple(LOGGERS))
-    """Of csv, tensorboard, mlflow and wandb: who is told of every step while it runs."""
+    """Where every step is logged: csv, tensorboard, mlflow, wandb."""
     tracking_project: str = setting("storm-exp", semantic=False)
-    """The project of wandb, and the experiment of mlflow, that hold the run."""
+    """The project in wandb, and the experiment in mlflow."""
     tracking_name: str = setting("", semantic=False)
-    """What wandb and mlflow call the run; empty: the folder of the run and the stage's name."""
+    """The run's name in wandb and mlflow; empty: the run's folder and the stage's name."""
     seed: int = II("seed")
-    """Seed of the order of rows and of dropout."""
+    """Seed of the order of rows, of dropout and of other noise."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         check_bounds(self)
         ordered = self.schedule_from < self.schedule_to
-        self._require("schedule_to", ordered, "must lie above schedule_from")
-        for name, idle in (("keep", Keep.last), ("patience", None)):
-            scored = getattr(self, name) == idle or self.validation_every is not None
-            self._require(name, scored, "needs validation_every: how often rows are scored")
+        problem = f"must be above schedule_from ({self.schedule_from})"
+        self._require("schedule_to", ordered, problem)
+        for name, unused in (("keep", Keep.last), ("patience", None)):
+            scored = getattr(self, name) == unused or self.validation_every is not None
+            self._require(name, scored, "needs validation_every, the steps between validations")
         self._require("tracking_project", bool(self.tracking_project), "must not be empty")
         for logger in self.loggers:
             if LOGGERS[logger] and not find_spec(LOGGERS[logger]):
                 problem = f"needs the package {LOGGERS[logger]}: pip install {LOGGERS[logger]}"
                 raise SettingError("loggers", logger, problem)
-        pure = self.precision == "bf16" and self.optimizer == Optimizer.adamw
-        problem = "is a matter of precision=bf16 with optimizer=adamw"
-        self._require("rounding", self.rounding == Rounding.nearest or pure, problem)
+        rounds = self.precision == "bf16" and self.optimizer == Optimizer.adamw
+        problem = "is used only with precision=bf16 and optimizer=adamw"
+        self._require("rounding", self.rounding == Rounding.nearest or rounds, problem)
         missing = self.optimizer == Optimizer.adamw_8bit and not find_spec("bitsandbytes")
         problem = "needs the package bitsandbytes: pip install 'storm-exp[gpu]'"
         self._require("optimizer", not missing, problem)
 
     def rehearsal(self) -> Self:
-        """Return the same for a few steps on short rows."""
+        """Return the settings of a few steps on short rows."""
         return few_steps(self)
 
     def not_rehearsed(self) -> list[str]:
-        """Return what a few steps on one device do not show."""
+        """Return the settings that a rehearsal does not exercise."""
         lines = [f"loggers={name}" for name in self.loggers if name not in ("csv", "tensorboard")]
         return lines + ["compile=true"] * self.compile
 

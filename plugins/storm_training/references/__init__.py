@@ -1,1 +1,1 @@
-"""Asking another model about a token set, once: log-probabilities, top-k logits."""
+"""Outputs of another model on a token set, computed once: log-probabilities, top-k logits."""

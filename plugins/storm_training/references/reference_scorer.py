@@ -1,4 +1,4 @@
-"""The component `reference_log_probs`: the reference of DPO, asked once."""
+"""The component `reference_log_probs`: the scores of DPO's reference model, computed once."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from storm_training.optim.settings import PRECISIONS
 
 @component("reference", "reference_log_probs", version=1)
 class ReferenceScorer:
-    """Log-probabilities of both answers of every pair, so that training holds one model only.
+    """Log-probabilities of both answers of every pair, so that training holds only one model.
 
-    Every DPO on the same pairs from the same start shares them, whatever its beta.
+    All DPO runs with the same pairs and reference share them, whatever their beta.
     """
 
     sequence_length: int = setting(1024, at_least=1, unit="tokens")
-    """Tokens in a packed row; a pair that is longer has a row of its own."""
+    """Tokens in a packed row; rows are as long as the longest pair, if that is longer."""
     batch_size: int = setting(8, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
     precision: str = setting("auto", one_of=PRECISIONS)
-    """As in training: auto, bf16-mixed or 32. Best the same as the training's."""
+    """As in training: auto, bf16-mixed or 32. Use the same as in training."""
 
     def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> ReferenceLogProbsSpec:
-        """Raise InputError for tokens that are no pairs, or another tokenizer's."""
+        """Return the tokenizer; raises InputError for tokens of another kind or tokenizer."""
         if tokens.kind and tokens.kind != PREFERENCES:
             raise InputError(f"scores tokenised preferences, not {tokens.kind}")
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
@@ -41,18 +41,18 @@ class ReferenceScorer:
         return ReferenceLogProbsSpec(tokenizer=tokens.tokenizer)
 
     def rehearsal(self) -> ReferenceScorer:
-        """Return the same on short rows."""
+        """Return the component with short rows."""
         return dataclasses.replace(self, **short_passes(self))
 
     def cost(self, model: CheckpointSpec, tokens: TokenSetSpec) -> Cost | None:
-        """Estimate one pass over the tokens."""
-        read, length = (tokens.tokens or {}).get("train"), self.sequence_length
+        """Return the cost of one forward pass over the tokens."""
+        count, length = (tokens.tokens or {}).get("train"), self.sequence_length
         positions = self.batch_size * length
-        reading = None if read is None else Reading(read, length, read)
+        reading = None if count is None else Reading(count, length, count)
         return inference_cost(model, reading, Reading(positions, length, 0))
 
     def run(self, stage: StageContext, model: Checkpoint, tokens: TokenSet) -> ReferenceLogProbs:
-        """Score the train and validation splits."""
+        """Score the pairs of all splits."""
         from storm_training.references.scoring import score_pairs
 
         content = tokens.content()

@@ -1,4 +1,4 @@
-"""The component `top_k_answers`: a teacher's most likely tokens, stored once."""
+"""The component `top_k_answers`: a teacher's most likely tokens, computed once."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ from storm_training.optim.settings import PRECISIONS
 
 @component("reference", "top_k_answers", version=1)
 class TopKTeacher:
-    """Stores a teacher's k most likely tokens at every supervised position.
+    """Stores a teacher's k most likely tokens at every supervised position, in 8 k + 4 bytes.
 
     The teacher then takes no memory while the student trains. The Minitron paper (Muralidharan et
-    al. 2024) found that k of 100 and below hurts the student, against the whole distribution of a
-    teacher in the loop. A position takes 8 k + 4 bytes.
+    al. 2024) found that k of 100 or less hurts the student, compared to the whole distribution of
+    a teacher in the loop.
     """
 
     k: int = setting(256, at_least=1)
-    """Tokens kept at every position."""
+    """Tokens stored for every position."""
     sequence_length: int = setting(1024, at_least=1, unit="tokens")
-    """Tokens in a packed row; a longer example has a row of its own."""
+    """Tokens in a packed row; rows are as long as the longest example, if that is longer."""
     batch_size: int = setting(4, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
     precision: str = setting("auto", one_of=PRECISIONS)
     """As in training: auto, bf16-mixed or 32."""
 
     def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> TopKLogitsSpec:
-        """Raise InputError for tokens that are pairs, or another tokenizer's."""
+        """Return k and the tokenizer; raises InputError for tokens of another kind or tokenizer."""
         if tokens.kind == PREFERENCES:
-            raise InputError("a teacher answers chats or documents, not pairs")
+            raise InputError("takes tokenised chats or documents, not preferences")
         if model.tokenizer and tokens.tokenizer and model.tokenizer != tokens.tokenizer:
-            raise InputError("teacher and tokens have different tokenizers")
+            raise InputError("the tokens were made with another tokenizer than the teacher's")
         check_family(model.config, Use.PACK)
         size = (model.config or {}).get("vocab_size")
         if size and self.k >= size:
-            problem = f"the vocabulary has {size}: put the teacher in the loop"
+            problem = f"the vocabulary has only {size} tokens: put the teacher in the loop instead"
             raise SettingError("k", self.k, problem)
         return TopKLogitsSpec(tokenizer=tokens.tokenizer, k=self.k)
 
     def rehearsal(self, model: Rehearsed[CheckpointSpec]) -> TopKTeacher:
-        """Return the same on short rows, with no more tokens than the twin's vocabulary has."""
+        """Return the component with short rows, and with k below the twin's vocabulary."""
         size = (model.twin.config or {}).get("vocab_size")
         k = min(self.k, size - 1) if size else self.k
         return dataclasses.replace(self, k=k, **short_passes(self))
 
     def cost(self, model: CheckpointSpec, tokens: TokenSetSpec) -> Cost | None:
-        """Estimate one pass over the tokens."""
-        read, length = (tokens.tokens or {}).get("train"), self.sequence_length
+        """Return the cost of one forward pass over the tokens."""
+        count, length = (tokens.tokens or {}).get("train"), self.sequence_length
         positions = self.batch_size * length
-        reading = None if read is None else Reading(read, length, read)
+        reading = None if count is None else Reading(count, length, count)
         return inference_cost(model, reading, Reading(positions, length, 0))
 
     def run(self, stage: StageContext, model: Checkpoint, tokens: TokenSet) -> TopKLogits:
-        """Ask the teacher about the train and validation splits."""
+        """Store the teacher's most likely tokens for all splits."""
         from storm_training.references.scoring import store_top_k
 
         content = tokens.content()
@@ -79,11 +79,11 @@ class TopKTeacher:
             )
             if split == "train":
                 stage.metric("covered_probability", covered, main=True)
-        text = {
+        record = {
             "tokens": tokens.key,
             "tokenizer": content["tokenizer"],
             "k": self.k,
             "rows": model.config()["vocab_size"],
         }
-        (stage.directory / "answers.json").write_text(json.dumps(text) + "\n", encoding="utf-8")
+        (stage.directory / "answers.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         return TopKLogits(stage.directory)

@@ -1,1 +1,1 @@
-"""Which parameters train: Spectrum and its scan, low rank, other choices."""
+"""Which parameters train: Spectrum and its scan, low-rank updates, other choices."""

@@ -1,4 +1,4 @@
-"""The signal-to-noise ratio of a model's matrices."""
+"""The table of a model's matrices with their signal-to-noise ratios."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LayerRow(TypedDict):
     name: str
     """Name of the tensor, as in the checkpoint."""
     type: str
-    """q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj or down_proj."""
+    """One of storm_training.trainable.matrices.MODULE_TYPES, such as q_proj."""
     layer: int
     shape: list[int]
     snr: float
@@ -23,10 +23,10 @@ class LayerRow(TypedDict):
 
 @dataclasses.dataclass(kw_only=True)
 class LayerTableSpec(Spec):
-    """What is known of a table before the matrices are read."""
+    """The properties of a table that are known before the matrices are read."""
 
     shapes: str | None = None
-    """The `shapes` digest of the checkpoint that the table belongs to."""
+    """The `shapes` digest of the scanned checkpoint."""
     modules: int | None = None
     """Number of matrices."""
 
@@ -50,7 +50,7 @@ class LayerTable(Artifact):
             raise InputError(f"{file}: not a table of layers ({error!r})") from error
 
     def shapes(self) -> str:
-        """Return the digest of the shapes of the model that was scanned."""
+        """Return the `shapes` digest of the scanned checkpoint."""
         return str(self.content()["shapes"])
 
     def modules(self) -> list[LayerRow]:
@@ -63,12 +63,12 @@ class LayerTable(Artifact):
         (self.directory / "layers.json").write_text(text + "\n", encoding="utf-8")
 
     def spec(self) -> LayerTableSpec:
-        """Read shapes digest and number of matrices."""
+        """Read the shapes digest and the number of matrices."""
         content = self.content()
         return LayerTableSpec(shapes=content["shapes"], modules=len(content["modules"]))
 
 
 def require_same_model(model: str | None, table: str | None) -> None:
-    """Raise InputError where a table of layers is known to belong to another model."""
+    """Raise InputError when two known `shapes` digests, of a model and of a table, differ."""
     if model is not None and table is not None and model != table:
         raise InputError("the table of layers belongs to a model with other tensors than this one")

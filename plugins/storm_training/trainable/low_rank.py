@@ -23,7 +23,7 @@ _ADAPTER = "default"
 
 
 def add_updates(network: PreTrainedModel, trainable: TrainableSettings, seed: int) -> set[str]:
-    """Put updates on the chosen matrices of `network`, in place; return the new parameters' names.
+    """Add LoRA updates to the chosen matrices of `network`, in place; return their parameter names.
 
     The updates start at zero. Raises SettingError for a type of matrix that the model lacks.
     """
@@ -33,7 +33,7 @@ def add_updates(network: PreTrainedModel, trainable: TrainableSettings, seed: in
             raise SettingError("trainable.modules", kind, "the model has no such matrix")
     config = LoraConfig(
         r=trainable.rank,
-        lora_alpha=trainable.alpha,  # type: ignore[arg-type]  # any number scales
+        lora_alpha=trainable.alpha,  # type: ignore[arg-type]  # peft takes floats, too
         lora_dropout=trainable.dropout,
         target_modules=trainable.modules or [kind for kind in MODULE_TYPES if kind in types],
         task_type="CAUSAL_LM",
@@ -45,7 +45,7 @@ def add_updates(network: PreTrainedModel, trainable: TrainableSettings, seed: in
 
 
 def weight_changes(network: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Return {name of a weight in the checkpoint: what the update adds to it, fp32}."""
+    """Return {weight's name in the checkpoint: the update to add to it, fp32}."""
     return {
         f"{name}.weight": layer.get_delta_weight(_ADAPTER).detach().float().cpu()  # type: ignore[attr-defined]
         for name, layer in network.named_modules()
@@ -54,7 +54,7 @@ def weight_changes(network: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def save_updates(network: PreTrainedModel, directory: Path) -> None:
-    """Write the updates alone, in peft's layout, for those who serve adapters."""
+    """Write the updates as an adapter in peft's layout, to be served without merging."""
     directory.mkdir()
     config = network.peft_config[_ADAPTER]
     config.inference_mode = True
@@ -65,13 +65,15 @@ def save_updates(network: PreTrainedModel, directory: Path) -> None:
 
 
 def load_quantised(stage: StageContext, model: Checkpoint) -> PreTrainedModel:
-    """Return the model in 4-bit NormalFloat on a GPU, as QLoRA trains over it.
+    """Return the model in 4-bit NormalFloat on a GPU, prepared for QLoRA.
 
-    Raises InputError where there is no GPU.
+    Raises InputError when there is no GPU.
     """
     device = stage.runtime.device
     if not torch.cuda.is_available() or device == "cpu":
-        raise InputError("qlora needs a GPU: bitsandbytes holds 4-bit weights there only")
+        raise InputError(
+            "trainable.method=qlora needs a GPU: bitsandbytes keeps 4-bit weights there"
+        )
     from peft import prepare_model_for_kbit_training
     from transformers import BitsAndBytesConfig
 

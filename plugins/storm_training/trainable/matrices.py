@@ -1,4 +1,4 @@
-"""The matrices of a transformer's blocks, by name."""
+"""The matrices of a transformer's blocks, recognised by their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULE_TYPES = (
     "gate_up_proj",
     "down_proj",
 )
-"""Their types; qkv_proj and gate_up_proj are Phi-3's, several matrices fused in one."""
+"""Types of matrices; qkv_proj and gate_up_proj are the fused ones of Phi-3."""
 
 _NAME = re.compile(r"(?:.*\.)?layers\.(\d+)\.(?:.*\.)?(" + "|".join(MODULE_TYPES) + r")\.weight")
 
@@ -31,10 +31,10 @@ class Matrix(NamedTuple):
 
 
 def find_matrices(shapes: Mapping[str, tuple[int, ...]]) -> list[Matrix]:
-    """Return the two-dimensional tensors of the known types, by layer, then type, then name."""
-    found = []
+    """Return the matrices of the known types, sorted by layer, then type, then name."""
+    matrices = []
     for name, shape in shapes.items():
         match = _NAME.fullmatch(name)
         if match and len(shape) == 2:
-            found.append(Matrix(name, match[2], int(match[1])))
-    return sorted(found, key=lambda item: (item.layer, MODULE_TYPES.index(item.type), item.name))
+            matrices.append(Matrix(name, match[2], int(match[1])))
+    return sorted(matrices, key=lambda m: (m.layer, MODULE_TYPES.index(m.type), m.name))

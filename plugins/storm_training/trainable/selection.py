@@ -1,4 +1,4 @@
-"""Which tensors of a model train."""
+"""The selection of the parameters that train."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINAL_NORM = "model.norm.weight"
 
 
 def choose(
-    chosen: TrainableSettings,
+    trainable: TrainableSettings,
     parameters: Iterable[str],
     *,
     modules: Sequence[LayerRow] = (),
@@ -26,60 +26,63 @@ def choose(
 
     `parameters` holds a tied head under its embedding's name only. `modules` is the table of
     signal-to-noise ratios, `new_layers` the blocks that an expansion added. Raises InputError when
-    nothing is chosen or a chosen name is not a parameter, SettingError for a pattern that matches
-    nothing.
+    nothing is selected or a selected name is not a parameter, SettingError for a pattern that
+    matches nothing.
     """
     known = list(parameters)
-    if chosen.method == "all":
+    if trainable.method == "all":
         return set(known)
-    if chosen.method == "spectrum":
+    if trainable.method == "spectrum":
         return spectrum_selection(
             known,
             modules,
-            chosen.fraction,
-            embedding=chosen.embedding,
-            head=chosen.head,
-            norms=chosen.norms,
-            norm_layers=chosen.norm_layers,
+            trainable.fraction,
+            embedding=trainable.embedding,
+            head=trainable.head,
+            norms=trainable.norms,
+            norm_layers=trainable.norm_layers,
         )
-    if chosen.method == "named":
-        return _named(chosen.names, known)
+    if trainable.method == "named":
+        return _named(trainable.names, known)
     depth = 1 + max((layer for layer in map(_layer, known) if layer is not None), default=-1)
-    if chosen.method == "new_layers":
+    if trainable.method == "new_layers":
         if not new_layers:
-            raise InputError("the model names no new layers: it was not made by adding any")
+            raise InputError(
+                "trainable.method=new_layers: the model records no added layers (of a merger such "
+                "as depth_upscale or block_expand)"
+            )
         return _of_layers(known, set(new_layers), norms=True)
-    if chosen.method == "last_layers":
-        if chosen.layers > depth:
+    if trainable.method == "last_layers":
+        if trainable.layers > depth:
             problem = f"the model has {depth} layers"
-            raise SettingError("trainable.layers", chosen.layers, problem)
-        last = set(range(depth - chosen.layers, depth))
-        ends = {HEAD} if chosen.head else set()
-        ends |= {FINAL_NORM} if chosen.norms else set()
-        return _of_layers(known, last, norms=chosen.norms) | ends & set(known)
-    raise AssertionError(f"{chosen.method} adds parameters instead of choosing some")
+            raise SettingError("trainable.layers", trainable.layers, problem)
+        last = set(range(depth - trainable.layers, depth))
+        ends = {HEAD} if trainable.head else set()
+        ends |= {FINAL_NORM} if trainable.norms else set()
+        return _of_layers(known, last, norms=trainable.norms) | ends & set(known)
+    raise AssertionError(f"{trainable.method} adds parameters instead of choosing some")
 
 
-def check_names(chosen: TrainableSettings, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise SettingError for names and types of matrices that a model's tensors do not have.
+def check_names(trainable: TrainableSettings, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise SettingError for names and types of matrices that the model does not have.
 
-    `shapes` are those of its stored tensors: a tied head has none, but can get an update.
+    `shapes` are those of its stored tensors. A tied head is not among them, but can get an update.
     """
-    if chosen.method == "named":
-        _named(chosen.names, list(shapes))
-    if chosen.low_rank:
+    if trainable.method == "named":
+        _named(trainable.names, list(shapes))
+    if trainable.low_rank:
         matrices = [name for name, shape in shapes.items() if len(shape) == 2]
         types = {name.removesuffix(".weight").rsplit(".", 1)[-1] for name in [*matrices, HEAD]}
-        for kind in chosen.modules:
+        for kind in trainable.modules:
             if kind not in types:
                 problem = f"the model has no such matrix{did_you_mean(kind, types)}"
                 raise SettingError("trainable.modules", kind, problem)
 
 
 def highest_snr(modules: Sequence[LayerRow], fraction: float) -> set[str]:
-    """Return the names of the int(N · fraction) matrices of each module type with the highest SNR.
+    """Return, of the N matrices of each module type, the int(N · fraction) with the highest SNR.
 
-    Equal ratios keep the order of the table (a stable descending sort, as in the reference).
+    Equal ratios keep the table's order (a stable descending sort, as in Spectrum's own code).
     """
     by_type: dict[str, list[LayerRow]] = {}
     for row in modules:
@@ -101,11 +104,11 @@ def spectrum_selection(
     norms: bool,
     norm_layers: int = 0,
 ) -> set[str]:
-    """Return the names among a model's `parameters` that train; the bias goes with its matrix.
+    """Return the names among a model's `parameters` that Spectrum trains, biases included.
 
-    `parameters` holds a tied head under its embedding's name only. `norms` adds all of them,
-    `norm_layers` those of the first so many blocks. Raises InputError when a
-    chosen name is not a parameter of the model, or nothing is chosen.
+    `parameters` holds a tied head under its embedding's name only. `norms` adds all norms,
+    `norm_layers` those of the first so many blocks. Raises InputError when a selected name is not
+    a parameter of the model, or nothing is selected.
     """
     known = set(parameters)
     chosen = highest_snr(modules, fraction)
@@ -134,7 +137,7 @@ def _named(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
         matches = {name for name in known if re.fullmatch(pattern, name)}
         if not matches:
             near = did_you_mean(pattern.replace("\\", ""), known)
-            problem = f"matches no parameter of the model as a whole{near}"
+            problem = f"matches the whole name of no parameter of the model{near}"
             raise SettingError("trainable.names", pattern, problem)
         chosen |= matches
     return chosen
@@ -147,5 +150,5 @@ def _of_layers(known: Sequence[str], layers: set[int], *, norms: bool) -> set[st
 
 
 def _layer(name: str) -> int | None:
-    found = _LAYER.fullmatch(name)
-    return int(found[1]) if found else None
+    match = _LAYER.fullmatch(name)
+    return int(match[1]) if match else None

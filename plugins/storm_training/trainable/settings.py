@@ -1,4 +1,4 @@
-"""Which parameters train: settings of their own, apart from what is learnt."""
+"""The settings that choose which parameters train."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ READS: dict[str, tuple[str, ...]] = {
 
 @dataclasses.dataclass(kw_only=True)
 class TrainableSettings:
-    """What trains; everything else is frozen, and keeps its bits."""
+    """Which parameters train; all others are frozen and stay bit-identical."""
 
     method: Method = Method.all
     """all; spectrum (the matrices of each type with the highest signal-to-noise ratio); last_layers
-    (the last `layers` blocks and the final norm); named (`names`); new_layers (those that depth
-    up-scaling or block expansion added); lora or, on a GPU, qlora (low-rank updates, merged into
-    the weights at the end)."""
+    (the last `layers` blocks); named (`names`); new_layers (those that depth up-scaling or block
+    expansion added); lora or, on a GPU, qlora (low-rank updates, merged into the weights at the
+    end)."""
     fraction: float = setting(0.5, at_least=0, at_most=1)
     """spectrum: share of the matrices of each module type that train."""
     embedding: bool = True
-    """spectrum: train the embedding, as the reference does. A tied head trains with it."""
+    """spectrum: train the embedding, as Spectrum's own code does. A tied head trains with it."""
     head: bool = True
     """spectrum, last_layers: train the head."""
     norms: bool = False
-    """spectrum, last_layers: train the norms (all of them, or those of the chosen blocks). Their
-    ratios all tie, so they cannot be ranked."""
+    """spectrum: train all norms (their ratios are all equal, so they cannot be ranked);
+    last_layers: train the norms of these blocks and the final one."""
     norm_layers: int = setting(0, neutral=0, at_least=0)
-    """spectrum: train the norms of the first so many blocks. Spectrum's own code ranks norms too,
-    and of equals the first come first: its list for half of 32 layers has those of 16."""
+    """spectrum: train the norms of the first so many blocks. Spectrum's own code ranks norms with
+    the matrices; as they tie, its list for half of 32 layers has those of the first 16."""
     layers: int = setting(0, at_least=0)
     """last_layers: how many blocks, counted from the end."""
     names: list[str] = setting([])
@@ -61,14 +61,14 @@ class TrainableSettings:
     rank: int = setting(16, at_least=1)
     """lora, qlora: rank of the updates."""
     alpha: float = setting(32.0, above=0)
-    """lora, qlora: the updates are scaled by alpha / rank."""
+    """lora, qlora: updates are scaled by alpha / rank."""
     dropout: float = setting(0.0, at_least=0, below=1)
-    """lora, qlora: dropout before the updates."""
+    """lora, qlora: dropout on the input of the updates."""
     modules: list[str] = setting([])
-    """lora, qlora: types of the matrices that get an update (q_proj, …); empty: all."""
+    """lora, qlora: types of matrices that get an update (q_proj, …); empty: all."""
 
     def __post_init__(self) -> None:
-        """Check the settings; raises SettingError, also for one that the method does not read."""
+        """Check the settings; raises SettingError, also for one that `method` does not use."""
         check_bounds(self, "trainable.")
         for field in dataclasses.fields(self):
             default = (
@@ -80,7 +80,7 @@ class TrainableSettings:
             read = field.name == "method" or field.name in READS[self.method]
             if not read and value != default:
                 readers = " or ".join(name for name, read in READS.items() if field.name in read)
-                problem = f"is read with method={readers} only, and method is {self.method}"
+                problem = f"is used only with method={readers}, and method is {self.method}"
                 raise SettingError(f"trainable.{field.name}", value, problem)
         if self.method == "last_layers":
             self._require("layers", self.layers >= 1, "must be at least 1")
@@ -90,12 +90,12 @@ class TrainableSettings:
             try:
                 re.compile(name)
             except re.error as error:
-                problem = f"no regular expression: {error}"
+                problem = f"is no regular expression: {error}"
                 raise SettingError("trainable.names", name, problem) from error
 
     @property
     def low_rank(self) -> bool:
-        """Whether updates train instead of the weights themselves."""
+        """Whether low-rank updates train instead of the weights."""
         return self.method in ("lora", "qlora")
 
     def _require(self, name: str, holds: bool, problem: str) -> None:

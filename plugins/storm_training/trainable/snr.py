@@ -8,17 +8,18 @@ import torch
 from scipy.linalg.blas import dsyrk
 
 _NEGLIGIBLE = 1e-7
-"""Singular values below this share of the largest are rounding of the Gram matrix: taken as 0."""
+"""Singular values below this share of the largest are rounding errors of the Gram matrix: set to 0.
+"""
 
-_PIECE = 512
-"""Rows (or columns, of a wide matrix) that are in fp64 at a time."""
+_CHUNK = 512
+"""Rows (columns of a wide matrix) converted to fp64 at a time."""
 
 
 def singular_values(matrix: torch.Tensor) -> torch.Tensor:
     """Return the singular values of an [n, m] matrix, ascending, fp64 [min(n, m)].
 
-    Square roots of the eigenvalues of the smaller Gram matrix, in fp64: for n × n instead of an
-    n × m SVD. Raises ValueError for a matrix that is not finite.
+    Computed in fp64 as square roots of the eigenvalues of the smaller Gram matrix, which is cheaper
+    than an SVD. Raises ValueError for a matrix that is not finite.
     """
     scale = float(torch.linalg.vector_norm(matrix, float("inf")))
     if not math.isfinite(scale):
@@ -33,9 +34,9 @@ def _gram(matrix: torch.Tensor, scale: float) -> torch.Tensor:
     """Return the lower triangle of the smaller Gram matrix of matrix / scale, in fp64."""
     tall = matrix.shape[0] > matrix.shape[1]
     gram = None
-    # BLAS's syrk computes one triangle only; torch has nothing that does.
-    for piece in matrix.split(_PIECE, dim=0 if tall else 1):
-        part = (piece.to(torch.float64) / scale).contiguous().numpy().T
+    # BLAS's syrk computes one triangle only; torch has no such function.
+    for chunk in matrix.split(_CHUNK, dim=0 if tall else 1):
+        part = (chunk.to(torch.float64) / scale).contiguous().numpy().T
         if gram is None:
             gram = dsyrk(1.0, part, trans=not tall, lower=True)
         else:
@@ -46,9 +47,8 @@ def _gram(matrix: torch.Tensor, scale: float) -> torch.Tensor:
 def signal_to_noise(values: torch.Tensor, shape: tuple[int, int]) -> float:
     """Return the ratio of an [n, m] matrix with these singular values.
 
-    σ = interquartile range / 1.349, τ = σ(1 + √(min/max)), and the ratio is the sum of the values
-    above τ, over the sum of the others (over 1 when that is 0), over the largest value. 0 for a
-    matrix of zeros.
+    With σ = interquartile range / 1.349 and τ = σ(1 + √(min/max)), it is Σ values above τ /
+    (Σ other values, or 1 if that is 0) / largest value. 0 for a matrix of zeros.
     """
     largest = float(values.max())
     if largest == 0:

@@ -1,4 +1,4 @@
-"""The scan that Spectrum starts with."""
+"""The component `snr`: the scan of a model's matrices that Spectrum selects by."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from storm_training.trainable.layer_table import LayerRow, LayerTable, LayerTabl
 from storm_training.trainable.matrices import find_matrices
 
 _PROCESS = 0.2 * 2**30
-"""A process with torch alone."""
+"""Bytes of a process that has imported torch and nothing else."""
 
 
 @component("scanner", "snr", version=1)
 class SnrScanner:
     """Signal-to-noise ratio of every attention and MLP matrix of a model (Spectrum).
 
-    Reads one matrix at a time, straight from the files; singular values in fp64.
+    Reads one matrix at a time from the files; singular values are computed in fp64.
     """
 
     def plan_spec(self, model: CheckpointSpec) -> LayerTableSpec:
-        """Count the matrices; raises InputError for a model that has none by the known names."""
+        """Return the number of matrices; raises InputError for a model without known names."""
         check_family(model.config, Use.SCAN)
         shapes = tensor_shapes(model.config) if model.config is not None else None
         modules = None if shapes is None else len(find_matrices(shapes))
@@ -31,7 +31,7 @@ class SnrScanner:
         return LayerTableSpec(shapes=model.shapes, modules=modules)
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Estimate the Gram matrices and their eigenvalues, one matrix at a time."""
+        """Return the cost of the Gram matrices and their eigenvalues, one matrix at a time."""
         shapes = tensor_shapes(model.config) if model.config is not None else None
         if not shapes:
             return None
@@ -41,8 +41,7 @@ class SnrScanner:
         return Cost(flops=flops, memory=_PROCESS + 3 * 8 * largest, on_host=True)
 
     def run(self, stage: StageContext, model: Checkpoint) -> LayerTable:
-        """Scan `model`."""
-
+        """Compute the ratio of every matrix, and write the table."""
         from storm_training.trainable.snr import matrix_snr
 
         shapes = {name: shape for name, (_, shape) in model.headers().items()}

@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
-from storm_training.attention.documents import Documents, documents_attention
+from storm_training.attention.document_attention import documents_attention
+from storm_training.attention.documents import Documents
 from storm_training.attention.implementation import attention, choose_attention, require_isolation
 from storm_training.data.packing import build_batch
 from storm_training.data.token_sequences import TokenSequences
@@ -133,7 +134,7 @@ def test_any_documents_are_attended_as_a_dense_mask_says(lengths, window, dtype)
 
 
 def test_documents_too_long_for_plain_products(monkeypatch):
-    monkeypatch.setattr("storm_training.attention.documents._LONGEST_DENSE", 16)
+    monkeypatch.setattr("storm_training.attention.cpu_kernels._LONGEST_DENSE", 16)
     for window in (None, 7):
         check([30, 2, 17, 16, 1, 30], window, torch.bfloat16)
 

@@ -20,12 +20,12 @@ from storm_models.estimate.hardware import Hardware
 from storm_models.families.flops import Reading, training_flops
 from storm_models.families.memory import activation_bytes
 from storm_models.testing import make_model
-from storm_training.attention.documents import NAME as DOCUMENTS
+from storm_training.attention.document_attention import NAME as DOCUMENTS
 from storm_training.attention.implementation import attention
 from storm_training.components.cost import (
     document_length,
-    find_learning,
     tokens_read,
+    trained_parameters,
     training_cost,
 )
 from storm_training.components.sft import Sft
@@ -172,15 +172,17 @@ def test_as_many_numbers_train_as_was_forecast(chosen):
         for m in find_matrices(shapes)
     ]
     trained = choose(chosen, list(sizes), modules=table)
-    spec = find_learning(model.config.to_dict(), chosen)
-    assert spec.parameters == sum(sizes[name] for name in trained)
+    parameters = trained_parameters(model.config.to_dict(), chosen)
+    assert parameters.total == sum(sizes[name] for name in trained)
 
 
 def test_low_rank_updates_are_counted_and_their_model_is_frozen():
     config = build("llama").config.to_dict()
-    learning = find_learning(config, TrainableSettings(method="lora", rank=4, modules=["q_proj"]))
-    assert learning.parameters == 2 * 4 * (256 + 256)
-    assert learning.trained == set()
+    parameters = trained_parameters(
+        config, TrainableSettings(method="lora", rank=4, modules=["q_proj"])
+    )
+    assert parameters.total == 2 * 4 * (256 + 256)
+    assert parameters.tensors == set()
 
 
 def test_a_teacher_in_the_loop_adds_its_passes_and_its_weights():

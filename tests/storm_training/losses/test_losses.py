@@ -31,7 +31,7 @@ VARIANTS = [
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     """Three positions at a time."""
-    monkeypatch.setattr(head_module, "PIECE", 3 * 19)
+    monkeypatch.setattr(head_module, "CHUNK_LOGITS", 3 * 19)
 
 
 def draw(count=8, width=5, vocabulary=19, *, dtype=torch.float64, seed=0, biased=False, **more):
@@ -136,7 +136,7 @@ def test_divergence(variant, padding, temperature, shares):
 
 
 def test_sums_over_many_logits_in_fp32_are_those_of_fp64(monkeypatch):
-    monkeypatch.setattr(head_module, "PIECE", 1 << 25)
+    monkeypatch.setattr(head_module, "CHUNK_LOGITS", 1 << 25)
     student, head, labels = draw(96, 4, 50_000, dtype=torch.float32)
     teacher, teacher_head, _ = draw(96, 4, 50_000, dtype=torch.float32, seed=1)
     with torch.no_grad():
@@ -253,7 +253,7 @@ def test_autocast_multiplies_in_bf16_and_adds_up_in_fp32():
     ],
 )
 def test_pieces_fit_a_processors_cache_and_fill_a_card(monkeypatch, width, device, rows):
-    monkeypatch.setattr(head_module, "PIECE", 1 << 25)
+    monkeypatch.setattr(head_module, "CHUNK_LOGITS", 1 << 25)
     found = list(head_module.chunks(10_000, width, torch.device(device)))
     assert found[0] == slice(0, rows)
     assert [chunk.start for chunk in found[1:]] == [chunk.stop for chunk in found[:-1]]

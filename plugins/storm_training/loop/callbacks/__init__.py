@@ -1,1 +1,1 @@
-"""What the loop does beside a step: checkpoints, validation, progress, stopping."""
+"""Callbacks of the training loop: checkpoints, validation, progress, stopping."""

@@ -1,4 +1,4 @@
-"""Which weights a training run ends with: the last ones, or those that scored best."""
+"""Keeping the weights with the lowest validation loss, and early stopping."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _NAME = "best.ckpt"
 
 
 class BestCheckpoint(Callback):
-    """Saves the weights of the best validation, and stops when it has been best for long.
+    """Saves the weights of the best validation, and stops training when patience runs out.
 
-    Must come after the validator. What it knows it reads from the log of validations, so a resumed
-    run keeps and stops as an undisturbed one does.
+    Must come after the validator. Its only state is the log of validations, so a resumed run keeps
+    and stops like an undisturbed one.
     """
 
     def __init__(self, module: TrainingModule, stage: StageContext) -> None:
-        """Keep weights of `module` in the scratch folder of `stage`."""
+        """Save weights of `module` in the scratch folder of `stage`."""
         self._module, self._stage = module, stage
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Save the weights as they came: it may be that no step makes them better."""
+        """Save the initial weights, which may turn out to be the best."""
         record = self._module.record
         if record.validation and not record.steps and self._module.settings.keep == "best":
             self._save(trainer)
@@ -34,7 +34,7 @@ class BestCheckpoint(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Save after a validation that was the best, stop after the last that may be worse."""
+        """Save after the best validation so far; stop after `patience` worse ones."""
         record, settings = self._module.record, self._module.settings
         scores = record.validation
         if not scores or scores[-1]["step"] != len(record.steps):
@@ -42,8 +42,8 @@ class BestCheckpoint(Callback):
         best = best_validation(scores)
         if best is scores[-1] and settings.keep == "best":
             self._save(trainer)
-        since = len(scores) - 1 - scores.index(best)
-        if settings.patience and since >= settings.patience:
+        worse = len(scores) - 1 - scores.index(best)
+        if settings.patience and worse >= settings.patience:
             self._stage.say(
                 f"stopped after step {len(record.steps)}: the loss on held-out rows was lowest "
                 f"at step {best['step']}"
@@ -63,7 +63,7 @@ def best_validation(scores: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def restore_best(module: TrainingModule, scratch: Path) -> int:
-    """Put the weights of the best validation back, in place; return the step that they are of."""
+    """Restore the weights of the best validation, in place, and return its step."""
     saved = torch.load(scratch / _NAME, map_location="cpu", weights_only=True, mmap=True)
     with torch.no_grad():
         for name, parameter in module.trained.items():

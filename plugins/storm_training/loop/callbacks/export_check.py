@@ -1,4 +1,4 @@
-"""Saving and reading back after the first step, so that no run dies of it hours later."""
+"""A test of saving and reading back after the first step, so that errors show at once."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from storm_models.folder.pretrained import read_config
 from storm_training.loop.module import TrainingModule
 
 Writer = Callable[[Path], Checkpoint]
-"""Writes the model as it is now into a folder, as it will be written at the end."""
+"""Function that writes the model into a folder, as it will be written at the end."""
 
 
 class ExportCheck(Callback):
-    """After step 1, writes the checkpoint, reads it back with transformers, and removes it."""
+    """Writes the checkpoint after step 1, reads it back with transformers, and deletes it."""
 
     def __init__(self, module: TrainingModule, stage: StageContext, write: Writer) -> None:
-        """Check what `write` writes, in the scratch folder of `stage`."""
+        """Test `write` in the scratch folder of `stage`."""
         self._module, self._stage, self._write = module, stage, write
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Raise InputError when what was written is not what is in memory."""
+        """Write and read back after step 1; raises InputError when that fails."""
         if len(self._module.record.steps) != 1 or not trainer.is_global_zero:
             return
         folder = self._stage.scratch / "first-step"
@@ -42,21 +42,21 @@ class ExportCheck(Callback):
 
 
 def require_readable(checkpoint: Checkpoint) -> None:
-    """Raise InputError unless stock transformers finds every tensor, of the right shape, by name.
+    """Raise InputError unless transformers finds every tensor by name, with the right shape.
 
-    The model is built without weights, so this takes no memory; the tokenizer is loaded.
+    The model is built without weights, so this takes no memory. Also loads the tokenizer.
     """
     from transformers import AutoModelForCausalLM
 
     config = read_config(checkpoint.directory)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    wanted = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
     stored = {name: shape for name, (_, shape) in checkpoint.headers().items()}
-    wrong = sorted(name for name, shape in wanted.items() if stored.get(name) != shape)
+    wrong = sorted(name for name, shape in expected.items() if stored.get(name) != shape)
     if wrong:
         raise InputError(
             f"saved after step 1, the model cannot be read back: {wrong[0]} is "
-            f"{stored.get(wrong[0], 'missing')}, transformers wants {wanted[wrong[0]]}"
+            f"{stored.get(wrong[0], 'missing')}, transformers expects {expected[wrong[0]]}"
         )
     checkpoint.tokenizer()

@@ -1,4 +1,4 @@
-"""Checkpoints from which a killed training run goes on."""
+"""Checkpoints from which a killed training run resumes."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from storm_training.loop.module import TrainingModule
 _NAMES = "training-*.ckpt"
 
 
-_SPARED = 10
-"""A checkpoint that took a second to write is followed by no other for so many seconds."""
+_PAUSE = 10
+"""Shortest time between checkpoints, as a multiple of the time that writing one takes."""
 
 
 class ResumeCheckpoint(Callback):
-    """Saves trained weights, optimiser, place in the data and log: every so often, and on a signal.
+    """Saves trained weights, optimiser, position in the data and log, regularly and on a signal.
 
     Must be the last callback, so that a validation of the same step is in the saved log.
     """
 
     def __init__(self, module: TrainingModule, stage: StageContext, stopping: Stopping) -> None:
-        """Save `module` into the scratch folder of `stage`, as its settings say."""
+        """Save `module` in the scratch folder of `stage`, as often as its settings say."""
         self._module, self._folder, self._stopping = module, stage.scratch, stopping
-        self._took = 0.0
+        self._save_seconds = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Count time from here on."""
+        """Start the clock."""
         self._last = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Save when due; raises KeyboardInterrupt, once saved, where a signal asked for the end."""
+        """Save when due; after a signal, save and raise KeyboardInterrupt."""
         done, settings = len(self._module.record.steps), self._module.settings
         if done == self._module.total:
             return
         self._stopping.ready = True
         waited, seconds = time.monotonic() - self._last, settings.checkpoint_seconds
-        late = seconds is not None and waited >= max(seconds, _SPARED * self._took)
-        # All workers save the same step: time and signals come to each of them at another one.
-        late_ones, stopped = self._module.devices.all_reduce_sum(late, bool(self._stopping.wanted))
+        due = seconds is not None and waited >= max(seconds, _PAUSE * self._save_seconds)
+        # Clocks and signals differ between workers, but all must save the same step.
+        any_due, stopped = self._module.devices.all_reduce_sum(due, bool(self._stopping.wanted))
         every = settings.checkpoint_every
-        if late_ones or stopped or (every and done % every == 0):
+        if any_due or stopped or (every and done % every == 0):
             self._save(trainer, done)
         if stopped:
             self._stopping.leave()
 
     def _save(self, trainer: Trainer, done: int) -> None:
-        """Write a checkpoint; a reader never sees half a file."""
+        """Write a checkpoint under a temporary name, and rename it when it is complete."""
         started = time.monotonic()
         partial = self._folder / "training.partial"
         trainer.save_checkpoint(partial)
@@ -64,14 +64,14 @@ class ResumeCheckpoint(Callback):
             for old in sorted(self._folder.glob(_NAMES))[: -self._module.settings.checkpoints_kept]:
                 old.unlink()
         self._last = time.monotonic()
-        self._took = self._last - started
+        self._save_seconds = self._last - started
 
 
 def resume_file(stage: StageContext, module: TrainingModule) -> Path | None:
-    """Return the newest checkpoint that can be gone on from, None to start over.
+    """Return the newest checkpoint from which training can resume, or None.
 
-    One that is damaged, or that another run left (other parameters or another length), is
-    removed, and the user told.
+    Checkpoints that are damaged or of a different run (other parameters or number of steps) are
+    deleted, with a message.
     """
     for file in sorted(stage.scratch.glob(_NAMES), reverse=True):
         if _usable(file, stage, module):
@@ -90,7 +90,9 @@ def _usable(file: Path, stage: StageContext, module: TrainingModule) -> bool:
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         problem = f"is damaged ({error})"
     if problem:
-        stage.say(f"the checkpoint {file.name} {problem}: it is not gone on from")
+        stage.say(
+            f"the checkpoint {file.name} {problem}: deleted, training does not resume from it"
+        )
         file.unlink()
         return False
     stage.say(f"going on after step {done}, where an interrupted run was saved")

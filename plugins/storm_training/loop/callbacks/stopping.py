@@ -1,4 +1,4 @@
-"""Ctrl-C and a scheduler's SIGTERM while a model trains: the step is finished, and kept."""
+"""Ctrl-C and SIGTERM during training: the current step is finished and saved first."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
-    """While held as a context manager, the first signal is noted and the second obeyed at once.
+    """A context manager in which the first signal is noted, and a second stops at once.
 
-    Until `ready` is set there is nothing to keep, and the first is obeyed as well. A signal of
-    another kind that follows a noted one changes nothing: launchers send both.
+    Until `ready` is set there is nothing to save, and the first stops at once. A SIGTERM after
+    Ctrl-C, or the reverse, is ignored: launchers send both.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        """`tell` lets the user know that a signal was heard."""
-        self._tell = tell
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` shows a message to the user."""
+        self._say = say
         self.ready = False
-        """Whether there is progress to keep."""
+        """Whether there is progress to save."""
         self.wanted = 0
-        """The number of the signal that was noted."""
+        """The number of the noted signal; 0 if there was none."""
         self._before: dict[int, Any] = {}
 
     def leave(self) -> None:
-        """End as the noted signal would have: raises KeyboardInterrupt."""
-        self._obey(self.wanted or signal.SIGINT, None)
+        """Act as the noted signal would have: raises KeyboardInterrupt."""
+        self._raise(self.wanted or signal.SIGINT, None)
 
     def __enter__(self) -> Self:
         for number in _NUMBERS:
             before = signal.getsignal(number)
-            if callable(before):  # ignored signals, and a SIGTERM that just ends, stay as they are
+            if callable(before):  # leave ignored and default handlers alone
                 try:
-                    self._before[number] = signal.signal(number, self._hear)
+                    self._before[number] = signal.signal(number, self._handle)
                 except ValueError:  # only the main thread may
                     break
         return self
@@ -48,15 +48,15 @@ class Stopping:
         if kind is None and self.wanted:
             self.leave()
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self.ready or self.wanted == number:
-            self._obey(number, frame)
+            self._raise(number, frame)
         elif not self.wanted:
             self.wanted = number
             again = "Ctrl-C again" if number == signal.SIGINT else "SIGTERM again"
-            self._tell(f"stopping after this step, which is kept ({again}: at once)")
+            self._say(f"stopping after this step, which is kept ({again}: at once)")
 
-    def _obey(self, number: int, frame: FrameType | None) -> None:
+    def _raise(self, number: int, frame: FrameType | None) -> None:
         before = self._before.get(number)
         if callable(before) and before is not signal.default_int_handler:
             before(number, frame)

@@ -1,4 +1,4 @@
-"""Loss on rows that are held out, during training."""
+"""The loss on held-out rows during training."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Validator(Callback):
     """Scores the held-out sequences before the first step, after the last, and in between."""
 
     def __init__(self, module: TrainingModule, sequences: TokenSequences | None) -> None:
-        """Score `module`; nothing when `sequences` is None or has nothing to predict."""
+        """Score `module` on `sequences`; never, if that is None or has nothing to predict."""
         self._module = module
         self._sequences = sequences if sequences is not None and sequences.learnable() else None
-        self._rows: list[list[list[int]]] = []
+        self._passes: list[list[list[int]]] = []
         if self._sequences is not None:
             lengths = self._sequences.lengths()
             rows = pack(lengths, np.arange(len(lengths)), module.settings.sequence_length)
             size = module.settings.batch_size
-            every = [rows[start : start + size] for start in range(0, len(rows), size)]
-            self._rows = module.devices.shard(every)
+            passes = [rows[start : start + size] for start in range(0, len(rows), size)]
+            self._passes = module.devices.shard(passes)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Score the model as it came, unless a resumed run has done so."""
+        """Score the initial model, unless training is resumed."""
         if not self._module.record.steps:
             self._score(trainer)
 
@@ -49,7 +49,7 @@ class Validator(Callback):
         module.model.eval()
         total, count = 0.0, 0.0
         with torch.no_grad(), trainer.precision_plugin.val_step_context():
-            for rows in self._rows:
+            for rows in self._passes:
                 if not rows:
                     module(None)
                     continue

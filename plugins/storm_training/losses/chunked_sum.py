@@ -1,4 +1,4 @@
-"""A loss summed over positions, with its gradients, from one chunk of logits after the other."""
+"""A loss summed over positions with its gradients, computed chunk by chunk of logits."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from storm_training.losses.head import Gradients, Head, chunks
 
 Term = Callable[[slice, torch.Tensor, bool], tuple[list[torch.Tensor], torch.Tensor | None]]
-"""What a chunk of the positions adds: from its place, its logits (which may be used up), and
-whether gradients are wanted, to sums and the derivative of the first of them by the logits."""
+"""Function (chunk, its logits, whether gradients are needed) → (sums over the chunk, gradient of
+the first sum with respect to the logits). It may overwrite the logits."""
 
 
-def summed(
+def chunked_sum(
     hidden: torch.Tensor, head: Head, term: Term, *, sums: int = 1, width: int = 0
 ) -> list[torch.Tensor]:
-    """Return what a `term` adds up to over the positions of `hidden` [n, hidden].
+    """Return the `sums` sums of `term` over the positions of `hidden` [n, hidden].
 
-    The first of its `sums` has gradients. They are computed with it, chunk by chunk, so that logits
-    are computed once and never kept; one backward pass uses them up. `width` is how many logits a
-    position takes (the vocabulary, unless it is given).
+    The first sum has gradients, which are computed in the forward pass, so that logits are computed
+    once and never kept; one backward pass uses them up. `width` is the number of logits in memory
+    per position (0: the size of the vocabulary).
     """
-    given = (hidden, head.weight, head.bias, head, term, sums, width)
-    return list(_Summed.apply(*given))  # type: ignore[no-untyped-call]
+    arguments = (hidden, head.weight, head.bias, head, term, sums, width)
+    return list(_ChunkedSum.apply(*arguments))  # type: ignore[no-untyped-call]
 
 
-class _Summed(torch.autograd.Function):
+class _ChunkedSum(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -46,10 +46,10 @@ class _Summed(torch.autograd.Function):
         for chunk in chunks(len(hidden), width or len(weight), hidden.device):
             logits = head.logits(states[chunk])
             slope = head.slope(logits) if any(wanted) else 1.0
-            found, by_logits = term(chunk, logits, any(wanted))
-            total += torch.stack(found)
-            if by_logits is not None:
-                gradients.add(chunk, by_logits, slope)
+            chunk_sums, grad_logits = term(chunk, logits, any(wanted))
+            total += torch.stack(chunk_sums)
+            if grad_logits is not None:
+                gradients.add(chunk, grad_logits, slope)
         ctx.gradients = gradients
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         loss, *others = (part.clone() for part in total)
@@ -57,8 +57,8 @@ class _Summed(torch.autograd.Function):
         return loss, *others
 
     @staticmethod
-    def backward(ctx: Any, above: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
-            raise RuntimeError("this loss has had its backward pass: compute it again")
-        return (*gradients.scaled(above, ctx.dtypes), *[None] * 4)
+            raise RuntimeError("the backward pass of this loss ran before: compute the loss again")
+        return (*gradients.scaled(grad_output, ctx.dtypes), *[None] * 4)
