@@ -40,7 +40,7 @@ def storm_check_plan(plan: Plan) -> None:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on the bytes that compression saved."""
+    """Return the report's sections on compression."""
     from storm_export.report import sections
 
     return sections(run)

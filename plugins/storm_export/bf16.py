@@ -13,23 +13,23 @@ from storm_models.families.architecture import is_quantised
 
 @component("compressor", "bf16", version=1)
 class Bf16:
-    """Casts a checkpoint to bfloat16, tensor by tensor. Storm's main artifact is in this form."""
+    """Casts a checkpoint to bfloat16, tensor by tensor, the format in which Storm is published."""
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the model's spec with the new dtype; raises InputError for a quantised model."""
         if model.config is None:
             return model
         if is_quantised(model.config):
-            raise InputError("the model is quantised already: cast the model it was made from")
+            raise InputError("the model is quantised already: cast the unquantised model instead")
         config = {name: value for name, value in model.config.items() if name != "torch_dtype"}
         return CheckpointSpec(**{**model.to_json(), "config": {**config, "dtype": "bfloat16"}})
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Return the disk space and time of writing the checkpoint."""
         return writing_cost(spec)
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
-        """Stream the weights through a cast; tensors of whole numbers stay as they are."""
+        """Cast the floating-point tensors one by one; integer tensors are copied."""
         import torch
 
         from storm_export.summary import summarise

@@ -1,4 +1,4 @@
-"""llm-compressor, kept quiet and away from the working directory."""
+"""Running llm-compressor without its log messages and files in the working directory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def compress(
     ignore: list[str],
     advance: Callable[[], None],
 ) -> None:
-    """Quantise the linear layers of a checkpoint after a data-free scheme, into `directory`.
+    """Quantise the linear layers of a checkpoint with a data-free scheme, and write `directory`.
 
-    Everything but weights and config is copied from the model. `advance` is called after
-    loading, quantising and saving. Raises SettingError for an entry of `ignore` that names no
+    Files other than weights and config are copied from the model. `advance` is called after
+    loading, quantising and saving. Raises SettingError for an entry of `ignore` that matches no
     module.
     """
     with quiet():
@@ -54,11 +54,11 @@ def compress(
 
 def _check_ignored(network: torch.nn.Module, ignore: list[str]) -> None:
     modules = dict(network.named_modules())
-    known = {*modules, *(type(module).__name__ for module in modules.values())}
+    names = {*modules, *(type(module).__name__ for module in modules.values())}
     for entry in ignore:
         if entry.startswith("re:"):
-            found = any(re.match(entry[3:], name) for name in modules)
+            matches = any(re.match(entry[3:], name) for name in modules)
         else:
-            found = entry in known
-        if not found:
-            raise SettingError("ignore", entry, f"names no module{did_you_mean(entry, known)}")
+            matches = entry in names
+        if not matches:
+            raise SettingError("ignore", entry, f"names no module{did_you_mean(entry, names)}")

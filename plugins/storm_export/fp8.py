@@ -17,21 +17,21 @@ _PACKAGES = ("torch", "transformers", "llmcompressor")
 
 @component("compressor", "fp8_dynamic", version=1, requires=_PACKAGES, extra="fp8")
 class Fp8Dynamic:
-    """FP8 through llm-compressor: weights per channel, activations per token while running.
+    """FP8 quantisation by llm-compressor: weights per channel, activations per token at run time.
 
-    Needs no calibration data. Linear layers are quantised, embeddings and norms stay; loads with
+    Needs no calibration data. Linear layers are quantised, embeddings and norms are not. Loads in
     transformers (decompressed) and vLLM (as FP8).
     """
 
     ignore: list[str] = setting(["lm_head"])
-    """Names of modules that stay as they are; `re:` before a regular expression."""
+    """Names or types of modules to leave unquantised; `re:` marks a regular expression."""
 
     def __post_init__(self) -> None:
         if "" in self.ignore:
             raise SettingError("ignore", self.ignore, "an empty name matches nothing")
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the model's spec, quantised; raises InputError for one that is already."""
+        """Return the quantised model's spec; raises InputError if it is quantised already."""
         config = model.config or {}
         if is_quantised(config):
             raise InputError("the model is quantised already")
@@ -44,14 +44,14 @@ class Fp8Dynamic:
         return dataclasses.replace(model, config=config_known, shapes=None)
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Estimate what llm-compressor holds: the model, and half of it again as it is packed."""
+        """Return the memory of llm-compressor: the model, and half of it again for packing."""
         config = model.config or {}
         size = checkpoint_bytes(config) if config else None
         if size is None:
             return None
-        kept = config["vocab_size"] * config["hidden_size"] * stored_width(config)
-        kept *= 1 if ties_head(config) else 1 + ("lm_head" in self.ignore)
-        disk = kept + (size - kept) / stored_width(config)
+        unquantised = config["vocab_size"] * config["hidden_size"] * stored_width(config)
+        unquantised *= 1 if ties_head(config) else 1 + ("lm_head" in self.ignore)
+        disk = unquantised + (size - unquantised) / stored_width(config)
         return Cost(memory=PROCESS + 1.5 * size, disk=disk, on_host=True)
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
@@ -72,6 +72,6 @@ class Fp8Dynamic:
         if quantised == 0:
             raise InputError(f"ignore={self.ignore}: no linear layer is left to quantise")
         if result.config()["model_type"] not in FAMILIES:
-            result.load()  # raises for what llm-compressor wrote under other names
+            result.load()  # raises if llm-compressor has renamed tensors
         summarise(stage, model, result, quantised)
         return result

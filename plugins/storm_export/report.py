@@ -1,4 +1,4 @@
-"""What the report shows of compressing."""
+"""The report's section on compression."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from storm_report.shown import distinct
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return how much smaller the models became."""
-    found = [s for s in distinct(run, "compression.json") if s.contents.get("bytes_before")]
-    if not found:
+    """Return the section on the run's compressed models, empty if there are none."""
+    compressed = [s for s in distinct(run, "compression.json") if s.contents.get("bytes_before")]
+    if not compressed:
         return []
-    parts = [(shown.label, compression(shown.contents)) for shown in found]
-    return [Section("Compression", folded(parts), stage=found[0].stage.stage)]
+    parts = [(shown.label, compression(shown.contents)) for shown in compressed]
+    return [Section("Compression", folded(parts), stage=compressed[0].stage.stage)]
 
 
 def compression(contents: dict[str, Any]) -> Markup:
-    """Return the bytes of the weights before and after."""
+    """Return a chart of the bytes of the weight files before and after."""
     before, after = contents["bytes_before"], contents["bytes_after"]
     rows = [
         Row(label="before", parts=[("", before, "quiet")], note=size(before)),

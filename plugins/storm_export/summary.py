@@ -1,4 +1,4 @@
-"""What compressing a checkpoint came to."""
+"""The record of a compression: sizes before and after."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 def summarise(stage: StageContext, before: Checkpoint, after: Checkpoint, quantised: int) -> None:
-    """Leave `compression.json` beside the result and record its ratio of bytes.
+    """Write `compression.json` beside the result, and record the ratio of sizes as a metric.
 
-    `quantised` counts the tensors that changed their format. Bytes are those of the weight
-    files, headers included.
+    `quantised` is the number of tensors whose format changed. Sizes are those of the weight files,
+    headers included.
     """
-    sizes = [each.weight_bytes() for each in (before, after)]
+    size_before, size_after = before.weight_bytes(), after.weight_bytes()
     figures = {
-        "bytes_before": sizes[0],
-        "bytes_after": sizes[1],
-        "ratio": sizes[1] / sizes[0],
+        "bytes_before": size_before,
+        "bytes_after": size_after,
+        "ratio": size_after / size_before,
         "quantised": quantised,
         "kept": len(before.headers()) - quantised,
     }

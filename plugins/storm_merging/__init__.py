@@ -1,4 +1,4 @@
-"""Merging checkpoints of one shape into one."""
+"""Merging checkpoints: interpolation, averages, task vectors, and stacking of layers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def storm_components() -> list[type]:
     from storm_merging.methods.slerp import Slerp
     from storm_merging.methods.task_arithmetic import TaskArithmetic
 
-    ours = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
+    native = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
     task_vectors = [Ties, DareLinear, DareTies, Della, DellaLinear, Breadcrumbs, BreadcrumbsTies]
-    return [*ours, *task_vectors, ModelStock, Sce, Mergekit]
+    return [*native, *task_vectors, ModelStock, Sce, Mergekit]
 
 
 @hookimpl
@@ -46,7 +46,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on the angles between the parents."""
+    """Return the report's sections on merges."""
     from storm_merging.report import sections
 
     return sections(run)

@@ -1,4 +1,4 @@
-"""What the report shows of merging."""
+"""The report's section on merges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storm_report.shown import distinct
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return what was merged how, and how the parents' tensors lie to each other."""
+    """Return the section on the run's merges, empty if there are none."""
     merges = distinct(run, "merge.json")
     if not merges:
         return []
@@ -23,27 +23,27 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def merge(contents: dict[str, Any]) -> Markup:
-    """Return the angles between the parents' tensors, by layer and module, or what was added up."""
+    """Return a heat map of the angles between the models, or the method's parameters as text."""
     if not contents.get("angles"):
-        figures = {"weights": contents.get("weights"), **contents.get("parameters", {})}
-        told = ", ".join(f"{name} {_shown(value)}" for name, value in figures.items() if value)
-        return Markup("<p class='note'>{}</p>").format(f"{contents['method']}: {told}".rstrip(": "))
+        parameters = {"weights": contents.get("weights"), **contents.get("parameters", {})}
+        text = ", ".join(f"{name} {_format(value)}" for name, value in parameters.items() if value)
+        return Markup("<p class='note'>{}</p>").format(f"{contents['method']}: {text}".rstrip(": "))
     values: dict[tuple[str, str], float] = {}
-    elsewhere = []
+    outside = []
     for entry in contents.get("angles", []):
         if entry.get("degrees") is None:
             continue
         name = entry["name"].removesuffix(".weight")
-        found = re.search(r"\blayers\.(\d+)\.(.+)", name)
-        if found:
-            values[found[2], found[1]] = float(entry["degrees"])
+        match = re.search(r"\blayers\.(\d+)\.(.+)", name)
+        if match:
+            values[match[2], match[1]] = float(entry["degrees"])
         else:
-            elsewhere.append(f"{name} {entry['degrees']:.3g}°")
+            outside.append(f"{name} {entry['degrees']:.3g}°")
     rows = list(dict.fromkeys(row for row, _ in values))
     columns = sorted({column for _, column in values}, key=int)
     caption = "Angle between the parents' tensors in degrees."
-    if elsewhere:
-        caption += f" Outside the layers: {', '.join(elsewhere)}."
+    if outside:
+        caption += f" Outside the layers: {', '.join(outside)}."
     if "slerped" in contents and "tensors" in contents:
         caption += f" {contents['slerped']:,} of {contents['tensors']:,} tensors were interpolated"
         caption += " along the arc, the others along the line."
@@ -51,7 +51,7 @@ def merge(contents: dict[str, Any]) -> Markup:
     return figure(chart, caption) or Markup("<p class='note'>{}</p>").format(caption)
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_format, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

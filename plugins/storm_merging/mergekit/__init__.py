@@ -1,1 +1,1 @@
-"""The components that merge with mergekit's arithmetic."""
+"""Mergers that use mergekit's arithmetic."""

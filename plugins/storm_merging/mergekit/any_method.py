@@ -1,4 +1,4 @@
-"""The component `mergekit`: any of its methods by name."""
+"""The component `mergekit`: any method of mergekit, by name."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 @component("merger", "mergekit", version=1, requires=("torch", "mergekit"), extra="merge")
 class Mergekit:
-    """A method of mergekit that has no component of its own, with mergekit's parameters.
+    """Merges with any method of mergekit, under mergekit's names and parameters.
 
-    Config, tokenizer and dtypes are the base's, or the first model's where the method takes no
-    base; one that is given all the same is not looked at. Arithmetic is in fp32 (fp64 for fp64
-    weights), rounded once. A model that is the base itself takes no part.
+    Config, tokenizer and dtypes are the base's, or the first model's if the method takes no base
+    (a base is then ignored). Arithmetic is in fp32 (fp64 for fp64 weights), rounded once. A model
+    that is identical to the base is left out.
     """
 
     method: str = MISSING
     """mergekit's name of the method: karcher, nuslerp, multislerp, nearswap, arcee_fusion, …"""
 
     parameters: dict[str, Any] = setting({})
-    """Parameters by mergekit's names, each a value, or a list with one per model."""
+    """Parameters by mergekit's names, each a single value or a list with one per model."""
 
     seed: int = II("seed")
-    """For methods that draw random numbers."""
+    """Seed of methods that draw random numbers."""
 
     def plan_spec(
         self, models: list[CheckpointSpec], base: CheckpointSpec | None = None
     ) -> CheckpointSpec:
-        """Return the spec of what gives the config.
+        """Return the spec of the base, or of the first model if the method takes no base.
 
         Raises SettingError for a method or parameter that mergekit does not know, InputError for
         models that do not fit each other or the method.
@@ -50,13 +50,13 @@ class Mergekit:
         return merge_spec([base, *models], ["the base", *names])
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Return the disk space and time of writing the checkpoint."""
         return writing_cost(spec)
 
     def run(
         self, stage: StageContext, models: list[Checkpoint], base: Checkpoint | None = None
     ) -> Checkpoint:
-        """Merge; leaves `merge.json` with method and parameters."""
+        """Merge, and write `merge.json` with method and parameters."""
         from storm_merging.mergekit.arithmetic import merge_with_mergekit
 
         base = base if self._takes_base() else None
@@ -67,7 +67,8 @@ class Mergekit:
 
         known = {method.spec.name: method.spec for method in registered_methods()}
         if self.method not in known:
-            raise SettingError("method", self.method, f"unknown{did_you_mean(self.method, known)}")
+            near = did_you_mean(self.method, known)
+            raise SettingError("method", self.method, f"unknown to mergekit{near}")
         return known[self.method]
 
     def _takes_base(self) -> bool:
@@ -85,12 +86,12 @@ class Mergekit:
             if isinstance(value, list) and len(value) != count:
                 problem = f"{len(value)} values for {count} models"
                 raise SettingError(f"parameters.{name}", value, problem)
-            for each in value if isinstance(value, list) else [value]:
+            for element in value if isinstance(value, list) else [value]:
                 try:
-                    parameters[name].validate(each)
+                    parameters[name].validate(element)
                 except ValidationError as error:
                     problem = error.errors()[0]["msg"]
-                    raise SettingError(f"parameters.{name}", each, problem) from error
+                    raise SettingError(f"parameters.{name}", element, problem) from error
         for name, parameter in parameters.items():
             if parameter.required and name not in self.parameters:
                 raise SettingError("parameters", self.parameters, f"{self.method} needs {name}")

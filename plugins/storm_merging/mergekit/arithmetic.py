@@ -1,4 +1,4 @@
-"""mergekit's arithmetic, fed tensor by tensor: it sees no file, no name of a family and no hub."""
+"""Merging tensor by tensor with mergekit's arithmetic; files and metadata are handled here."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ def merge_with_mergekit(
     parameters: dict[str, Any],
     seed: int,
 ) -> Checkpoint:
-    """Write what a method of mergekit makes of models, and of a base where it takes one.
+    """Write the merge of `models`, and of `base` if the method takes one, into the stage.
 
-    In `parameters` a list holds a value per model. A model that is the base itself is left out.
-    Config, tokenizer and dtypes are the base's, without one the first model's. A method that draws
-    random numbers starts anew for each tensor, from `seed` and the tensor's name. Memory: the
-    tensors of one name in fp32, and what the method makes of them. Raises InputError for models
-    that do not fit each other or the method, for NaN, infinity and overflow.
+    In `parameters`, a list holds a value per model. A model that is identical to the base is left
+    out. Config, tokenizer and dtypes are the base's, or the first model's. Random numbers are
+    seeded for each tensor, by `seed` and the tensor's name. Memory: the tensors of one name in
+    fp32, and the method's intermediate results. Raises InputError for models that do not fit each
+    other or the method, and for NaN, infinity and overflow.
     """
-    others = [i for i, m in enumerate(models) if base is None or m.directory != base.directory]
-    if not others:
+    used = [i for i, m in enumerate(models) if base is None or m.directory != base.directory]
+    if not used:
         raise InputError(f"{method}: every model is the base itself, there is nothing to merge")
-    bound = {
-        name: [value[i] for i in others] if isinstance(value, list) else value
+    used_parameters = {
+        name: [value[i] for i in used] if isinstance(value, list) else value
         for name, value in parameters.items()
     }
-    merged_models = [*([base] if base else []), *(models[i] for i in others)]
-    headers = shared_tensors(merged_models)
+    parents = [*([base] if base else []), *(models[i] for i in used)]
+    headers = shared_tensors(parents)
     with contextlib.ExitStack() as stack:
         stack.enter_context(stage.compute())
-        parents = [stack.enter_context(model.open_weights()) for model in merged_models]
+        sources = [stack.enter_context(model.open_weights()) for model in parents]
         writer = stack.enter_context(TensorWriter(stage.directory / WEIGHT_FILE, headers))
         progress = stack.enter_context(stage.progress(len(headers), "tensors"))
         stack.enter_context(torch.random.fork_rng(devices=[]))
         for name, (dtype, _) in headers.items():
-            tensors = [read_tensor(weights, name) for weights in parents]
+            tensors = [read_tensor(weights, name) for weights in sources]
             if not all(bool(tensor.isfinite().all()) for tensor in tensors):
                 raise InputError(f"{name} holds NaN or infinity in one of the models")
             torch.manual_seed(int(hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:8], 16))
@@ -59,7 +59,7 @@ def merge_with_mergekit(
                 merged = merge_tensors(
                     tensors,
                     method,
-                    parameters=bound,
+                    parameters=used_parameters,
                     base_index=None if base is None else 0,
                     name=name,
                     dtype=accumulator(*tensors),
@@ -71,9 +71,9 @@ def merge_with_mergekit(
                 raise InputError(f"{name}: merging gives NaN, or {merged.dtype} overflows")
             writer.write(name, merged)
             progress.advance()
-    merged_models[0].copy_companions(stage.directory)
-    inherit_chat(stage, stage.directory, [model.directory for model in merged_models])
+    parents[0].copy_companions(stage.directory)
+    inherit_chat(stage, stage.directory, [model.directory for model in parents])
     result = Checkpoint(stage.directory)
     write_summary(result, method, parameters=parameters)
-    stage.metric("models", len(others), main=True)
+    stage.metric("models", len(used), main=True)
     return result

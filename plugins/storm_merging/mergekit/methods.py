@@ -1,4 +1,4 @@
-"""The components that merge with mergekit's methods, one each."""
+"""One component for each of mergekit's methods on task vectors (fine-tuned model - base)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("torch", "mergekit")
 class Ties(TaskVectors):
     """TIES (Yadav et al. 2023, arXiv 2306.01708): the largest changes, where their signs agree.
 
-    The authors keep a density of 0.2.
+    The authors use a density of 0.2.
     """
 
     method: ClassVar[str] = "ties"
@@ -30,21 +30,22 @@ class Ties(TaskVectors):
 
 @component("merger", "dare_ties", version=1, requires=PACKAGES, extra="merge")
 class DareTies(RandomTaskVectors):
-    """DARE (Yu et al. 2023, arXiv 2311.03099): random changes, where their signs agree."""
+    """DARE (Yu et al. 2023, arXiv 2311.03099): randomly kept changes, where their signs agree."""
 
     method: ClassVar[str] = "dare_ties"
 
 
 @component("merger", "dare_linear", version=1, requires=PACKAGES, extra="merge")
 class DareLinear(RandomTaskVectors):
-    """DARE (Yu et al. 2023, arXiv 2311.03099): random changes, added up."""
+    """DARE (Yu et al. 2023, arXiv 2311.03099): the sum of randomly kept changes."""
 
     method: ClassVar[str] = "dare_linear"
 
 
 @component("merger", "della", version=1, requires=PACKAGES, extra="merge")
 class Della(DellaTaskVectors):
-    """DELLA (Deep et al. 2024, arXiv 2406.11617): large changes are kept likelier, signs agree."""
+    """DELLA (Deep et al. 2024, arXiv 2406.11617): random changes, larger ones with a higher
+    probability, where their signs agree."""
 
     method: ClassVar[str] = "della"
 
@@ -53,14 +54,15 @@ class Della(DellaTaskVectors):
 
 @component("merger", "della_linear", version=1, requires=PACKAGES, extra="merge")
 class DellaLinear(DellaTaskVectors):
-    """DELLA (Deep et al. 2024, arXiv 2406.11617) without looking at signs."""
+    """DELLA (Deep et al. 2024, arXiv 2406.11617) without the comparison of signs."""
 
     method: ClassVar[str] = "della_linear"
 
 
 @component("merger", "breadcrumbs", version=1, requires=PACKAGES, extra="merge")
 class Breadcrumbs(OutlierTaskVectors):
-    """Model Breadcrumbs (Davari and Belilovsky 2023, arXiv 2312.06795), added up."""
+    """Model Breadcrumbs (Davari and Belilovsky 2023, arXiv 2312.06795): the sum of changes without
+    the largest and smallest."""
 
     method: ClassVar[str] = "breadcrumbs"
 
@@ -74,13 +76,14 @@ class BreadcrumbsTies(OutlierTaskVectors):
 
 @component("merger", "model_stock", version=1, requires=PACKAGES, extra="merge")
 class ModelStock(MergekitMerger):
-    """Model Stock (Jang et al. 2024, arXiv 2403.19522): towards the mean, as far as angles say."""
+    """Model Stock (Jang et al. 2024, arXiv 2403.19522): a point between the base and the models'
+    mean, chosen by the angles between task vectors."""
 
     method: ClassVar[str] = "model_stock"
-    fewest: ClassVar[int] = 2
+    min_models: ClassVar[int] = 2
 
     filter_wise: bool = False
-    """Whether each row of a matrix has an angle of its own."""
+    """Use a separate angle for each row of a matrix."""
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters."""
@@ -91,13 +94,14 @@ class ModelStock(MergekitMerger):
 class Sce(MergekitMerger):
     """SCE (Wan et al. 2024, arXiv 2408.07990): select, calculate, erase.
 
-    Changes that differ most between the models count, weighted by their squares, where signs agree.
+    Uses the changes of the highest variance between models, weighted by their squares, where signs
+    agree.
     """
 
     method: ClassVar[str] = "sce"
 
     share: float = setting(1.0, above=0, at_most=1)
-    """Share of the changes that is kept: those of the highest variance."""
+    """Share of the changes to keep, those of the highest variance."""
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters."""

@@ -1,4 +1,4 @@
-"""What the mergers have in common that take mergekit's arithmetic: settings, checks, ports."""
+"""The common settings, checks and ports of the mergers that use mergekit's arithmetic."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from storm_models.checkpoint.spec import CheckpointSpec
 
 @dataclasses.dataclass(kw_only=True)
 class MergekitMerger:
-    """A base and models that were trained from it, merged tensor by tensor by mergekit.
+    """Merges a base and models that were trained from it, tensor by tensor with mergekit.
 
     Config, tokenizer and dtypes are the base's; arithmetic is in fp32 (fp64 for fp64 weights),
-    rounded once. A model that is the base itself takes no part.
+    rounded once. A model that is identical to the base is left out.
     """
 
     method: ClassVar[str]
     """mergekit's name of the method."""
-    fewest: ClassVar[int] = 1
-    """Models that it needs beside the base."""
+    min_models: ClassVar[int] = 1
+    """Fewest models that the method takes, besides the base."""
 
     def plan_spec(self, base: CheckpointSpec, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the base's spec; raises InputError for models that do not fit."""
-        if len(models) < self.fewest:
+        if len(models) < self.min_models:
             raise InputError(
-                f"{self.method} needs {self.fewest} or more models beside the base, not "
+                f"{self.method} needs {self.min_models} or more models besides the base, not "
                 f"{len(models)}"
             )
         self.parameters(len(models))
@@ -40,15 +40,15 @@ class MergekitMerger:
         return merge_spec([base, *models], names)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Return the disk space and time of writing the checkpoint."""
         return writing_cost(spec)
 
     def parameters(self, count: int) -> dict[str, Any]:
-        """Return mergekit's parameters: a number for all models, or a list with one for each."""
+        """Return mergekit's parameters for `count` models: single values, or one per model."""
         return {}
 
     def run(self, stage: StageContext, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
-        """Merge; leaves `merge.json` with method and parameters."""
+        """Merge, and write `merge.json` with method and parameters."""
         from storm_merging.mergekit.arithmetic import merge_with_mergekit
 
         parameters = self.parameters(len(models))
@@ -58,28 +58,28 @@ class MergekitMerger:
 
 @dataclasses.dataclass(kw_only=True)
 class TaskVectors(MergekitMerger):
-    """Settings of the methods that thin out what fine-tuning changed and add it up."""
+    """Settings of methods that sparsify the changes of fine-tuning and sum them."""
 
     weights: list[float] = setting([])
-    """A weight per model, in the order of the port; empty for 1 each."""
+    """A weight for each model, in the order of the port; empty: 1 each."""
 
     density: float = setting(0.5, above=0, at_most=1)
-    """Share of every tensor's changes that is kept."""
+    """Share of every tensor's changes to keep."""
 
     scale: float = 1.0
-    """Multiplies the sum of all changes."""
+    """Factor of the sum of all changes."""
 
     normalise: bool = False
-    """Whether the sum is divided by the weights of the models that take part."""
+    """Divide the sum by the weights of the models that contribute."""
 
     rescale: bool = False
-    """Whether what is kept is enlarged to the length (L1) that the tensor's changes had."""
+    """Scale the kept changes of a tensor up to the L1 norm of all its changes."""
 
     def __post_init__(self) -> None:
         check_weights(self.weights, self.scale)
 
     def parameters(self, count: int) -> dict[str, Any]:
-        """Return what all of these methods take."""
+        """Return the parameters that all of these methods take."""
         return {
             "weight": equal_weights(self.weights, count),
             "density": self.density,
@@ -91,20 +91,20 @@ class TaskVectors(MergekitMerger):
 
 @dataclasses.dataclass(kw_only=True)
 class RandomTaskVectors(TaskVectors):
-    """Of the methods that leave the choice of what is kept to chance."""
+    """Settings of methods that keep changes at random."""
 
     rescale: bool = True
 
     seed: int = II("seed")
-    """Decides, tensor by tensor, what is kept."""
+    """Seed of the choice, for each tensor combined with its name."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class DellaTaskVectors(RandomTaskVectors):
-    """Of the methods that keep a change the likelier the larger it is."""
+    """Settings of methods that keep larger changes with a higher probability."""
 
     epsilon: float = setting(0.15, at_least=0)
-    """How far the likelihoods lie from the density, up and down."""
+    """Largest difference between these probabilities and the density."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,10 +120,10 @@ class DellaTaskVectors(RandomTaskVectors):
 
 @dataclasses.dataclass(kw_only=True)
 class OutlierTaskVectors(TaskVectors):
-    """Of the methods that leave the largest changes out as well as the smallest."""
+    """Settings of methods that drop the largest changes as well as the smallest."""
 
     gamma: float = setting(0.01, at_least=0, below=1)
-    """Share of every tensor's changes that is left out as too large."""
+    """Share of every tensor's changes to drop as too large."""
 
     def parameters(self, count: int) -> dict[str, Any]:
         """Return mergekit's parameters."""

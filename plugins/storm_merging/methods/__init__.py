@@ -1,1 +1,1 @@
-"""The components that merge with arithmetic of our own, or change depth."""
+"""Mergers with their own arithmetic, and components that add layers."""

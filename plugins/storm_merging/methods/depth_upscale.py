@@ -1,4 +1,4 @@
-"""The component `depth_upscale`: a deeper model out of two overlapping copies of one."""
+"""The component `depth_upscale`: a deeper model from two overlapping copies of one."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from storm_models.checkpoint.spec import CheckpointSpec
 class DepthUpscale:
     """Depth up-scaling (SOLAR 10.7B, Kim et al. 2023, arXiv 2312.15166).
 
-    A model of n layers without its last `m`, then a copy of it without its first `m`: 2(n - m)
-    layers, of which n - 2m stand there twice. Quality falls at the seam, and continued pretraining
-    brings it back.
+    A model of n layers without its last `m`, followed by a copy without its first `m`: 2(n - m)
+    layers, with n - 2m duplicated. The mismatch at the seam lowers quality until continued
+    pretraining restores it.
     """
 
     m: int = setting(8, at_least=0)
-    """Layers left out of either copy."""
+    """Layers left out of each copy."""
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the spec of the deeper model; raises SettingError for an `m` that makes none."""
+        """Return the spec of the deeper model; raises SettingError for an `m` that is too large."""
         return depth_spec(model, self.sources)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Return the disk space and time of writing the checkpoint."""
         return writing_cost(spec)
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
-        """Stream the layers to their places; leaves `surgery.json`, which names the added ones."""
+        """Write the layers in their new order, and `surgery.json`, which names the added ones."""
         from storm_models.checkpoint.surgery import rearrange
 
         return rearrange(stage, model, self.sources(model.config()["num_hidden_layers"]))
 
     def sources(self, layers: int) -> list[int]:
-        """Return which layer of a model of `layers` layers stands at each place, from 0."""
+        """Return, for each layer of the new model, its source among the `layers` layers, from 0."""
         if self.m >= layers:
             raise SettingError(
                 "m", self.m, f"leaves nothing of {layers} layers; at most {(layers - 1) // 2}"

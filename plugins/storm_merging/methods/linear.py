@@ -17,10 +17,10 @@ class Linear:
     """
 
     weights: list[float] = setting([])
-    """A weight per model, in the order of the port; empty for equal weights."""
+    """A weight for each model, in the order of the port; empty: equal weights."""
 
     normalise: bool = True
-    """Whether the weights are divided by their sum."""
+    """Divide the weights by their sum."""
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
@@ -28,29 +28,29 @@ class Linear:
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the first model's spec; raises InputError for models that do not fit."""
         if len(models) < 2:
-            raise InputError("linear merges two or more checkpoints, there is one")
-        self._shares(len(models))
+            raise InputError("linear merges two or more checkpoints, not one")
+        self._coefficients(len(models))
         return merge_spec(models, [f"model {i}" for i in range(1, len(models) + 1)])
 
     def cost(self, spec: CheckpointSpec, models: list[CheckpointSpec]) -> Cost | None:
-        """Estimate one sum."""
+        """Return the cost of one weighted sum."""
         return sum_cost(spec, len(models))
 
     def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
-        """Average the checkpoints."""
+        """Merge, and write `merge.json` with the weights."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged import merge, write_summary
 
         names = shared_tensors(models)
         check_finite(stage, models)
-        shares = self._shares(len(models))
-        merged = merge(stage, models, dict.fromkeys(names, shares))
-        write_summary(merged, "linear", weights=shares)
+        coefficients = self._coefficients(len(models))
+        merged = merge(stage, models, dict.fromkeys(names, coefficients))
+        write_summary(merged, "linear", weights=coefficients)
         stage.metric("models", len(models), main=True)
         return merged
 
-    def _shares(self, count: int) -> list[float]:
+    def _coefficients(self, count: int) -> list[float]:
         weights = equal_weights(self.weights, count)
         total = sum(weights)
         if not self.normalise:

@@ -1,4 +1,4 @@
-"""How much of the second model each tensor takes."""
+"""Interpolation weights by tensor: schedules over the layers, and checks of weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
 
 def read_schedules(schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
-    """Return the schedules with fractional numbers; raises SettingError for one without points."""
+    """Return the schedules as floats; raises SettingError for one without points."""
     for group, points in schedules.items():
         if not points:
             raise SettingError(f"schedules.{group}", points, "needs at least one point")
@@ -23,7 +23,7 @@ def read_schedules(schedules: Mapping[str, Sequence[Any]]) -> dict[str, list[flo
 
 
 def check_groups(schedules: Mapping[str, Sequence[float]], config: ModelConfig | None) -> None:
-    """Raise SettingError for a group that matches no tensor of the model, where that is known."""
+    """Raise SettingError for a group that matches no tensor of the model; skips unknown models."""
     shapes = tensor_shapes(config) if config else None
     if shapes is not None:
         resolve(0.5, schedules, list(shapes))
@@ -35,9 +35,9 @@ def resolve(
     """Return {tensor name: weight of the second model}.
 
     A group is a part of a tensor's name between dots (`self_attn`, `mlp`, `embed_tokens`). Its
-    points are spread over the layers, first to last, and interpolated linearly; tensors in no
-    group take `t`. Raises SettingError for a group that no tensor belongs to, for a tensor in
-    two groups, and for several points for tensors outside the layers.
+    points are spread evenly from the first layer to the last, and interpolated linearly; tensors
+    in no group get `t`. Raises SettingError for a group without tensors, for a tensor in two
+    groups, and for several points for a tensor outside the layers.
     """
     depth = 1 + max((_layer(name) or 0 for name in names), default=0)
     weights = {}
@@ -68,7 +68,7 @@ def resolve(
 
 
 def interpolate(points: Sequence[float], position: float) -> float:
-    """Return the value at `position` in [0, 1] of evenly spaced points, linearly between them."""
+    """Return the linear interpolation of evenly spaced points at `position` in [0, 1]."""
     scaled = position * (len(points) - 1)
     lower = int(scaled)
     upper = min(len(points) - 1, lower + 1)
@@ -77,12 +77,12 @@ def interpolate(points: Sequence[float], position: float) -> float:
 
 
 def _layer(name: str) -> int | None:
-    found = _LAYER.search(name)
-    return int(found.group(1)) if found else None
+    match = _LAYER.search(name)
+    return int(match[1]) if match else None
 
 
 def check_weights(weights: Sequence[float], scale: float = 1.0) -> None:
-    """Raise SettingError for NaN or infinity."""
+    """Raise SettingError for a weight or scale that is NaN or infinite."""
     if not all(map(math.isfinite, weights)):
         raise SettingError("weights", list(weights), "must be finite")
     if not math.isfinite(scale):
@@ -90,7 +90,7 @@ def check_weights(weights: Sequence[float], scale: float = 1.0) -> None:
 
 
 def equal_weights(weights: list[float], count: int) -> list[float]:
-    """Return one weight per model: as given, or 1 each; raises InputError for another number."""
+    """Return `weights`, or 1 for each model if empty; raises InputError for a wrong number."""
     if weights and len(weights) != count:
         raise InputError(f"weights={weights}: {len(weights)} weights for {count} models")
     return list(weights) or [1.0] * count

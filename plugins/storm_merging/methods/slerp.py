@@ -16,7 +16,7 @@ class Slerp:
     """Spherical interpolation between two checkpoints, tensor by tensor.
 
     After K. Shoemake, "Animating rotation with quaternion curves" (1985), as mergekit 0.1.5
-    applies it to weights: lengths are not normalised, and pairs within 0.9995 of a line are
+    applies it to weights: tensors are not normalised, and pairs with |cosine| above 0.9995 are
     interpolated linearly. Config, tokenizer and dtypes are the first checkpoint's.
     """
 
@@ -24,11 +24,11 @@ class Slerp:
     """Weight of the second checkpoint."""
 
     schedules: dict[str, list[Any]] = setting({}, neutral={}, at_least=0, at_most=1)
-    """Weights per group of tensors, spread over the layers: {self_attn: [0, 0.5, 1]}. Tensors in
-    no group take `t`."""
+    """Values of `t` for groups of tensors, spread over the layers: {self_attn: [0, 0.5, 1]}.
+    Tensors in no group get `t`."""
 
     def __post_init__(self) -> None:
-        # OmegaConf takes no whole numbers for a nested list[float], and 0 must give the key of 0.0.
+        # OmegaConf rejects integers in a nested list[float], and 0 must give the same key as 0.0.
         self.schedules = read_schedules(self.schedules)
 
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
@@ -40,11 +40,11 @@ class Slerp:
         return merged
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the angles, and one sum."""
-        return sum_cost(spec, models=2, each=2 + 3)
+        """Return the cost of the angles and of one weighted sum."""
+        return sum_cost(spec, models=2, operations=2 + 3)
 
     def run(self, stage: StageContext, models: list[Checkpoint]) -> Checkpoint:
-        """Merge both checkpoints; leaves `merge.json` with the angle of every pair."""
+        """Merge, and write `merge.json` with the angle between every pair of tensors."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.measurements import pair_angles
         from storm_merging.parents.merged import merge, write_summary

@@ -1,4 +1,4 @@
-"""The component `task_arithmetic`: what fine-tuning changed, added up."""
+"""The component `task_arithmetic`: a base plus the changes of its fine-tuned models."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from storm_models.checkpoint.spec import CheckpointSpec
 
 @component("merger", "task_arithmetic", version=2)
 class TaskArithmetic:
-    """The base plus the weighted differences of its fine-tunes (Ilharco et al. 2023).
+    """The base plus weighted task vectors, model - base (Ilharco et al. 2023).
 
     Config, tokenizer and dtypes are the base's.
     """
 
     weights: list[float] = setting([])
-    """A weight per model, in the order of the port; empty for 1 each."""
+    """A weight for each model, in the order of the port; empty: 1 each."""
 
     scale: float = 1.0
-    """Multiplies every difference."""
+    """Factor of all weights."""
 
     def __post_init__(self) -> None:
         check_weights(self.weights, self.scale)
@@ -32,11 +32,11 @@ class TaskArithmetic:
         return merge_spec([base, *models], names)
 
     def cost(self, spec: CheckpointSpec, models: list[CheckpointSpec]) -> Cost | None:
-        """Estimate one sum."""
+        """Return the cost of one weighted sum."""
         return sum_cost(spec, len(models) + 1)
 
     def run(self, stage: StageContext, base: Checkpoint, models: list[Checkpoint]) -> Checkpoint:
-        """Add what the models differ by to the base."""
+        """Merge, and write `merge.json` with the weights."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged import merge, write_summary

@@ -1,1 +1,1 @@
-"""What is merged: whether it fits together, and what is read of it before."""
+"""The models to merge: compatibility, angles, and the merged checkpoint."""

@@ -1,4 +1,4 @@
-"""Whether checkpoints can be merged: everything that is checked before the first byte."""
+"""Checks that checkpoints can be merged: of specs at plan time, of tensors before merging."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Headers = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def merge_spec(models: Sequence[CheckpointSpec], names: Sequence[str]) -> CheckpointSpec:
-    """Return what merging gives: the first model's spec, as far as any of them is known.
+    """Return the spec of the merge: the first model's, with unknown fields taken from the others.
 
-    Raises InputError, naming what differs, for checkpoints that cannot be merged.
+    Raises InputError, naming the difference, for checkpoints that cannot be merged.
     """
     same = len({model.shapes for model in models if model.shapes}) < 2
     models = models if same else [_without_tied_head(model) for model in models]
@@ -40,7 +40,7 @@ def merge_spec(models: Sequence[CheckpointSpec], names: Sequence[str]) -> Checkp
     for model, name in zip(models, names, strict=True):
         if is_quantised(model.config):
             raise InputError(f"{name} is quantised; merge first and compress the result")
-        _compare(first, model, names[0], name)
+        _compare(first, model, (names[0], name))
     return dataclasses.replace(
         first,
         parameters=_first_known(model.parameters for model in models),
@@ -49,54 +49,54 @@ def merge_spec(models: Sequence[CheckpointSpec], names: Sequence[str]) -> Checkp
     )
 
 
-def sum_cost(merged: CheckpointSpec, models: int, each: int = 2) -> Cost | None:
-    """Return the cost of a weighted sum of models, once computed and written.
+def sum_cost(merged: CheckpointSpec, models: int, operations: int = 2) -> Cost | None:
+    """Return the cost of a weighted sum of models, computed once and written.
 
-    `each` operations are done with a weight of each model. Pieces of tensors count for nothing
-    beside the process. The cells of a sweep write nothing.
+    `operations` is their number for each weight of each model. Memory is that of the process,
+    since only pieces of tensors are loaded. In a sweep, sums are not written.
     """
     writing = writing_cost(merged)
     if writing is None:
         return None
-    flops = None if merged.parameters is None else float(each * models * merged.parameters)
+    flops = None if merged.parameters is None else float(operations * models * merged.parameters)
     return dataclasses.replace(writing, flops=flops, memory=PROCESS)
 
 
 def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
-    """Return {name: (dtype, shape)} of what a merge gives, in the first model's dtypes.
+    """Return {name: (dtype, shape)} of the merge, in the first model's dtypes.
 
-    A tied head that only some models store beside the embedding is not among them. Raises
-    InputError that names the first difference.
+    A tied head that only some models store besides the embedding is left out. Raises InputError,
+    naming the first difference, for models with different tensors.
     """
     headers = [model.headers() for model in models]
-    stored = [HEAD in each for each in headers]
-    if any(stored) and not all(stored) and ties_head(models[0].config()):
-        for model, each in zip(models, headers, strict=True):
-            if each.pop(HEAD, None):
+    with_head = [HEAD in tensors for tensors in headers]
+    if any(with_head) and not all(with_head) and ties_head(models[0].config()):
+        for model, tensors in zip(models, headers, strict=True):
+            if tensors.pop(HEAD, None):
                 _check_tied_head(model)
     first = headers[0]
     for name, (dtype, _) in first.items():
         if dtype not in _FLOATING:
             raise InputError(f"{name} is stored as {dtype}: only floating-point tensors are merged")
-    for position, other in enumerate(headers[1:], start=2):
-        for ours, theirs, lacking in ((first, other, position), (other, first, 1)):
-            missing = [name for name in ours if name not in theirs]
+    for number, other in enumerate(headers[1:], start=2):
+        for tensors, others, lacking in ((first, other, number), (other, first, 1)):
+            missing = [name for name in tensors if name not in others]
             if missing:
-                raise InputError(f"model {lacking} lacks {_listed(missing)}")
+                raise InputError(f"model {lacking} lacks {_shorten(missing)}")
         for name, (_, shape) in first.items():
-            dtype, found = other[name]
-            if found != shape:
+            dtype, other_shape = other[name]
+            if other_shape != shape:
                 raise InputError(
-                    f"{name} has the shape {list(shape)} in model 1, {list(found)} in model "
-                    f"{position}"
+                    f"{name} has the shape {list(shape)} in model 1, {list(other_shape)} in model "
+                    f"{number}"
                 )
             if dtype not in _FLOATING:
-                raise InputError(f"{name} is stored as {dtype} in model {position}")
+                raise InputError(f"{name} is stored as {dtype} in model {number}")
     return first
 
 
 def _check_tied_head(model: Checkpoint) -> None:
-    """Raise InputError for a stored head that is not the embedding: transformers obeys it."""
+    """Raise InputError for a stored head that differs from the embedding it is tied to."""
     from storm_models.checkpoint.weights import holds_embedding
 
     with model.open_weights() as weights:
@@ -109,7 +109,7 @@ def _check_tied_head(model: Checkpoint) -> None:
 
 
 def _without_tied_head(model: CheckpointSpec) -> CheckpointSpec:
-    """Return the spec without a head that is tied and stored beside the embedding all the same."""
+    """Return the spec without a tied head that is stored besides the embedding."""
     shapes = _expected_shapes(model)
     if shapes is None or HEAD in shapes:
         return model
@@ -120,48 +120,43 @@ def _without_tied_head(model: CheckpointSpec) -> CheckpointSpec:
     )
 
 
-def _compare(first: CheckpointSpec, other: CheckpointSpec, one: str, two: str) -> None:
+def _compare(first: CheckpointSpec, other: CheckpointSpec, names: tuple[str, str]) -> None:
+    problem = f"{names[0]} and {names[1]} cannot be merged"
     ours, theirs = (weight_semantics(model.config or {}) for model in (first, other))
     for name in ours:
         if name in theirs and ours[name] != theirs[name]:
             raise InputError(
-                f"{one} and {two} cannot be merged: {name} is {ours[name]} in one, {theirs[name]} "
-                "in the other"
+                f"{problem}: {name} is {ours[name]} in one, {theirs[name]} in the other"
             )
     if first.shapes and other.shapes and first.shapes != other.shapes:
-        raise InputError(
-            f"{one} and {two} cannot be merged: their tensors differ in name or shape"
-            f"{_tensors_apart(first, other, one, two)}"
-        )
+        details = _different_tensors(first, other, names)
+        raise InputError(f"{problem}: their tensors differ in name or shape{details}")
     if first.tokenizer and other.tokenizer and first.tokenizer != other.tokenizer:
-        raise InputError(
-            f"{one} and {two} cannot be merged: their tokenizers give different ids to the same "
-            "text"
-        )
+        raise InputError(f"{problem}: their tokenizers give different ids to the same text")
 
 
-def _tensors_apart(first: CheckpointSpec, other: CheckpointSpec, one: str, two: str) -> str:
-    """Return what digests and configs tell of tensors that differ, for the end of a sentence."""
+def _different_tensors(first: CheckpointSpec, other: CheckpointSpec, names: tuple[str, str]) -> str:
+    """Return which tensors differ, as far as specs show, as the end of a sentence."""
     ours, theirs = _expected_shapes(first), _expected_shapes(other)
     if ours is None or theirs is None:
         return ""
-    apart = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    if apart:
-        return f": {_listed(apart)}"
+    different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if different:
+        return f": {_shorten(different)}"
     further = [
-        f"{whose} stores {model.parameters - sum(map(math.prod, shapes.values())):,} parameters"
-        for model, shapes, whose in ((first, ours, one), (other, theirs, two))
+        f"{name} stores {model.parameters - sum(map(math.prod, shapes.values())):,} parameters"
+        for model, shapes, name in ((first, ours, names[0]), (other, theirs, names[1]))
         if model.parameters is not None and model.shapes != shapes_digest(shapes)
     ]
-    return f": {', '.join(further)} beside those that its config.json asks for" if further else ""
+    return f": {', '.join(further)} besides those of its config.json" if further else ""
 
 
 def _expected_shapes(model: CheckpointSpec) -> dict[str, tuple[int, ...]] | None:
     return tensor_shapes(model.config) if model.config else None
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Return the first three names, and how many more there are."""
+def _shorten(names: Sequence[str]) -> str:
+    """Return the first three names and the number of the others, as text."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3])}{more}"
 

@@ -1,4 +1,4 @@
-"""A merged checkpoint: kept as a sum of its parents, or written where there is no store."""
+"""A merged checkpoint: a linear combination of stored models, or written weights."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from storm_models.folder.files import WEIGHT_FILE
 def merge(
     stage: StageContext, models: Sequence[Checkpoint], coefficients: Mapping[str, Sequence[float]]
 ) -> Checkpoint:
-    """Make Σ coefficient · tensor for every tensor, with all else from the first model.
+    """Return Σ coefficient · tensor for every tensor, with all other files from the first model.
 
-    `coefficients` holds a number per model for each tensor, which all of them have. Weights get the
-    first model's dtypes, each rounded once. Tensors that a model ties are stored once and stay
-    tied. In a store that holds the models no weight is written: the result refers to them.
-    Elsewhere it is written, and NaN or overflow raises InputError where it is met.
+    `coefficients` is {tensor name: a number per model}. Weights get the first model's dtypes,
+    rounded once; tied tensors are stored once and stay tied. If a store holds all models, no weight
+    is written: the result refers to them. Otherwise weights are written, and NaN or overflow raises
+    InputError.
     """
-    stored = models[0].headers().items()
-    headers = {name: entry for name, entry in stored if name in coefficients}
+    headers = {name: header for name, header in models[0].headers().items() if name in coefficients}
     if stage.keeps(*models):
         for model in {model.key: model for model in models}.values():
             stage.reference(model)
         factors = {name: list(row) for name, row in coefficients.items()}
-        total = LinearCombination([model.key for model in models], headers, factors)
-        total.write(stage.directory)
+        combination = LinearCombination([model.key for model in models], headers, factors)
+        combination.write(stage.directory)
     else:
         with contextlib.ExitStack() as stack:
             parents = [stack.enter_context(model.open_weights()) for model in models]
@@ -45,7 +44,7 @@ def merge(
 
 
 def write_summary(checkpoint: Checkpoint, method: str, **figures: Any) -> None:
-    """Leave `merge.json`, what the report shows of a merge."""
+    """Write `merge.json`, which the report reads."""
     content = {"method": method, "tensors": len(checkpoint.headers()), **figures}
     text = json.dumps(content, indent=1) + "\n"
     (checkpoint.directory / "merge.json").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The angle between two tensors, and what a spherical interpolation takes of each."""
+"""The angle between two tensors, and the coefficients of their spherical interpolation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SMALLEST_NORM = 1e-8
 
 @dataclasses.dataclass
 class Angle:
-    """Lengths and angle of a pair of tensors, gathered piece by piece.
+    """Norms and angle of a pair of tensors, accumulated piece by piece.
 
-    A pair needs them once; every t is then a weighted sum.
+    They do not depend on t: with them, every interpolation is a weighted sum.
     """
 
     square_a: float = 0.0
@@ -27,9 +27,9 @@ class Angle:
     product: float = 0.0
 
     def add(self, a: torch.Tensor, b: torch.Tensor) -> None:
-        """Take in the next piece of both tensors, flat and of equal length.
+        """Add the next piece of both tensors, flat and of equal length.
 
-        Computed in fp32 (fp64 for fp64 input); pieces are added up in fp64.
+        Computed in fp32 (fp64 for fp64 input); pieces are summed in fp64.
         """
         a, b = a.to(accumulator(a, b)), b.to(accumulator(a, b))
         sums = _products(a, b)
@@ -41,7 +41,7 @@ class Angle:
 
     @property
     def finite(self) -> bool:
-        """Whether neither tensor held a NaN or an infinity."""
+        """Whether neither tensor contains NaN or infinity."""
         return math.isfinite(self.square_a) and math.isfinite(self.square_b)
 
     @property
@@ -57,15 +57,15 @@ class Angle:
 
     @property
     def spherical(self) -> bool:
-        """Whether the pair is far enough from a line to be interpolated on the sphere."""
+        """Whether the tensors are interpolated spherically, not being nearly colinear."""
         return abs(self.cosine) <= COLINEAR
 
 
 def slerp_coefficients(t: float, angle: Angle) -> tuple[float, float]:
     """Return the weights of a and b for spherical interpolation, as mergekit 0.1.5 computes it.
 
-    sin((1−t)θ)/sin θ and sin(tθ)/sin θ for the tensors as they are, not normalised; 1−t and t
-    for pairs that are nearly colinear or opposite.
+    sin((1−t)θ)/sin θ and sin(tθ)/sin θ, for tensors that are not normalised; 1−t and t for nearly
+    colinear pairs.
     """
     if not angle.spherical:
         return 1.0 - t, t

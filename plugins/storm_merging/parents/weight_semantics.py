@@ -1,4 +1,4 @@
-"""What a config says of how a model computes with its weights, in one spelling."""
+"""The config values that determine how a model uses its weights, in one spelling."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ _LOCAL, _GLOBAL = "sliding_attention.", "full_attention."
 
 
 def weight_semantics(config: ModelConfig) -> dict[str, Any]:
-    """Return {name: value} of what gives weights their meaning.
+    """Return {name: value} of the config values that models must share to be merged.
 
-    Trained under another value they mean something else: sizes, kinds of layers, rotary positions,
-    activation, scales and caps of attention and logits. Left out is what siblings may differ in,
-    and of which a merge keeps the first model's: how far a model reads (max_position_embeddings,
-    the width of sliding windows), rms_norm_eps (small beside the squares that it is added to),
-    ids of special tokens (tokenizers are compared by themselves), dropout, dtype, use_cache, and
-    which version of transformers wrote the file.
+    Included are sizes, types of layers, rotary embeddings, activation, and scales and caps of
+    attention and logits: weights that were trained with other values compute something else.
+    Models to merge may differ in the rest, where the merge takes the first model's:
+    max_position_embeddings and the width of sliding windows, rms_norm_eps (negligible beside the
+    mean square), ids of special tokens (tokenizers are compared separately), dropout, dtype,
+    use_cache and the version of transformers.
 
-    Old and new spellings give the same: rope_theta, rope_scaling and rope_local_base_freq or
-    rope_parameters, hidden_act or hidden_activation, layer_types or what implies them. In a config
-    that transformers wrote, what is absent is the family's default; in a shorter one, such as a
-    plan expects of a model that is not there yet, it is not known and left out.
+    Old and new spellings give the same result: rope_theta, rope_scaling and rope_local_base_freq or
+    rope_parameters, hidden_act or hidden_activation, layer_types or the settings that imply them. A
+    value that is absent from a config that transformers wrote is the family's default; absent from
+    a partial config, as a plan may have it, it is unknown and left out.
     """
-    written = "transformers_version" in config and config.get("model_type") in FAMILIES
+    complete = "transformers_version" in config and config.get("model_type") in FAMILIES
     stated = by_name(config)
-    found = {name: stated[name] for name in _SIZES if stated.get(name) is not None}
-    if written:
-        found |= {
+    semantics = {name: stated[name] for name in _SIZES if stated.get(name) is not None}
+    if complete:
+        semantics |= {
             "num_key_value_heads": key_value_heads(config),
             "head_dim": head_dim(config),
             "tie_word_embeddings": ties_head(config),
@@ -58,16 +58,16 @@ def weight_semantics(config: ModelConfig) -> dict[str, Any]:
         }
     activation = config.get("hidden_activation") or config.get("hidden_act")
     if activation is not None:
-        found["hidden_act"] = activation
-    found |= {name: stated[name] for name in _SCALES if name in stated}
-    return {**found, **_layers(config, written), **_rotary(config, written)}
+        semantics["hidden_act"] = activation
+    semantics |= {name: stated[name] for name in _SCALES if name in stated}
+    return {**semantics, **_layers(config, complete), **_rotary(config, complete)}
 
 
-def _layers(config: ModelConfig, written: bool) -> dict[str, str]:
-    """Return the kind of every layer."""
+def _layers(config: ModelConfig, complete: bool) -> dict[str, str]:
+    """Return the type of every layer."""
     stated = by_name(config)
     lists = {name: stated[name] for name in PER_LAYER_LISTS if isinstance(stated.get(name), list)}
-    implied = layer_types(config) if written else None
+    implied = layer_types(config) if complete else None
     if implied is not None:
         lists["layer_types"] = implied
     return {
@@ -77,28 +77,29 @@ def _layers(config: ModelConfig, written: bool) -> dict[str, str]:
     }
 
 
-def _rotary(config: ModelConfig, written: bool) -> dict[str, Any]:
-    """Return the rotary parameters that are set, of each kind of layers where they differ."""
+def _rotary(config: ModelConfig, complete: bool) -> dict[str, Any]:
+    """Return the rotary parameters, for each type of layer where they differ."""
     stated = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    defaults = _ROPE if written else {}
+    defaults = _ROPE if complete else {}
     if any(isinstance(value, dict) for value in stated.values()):
         kinds = {f"{kind}.": dict(values or {}) for kind, values in stated.items()}
     elif config.get("model_type") == "gemma3_text":
         local = {"rope_theta": config.get("rope_local_base_freq")}
         kinds = {_GLOBAL: {"rope_theta": config.get("rope_theta"), **stated}, _LOCAL: local}
     else:
-        outside = ("rope_theta", "partial_rotary_factor")
-        kinds = {"": {**{name: by_name(config).get(name) for name in outside}, **stated}}
-    found: dict[str, Any] = {}
+        top_level = ("rope_theta", "partial_rotary_factor")
+        kinds = {"": {**{name: by_name(config).get(name) for name in top_level}, **stated}}
+    parameters: dict[str, Any] = {}
     for kind, values in kinds.items():
-        theta = {"rope_theta": 1_000_000.0} if written and kind == _GLOBAL else {}
-        given = {name: value for name, value in _typed(values).items() if value is not None}
-        found |= {f"{kind}{name}": value for name, value in {**defaults, **theta, **given}.items()}
-    return found
+        theta = {"rope_theta": 1_000_000.0} if complete and kind == _GLOBAL else {}
+        known = {name: value for name, value in _typed(values).items() if value is not None}
+        merged = {**defaults, **theta, **known}
+        parameters |= {f"{kind}{name}": value for name, value in merged.items()}
+    return parameters
 
 
 def _typed(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters with their type under its new name."""
-    older = values.pop("type", None)
-    kind = values.get("rope_type") or older
+    """Return the parameters with their type under its current name, `rope_type`."""
+    old_name = values.pop("type", None)
+    kind = values.get("rope_type") or old_name
     return {**values, "rope_type": "longrope" if kind == "su" else kind}

@@ -207,7 +207,7 @@ def test_models_that_do_not_fit_are_refused_when_planned(models, tmp_path):
         methods.Ties().plan_spec(known, [known, other])
     with pytest.raises(InputError, match="3 weights for 2 models"):
         methods.Ties(weights=[1.0, 1.0, 1.0]).plan_spec(known, [known, known])
-    with pytest.raises(InputError, match="model_stock needs 2 or more models beside the base"):
+    with pytest.raises(InputError, match="model_stock needs 2 or more models besides the base"):
         methods.ModelStock().plan_spec(known, [known])
     with pytest.raises(InputError, match="num_hidden_layers"):
         Mergekit(method="karcher", seed=0).plan_spec([known, other])

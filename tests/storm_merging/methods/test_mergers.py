@@ -257,7 +257,7 @@ def test_wrong_numbers_of_models_and_weights_are_refused(models):
     known = models[0].spec()
     with pytest.raises(InputError, match="exactly two checkpoints, not 3"):
         Slerp().plan_spec([known] * 3)
-    with pytest.raises(InputError, match="there is one"):
+    with pytest.raises(InputError, match="not one"):
         Linear().plan_spec([known])
     with pytest.raises(InputError, match="2 weights for 3 models"):
         Linear(weights=[1.0, 2.0]).plan_spec([known] * 3)

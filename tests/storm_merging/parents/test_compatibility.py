@@ -201,7 +201,7 @@ def test_a_head_that_differs_from_the_embedding_is_not_left_out(tied, tmp_path):
 
 def test_tensors_that_no_config_asks_for_are_told_apart_by_their_number(models, tmp_path):
     other = with_tensors(models[1], tmp_path / "other", {"model.extra": "model.norm.weight"})
-    message = "the second model stores 32 parameters beside those that its config.json asks for"
+    message = "the second model stores 32 parameters besides those of its config.json"
     with pytest.raises(InputError, match=message):
         Slerp().plan_spec([models[0].spec(), other.spec()])
 
