@@ -1,4 +1,4 @@
-"""Answering with a model: a library for other plugins, and a component that answers data sets."""
+"""Inference: scoring and generating for other plugins, and a component that answers data sets."""
 
 from __future__ import annotations
 

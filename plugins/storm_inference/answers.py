@@ -17,40 +17,40 @@ from storm_models.families.flops import Reading
 
 @component("generator", "answers", version=4)
 class Answers:
-    """Ends every chat with what the model says; an answer that stands there already goes.
+    """Replaces the last answer of every chat by the model's own, or adds one.
 
-    A student may be tuned on what its teacher answers, instead of on the teacher's logits. A chat
-    that cannot be asked, or whose answer does not end within `max_new_tokens` or is empty, is kept
-    among the rejected rows with its reason. Finished shards survive a crash.
+    So a student can be fine-tuned on its teacher's answers, instead of on the teacher's logits.
+    Chats that the model cannot answer, and answers that are empty or do not end within
+    `max_new_tokens`, go to the split `rejected` with the reason. Finished shards survive a crash.
     """
 
     max_new_tokens: int = setting(256, at_least=1, unit="tokens")
     """Tokens of the longest answer."""
     temperature: float = setting(0.0, at_least=0)
-    """0 takes the most probable token at every step; above 0 draws."""
+    """0 takes the most probable token at every step; above 0 samples."""
     top_p: float = setting(1.0, above=0, at_most=1)
-    """Draws among the most probable tokens that have this probability together."""
+    """Sample among the most probable tokens that together have this probability."""
     shots: int = setting(0, neutral=0, at_least=0)
     """Examples before every question: other rows of its task with their answers, as turns."""
     task_column: str = setting("source", neutral="source")
-    """The column that names a row's task; read with `shots` above 0 only."""
+    """The column that names a row's task; used only with `shots` above 0."""
     unfinished: bool = setting(False, neutral=False)
-    """Take an answer that does not end within `max_new_tokens` as it is, cut."""
+    """Accept answers that do not end within `max_new_tokens`, cut there."""
     batch_size: int = setting(16, at_least=1, unit="rows")
-    """Chats that are answered at once."""
+    """Chats in a batch."""
     shard_rows: int = setting(256, at_least=1, unit="rows")
-    """Chats between two points at which a killed stage goes on."""
+    """Chats in a shard; a killed stage keeps its finished shards."""
     seed: int = II("seed")
-    """Decides what is drawn, and which examples."""
+    """Seed of sampling and of the choice of examples."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         if self.top_p < 1 and self.temperature == 0:
-            problem = "is read with a temperature above 0 only"
+            problem = "is used only with temperature above 0"
             raise SettingError("top_p", self.top_p, problem)
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> DatasetSpec:
-        """Forecast at most the rows of `data`; raises InputError for what cannot be asked."""
+        """Return at most the rows of `data`; raises InputError for unsuitable model or data."""
         check_template(model, "it is to answer chats")
         if data.columns and "messages" not in data.columns:
             raise InputError(f"the data set has no column 'messages' (it has {data.columns})")
@@ -67,7 +67,7 @@ class Answers:
         return DatasetSpec(splits=splits, columns=data.columns)
 
     def rehearsal(self) -> Answers:
-        """Return the same for short answers, taken as they are: a random model never ends one."""
+        """Return the component for short, cut answers, since a random model never ends one."""
         return dataclasses.replace(
             self,
             max_new_tokens=min(self.max_new_tokens, 8),
@@ -77,11 +77,11 @@ class Answers:
         )
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
-        """Estimate the reading of every chat, and of as long an answer as there may be."""
-        rows, asked = data.likely_rows(), data.row_tokens
-        length = self.max_new_tokens + (asked or 0.0)
+        """Return the cost of reading every chat and writing answers of the greatest length."""
+        rows, chat_tokens = data.likely_rows(), data.row_tokens
+        length = self.max_new_tokens + (chat_tokens or 0.0)
         reading = None
-        if rows is not None and asked is not None:
+        if rows is not None and chat_tokens is not None:
             reading = Reading(rows * length, length, rows * self.max_new_tokens)
         batch = Reading(self.batch_size * length, length, self.batch_size)
         return inference_cost(

@@ -1,4 +1,4 @@
-"""Generating through the length at which a text's rotary factors change."""
+"""Generation beyond the length at which the rotary factors change (longrope)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storm_models.families.model_config import ModelConfig
 from storm_models.families.rope import short_context
 
 Generate = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""Returns the ids [batch, length] it was given, with what it wrote behind them, up to a length."""
+"""Function (ids [batch, length], mask, max_length) → the ids followed by the generated ones."""
 
 
 def generate_through(
@@ -21,17 +21,18 @@ def generate_through(
     ends: Collection[int],
     generate: Generate,
 ) -> torch.Tensor:
-    """Return what `generate(input_ids, mask, max_length)` is to return, up to a token of `ends`.
+    """Return `generate(input_ids, mask, max_length)`, with the right rotary factors throughout.
 
-    A text that comes to be longer than `short_context` is to be read again, whole, by its new
-    factors, where `generate` keeps its keys by the old ones. So it is asked up to that length, and
-    asked to go on with a text that has it. Such a text stands alone (`answered_alike`).
+    When a text grows beyond `short_context`, all its keys must be computed again with the factors
+    of long texts, but `generate` would keep the cached ones. So it is called up to that length and,
+    unless the text ended with a token of `ends`, once more to continue. Such a text is alone in its
+    batch (`answered_alike`).
     """
     context = short_context(config)
     if context is None or not input_ids.shape[1] <= context < max_length - 1:
         return generate(input_ids, mask, max_length)
     assert len(input_ids) == 1
-    begun = generate(input_ids, mask, context + 1)
-    if begun.shape[1] <= context or int(begun[0, -1]) in ends:
-        return begun
-    return generate(begun, mask.new_ones(begun.shape), max_length)
+    beginning = generate(input_ids, mask, context + 1)
+    if beginning.shape[1] <= context or int(beginning[0, -1]) in ends:
+        return beginning
+    return generate(beginning, mask.new_ones(beginning.shape), max_length)

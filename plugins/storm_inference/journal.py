@@ -1,4 +1,4 @@
-"""What has been computed of a shard so far, a line a batch: an interrupted one goes on from it."""
+"""A journal of a shard's finished batches, from which an interrupted stage resumes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 
 class Journal:
-    """Results of batches in their order, kept in a file as soon as they are there.
+    """Results of batches in order, each written to a file at once, one JSON value a line.
 
-    A line that a kill cut short is computed again. Batches must follow from the shard alone.
+    An incomplete last line is dropped. The batches must depend on the shard alone.
     """
 
     def __init__(self, file: Path) -> None:
-        """Open the journal in `file`, which need not exist."""
+        """Read the journal in `file`, if it exists."""
         self._file = file
         self.entries: list[Any] = []
-        """What was found, and what is appended."""
-        whole = 0
+        """Results read from the file or appended."""
+        complete = 0
         for line in file.read_bytes().splitlines(keepends=True) if file.is_file() else []:
             try:
                 self.entries.append(json.loads(line))
@@ -27,17 +27,17 @@ class Journal:
             if not line.endswith(b"\n"):
                 self.entries.pop()
                 break
-            whole += len(line)
+            complete += len(line)
         if file.is_file():
             with file.open("r+b") as stream:
-                stream.truncate(whole)
+                stream.truncate(complete)
 
     def append(self, result: Any) -> None:
-        """Keep the result of the next batch, a JSON value."""
+        """Write the result of the next batch, a JSON value."""
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(result) + "\n")
         self.entries.append(result)
 
     def remove(self) -> None:
-        """Forget the batches: the whole shard is kept elsewhere."""
+        """Delete the file, when the whole shard is stored."""
         self._file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Answers of one token: their ids where a model's answer begins."""
+"""Token ids of one-token answers, as the first token of a model's answer."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def label_ids(
     try:
         text = renderer.text(chat, ask=True)
     except UnusableChat as reason:
-        raise InputError(f"the model cannot be asked: {reason}") from reason
+        raise InputError(f"the model's chat template refuses the prompt: {reason}") from reason
     prompt = renderer.ids(text)
-    found: list[int] = []
+    result: list[int] = []
     for label in labels:
         ids = renderer.ids(text + label)
         extra = len(ids) - len(prompt)
         if extra != 1 or ids[:-1] != prompt:
             problem = f"must be one token after the prompt, not {extra} in this tokenizer"
             if extra == 1:
-                problem = "must stay apart from the prompt's last token in this tokenizer"
+                problem = "must not merge with the prompt's last token in this tokenizer"
             raise SettingError(setting, label, problem)
-        if ids[-1] in found or ids[-1] == renderer.unknown:
-            problem = "must have a token of its own; this tokenizer does not tell it apart"
+        if ids[-1] in result or ids[-1] == renderer.unknown:
+            problem = "has the same token as another label, or an unknown one, in this tokenizer"
             raise SettingError(setting, label, problem)
-        found.append(ids[-1])
-    return found
+        result.append(ids[-1])
+    return result

@@ -1,4 +1,4 @@
-"""Reads off a model how probable each of a few answers of one token is."""
+"""Scoring of one-token answers: their log-probabilities under a model."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ Cached = list[tuple[torch.Tensor, torch.Tensor]]
 class LabelScorer:
     """Log-probabilities of given tokens as the next one, in batches of fixed shape.
 
-    What a model computes for a row depends, in the last bits, on the shape of its batch. Here the
-    shape follows from the rows handed to `score` alone, so the same call gives the same bits.
+    A row's result depends, in the last bits, on the shape of its batch. Here the shape depends only
+    on the rows passed to `score`, so the same call gives the same bits.
     """
 
     def __init__(self, model: PreTrainedModel, *, rows: int, step: int) -> None:
-        """Use `model` with `rows` rows a batch, padded to multiples of `step` tokens."""
+        """Use `model` in batches of `rows` rows, padded to multiples of `step` tokens."""
         check_attention(model, 0)
         self._model = model
         self._rows, self._step = rows, step
@@ -51,32 +51,32 @@ class LabelScorer:
         advance: Callable[[int], None] = lambda rows: None,
         journal: Journal | None = None,
     ) -> list[list[list[float]]]:
-        """Score rows of prompts, `prompts[row][question]`, each a list of token ids.
+        """Return fp32 natural log-probabilities `[row][question][answer]`.
 
-        `answers[question]` are the ids to score after that question's prompt. Returns natural
-        log-probabilities over the whole vocabulary, `[row][question][answer]`, in float32.
-        What the prompts of all rows share at their beginning is computed once for all, what those
-        of a row share once a row. `advance` hears of finished rows. Batches that a `journal` of the
-        same rows holds are not computed again, and the others are kept there.
+        `prompts[row][question]` is a list of token ids, and `answers[question]` are the ids to
+        score after that question's prompt. A prefix shared by the prompts of all rows is computed
+        once, one shared by those of a row once for the row. `advance` is called with numbers of
+        finished rows. Batches in a `journal` of the same rows are not computed again; new ones are
+        appended to it.
         """
         if not prompts:
             return []
-        everything = [prompt for row in prompts for prompt in row]
-        check_attention(self._model, max(len(prompt) for prompt in everything))
-        skip = shared_length(everything)
-        prefix = self._prefix(everything[0][:skip])
+        all_prompts = [prompt for row in prompts for prompt in row]
+        check_attention(self._model, max(len(prompt) for prompt in all_prompts))
+        skip = shared_length(all_prompts)
+        prefix = self._prefix(all_prompts[0][:skip])
         results: list[list[list[float]]] = [[] for _ in prompts]
         sizes = [tree_size(row, skip) for row in prompts]
         done = journal.entries if journal else []
         for number, (width, indices) in enumerate(batches(sizes, self._rows, self._step)):
             if number < len(done):
-                found = done[number]
+                scores = done[number]
             else:
                 rows = [lay_out(prompts[index], skip, width) for index in indices]
-                found = self._score_batch(rows, prefix, skip, answers)
+                scores = self._score_batch(rows, prefix, skip, answers)
                 if journal:
-                    journal.append(found)
-            for index, result in zip(indices, found, strict=True):
+                    journal.append(scores)
+            for index, result in zip(indices, scores, strict=True):
                 results[index] = result
             advance(len(set(indices)))
         return results
@@ -84,9 +84,9 @@ class LabelScorer:
     def _prefix(self, tokens: Tokens) -> Cached:
         if not tokens:
             return []
-        ids = torch.tensor([list(tokens)], device=self._model.device)
+        input_ids = torch.tensor([list(tokens)], device=self._model.device)
         cache = DynamicCache()
-        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        self._model(input_ids=input_ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         layers: list[Any] = cache.layers
         return [(layer.keys, layer.values) for layer in layers]
 
@@ -109,9 +109,11 @@ class LabelScorer:
             use_cache=True,
             logits_to_keep=len(answers),
         )
-        logs_RQV = torch.log_softmax(output.logits.float(), dim=-1)
-        picked = [logs_RQV[:, q, list(labels)].tolist() for q, labels in enumerate(answers)]
-        return [list(row) for row in zip(*picked, strict=True)]
+        log_probs_RQV = torch.log_softmax(output.logits.float(), dim=-1)
+        label_log_probs = [
+            log_probs_RQV[:, q, list(labels)].tolist() for q, labels in enumerate(answers)
+        ]
+        return [list(row) for row in zip(*label_log_probs, strict=True)]
 
 
 def branch_mask(
@@ -119,27 +121,27 @@ def branch_mask(
 ) -> torch.Tensor:
     """Return the additive mask, (rows, 1, width, skip + width), of rows laid out as trees.
 
-    `position_ids` and `branches` are (rows, width); the first `skip` keys are a cached prefix that
-    every token sees. Padding sees the prefix and itself, and nothing sees padding.
+    `position_ids` and `branches` are (rows, width). Every token attends to the first `skip` keys, a
+    cached prefix. Padding attends to that prefix and itself; no other token attends to padding.
     """
     query, key = branches[:, :, None], branches[:, None, :]
     earlier = position_ids[:, None, :] <= position_ids[:, :, None]
-    seen = ((key == PREFIX) | (key == query)) & earlier & (query != PADDING)
-    seen |= torch.eye(branches.shape[1], dtype=torch.bool, device=branches.device)
-    mask = torch.zeros(seen.shape, dtype=dtype, device=branches.device)
-    mask.masked_fill_(~seen, torch.finfo(dtype).min)
+    visible = ((key == PREFIX) | (key == query)) & earlier & (query != PADDING)
+    visible |= torch.eye(branches.shape[1], dtype=torch.bool, device=branches.device)
+    mask = torch.zeros(visible.shape, dtype=dtype, device=branches.device)
+    mask.masked_fill_(~visible, torch.finfo(dtype).min)
     return torch.nn.functional.pad(mask, (skip, 0))[:, None]
 
 
 def check_attention(model: PreTrainedModel, tokens: int) -> None:
-    """Raise InputError for a model whose layers would not follow a mask over `tokens` tokens."""
+    """Raise InputError for a model that cannot score prefix trees of prompts of `tokens` tokens."""
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     unknown = sorted(kinds - {"full_attention", "sliding_attention"})
     if unknown:
         raise InputError(
-            f"layers of type {', '.join(unknown)} ({config.model_type}): only models "
-            "with plain attention can be asked several questions at once"
+            f"layers of type {', '.join(unknown)} ({config.model_type}) cannot score several "
+            "questions at once: only models with plain attention can"
         )
     window = getattr(config, "sliding_window", None)
     sliding = "sliding_attention" in kinds or getattr(config, "layer_types", None) is None
@@ -151,12 +153,12 @@ def check_attention(model: PreTrainedModel, tokens: int) -> None:
     context = short_context(model_config(config.to_dict()))
     if context and tokens > context:
         raise InputError(
-            f"a prompt of {tokens} tokens is longer than the {context} up to which the model reads "
-            "all prompts by the same rotary factors: lower max_length"
+            f"a prompt of {tokens} tokens is longer than {context}, beyond which the model uses "
+            "other rotary factors: lower max_length"
         )
     limit = getattr(config, "max_position_embeddings", None)
     if limit and tokens > limit:
         raise InputError(
-            f"a prompt of {tokens} tokens is longer than the {limit} that the model "
-            "can read: lower max_length"
+            f"a prompt of {tokens} tokens is longer than the model's {limit} positions: lower "
+            "max_length"
         )

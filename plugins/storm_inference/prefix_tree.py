@@ -1,9 +1,9 @@
-"""Several prompts as one prefix tree, so that their common beginning is computed once.
+"""Several prompts laid out as a prefix tree, so that their common beginning is computed once.
 
-The prompts of a row are a tree: a prefix that all share, then a branch each. In one sequence,
-with positions that restart where a branch leaves the prefix, a token may see the prefix and its own
-branch, up to its own position. The last token of each branch stands at the end of the sequence,
-branch by branch: so the positions whose logits are wanted are the same in every row.
+The prompts of a row form a tree: a shared prefix, then one branch each. They are laid out in one
+sequence in which positions restart at every branch, and a token attends to the prefix and its own
+branch, up to its position. The last tokens of all branches are at the end of the sequence, so that
+the logits that are needed are at the same positions in every row.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ PREFIX, PADDING = 0, -1
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """One row, padded: three lists of the same length."""
+    """A padded row: three lists of the same length."""
 
     input_ids: list[int]
     position_ids: list[int]
     branches: list[int]
-    """PREFIX, 1 and up for the branches, PADDING."""
+    """PREFIX, the branch's number from 1, or PADDING."""
 
 
 def shared_length(prompts: Sequence[Tokens]) -> int:
-    """Return how many first tokens all prompts share, leaving every prompt at least its last."""
+    """Return the length of the prompts' common prefix, without the last token of any prompt."""
     limit = min(len(prompt) for prompt in prompts) - 1
     first = prompts[0]
-    for place in range(limit):
-        if any(prompt[place] != first[place] for prompt in prompts):
-            return place
+    for position in range(limit):
+        if any(prompt[position] != first[position] for prompt in prompts):
+            return position
     return limit
 
 
 def tree_size(prompts: Sequence[Tokens], skip: int) -> int:
-    """Return the number of tokens of the tree of `prompts`, without their first `skip`."""
+    """Return the number of tokens in the tree of `prompts`, without their first `skip`."""
     shared = shared_length(prompts)
     return shared - skip + sum(len(prompt) - shared for prompt in prompts)
 
 
 def lay_out(prompts: Sequence[Tokens], skip: int, width: int) -> Layout:
-    """Lay a row's prompts out in `width` places, leaving out their first `skip` tokens.
+    """Lay out a row's prompts in `width` tokens, without their first `skip`.
 
-    `skip` is at most the shared length and `width` at least the tree's size.
+    `skip` is at most the shared length, and `width` at least the tree's size.
     """
     shared = shared_length(prompts)
-    places = [(prompts[0][i], i, PREFIX) for i in range(skip, shared)]
+    entries = [(prompts[0][i], i, PREFIX) for i in range(skip, shared)]
     for branch, prompt in enumerate(prompts, 1):
-        places += [(prompt[i], i, branch) for i in range(shared, len(prompt) - 1)]
-    padding = width - len(places) - len(prompts)
+        entries += [(prompt[i], i, branch) for i in range(shared, len(prompt) - 1)]
+    padding = width - len(entries) - len(prompts)
     assert skip <= shared and padding >= 0
-    places += [(0, 0, PADDING)] * padding
+    entries += [(0, 0, PADDING)] * padding
     for branch, prompt in enumerate(prompts, 1):
-        places.append((prompt[-1], len(prompt) - 1, branch))
-    return Layout(*(list(column) for column in zip(*places, strict=True)))
+        entries.append((prompt[-1], len(prompt) - 1, branch))
+    return Layout(*(list(column) for column in zip(*entries, strict=True)))
 
 
 def batches(sizes: Sequence[int], rows: int, step: int) -> list[tuple[int, list[int]]]:
-    """Group rows into batches of equal shape: (width, indices of `rows` rows).
+    """Return batches (width, indices of `rows` rows) of rows with the given sizes.
 
-    Widths are multiples of `step`. A batch that is not full repeats its last row, so that every
-    batch of a width has the same shape.
+    Widths are multiples of `step`. A batch that is not full repeats its last row, so that all
+    batches of a width have the same shape.
     """
     widths = [-(-size // step) * step for size in sizes]
     order = sorted(range(len(sizes)), key=lambda index: (widths[index], index))

@@ -1,4 +1,4 @@
-"""Examples before a question: other rows of its task, with their answers, as earlier turns."""
+"""Few-shot examples: other rows of a question's task, with their answers, as earlier turns."""
 
 from __future__ import annotations
 
@@ -12,26 +12,31 @@ Message = dict[str, Any]
 Row = Mapping[str, Any]
 
 _PLAIN = [(role, {"role", "content"}) for role in ("user", "assistant")]
-_KEPT = 64
-"""Rows of a task that examples are drawn from, the first of the data."""
+_POOL_ROWS = 64
+"""Most rows of a task that examples are drawn from, the first in the data."""
 
 
 class Shots:
-    """Draws the examples of a row. Which they are depends on the seed and the row's id alone."""
+    """Draws the examples of a row, depending only on the seed and the row's id."""
 
     def __init__(self, rows: Iterable[Row], count: int, task_column: str, seed: int) -> None:
-        """Remember the first rows of every task that are one question with its answer, in text."""
+        """Keep the first rows of every task that are a single question and answer, in text."""
         self._count, self._column, self._seed = count, task_column, seed
         self._pool: dict[str, list[tuple[str, list[Message]]]] = {}
         for row in rows if count else ():
-            kept = self._pool.setdefault(str(row[task_column]), [])
+            pool = self._pool.setdefault(str(row[task_column]), [])
             chat = Conversation.of(row)
             roles = [(m["role"], set(m)) for m in chat.messages]
-            if len(kept) < _KEPT and roles == _PLAIN and chat.answers() == [1] and not chat.tools:
-                kept.append((row["id"], chat.messages))
+            if (
+                len(pool) < _POOL_ROWS
+                and roles == _PLAIN
+                and chat.answers() == [1]
+                and not chat.tools
+            ):
+                pool.append((row["id"], chat.messages))
 
     def of(self, row: Row) -> list[Message]:
-        """Return the turns of `count` examples, fewer where the task has not as many others."""
+        """Return the turns of `count` examples, or of all others if the task has fewer."""
         if not self._count:
             return []
         others = [turns for key, turns in self._pool[str(row[self._column])] if key != row["id"]]
@@ -41,6 +46,6 @@ class Shots:
 
 
 def put_before(turns: Sequence[Message], examples: Sequence[Message]) -> list[Message]:
-    """Return a question's turns with examples before them, and a system's turn before all."""
+    """Return a question's turns with the examples before them, but after a system turn."""
     first = 1 if turns and turns[0]["role"] == "system" else 0
     return [*turns[:first], *examples, *turns[first:]]

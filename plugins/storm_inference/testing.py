@@ -1,4 +1,4 @@
-"""For tests of what asks models: a random model of a few thousand parameters that can chat."""
+"""A random model of a few thousand parameters that can chat, for tests of inference."""
 
 from __future__ import annotations
 

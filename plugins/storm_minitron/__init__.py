@@ -1,8 +1,8 @@
-"""Making models smaller by leaving parts of them out (Minitron).
+"""Structured pruning as in Minitron: scanners measure importance, compressors prune by it.
 
-Scanners measure, pruners cut: `importance` finds what channels, neurons and heads are worth and
-`minitron_width` keeps the best of them, `block_importance` finds what runs of layers are worth and
-`minitron_depth` drops the least. One scan serves every target size.
+`importance` scores channels, neurons and heads, and `minitron_width` keeps the best;
+`block_importance` scores runs of layers, and `minitron_depth` drops the least important one. One
+scan serves every target size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on what was measured and what was kept."""
+    """Return the report's sections on importance and pruning."""
     from storm_minitron.report import sections
 
     return sections(run)

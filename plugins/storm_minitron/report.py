@@ -1,4 +1,4 @@
-"""What the report shows of pruning: what the parts are worth, and what was kept."""
+"""The report's sections on pruning: importance, and what was kept."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ _AXES = {"channels": "hidden channels", "neurons": "MLP neurons", "heads": "atte
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return what scans measured and what pruners kept."""
-    found = []
-    for title, payload, show in (
-        ("What channels, neurons and heads are worth", "importance.json", importance),
-        ("What layers are worth", "blocks.json", blocks),
+    """Return the sections on the run's scans and pruned models."""
+    result = []
+    for title, file, show in (
+        ("Importance of channels, neurons and heads", "importance.json", importance),
+        ("Importance of layers", "blocks.json", blocks),
         ("Pruning", "pruning.json", pruning),
     ):
-        shown = [entry for entry in distinct(run, payload) if entry.contents]
-        if shown:
-            parts = [(entry.label, show(entry.contents)) for entry in shown]
-            found.append(Section(title, folded(parts), stage=shown[0].stage.stage))
-    return found
+        entries = [entry for entry in distinct(run, file) if entry.contents]
+        if entries:
+            parts = [(entry.label, show(entry.contents)) for entry in entries]
+            result.append(Section(title, folded(parts), stage=entries[0].stage.stage))
+    return result
 
 
 def importance(contents: dict[str, Any]) -> Markup:
-    """Return how much of the importance the strongest parts hold, axis by axis."""
+    """Return curves of the share of the importance that the most important parts have."""
     lines = [
         Line(name=_AXES.get(axis, axis), points=[(x, y) for x, y in points], colour=colour)
         for colour, (axis, points) in enumerate(contents.get("curves", {}).items())
     ]
     caption = (
-        "Share of the importance that the strongest channels (of the model), neurons and heads "
-        f"(mean over the layers) hold; from the activations of {contents['samples']:,} rows, "
+        "Share of the importance that the most important channels (of the model), neurons and "
+        f"heads (mean over the layers) have; from the activations of {contents['samples']:,} rows, "
         f"{contents['tokens']:,} tokens."
     )
-    chart = line_chart(lines, x_title="share kept", y_title="share of the importance held")
+    chart = line_chart(lines, x_title="share kept", y_title="share of the importance")
     return figure(chart, caption + _left_out(contents))
 
 
 def blocks(contents: dict[str, Any]) -> Markup:
-    """Return what the model loses with each run of layers, and the runs that are missed least."""
+    """Return curves of the loss without each run of layers, and the least important runs."""
     lines, rows = [], []
     whole = contents["whole"]
     depth, counts = contents["layers"], contents["counts"]
@@ -61,7 +61,7 @@ def blocks(contents: dict[str, Any]) -> Markup:
     if not counts:
         single = [(float(first), row[0]) for first, row in enumerate(contents["influence"])]
         lines = [Line(name="block influence", points=single, colour=0, marks=True)]
-        caption = "Block influence: 1 - cos of the angle by which each layer turns what enters it."
+        caption = "Block influence: 1 - cosine between the input and the output of each layer."
         chart = line_chart(lines, x_title="layer", y_title="block influence")
         return figure(chart, caption + _left_out(contents))
     ends = [(0.0, whole["loss"]), (float(depth - min(counts)), whole["loss"])]
@@ -70,18 +70,18 @@ def blocks(contents: dict[str, Any]) -> Markup:
         f"Loss on the answers of {contents['samples']:,} held-out rows "
         f"({contents['answer_tokens']:,} tokens), in nats per token, without each run of layers. "
         f"Whole model: {number(whole['loss'])}, {whole['exact_match']:.1%} of the answers and "
-        f"{whole['token_accuracy']:.1%} of their tokens right."
+        f"{whole['token_accuracy']:.1%} of their tokens correct."
     )
     html = figure(
         line_chart(lines, x_title="first layer left out", y_title="loss"),
         caption + _left_out(contents),
     )
     header = ["layers left out", *(by.value.replace("_", " ") for by in Criterion)]
-    return html + figure(table(header, rows), "The run that is missed least, by each criterion.")
+    return html + figure(table(header, rows), "The least important run, by each criterion.")
 
 
 def pruning(contents: dict[str, Any]) -> Markup:
-    """Return what was kept of every axis, and of the parameters."""
+    """Return a chart of the kept share of the parameters and of every axis."""
     before, after = contents["parameters"]
     rows = [_row("parameters", before, after)]
     if contents["method"] == "minitron_depth":
@@ -89,17 +89,15 @@ def pruning(contents: dict[str, Any]) -> Markup:
         rows.append(_row("layers", depth, depth - len(dropped)))
         caption = f"Dropped: {_ranges(dropped)} of the layers 0 to {depth - 1}"
         by = contents["by"].replace("_", " ")
-        caption += ", as given." if by == "given" else f", missed least by {by}."
+        caption += ", as given." if by == "given" else f", least important by {by}."
         return figure(row_chart(rows), caption)
     for axis in contents["axes"]:
         held = axis["importance_held"]
         low, high = (f"{share:.1%}" for share in (min(held), max(held)))
         spread = low if low == high else f"{low} to {high}"
-        rows.append(_row(_AXES[axis["name"]], axis["before"], axis["after"], f"holding {spread}"))
-    caption = (
-        "What was kept, and the share of the importance that it holds (neurons and heads: of each "
-        "layer)."
-    )
+        note = f"with {spread} of the importance"
+        rows.append(_row(_AXES[axis["name"]], axis["before"], axis["after"], note))
+    caption = "Kept parts, with their share of the importance (neurons and heads: by layer)."
     if contents["rescale_norms"]:
         caption += " Norms were rescaled."
     return figure(row_chart(rows), caption)
@@ -112,8 +110,9 @@ def _row(label: str, before: float, after: float, further: str = "") -> Row:
 
 
 def _left_out(contents: dict[str, Any]) -> str:
-    left = contents.get("left_out", {})
-    return f" Left out: {', '.join(f'{n:,} {why}' for why, n in left.items())}." if left else ""
+    left_out = contents.get("left_out", {})
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+    return f" Left out: {reasons}." if left_out else ""
 
 
 def _ranges(layers: list[int]) -> str:

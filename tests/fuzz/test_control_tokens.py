@@ -154,7 +154,7 @@ def test_no_stage_takes_a_content_for_a_control_token(model, harness, tmp_path, 
         )
     except InputError:
         drawn, left_out = [], {"control token": len(rows)}
-    assert [stages.control_tokens(sample.ids) for sample in drawn] == [WHOLE] * usable
+    assert [stages.control_tokens(sample.input_ids) for sample in drawn] == [WHOLE] * usable
     assert all("control token" in reason for reason in left_out)
 
     chats = [Conversation.of(row) for row in stages.rows]

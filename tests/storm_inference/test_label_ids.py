@@ -24,7 +24,7 @@ def test_an_answer_that_melts_into_the_prompt_is_an_error():
     tokenizer = toy_tokenizer(further=("t\n7", "\n8"))
     with pytest.raises(SettingError, match="'7'"):
         label_ids(ChatRenderer(tokenizer), CHAT, ["1", "7"], "education.answers")
-    with pytest.raises(SettingError, match="'8x': must stay apart"):
+    with pytest.raises(SettingError, match="'8x': must not merge with"):
         label_ids(ChatRenderer(tokenizer), CHAT, ["1", "8x"], "education.answers")
 
 

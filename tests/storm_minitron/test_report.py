@@ -49,9 +49,9 @@ def made(chats, tmp_path_factory):
 
 def test_what_was_kept_stands_beside_what_was_there(made):
     html = str(minitron.pruning(made["width"]))
-    assert "24 of 32 (75%) holding" in html
-    assert "2 of 4 (50%) holding" in html
-    assert "64 of 64 (100%) holding 100.0%" in html
+    assert "24 of 32 (75%) with" in html
+    assert "2 of 4 (50%) with" in html
+    assert "64 of 64 (100%) with 100.0% of the importance" in html
     before, after = made["width"]["parameters"]
     assert f"{after:,} of {before:,}" in html
 
@@ -86,11 +86,16 @@ def test_every_scan_and_pruning_has_its_section(made, tmp_path):
         ),
     ]
     text = show(make.run(cell(*stages))).text
-    for title in ("What channels, neurons and heads", "What layers are worth", "Pruning", "Layers"):
+    for title in (
+        "Importance of channels, neurons and heads",
+        "Importance of layers",
+        "Pruning",
+        "Layers",
+    ):
         assert title in text
     for words in (
-        "strongest channels",
-        "missed least",
+        "most important channels",
+        "least important run",
         "Dropped: 0 to 1, 3",
         "The source of every layer",
     ):

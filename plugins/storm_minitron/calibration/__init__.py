@@ -1,1 +1,1 @@
-"""The rows that a model is measured on."""
+"""Calibration rows: their settings, and their batches."""

@@ -1,4 +1,4 @@
-"""The rows that a model is measured on, as batches of token ids."""
+"""Calibration rows as batches of token ids."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One row."""
+    """The tokens of one row."""
 
-    ids: list[int]
+    input_ids: list[int]
     answer: list[bool]
-    """True for the tokens of the last assistant's turn, the one that ends it included; in a
-    document for every token but the first."""
+    """True for the tokens of the last assistant turn, with the token that ends it; in a document
+    for all tokens but the first."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Rows of equal width, padded on the right: what a causal model reads is not disturbed."""
+    """Rows of equal width, padded on the right, where a causal model does not see the padding."""
 
-    ids_RT: torch.Tensor
+    input_ids_RT: torch.Tensor
     counted_RT: torch.Tensor
-    """True for tokens that are no padding and in no row that only fills the batch."""
+    """True for tokens other than padding and repeated rows."""
     answer_RT: torch.Tensor
-    """True for those of them that belong to an answer."""
-    positions_RT: torch.Tensor | None = None
-    """Positions that start anew where padding does, for models that read short rows otherwise than
-    long ones; None: each token's place in its row."""
+    """True for counted tokens that belong to an answer."""
+    position_ids_RT: torch.Tensor | None = None
+    """Positions that restart at padding, for models with other rotary factors for short rows; None:
+    the index in the row."""
 
     def inputs(self) -> dict[str, torch.Tensor]:
-        """Return what the model is given."""
-        if self.positions_RT is None:
-            return {"input_ids": self.ids_RT}
-        return {"input_ids": self.ids_RT, "position_ids": self.positions_RT}
+        """Return the model's keyword arguments."""
+        if self.position_ids_RT is None:
+            return {"input_ids": self.input_ids_RT}
+        return {"input_ids": self.input_ids_RT, "position_ids": self.position_ids_RT}
 
 
 def read_samples(
@@ -64,27 +64,27 @@ def read_samples(
     *,
     whole: bool = False,
 ) -> tuple[list[Sample], dict[str, int]]:
-    """Return the rows that the seed draws from a split, and how many were left out, by reason.
+    """Return samples drawn from a split, and {reason: number of rows left out}.
 
-    Drawn are the rows with the smallest digests of seed and id, so that the choice does not hang
-    on the order. Longer rows than `max_length` are cut; with `whole` they are left out instead.
-    Raises InputError when no row is left.
+    Drawn are the rows with the smallest digests of seed and id, so that the choice does not depend
+    on their order. Rows longer than `max_length` are cut, or, with `whole`, left out. Raises
+    InputError when no row is left.
     """
     drawn = heapq.nsmallest(
         settings.samples,
-        ((_digest(seed, str(row["id"]), place), row) for place, row in enumerate(data.rows(split))),
+        ((_digest(seed, str(row["id"]), index), row) for index, row in enumerate(data.rows(split))),
         key=lambda entry: entry[0],
     )
     samples: list[Sample] = []
     left_out: dict[str, int] = {}
-    for found in _samples(model, [row for _, row in drawn]):
-        if isinstance(found, Sample) and whole and len(found.ids) > settings.max_length:
-            found = f"longer than {settings.max_length} tokens"
-        if isinstance(found, str):
-            left_out[found] = left_out.get(found, 0) + 1
+    longest = settings.max_length
+    for sample in _samples(model, [row for _, row in drawn]):
+        if isinstance(sample, Sample) and whole and len(sample.input_ids) > longest:
+            sample = f"longer than {longest} tokens"
+        if isinstance(sample, str):
+            left_out[sample] = left_out.get(sample, 0) + 1
             continue
-        end = settings.max_length
-        samples.append(Sample(found.ids[:end], found.answer[:end]))
+        samples.append(Sample(sample.input_ids[:longest], sample.answer[:longest]))
     if not samples:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise InputError(f"no row of the split '{split}' can be read ({reasons or 'no rows'})")
@@ -96,61 +96,63 @@ def make_batches(
 ) -> Iterator[Batch]:
     """Yield all rows once, in batches of the settings' shape, short rows first.
 
-    `config` is that of the model that reads them.
+    `config` is the model's.
     """
-    by_length = short_context(config) is not None
-    sizes = [len(sample.ids) for sample in samples]
+    needs_positions = short_context(config) is not None
+    sizes = [len(sample.input_ids) for sample in samples]
     for width, indices in batches(sizes, settings.batch_size, settings.pad_to_multiple_of):
         shape = (len(indices), width)
-        ids = torch.zeros(shape, dtype=torch.long)
+        input_ids = torch.zeros(shape, dtype=torch.long)
         counted, answer = (torch.zeros(shape, dtype=torch.bool) for _ in range(2))
         seen: set[int] = set()
         for row, index in enumerate(indices):
             sample = samples[index]
-            ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
+            input_ids[row, : len(sample.input_ids)] = torch.tensor(sample.input_ids)
             if index not in seen:
-                counted[row, : len(sample.ids)] = True
-                answer[row, : len(sample.ids)] = torch.tensor(sample.answer)
+                counted[row, : len(sample.input_ids)] = True
+                answer[row, : len(sample.input_ids)] = torch.tensor(sample.answer)
             seen.add(index)
         positions = None
-        if by_length:
-            lengths = torch.tensor([len(samples[index].ids) for index in indices])[:, None]
-            places = torch.arange(width).expand(shape)
-            positions = torch.where(places < lengths, places, places - lengths).to(device)
-        yield Batch(ids.to(device), counted.to(device), answer.to(device), positions)
+        if needs_positions:
+            lengths = torch.tensor([len(samples[index].input_ids) for index in indices])[:, None]
+            columns = torch.arange(width).expand(shape)
+            positions = torch.where(columns < lengths, columns, columns - lengths).to(device)
+        yield Batch(input_ids.to(device), counted.to(device), answer.to(device), positions)
 
 
-def _digest(seed: int, name: str, place: int) -> tuple[bytes, int]:
-    return hashlib.sha256(f"{seed}\0{name}".encode()).digest(), place
+def _digest(seed: int, row_id: str, index: int) -> tuple[bytes, int]:
+    return hashlib.sha256(f"{seed}\0{row_id}".encode()).digest(), index
 
 
 def _samples(model: Checkpoint, rows: list[dict[str, Any]]) -> list[Sample | str]:
-    """Return each row's tokens, or why it cannot be used."""
+    """Return each row's sample, or why it cannot be used."""
     if not rows or rows[0].get("messages") is None:
         tokenizer = model.tokenizer()
         return [_document(tokenizer, row["text"]) for row in rows]
-    asked, firsts, found = [], [], []
+    chats, prompt_lengths, problems = [], [], []
     for row in rows:
         chat = Conversation.of(row)
         answers = chat.answers()
-        found.append("without an answer" if not answers or answers[-1] == 0 else "")
+        problems.append("without an answer" if not answers or answers[-1] == 0 else "")
         last = answers[-1] if answers else len(chat.messages) - 1
-        asked.append(chat.first(last + 1))
-        firsts.append(last)
-    encoded = model.chat().encode(asked, firsts)
-    return [problem or _answered(tokens) for problem, tokens in zip(found, encoded, strict=True)]
+        chats.append(chat.first(last + 1))
+        prompt_lengths.append(last)
+    encoded = model.chat().encode(chats, prompt_lengths)
+    return [problem or _chat(tokens) for problem, tokens in zip(problems, encoded, strict=True)]
 
 
 def _document(tokenizer: PreTrainedTokenizerBase, text: str) -> Sample | str:
-    ids = tokenizer(text, split_special_tokens=True)["input_ids"]
-    return Sample(ids, [False] + [True] * (len(ids) - 1)) if len(ids) > 1 else "empty"
+    input_ids = tokenizer(text, split_special_tokens=True)["input_ids"]
+    if len(input_ids) < 2:
+        return "empty"
+    return Sample(input_ids, [False] + [True] * (len(input_ids) - 1))
 
 
-def _answered(tokens: ChatTokens | UnusableChat) -> Sample | str:
+def _chat(tokens: ChatTokens | UnusableChat) -> Sample | str:
     """Return a chat up to the end of its last answer."""
     if isinstance(tokens, UnusableChat):
         return str(tokens)
     if not any(tokens.supervised):
-        return "without an answer that the template sets apart"
+        return "without an answer that the template marks"
     end = len(tokens.ids) - tokens.supervised[::-1].index(True)
     return Sample(tokens.ids[:end], tokens.supervised[:end])

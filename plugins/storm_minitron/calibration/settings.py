@@ -1,4 +1,4 @@
-"""The settings of what reads rows to measure a model, and what a plan can check of them."""
+"""The settings of calibration, and their checks at plan time."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from storm_models.families.flops import Reading
 from storm_models.families.support import check_changeable
 
 _SAMPLES, _TOKENS = 8, 256
-"""Rows of a rehearsal, and tokens of a row."""
+"""Most rows of a rehearsal, and most tokens of a row."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class CalibrationSettings:
-    """Which rows are read, and in batches of which shape."""
+    """Which rows are read, in what batches, and in what precision."""
 
     samples: int = setting(1024, at_least=1, unit="rows")
-    """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
+    """Rows to read, drawn from the split by the seed; all if there are fewer."""
 
     max_length: int = setting(2048, at_least=2, unit="tokens")
-    """Tokens of a row that are read at most."""
+    """Most tokens of a row."""
 
     batch_size: int = setting(8, at_least=1, unit="rows")
-    """Rows in a batch. The last one repeats a row to be full, and counts it once."""
+    """Rows in a batch. A batch that is not full repeats a row, which is counted once."""
 
     pad_to_multiple_of: int = setting(64, at_least=1, unit="tokens")
-    """Batches are padded to multiples of this many tokens."""
+    """Batches are padded to a multiple of this number of tokens."""
 
     dtype: Dtype = Dtype.float32
-    """In which the model computes: float32, bfloat16 or float16. Sums are kept in float64."""
+    """Precision of the forward passes: float32, bfloat16 or float16. Sums are float64."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         check_bounds(self)
 
     def rehearsal(self) -> Self:
-        """Return the same on a few short rows."""
+        """Return the settings for a few short rows."""
         return dataclasses.replace(
             self,
             samples=min(self.samples, _SAMPLES),
@@ -54,14 +54,17 @@ class CalibrationSettings:
         )
 
     def check(self, model: CheckpointSpec, data: DatasetSpec, split: str) -> None:
-        """Raise for a model that cannot be measured, or a data set that has nothing to read."""
+        """Raise for a model that cannot be pruned, or a data set without usable rows.
+
+        Raises InputError or SettingError.
+        """
         if data.splits is not None and data.splits.get(split, [0, 0])[1] < 1:
-            there = ", ".join(data.splits) or "none"
-            raise SettingError("split", split, f"the data set has no such rows (splits: {there})")
+            names = ", ".join(data.splits) or "none"
+            raise SettingError("split", split, f"the data set has no such rows (splits: {names})")
         chats = data.columns is None or "messages" in data.columns
         if data.columns is not None and not chats and "text" not in data.columns:
             raise InputError(
-                "rows for calibration have `messages` or `text`; these have "
+                "rows for calibration need a column `messages` or `text`; these have "
                 f"{', '.join(data.columns)}"
             )
         if chats and data.columns is not None:
@@ -76,13 +79,13 @@ class CalibrationSettings:
             )
 
     def check_finite(self, measured: Iterable[float]) -> None:
-        """Raise SettingError for NaN or infinity in what was measured."""
+        """Raise SettingError for NaN or infinity in the measurements."""
         if not all(map(math.isfinite, measured)):
             raise SettingError(
                 "dtype",
                 self.dtype,
-                "the hidden states hold NaN or infinity: float16 overflows where bfloat16 and "
-                "float32 do not, or the model's weights hold them",
+                "the hidden states hold NaN or infinity: either float16 overflows (use bfloat16 or "
+                "float32), or the model's weights hold them",
             )
 
     def pass_cost(
@@ -93,14 +96,14 @@ class CalibrationSettings:
         passes: float = 1.0,
         heads: float = 0.0,
     ) -> Cost | None:
-        """Return the cost of reading the rows, as long as they are said to be.
+        """Return the cost of forward passes over the rows, with their declared lengths.
 
-        `passes` counts passes through all layers, `heads` those that go on to logits of every
-        token: of chats, of which only answers are scored, the most that it can be.
+        `passes` is the number of passes through all layers, `heads` of those that compute logits,
+        at most for every token (of chats, only answers are scored).
         """
         rows = min(self.samples, (data.splits or {}).get(split, [0, self.samples])[1])
         length = min(data.row_tokens or self.max_length, self.max_length)
-        read = rows * length
+        tokens = rows * length
         batch = Reading(self.batch_size * self.max_length, length, 0)
-        reading = Reading(read * passes, length, read * heads)
+        reading = Reading(tokens * passes, length, tokens * heads)
         return inference_cost(model, reading, batch, dtype=self.dtype)

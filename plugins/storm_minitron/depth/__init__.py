@@ -1,1 +1,1 @@
-"""Pruning depth: runs of layers."""
+"""Depth pruning: the importance of runs of layers, and their removal."""

@@ -1,4 +1,4 @@
-"""What a model loses with each run of neighbouring layers."""
+"""The artifact of a scan of depth: scores of a model without each run of consecutive layers."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from storm_models.folder.json_file import read_json
 
 
 class AnswerScore(TypedDict):
-    """How well a model foretells answers that it is shown (teacher forcing)."""
+    """How well a model predicts given answers (teacher forcing)."""
 
     loss: float
-    """Mean over answer tokens of the negative log-likelihood, in nats; exp of it: perplexity."""
+    """Mean negative log-likelihood of the answer tokens, in nats (the log of perplexity)."""
     token_accuracy: float
-    """Share of the answer tokens that are the most probable ones in their place."""
+    """Share of the answer tokens that are the most probable ones at their position."""
     exact_match: float
-    """Share of the answers of which every token is: what greedy decoding would have written."""
+    """Share of the answers all of whose tokens are, so that greedy decoding would write them."""
 
 
 class Candidate(AnswerScore):
-    """A run of layers, and how the model scores without it."""
+    """A run of layers, and the model's score without it."""
 
     first: int
-    """The first layer that is left out, from 0."""
+    """The first removed layer, counted from 0."""
     count: int
-    """Number of layers left out."""
+    """Number of removed layers."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class BlockImportanceSpec(Spec):
-    """What is known before a row is read."""
+    """The properties of a scan that are known before it runs."""
 
     shapes: str | None = None
-    """The `shapes` digest of the checkpoint that it belongs to."""
+    """The `shapes` digest of the scanned checkpoint."""
     layers: int | None = None
     counts: list[int] | None = None
-    """Numbers of layers whose removal is tried."""
+    """Lengths of the runs whose removal is scored."""
 
     def summary(self) -> str:
         """Return, for example, `runs of 2, 4 of 32 layers`."""
@@ -50,9 +50,9 @@ class BlockImportanceSpec(Spec):
 class BlockImportance(Artifact):
     """`blocks.json`: the score of the whole model, of every candidate, and the block influence.
 
-    `influence[first][count - 1]` is the mean over tokens of 1 - cos(x, y), x what enters the layer
-    `first` and y what leaves the layer `first + count - 1` (Men et al. 2024, arXiv 2403.03853, for
-    one layer; Gromov et al. 2024, arXiv 2403.17887, for runs).
+    `influence[first][count - 1]` is the mean over tokens of 1 - cos(x, y), with x the input of
+    layer `first` and y the output of layer `first + count - 1` (Men et al. 2024, arXiv 2403.03853,
+    for one layer; Gromov et al. 2024, arXiv 2403.17887, for runs).
     """
 
     spec_type = BlockImportanceSpec
@@ -62,7 +62,7 @@ class BlockImportance(Artifact):
         return read_json(self.directory / "blocks.json")
 
     def spec(self) -> BlockImportanceSpec:
-        """Read shapes digest, number of layers and what was tried."""
+        """Read the shapes digest, the number of layers and the lengths of runs."""
         content = self.content()
         return BlockImportanceSpec(
             shapes=content["shapes"], layers=content["layers"], counts=content["counts"]

@@ -1,4 +1,4 @@
-"""The component `block_importance`: what a model loses with each run of layers."""
+"""The component `block_importance`: scores of a model without each run of layers."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 
 @component("scanner", "block_importance", version=2)
 class BlockImportanceScanner(CalibrationSettings):
-    """Scores a model without each run of neighbouring layers, and measures block influence.
+    """Scores a model without each run of consecutive layers, and measures block influence.
 
-    The score is how well answers of held-out rows are foretold: share of answers that greedy
-    decoding would give, share of right tokens, loss. Minitron ranks by a downstream task, and
-    found that perplexity and block influence mislead.
+    The score is how well answers of held-out rows are predicted: share of answers that greedy
+    decoding would give, share of correct tokens, loss. The Minitron paper ranks by a downstream
+    task, and found perplexity and block influence misleading.
     """
 
     counts: list[int] = setting([], at_least=1)
-    """Numbers of layers whose removal is tried, at every place. Empty: block influence alone, for
-    runs of every length, in a single pass."""
+    """Lengths of the runs whose removal is scored, at every position. Empty: only block influence,
+    for runs of every length, in a single pass."""
 
     split: str = "validation"
-    """The split that the rows are drawn from. Longer rows than `max_length` are left out."""
+    """The split that the rows are drawn from. Rows longer than `max_length` are left out."""
 
     samples: int = 256
-    """Rows to read, drawn from the split by the seed; all of them where there are fewer."""
+    """Rows to read, drawn from the split by the seed; all if there are fewer."""
 
     seed: int = II("seed")
-    """Draws the rows."""
+    """Seed of the draw of rows."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -55,18 +55,18 @@ class BlockImportanceScanner(CalibrationSettings):
         return BlockImportanceSpec(shapes=model.shapes, layers=layers, counts=self.counts)
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
-        """Estimate a pass over the rows, and for every candidate one from behind it to the logits.
+        """Return the cost of a pass over the rows, and of one for every candidate.
 
-        The runs of a count leave 0, 1, 2 and so on up to all other layers behind them.
+        A candidate's pass computes only the layers after its run: 0, 1, 2, … of them for the runs
+        of a length.
         """
         layers = (model.config or {}).get("num_hidden_layers") or 1
         runs = [layers - count + 1 for count in self.counts]
-        behind = sum(places * (places - 1) / 2 for places in runs)
-        return self.pass_cost(model, data, self.split, 1 + behind / layers, 1 + sum(runs))
+        layers_after = sum(number * (number - 1) / 2 for number in runs)
+        return self.pass_cost(model, data, self.split, 1 + layers_after / layers, 1 + sum(runs))
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> BlockImportance:
-        """Score the whole model and every candidate."""
-
+        """Score the whole model and every candidate, and write `blocks.json`."""
         from storm_minitron.calibration.samples import make_batches, read_samples
         from storm_minitron.depth.block_removal import WHOLE, score_runs
 

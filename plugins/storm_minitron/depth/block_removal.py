@@ -1,4 +1,4 @@
-"""Scoring a model without a run of its layers, for every run, in one pass over the rows."""
+"""Scoring a model without each of some runs of layers, in one pass over the rows."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Run = tuple[int, int]
-"""The first layer of a run, and how many it has; (0, 0) is no layer at all."""
+"""(first layer, number of layers); (0, 0) is the empty run."""
 
 WHOLE: Run = (0, 0)
 
 _POSITIONS = 1024
-"""Positions whose logits over the vocabulary exist at a time."""
+"""Most positions whose logits are in memory at a time."""
 
 
 class Score:
-    """An answer score, gathered batch by batch."""
+    """An answer score, accumulated batch by batch."""
 
     def __init__(self) -> None:
-        self._loss, self._tokens, self._right = 0.0, 0, 0
+        self._loss, self._tokens, self._correct = 0.0, 0, 0
         self._answers, self._exact = 0, 0
 
-    def add(self, losses_N: torch.Tensor, right_N: torch.Tensor, rows_N: torch.Tensor) -> None:
-        """Take in losses and hits of answer tokens, with the row that each belongs to.
+    def add(self, losses_N: torch.Tensor, correct_N: torch.Tensor, rows_N: torch.Tensor) -> None:
+        """Add the losses of answer tokens, whether they are predicted, and the rows they are in.
 
-        A row comes in one call.
+        All tokens of a row must come in the same call.
         """
         self._loss += float(losses_N.double().sum())
         self._tokens += len(losses_N)
-        self._right += int(right_N.sum())
-        wrong = set(rows_N[~right_N].tolist())
+        self._correct += int(correct_N.sum())
+        wrong = set(rows_N[~correct_N].tolist())
         rows = set(rows_N.tolist())
         self._answers += len(rows)
         self._exact += len(rows - wrong)
@@ -47,7 +47,7 @@ class Score:
         """Return the means."""
         return {
             "loss": self._loss / max(1, self._tokens),
-            "token_accuracy": self._right / max(1, self._tokens),
+            "token_accuracy": self._correct / max(1, self._tokens),
             "exact_match": self._exact / max(1, self._answers),
         }
 
@@ -59,10 +59,10 @@ def score_runs(
     batches: Iterable[Batch],
     advance: Callable[[int], None] = lambda rows: None,
 ) -> tuple[dict[Run, AnswerScore], torch.Tensor]:
-    """Return the score without each run, and the block influence, (layers, layers) in fp64.
+    """Return the score without each run, and the block influence, fp64 (layers, layers).
 
-    The hidden states before the run are those of the whole model, so they are computed once for
-    all runs: only the layers behind a run are computed again.
+    Hidden states before a run are those of the whole model and computed once; only the layers
+    after a run are computed again.
     """
     layers: Any = network.model.layers
     scores = {run: Score() for run in (WHOLE, *runs)}
@@ -74,7 +74,7 @@ def score_runs(
         tokens += int(batch.counted_RT.sum())
         _add(scores[WHOLE], network, output, batch)
         for first, count in runs:
-            with skipped(layers, first, count, states[first]):
+            with skip_layers(layers, first, count, states[first]):
                 output = network.model(**batch.inputs(), use_cache=False).last_hidden_state
             _add(scores[first, count], network, output, batch)
         advance(int(batch.counted_RT.any(dim=1).sum()))
@@ -87,23 +87,23 @@ def score_runs(
 
 
 @contextlib.contextmanager
-def skipped(layers: Any, first: int, count: int, state: torch.Tensor) -> Iterator[None]:
-    """Let the layers up to the end of a run do nothing but hand `state` to the one behind it.
+def skip_layers(layers: Any, first: int, count: int, state: torch.Tensor) -> Iterator[None]:
+    """Within, all layers up to the end of a run return `state`, the input of its first layer.
 
-    `state` is what enters the run's first layer, (rows, tokens, hidden).
+    `state` is (rows, tokens, hidden).
     """
-    passing = layers[: first + count]
+    replaced = layers[: first + count]
     try:
-        for layer in passing:
+        for layer in replaced:
             layer.forward = lambda hidden_states, *args, **kwargs: state
         yield
     finally:
-        for layer in passing:
+        for layer in replaced:
             vars(layer).pop("forward", None)
 
 
 def _states(network: PreTrainedModel, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Return what enters each layer and leaves the last, and the final norm's output."""
+    """Return the inputs of all layers with the output of the last, and that of the final norm."""
     layers: Any = network.model.layers
     states: list[torch.Tensor] = []
     with contextlib.ExitStack() as stack:
@@ -122,20 +122,20 @@ def _states(network: PreTrainedModel, batch: Batch) -> tuple[list[torch.Tensor],
 
 
 def _cosines(states: list[torch.Tensor]) -> torch.Tensor:
-    """Return Σ over tokens of the cosine between any two of the states, each (tokens, hidden)."""
+    """Return the sum over tokens of the cosines between all pairs of states (tokens, hidden)."""
     total = torch.zeros(len(states), len(states), dtype=torch.float64)
     for start in range(0, len(states[0]), _POSITIONS):
-        piece_STC = torch.stack([state[start : start + _POSITIONS].float() for state in states])
-        unit_STC = torch.nn.functional.normalize(piece_STC, dim=-1)
+        chunk_STC = torch.stack([state[start : start + _POSITIONS].float() for state in states])
+        unit_STC = torch.nn.functional.normalize(chunk_STC, dim=-1)
         total += torch.einsum("stc,utc->su", unit_STC, unit_STC).double().cpu()
     return total
 
 
 def _add(score: Score, network: PreTrainedModel, hidden_RTC: torch.Tensor, batch: Batch) -> None:
-    """Score the answer tokens: each is foretold by the position before it."""
-    told_RT = batch.answer_RT[:, 1:]
-    hidden_NC = hidden_RTC[:, :-1][told_RT]
-    labels_N, rows_N = batch.ids_RT[:, 1:][told_RT], told_RT.nonzero()[:, 0]
+    """Add the answer tokens to `score`; each is predicted at the position before it."""
+    answer_RT = batch.answer_RT[:, 1:]
+    hidden_NC = hidden_RTC[:, :-1][answer_RT]
+    labels_N, rows_N = batch.input_ids_RT[:, 1:][answer_RT], answer_RT.nonzero()[:, 0]
     losses, hits = [], []
     for start in range(0, len(labels_N), _POSITIONS):
         logits_NV = head_logits(network, hidden_NC[start : start + _POSITIONS])
@@ -149,7 +149,7 @@ def _add(score: Score, network: PreTrainedModel, hidden_RTC: torch.Tensor, batch
 
 
 def head_logits(network: PreTrainedModel, hidden_NC: torch.Tensor) -> torch.Tensor:
-    """Return the logits of hidden states, with Gemma 2's soft cap where the config has one."""
+    """Return the logits of hidden states, soft-capped if the config says so (Gemma 2)."""
     logits_NV: torch.Tensor = network.lm_head(hidden_NC)
     cap = getattr(network.config, "final_logit_softcapping", None)
     return logits_NV if cap is None else torch.tanh(logits_NV / cap) * cap

@@ -1,4 +1,4 @@
-"""The component `minitron_depth`: a shallower model out of a deep one."""
+"""The component `minitron_depth`: depth pruning."""
 
 from __future__ import annotations
 
@@ -17,43 +17,44 @@ from storm_models.families.model_config import by_name
 
 
 class Criterion(enum.Enum):
-    """What tells the least important run of layers."""
+    """How the least important run of layers is chosen."""
 
     exact_match = "exact_match"
-    """The most answers right without it; of equals, the lowest loss."""
+    """Most correct answers without it; ties: lowest loss."""
     token_accuracy = "token_accuracy"
-    """The most answer tokens right without it; of equals, the lowest loss."""
+    """Most correct answer tokens without it; ties: lowest loss."""
     perplexity = "perplexity"
-    """The lowest loss without it."""
+    """Lowest loss without it."""
     block_influence = "block_influence"
-    """The smallest angle between what enters and what leaves it."""
+    """Smallest angle between its input and output."""
 
 
 @component("compressor", "minitron_depth", version=1)
 class MinitronDepth:
     """Depth pruning (Minitron, Sreenivas et al. 2024, arXiv 2408.11796).
 
-    Drops a run of neighbouring layers: a given one, or the one that a scan says is missed least.
-    The result has less quality until it is distilled.
+    Drops a run of consecutive layers: a given one, or the least important one by a scan. The result
+    is worse than the model until it is distilled.
     """
 
     layers: int | None = setting(None, at_least=1)
-    """Layers that stay."""
+    """Layers to keep."""
 
     layers_ratio: float | None = setting(None, above=0, below=1)
-    """Share of the layers that stays, instead of `layers`."""
+    """Share of the layers to keep, instead of `layers`."""
 
     first: int | None = setting(None, at_least=0)
-    """The first layer that goes, from 0. Null: the scan decides."""
+    """The first layer to drop, from 0; null: the scan decides."""
 
     drop: list[int] = setting([], at_least=0)
-    """Layers that go, from 0, wherever they are, instead of all the above."""
+    """Layers to drop, from 0, in any positions, instead of all the above."""
 
     by: Criterion = Criterion.exact_match
-    """What tells the least important run, where the scan decides."""
+    """How a scan's least important run is chosen: exact_match, token_accuracy, perplexity or
+    block_influence."""
 
     def __post_init__(self) -> None:
-        """Check the settings by themselves; raises SettingError."""
+        """Check the settings; raises SettingError."""
         if self.drop:
             self._check_drop()
             return
@@ -65,42 +66,45 @@ class MinitronDepth:
             raise SettingError("layers", self.layers, problem)
 
     def idle_ports(self) -> set[str]:
-        """Where the layers are named, nothing has to be measured."""
+        """Return the port `importance` if the settings name the layers."""
         return {"importance"} if self.drop or self.first is not None else set()
 
     def plan_spec(
         self, model: CheckpointSpec, importance: BlockImportanceSpec | None = None
     ) -> CheckpointSpec:
-        """Return the spec of the shallower model; raises for what cannot be dropped."""
+        """Return the spec of the pruned model.
+
+        Raises InputError without the needed scan, SettingError for layers that cannot be dropped.
+        """
         if self.idle_ports():
             return depth_spec(model, self.kept)
         if importance is None:
             raise InputError(
-                "no scan tells which layers to drop: connect the port 'importance' "
-                "(scanner block_importance), or give first or drop"
+                "which layers to drop is not known: connect the port 'importance' "
+                "(scanner block_importance), or set first or drop"
             )
         self._check_scan(model, importance)
-        # Which layers stay is for the scan to say: their number is known, not their kinds.
+        # Before the scan, only the number of layers is known, not which and of what types.
         result = depth_spec(model, lambda layers: range(layers - self._count(layers)))
         for name in (*PER_LAYER_LISTS, "max_window_layers"):
             by_name(result.config or {}).pop(name, None)
         return result
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Return the disk space and time of writing the checkpoint."""
         return writing_cost(spec)
 
     def run(
         self, stage: StageContext, model: Checkpoint, importance: BlockImportance | None = None
     ) -> Checkpoint:
-        """Stream the layers that stay; leaves `pruning.json` and `surgery.json`."""
+        """Write the kept layers, `pruning.json` and `surgery.json`."""
         from storm_models.checkpoint.surgery import rearrange
 
         layers = model.config()["num_hidden_layers"]
         scan = importance.content() if importance is not None else None
         dropped = self.dropped(layers, scan)
         result = rearrange(stage, model, self.kept(layers, scan))
-        parameters = [each.spec().parameters or 0 for each in (model, result)]
+        parameters = [checkpoint.spec().parameters or 0 for checkpoint in (model, result)]
         content = {
             "method": "minitron_depth",
             "layers": layers,
@@ -115,10 +119,10 @@ class MinitronDepth:
         return result
 
     def dropped(self, layers: int, scan: dict[str, Any] | None = None) -> list[int]:
-        """Return the layers that go from a model of `layers` layers, in order.
+        """Return the layers to drop from a model of `layers` layers, in order.
 
-        `scan` is the content of a BlockImportance, needed where neither `first` nor `drop` is
-        given. Raises SettingError.
+        `scan` is the content of a BlockImportance, needed if neither `first` nor `drop` is set.
+        Raises SettingError.
         """
         if self.drop:
             if max(self.drop) >= layers:
@@ -132,12 +136,12 @@ class MinitronDepth:
             assert scan is not None
             first = least_important(scan, count, self.by)
         if first < 0 or first + count > layers:
-            problem = f"{count} layers go, so it must lie between 0 and {layers - count}"
+            problem = f"{count} layers are dropped, so it must be between 0 and {layers - count}"
             raise SettingError("first", first, problem)
         return list(range(first, first + count))
 
     def kept(self, layers: int, scan: dict[str, Any] | None = None) -> list[int]:
-        """Return the layers that stay, in order."""
+        """Return the layers to keep, in order."""
         dropped = self.dropped(layers, scan)
         return [layer for layer in range(layers) if layer not in dropped]
 
@@ -155,9 +159,9 @@ class MinitronDepth:
         return layers - self.layers
 
     def _check_drop(self) -> None:
-        twice = [layer for layer in self.drop if self.drop.count(layer) > 1]
-        if twice:
-            raise SettingError("drop", self.drop, f"names layer {twice[0]} more than once")
+        repeated = [layer for layer in self.drop if self.drop.count(layer) > 1]
+        if repeated:
+            raise SettingError("drop", self.drop, f"names layer {repeated[0]} more than once")
         others = {name: getattr(self, name) for name in ("layers", "layers_ratio", "first")}
         others = {name: value for name, value in others.items() if value is not None}
         if others:
@@ -168,20 +172,20 @@ class MinitronDepth:
 
     def _check_scan(self, model: CheckpointSpec, scan: BlockImportanceSpec) -> None:
         if scan.shapes and model.shapes and scan.shapes != model.shapes:
-            raise InputError("the layers were measured on a model of other shapes")
+            raise InputError("the scan was made of a model with other tensor shapes")
         if self.by is Criterion.block_influence or scan.counts is None or model.config is None:
             return
         count = self._count(model.config["num_hidden_layers"])
         if count not in scan.counts:
-            tried = ", ".join(map(str, scan.counts)) or "none"
+            tried = ", ".join(map(str, scan.counts)) or "no length"
             raise InputError(
-                f"{count} layers go, and the scan tries the removal of {tried}: add {count} to its "
-                "counts, or choose by=block_influence"
+                f"{count} layers are to be dropped, but the scan removes runs of {tried}: add "
+                f"{count} to its counts, or set by=block_influence"
             )
 
 
 def least_important(scan: dict[str, Any], count: int, by: Criterion) -> int:
-    """Return the first layer of the run of `count` layers that a scan says is missed least."""
+    """Return the first layer of a scan's least important run of `count` layers."""
     if by is Criterion.block_influence:
         rows = scan["influence"]
         return min(range(len(rows) - count + 1), key=lambda first: rows[first][count - 1])

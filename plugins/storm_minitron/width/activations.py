@@ -1,12 +1,12 @@
-"""Importance from activations: what flows through a channel, a neuron or a head.
+"""Importance of channels, neurons and heads from the magnitudes of their activations.
 
-After Muralidharan et al. 2024 (arXiv 2407.14679): with activations a of a row b at its tokens s,
+After Muralidharan et al. 2024 (arXiv 2407.14679), with activations a of row b at token s:
 
     importance(c) = sqrt( Σ_b ( mean_s |a[b, s, c]| )² )
 
-that is, the mean over the sequence and the L2 norm over the batch. a is, for a hidden channel, the
-output of the norms before attention and before the MLP (summed over these and over the layers);
-for a neuron, the input of `down_proj`; for a head, the L2 norm over its channels of the input of
+that is, the mean over the sequence and the L2 norm over rows. For a hidden channel, a is the output
+of the norms before attention and before the MLP, with importances summed over these and the layers;
+for a neuron, the input of `down_proj`; for a head, the L2 norm of its channels in the input of
 `o_proj`.
 """
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def row_squares(values_RTC: torch.Tensor, counted_RT: torch.Tensor) -> torch.Tensor:
-    """Return Σ over rows of (mean over counted tokens of |value|)², (C,) in fp64.
+    """Return the sum over rows of (mean of |value| over counted tokens)², fp64 (C,).
 
-    A row without counted tokens adds nothing.
+    Rows without counted tokens add 0.
     """
     weights_RT = counted_RT.float() / counted_RT.sum(dim=1, keepdim=True).clamp(min=1)
     means_RC = torch.einsum("rtc,rt->rc", values_RTC.float().abs(), weights_RT)
@@ -41,21 +41,21 @@ def measure(
     batches: Iterable[Batch],
     advance: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, torch.Tensor]:
-    """Return the importances of `channels` (hidden,), `neurons` (layers, inner) and `heads`.
+    """Return the importances: `channels` (hidden,), `neurons` (layers, inner), `heads` (layers, H).
 
-    All of them in one pass over the batches; fp64, on the CPU. `advance` hears of rows.
+    fp64 on the CPU, from one pass over the batches. `advance` is called with numbers of rows.
     """
     sums: dict[tuple[str, int], torch.Tensor] = {}
     counted: list[torch.Tensor] = []
 
-    def add(axis: str, place: int, values_RTC: torch.Tensor) -> None:
+    def add(axis: str, site: int, values_RTC: torch.Tensor) -> None:
         squares = row_squares(values_RTC, counted[-1])
-        sums[axis, place] = sums[axis, place] + squares if (axis, place) in sums else squares
+        sums[axis, site] = sums[axis, site] + squares if (axis, site) in sums else squares
 
     layers: Any = network.model.layers
     with contextlib.ExitStack() as stack:
         for index, layer in enumerate(layers):
-            for handle in _listen(layer, index, head_dim, add):
+            for handle in _register_hooks(layer, index, head_dim, add):
                 stack.callback(handle.remove)
         for batch in batches:
             counted.append(batch.counted_RT)
@@ -64,16 +64,16 @@ def measure(
             advance(int(batch.counted_RT.any(dim=1).sum()))
     roots = {key: total.sqrt().cpu() for key, total in sums.items()}
     stacked = {
-        axis: torch.stack([roots[axis, place] for of, place in sorted(roots) if of == axis])
+        axis: torch.stack([roots[key] for key in sorted(roots) if key[0] == axis])
         for axis in ("channels", "neurons", "heads")
     }
     return {**stacked, "channels": stacked["channels"].sum(dim=0)}
 
 
-def _listen(
+def _register_hooks(
     layer: Any, index: int, head_dim: int, add: Callable[[str, int, torch.Tensor], None]
 ) -> list[Any]:
-    """Register the hooks of a layer; returns their handles."""
+    """Register the hooks of a layer, and return their handles."""
     before_mlp = getattr(layer, "pre_feedforward_layernorm", layer.post_attention_layernorm)
 
     def heads(values_RTQ: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What the channels, neurons and heads of a model are worth."""
+"""The artifact of a scan of width: the importance of channels, neurons and heads."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ AXES = ("channels", "neurons", "heads")
 
 @dataclasses.dataclass(kw_only=True)
 class ImportanceSpec(Spec):
-    """What is known of importances before a row is read."""
+    """The properties of importances that are known before they are measured."""
 
     shapes: str | None = None
-    """The `shapes` digest of the checkpoint that they belong to."""
+    """The `shapes` digest of the scanned checkpoint."""
     samples: int | None = None
-    """Rows of calibration, at most."""
+    """Most calibration rows."""
 
     def summary(self) -> str:
         """Return, for example, `up to 1024 rows`."""
@@ -29,10 +29,10 @@ class ImportanceSpec(Spec):
 
 
 class Importance(Artifact):
-    """`importance.safetensors`, fp64, and `importance.json` on how it was measured.
+    """`importance.safetensors`, fp64, and `importance.json`, which says how it was measured.
 
     `channels` is (hidden,), summed over the layers; `neurons` (layers, inner); `heads` (layers,
-    heads). Higher is worth more; values of different layers are not comparable.
+    heads). Higher is more important; values of different layers are not comparable.
     """
 
     spec_type = ImportanceSpec

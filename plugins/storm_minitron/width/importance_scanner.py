@@ -1,4 +1,4 @@
-"""The component `importance`: what channels, neurons and heads are worth, in one pass."""
+"""The component `importance`: the importance of channels, neurons and heads, in one pass."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     import torch
 
 _POINTS = 50
-"""Points of the curves that the report draws."""
+"""Points of a curve in the report."""
 
 
 @component("scanner", "importance", version=2)
 class ImportanceScanner(CalibrationSettings):
     """Importance of hidden channels, MLP neurons and attention heads from activations (Minitron).
 
-    One forward pass over calibration rows, chats in the model's own template or documents; longer
-    rows are cut. `activations` states the formula. Every pruned size can be cut from one scan.
+    One forward pass over calibration rows, which are chats in the model's template or documents;
+    rows longer than `max_length` are cut. See `activations` for the formula. One scan serves every
+    pruned size.
     """
 
     split: str = "train"
     """The split that the rows are drawn from."""
 
     seed: int = II("seed")
-    """Draws the rows."""
+    """Seed of the draw of rows."""
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> ImportanceSpec:
-        """Check model and rows; raises SettingError or InputError for what cannot be measured."""
+        """Return the spec; raises SettingError or InputError for unsuitable model or rows."""
         self.check(model, data, self.split)
         return ImportanceSpec(shapes=model.shapes, samples=self.samples)
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
-        """Estimate one pass over the rows, without the head."""
+        """Return the cost of one forward pass over the rows, without the head."""
         return self.pass_cost(model, data, self.split)
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Importance:
-        """Measure, and leave the importances with curves of how they are spread."""
-
+        """Measure, and write the importances and their concentration curves."""
         from storm_minitron.calibration.samples import make_batches, read_samples
         from storm_minitron.width.activations import measure
         from storm_models.folder.tensor_file import TensorWriter
@@ -62,7 +62,7 @@ class ImportanceScanner(CalibrationSettings):
         with TensorWriter(stage.directory / "importance.safetensors", layout) as writer:
             for name, tensor in values.items():
                 writer.write(name, tensor)
-        tokens = sum(len(sample.ids) for sample in samples)
+        tokens = sum(len(sample.input_ids) for sample in samples)
         content = {
             "shapes": shapes_digest({name: shape for name, (_, shape) in model.headers().items()}),
             "samples": len(samples),
@@ -78,15 +78,15 @@ class ImportanceScanner(CalibrationSettings):
 
 
 def concentration(values: torch.Tensor) -> list[list[Any]]:
-    """Return [share kept, share of the importance that the strongest of it hold], 0 to 1.
+    """Return points [share of the parts, share of the importance of the most important of them].
 
-    `values` is (N,) or (layers, N); layers count equally.
+    `values` is (N,) or (layers, N), with equal weight for every layer.
     """
     import torch
 
-    rows_LN = torch.atleast_2d(values).sort(dim=-1, descending=True).values
-    held_LN = rows_LN.cumsum(dim=-1) / rows_LN.sum(dim=-1, keepdim=True).clamp(min=1e-300)
-    held_N = torch.cat([torch.zeros(1, dtype=held_LN.dtype), held_LN.mean(dim=0)])
-    size = len(held_N) - 1
-    places = sorted({round(size * point / _POINTS) for point in range(_POINTS + 1)})
-    return [[place / size, float(held_N[place])] for place in places]
+    sorted_LN = torch.atleast_2d(values).sort(dim=-1, descending=True).values
+    share_LN = sorted_LN.cumsum(dim=-1) / sorted_LN.sum(dim=-1, keepdim=True).clamp(min=1e-300)
+    share_N = torch.cat([torch.zeros(1, dtype=share_LN.dtype), share_LN.mean(dim=0)])
+    size = len(share_N) - 1
+    counts = sorted({round(size * point / _POINTS) for point in range(_POINTS + 1)})
+    return [[count / size, float(share_N[count])] for count in counts]

@@ -1,4 +1,4 @@
-"""The component `minitron_width`: a narrower model out of a wide one."""
+"""The component `minitron_width`: width pruning."""
 
 from __future__ import annotations
 
@@ -20,38 +20,42 @@ from storm_models.twins.shrinking import scaled
 if TYPE_CHECKING:
     import torch
 
-    from storm_minitron.width.selection import Kept
+    from storm_minitron.width.selection import KeptIndices
 
 _TARGETS = {
     "hidden_size": "hidden_size",
     "intermediate_size": "intermediate_size",
     "heads": "num_attention_heads",
 }
-"""{target: what the config calls it}"""
+"""{target: its name in the config}"""
 _HEAD_DIM_IMPLIED = ("qwen2", "phi3")
-"""Families whose configs have no `head_dim`: transformers obeys one, other programs may not."""
+"""Families whose configs have no `head_dim`: transformers uses one, other programs may not."""
 
 
 @component("compressor", "minitron_width", version=1)
 class MinitronWidth(WidthTargets):
     """Width pruning (Minitron, Muralidharan et al. 2024, arXiv 2407.14679).
 
-    Keeps the most important hidden channels, the same ones everywhere, and in each layer the most
-    important MLP neurons and attention heads, as many in every key-value group. Key-value heads
-    and the channels within a head stay. The result has less quality until it is distilled.
+    Keeps the most important hidden channels, the same in all layers, and in each layer the most
+    important MLP neurons and attention heads, the same number in every key-value group. Key-value
+    heads and channels within a head are kept. The result is worse than the model until it is
+    distilled.
     """
 
     rescale_norms: bool = False
-    """Multiply norms by √(d/d′), which leaves the function as it was where the dropped channels
-    carried nothing. Derived, not from the paper: an ablation."""
+    """Multiply norms by √(d/d′), which preserves the function if the dropped channels were zero.
+    Not in the paper; for ablations."""
 
     def plan_spec(self, model: CheckpointSpec, importance: ImportanceSpec) -> CheckpointSpec:
-        """Return the spec of the narrower model; raises for targets that cannot be met."""
+        """Return the spec of the pruned model.
+
+        Raises InputError for the importances of another model, SettingError for impossible targets.
+        """
         if model.config is None:
             return dataclasses.replace(model, parameters=None, shapes=None)
         check_changeable(model.config)
         if importance.shapes and model.shapes and importance.shapes != model.shapes:
-            raise InputError("the importances were measured on a model of other shapes")
+            raise InputError("the importances were measured on a model with other tensor shapes")
         config = narrowed_config(model.config, self.resolve(model.config))
         shapes = tensor_shapes(config)
         assert shapes is not None
@@ -60,14 +64,14 @@ class MinitronWidth(WidthTargets):
         )
 
     def rehearsal(self, model: Rehearsed[CheckpointSpec]) -> MinitronWidth:
-        """Return the same with sizes in the twin's proportions; shares stay as they are."""
-        real, twin = (each.config or {} for each in (model.real, model.twin))
+        """Return the component with sizes in proportion to the twin's; ratios are not changed."""
+        real, twin = model.real.config or {}, model.twin.config or {}
         sizes: dict[str, int] = {}
         for name, width in _TARGETS.items():
             target = getattr(self, name)
             if target is not None and width in real and width in twin:
                 sizes[name] = scaled(target, by_name(real)[width], by_name(twin)[width])
-        if "heads" in sizes:  # whole groups
+        if "heads" in sizes:  # a multiple of the key-value heads
             groups = key_value_heads(twin)
             sizes["heads"] = max(groups, sizes["heads"] // groups * groups)
         if "hidden_size" in sizes:
@@ -77,11 +81,11 @@ class MinitronWidth(WidthTargets):
         return dataclasses.replace(self, **changes)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Return the disk space and time of writing the checkpoint."""
         return writing_cost(spec)
 
     def run(self, stage: StageContext, model: Checkpoint, importance: Importance) -> Checkpoint:
-        """Cut; leaves `pruning.json` for the report and `kept.json` with every index that stays."""
+        """Write the pruned model, `pruning.json` for the report, and the indices in `kept.json`."""
         from storm_minitron.width.selection import select
         from storm_minitron.width.slicing import Slicer
         from storm_models.checkpoint.surgery import write_surgery
@@ -104,11 +108,11 @@ class MinitronWidth(WidthTargets):
         before: ModelConfig,
         after: ModelConfig,
         values: dict[str, torch.Tensor],
-        kept: Kept,
+        kept: KeptIndices,
     ) -> None:
-        from storm_minitron.width.selection import share_held
+        from storm_minitron.width.selection import importance_share
 
-        lists = {"channels": kept.hidden, "neurons": kept.inner, "heads": kept.heads}
+        indices = {"channels": kept.hidden, "neurons": kept.inner, "heads": kept.heads}
         sizes = {
             "channels": "hidden_size",
             "neurons": "intermediate_size",
@@ -124,17 +128,17 @@ class MinitronWidth(WidthTargets):
                     "name": axis,
                     "before": by_name(before)[size],
                     "after": by_name(after)[size],
-                    "importance_held": share_held(values[axis], lists[axis]),
+                    "importance_held": importance_share(values[axis], indices[axis]),
                 }
                 for axis, size in sizes.items()
             ],
             "heads": kept.heads.tolist(),
         }
-        for name, written in (
+        for name, text in (
             ("pruning.json", json.dumps(content, indent=1)),
-            ("kept.json", json.dumps({axis: index.tolist() for axis, index in lists.items()})),
+            ("kept.json", json.dumps({axis: index.tolist() for axis, index in indices.items()})),
         ):
-            (stage.directory / name).write_text(written + "\n", encoding="utf-8")
+            (stage.directory / name).write_text(text + "\n", encoding="utf-8")
         stage.metric("parameters", counts[1], main=True)
         stage.metric("share kept", counts[1] / counts[0])
         stage.say(f"{readable_count(counts[0])} parameters become {readable_count(counts[1])}")
@@ -144,6 +148,6 @@ class MinitronWidth(WidthTargets):
         implied = widths.hidden // widths.heads == config["head_dim"]
         if config["model_type"] in _HEAD_DIM_IMPLIED and not implied:
             stage.say(
-                f"{config['model_type']} models seldom have a head_dim of their own: transformers "
-                "loads this one, other programs may not"
+                f"configs of {config['model_type']} usually have no head_dim: transformers reads "
+                "this one, other programs may not"
             )

@@ -1,4 +1,4 @@
-"""Which channels, neurons and heads stay: the most important ones."""
+"""Selection of the most important channels, neurons and heads."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from storm_minitron.width.widths import Widths
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """Indices that stay, ascending."""
+class KeptIndices:
+    """Indices of the kept parts, ascending."""
 
     hidden: torch.Tensor
-    """(hidden,): one list for the whole model."""
+    """(hidden,): the same for all layers."""
     inner: torch.Tensor
-    """(layers, inner): a list per layer."""
+    """(layers, inner): by layer."""
     heads: torch.Tensor
-    """(layers, heads): a list per layer, with as many of every key-value group."""
+    """(layers, heads): by layer, the same number in every key-value group."""
 
 
-def strongest(values: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the indices of the `count` largest along the last dimension, ascending.
+def top_indices(values: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the indices of the `count` largest values along the last dimension, ascending.
 
-    The first of equals wins.
+    Of equal values, the first are taken.
     """
     order = torch.sort(values, dim=-1, descending=True, stable=True).indices
     return order[..., :count].sort(dim=-1).values
 
 
-def select(values: Mapping[str, torch.Tensor], widths: Widths, groups: int) -> Kept:
-    """Return what stays of a model with `groups` key-value heads, by its importances.
+def select(values: Mapping[str, torch.Tensor], widths: Widths, groups: int) -> KeptIndices:
+    """Return the kept indices of a model with `groups` key-value heads, given its importances.
 
-    Heads are ranked within their group. Ranks are within a layer; only channels are shared.
+    Neurons are ranked within their layer, heads within their key-value group.
     """
     heads_LH = values["heads"]
     size = heads_LH.shape[1] // groups
-    within_LGK = strongest(heads_LH.unflatten(1, (groups, size)), widths.heads // groups)
+    within_LGK = top_indices(heads_LH.unflatten(1, (groups, size)), widths.heads // groups)
     first_G1 = torch.arange(groups)[:, None] * size
-    return Kept(
-        hidden=strongest(values["channels"], widths.hidden),
-        inner=strongest(values["neurons"], widths.inner),
+    return KeptIndices(
+        hidden=top_indices(values["channels"], widths.hidden),
+        inner=top_indices(values["neurons"], widths.inner),
         heads=(within_LGK + first_G1).flatten(1),
     )
 
 
-def share_held(values: torch.Tensor, kept: torch.Tensor) -> list[float]:
-    """Return the share of the importance that what is kept holds, per layer (or once)."""
+def importance_share(values: torch.Tensor, kept: torch.Tensor) -> list[float]:
+    """Return the kept indices' share of the importance, by layer (one share for channels)."""
     values_LN, kept_LK = torch.atleast_2d(values).double(), torch.atleast_2d(kept)
-    held_L = values_LN.gather(1, kept_LK).sum(dim=1) / values_LN.sum(dim=1).clamp(min=1e-300)
-    return [round(float(share), 6) for share in held_L]
+    share_L = values_LN.gather(1, kept_LK).sum(dim=1) / values_LN.sum(dim=1).clamp(min=1e-300)
+    return [round(float(share), 6) for share in share_L]

@@ -1,4 +1,4 @@
-"""Cutting a model's tensors down to what is kept, along every dimension that counts it."""
+"""Slicing a model's tensors down to the kept channels, neurons and heads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from storm_minitron.width.selection import Kept
+from storm_minitron.width.selection import KeptIndices
 from storm_models.families.architecture import axis_sizes, head_dim, tensor_axes, ties_head
 from storm_models.families.model_config import ModelConfig
 
@@ -16,18 +16,18 @@ _GEMMA = ("gemma2", "gemma3_text")
 
 
 class Slicer:
-    """Gives the tensors of the pruned model from those of the model of `config`.
+    """Maps the tensors of a model with `config` to those of the pruned model.
 
-    Every dimension of hidden channels is cut by the same list, whether it is read or written;
-    nothing is cut within a head. With `rescale_norms`, the scale of a norm over hidden channels is
-    multiplied by √(d/d′): where the dropped channels were zero, d of them made the root mean
-    square smaller than d′ do, and the model computes as before, but for the norms' epsilon.
+    All dimensions of hidden channels are sliced alike; nothing is sliced within a head. With
+    `rescale_norms`, the scale of norms over hidden channels is multiplied by √(d/d′): if the
+    dropped channels were zero, the root mean square over d′ channels is larger by that factor, and
+    the model computes as before, up to the norms' epsilon.
 
-    Gemma multiplies embeddings by √hidden_size, which gets smaller: the embedding takes the
-    factor that is lost, and the final norm gives it back where the head is tied to it.
+    Gemma multiplies embeddings by √hidden_size, which becomes smaller: the embedding is multiplied
+    by the lost factor, and the final norm divided by it if the head is tied to the embedding.
     """
 
-    def __init__(self, config: ModelConfig, kept: Kept, *, rescale_norms: bool) -> None:
+    def __init__(self, config: ModelConfig, kept: KeptIndices, *, rescale_norms: bool) -> None:
         self._axes = tensor_axes(config) or {}
         self._sizes = axis_sizes(config)
         self._head_dim = head_dim(config)
@@ -42,9 +42,9 @@ class Slicer:
             self._final_factor /= ratio
 
     def __call__(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensor of this name cut down, in the dtype of the given one."""
-        found = _LAYER.match(name)
-        layer = int(found[1]) if found else 0
+        """Return the pruned tensor of this name, in the dtype of `tensor`."""
+        match = _LAYER.match(name)
+        layer = int(match[1]) if match else 0
         for dimension, axis in enumerate(self._axes[name]):
             index = self._index(axis, layer)
             if index is not None:
@@ -52,14 +52,14 @@ class Slicer:
         return self._scaled(name, tensor)
 
     def _index(self, axis: str, layer: int) -> torch.Tensor | None:
-        """Return what stays of a dimension, None for all of it."""
+        """Return the indices to keep of a dimension, None for all."""
         if "+" in axis:
-            first, parts = 0, []
+            offset, parts = 0, []
             for part in axis.split("+"):
-                inside = self._index(part, layer)
+                index = self._index(part, layer)
                 size = self._sizes[part]
-                parts.append(first + (torch.arange(size) if inside is None else inside))
-                first += size
+                parts.append(offset + (torch.arange(size) if index is None else index))
+                offset += size
             return torch.cat(parts)
         if axis == "hidden":
             return self._kept.hidden
@@ -72,16 +72,16 @@ class Slicer:
 
     def _scaled(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name == "model.embed_tokens.weight":
-            return _times(tensor, self._embedding_factor, 0.0)
+            return _multiply(tensor, self._embedding_factor, 0.0)
         if name == "model.norm.weight":
-            return _times(tensor, self._final_factor, self._norm_offset)
+            return _multiply(tensor, self._final_factor, self._norm_offset)
         if name.endswith("layernorm.weight"):
-            return _times(tensor, self._norm_factor, self._norm_offset)
+            return _multiply(tensor, self._norm_factor, self._norm_offset)
         return tensor
 
 
-def _times(tensor: torch.Tensor, factor: float, offset: float) -> torch.Tensor:
-    """Return (tensor + offset) · factor - offset, in fp32 or better, rounded once."""
+def _multiply(tensor: torch.Tensor, factor: float, offset: float) -> torch.Tensor:
+    """Return (tensor + offset) · factor - offset, computed at least in fp32, rounded once."""
     if factor == 1.0:
         return tensor
     working = torch.promote_types(tensor.dtype, torch.float32)

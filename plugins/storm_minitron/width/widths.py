@@ -1,7 +1,4 @@
-"""How wide a pruned model is to be: targets resolved against a config, and the config that results.
-
-Free of torch: a plan checks targets with it.
-"""
+"""Target widths of a pruned model, and its config. Free of torch, for checks at plan time."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from storm_models.families.model_config import ModelConfig, by_name
 
 @dataclasses.dataclass(frozen=True)
 class Widths:
-    """Sizes that are the same in every layer."""
+    """The widths of every layer of a model."""
 
     hidden: int
     inner: int
@@ -24,46 +21,46 @@ class Widths:
 
 @dataclasses.dataclass(kw_only=True)
 class WidthTargets:
-    """Sizes to prune to, each as a number or as the share that stays; what is not given stays."""
+    """Sizes to prune to, each as a number or as a ratio; a size without target is not pruned."""
 
     hidden_size: int | None = setting(None, at_least=1)
-    """Hidden channels: a multiple of the number of heads, or stock transformers refuse it."""
+    """Hidden channels: a multiple of the number of heads, as transformers requires."""
 
     hidden_ratio: float | None = setting(None, above=0, at_most=1)
-    """Share of the hidden channels that stays."""
+    """Share of the hidden channels to keep."""
 
     intermediate_size: int | None = setting(None, at_least=1)
     """Neurons of each MLP."""
 
     intermediate_ratio: float | None = setting(None, above=0, at_most=1)
-    """Share of the neurons that stays."""
+    """Share of the neurons to keep."""
 
     heads: int | None = setting(None, at_least=1)
-    """Query heads: a multiple of the key-value heads, which all stay."""
+    """Query heads: a multiple of the key-value heads, which are all kept."""
 
     heads_ratio: float | None = setting(None, above=0, at_most=1)
-    """Share of the query heads that stays."""
+    """Share of the query heads to keep."""
 
     multiple_of: int = setting(8, at_least=1)
-    """Channels and neurons that a ratio asks for are rounded to a multiple of this."""
+    """Channels and neurons by ratio are rounded to a multiple of this."""
 
     def __post_init__(self) -> None:
-        """Check the targets by themselves; raises SettingError."""
+        """Check the targets; raises SettingError."""
         check_bounds(self)
         for size, ratio in _PAIRS:
             number, share = getattr(self, size), getattr(self, ratio)
             if number is not None and share is not None:
                 raise SettingError(ratio, share, f"{size}={number} is given already; keep one")
-        if not self._given():
+        if not self._targets():
             raise SettingError(
                 "hidden_size", None, "nothing is pruned: give at least one size or ratio"
             )
 
     def resolve(self, config: ModelConfig) -> Widths:
-        """Return the sizes for a model of `config`.
+        """Return the widths for a model with `config`.
 
-        Raises SettingError for impossible ones, for a share below 1 that keeps everything, and
-        where nothing is pruned at all.
+        Raises SettingError for impossible targets, for a ratio below 1 that keeps everything, and
+        when nothing is pruned at all.
         """
         groups = key_value_heads(config)
         heads = self._size("heads", "heads_ratio", config["num_attention_heads"], groups)
@@ -82,14 +79,14 @@ class WidthTargets:
             raise SettingError(
                 "hidden_size",
                 hidden,
-                f"must be a multiple of the {heads} heads, as transformers asks: "
+                f"must be a multiple of the {heads} heads, as transformers requires: "
                 f"{' or '.join(map(str, near))}",
             )
         inner = self._size(
             "intermediate_size", "intermediate_ratio", config["intermediate_size"], self.multiple_of
         )
         if [hidden, inner, heads] == [by_name(config)[name] for name in _COUNTED]:
-            name, value = next(iter(self._given().items()))
+            name, value = next(iter(self._targets().items()))
             raise SettingError(
                 name,
                 value,
@@ -98,12 +95,13 @@ class WidthTargets:
             )
         return Widths(hidden, inner, heads)
 
-    def _given(self) -> dict[str, float]:
-        """Return the targets that are set, by name."""
+    def _targets(self) -> dict[str, float]:
+        """Return {target: value} of those that are set."""
         targets = {name: getattr(self, name) for pair in _PAIRS for name in pair}
         return {name: value for name, value in targets.items() if value is not None}
 
     def _size(self, size: str, ratio: str, before: int, step: int) -> int:
+        """Return a size from its two targets; a ratio is rounded to a multiple of `step`."""
         number, share = getattr(self, size), getattr(self, ratio)
         if number is not None:
             if number > before:
@@ -131,18 +129,18 @@ _COUNTED = ("hidden_size", "intermediate_size", "num_attention_heads")
 
 
 def narrowed_config(config: ModelConfig, widths: Widths) -> ModelConfig:
-    """Return the config of a model of these widths.
+    """Return the config of a model with these widths.
 
-    `head_dim` is written out, because hidden size and heads no longer imply it. Raises InputError
-    for rotary frequencies that transformers would look for in the wrong number.
+    `head_dim` is stated, because hidden size and heads no longer imply it. Raises InputError for
+    rotary factors of which transformers would expect another number.
     """
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if "short_factor" in rotary and widths.hidden * config["num_attention_heads"] != (
         widths.heads * config["hidden_size"]
     ):
         raise InputError(
-            "transformers works the number of rotary factors (short_factor, long_factor) out from "
-            "hidden_size and heads: this model's ratio of the two must stay"
+            "transformers computes the number of rotary factors (short_factor, long_factor) from "
+            "hidden_size / heads, which must stay as it is for this model"
         )
     return {
         **config,

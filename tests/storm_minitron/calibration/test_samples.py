@@ -41,7 +41,7 @@ def saved(tmp_path, tokenizer):
 
 def answers(tokenizer, samples):
     marked = [
-        [i for i, is_answer in zip(sample.ids, sample.answer, strict=True) if is_answer]
+        [i for i, is_answer in zip(sample.input_ids, sample.answer, strict=True) if is_answer]
         for sample in samples
     ]
     return [tokenizer.decode(ids) for ids in marked]
@@ -56,7 +56,7 @@ def test_the_last_answer_is_marked_with_the_token_that_ends_it(tmp_path):
         )
         assert answers(tokenizer, samples) == [f"last one{end}"]
         assert left_out == {}
-    assert samples[0].ids.count(tokenizer.bos_token_id) == 1
+    assert samples[0].input_ids.count(tokenizer.bos_token_id) == 1
 
 
 def test_a_tokenizer_that_adds_bos_itself_adds_one(tmp_path):
@@ -64,14 +64,14 @@ def test_a_tokenizer_that_adds_bos_itself_adds_one(tmp_path):
     tokenizer.chat_template = tokenizer.chat_template.replace("{{ bos_token }}", "")
     data = dataset(tmp_path / "data", [[("user", "a"), ("assistant", "b")]])
     ((plain,), _) = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0)
-    assert tokenizer.bos_token_id not in plain.ids
+    assert tokenizer.bos_token_id not in plain.input_ids
     from tokenizers.processors import TemplateProcessing
 
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", tokenizer.bos_token_id)]
     )
     ((sample,), _) = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0)
-    assert sample.ids == [tokenizer.bos_token_id, *plain.ids]
+    assert sample.input_ids == [tokenizer.bos_token_id, *plain.input_ids]
     assert sample.answer == [False, *plain.answer]
 
 
@@ -80,7 +80,9 @@ def test_a_document_is_foretold_from_its_second_token_on(documents, tmp_path):
         documents, "train", saved(tmp_path, make_byte_tokenizer()), SETTINGS, seed=0
     )
     assert len(samples) == 8
-    assert all(sample.answer == [False] + [True] * (len(sample.ids) - 1) for sample in samples)
+    assert all(
+        sample.answer == [False] + [True] * (len(sample.input_ids) - 1) for sample in samples
+    )
 
 
 def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
@@ -98,7 +100,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     assert answers(tokenizer, samples) == ["yes<|end|>"]
     assert left_out == {"without an answer": 2, "longer than 64 tokens": 1}
     cut, left_out = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, 0)
-    assert sorted(len(sample.ids) for sample in cut)[-1] == 64
+    assert sorted(len(sample.input_ids) for sample in cut)[-1] == 64
     assert left_out == {"without an answer": 2}
 
 
@@ -128,12 +130,15 @@ def test_batches_hold_every_row_once_in_one_shape_per_width(chats, tmp_path):
     samples, _ = read_samples(chats, "train", saved(tmp_path, make_byte_tokenizer()), SETTINGS, 0)
     batches = list(make_batches(samples, SETTINGS, "cpu", {}))
     seen = [
-        batch.ids_RT[row][batch.counted_RT[row]].tolist()
+        batch.input_ids_RT[row][batch.counted_RT[row]].tolist()
         for batch in batches
-        for row in range(len(batch.ids_RT))
+        for row in range(len(batch.input_ids_RT))
     ]
-    assert sorted(ids for ids in seen if ids) == sorted(sample.ids for sample in samples)
-    assert all(batch.ids_RT.shape[0] == 4 and batch.ids_RT.shape[1] % 16 == 0 for batch in batches)
+    assert sorted(ids for ids in seen if ids) == sorted(sample.input_ids for sample in samples)
+    assert all(
+        batch.input_ids_RT.shape[0] == 4 and batch.input_ids_RT.shape[1] % 16 == 0
+        for batch in batches
+    )
     assert not torch.cat([(b.answer_RT & ~b.counted_RT).flatten() for b in batches]).any()
     told = sum(int(batch.answer_RT.sum()) for batch in batches)
     assert told == sum(sum(sample.answer) for sample in samples)

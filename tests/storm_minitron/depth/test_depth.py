@@ -58,12 +58,12 @@ def scored(network, samples):
     """Loss, share of right tokens and of right answers, row by row and without padding."""
     losses, right, exact = [], [], []
     for sample in samples:
-        ids = torch.tensor([sample.ids])
+        ids = torch.tensor([sample.input_ids])
         with torch.no_grad():
             logs = network(ids).logits[0].double().log_softmax(dim=-1)
         told = [place for place, marked in enumerate(sample.answer) if marked]
-        losses += [-float(logs[place - 1, sample.ids[place]]) for place in told]
-        hits = [int(logs[place - 1].argmax()) == sample.ids[place] for place in told]
+        losses += [-float(logs[place - 1, sample.input_ids[place]]) for place in told]
+        hits = [int(logs[place - 1].argmax()) == sample.input_ids[place] for place in told]
         right += hits
         exact.append(all(hits))
     return {
@@ -100,7 +100,7 @@ def test_block_influence_is_the_mean_angle_between_what_enters_and_leaves(model,
     for sample in samples:
         states.clear()
         with torch.no_grad():
-            network(torch.tensor([sample.ids]))
+            network(torch.tensor([sample.input_ids]))
         for first in range(4):
             for last in range(first + 1, 5):
                 one, two = states[first][0].double(), states[last][0].double()
@@ -173,7 +173,7 @@ def test_documents_score_every_token(documents, tmp_path):
     scanner = BlockImportanceScanner(seed=0, counts=[1], max_length=100)
     content = scanner.run(make_stage(tmp_path), model, documents).content()
     samples, _ = read_samples(documents, "validation", model, SETTINGS, 0)
-    assert content["answer_tokens"] == sum(len(sample.ids) - 1 for sample in samples)
+    assert content["answer_tokens"] == sum(len(sample.input_ids) - 1 for sample in samples)
 
 
 @pytest.mark.parametrize("by", Criterion)
@@ -268,7 +268,7 @@ def test_shares_of_the_depth_are_rounded():
         ({"drop": list(range(32))}, "leaves nothing"),
         ({"layers": 32, "first": 0}, "fewer than the model's 32"),
         ({"layers_ratio": 0.99, "first": 0}, "keeps all of 32"),
-        ({"layers": 16, "first": 17}, "16 layers go, so it must lie between 0 and 16"),
+        ({"layers": 16, "first": 17}, "16 layers are dropped, so it must be between 0 and 16"),
         ({"layers": 16, "first": -1}, "at least 0"),
     ],
 )
@@ -280,9 +280,12 @@ def test_depths_that_make_no_sense_are_refused_at_plan_time(settings, message):
 @pytest.mark.parametrize(
     ("scan", "message"),
     [
-        (None, "no scan tells which layers to drop"),
-        ({"counts": [8, 12]}, "16 layers go, and the scan tries the removal of 8, 12: add 16"),
-        ({"counts": []}, "tries the removal of none"),
+        (None, "which layers to drop is not known"),
+        (
+            {"counts": [8, 12]},
+            "16 layers are to be dropped, but the scan removes runs of 8, 12: add 16",
+        ),
+        ({"counts": []}, "the scan removes runs of no length"),
         ({"shapes": "others"}, "model of other shapes"),
     ],
 )

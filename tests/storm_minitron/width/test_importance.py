@@ -53,7 +53,7 @@ def test_importance_is_the_l2_norm_over_rows_of_means_over_tokens(family, chats,
     samples, _ = read_samples(chats, "train", model, settings, 0)
     network = model.load("float32")
     found = measure(network, 8, make_batches(samples, settings, "cpu", {}))
-    rows = [recorded(network, sample.ids) for sample in samples]
+    rows = [recorded(network, sample.input_ids) for sample in samples]
 
     def norm(name, of=np.abs):
         return np.sqrt(sum(of(row[name]).mean(axis=0) ** 2 for row in rows))

@@ -12,7 +12,7 @@ from storm_exp.testing import make_stage, run_component
 from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.importance_scanner import ImportanceScanner
 from storm_minitron.width.minitron_width import MinitronWidth
-from storm_minitron.width.selection import select, share_held, strongest
+from storm_minitron.width.selection import importance_share, select, top_indices
 from storm_minitron.width.widths import Widths, WidthTargets
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -221,9 +221,9 @@ def test_every_group_keeps_as_many_heads_and_its_best(groups, size, layers, data
 
 
 def test_the_first_of_equals_stays():
-    assert strongest(torch.zeros(5), 2).tolist() == [0, 1]
-    assert share_held(torch.tensor([1.0, 3.0]), torch.tensor([1])) == [0.75]
-    assert share_held(torch.zeros(2), torch.tensor([0])) == [0]
+    assert top_indices(torch.zeros(5), 2).tolist() == [0, 1]
+    assert importance_share(torch.tensor([1.0, 3.0]), torch.tensor([1])) == [0.75]
+    assert importance_share(torch.zeros(2), torch.tensor([0])) == [0]
 
 
 def test_minitron_4b_is_planned_from_the_config_of_its_parent_alone():

@@ -137,7 +137,7 @@ def test_padded_rows_of_calibration_are_read_as_alone(model: Checkpoint) -> None
     read = 0
     for batch in make_batches(samples, settings, "cpu", model.config()):
         logs = network(**batch.inputs(), use_cache=False).logits.log_softmax(-1)
-        for row, ids in enumerate(batch.ids_RT):
+        for row, ids in enumerate(batch.input_ids_RT):
             length = int(batch.counted_RT[row].sum())
             if length:  # a row that only fills the batch counts nothing
                 expected = alone(model, ids[:length].numpy())
