@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+GPU_MODULES = [file.stem for file in BENCHMARKS.glob("training_gpu*.py")]
 
 
 @pytest.fixture
@@ -18,9 +19,8 @@ def benchmark_module(monkeypatch, tmp_path):
     monkeypatch.setenv("STORM_EXP_BENCH", str(tmp_path))
     import training_gpu
 
-    monkeypatch.setattr(training_gpu, "WORK", tmp_path)
     yield training_gpu
-    for name in ("training_gpu", "training", "training_data", "results"):
+    for name in (*GPU_MODULES, "training", "training_data", "results"):
         sys.modules.pop(name, None)
 
 
@@ -32,18 +32,23 @@ def test_without_a_gpu_it_says_so_and_measures_nothing(benchmark_module, capsys,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_spectrum_runs_in_miniature(benchmark_module):
-    config = benchmark_module.EIGHT_BILLION | benchmark_module.TINY
-    plan = benchmark_module.SpectrumPlan(config=config, context=64, steps=3, compile=False)
-    run = benchmark_module.train_spectrum(plan)
+@pytest.fixture
+def spectrum_module(benchmark_module):
+    return sys.modules["training_gpu_spectrum"]
+
+
+def test_spectrum_runs_in_miniature(spectrum_module):
+    config = spectrum_module.EIGHT_BILLION | spectrum_module.TINY
+    plan = spectrum_module.SpectrumPlan(config=config, context=64, steps=3, compile=False)
+    run = spectrum_module.train_spectrum(plan)
     assert len(run["losses"]) == 3 and run["tokens_per_second"] > 0
 
 
-def test_operations_are_those_that_torch_counts_in_forward_and_backward(benchmark_module):
-    config = benchmark_module.EIGHT_BILLION | benchmark_module.TINY
-    network = benchmark_module.build(config, torch.float32)
+def test_operations_are_those_that_torch_counts_in_forward_and_backward(spectrum_module):
+    config = spectrum_module.EIGHT_BILLION | spectrum_module.TINY
+    network = spectrum_module.build(config, torch.float32)
     network.set_attn_implementation("eager")
-    benchmark_module.choose_half(network)
+    spectrum_module.choose_half(network)
     context = 32
     ids = torch.zeros((1, context), dtype=torch.int64)
     with FlopCounterMode(display=False) as counter:
@@ -53,7 +58,7 @@ def test_operations_are_those_that_torch_counts_in_forward_and_backward(benchmar
     size = config["hidden_size"] // config["num_attention_heads"]
     rotary = 2 * context * size // 2
     square = counts["aten.bmm"] - rotary
-    expected = benchmark_module.operations_per_token(network, context) * context
+    expected = spectrum_module.operations_per_token(network, context) * context
     assert counts["aten.mm"] + square // 2 == expected
 
 
