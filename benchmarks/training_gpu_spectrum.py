@@ -70,11 +70,12 @@ def spectrum(*, tiny: bool) -> str:
         rate_text = f"{run['tokens_per_second']:,.0f}"
         lines.append([words, rate_text, f"{share:.1%}", memory, f"{run['losses'][-1]:.3f}"])
     return f"""
-{describe_device()}. Llama-3.1-8B's shape with random weights
-({total / 1e9:.2f} G parameters), Spectrum at 50 % of the matrices of each type and embedding and head ({trained / 1e9:.2f} G trained), documents
-of {plan.context:,} tokens, {plan.rows} in a step. MFU counts what has to be computed,
-{operations / 1e9:.1f} G operations a token: no weight gradient of frozen matrices, half of the
-attention's square, no recomputation; against {rate / 1e12:.1f} TFLOP/s, measured on a product
+{describe_device()}. Llama-3.1-8B's shape with random weights ({total / 1e9:.2f} G
+parameters), Spectrum at 50 % of the matrices of each type and embedding and head
+({trained / 1e9:.2f} G trained), documents of {plan.context:,} tokens, {plan.rows} in a step. MFU
+counts what has to be computed, {operations / 1e9:.1f} G operations a token: no weight gradient of
+frozen matrices, half of the attention's square, no recomputation; against
+{rate / 1e12:.1f} TFLOP/s, measured on a product
 of large bf16 squares. The bar is {BAR:.0%}.
 
 {table(["", "tokens/s", "MFU", "peak GPU memory", "last loss"], lines)}
