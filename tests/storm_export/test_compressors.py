@@ -133,8 +133,8 @@ def test_fp8_refuses_with_the_plan_what_could_not_be_read_back(
     if reads_back:
         made = Fp8Dynamic().run(make_stage(tmp_path), model)
         with torch.no_grad():
-            found, expected = (each.load("float32")(IDS).logits for each in (made, model))
-        assert float((found - expected).abs().max()) < 0.1 * float(expected.abs().max())
+            actual, expected = (each.load("float32")(IDS).logits for each in (made, model))
+        assert float((actual - expected).abs().max()) < 0.1 * float(expected.abs().max())
         return
     with pytest.raises(InputError, match=f"family '{family}' cannot be compressed"):
         Fp8Dynamic().plan_spec(model.spec())

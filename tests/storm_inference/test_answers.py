@@ -308,10 +308,10 @@ def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypa
         )
         return [row["messages"][-1]["content"] for row in made.rows("train")]
 
-    found = answers(1)
-    assert answers(16) == found
+    texts = answers(1)
+    assert answers(16) == texts
     network, chat = model.load(), model.chat()
-    for row, answer in zip(data.rows("train"), found, strict=True):
+    for row, answer in zip(data.rows("train"), texts, strict=True):
         (prompt,) = chat.prompts([question(row)])
         ids = list(prompt)
         for _ in range(len(ast.literal_eval(answer))):

@@ -42,12 +42,12 @@ def rows_of(count, shared=6):
 
 @torch.no_grad()
 def separately(model, rows):
-    found = []
+    scores = []
     for row in rows:
         logits = [model(input_ids=torch.tensor([prompt])).logits[0, -1].double() for prompt in row]
         logs = [torch.log_softmax(values, -1) for values in logits]
-        found.append([values[ids].tolist() for values, ids in zip(logs, ANSWERS, strict=True)])
-    return found
+        scores.append([values[ids].tolist() for values, ids in zip(logs, ANSWERS, strict=True)])
+    return scores
 
 
 def largest_gap(left, right):
@@ -80,8 +80,8 @@ def test_questions_asked_together_have_the_answers_of_questions_asked_alone(
 def test_nothing_shared_between_rows_is_no_trouble():
     model = model_of(LlamaConfig, LlamaForCausalLM)
     rows = [[[1, 2], [3, 4, 5]], [[6], [7]]]
-    found = LabelScorer(model, rows=2, step=4).score(rows, ANSWERS)
-    assert largest_gap(found, separately(model, rows)) < 1e-4
+    scores = LabelScorer(model, rows=2, step=4).score(rows, ANSWERS)
+    assert largest_gap(scores, separately(model, rows)) < 1e-4
 
 
 def test_a_row_does_not_hear_of_its_neighbours():

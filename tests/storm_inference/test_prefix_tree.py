@@ -31,7 +31,7 @@ def test_equal_prompts_still_have_a_token_each():
 
 @given(st.lists(st.integers(1, 100), max_size=30), st.integers(1, 5), st.integers(1, 40))
 def test_batches_are_full_cover_every_row_once_and_fit(sizes, rows, step):
-    found = batches(sizes, rows, step)
-    assert all(len(indices) == rows and width % step == 0 for width, indices in found)
-    assert sorted(i for _, indices in found for i in set(indices)) == list(range(len(sizes)))
-    assert all(width - step < sizes[i] <= width for width, indices in found for i in indices)
+    layout = batches(sizes, rows, step)
+    assert all(len(indices) == rows and width % step == 0 for width, indices in layout)
+    assert sorted(i for _, indices in layout for i in set(indices)) == list(range(len(sizes)))
+    assert all(width - step < sizes[i] <= width for width, indices in layout for i in indices)

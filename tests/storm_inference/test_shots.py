@@ -30,9 +30,9 @@ def test_examples_are_other_rows_of_the_same_task_with_their_answers():
 
 def test_examples_follow_from_the_seed_and_the_row_alone():
     forwards, backwards = (Shots(ROWS, 2, "source", seed=0) for _ in range(2))
-    found = {asked["id"]: forwards.of(asked) for asked in ROWS}
-    assert found == {asked["id"]: backwards.of(asked) for asked in reversed(ROWS)}
-    assert found != {asked["id"]: Shots(ROWS, 2, "source", seed=1).of(asked) for asked in ROWS}
+    examples = {asked["id"]: forwards.of(asked) for asked in ROWS}
+    assert examples == {asked["id"]: backwards.of(asked) for asked in reversed(ROWS)}
+    assert examples != {asked["id"]: Shots(ROWS, 2, "source", seed=1).of(asked) for asked in ROWS}
 
 
 def test_a_task_with_too_few_rows_gives_those_that_it_has():

@@ -89,8 +89,8 @@ def test_they_are_judged_and_evaluated(models, tmp_path):
     model = models[0]
     network = model.load("float32")
     prompts = [[list(range(5, 25)), [*range(5, 20), 40, 41]], [[*range(5, 12), 50]] * 2]
-    found = LabelScorer(network, rows=2, step=8).score(prompts, [[3, 4], [3, 4]])
-    for row, scores in zip(prompts, found, strict=True):
+    all_scores = LabelScorer(network, rows=2, step=8).score(prompts, [[3, 4], [3, 4]])
+    for row, scores in zip(prompts, all_scores, strict=True):
         for prompt, score in zip(row, scores, strict=True):
             alone = network(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
             assert score == pytest.approx(alone[[3, 4]].tolist(), abs=1e-4)

@@ -138,17 +138,17 @@ def test_another_t_measures_no_angle_again(kept, models):
 def test_the_written_form_is_written_once(kept, merged):
     assert "written" not in kept.components()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: kept.materialise(merged), range(4)))
-    inodes = {(f.directory / "model.safetensors").stat().st_ino for f in found}
+        checkpoints = list(pool.map(lambda _: kept.materialise(merged), range(4)))
+    inodes = {(f.directory / "model.safetensors").stat().st_ino for f in checkpoints}
     inodes.add((kept.materialise(merged).directory / "model.safetensors").stat().st_ino)
     assert len(inodes) == 1
     assert kept.components().count("written") == 1
-    assert kept.materialise(found[0]) is found[0]
+    assert kept.materialise(checkpoints[0]) is checkpoints[0]
     beside = {"weighted_sum.json", "manifest.json"}
-    assert files(found[0]).keys() - {"model.safetensors"} == files(merged).keys() - beside | {
+    assert files(checkpoints[0]).keys() - {"model.safetensors"} == files(merged).keys() - beside | {
         "manifest.json"
     }
-    assert found[0].weighted_sum() is None
+    assert checkpoints[0].weighted_sum() is None
 
 
 def test_a_damaged_written_form_is_written_again(kept, merged):
@@ -175,8 +175,8 @@ def test_a_parent_that_is_gone_is_told(kept, models):
     merged = kept.merge(Slerp(), parents)
     assert kept.store.find(merged.key).manifest
     shutil.rmtree(parents[1].directory)
-    found = kept.store.find(merged.key)
-    assert found.manifest is None and parents[1].key[:12] in found.damage
+    entry = kept.store.find(merged.key)
+    assert entry.manifest is None and parents[1].key[:12] in entry.damage
     again = Checkpoint(merged.directory, merged.key)
     for ask in (
         again.load,

@@ -113,12 +113,12 @@ def test_squares_that_overflow_single_precision_are_no_infinity():
 
 def test_the_angle_does_not_depend_on_the_pieces():
     a, b = pair(3, 0.7, size=1000)
-    whole, pieces = Angle(), Angle()
+    whole, by_pieces = Angle(), Angle()
     whole.add(a, b)
     for start in range(0, 1000, 7):
-        pieces.add(a[start : start + 7], b[start : start + 7])
+        by_pieces.add(a[start : start + 7], b[start : start + 7])
     assert whole.degrees == pytest.approx(math.degrees(0.7), abs=1e-3)
-    assert pieces.cosine == pytest.approx(whole.cosine, abs=1e-6)
+    assert by_pieces.cosine == pytest.approx(whole.cosine, abs=1e-6)
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=25)

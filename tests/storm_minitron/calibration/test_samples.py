@@ -140,8 +140,8 @@ def test_batches_hold_every_row_once_in_one_shape_per_width(chats, tmp_path):
         for batch in batches
     )
     assert not torch.cat([(b.answer_RT & ~b.counted_RT).flatten() for b in batches]).any()
-    told = sum(int(batch.answer_RT.sum()) for batch in batches)
-    assert told == sum(sum(sample.answer) for sample in samples)
+    answer_tokens = sum(int(batch.answer_RT.sum()) for batch in batches)
+    assert answer_tokens == sum(sum(sample.answer) for sample in samples)
 
 
 @pytest.mark.parametrize(

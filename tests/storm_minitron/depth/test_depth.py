@@ -37,9 +37,11 @@ def scored(network, samples):
         ids = torch.tensor([sample.input_ids])
         with torch.no_grad():
             logs = network(ids).logits[0].double().log_softmax(dim=-1)
-        told = [place for place, marked in enumerate(sample.answer) if marked]
-        losses += [-float(logs[place - 1, sample.input_ids[place]]) for place in told]
-        hits = [int(logs[place - 1].argmax()) == sample.input_ids[place] for place in told]
+        answer_positions = [place for place, marked in enumerate(sample.answer) if marked]
+        losses += [-float(logs[place - 1, sample.input_ids[place]]) for place in answer_positions]
+        hits = [
+            int(logs[place - 1].argmax()) == sample.input_ids[place] for place in answer_positions
+        ]
         right += hits
         exact.append(all(hits))
     return {

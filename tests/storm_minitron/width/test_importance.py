@@ -52,7 +52,7 @@ def test_importance_is_the_l2_norm_over_rows_of_means_over_tokens(family, chats,
     settings = CalibrationSettings(**SHAPES)
     samples, _ = read_samples(chats, "train", model, settings, 0)
     network = model.load("float32")
-    found = measure(network, 8, make_batches(samples, settings, "cpu", {}))
+    actual = measure(network, 8, make_batches(samples, settings, "cpu", {}))
     rows = [recorded(network, sample.input_ids) for sample in samples]
 
     def norm(name, of=np.abs):
@@ -62,24 +62,24 @@ def test_importance_is_the_l2_norm_over_rows_of_means_over_tokens(family, chats,
         return np.linalg.norm(values.reshape(len(values), 4, 8), axis=-1)
 
     channels = sum(norm(("norm", layer, place)) for layer in range(3) for place in range(2))
-    np.testing.assert_allclose(found["channels"], channels, rtol=1e-4)
+    np.testing.assert_allclose(actual["channels"], channels, rtol=1e-4)
     for layer in range(3):
-        np.testing.assert_allclose(found["neurons"][layer], norm(("mlp", layer)), rtol=1e-4)
-        np.testing.assert_allclose(found["heads"][layer], norm(("heads", layer), heads), rtol=1e-4)
+        np.testing.assert_allclose(actual["neurons"][layer], norm(("mlp", layer)), rtol=1e-4)
+        np.testing.assert_allclose(actual["heads"][layer], norm(("heads", layer), heads), rtol=1e-4)
 
 
 def test_the_shape_of_the_batches_does_not_matter(chats, tmp_path):
     model = family_checkpoint(tmp_path, "llama")
-    found = []
+    importances = []
     for settings in (
         CalibrationSettings(batch_size=1, pad_to_multiple_of=1, max_length=64),
         CalibrationSettings(batch_size=5, pad_to_multiple_of=64, max_length=64),
     ):
         samples, _ = read_samples(chats, "train", model, settings, 0)
         batches = make_batches(samples, settings, "cpu", {})
-        found.append(measure(model.load("float32"), 8, batches))
-    for name in found[0]:
-        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-9)
+        importances.append(measure(model.load("float32"), 8, batches))
+    for name in importances[0]:
+        torch.testing.assert_close(importances[0][name], importances[1][name], rtol=1e-4, atol=1e-9)
 
 
 def test_a_scan_leaves_importances_and_says_how_they_are_spread(chats, tmp_path):

@@ -104,7 +104,7 @@ def test_in_bf16_it_is_as_near_to_exact_gradients_as_sdpa(tmp_path):
             next_token_loss(model, batch).backward()
         results[kernel] = torch.cat([p.grad.flatten().double() for p in model.parameters()])
     exact = results["eager"]
-    errors = {kernel: float((found - exact).norm()) for kernel, found in results.items()}
+    errors = {kernel: float((actual - exact).norm()) for kernel, actual in results.items()}
     assert errors["documents"] < 1.2 * errors["sdpa"] < 0.02 * float(exact.norm())
 
 
@@ -150,13 +150,13 @@ def check(lengths: list[int], window: int | None, dtype: torch.dtype) -> None:
     ours = [x.clone().requires_grad_() for x in states]
     cu_seqlens = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
     rows = [x.transpose(0, 1)[None] for x in ours]
-    found, _ = documents_attention(
+    actual, _ = documents_attention(
         torch.nn.Module(), *rows, Documents(cu_seqlens, max(lengths), window)
     )
-    found[0].backward(outer)
-    assert found.dtype == dtype
+    actual[0].backward(outer)
+    assert actual.dtype == dtype
     limit = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}[dtype]
-    pairs = [(found[0], expected), *((a.grad, b.grad) for a, b in zip(ours, exact, strict=True))]
+    pairs = [(actual[0], expected), *((a.grad, b.grad) for a, b in zip(ours, exact, strict=True))]
     for one, other in pairs:
         assert one.dtype == dtype
         assert (one.double() - other).norm() <= limit * max(other.norm(), outer.norm())

@@ -71,12 +71,12 @@ def alone(model: Checkpoint, ids: np.ndarray) -> torch.Tensor:
 
 
 def losses_alone(model: Checkpoint) -> list[float]:
-    found = []
+    losses = []
     for index in range(len(LENGTHS)):
         ((ids, _),) = sequences().example(index)
         logs = alone(model, ids)
-        found.append(float(-sum(logs[place, token] for place, token in enumerate(ids[1:]))))
-    return found
+        losses.append(float(-sum(logs[place, token] for place, token in enumerate(ids[1:]))))
+    return losses
 
 
 def test_the_oracle_tells_readings_apart(model: Checkpoint) -> None:
@@ -99,8 +99,8 @@ def test_packed_documents_are_read_as_alone(kernel: str, model: Checkpoint) -> N
         parts = [rows[start : start + 2] for start in range(0, len(rows), 2)]
         batches = [build_batch(sequences(), part) for part in parts]
         with attention(network, name):
-            found = sum(float(next_token_loss(network, batch)) for batch in batches)
-        assert found == pytest.approx(expected, rel=1e-5)
+            loss = sum(float(next_token_loss(network, batch)) for batch in batches)
+        assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_and_validation_start_from_the_losses_of_documents_alone(
@@ -122,8 +122,8 @@ def test_training_and_validation_start_from_the_losses_of_documents_alone(
 
 def test_pairs_are_scored_as_alone(model: Checkpoint, tmp_path: Path) -> None:
     pairs = TokenSequences(sequences().parts, sequences().spans, sequences_per_example=2)
-    found = score_pairs(make_stage(tmp_path), model, pairs, length=64, rows=2, precision="32")
-    assert (-found.flatten()).tolist() == pytest.approx(losses_alone(model), rel=1e-5)
+    scores = score_pairs(make_stage(tmp_path), model, pairs, length=64, rows=2, precision="32")
+    assert (-scores.flatten()).tolist() == pytest.approx(losses_alone(model), rel=1e-5)
 
 
 @torch.no_grad()
@@ -156,12 +156,12 @@ def test_held_out_rows_are_scored_as_alone(model: Checkpoint, tmp_path: Path) ->
         max_length=64,
     )
     rows = [ids.tolist() for ((ids, _),) in (sequences().example(i) for i in range(8))]
-    found = harness.score_tokens([(ids[:1], ids[1:]) for ids in rows])
+    scores = harness.score_tokens([(ids[:1], ids[1:]) for ids in rows])
     expected = []
     for ids in rows:
         logs = alone(model, np.array(ids[:-1]))  # the last token is not read
         expected.append(float(sum(logs[place, token] for place, token in enumerate(ids[1:]))))
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert scores == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_judge_refuses_prompts_that_it_would_read_otherwise(model: Checkpoint) -> None:

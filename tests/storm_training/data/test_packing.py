@@ -86,13 +86,13 @@ def test_the_seed_decides_the_order():
 @given(st.integers(2, 40))
 def test_pieces_predict_every_token_of_a_long_text_exactly_once(longest):
     sequences = random_sequences(20, longest=120)
-    pieces = sequences.chunks(longest)
-    assert pieces.lengths().max() <= longest
-    assert pieces.targets() == sequences.targets()
-    joined = [pieces[0][0]]
-    for index in range(1, len(pieces)):
-        follows = pieces.spans[index, 1] == pieces.spans[index - 1, 2] - 1
-        joined.append(pieces[index][0][1 if follows else 0 :])
+    chunks = sequences.chunks(longest)
+    assert chunks.lengths().max() <= longest
+    assert chunks.targets() == sequences.targets()
+    joined = [chunks[0][0]]
+    for index in range(1, len(chunks)):
+        follows = chunks.spans[index, 1] == chunks.spans[index - 1, 2] - 1
+        joined.append(chunks[index][0][1 if follows else 0 :])
     assert np.array_equal(np.concatenate(joined), sequences.parts[0][0])
 
 

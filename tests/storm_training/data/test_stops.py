@@ -57,8 +57,8 @@ def test_a_tuned_base_model_stops_where_it_learnt_to_and_its_answers_are_taken(
     settings = Sft(**FEW, steps=60, learning_rate=1e-2)
     tuned = settings.run(stage, base, tokenise_chats(tmp_path / "tokens", base, chats))
     assert read_stops(base.directory) == [PAD]
-    said = json.loads((tuned.directory / "generation_config.json").read_text())
-    assert said["eos_token_id"] == [PAD, END]
+    generation_config = json.loads((tuned.directory / "generation_config.json").read_text())
+    assert generation_config["eos_token_id"] == [PAD, END]
     record = json.loads((tuned.directory / "training.json").read_text())
     assert record["stops"] == {"before": [PAD], "learnt": ["<|end|>"], "after": [PAD, END]}
     assert tuned.load().generation_config.eos_token_id == [PAD, END]

@@ -53,8 +53,8 @@ def test_chats_are_kept_whole_with_the_answers_marked(tmp_path, model):
     sequences = tokens.sequences("train")
     assert len(sequences) == 30 and tokens.count("validation") == 4
     for index, row in enumerate(data.rows("train")):
-        ids, marks = sequences[index]
-        assert text(model, ids[marks]) == row["messages"][1]["content"] + "<|end|>"
+        ids, loss_mask = sequences[index]
+        assert text(model, ids[loss_mask]) == row["messages"][1]["content"] + "<|end|>"
     assert isinstance(sequences.parts[0][0], np.memmap)
     assert made.spec().tokens == {
         split: tokens.sequences(split).tokens() for split in ("train", "validation")
@@ -75,9 +75,9 @@ def test_every_token_of_a_chat_may_be_learnt(tmp_path, model):
     data = Dataset(tmp_path / "d")
     data.write("train", rows, chat_schema())
     tokens = ChatTokenSet(supervised=Supervised.all).run(make_stage(tmp_path), model, data)
-    ids, marks = tokens.sequences("train")[0]
-    assert text(model, ids) == text(model, ids[marks])
-    assert "user" in text(model, ids[marks])
+    ids, loss_mask = tokens.sequences("train")[0]
+    assert text(model, ids) == text(model, ids[loss_mask])
+    assert "user" in text(model, ids[loss_mask])
     (reason,) = tokens.dropped("train")
     assert "context only" in reason
 
@@ -152,7 +152,7 @@ def test_a_preference_supervises_the_two_answers_and_no_earlier_turn(tmp_path, m
     tokens = PreferenceTokenSet().run(make_stage(tmp_path), model, data)
     sequences = tokens.sequences("train")
     assert len(sequences) == 1
-    assert [text(model, ids[marks]) for ids, marks in sequences.example(0)] == [
+    assert [text(model, ids[loss_mask]) for ids, loss_mask in sequences.example(0)] == [
         "yes<|end|>",
         "no<|end|>",
     ]

@@ -28,8 +28,12 @@ def test_files_hold_the_settings_of_their_run(tmp_path, checkpoint):
         train(checkpoint.load("float32"), ragged_sequences(), chosen, staged(tmp_path, name))
     for name, rate in (("one", 1e-2), ("two", 1e-3)):
         file = tmp_path / "run" / "training" / name / "hparams.yaml"
-        said = yaml.safe_load(file.read_text())
-        assert (said["learning_rate"], said["steps"], said["seed"]) == (rate, 2, 0)
+        hyperparameters = yaml.safe_load(file.read_text())
+        assert (
+            hyperparameters["learning_rate"],
+            hyperparameters["steps"],
+            hyperparameters["seed"],
+        ) == (rate, 2, 0)
 
 
 def test_a_logger_whose_package_is_missing_is_refused_with_the_plan(monkeypatch):
@@ -74,5 +78,5 @@ def test_the_name_and_project_of_a_run_are_settings(tmp_path, monkeypatch):
     build_loggers(settings, stage)
     settings.tracking_project, settings.tracking_name = "mine", "first"
     build_loggers(settings, stage)
-    found = [(given["project"], given["name"]) for given in asked]
-    assert found == [("storm-exp", "run tuned"), ("mine", "first")]
+    names = [(given["project"], given["name"]) for given in asked]
+    assert names == [("storm-exp", "run tuned"), ("mine", "first")]

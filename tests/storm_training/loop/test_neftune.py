@@ -38,13 +38,13 @@ def noise(network, batch, alpha):
 
 def test_noise_is_uniform_in_alpha_over_the_root_of_tokens_times_hidden_size(model, batch):
     network = model.load("float32").train()
-    found, alpha = noise(network, batch, 5.0), 5.0
+    noises, alpha = noise(network, batch, 5.0), 5.0
     assert len(set(batch.segment_ids.flatten().tolist())) > 20
     shares = []
     for document in range(int(batch.segment_ids.max()) + 1):
         place = batch.segment_ids == document
         bound = alpha / math.sqrt(int(place.sum()) * network.config.hidden_size)
-        own = found[place]
+        own = noises[place]
         assert float(own.abs().max()) <= bound * (1 + 1e-4)
         assert float(own.abs().max()) > 0.97 * bound
         shares.append(own.flatten() / bound)

@@ -27,9 +27,9 @@ def step(model) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return logits and gradients under autocast to bf16."""
     ids = torch.arange(3, 43)[None]
     with torch.autocast("cpu", torch.bfloat16):
-        found = model(input_ids=ids, labels=ids, use_cache=False)
-        found.loss.backward()
-    return found.logits, [p.grad for p in model.parameters() if p.requires_grad]
+        output = model(input_ids=ids, labels=ids, use_cache=False)
+        output.loss.backward()
+    return output.logits, [p.grad for p in model.parameters() if p.requires_grad]
 
 
 def test_what_is_asked_for_is_taken_and_auto_is_what_the_device_multiplies():
@@ -50,9 +50,9 @@ def test_frozen_linear_weights_in_bf16_change_no_bit(tmp_path, family):
         assert parameter.dtype == torch.float32 or not parameter.requires_grad, name
     if family != "gpt2":  # whose layers are no linear ones
         assert torch.bfloat16 in dtypes(compact).values()
-    expected, found = step(plain), step(compact)
-    assert torch.equal(found[0], expected[0])
-    assert all(torch.equal(one, other) for one, other in zip(found[1], expected[1], strict=True))
+    expected, actual = step(plain), step(compact)
+    assert torch.equal(actual[0], expected[0])
+    assert all(torch.equal(one, other) for one, other in zip(actual[1], expected[1], strict=True))
 
 
 def test_a_head_tied_to_the_embedding_stays_fp32(tmp_path):

@@ -90,9 +90,9 @@ def test_a_signal_leaves_the_step_that_was_being_taken(
 ) -> None:
     process = start(tmp_path, model, 0.1)
     process.send_signal(number)
-    _, said = process.communicate(timeout=PATIENCE)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
-    assert "stopping after this step, which is kept" in said
+    assert "stopping after this step, which is kept" in stderr
     require_same_end(tmp_path, model, 2)
 
 

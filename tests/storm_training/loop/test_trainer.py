@@ -64,10 +64,10 @@ def test_eight_rows_at_once_equal_eight_passes_of_one_row(tmp_path, checkpoint):
         chosen = small_settings(steps=2, batch_size=rows, gradient_accumulation_steps=passes)
         log = train(model, ragged_sequences(), chosen, make_stage(tmp_path, f"{rows}x{passes}"))
         results.append((weights(model), [entry["loss"] for entry in log.steps]))
-    for found, losses in results[1:]:
+    for actual, losses in results[1:]:
         assert losses == pytest.approx(results[0][1], rel=1e-5)
         for name, expected in results[0][0].items():
-            assert torch.allclose(found[name], expected, atol=2e-4), name
+            assert torch.allclose(actual[name], expected, atol=2e-4), name
 
 
 def test_the_step_is_that_of_a_plain_loop(tmp_path, checkpoint):

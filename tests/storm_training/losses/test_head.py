@@ -58,12 +58,12 @@ def test_loss_and_gradients_are_those_of_the_whole_logits(family):
     labels = ids.roll(-1, 1).masked_fill(torch.rand(2, 9) < 0.4, IGNORE_INDEX)
     weights = list(model.parameters())
     ours = next_token_loss(model, batch_of(ids, labels))
-    found = torch.autograd.grad(ours, weights, allow_unused=True)
+    actual = torch.autograd.grad(ours, weights, allow_unused=True)
     logits = model(input_ids=ids, use_cache=False).logits
     theirs = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
     expected = torch.autograd.grad(theirs, weights, allow_unused=True)
     assert float(ours.detach()) == pytest.approx(float(theirs.detach()), rel=1e-5)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         assert (one is None) == (other is None)
         assert one is None or (one - other).norm() <= 1e-5 * other.norm()
 

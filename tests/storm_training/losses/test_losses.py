@@ -1,4 +1,4 @@
-"""Losses in pieces of logits against torch on whole ones."""
+"""Losses in chunks of logits against torch on all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VARIANTS = [
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
+def small_chunks(monkeypatch):
     """Three positions at a time."""
     monkeypatch.setattr(head_module, "CHUNK_LOGITS", 3 * 19)
 
@@ -51,9 +51,9 @@ def whole(hidden, head):
 def require_equal(ours, theirs, *leaves):
     leaves = [leaf for leaf in leaves if leaf is not None]
     assert torch.allclose(ours, theirs, rtol=1e-9)
-    found = torch.autograd.grad(ours.sum() * 1.5, leaves)
+    actual = torch.autograd.grad(ours.sum() * 1.5, leaves)
     expected = torch.autograd.grad(theirs.sum() * 1.5, leaves)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         assert one.dtype == other.dtype
         assert torch.allclose(one, other, rtol=1e-8, atol=1e-10)
 
@@ -140,15 +140,15 @@ def test_sums_over_many_logits_in_fp32_are_those_of_fp64(monkeypatch):
     student, head, labels = draw(96, 4, 50_000, dtype=torch.float32)
     teacher, teacher_head, _ = draw(96, 4, 50_000, dtype=torch.float32, seed=1)
     with torch.no_grad():
-        found = divergence(student, head, teacher, teacher_head, labels, ce_weight=1.0)
+        actual = divergence(student, head, teacher, teacher_head, labels, ce_weight=1.0)
         wide, above = (
             functional.linear(states.double(), one.weight.double())
             for states, one in ((student, head), (teacher, teacher_head))
         )
     loss, kl, ce = naive_divergence(wide, above, labels, 1.0, 1.0, 1.0)
-    assert float(found.kl) == pytest.approx(float(kl), rel=1e-6)
-    assert float(found.cross_entropy) == pytest.approx(float(ce), rel=1e-6)
-    assert float(found.loss) == pytest.approx(float(loss), rel=1e-6)
+    assert float(actual.kl) == pytest.approx(float(kl), rel=1e-6)
+    assert float(actual.cross_entropy) == pytest.approx(float(ce), rel=1e-6)
+    assert float(actual.loss) == pytest.approx(float(loss), rel=1e-6)
 
 
 @limits(deadline=None, max_examples=30)
@@ -254,10 +254,10 @@ def test_autocast_multiplies_in_bf16_and_adds_up_in_fp32():
 )
 def test_pieces_fit_a_processors_cache_and_fill_a_card(monkeypatch, width, device, rows):
     monkeypatch.setattr(head_module, "CHUNK_LOGITS", 1 << 25)
-    found = list(head_module.chunks(10_000, width, torch.device(device)))
-    assert found[0] == slice(0, rows)
-    assert [chunk.start for chunk in found[1:]] == [chunk.stop for chunk in found[:-1]]
-    assert found[-1].stop == 10_000
+    slices = list(head_module.chunks(10_000, width, torch.device(device)))
+    assert slices[0] == slice(0, rows)
+    assert [chunk.start for chunk in slices[1:]] == [chunk.stop for chunk in slices[:-1]]
+    assert slices[-1].stop == 10_000
 
 
 @pytest.mark.parametrize("padding", [4, -4])
@@ -278,12 +278,12 @@ def test_stored_answers_are_compared_over_the_rows_that_both_have(padding, share
     assert torch.allclose(ours.kl, full.kl, rtol=1e-3)
     assert torch.allclose(ours.loss, full.loss, rtol=1e-3)
     ours.loss.backward()
-    found = [hidden.grad.clone(), head.weight.grad.clone()]
+    actual = [hidden.grad.clone(), head.weight.grad.clone()]
     hidden.grad = head.weight.grad = None
     full.loss.backward()
-    assert torch.allclose(found[0], hidden.grad, atol=1e-3 * float(hidden.grad.abs().max()))
+    assert torch.allclose(actual[0], hidden.grad, atol=1e-3 * float(hidden.grad.abs().max()))
     assert torch.allclose(
-        found[1], head.weight.grad, atol=1e-3 * float(head.weight.grad.abs().max())
+        actual[1], head.weight.grad, atol=1e-3 * float(head.weight.grad.abs().max())
     )
 
 

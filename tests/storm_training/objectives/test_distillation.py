@@ -68,16 +68,16 @@ def test_loss_and_gradients_follow_the_formula(
     batch = build_batch(sequences, pack(sequences.lengths(), np.arange(len(sequences)), 96))
     loss = objective.loss(network, batch)
     loss.backward()
-    found = {name: p.grad.clone() for name, p in network.named_parameters()}
+    gradients = {name: p.grad.clone() for name, p in network.named_parameters()}
     network.zero_grad()
     expected = torch.zeros(())
     for index in range(len(sequences)):
-        ids, marks = (torch.from_numpy(np.array(part)) for part in sequences[index])
+        ids, loss_mask = (torch.from_numpy(np.array(part)) for part in sequences[index])
         ids = ids.long()
         own = network(input_ids=ids[None], output_hidden_states=True)
         with torch.no_grad():
             other = taught(input_ids=ids[None], output_hidden_states=True)
-        kept = torch.nonzero(marks[1:]).squeeze(1)
+        kept = torch.nonzero(loss_mask[1:]).squeeze(1)
         mine, theirs = own.logits[0, kept], other.logits[0, kept]
         kl = functional.kl_div(
             (mine / temperature).log_softmax(1), (theirs / temperature).softmax(1), reduction="sum"
@@ -100,7 +100,7 @@ def test_loss_and_gradients_follow_the_formula(
     expected.backward()
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     for name, parameter in network.named_parameters():
-        assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-5), name
+        assert torch.allclose(gradients[name], parameter.grad, rtol=1e-3, atol=1e-5), name
     assert all(parameter.grad is None for parameter in taught.parameters())
 
 
@@ -139,10 +139,10 @@ def test_stored_answers_say_how_much_they_cover(tmp_path, teacher, tokens):
     sequences, network = tokens.sequences("train"), teacher.load("float32")
     covered = []
     for index in range(len(sequences)):
-        ids, marks = (torch.from_numpy(np.array(part)) for part in sequences[index])
+        ids, loss_mask = (torch.from_numpy(np.array(part)) for part in sequences[index])
         with torch.no_grad():
             logits = network(input_ids=ids[None].long()).logits[0, :-1]
-        covered.append(logits[marks[1:]].softmax(1).topk(3, 1).values.sum(1))
+        covered.append(logits[loss_mask[1:]].softmax(1).topk(3, 1).values.sum(1))
         stored = made.open("train", tokens).read(np.array([index]))
         assert torch.allclose(stored.log_probabilities.exp().sum(1), covered[-1], atol=1e-5)
     assert stage.metrics["covered_probability"] == pytest.approx(float(torch.cat(covered).mean()))

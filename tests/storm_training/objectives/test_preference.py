@@ -66,14 +66,14 @@ def reference(tmp_path_factory, model, tokens):
 
 def answers(network, tokens, split) -> torch.Tensor:
     """Return Σ log p of the supervised tokens, [pairs, 2], one unpadded sequence at a time."""
-    sequences, found = tokens.sequences(split), []
+    sequences, log_probs = tokens.sequences(split), []
     for index in range(len(sequences)):
-        for ids, marks in sequences.example(index):
+        for ids, loss_mask in sequences.example(index):
             ids = torch.from_numpy(np.array(ids)).long()
             logits = network(input_ids=ids[None]).logits[0, :-1].log_softmax(1)
             scores = logits.gather(1, ids[1:, None]).squeeze(1)
-            found.append(scores[torch.from_numpy(np.array(marks[1:]))].sum())
-    return torch.stack(found).view(-1, 2)
+            log_probs.append(scores[torch.from_numpy(np.array(loss_mask[1:]))].sum())
+    return torch.stack(log_probs).view(-1, 2)
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -97,7 +97,7 @@ def test_loss_and_gradients_follow_the_formula(tmp_path, model, tokens, referenc
     batch = build_batch(sequences, rows)
     loss = objective.loss(network, batch)
     loss.backward()
-    found = {name: p.grad.clone() for name, p in network.named_parameters()}
+    gradients = {name: p.grad.clone() for name, p in network.named_parameters()}
     network.zero_grad()
     pairs = answers(network, tokens, "train")
     margin = beta * ((pairs - held)[:, 0] - (pairs - held)[:, 1])
@@ -110,7 +110,7 @@ def test_loss_and_gradients_follow_the_formula(tmp_path, model, tokens, referenc
     expected.sum().backward()
     assert float(loss.detach()) == pytest.approx(float(expected.sum().detach()), rel=1e-5)
     for name, parameter in network.named_parameters():
-        assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-5), name
+        assert torch.allclose(gradients[name], parameter.grad, rtol=1e-3, atol=1e-5), name
     right, count = objective.figures()["accuracy"]
     assert (right, count) == (int((margin > 0).sum()), 24)
     assert objective.count(batch) == 24

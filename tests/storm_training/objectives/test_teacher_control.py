@@ -87,10 +87,10 @@ def agreement(model: Checkpoint, tokens, *, relabel: bool) -> float:
     size = network.config.vocab_size
     counts = np.zeros((size, size))
     for index in range(len(sequences)):
-        ids, marks = (torch.from_numpy(np.array(part)) for part in sequences[index])
+        ids, loss_mask = (torch.from_numpy(np.array(part)) for part in sequences[index])
         with torch.no_grad():
             favourites = network(input_ids=ids[None].long()).logits[0].argmax(1)
-        kept = torch.nonzero(marks[1:]).squeeze(1)
+        kept = torch.nonzero(loss_mask[1:]).squeeze(1)
         np.add.at(counts, (favourites[kept].numpy(), ids[1:][kept].numpy()), 1)
     if not relabel:
         return float(np.trace(counts) / counts.sum())
@@ -158,8 +158,8 @@ def most_frequent(tokens) -> float:
     """Return the share of the supervised token that is the most frequent one."""
     sequences, counts = tokens.sequences("validation"), Counter()
     for index in range(len(sequences)):
-        ids, marks = (np.array(part) for part in sequences[index])
-        counts.update(ids[marks.astype(bool)].tolist())
+        ids, loss_mask = (np.array(part) for part in sequences[index])
+        counts.update(ids[loss_mask.astype(bool)].tolist())
     return max(counts.values()) / counts.total()
 
 
@@ -171,10 +171,10 @@ def test_a_loss_says_what_it_was_measured_on(tmp_path, student, tokens, teacher)
         (Sft(**few, validation_rows=5), (student, tokens)),
         (Distillation(**few), (student, tokens, teacher)),
     ]
-    found = []
+    digests = []
     for number, (component, ports) in enumerate(runs):
         stage = make_stage(tmp_path / str(number))
         component.run(stage, *ports)
-        found.append(stage.measured_on["validation_loss"])
-    assert found[0] == found[1]
-    assert len(set(found)) == 3
+        digests.append(stage.measured_on["validation_loss"])
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3

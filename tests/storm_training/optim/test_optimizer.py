@@ -161,10 +161,10 @@ def test_noise_differs_between_neighbours():
 def test_the_settings_choose_the_optimiser():
     matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
     chosen = small_settings(weight_decay=0.1, precision="bf16", rounding="kahan")
-    found = build_optimizer([matrix, vector], chosen, "bf16")
-    assert isinstance(found, BFloat16AdamW)
-    assert [group["weight_decay"] for group in found.param_groups] == [0.1, 0.0]
-    assert [group["params"] for group in found.param_groups] == [[matrix], [vector]]
+    optimizer = build_optimizer([matrix, vector], chosen, "bf16")
+    assert isinstance(optimizer, BFloat16AdamW)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert [group["params"] for group in optimizer.param_groups] == [[matrix], [vector]]
     assert type(build_optimizer([vector], chosen, "bf16-mixed")) is torch.optim.AdamW
 
 
@@ -172,8 +172,8 @@ def test_norms_decay_where_every_parameter_does():
     matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
     chosen = small_settings(weight_decay=0.1, decayed=Decayed.all)
     for precision in ("32", "bf16"):
-        found = build_optimizer([matrix, vector], chosen, precision)
-        assert {group["weight_decay"] for group in found.param_groups} == {0.1}
+        optimizer = build_optimizer([matrix, vector], chosen, precision)
+        assert {group["weight_decay"] for group in optimizer.param_groups} == {0.1}
 
 
 def eight_bit() -> TrainingSettings:

@@ -54,16 +54,16 @@ def test_the_ratio_is_that_of_an_fp64_svd(seed, rows, columns, scale):
 )
 def test_singular_values_are_those_of_an_svd(matrix):
     expected = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)[::-1]
-    found = singular_values(torch.from_numpy(matrix)).numpy()
-    assert found == pytest.approx(expected, rel=1e-5, abs=3e-7 * (expected.max() + 1e-30))
+    actual = singular_values(torch.from_numpy(matrix)).numpy()
+    assert actual == pytest.approx(expected, rel=1e-5, abs=3e-7 * (expected.max() + 1e-30))
 
 
 def test_small_singular_values_survive_squaring():
     values = torch.logspace(0, -5, 24, dtype=torch.float64)
     left, _ = torch.linalg.qr(torch.randn(24, 24, dtype=torch.float64))
     right, _ = torch.linalg.qr(torch.randn(40, 24, dtype=torch.float64))
-    found = singular_values(left @ torch.diag(values) @ right.T)
-    assert torch.allclose(found.flip(0), values, rtol=1e-4)
+    actual = singular_values(left @ torch.diag(values) @ right.T)
+    assert torch.allclose(actual.flip(0), values, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
