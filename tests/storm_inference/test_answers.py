@@ -247,7 +247,7 @@ def test_drawing_is_from_all_tokens(tmp_path):
     drawn = set()
     for _ in range(20):
         prompts = [[7, 8]] * 16
-        generator._read = lambda tokens: ("", str(drawn.update(tokens)))
+        generator._decode = lambda tokens: ("", str(drawn.update(tokens)))
         generator._generate(prompts)
     assert len(drawn) > 100
 
@@ -299,7 +299,7 @@ def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypa
     )
     asked = [f"tell me a long tale of it {number}" for number in range(4)] + ["a b c d e" * 12]
     data = write_chats(tmp_path / "data", *[[("user", text)] for text in asked])
-    monkeypatch.setattr(Generator, "_read", lambda self, tokens: (repr(tokens), ""))
+    monkeypatch.setattr(Generator, "_decode", lambda self, tokens: (repr(tokens), ""))
 
     def answers(rows):
         stage = make_stage(tmp_path / str(rows), "answers")

@@ -29,5 +29,5 @@ def test_an_answer_that_melts_into_the_prompt_is_an_error():
 
 
 def test_answers_that_the_tokenizer_does_not_know_are_an_error():
-    with pytest.raises(SettingError, match="does not tell it apart"):
+    with pytest.raises(SettingError, match="the same token as another label"):
         label_ids(ChatRenderer(toy_tokenizer()), CHAT, ["1", "é"], "education.answers")

@@ -287,7 +287,7 @@ def test_parts_that_do_not_fit_are_refused_before_anything_runs():
         mixture.plan_spec([one])
     with pytest.raises(InputError, match="different tokenizers"):
         mixture.plan_spec([one, TokenSetSpec(kind="documents", tokenizer="b")])
-    with pytest.raises(InputError, match="part 2 holds pairs"):
+    with pytest.raises(InputError, match="part 2 holds preference pairs"):
         mixture.plan_spec([one, TokenSetSpec(kind="preferences")])
     with pytest.raises(SettingError, match="must be above 0"):
         TokenMixture(shares=[1, 0], seed=0)
@@ -296,5 +296,5 @@ def test_parts_that_do_not_fit_are_refused_before_anything_runs():
 def test_a_token_set_of_an_older_format_is_named(tmp_path):
     old = {"kind": "chats", "tokenizer": "", "together": 1, "parts": [], "splits": {}}
     (tmp_path / "tokens.json").write_text(json.dumps(old))
-    with pytest.raises(InputError, match="older format"):
+    with pytest.raises(InputError, match="older version"):
         TokenSet(tmp_path).content()

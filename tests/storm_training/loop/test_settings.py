@@ -137,8 +137,8 @@ def test_every_setting_of_a_choice_has_an_effect(tmp_path, inputs, name):
     ("values", "setting", "problem"),
     [
         ({"method": "lroa"}, "method", "did you mean 'lora'"),
-        ({"rank": 8}, "rank", "is read with method=lora or qlora only"),
-        ({"method": "lora", "fraction": 0.2}, "fraction", "is read with method=spectrum only"),
+        ({"rank": 8}, "rank", "is used only with method=lora or qlora"),
+        ({"method": "lora", "fraction": 0.2}, "fraction", "is used only with method=spectrum"),
         ({"method": "spectrum", "fraction": 1.5}, "fraction", "between 0 and 1"),
         ({"method": "last_layers"}, "layers", "at least 1"),
         ({"method": "named"}, "names", "at least one"),

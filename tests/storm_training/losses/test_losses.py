@@ -223,7 +223,7 @@ def test_gradients_are_used_up_by_one_backward_pass():
     hidden, head, labels = draw()
     loss = cross_entropy(hidden, head, labels)
     loss.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="compute it again"):
+    with pytest.raises(RuntimeError, match="compute the loss again"):
         loss.backward()
 
 

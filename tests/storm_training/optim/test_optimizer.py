@@ -194,7 +194,7 @@ def test_eight_bit_states_follow_adamw(tmp_path):
 
 
 def test_eight_bit_states_need_whole_weights_and_bitsandbytes(monkeypatch):
-    with pytest.raises(SettingError, match="takes whole weights only"):
+    with pytest.raises(SettingError, match="needs whole weights on every device"):
         check_optimizer(eight_bit(), sharded=True)
     check_optimizer(eight_bit(), sharded=False)
     monkeypatch.setattr(
@@ -207,5 +207,5 @@ def test_eight_bit_states_need_whole_weights_and_bitsandbytes(monkeypatch):
 @pytest.mark.parametrize("precision", ["auto", "32", "bf16-mixed"])
 @pytest.mark.parametrize("rounding", ["stochastic", "kahan"])
 def test_rounding_is_refused_where_it_means_nothing(precision, rounding):
-    with pytest.raises(SettingError, match="is a matter of precision=bf16"):
+    with pytest.raises(SettingError, match="is used only with precision=bf16"):
         small_settings(precision=precision, rounding=rounding)

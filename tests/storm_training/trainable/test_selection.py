@@ -57,7 +57,7 @@ def test_an_embedding_that_is_missing_is_an_error():
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"method": "named", "names": [r"model\.layers\.9\..*"]}, "matches no parameter"),
+        ({"method": "named", "names": [r"model\.layers\.9\..*"]}, "whole name of no parameter"),
         ({"method": "named", "names": ["lm_heed.weight"]}, "did you mean 'lm_head.weight'"),
         ({"method": "lora", "modules": ["q_prj"]}, "did you mean 'q_proj'"),
         ({"method": "lora", "modules": ["gate_up_proj"]}, "the model has no such matrix"),
