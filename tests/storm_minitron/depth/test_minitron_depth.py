@@ -105,7 +105,7 @@ def test_depths_that_make_no_sense_are_refused_at_plan_time(settings, message):
             "16 layers are to be dropped, but the scan removes runs of 8, 12: add 16",
         ),
         ({"counts": []}, "the scan removes runs of no length"),
-        ({"shapes": "others"}, "model of other shapes"),
+        ({"shapes": "others"}, "model with other tensor shapes"),
     ],
 )
 def test_scans_that_do_not_serve_are_refused_at_plan_time(scan, message):
