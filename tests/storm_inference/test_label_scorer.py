@@ -107,7 +107,7 @@ def test_a_prompt_beyond_the_attention_window_is_an_error():
 
 def test_a_prompt_beyond_the_models_positions_is_an_error():
     model = model_of(LlamaConfig, LlamaForCausalLM)
-    with pytest.raises(InputError, match="longer than the 128"):
+    with pytest.raises(InputError, match="longer than the model's 128 positions"):
         LabelScorer(model, rows=1, step=8).score([[[1] * 129, [2] * 3]], ANSWERS)
 
 
