@@ -18,11 +18,12 @@ CHATML = (
 )
 
 
-_TURN_TOKENS = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
-_TURNS = (
+TURN_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+TURNS = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+BOS_AND_TURNS = "{{ bos_token }}" + TURNS
 
 
 def make_model(
@@ -94,9 +95,11 @@ def make_checkpoint(
     seed: int = 0,
     dtype: str = "bfloat16",
     extra_tokens: tuple[str, ...] = (),
+    bos: str | None = None,
+    adds_bos: bool = False,
     **sizes: Any,
 ) -> Checkpoint:
-    """Save a random model with a byte-level tokenizer and a chat template; return it.
+    """Save a random model with the tokenizer of `make_byte_tokenizer`; return it.
 
     `family` is a model_type of transformers (llama, mistral, qwen2, qwen3), `sizes` overrides
     its config (hidden 32, 2 layers, 4 heads of 8, 2 KV heads).
@@ -104,7 +107,8 @@ def make_checkpoint(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = make_byte_tokenizer(extra_tokens)
+    template = TURNS if bos is None else BOS_AND_TURNS
+    tokenizer = make_byte_tokenizer(extra_tokens, template=template, bos=bos, adds_bos=adds_bos)
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -115,7 +119,7 @@ def make_checkpoint(
         "head_dim": 8,
         "max_position_embeddings": 256,
         "pad_token_id": 0,
-        "bos_token_id": None,
+        "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": 1,
     }
     config = AutoConfig.for_model(family, **{**settings, **sizes})
@@ -128,19 +132,42 @@ def make_checkpoint(
     return Checkpoint(directory)
 
 
-def make_byte_tokenizer(extra_tokens: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of single bytes with tokens for the turns of a chat."""
+def make_byte_tokenizer(
+    extra_tokens: tuple[str, ...] = (),
+    *,
+    control_tokens: tuple[str, ...] = TURN_TOKENS,
+    template: str | None = TURNS,
+    bos: str | None = None,
+    eos: str = "<|end|>",
+    pad: str = "<|pad|>",
+    adds_bos: bool = False,
+) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of single bytes with tokens for the turns of a chat.
+
+    `extra_tokens` are in its vocabulary and come of no text. `bos` is a further control token;
+    with `adds_bos` it begins whatever is encoded.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
+    if bos is not None and bos not in control_tokens:
+        control_tokens = (*control_tokens, bos)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = [*_TURN_TOKENS, *alphabet, *extra_tokens]
+    tokens = [*control_tokens, *alphabet, *extra_tokens]
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(_TURN_TOKENS)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>"
+    tokenizer.add_special_tokens(list(control_tokens))
+    if adds_bos:
+        assert bos is not None
+        tokenizer.post_processor = TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, tokens.index(bos))]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        chat_template=template,
     )
-    fast.chat_template = _TURNS
-    return fast

@@ -1,4 +1,4 @@
-"""A tiny random Llama with a character tokenizer, and a folder with two tasks."""
+"""A tiny random Llama that can chat, and a folder with two tasks."""
 
 from __future__ import annotations
 
@@ -10,68 +10,32 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.testing import BOS_AND_TURNS, make_byte_tokenizer
+from storm_models.testing import make_checkpoint as make_checkpoint_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-SPECIAL = ["<|pad|>", "<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
-
-def build_tokenizer(*, adds_bos: bool = False) -> PreTrainedTokenizerFast:
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-    from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    letters = [chr(code) for code in range(32, 127)] + ["\n"]
-    vocabulary = {token: index for index, token in enumerate(SPECIAL + letters)}
-    tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<|pad|>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
-    tokenizer.decoder = decoders.Fuse()
-    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in SPECIAL])
-    if adds_bos:
-        tokenizer.post_processor = TemplateProcessing(
-            single="<|begin|> $A", special_tokens=[("<|begin|>", vocabulary["<|begin|>"])]
-        )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<|begin|>",
-        eos_token="<|end|>",
-        pad_token="<|pad|>",
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        chat_template=TEMPLATE,
-    )
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    return make_byte_tokenizer(template=BOS_AND_TURNS, bos="<|begin|>")
 
 
 def build_checkpoint(folder: Path, *, seed: int = 0, adds_bos: bool = False) -> Checkpoint:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    tokenizer = build_tokenizer(adds_bos=adds_bos)
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    return make_checkpoint_of(
+        folder,
+        seed=seed,
+        dtype="float32",
+        bos="<|begin|>",
+        adds_bos=adds_bos,
         hidden_size=64,
         intermediate_size=96,
-        num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=256,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        head_dim=32,
         initializer_range=0.2,
         tie_word_embeddings=True,
     )
-    model = LlamaForCausalLM(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return Checkpoint(folder)
 
 
 @pytest.fixture(scope="session")

@@ -244,7 +244,7 @@ def test_a_tokenizer_that_adds_an_end_adds_none_to_a_question(
         "type": "TemplateProcessing",
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": end}],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
-        "special_tokens": {"<|end|>": {"id": "<|end|>", "ids": [2], "tokens": ["<|end|>"]}},
+        "special_tokens": {"<|end|>": {"id": "<|end|>", "ids": [1], "tokens": ["<|end|>"]}},
     }
     file.write_text(json.dumps(content), encoding="utf-8")
     checkpoint = Checkpoint(checkpoint.directory)

@@ -135,7 +135,7 @@ def test_white_space_after_the_turn_is_not_part_of_the_answer(
     make_tokenizer: Callable,
 ) -> None:
     tokenizer = make_tokenizer()
-    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>'", "<|end|>\n'")
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", "<|end|>\n")
     (turns,) = Questions(ChatRenderer(tokenizer), tokenizer.encode).continuations(
         conversations(CHATS[-1:])
     )

@@ -6,11 +6,10 @@ import torch
 from storm_data.dataset import Dataset
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
-from storm_inference.testing import toy_tokenizer
 from storm_minitron.calibration.samples import make_batches, read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.testing import make_byte_tokenizer
+from storm_models.testing import BOS_AND_TURNS, make_byte_tokenizer
 
 SETTINGS = CalibrationSettings(samples=100, max_length=64, batch_size=4, pad_to_multiple_of=16)
 
@@ -50,26 +49,22 @@ def answers(tokenizer, samples):
 def test_the_last_answer_is_marked_with_the_token_that_ends_it(tmp_path):
     chat = [("user", "a"), ("assistant", "first"), ("user", "b"), ("assistant", "last one")]
     data = dataset(tmp_path / "data", [chat])
-    for tokenizer, end in ((make_byte_tokenizer(), "<|end|>"), (toy_tokenizer(), "<end>")):
+    with_bos = make_byte_tokenizer(template=BOS_AND_TURNS, bos="<|begin|>")
+    for tokenizer in (make_byte_tokenizer(), with_bos):
         samples, left_out = read_samples(
             data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0
         )
-        assert answers(tokenizer, samples) == [f"last one{end}"]
+        assert answers(tokenizer, samples) == ["last one<|end|>"]
         assert left_out == {}
     assert samples[0].input_ids.count(tokenizer.bos_token_id) == 1
 
 
 def test_a_tokenizer_that_adds_bos_itself_adds_one(tmp_path):
-    tokenizer = toy_tokenizer()
-    tokenizer.chat_template = tokenizer.chat_template.replace("{{ bos_token }}", "")
+    tokenizer = make_byte_tokenizer(bos="<|begin|>")
     data = dataset(tmp_path / "data", [[("user", "a"), ("assistant", "b")]])
     ((plain,), _) = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0)
     assert tokenizer.bos_token_id not in plain.input_ids
-    from tokenizers.processors import TemplateProcessing
-
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", tokenizer.bos_token_id)]
-    )
+    tokenizer = make_byte_tokenizer(bos="<|begin|>", adds_bos=True)
     ((sample,), _) = read_samples(data, "train", saved(tmp_path, tokenizer), SETTINGS, seed=0)
     assert sample.input_ids == [tokenizer.bos_token_id, *plain.input_ids]
     assert sample.answer == [False, *plain.answer]

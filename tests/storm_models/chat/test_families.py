@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.chat.settings import ChatSettings, families
 from storm_models.chat.template import UnusableChat
+from storm_models.testing import make_byte_tokenizer
 
 CONTROLS = (
     "<s>",
@@ -50,17 +49,9 @@ TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type"
 
 def renderer(family: str) -> ChatRenderer:
     """A renderer with one of the families, over a tokenizer of single bytes."""
-    tokens = [*CONTROLS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(CONTROLS))
     text = ChatSettings(template=family).text()
-    return ChatRenderer(
-        PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", chat_template=text
-        )
-    )
+    names = {"bos": "<s>", "eos": "</s>", "pad": "</s>"}
+    return ChatRenderer(make_byte_tokenizer(control_tokens=CONTROLS, template=text, **names))
 
 
 def decoded(chats: ChatRenderer, ids: list[int]) -> str:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
 
 from storm_exp import InputError
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatRenderer, ChatTokens
 from storm_models.chat.template import UnusableChat
+from storm_models.testing import make_byte_tokenizer
 
 LLAMA_3_1 = (
     "{{- bos_token }}"
@@ -101,21 +100,13 @@ TWO_TURNS = [
 
 def tokenizer_with(template: str | None, *, adds_bos: bool = False, pad_is_eos: bool = False):
     """A tokenizer of single bytes, so that every character's place shows in the mask."""
-    tokens = [*SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(SPECIALS))
-    if adds_bos:
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<bos> $A", special_tokens=[("<bos>", 0)]
-        )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<bos>",
-        eos_token="</s>",
-        pad_token="</s>" if pad_is_eos else "<pad>",
-        chat_template=template,
+    return make_byte_tokenizer(
+        control_tokens=SPECIALS,
+        template=template,
+        bos="<bos>",
+        eos="</s>",
+        pad="</s>" if pad_is_eos else "<pad>",
+        adds_bos=adds_bos,
     )
 
 
