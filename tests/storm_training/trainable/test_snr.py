@@ -136,3 +136,17 @@ def test_a_table_is_plain_json(tmp_path):
     content = json.loads((stage.directory / "layers.json").read_text())
     assert set(content) == {"shapes", "modules"}
     assert set(content["modules"][0]) == {"name", "type", "layer", "shape", "snr"}
+
+
+def test_values_of_small_matrices_do_not_depend_on_the_threads():
+    matrix = torch.randn(576, 700, generator=torch.Generator().manual_seed(0))
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            found.append(singular_values(matrix))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
