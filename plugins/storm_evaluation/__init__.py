@@ -1,4 +1,4 @@
-"""Measuring models: lm-evaluation-harness, held-out rows, paired statistics."""
+"""Evaluating models: lm-evaluation-harness, held-out rows, paired statistics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on all models over all tasks, and over their training."""
+    """Return the report's sections on all models over all tasks, and on learning curves."""
     from storm_evaluation.report import learning_curve, over_runs, sections
 
     return [*over_runs.sections(run), *sections.sections(run), *learning_curve.sections(run)]

@@ -1,4 +1,4 @@
-"""Evaluations: one model on one set of tasks, with the score of every document."""
+"""The artifact of an evaluation: one model's scores on tasks, with the score of every document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN_CHARACTERS = 400
 
 @dataclasses.dataclass(kw_only=True)
 class EvaluationSpec(Spec):
-    """What is known of an evaluation before the model has answered."""
+    """What is known of an evaluation before it is run."""
 
     tasks: list[str] | None = None
     documents: int | None = None
@@ -41,12 +41,12 @@ class Sample:
     """The score of one document."""
 
     task: str
-    """The task that was asked for; a group of tasks counts as one."""
+    """The task as named in the settings; a group of tasks counts as one."""
     document: str
-    """Digest of the document: the same for every model, unique within the task."""
+    """Digest of the document, the same for every model and unique within the task."""
     score: float
     weight: float = 1.0
-    """What the document counts for in the task's mean: 1, or its number of tokens."""
+    """The document's weight in the task's mean: 1, or its number of tokens."""
     subtask: str = ""
     prompt: str = ""
     prediction: str = ""
@@ -82,18 +82,18 @@ class Evaluation(Artifact):
         return content
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the documents' scores, task by task, in the order of the tasks' documents."""
+        """Yield the documents' scores, task by task, in the order of the documents."""
         with (self.directory / "samples.jsonl").open(encoding="utf-8") as stream:
             for line in stream:
                 yield Sample(**json.loads(line))
 
     def questions(self) -> str:
-        """Return a digest of the documents that were asked, whatever their order."""
-        asked = sorted(f"{sample.task}\0{sample.document}" for sample in self.samples())
-        return hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
+        """Return a digest of the evaluated documents, independent of their order."""
+        documents = sorted(f"{sample.task}\0{sample.document}" for sample in self.samples())
+        return hashlib.sha256("\n".join(documents).encode()).hexdigest()[:16]
 
     def spec(self) -> EvaluationSpec:
-        """Read the names of the tasks and the number of documents."""
+        """Return the names of the tasks and the number of documents."""
         tasks = self.summary()["tasks"]
         return EvaluationSpec(
             tasks=list(tasks), documents=sum(entry["n"] for entry in tasks.values())
@@ -108,8 +108,8 @@ class Evaluation(Artifact):
     ) -> dict[str, TaskScore]:
         """Write both files and return the scores.
 
-        `metrics` gives each task's metric and whether more of it is better, in the order in
-        which tasks are shown. Raises InputError for a task without documents.
+        `metrics` gives each task's metric and whether higher is better, in the order in which tasks
+        are shown. Raises InputError for a task without documents.
         """
         rows = list(samples)
         scores: dict[str, TaskScore] = {}
@@ -140,7 +140,7 @@ class Evaluation(Artifact):
 
 
 def mean_score(scores: dict[str, TaskScore]) -> float | None:
-    """Return the mean over the tasks in which more is better, None when there are none."""
+    """Return the mean over the tasks in which higher is better, None when there are none."""
     values = [score.score for score in scores.values() if score.higher_is_better]
     return sum(values) / len(values) if values else None
 
@@ -162,13 +162,13 @@ def mean_and_stderr(scores: list[float], weights: list[float]) -> tuple[float, f
 
 
 def shorten(text: object) -> str:
-    """Return a text as the report shows it: at most 400 characters."""
+    """Return the first 400 characters of a text, as the report shows it."""
     shown = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False, default=str)
     return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def shorten_front(text: str) -> str:
-    """Return the last 400 characters of a text: of a prompt, the question."""
+    """Return the last 400 characters of a text; in a prompt, these hold the question."""
     return text if len(text) <= _SHOWN_CHARACTERS else "…" + text[1 - _SHOWN_CHARACTERS :]
 
 

@@ -69,7 +69,7 @@ def test_a_missing_chat_template_is_named(work):
 def test_a_window_that_answers_exceed_is_named(work):
     said = rehearse(work, "recipe=storm_phi3", "evaluator.max_new_tokens=5000", code=1)
     assert "max_new_tokens.leaderboard_ifeval=5000" in said
-    assert "the model takes 4096" in said
+    assert "prompt and answer together can have 4096" in said
 
 
 def test_a_package_that_a_task_needs_is_named(work, tmp_path):

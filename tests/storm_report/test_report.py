@@ -138,7 +138,7 @@ def test_models_are_shown_by_name_with_scores_and_paired_differences(make):
     assert "base_model 0.500 ± 0.010" in text
     assert "merger 0.750 ± 0.010" in text
     assert "merger +0.250 +0.125 to +0.375 < 0.001 better" in text
-    assert "One run each: this says how these trained models differ" in text
+    assert "With one run each, this holds for these trained models" in text
 
 
 def family(make: Maker) -> CellRecord:
@@ -189,7 +189,7 @@ def test_every_step_is_told_against_the_models_that_it_was_made_of(make):
         "undecided: finetuner over base_model (+0.200); "
         "no effect shown: partner over base_model (+0.100)."
     ) in text
-    assert "mean over tasks; of these trained models, one run each, over questions" in text
+    assert "mean over tasks; for these trained models, one run each, over questions" in text
     assert "merger partner +0.300 +0.125 to +0.375 < 0.001 better" in text
     assert "merger finetuner -0.040" in text
     assert "merger base_model" not in text.replace("Differences to base_model", "")
@@ -201,7 +201,7 @@ def test_a_rehearsal_s_report_says_that_scores_mean_nothing_and_ranks_none(make)
     assert "A rehearsal that passed: its scores mean nothing" in page.text
     assert "replaced in whole or in part: base_model" in page.text
     assert "base_model 0.500 ± 0.010" in page.text
-    assert "they are of a rehearsal, and mean nothing" in page.text
+    assert "they come from a rehearsal and have no meaning" in page.text
     for claim in ("Differences to", "Helped", "+0.250", "is bold"):
         assert claim not in page.text
 
@@ -234,7 +234,7 @@ def test_arms_of_several_runs_are_shown_once_each_and_spoken_of_as_arms(make):
     text = show(make.run(cell(*stages, *evaluations, compared))).text
     assert "plain 0.500 ± 0.010" in text and "tuned 0.750 ± 0.010" in text
     assert "Differences to plain in the mean over tasks. Over 2 runs of each" in text
-    assert "plain_again 0" not in text and "One run each" not in text
+    assert "plain_again 0" not in text and "With one run each" not in text
 
 
 def test_bars_of_models_have_the_heights_of_their_scores(make):

@@ -1,1 +1,1 @@
-"""Comparing evaluations: documents matched, differences, intervals, tests."""
+"""Comparing evaluations: matching of documents, differences, intervals, tests."""

@@ -1,4 +1,4 @@
-"""Comparisons: evaluations side by side, by position."""
+"""The artifact of a comparison: scores of several models and paired differences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from storm_exp import Artifact, InputError, Spec
 
 NO_EFFECT, UNDECIDED = "no effect", "undecided"
-"""Verdicts where neither of two models is better: the interval lies within the margin, or not."""
+"""Verdicts where neither model is better: the interval is within the margin, or is not."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -29,19 +29,19 @@ class ComparisonSpec(Spec):
 class Comparison(Artifact):
     """`comparison.json`: scores and paired differences.
 
-    Models are numbered in the order of the port, from 0: keys and payloads know no stage names,
-    the record of a run maps positions to names. The file holds
-    - `models`, their number, `runs`, how often each was trained, and `best`, the position with the
-      highest mean;
+    Models are numbered from 0 in the order of the port; the record of a run maps numbers to names
+    of stages. The file holds
+    - `models`, their number, `runs`, how often each was trained, and `best`, the number of the one
+      with the highest mean;
     - `tasks`: per task `metric`, `higher_is_better`, `n`, `scores` (a list of {score, stderr});
-    - `mean`: a list of {score, stderr} over the tasks in which more is better, or null, and `loss`,
-      the same over those in which less is; of several runs with `by_run`, a score for each;
+    - `mean`: a list of {score, stderr} over the tasks in which higher is better, or null, and
+      `loss`, the same over the others; for several runs with `by_run`, the score of each;
     - `against_first` and `pairs`: lists of {first, second, tasks: {task: difference}, mean, loss};
     - a difference: `difference` (second − first), `low`, `high`, `p`, `p_holm`, `test`, `better`
-      (position of the model that is better after Holm's correction, or null), `equivalence` (the
-      interval of two one-sided tests) and `verdict` (of the second model: better, worse, no effect,
-      undecided). Means of single runs also have `clustered_stderr`, differences of several
-      `together`, the interval that holds for all arms against the first at once.
+      (number of the model that is better after Holm's correction, or null), `equivalence` (the
+      interval of two one-sided tests) and `verdict` (on the second model: better, worse, no effect,
+      undecided). Means of single runs also have `clustered_stderr`, differences over several runs
+      `together`, the simultaneous interval for all arms against the first.
     """
 
     spec_type = ComparisonSpec

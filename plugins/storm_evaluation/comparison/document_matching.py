@@ -1,4 +1,4 @@
-"""Scores of several models, matched document by document."""
+"""Matching the scores of several models by document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MatchedTask:
 
 
 def match_documents(evaluations: Sequence[Evaluation]) -> list[MatchedTask]:
-    """Read the evaluations and put the same document in the same column for every model.
+    """Return the evaluations' scores with each document in the same column for every model.
 
     Raises InputError when they differ in tasks, metrics or documents.
     """
@@ -44,32 +44,32 @@ def match_documents(evaluations: Sequence[Evaluation]) -> list[MatchedTask]:
 
 
 def _by_task(evaluation: Evaluation) -> dict[str, dict[str, Sample]]:
-    found: dict[str, dict[str, Sample]] = {}
+    by_task: dict[str, dict[str, Sample]] = {}
     for sample in evaluation.samples():
-        found.setdefault(sample.task, {})[sample.document] = sample
-    return found
+        by_task.setdefault(sample.task, {})[sample.document] = sample
+    return by_task
 
 
 def _match_task(
     task: str, entries: list[dict[str, object]], samples: list[dict[str, Sample]]
 ) -> MatchedTask:
     documents = list(samples[0])
-    for position, (entry, own) in enumerate(zip(entries, samples, strict=True)):
+    for position, (entry, model) in enumerate(zip(entries, samples, strict=True)):
         if entry["metric"] != entries[0]["metric"]:
             raise InputError(
                 f"task {task}: evaluation 0 is scored by {entries[0]['metric']}, evaluation "
                 f"{position} by {entry['metric']}"
             )
-        if set(own) != set(documents):
-            shared = len(set(own) & set(documents))
+        if set(model) != set(documents):
+            shared = len(set(model) & set(documents))
             raise InputError(
                 f"task {task}: evaluations 0 and {position} are over different documents "
-                f"({len(documents)} and {len(own)}, {shared} of them the same)"
+                f"({len(documents)} and {len(model)}, {shared} of them the same)"
             )
     return MatchedTask(
         name=task,
         metric=str(entries[0]["metric"]),
         higher_is_better=bool(entries[0]["higher_is_better"]),
-        scores_MN=np.array([[own[name].score for name in documents] for own in samples]),
-        weights_MN=np.array([[own[name].weight for name in documents] for own in samples]),
+        scores_MN=np.array([[model[name].score for name in documents] for model in samples]),
+        weights_MN=np.array([[model[name].weight for name in documents] for model in samples]),
     )

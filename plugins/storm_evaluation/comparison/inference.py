@@ -1,21 +1,21 @@
-"""Inference over runs and questions: arms that were trained several times, on the same questions.
+"""Inference over runs and questions, for arms that were trained several times.
 
-Arms A, runs S (a seed is a block, the same seeds in every arm) and questions of one or more tasks.
-The target is the mean effect over the questions and the runs that there could be. A difference
-between two arms varies with the run (its own a: the variance of the run means, over S), with the
-question (b: the variance of the question means, over their number) and with both (c: what is left,
-over all answers); a + b - c is the variance of the mean difference. Of a there are two estimates:
-from the pair's own runs, of which there are few, and pooled over all arms, which misleads where
-arms vary unequally. An interval's half width squared is
+There are A arms, S runs (a seed is a block, with the same seeds in every arm) and the questions of
+one or more tasks. The target is the mean effect over the populations of questions and runs. A
+difference between two arms varies with the run (a: the variance of the run means, over S), with the
+question (b: the variance of the question means, over their number) and with both (c: the residual
+variance, over all answers); a + b - c is the variance of the mean difference. There are two
+estimates of a: from the pair's own runs, which are few, and pooled over all arms, which misleads
+where arms vary unequally. An interval's half width squared is
 
-    max(t² of the pooled one, t² of the pair's own) + z² max(b - c, 0)
+    max(t² a_pooled, t² a_own) + z² max(b - c, 0)
 
-with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled one and 3/2 (S - 1) for the
-own: more than the S - 1 that it has, since the other stands in where it is small by chance.
-No interval is narrower than what few questions leave open (`unseen_width`): of questions that all
-come out alike nothing is seen to vary, and that is not to know that nothing does.
+with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled estimate and 3/2 (S - 1) for
+the pair's own: more than the S - 1 that it has, since the pooled one takes over where it is small
+by chance. No interval is narrower than few questions allow (`unseen_width`): questions that all
+have the same outcome show no variation, which does not prove that there is none.
 
-docs/statistics.md says how often this errs, and benchmarks/false_positives.py simulates it.
+docs/statistics.md gives the error rates, and benchmarks/false_positives.py simulates them.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ _OWN = 1.5
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Differences between arms and where they vary, arrays [..., pairs]."""
+    """Differences between arms and their variances, arrays [..., pairs]."""
 
     difference: Floats
     """Mean of the second arm minus that of the first."""
     own: Floats
-    """Variance of the mean difference from run to run, from the pair's own runs."""
+    """Variance of the mean difference over runs, estimated from the pair's own runs."""
     pooled: Floats
-    """The same from all arms, as if they varied alike."""
+    """The same estimated from all arms, assuming equal variances."""
     questions: Floats
-    """Variance of the mean difference from question to question, 0 where none is seen."""
+    """Variance of the mean difference over questions, 0 where none is observed."""
     reach: Floats
-    """How far from the difference a question may lie that was not seen: on the other side, as far
-    as any that was."""
+    """The assumed largest deviation of an unobserved question from the difference: as large as any
+    observed one, with the opposite sign."""
     fewest: float
-    """Questions that speak for the difference: of the smallest task, times the tasks."""
+    """Effective number of questions: that of the smallest task, times the number of tasks."""
     runs: int
     arms: int
 
     @property
     def own_freedom(self) -> float:
-        """Degrees of freedom that `own` counts with."""
+        """Degrees of freedom of `own`."""
         return _OWN * (self.runs - 1)
 
     @property
@@ -66,7 +66,7 @@ class Spread:
         return (self.arms - 1) * (self.runs - 1)
 
     def half_width(self, level: float | Floats) -> Floats:
-        """Return half the width of intervals that miss with chance `level` (0.05 for 95 %)."""
+        """Return the half width of intervals at error probability `level` (0.05 for 95 %)."""
         tail = np.asarray(level) / 2
         return self._half(
             -special.stdtrit(self.freedom, tail),
@@ -76,14 +76,14 @@ class Spread:
         )
 
     def simultaneous_half_width(self, level: float, comparisons: int) -> Floats:
-        """Return the same for intervals of which any misses with chance `level` (Dunnett)."""
+        """Return the same for simultaneous intervals (Dunnett) with joint error rate `level`."""
         pooled = dunnett_quantile(comparisons, self.freedom, level)
         own = dunnett_quantile(comparisons, self.own_freedom, level)
         normal = dunnett_quantile(comparisons, None, level)
         return self._half(pooled, own, normal, np.asarray(level / comparisons / 2))
 
     def p_values(self) -> Floats:
-        """Return two-sided p-values: the level at which the interval ends at 0."""
+        """Return two-sided p-values: the level at which the interval just reaches 0."""
         low = np.full(np.shape(self.difference), np.log(_SMALLEST_P))
         high = np.zeros_like(low)
         size = np.abs(self.difference)
@@ -97,23 +97,23 @@ class Spread:
         self, pooled_t: float | Floats, own_t: float | Floats, normal: float | Floats, tail: Floats
     ) -> Floats:
         runs = np.maximum(own_t**2 * self.own, pooled_t**2 * self.pooled)
-        seen = np.sqrt(runs + normal**2 * self.questions)
-        return np.maximum(seen, unseen_width(self.reach, self.fewest, tail))
+        observed = np.sqrt(runs + normal**2 * self.questions)
+        return np.maximum(observed, unseen_width(self.reach, self.fewest, tail))
 
 
 def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
     """Return the spread of the mean over tasks; a task is an array [..., arms, runs, questions].
 
-    Every task counts alike, whatever its number of questions, and questions are of their task.
+    Every task has the same weight, whatever its number of questions; questions are nested in tasks.
     Raises ValueError for fewer than two runs.
     """
     arms, runs = tasks[0].shape[-3:-1]
     if runs < 2:
-        raise ValueError("one run says nothing of runs: compare trained models")
+        raise ValueError("one run shows no variation over runs: compare trained models instead")
     means = sum(task.mean(-1) for task in tasks) / len(tasks)
-    apart = means - means.mean(-1, keepdims=True) - means.mean(-2, keepdims=True)
-    apart = apart + means.mean((-2, -1), keepdims=True)
-    pooled = 2 * (apart**2).sum((-2, -1)) / ((arms - 1) * (runs - 1)) / runs
+    residual = means - means.mean(-1, keepdims=True) - means.mean(-2, keepdims=True)
+    residual = residual + means.mean((-2, -1), keepdims=True)
+    pooled = 2 * (residual**2).sum((-2, -1)) / ((arms - 1) * (runs - 1)) / runs
     found = [_pair(tasks, means, first, second) for first, second in pairs]
     difference, own, questions, most = (np.stack(column, -1) for column in zip(*found, strict=True))
     return Spread(
@@ -131,36 +131,36 @@ def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
 def _pair(
     tasks: Sequence[Floats], means: Floats, first: int, second: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return difference, its variance over runs and over questions, and the largest of any."""
+    """Return difference, its variances over runs and questions, and the largest of a question."""
     by_run = means[..., second, :] - means[..., first, :]
     runs = by_run.shape[-1]
     questions = np.zeros(by_run.shape[:-1])
     most = np.zeros(by_run.shape[:-1])
     for task in tasks:
-        each = task[..., second, :, :] - task[..., first, :, :]
-        most = np.maximum(most, np.abs(each.mean(-2)).max(-1))
-        questions = questions + question_variance(each) / len(tasks) ** 2
+        differences = task[..., second, :, :] - task[..., first, :, :]
+        most = np.maximum(most, np.abs(differences.mean(-2)).max(-1))
+        questions = questions + question_variance(differences) / len(tasks) ** 2
     return by_run.mean(-1), by_run.var(-1, ddof=1) / runs, np.maximum(questions, 0), most
 
 
-def question_variance(each: Floats) -> Floats:
-    """Return b - c of differences [..., runs, questions]: what questions add to the variance.
+def question_variance(differences: Floats) -> Floats:
+    """Return b - c of differences [..., runs, questions]: the questions' share of the variance.
 
-    An estimate without bias, which may be below 0.
+    The estimate is unbiased and may be negative.
     """
-    runs, count = each.shape[-2:]
+    runs, count = differences.shape[-2:]
     if count < 2:
-        return np.zeros(each.shape[:-2])
-    by_question = each.mean(-2)
-    total = ((each - each.mean((-2, -1), keepdims=True)) ** 2).sum((-2, -1))
+        return np.zeros(differences.shape[:-2])
+    by_question = differences.mean(-2)
+    total = ((differences - differences.mean((-2, -1), keepdims=True)) ** 2).sum((-2, -1))
     of_questions = runs * by_question.var(-1) * count
-    of_runs = count * each.mean(-1).var(-1) * runs
+    of_runs = count * differences.mean(-1).var(-1) * runs
     residual = (total - of_questions - of_runs) / ((runs - 1) * (count - 1))
     return np.asarray(by_question.var(-1, ddof=1) / count - residual / (runs * count))
 
 
 def pseudo_scores(scores: Floats, weights: Floats) -> Floats:
-    """Return scores [..., questions] whose plain mean is the weighted one, as its error is.
+    """Return scores [..., questions] whose plain mean and its error are the weighted ones.
 
     The linearised ratio (Cochran, Sampling Techniques, 6.4); equal weights change nothing.
     """

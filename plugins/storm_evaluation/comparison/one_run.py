@@ -1,4 +1,4 @@
-"""Models that were trained once each: a statement about them, over the questions there could be."""
+"""Inference over questions, for models that were trained once each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from storm_evaluation.evaluation import mean_and_stderr
 class OneRun:
     """Bootstrap intervals and exact or permutation tests, paired by document.
 
-    Documents are drawn within their task, never across; every difference is drawn from the same
-    resamples. Nothing here knows how much another training of the same arm would differ.
+    Documents are resampled within their task; all differences use the same resamples. How much
+    another training of the same arm would differ is not estimated.
     """
 
     runs = 1
@@ -26,7 +26,7 @@ class OneRun:
     def __init__(
         self, tasks: Sequence[MatchedTask], *, confidence: float, resamples: int, seed: int
     ) -> None:
-        """Draw the bootstrap means, seeded by `seed` and the task's name."""
+        """Draw the bootstrap means of each task, seeded by `seed` and its name."""
         self._confidence, self._resamples, self._seed = confidence, resamples, seed
         self.models = tasks[0].scores_MN.shape[0]
         self._draws = {
@@ -37,15 +37,15 @@ class OneRun:
         }
 
     def score(self, tasks: Sequence[MatchedTask], model: int) -> Cell:
-        """Return the mean over tasks of their scores, and its standard error."""
-        found = [
+        """Return the mean score over tasks and its standard error."""
+        means = [
             mean_and_stderr(task.scores_MN[model].tolist(), task.weights_MN[model].tolist())
             for task in tasks
         ]
-        score = sum(mean for mean, _ in found) / len(found)
-        known = [error for _, error in found if error is not None]
-        whole = len(known) == len(found)
-        stderr = sum(error**2 for error in known) ** 0.5 / len(found) if whole else None
+        score = sum(mean for mean, _ in means) / len(means)
+        known = [error for _, error in means if error is not None]
+        complete = len(known) == len(means)
+        stderr = sum(error**2 for error in known) ** 0.5 / len(means) if complete else None
         return {"score": score, "stderr": stderr}
 
     def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
@@ -64,29 +64,29 @@ class OneRun:
             "high": max(high, difference + half),
             "equivalence": widened(difference, *narrow, questions),
         }
-        alone = tasks[0] if len(tasks) == 1 else None
+        single = tasks[0] if len(tasks) == 1 else None
         if (
-            alone
-            and significance.is_binary(alone.scores_MN)
-            and bool((alone.weights_MN == 1).all())
+            single
+            and significance.is_binary(single.scores_MN)
+            and bool((single.weights_MN == 1).all())
         ):
-            p = significance.mcnemar(alone.scores_MN[first], alone.scores_MN[second])
+            p = significance.mcnemar(single.scores_MN[first], single.scores_MN[second])
             return {**cell, "p": p, "test": "mcnemar"}
         names = ",".join(task.name for task in tasks)
         random = self._random("sign_flip", names, first, second)
         p = significance.sign_flip(joined, self._resamples, random)
         cell |= {"p": p, "test": "sign_flip"}
         if len(tasks) > 1:
-            each = [float(values.sum()) for values in terms]
-            cell["clustered_stderr"] = significance.clustered_stderr(each)
+            by_task = [float(values.sum()) for values in terms]
+            cell["clustered_stderr"] = significance.clustered_stderr(by_task)
         return cell
 
     def _unseen(
         self, tasks: Sequence[MatchedTask], first: int, second: int, difference: float
     ) -> tuple[float, float]:
-        """Return how many questions speak for a difference, and what they leave open either way.
+        """Return the effective number of questions, and the least half width that they allow.
 
-        A bootstrap of questions that come out alike has no width.
+        Without it, the bootstrap interval of questions with equal outcomes would have width 0.
         """
         pair = [first, second]
         counts = [significance.effective_questions(task.weights_MN[pair]) for task in tasks]

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 @component("comparison", "paired", version=4, requires=("numpy", "scipy"), extra="train")
 class Paired:
-    """Put models side by side, with paired differences to the first and between all.
+    """Compares models, with paired differences to the first and between all pairs.
 
-    Models that were trained once each are compared as they are: the result holds for these trained
-    models. Where every arm was trained several times, it holds for the arms (docs/statistics.md).
+    With one run each, the result holds for these trained models only; with several runs of every
+    arm, for the arms (docs/statistics.md).
     """
 
     confidence: float = setting(0.95, at_least=0.5, below=1)
     """Coverage of the intervals; 1 − confidence is the level of the tests."""
     runs: int = setting(1, neutral=1, at_least=1)
-    """How many evaluations in a row are runs of the same arm, in the order of their seeds."""
+    """How many consecutive evaluations are runs of the same arm, in the order of their seeds."""
     margin: float = setting(0.02, neutral=0.02, above=0)
-    """Differences within ± margin count as none: what "no effect" means, in scores or nats."""
+    """Differences within ± margin, in scores or nats, count as "no effect"."""
     resamples: int = setting(4000, at_least=100)
-    """Bootstrap resamples, and random sign flips of the permutation test; of single runs."""
+    """Bootstrap resamples, and sign flips of the permutation test, for single runs."""
     seed: int = 0
-    """Of its own, not the run's: statistics are no part of what a run's seed repeats."""
+    """Seed of the resampling, independent of the run's seed."""
 
     def plan_spec(self, evaluations: list[EvaluationSpec]) -> ComparisonSpec:
-        """Check that the evaluations are over the same tasks, as far as is known."""
+        """Check that the evaluations have the same tasks, as far as they are known."""
         known = [(p, e.tasks) for p, e in enumerate(evaluations) if e.tasks is not None]
         for position, tasks in known:
             if set(tasks) != set(known[0][1]):
@@ -43,14 +43,14 @@ class Paired:
                     f"tasks: {', '.join(known[0][1])} and {', '.join(tasks)}"
                 )
         if len(evaluations) % self.runs or len(evaluations) == self.runs > 1:
-            problem = f"{len(evaluations)} evaluations are not two or more arms of so many runs"
+            problem = f"{len(evaluations)} evaluations are not two or more arms of this many runs"
             raise SettingError("runs", self.runs, problem)
         return ComparisonSpec(
             models=len(evaluations) // self.runs, tasks=list(known[0][1]) if known else None
         )
 
     def run(self, stage: StageContext, evaluations: list[Evaluation]) -> Comparison:
-        """Align the evaluations and compare."""
+        """Match the evaluations' documents and compare."""
         from storm_evaluation.comparison.document_matching import match_documents
 
         content = self.compare(match_documents(evaluations))

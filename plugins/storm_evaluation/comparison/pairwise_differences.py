@@ -1,4 +1,4 @@
-"""Differences between models with their uncertainty, as the comparison writes them."""
+"""The contents of comparison.json: scores and differences of models with their uncertainty."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from storm_evaluation.comparison.comparison import NO_EFFECT, UNDECIDED
 from storm_evaluation.comparison.document_matching import MatchedTask
 
 Cell = dict[str, Any]
-"""A difference, as comparison.json holds it."""
+"""A score or difference, as in comparison.json."""
 
 
 class Estimator(Protocol):
-    """Says how uncertain scores and differences are."""
+    """Estimates scores and differences with their uncertainty."""
 
     models: int
-    """How many models, or arms of several runs, are compared."""
+    """The number of models, or of arms of several runs."""
     runs: int
-    """How often each was trained."""
+    """The number of runs of each."""
 
     def score(self, tasks: Sequence[MatchedTask], model: int) -> Cell:
         """Return `score`, the mean over tasks, and its `stderr`."""
@@ -29,13 +29,13 @@ class Estimator(Protocol):
     def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
         """Return `difference`, `low`, `high`, `p` and `test` of the mean over tasks.
 
-        `equivalence` is the interval that misses with twice the chance (TOST).
+        `equivalence` is the interval at twice the error probability (TOST).
         """
         ...
 
 
 class PairwiseDifferences:
-    """All models over all tasks."""
+    """Scores and pairwise differences of all models over all tasks."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class PairwiseDifferences:
         margin: float,
         settings: dict[str, Any],
     ) -> None:
-        """Compare at `confidence`; differences within ± `margin` are taken to be none."""
+        """Compare at `confidence`; differences within ± `margin` count as no effect."""
         self._tasks, self._estimator = tasks, estimator
         self._confidence, self._margin, self._settings = confidence, margin, settings
         self._groups = {
@@ -91,8 +91,7 @@ class PairwiseDifferences:
             for task in self._tasks:
                 entry["tasks"][task.name] = self._estimator.difference([task], first, second)
             for name, group in self._groups.items():
-                found = self._estimator.difference(group, first, second) if group else None
-                entry[name] = found
+                entry[name] = self._estimator.difference(group, first, second) if group else None
             entries.append(entry)
         directions = {task.name: task.higher_is_better for task in self._tasks}
         self._decide(
@@ -115,10 +114,10 @@ class PairwiseDifferences:
 
 
 def widened(difference: float, low: float, high: float, questions: float) -> tuple[float, float]:
-    """Return an equivalence interval that is no narrower than so many questions allow.
+    """Return an equivalence interval no narrower than this number of questions allows.
 
-    What none of n questions showed may be so for up to 3 / n of all (the rule of three): that
-    nothing was seen to vary is not to know that nothing does.
+    An outcome that none of n questions showed may occur in up to 3 / n of all questions (the rule
+    of three).
     """
     return min(low, difference - 3 / questions), max(high, difference + 3 / questions)
 
@@ -126,8 +125,8 @@ def widened(difference: float, low: float, high: float, questions: float) -> tup
 def verdict(cell: Cell, second: int, margin: float) -> str:
     """Return `better` or `worse` (the second model), `no effect`, or `undecided`.
 
-    No effect is claimed only where the whole equivalence interval lies within ± `margin`: two
-    one-sided tests. Not to find a difference is not to find that there is none.
+    `no effect` requires that the whole equivalence interval lies within ± `margin` (two one-sided
+    tests): a difference that is not significant is no evidence that there is none.
     """
     if cell["better"] is not None:
         return "better" if cell["better"] == second else "worse"

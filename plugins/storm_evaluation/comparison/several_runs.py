@@ -1,4 +1,4 @@
-"""Arms that were trained several times: a statement about the arms, over runs and questions."""
+"""Inference over runs and questions, for arms that were trained several times."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class SeveralRuns:
     """Inference over runs and questions crossed; seeds are blocks, the same in every arm."""
 
     def __init__(self, tasks: Sequence[MatchedTask], *, runs: int, confidence: float) -> None:
-        """Take `runs` rows in a row as the runs of an arm, in the order of their seeds."""
+        """Take `runs` consecutive rows as the runs of an arm, in the order of their seeds."""
         self._level, self.runs = 1 - confidence, runs
         self.models = tasks[0].scores_MN.shape[0] // runs
         self._scores = {task.name: self._by_run(task) for task in tasks}
 
     def score(self, tasks: Sequence[MatchedTask], model: int) -> Cell:
-        """Return the mean over runs and tasks, its error over runs and questions, and each run."""
+        """Return the mean over runs and tasks, its standard error, and the score of each run."""
         scores = [self._scores[task.name][model] for task in tasks]
         by_run = sum(task.mean(-1) for task in scores) / len(scores)
         of_questions = sum(question_variance(task) for task in scores) / len(scores) ** 2
@@ -38,22 +38,22 @@ class SeveralRuns:
     def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
         """Return a difference of means over runs and tasks."""
         scores = [self._scores[task.name] for task in tasks]
-        found = spread(scores, [(first, second)])
-        (difference,) = found.difference
-        (half,) = found.half_width(self._level)
-        (narrow,) = found.half_width(2 * self._level)
-        weighed = min(effective_questions(task.weights_MN) for task in tasks)
-        questions = min(found.fewest, len(tasks) * weighed)
-        (together,) = found.simultaneous_half_width(self._level, self.models - 1)
+        estimate = spread(scores, [(first, second)])
+        (difference,) = estimate.difference
+        (half,) = estimate.half_width(self._level)
+        (narrow,) = estimate.half_width(2 * self._level)
+        effective = min(effective_questions(task.weights_MN) for task in tasks)
+        questions = min(estimate.fewest, len(tasks) * effective)
+        (simultaneous,) = estimate.simultaneous_half_width(self._level, self.models - 1)
         return {
             "difference": float(difference),
             "low": float(difference - half),
             "high": float(difference + half),
-            "together": [float(difference - together), float(difference + together)],
+            "together": [float(difference - simultaneous), float(difference + simultaneous)],
             "equivalence": widened(
                 float(difference), float(difference - narrow), float(difference + narrow), questions
             ),
-            "p": float(found.p_values()[0]),
+            "p": float(estimate.p_values()[0]),
             "test": TEST,
         }
 

@@ -1,4 +1,4 @@
-"""Paired statistics over documents that several models answered: pure functions of arrays."""
+"""Paired statistics over documents that several models answered, as functions of arrays."""
 
 from __future__ import annotations
 
@@ -40,24 +40,25 @@ def interval(draws: Floats, confidence: float) -> tuple[float, float]:
 
 
 def unseen_width(reach: Floats, questions: float, tail: Floats) -> Floats:
-    """Return how far a mean of so many questions may be off by what none of them showed.
+    """Return the possible error of a mean of n `questions` from outcomes that none of them showed.
 
-    A share of questions 1 - tail^(1/n) is missed by n of them with chance `tail` (Clopper and
-    Pearson), and each may lie `reach` away. With a reach of twice the difference, where all n
-    answers differ alike, the interval ends at 0 at the p-value of McNemar's exact test.
+    With probability `tail`, n questions miss an outcome that a share 1 - tail^(1/n) of all
+    questions has (Clopper and Pearson), and each of these may deviate by `reach`. With a reach of
+    twice the difference, where all n answers differ equally, the interval reaches 0 at the p-value
+    of McNemar's exact test.
     """
     return np.asarray(reach * (1.0 - np.asarray(tail) ** (1.0 / questions)))
 
 
 def effective_questions(weights_MN: Floats) -> float:
-    """Return how many questions of equal weight say as much as these (Kish), the least of a row."""
+    """Return Kish's effective number of questions, the least over the rows."""
     return float((weights_MN.sum(-1) ** 2 / (weights_MN**2).sum(-1)).min())
 
 
 def mcnemar(first: Floats, second: Floats) -> float:
     """Return the exact two-sided p-value of McNemar's test for paired 0/1 scores.
 
-    Under the null each document on which the two differ is won by either with probability ½.
+    Under the null hypothesis, either wins a document on which they differ with probability ½.
     """
     wins = int(np.sum((first == 0) & (second == 1)))
     losses = int(np.sum((first == 1) & (second == 0)))
@@ -80,7 +81,7 @@ def binomial_half(successes: int, trials: int) -> float:
 def sign_flip(differences: Floats, resamples: int, rng: np.random.Generator) -> float:
     """Return the two-sided p-value of a sum of differences under random signs.
 
-    The paired permutation test: under the null, which model a score came from is a coin toss.
+    This is the paired permutation test: under the null hypothesis the two models are exchangeable.
     The observed assignment counts as one of the draws, so p is never 0.
     """
     observed = abs(float(differences.sum()))
@@ -103,9 +104,8 @@ def contributions(scores: tuple[Floats, Floats], weights: tuple[Floats, Floats])
 def clustered_stderr(differences: Sequence[float]) -> float | None:
     """Return the standard error of a mean of per-task differences, s/√T; None for one task.
 
-    Documents of a task resemble each other. Bootstrap and tests here take the tasks as given;
-    this is the error when they are seen as drawn from more such tasks (Miller 2024,
-    arXiv:2411.00640, 2.2).
+    Bootstrap and tests here are conditional on the tasks; this is the error when the tasks are a
+    sample of such tasks (Miller 2024, arXiv:2411.00640, 2.2).
     """
     if len(differences) < 2:
         return None
@@ -113,7 +113,7 @@ def clustered_stderr(differences: Sequence[float]) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted by Holm's step-down method, in the order given."""
+    """Return p-values adjusted by Holm's step-down method, in the same order."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

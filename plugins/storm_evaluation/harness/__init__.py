@@ -1,1 +1,1 @@
-"""lm-evaluation-harness at work: the component `lm_eval`, the model it asks, its results."""
+"""Running lm-evaluation-harness: the component `lm_eval`, the model's adapter, the results."""

@@ -1,4 +1,4 @@
-"""What asking a model takes."""
+"""The cost of evaluating a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.flops import Reading
 
 _PROMPT, _ANSWER = 2048, 16
-"""Tokens of a long prompt, and of the answers to score after one."""
+"""Tokens of a long prompt, and of the answers scored after one."""
 
 
 def evaluation_cost(
@@ -19,7 +19,7 @@ def evaluation_cost(
     tokens: float | None,
     longest: float = _PROMPT,
 ) -> Cost | None:
-    """Return the cost of reading `tokens`, None: of memory alone, in prompts of up to `longest`."""
+    """Return the cost of `tokens` in prompts of up to `longest`; None: the memory alone."""
     positions = (model.config or {}).get("max_position_embeddings") or longest
     length = min(max_length or longest, longest, positions)
     answers = batch_size * _ANSWER

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness, run inside a stage: quietly, on one loaded model."""
+"""Running lm-evaluation-harness inside a stage, on one loaded model."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from storm_models.devices import choose_device
 
 @dataclasses.dataclass(frozen=True)
 class HarnessTasks:
-    """What to ask, and how."""
+    """The tasks of an evaluation and their settings."""
 
     names: tuple[Any, ...]
-    """Names, or the harness's own configurations of tasks as dicts."""
+    """Names, or configurations of tasks as the harness takes them, as dicts."""
     task_folder: Path | None
     settings: dict[str, TaskSettings]
-    """Of every task that the names stand for."""
+    """The settings of every leaf task of the names."""
     seed: int
     sample_rows: int | None = None
-    """Rows of ours in place of each data set of the hub; None: the data sets themselves."""
+    """Sample rows in place of each data set of the hub; None: the data sets themselves."""
 
     @property
     def by_name(self) -> bool:
-        """Return whether the harness's index is needed."""
+        """Whether any task is given by name, so that the harness's index is needed."""
         return any(isinstance(name, str) for name in self.names)
 
 
 class Harness:
-    """One model, ready to be asked."""
+    """One loaded model, for evaluation by the harness."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Harness:
         dtype: str,
         batch_size: int = 1,
     ) -> None:
-        """Load the model on the stage's device; `batch_size` is for what is asked besides tasks."""
+        """Load the model on the stage's device; `batch_size` is for requests outside of tasks."""
         self._stage = stage
         device = choose_device(stage.runtime.device)
         self.version = f"lm_eval {importlib.metadata.version('lm_eval')}"
@@ -73,50 +73,51 @@ class Harness:
             self.renderer = checkpoint.chat() if checkpoint.has_chat_template() else None
             self.model = checkpoint.load(dtype=dtype, device=device)
         if self.tokenizer.eos_token_id is None:
-            self.tokenizer.eos_token = self._ending_token()
+            self.tokenizer.eos_token = self._stop_token()
         self.rendered: list[str] = []
-        """Prompts that were rendered before the harness sees them."""
+        """Prompts that are rendered before they are passed to the harness."""
         self.controls = self.renderer.controls if self.renderer else ControlTokens(self.tokenizer)
         self._max_length = max_length
         self._beginnings: set[int] = set()
         self._remarks: set[str] = set()
         self.language_model = self._wrap(batch_size, None)
 
-    def _ending_token(self) -> Any:
-        """Return what the model stops at: the harness needs it where the tokenizer has no EOS."""
-        said = self.model.generation_config.eos_token_id
-        ends = [*(said if isinstance(said, list) else [said])]
+    def _stop_token(self) -> Any:
+        """Return a stop token of the model, for a tokenizer without EOS; raises InputError."""
+        stated = self.model.generation_config.eos_token_id
+        ends = [*(stated if isinstance(stated, list) else [stated])]
         ends += self.renderer.ends if self.renderer else []
         known = [token for token in ends if token is not None]
         if not known:
             raise InputError(
-                "nothing says where the model's texts end: name a token as eos_token in "
-                "tokenizer_config.json, or as eos_token_id in generation_config.json"
+                "the model has no stop token: set eos_token in tokenizer_config.json, or "
+                "eos_token_id in generation_config.json"
             )
         return self.tokenizer.convert_ids_to_tokens(known[0])
 
     def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
-        """Score every document; raises InputError for tasks that the harness cannot score so."""
+        """Score every document; raises InputError for tasks that the harness cannot score."""
         local = tasks.task_folder is not None or not tasks.by_name
-        near = offline() if local else contextlib.nullcontext()
-        with quiet(), near, _templates_kept():
+        network = offline() if local else contextlib.nullcontext()
+        with quiet(), network, _cached_templates():
             manager = _manager(tasks)
             if tasks.task_folder is not None:
                 _anchor_data_files(manager, self._stage.scratch / "datasets")
             with sampled(tasks.sample_rows) if tasks.sample_rows else contextlib.nullcontext():
                 members, loaded = _load(manager, tasks)
-            alike: dict[Any, list[str]] = {}
+            by_call: dict[Any, list[str]] = {}
             for name, task in loaded.items():
                 _configure(task, tasks.settings[name], tasks.seed)
-                alike.setdefault(tasks.settings[name].together(), []).append(name)
+                by_call.setdefault(tasks.settings[name].shared_by_call(), []).append(name)
             results = [
-                self._ask({name: loaded[name] for name in names}, tasks) for names in alike.values()
+                self._ask({name: loaded[name] for name in names}, tasks)
+                for names in by_call.values()
             ]
         metrics = {name: s.metric for name, s in tasks.settings.items() if s.metric}
         return collect(_merged(results), members, loaded, metrics)
 
     def _ask(self, loaded: dict[str, Any], tasks: HarnessTasks) -> Any:
-        """Ask tasks that share flags and batches in one call."""
+        """Evaluate tasks that share settings and batches in one call."""
         settings = tasks.settings[next(iter(loaded))]
         self.language_model = self._wrap(settings.batch_size, settings.max_new_tokens)
         chosen = {
@@ -138,7 +139,7 @@ class Harness:
         )
 
     def describe(self, chat_template: bool) -> dict[str, Any]:
-        """Return what moves scores besides the weights and what is said by task."""
+        """Return the settings that affect scores, besides the weights and the tasks' settings."""
         template = self.renderer.template if self.renderer and chat_template else None
         text = template.text if template else ""
         return {
@@ -164,16 +165,16 @@ class Harness:
                 max_new_tokens=max_new_tokens,
             )
         for text in self.rendered:
-            model.note_rendered(text)
-        model.beginnings, model.remarks = self._beginnings, self._remarks
+            model.prompts.note(text)
+        model.beginnings, model.prompts.remarks = self._beginnings, self._remarks
         return model
 
 
 def _configure(task: Any, settings: TaskSettings, seed: int) -> None:
-    own = task.get_config("num_fewshot")
-    if settings.num_fewshot is not None and own != 0:
+    stated = task.get_config("num_fewshot")
+    if settings.num_fewshot is not None and stated != 0:
         task.set_config(key="num_fewshot", value=settings.num_fewshot)
-    elif own is None:
+    elif stated is None:
         task.set_config(key="num_fewshot", value=0)
     task.set_fewshot_seed(seed=seed)
     if task.get_config("output_type") == "generate_until" and settings.max_new_tokens:
@@ -185,20 +186,20 @@ def _configure(task: Any, settings: TaskSettings, seed: int) -> None:
 
 
 def _drawn(task: str, documents: int, settings: TaskSettings) -> list[int]:
-    """Return the documents to ask, in order: a function of the task and the settings alone."""
+    """Return the indices of the documents to evaluate, from the task's name and settings alone."""
     assert settings.limit is not None
     draw = random.Random(f"{settings.limit_seed} {task}")
     return sorted(draw.sample(range(documents), min(settings.limit, documents)))
 
 
 def _merged(results: list[Any]) -> dict[str, dict[str, Any]]:
-    """Return the parts of several results that scores are read from, as one."""
+    """Return the parts of several results that scores are read from, merged."""
     parts = ("samples", "results", "higher_is_better", "n-shot")
     return {part: {k: v for result in results for k, v in result[part].items()} for part in parts}
 
 
 def _manager(tasks: HarnessTasks) -> TaskManager:
-    """Return a manager that knows the tasks asked: to read all there are takes half a minute."""
+    """Return a manager of these tasks only: reading all of the harness's takes half a minute."""
     if tasks.task_folder is not None:
         return TaskManager(include_path=str(tasks.task_folder), include_defaults=False)
     manager = TaskManager(include_defaults=False)
@@ -210,11 +211,13 @@ def _manager(tasks: HarnessTasks) -> TaskManager:
     return manager
 
 
-def _load(manager: TaskManager, asked: HarnessTasks) -> tuple[dict[str, list[str]], dict[str, Any]]:
-    """Return (asked name → its leaf tasks), (leaf tasks by name)."""
+def _load(
+    manager: TaskManager, requested: HarnessTasks
+) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Return the leaf tasks' names by requested name, and the leaf tasks by name."""
     members: dict[str, list[str]] = {}
     tasks: dict[str, Any] = {}
-    for item in asked.names:
+    for item in requested.names:
         name = item if isinstance(item, str) else item["task"]
         try:
             loaded = manager.load([item])
@@ -222,14 +225,14 @@ def _load(manager: TaskManager, asked: HarnessTasks) -> tuple[dict[str, list[str
             raise InputError(f"lm-evaluation-harness has no task '{name}'") from error
         members[name] = list(loaded["tasks"])
         tasks.update(loaded["tasks"])
-    if set(tasks) != set(asked.settings):
-        differ = ", ".join(sorted(set(tasks) ^ set(asked.settings))[:4])
-        raise InputError(f"lm-evaluation-harness has other tasks than its YAMLs say: {differ}")
+    if set(tasks) != set(requested.settings):
+        differ = ", ".join(sorted(set(tasks) ^ set(requested.settings))[:4])
+        raise InputError(f"lm-evaluation-harness loads other tasks than its YAMLs define: {differ}")
     return members, tasks
 
 
 def _anchor_data_files(manager: TaskManager, cache: Path) -> None:
-    """Make data files relative to the task's YAML, and keep caches in the stage's scratch."""
+    """Make data files relative to the task's YAML, and put caches in the stage's scratch."""
     for entry in manager.task_index.values():
         if entry.yaml_path is None or entry.kind.name != "TASK":
             continue
@@ -266,8 +269,8 @@ def _seed_everything(seed: int) -> None:
 
 
 @contextlib.contextmanager
-def _templates_kept() -> Iterator[None]:
-    """Compile each of the tasks' templates once.
+def _cached_templates() -> Iterator[None]:
+    """Compile each of the tasks' Jinja templates once.
 
     The harness compiles them for every document, which takes longer than a small model's answer.
     """

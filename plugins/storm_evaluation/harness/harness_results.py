@@ -1,4 +1,4 @@
-"""What the harness reports, as samples with one score each."""
+"""The harness's results as samples with one score each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from storm_exp import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HarnessResult:
-    """The scores of all documents, and what the tasks turned out to be."""
+    """The scores of all documents, and how the tasks were evaluated."""
 
     samples: list[Sample]
     metrics: dict[str, tuple[str, bool]]
-    """Task → (metric, whether more is better), in the order asked for."""
+    """Task → (metric, whether higher is better), in the order of the settings."""
     fewshot: dict[str, int]
     """Task or subtask → number of examples."""
     scored_by: dict[str, str]
@@ -29,36 +29,36 @@ class HarnessResult:
 def collect(
     result: Any, members: dict[str, list[str]], tasks: dict[str, Any], chosen: dict[str, str]
 ) -> HarnessResult:
-    """Pick each task's metric out of the harness's result.
+    """Return each task's metric from the harness's result.
 
-    `members` gives the leaf tasks of each name that was asked for, `chosen` the metrics of leaf
+    `members` gives the leaf tasks of each requested name, `chosen` the metrics of leaf
     tasks where they are not the first. Raises InputError for a metric that is not a mean over
     documents.
     """
     samples: list[Sample] = []
     metrics: dict[str, tuple[str, bool]] = {}
     scored_by: dict[str, str] = {}
-    for asked, leaves in members.items():
+    for requested, leaves in members.items():
         for leaf in leaves:
             metric = scored_by[leaf] = _metric(leaf, tasks[leaf], chosen)
             rows = _first_filter(result["samples"][leaf])
             scores = [_score(row, metric, leaf) for row in rows]
             _check_mean(result["results"][leaf], metric, rows, scores, leaf)
             better = bool(result["higher_is_better"][leaf].get(metric, True))
-            if metrics.setdefault(asked, (metric, better)) != (metric, better):
+            if metrics.setdefault(requested, (metric, better)) != (metric, better):
                 raise InputError(
-                    f"task {asked}: its parts are scored by {metrics[asked][0]} and {metric}; "
-                    f"name one in by_task.metric.{asked}"
+                    f"task {requested}: its parts are scored by {metrics[requested][0]} and "
+                    f"{metric}; set one for all in by_task.metric.{requested}"
                 )
             names = _document_names([f"{leaf}:{row['doc_hash']}" for row in rows])
             for row, score, name in zip(rows, scores, names, strict=True):
                 prompt, prediction, target = _shown(row, metric, tasks[leaf])
                 samples.append(
                     Sample(
-                        task=asked,
+                        task=requested,
                         document=name,
                         score=score,
-                        subtask=leaf if leaf != asked else "",
+                        subtask=leaf if leaf != requested else "",
                         prompt=shorten_front(prompt),
                         prediction=prediction,
                         target=target,
@@ -85,7 +85,7 @@ def _score(row: dict[str, Any], metric: str, task: str) -> float:
     value = row.get(metric)
     if not isinstance(value, int | float | np.number | np.bool_):
         raise InputError(
-            f"task {task}: metric '{metric}' gives no number per document; choose another in "
+            f"task {task}: metric '{metric}' gives no number per document; set another in "
             f"`by_task.metric`"
         )
     return float(value)
@@ -101,13 +101,13 @@ def _check_mean(
     reported = float(results[f"{metric},{rows[0]['filter']}"])
     if abs(reported - float(np.mean(scores))) > 1e-9 * max(1.0, abs(reported)):
         raise InputError(
-            f"task {task}: metric '{metric}' is not a mean over documents; choose another in "
+            f"task {task}: metric '{metric}' is not a mean over documents; set another in "
             f"`by_task.metric`"
         )
 
 
 def _document_names(hashes: list[str]) -> list[str]:
-    """Return a short name per document that does not depend on the model; repeats are numbered."""
+    """Return a short name per document, the same for every model; repeats are numbered."""
     seen: Counter[str] = Counter()
     names = []
     for text in hashes:
@@ -118,7 +118,7 @@ def _document_names(hashes: list[str]) -> list[str]:
 
 
 def _shown(row: dict[str, Any], metric: str, task: Any) -> tuple[str, str, str]:
-    """Return prompt, prediction and target as texts: a choice's own words, not its index."""
+    """Return prompt, prediction and target as texts; a choice as its text, not its index."""
     answers, target = row["filtered_resps"], row["target"]
     prompt = str(row["arguments"][0][0])
     if not isinstance(answers[0], list | tuple):

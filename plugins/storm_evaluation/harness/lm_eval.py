@@ -1,4 +1,4 @@
-"""The evaluator that asks lm-evaluation-harness."""
+"""The evaluator `lm_eval`: tasks of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from storm_models.dtype import LoadedDtype
 from storm_models.sources.repository import cached_snapshot
 
 _ROWS = 40
-"""Rows of every split of a rehearsal: more than any task has examples."""
+"""Rows of every split in a rehearsal: more than any task has few-shot examples."""
 _LENGTH = 256
-"""Tokens of a rehearsal's prompts with their answers, at most."""
+"""The most tokens of a prompt and its answer in a rehearsal."""
 
 
 class FileDigests(Protocol):
-    """What the engine gives a fingerprint."""
+    """The engine's digests of files."""
 
     def digest(self, file: Any) -> str:
         """Return the sha256 of a file."""
@@ -43,56 +43,56 @@ class FileDigests(Protocol):
 
 @component("evaluator", "lm_eval", version=3)
 class LmEval:
-    """Score a model on tasks of lm-evaluation-harness, document by document.
+    """Scores a model on tasks of lm-evaluation-harness, document by document.
 
-    How a task is asked is said once for all, and in `by_task` for those that differ:
+    The settings apply to all tasks; `by_task` overrides them for single ones:
     `by_task.num_fewshot={gsm8k: 5, mmlu: 5}`.
     """
 
     tasks: list[str] = setting([])
     """Names of tasks, groups or tags."""
     task_folder: str = ""
-    """Where the tasks' YAMLs lie: a folder, or `pkg://package/folder`. Nothing is fetched then.
-    Empty: the tasks that the harness brings along, with data from the Hugging Face hub."""
+    """The folder of the tasks' YAMLs, or `pkg://package/folder`; nothing is downloaded then.
+    Empty: the harness's own tasks, with data from the Hugging Face hub."""
     by_task: ByTask = setting(ByTask)
-    """The same settings for single tasks, or for the tasks of a group."""
+    """The same settings for single tasks or groups."""
     num_fewshot: int | None = setting(None, at_least=0)
-    """Examples before each question; null: as each task says. A task whose YAML says 0 stays at
-    0, as in the harness."""
+    """Few-shot examples; null: as each task's YAML says. A task whose YAML says 0 stays at 0, as in
+    the harness."""
     apply_chat_template: bool = True
     """Whether prompts are rendered as chats; without it they are plain text."""
     fewshot_as_multiturn: bool = True
-    """Examples as turns of one conversation; has no effect without the chat template."""
+    """Few-shot examples as turns of one conversation; no effect without the chat template."""
     system_instruction: str = ""
     """The system prompt of every chat; empty: none."""
     limit: int | None = setting(None, at_least=1)
-    """Only so many documents of each task, and of each task of a group; null: all."""
+    """The most documents of each task, and of each task of a group; null: all."""
     limit_seed: int | None = setting(None, at_least=0)
-    """Draws the documents that `limit` leaves, the same for every model; null: the first."""
+    """Seed by which `limit` draws documents, the same for every model; null: the first ones."""
     batch_size: int = setting(32, at_least=1)
-    """Documents computed together. In the key: padding moves scores in their last bits."""
+    """Documents per batch. It enters the key: padding changes the last bits of scores."""
     max_length: int | None = setting(None, at_least=2, unit="tokens")
-    """Tokens of prompt and answer; null: what the model's config allows."""
+    """The most tokens of prompt and answer; null: the model's positions."""
     max_new_tokens: int | None = setting(None, at_least=1)
-    """Longest answer in tokens; null: as each task says (256 where it does not)."""
+    """The most tokens of an answer; null: as each task says, else 256."""
     dtype: LoadedDtype = LoadedDtype.auto
     """auto (as stored), float32, bfloat16 or float16."""
     expected_tokens: int | None = setting(None, semantic=False, at_least=1)
-    """Tokens that the tasks make a model read, about: lets a plan forecast costs; null: unknown."""
+    """Approximate tokens of all prompts, for estimates of costs; null: unknown."""
     sample_rows: int | None = setting(None, neutral=None, at_least=1)
-    """Rehearsals: so many rows of ours in place of each data set of the hub; null: those."""
+    """Set by rehearsals: sample rows in place of each data set of the hub; null: the data sets."""
     seed: int = 1234
-    """Chooses the examples of few-shot tasks. Of its own, not the run's: the questions stay when
-    the run's seed moves, so that models of different seeds answer the same ones."""
+    """Seed of the choice of few-shot examples. It is independent of the run's seed, so that models
+    of different seeds get the same prompts."""
 
     def __post_init__(self) -> None:
-        """Check what can be checked without the tasks."""
+        """Check the settings; raises SettingError."""
         repeated = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
         if repeated:
             raise SettingError("tasks", repeated[0], "is listed twice")
 
     def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
-        """Check tasks and template; raises SettingError or InputError for what cannot work."""
+        """Check tasks and chat template; raises SettingError or InputError."""
         asked = self.asked()
         check_tasks(asked)
         window = check_model(model, self.max_length)
@@ -114,13 +114,13 @@ class LmEval:
         return {"lm_eval": _harness_version()}
 
     def rehearsal(self) -> LmEval:
-        """Return the same for a question of each task, on rows of ours where it asks the hub.
+        """Return a copy with a question of each task, on sample rows in place of the hub's data.
 
-        Raises SettingError where there are none for any of the tasks.
+        Raises SettingError where no task has sample rows.
         """
         known = [task for task in self.tasks if task not in self._unknown()]
         if not known:
-            problem = "no rows of their data sets are known for a rehearsal"
+            problem = "a rehearsal has no sample rows for any of their data sets"
             raise SettingError("tasks", self.tasks, problem)
         return dataclasses.replace(
             self,
@@ -136,19 +136,19 @@ class LmEval:
 
     @property
     def stands_for(self) -> str:
-        """Say what is asked in place of the tasks' data; empty outside rehearsals."""
-        return "our own rows in the schema of its tasks" if self.sample_rows else ""
+        """What replaces the tasks' data; empty outside rehearsals."""
+        return "made-up rows in the schema of its tasks" if self.sample_rows else ""
 
     def not_rehearsed(self) -> list[str]:
-        """Return what rows of ours do not show."""
+        """Return what a rehearsal with sample rows does not test."""
         if self.task_folder:
             return []
-        data = "the tasks' data: whether it can be fetched, and its rows (ours stand in)"
+        data = "the tasks' data: whether it can be fetched, and its rows (samples replace them)"
         further = [f"nltk's {name}, which a task fetches" for name in resources(self.asked())]
         return [data, *further, *(f"the task {task}" for task in self._unknown())]
 
     def _unknown(self) -> list[str]:
-        """Return the tasks, of those that are named, that ask data of which there is no sample."""
+        """Return the named tasks whose data sets have no sample."""
         if self.task_folder:
             return []
         paths = [
@@ -158,43 +158,43 @@ class LmEval:
         return sorted({asked for asked, path in paths if "/" in path and sample_of(path) is None})
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Estimate from the tokens that are expected, in batches of most of the tasks."""
+        """Estimate the cost from `expected_tokens`, with the batch size of most tasks."""
         return evaluation_cost(
             model, self.batch_size, self.max_length, self.dtype, self.expected_tokens
         )
 
     def fetches(self) -> list[str]:
-        """Return what the tasks need of the hub and of nltk, and this machine lacks."""
+        """Return the data sets and nltk resources that the tasks need and that are not on disk."""
         if self.task_folder or self.sample_rows:
             return []
         asked = self.asked()
-        named = {str(leaf.config.get("dataset_path") or "") for leaf, _ in asked.values()}
-        found = [
+        paths = {str(leaf.config.get("dataset_path") or "") for leaf, _ in asked.values()}
+        datasets = [
             f"dataset {name} (of a task)"
-            for name in sorted(named)
+            for name in sorted(paths)
             if "/" in name and cached_snapshot(name, "main", "dataset") is None
         ]
-        return found + [f"nltk's {name}" for name in resources(asked)]
+        return datasets + [f"nltk's {name}" for name in resources(asked)]
 
     def look_up(self) -> list[str]:
-        """Ask the hub for the tasks' data; raises InputError for what cannot be had."""
+        """Check the tasks' data on the hub; raises InputError for what cannot be fetched."""
         return look_up_tasks(leaf for leaf, _ in self.asked().values())
 
     def asked(self) -> dict[str, tuple[Leaf, TaskSettings]]:
-        """Return every task that is asked, by name, and how; raises SettingError, InputError."""
+        """Return every leaf task with its settings, by name; raises SettingError, InputError."""
         if not self.tasks:
             raise SettingError("tasks", [], "name at least one task")
         index = self._index()
         if index is None:
             return {}
-        found = leaves(index, self.tasks)
-        self.by_task.check_names(name for leaf in found for name in leaf.names)
+        tasks = leaves(index, self.tasks)
+        self.by_task.check_names(name for leaf in tasks for name in leaf.names)
         return {
-            leaf.name: (leaf, resolve(self.settings(), self.by_task, leaf.names)) for leaf in found
+            leaf.name: (leaf, resolve(self.settings(), self.by_task, leaf.names)) for leaf in tasks
         }
 
     def settings(self) -> TaskSettings:
-        """Return what holds for every task that `by_task` does not name."""
+        """Return the settings of tasks that `by_task` does not name."""
         return TaskSettings(
             num_fewshot=self.num_fewshot,
             apply_chat_template=self.apply_chat_template,
@@ -244,7 +244,8 @@ class LmEval:
 def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:
     """Record the mean, the loss where there is one, and each task's score as metrics.
 
-    They say which questions they are of: figures of other questions are not put beside them unsaid.
+    The mean and the loss carry a digest of their questions, without which scores on different
+    questions would be compared unnoticed.
     """
     summary, on = evaluation.summary(), evaluation.questions()
     tasks = list(summary["tasks"].values())
@@ -261,14 +262,14 @@ def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:
 
 
 def _report_error(stage: StageContext, name: str, tasks: Sequence[Mapping[str, Any]]) -> None:
-    """Record the standard error of a mean over tasks, over their questions, where it is known."""
+    """Record the standard error of a mean over tasks, where every task has one."""
     errors = [entry["stderr"] for entry in tasks]
     if None not in errors:
         stage.metric(f"{name}_stderr", math.fsum(e**2 for e in errors) ** 0.5 / len(errors))
 
 
 def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:
-    """Return the tokens that a prompt and its answer may have, None where the config is not known.
+    """Return the most tokens of a prompt and its answer, None where the config is unknown.
 
     Raises SettingError for more than the model has positions, InputError for a model whose files
     need a package that is missing.
@@ -288,12 +289,12 @@ def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:
 
 
 def refuse_template(task: str) -> NoReturn:
-    """Raise SettingError for a template that is to be applied and that the model does not have."""
-    place = f"by_task.apply_chat_template.{task}" if task else "apply_chat_template"
+    """Raise SettingError: the chat template is to be applied and the model has none."""
+    name = f"by_task.apply_chat_template.{task}" if task else "apply_chat_template"
     raise SettingError(
-        place,
+        name,
         True,
-        "the model's tokenizer has no chat template; set it false, or give the model one",
+        "the model has no chat template; set this to false, or set a template for the model",
     )
 
 

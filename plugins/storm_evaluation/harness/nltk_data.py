@@ -1,4 +1,4 @@
-"""Data of nltk that tasks look up, fetched before a model is loaded."""
+"""Data of nltk that tasks need, downloaded before a model is loaded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from storm_exp import InputError
 
 
 def fetch(resources: Iterable[str]) -> None:
-    """Fetch resources such as tokenizers/punkt_tab; raises InputError for one that cannot be had.
+    """Download resources such as tokenizers/punkt_tab; raises InputError where that fails.
 
-    The tasks' code would fetch them too, but takes no for an answer, and fails at the first
-    question that needs them.
+    The tasks' code would download them too, but ignores errors and fails at the first question that
+    needs them.
     """
     for resource in resources:
         import nltk
@@ -25,6 +25,6 @@ def fetch(resources: Iterable[str]) -> None:
             nltk.data.find(resource)
         except LookupError as error:
             raise InputError(
-                f"nltk's {name} is not on this machine and cannot be fetched; where there is a "
-                f"network: python -m nltk.downloader {name} (and copy ~/nltk_data here)"
+                f"nltk's {name} is not on this machine and cannot be fetched; with network access, "
+                f"run: python -m nltk.downloader {name} (and copy ~/nltk_data here)"
             ) from error

@@ -1,4 +1,4 @@
-"""Keeping libraries silent and off the network while a stage uses them."""
+"""Suppressing output and network access of libraries while a stage uses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import transformers
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Keep `datasets` and the hub client from the network."""
+    """Switch off network access of `datasets` and the hub client."""
     before = datasets.config.HF_DATASETS_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
     datasets.config.HF_DATASETS_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
@@ -26,7 +26,7 @@ def offline() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what libraries print: the stage has a bar, and a log of its own that gets it."""
+    """Suppress output of libraries, which goes to the stage's log instead."""
     loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "transformers")]
     levels = [logger.level for logger in loggers]
     bars = datasets.are_progress_bars_disabled()
@@ -37,13 +37,13 @@ def quiet() -> Iterator[None]:
     loading = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
     lm_eval.api.task.tqdm = lambda rows, **_: rows
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(output):
             yield
     finally:
-        if said.getvalue().strip():
-            logging.getLogger(__name__).info("printed by libraries: %s", said.getvalue())
+        if output.getvalue().strip():
+            logging.getLogger(__name__).info("printed by libraries: %s", output.getvalue())
         lm_eval.api.task.tqdm = tqdm
         if loading:
             transformers.utils.logging.enable_progress_bar()

@@ -1,4 +1,4 @@
-"""Log-likelihoods of several continuations of one prompt, which is computed once."""
+"""Log-likelihoods of several continuations of the same context, which is computed once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Request = tuple[list[int], list[int]]
 
 
 def share_of_tokens(requests: Sequence[Request]) -> float:
-    """Return the tokens that are left when each context is computed once, as a share of all."""
+    """Return the share of tokens left when each distinct context is computed once."""
     contexts = {tuple(context) for context, _ in requests}
     answers = sum(len(continuation) for _, continuation in requests)
-    together = sum(map(len, contexts)) + answers
-    return together / max(1, sum(len(context) for context, _ in requests) + answers)
+    left = sum(map(len, contexts)) + answers
+    return left / max(1, sum(len(context) for context, _ in requests) + answers)
 
 
 def score_shared(
@@ -96,7 +96,7 @@ def _pad(
     tokens = torch.zeros((len(rows), longest), dtype=torch.long)
     mask = torch.zeros_like(tokens)
     for index, row in enumerate(rows):
-        place = slice(longest - len(row), longest) if left else slice(0, len(row))
-        tokens[index, place] = torch.tensor(row)
-        mask[index, place] = 1
+        span = slice(longest - len(row), longest) if left else slice(0, len(row))
+        tokens[index, span] = torch.tensor(row)
+        mask[index, span] = 1
     return tokens.to(device), mask.to(device)

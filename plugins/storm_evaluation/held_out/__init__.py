@@ -1,1 +1,1 @@
-"""The evaluator on rows that training did not see."""
+"""The evaluator `held_out`: loss and choices on rows that were not trained on."""

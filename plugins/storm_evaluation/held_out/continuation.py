@@ -1,4 +1,4 @@
-"""Conversations as prompts and the answers that continue them."""
+"""Held-out conversations as prompts with continuations, and as multiple-choice questions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from storm_models.chat.template import UnusableChat
 
 @dataclasses.dataclass(frozen=True)
 class Continuation:
-    """What is learnt of a conversation in one stretch, after everything that was said before."""
+    """A run of supervised tokens of a conversation, after all tokens before it."""
 
     document: str
     """Digest of the whole conversation."""
     prompt: list[int]
     answer: list[int]
-    """With the token that ends the turn, where the template writes one."""
+    """The supervised tokens, with the token that ends the turn if the template writes one."""
 
 
 class Questions:
-    """Conversations as they are asked: with a chat template, or as lines."""
+    """Renders conversations for evaluation: with a chat template, or as lines."""
 
     def __init__(self, renderer: ChatRenderer | None, encode: Callable[[str], list[int]]) -> None:
         """Without a renderer, turns are lines that begin with their role, encoded by `encode`."""
@@ -40,10 +40,10 @@ class Questions:
         try:
             return self._renderer.text(chat, ask=True)
         except UnusableChat as reason:
-            raise InputError(f"a conversation cannot be asked: {reason}") from reason
+            raise InputError(f"a conversation cannot be rendered: {reason}") from reason
 
     def continuations(self, chats: Sequence[Conversation]) -> list[list[Continuation] | str]:
-        """Return what is learnt of each conversation, as training reads it, or why nothing is."""
+        """Return each conversation's supervised runs, as in training, or why there are none."""
         if self._renderer is None:
             return [self._continued_lines(chat) or "nothing supervised" for chat in chats]
         encoded = self._renderer.encode(chats)
@@ -55,40 +55,40 @@ class Questions:
         ]
 
     def _continued_lines(self, chat: Conversation) -> list[Continuation]:
-        document, found = document_digest(chat), []
+        document, continuations = document_digest(chat), []
         for turn in chat.answers():
-            before, whole = _lines(chat.first(turn), ask=True), _lines(chat.first(turn + 1))
-            if len(whole) == len(before):
+            before, after = _lines(chat.first(turn), ask=True), _lines(chat.first(turn + 1))
+            if len(after) == len(before):
                 continue
-            prompt, ids = self._encode(before), self._encode(whole)
+            prompt, ids = self._encode(before), self._encode(after)
             shared = 0
             while shared < min(len(prompt), len(ids) - 1) and prompt[shared] == ids[shared]:
                 shared += 1
-            found.append(Continuation(document, ids[:shared], ids[shared:]))
-        return found
+            continuations.append(Continuation(document, ids[:shared], ids[shared:]))
+        return continuations
 
 
 def stretches(document: str, tokens: ChatTokens) -> list[Continuation]:
-    """Return every run of supervised tokens with what stands before it.
+    """Return every run of supervised tokens with all tokens before it.
 
-    The first token of a text is never foretold, and so never counted.
+    The first token of a text is never predicted, and so not counted.
     """
-    found = []
+    runs = []
     start = 1
-    marks = tokens.supervised
-    while start < len(marks):
+    supervised = tokens.supervised
+    while start < len(supervised):
         end = start
-        while end < len(marks) and marks[end]:
+        while end < len(supervised) and supervised[end]:
             end += 1
         if end > start:
-            found.append(Continuation(document, tokens.ids[:start], tokens.ids[start:end]))
+            runs.append(Continuation(document, tokens.ids[:start], tokens.ids[start:end]))
         start = end + 1
-    return found
+    return runs
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """Which of several answers is the one that was given?"""
+    """A multiple-choice question: which of several answers is the conversation's?"""
 
     chat: Conversation
     choices: list[str]
@@ -98,14 +98,14 @@ class Question:
 def build_questions(
     conversations: Iterable[Conversation], choices: int, characters: int, seed: int
 ) -> list[Question]:
-    """Set the last answer of each conversation against answers of others.
+    """Return a question per conversation: its last answer among answers of others.
 
-    Answers are cut to `characters`. The wrong ones are drawn by `seed` and the conversation's
-    content, so a question is the same whatever else is asked and in whatever order. Raises
-    InputError when all answers are alike.
+    Answers are truncated to `characters`. The wrong ones are drawn by `seed` and the conversation's
+    content, so that questions do not depend on each other's order. Raises InputError when all
+    answers are equal.
     """
-    asked = [(chat, (chat.answers() or [0])[-1]) for chat in conversations]
-    known = [(chat.first(end), chat.messages[end]["content"]) for chat, end in asked if end]
+    ends = [(chat, (chat.answers() or [0])[-1]) for chat in conversations]
+    known = [(chat.first(end), chat.messages[end]["content"]) for chat, end in ends if end]
     cut = [(before, answer.strip()[:characters]) for before, answer in known]
     pool = sorted({answer for _, answer in cut if answer})
     if len(pool) < 2:
@@ -117,16 +117,16 @@ def build_questions(
         others = [text for text in pool if text != answer]
         digest = hashlib.sha256(f"{seed} {document_digest(before)} {answer}".encode()).digest()
         generator = random.Random(digest)
-        offered = [*generator.sample(others, min(choices - 1, len(others))), answer]
-        generator.shuffle(offered)
-        questions.append(Question(before, offered, offered.index(answer)))
+        options = [*generator.sample(others, min(choices - 1, len(others))), answer]
+        generator.shuffle(options)
+        questions.append(Question(before, options, options.index(answer)))
     return questions
 
 
 def document_digest(chat: Conversation) -> str:
-    """Return a short name for a conversation, the same for every model."""
-    said = [[m["role"], m["content"], *filter(None, [m.get("tool_calls")])] for m in chat.messages]
-    text = json.dumps(said, ensure_ascii=False)
+    """Return a short digest of a conversation, the same for every model."""
+    turns = [[m["role"], m["content"], *filter(None, [m.get("tool_calls")])] for m in chat.messages]
+    text = json.dumps(turns, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The evaluator for a user's own model: rows that training did not see."""
+"""The evaluator `held_out`: rows that were not trained on."""
 
 from __future__ import annotations
 
@@ -29,54 +29,54 @@ if TYPE_CHECKING:
 LOSS, CHOICE = "held_out_loss", "held_out_choice"
 
 _FEW = 12
-"""Rows of a rehearsal."""
+"""Most rows of a rehearsal."""
 _AT_ONCE = 512
 _LONGER = 3
-"""How much longer than the average a batch of the longest rows is taken to be."""
+"""The longest rows are assumed to be this many times as long as the mean."""
 
 
 @component("evaluator", "held_out", version=3)
 class HeldOut:
-    """Loss on held-out answers, and picking the true answer out of others, by the harness."""
+    """Scores the loss on held-out answers, and the choice of the true answer among others."""
 
     split: str = "validation"
     """The split of the data that is asked."""
     limit: int | None = setting(200, at_least=2)
-    """Only the first rows of the split; null: all."""
+    """The most rows of the split, from the first on; null: all."""
     choices: int = setting(4, at_least=2)
     """Answers to choose from: the true one and others from the split."""
     choice_characters: int = setting(200, at_least=1)
-    """Answers to choose from are cut to this length."""
+    """Characters to which the answers to choose from are truncated."""
     apply_chat_template: bool = True
     """Whether prompts are rendered as chats; without it they are plain text."""
     batch_size: int = setting(16, at_least=1)
     """Texts in one forward pass."""
     max_length: int | None = setting(None, at_least=2, unit="tokens")
-    """Tokens of prompt and answer; long prompts lose their beginning, long answers their end."""
+    """Most tokens of prompt and answer; long prompts lose their beginning, answers their end."""
     dtype: LoadedDtype = LoadedDtype.auto
     """auto (as stored), float32, bfloat16 or float16."""
     seed: int = 1234
-    """Draws the wrong answers. Of its own, not the run's, so that questions stay comparable."""
+    """Seed of the wrong answers, independent of the run's seed, so that scores are comparable."""
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> EvaluationSpec:
-        """Check template and split; raises SettingError for what cannot work."""
+        """Check chat template and split; raises SettingError."""
         check_model(model, self.max_length)
         if self.apply_chat_template and model.has_chat_template is False:
             refuse_template("")
         if data.splits is not None and data.splits.get(self.split, [0, 0])[1] < 2:
-            there = ", ".join(f"{name} at most {high}" for name, (_, high) in data.splits.items())
+            sizes = ", ".join(f"{name} at most {high}" for name, (_, high) in data.splits.items())
             raise SettingError(
-                "split", self.split, f"needs at least 2 rows; the data set has: {there or 'none'}"
+                "split", self.split, f"needs at least 2 rows; the data set has: {sizes or 'none'}"
             )
         return EvaluationSpec(tasks=[LOSS, CHOICE])
 
     def rehearsal(self) -> HeldOut:
-        """Return the same for a few rows."""
+        """Return a copy for a few rows."""
         few = _FEW if self.limit is None else min(self.limit, _FEW)
         return dataclasses.replace(self, limit=few)
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
-        """Estimate one pass for the loss, and one for the choices, whose question is read once."""
+        """Estimate one pass for the loss, and one for the choices, which share their question."""
         rows = (data.splits or {}).get(self.split, [0, 0])[1]
         read = min(rows, self.limit or rows) * (data.row_tokens or 0.0) * 2
         longest = (_LONGER * data.row_tokens,) if data.row_tokens else ()
@@ -92,11 +92,11 @@ class HeldOut:
 
         with stage.compute():
             harness = Harness(stage, model, self.max_length, self.dtype, self.batch_size)
-            asked = Questions(
+            rendering = Questions(
                 harness.renderer if self.apply_chat_template else None,
                 harness.language_model.tok_encode,
             )
-            conversations, continuations, left_out = self._conversations(data, harness, asked)
+            conversations, continuations, left_out = self._conversations(data, harness, rendering)
             if left_out:
                 reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
                 stage.say(f"rows that cannot be used: {reasons}")
@@ -105,8 +105,8 @@ class HeldOut:
             )
             loss, cut = score_answers(harness, continuations, LOSS)
             if cut:
-                stage.say(f"{cut} answers were longer than the model's context, and cut")
-            choice = score_choices(harness, asked, questions, CHOICE, self.seed)
+                stage.say(f"{cut} answers were longer than the model's context and truncated")
+            choice = score_choices(harness, rendering, questions, CHOICE, self.seed)
         evaluation = Evaluation(stage.directory)
         settings = {
             "split": self.split,
@@ -127,31 +127,31 @@ class HeldOut:
         return evaluation
 
     def _conversations(
-        self, data: Dataset, harness: Harness, asked: Questions
+        self, data: Dataset, harness: Harness, rendering: Questions
     ) -> tuple[list[Conversation], list[Continuation], dict[str, int]]:
-        """Return the rows that can be used, what is scored of them, and the others by reason."""
+        """Return the usable rows, their continuations, and counts of the others by reason."""
         chats: list[Conversation] = []
         scored: list[Continuation] = []
         left_out: Counter[str] = Counter()
         rows = data.rows(self.split)
         while chunk := list(itertools.islice(rows, min(self.limit or _AT_ONCE, _AT_ONCE))):
             read = [Conversation.of(row) for row in chunk]
-            for chat, found in zip(read, asked.continuations(read), strict=True):
+            for chat, result in zip(read, rendering.continuations(read), strict=True):
                 if self.limit is not None and len(chats) >= self.limit:
                     break
                 token = harness.controls.within([chat.messages, chat.tools])
-                if isinstance(found, str) or token:
-                    reason = found if isinstance(found, str) else CONTROL_TOKEN.format(token)
+                if isinstance(result, str) or token:
+                    reason = result if isinstance(result, str) else CONTROL_TOKEN.format(token)
                     left_out[reason] += 1
                     continue
                 chats.append(chat)
-                scored += found
+                scored += result
             if self.limit is not None and len(chats) >= self.limit:
                 break
         if len(chats) < 2:
             reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
             raise InputError(
-                f"split '{self.split}' has {len(chats)} rows with an answer that can be used; at "
+                f"split '{self.split}' has {len(chats)} rows with a usable answer; at "
                 f"least 2 are needed (left out: {reasons or 'none'})"
             )
         return chats, scored, dict(left_out)

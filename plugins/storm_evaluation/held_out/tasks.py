@@ -17,15 +17,15 @@ from storm_exp import InputError
 def score_answers(
     harness: Harness, continuations: list[Continuation], task: str
 ) -> tuple[list[Sample], int]:
-    """Return every answer's mean negative log-likelihood per token, and how many were cut.
+    """Return every answer's mean negative log-likelihood per token, and how many were truncated.
 
     The number of tokens, end of turn included, is the sample's weight: the weighted mean is the
-    loss per supervised token, which is training's.
+    loss per supervised token, as in training.
     """
     model = harness.language_model
     model.note_beginning(continuations[0].prompt)
-    requests = [(each.prompt, each.answer[: model.max_length]) for each in continuations]
-    cut = sum(len(each.answer) > model.max_length for each in continuations)
+    requests = [(turn.prompt, turn.answer[: model.max_length]) for turn in continuations]
+    cut = sum(len(turn.answer) > model.max_length for turn in continuations)
     likelihoods = model.score_tokens(requests)
     samples, seen = [], Counter[str]()
     for turn, (_, answer), likelihood in zip(continuations, requests, likelihoods, strict=True):
@@ -44,9 +44,9 @@ def score_answers(
 
 
 def score_choices(
-    harness: Harness, asked: Questions, questions: list[Question], task: str, seed: int
+    harness: Harness, rendering: Questions, questions: list[Question], task: str, seed: int
 ) -> list[Sample]:
-    """Ask the questions as a multiple-choice task of the harness; scores are acc_norm.
+    """Score the questions as a multiple-choice task of the harness; the scores are acc_norm.
 
     Raises InputError for a choice that leaves no room for its question.
     """
@@ -62,11 +62,11 @@ def score_choices(
             f"max_length ({model.max_length}): lower choice_characters"
         )
     rows = [
-        {"prompt": asked.prompt(each.chat), "choices": each.choices, "target": each.target}
-        for each in questions
+        {"prompt": rendering.prompt(q.chat), "choices": q.choices, "target": q.target}
+        for q in questions
     ]
 
-    harness.rendered = [str(row["prompt"]) for row in rows] if asked.templated else []
+    harness.rendered = [str(row["prompt"]) for row in rows] if rendering.templated else []
 
     def load(**_: Any) -> dict[str, datasets.Dataset]:
         return {"test": datasets.Dataset.from_list(rows)}

@@ -1,1 +1,1 @@
-"""What the report shows of evaluations."""
+"""The report's sections on evaluations."""

@@ -1,4 +1,4 @@
-"""What the report shows of models that came from one another by training: scores over tokens."""
+"""The report's learning curve: scores of successively trained models over training tokens."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from storm_report.markup import figure, folded
 from storm_report.shown import distinct
 
 _FEWEST = 3
-"""Evaluated models in a line of descent that make a curve."""
+"""The fewest evaluated models in a line of descent that are shown as a curve."""
 
 Point = tuple[StageRecord, float, dict[str, Any]]
-"""A model, the tokens that it was trained on in all, and its evaluation."""
+"""A model, its total training tokens, and its evaluation."""
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return a curve for the longest line of descent of each cell, if it has three models."""
+    """Return a curve for the longest line of descent of each cell with at least three models."""
     contents = {shown.stage.key: shown.contents for shown in distinct(run, "evaluation.json")}
     parts: dict[tuple[str, ...], tuple[str, list[Point]]] = {}
     for cell in run.cells:
@@ -36,10 +36,10 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def longest_line(cell: CellRecord, contents: dict[str, dict[str, Any]]) -> list[Point]:
-    """Return the evaluated models of the line with most of them, from the first to the last.
+    """Return the evaluated models of the line of descent with most of them, first to last.
 
-    A line is followed backwards through the port `model`. What changes a model without training,
-    as pruning does, adds no tokens.
+    A line is followed backwards through the port `model`. Stages that do not train, such as
+    pruning, add no tokens.
     """
     evaluations = {
         str(stage.inputs.get("model")): contents[stage.key]
@@ -62,7 +62,7 @@ def longest_line(cell: CellRecord, contents: dict[str, dict[str, Any]]) -> list[
 
 
 def curve(points: list[Point]) -> Markup:
-    """Return the scores of each task, and their mean, over the tokens that were trained on."""
+    """Return a chart of each task's scores, and their mean, over training tokens."""
     higher = [
         task for task, entry in points[0][2]["tasks"].items() if entry.get("higher_is_better", True)
     ]
@@ -84,5 +84,5 @@ def curve(points: list[Point]) -> Markup:
         known = [(tokens, float(mean)) for tokens, mean in means if mean is not None]
         lines.append(Line(name="mean", points=known, colour=len(higher), marks=True))
     names = ", ".join(f"{stage.label} at {tokens:,.0f}" for stage, tokens, _ in points)
-    caption = f"Scores over the tokens that a model was trained on in this recipe: {names}."
+    caption = f"Scores over the training tokens of each model in this recipe: {names}."
     return figure(line_chart(lines, x_title="tokens", y_title="score"), caption)

@@ -20,7 +20,7 @@ Arms = dict[str, list[StageRecord]]
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return what a sweep over seeds says of its arms, nothing where it has one seed."""
+    """Return the comparison of a sweep's arms over seeds; nothing with a single seed."""
     if run.rehearsal:
         return []
     parts = [_part(title, arms) for title, arms in comparisons(run).items()]
@@ -31,10 +31,10 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def comparisons(run: RunRecord) -> dict[str, Arms]:
-    """Return the arms that can be compared, by what they are arms of.
+    """Return the arms that can be compared, by title.
 
-    In a sweep over settings, what they make of each model; else the models with one another. All
-    have the same seeds, in the same order.
+    In a sweep over settings, the arms are the settings, one comparison per model; otherwise the
+    models. All arms have the same seeds, in the same order.
     """
     found: dict[str, Arms] = {}
     for title, arms in _arms(run).items():
@@ -45,11 +45,11 @@ def comparisons(run: RunRecord) -> dict[str, Arms]:
 
 
 _BySeeds = dict[tuple[str, ...], StageRecord]
-"""Evaluations of an arm by the values of the settings that are seeds."""
+"""Evaluations of an arm by the values of its seed settings."""
 
 
 def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
-    """Return the evaluations by what they are arms of, by arm and by seeds."""
+    """Return the evaluations by title of the comparison, by arm and by seeds."""
     found: dict[str, dict[str, _BySeeds]] = {}
     for settings, cell in zip(run.cell_settings(), run.cells, strict=True):
         setting = " · ".join(f"{name}={v}" for name, v in settings.items() if not is_seed(name))
@@ -68,7 +68,7 @@ def _even(arms: dict[str, _BySeeds]) -> bool:
 
 
 def _comparable(arms: Arms) -> bool:
-    """Return whether there are several arms, of several runs each, that are not all the same."""
+    """Return whether there are several different arms of several runs each."""
     runs = {len(stages) for stages in arms.values()}
     keys = {tuple(stage.key for stage in stages) for stages in arms.values()}
     return len(keys) > 1 and min(runs) > 1
@@ -79,7 +79,7 @@ def _uneven(title: str, arms: dict[str, _BySeeds]) -> Markup:
         f"{arm}: {', '.join(' and '.join(seeds) for seeds in own)}" for arm, own in arms.items()
     )
     return Markup(
-        "<p>{}: not compared. Seeds are the blocks of the test, and the arms do not have the same "
+        "<p>{}: not compared. Seeds are the blocks of the test, and the arms have different seeds "
         "({}).</p>"
     ).format(title, told)
 
@@ -98,7 +98,7 @@ def _part(title: str, arms: Arms) -> Markup:
 
 
 def arm_table(names: list[str], content: dict[str, Any], paired: Paired) -> Markup:
-    """Return a line per arm: its means over runs, and its differences to the first."""
+    """Return a table with a row per arm: its means over runs, and its differences to the first."""
     measures = [name for name in ("mean", "loss") if content[name]]
     header = ["arm"]
     for measure in measures:
@@ -118,7 +118,7 @@ def arm_table(names: list[str], content: dict[str, Any], paired: Paired) -> Mark
 
 
 def difference_cells(cell: dict[str, Any], margin: float) -> list[Any]:
-    """Return difference, interval, p-value and verdict of a difference, as a table shows them."""
+    """Return the table cells of a difference: value, interval, p-value and verdict."""
     verdict = cell["verdict"]
     class_ = verdict if verdict in ("better", "worse") else ""
     shown = Markup('<span class="{}">{:+.3f}</span>').format(class_, cell["difference"])
@@ -128,18 +128,18 @@ def difference_cells(cell: dict[str, Any], margin: float) -> list[Any]:
 
 
 def in_words(verdict: str, margin: float) -> str:
-    """Return a verdict as a report words it."""
+    """Return a verdict in the report's words."""
     if verdict == NO_EFFECT:
         return f"no effect shown, less than {margin:g} either way"
     return verdict
 
 
 def explain(title: str, content: dict[str, Any], paired: Paired) -> str:
-    """Return what a table over runs means."""
+    """Return the caption of a table over runs."""
     runs = content["runs"]
     text = (
-        f"{title}: {runs} runs of each arm, errors and intervals over runs and questions. They "
-        "speak of the arms, not of these trained models alone; p-values are corrected for all "
-        "arms."
+        f"{title}: {runs} runs of each arm, with standard errors and intervals over runs and "
+        "questions. They hold for the arms, not only for these trained models; p-values are "
+        "corrected for all arms."
     )
-    return text if runs > 2 else text + " Two runs decide little: add seeds."
+    return text if runs > 2 else text + " Two runs give wide intervals: add seeds."

@@ -1,4 +1,4 @@
-"""What the report shows of evaluations: all models over all tasks, and paired differences."""
+"""The report's section on evaluations: all models over all tasks, and paired differences."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from storm_report.markup import figure, folded, table
 from storm_report.shown import colours, distinct
 
 _MEAN = "mean"
-_NOTHING = "they are of a rehearsal, and mean nothing."
+_NOTHING = "they come from a rehearsal and have no meaning."
 
 
 @dataclasses.dataclass
 class _Lineup:
-    """The models of a cell, in the order in which they are compared."""
+    """The models of a cell that are compared, in order."""
 
     label: str
     cell: CellRecord
@@ -31,25 +31,25 @@ class _Lineup:
     evaluations: list[dict[str, Any]]
     comparison: dict[str, Any] | None
     rehearsed: bool = False
-    """Whether the scores are of a rehearsal, and mean nothing."""
+    """Whether the scores come from a rehearsal and have no meaning."""
 
     @property
     def runs(self) -> int:
-        """How often each model was trained."""
+        """The number of runs of each model."""
         return int((self.comparison or {}).get("runs", 1))
 
     @property
     def models(self) -> int:
-        """How many models are compared."""
+        """The number of models."""
         return len(self.stages) // self.runs
 
     def name(self, position: int) -> str:
-        """Return the name of a model; where it has several runs, that of the first."""
+        """Return the name of a model, of several runs that of the first."""
         stage = self.stages[position * self.runs]
         return stage.element or stage.label
 
     def steps(self) -> list[tuple[int, int]]:
-        """Return (parent, child) of models that were made of one another."""
+        """Return (parent, child) of models of which one was made from the other."""
         keys = [str(s.inputs.get("model", "")) for s in self.stages[:: self.runs]]
         return steps(self.cell, keys)
 
@@ -71,29 +71,29 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def _part(lineup: _Lineup, palette: dict[str, int]) -> Markup:
-    """Return what is shown of a lineup; of a rehearsal no ranks, differences and verdicts."""
+    """Return a lineup's charts and tables; a rehearsal's have no ranks, differences or verdicts."""
     html = scores(lineup, palette) + _asked(lineup)
     return html if lineup.rehearsed else in_words(lineup) + html + differences(lineup, palette)
 
 
 def _lineups(run: RunRecord) -> list[_Lineup]:
-    """Return the models that are compared with one another; cells that share all share one."""
+    """Return the models to show together; cells with the same models are shown once."""
     contents = {s.stage.key: s.contents for s in distinct(run, "evaluation.json")}
     compared = distinct(run, "comparison.json")
-    found: dict[tuple[str, ...], _Lineup] = {}
+    lineups: dict[tuple[str, ...], _Lineup] = {}
     for cell in run.cells:
         comparisons = [s for s in compared if s.stage.key in {x.key for x in cell.stages}]
         for shown in comparisons:
             keys = shown.stage.inputs.get("evaluations", [])
-            _add(found, cell, shown.label, keys, contents, shown.contents)
+            _add(lineups, cell, shown.label, keys, contents, shown.contents)
         if not comparisons:
             keys = [s.key for s in cell.stages if s.key in contents]
-            _add(found, cell, cell.name or "evaluations", keys, contents, None)
-    return list(found.values())
+            _add(lineups, cell, cell.name or "evaluations", keys, contents, None)
+    return list(lineups.values())
 
 
 def _add(
-    found: dict[tuple[str, ...], _Lineup],
+    lineups: dict[tuple[str, ...], _Lineup],
     cell: CellRecord,
     label: str,
     keys: list[str],
@@ -103,32 +103,32 @@ def _add(
     stages = [stage for key in keys if (stage := cell.find(key)) and key in contents]
     if stages and len(stages) == len(keys):
         evaluations = [contents[key] for key in keys]
-        found.setdefault(tuple(keys), _Lineup(label, cell, stages, evaluations, comparison))
+        lineups.setdefault(tuple(keys), _Lineup(label, cell, stages, evaluations, comparison))
 
 
 def in_words(lineup: _Lineup) -> Markup:
-    """Return a sentence on what helped: step by step, or against the first model."""
+    """Return a sentence on which steps helped, or on differences to the first model."""
     comparison = lineup.comparison or {}
     measure = "mean" if comparison.get("mean") else "loss"
-    found = step_differences(comparison, lineup.steps(), measure)
-    if not found:
-        found = [
+    rows = step_differences(comparison, lineup.steps(), measure)
+    if not rows:
+        rows = [
             (entry["first"], entry["second"], entry[measure])
             for entry in comparison.get("against_first") or []
             if entry.get(measure)
         ]
-    text = in_a_sentence([(lineup.name(a), lineup.name(b), cell) for a, b, cell in found])
+    text = in_a_sentence([(lineup.name(a), lineup.name(b), cell) for a, b, cell in rows])
     if not text:
         return Markup()
-    of = "mean over tasks" if measure == "mean" else "loss, less is better"
+    figures = "mean over tasks" if measure == "mean" else "loss, lower is better"
     scope = "the arms, over runs" if lineup.runs > 1 else "these trained models, one run each,"
-    return Markup("<p class='lead'><strong>{}</strong> ({}; of {} over questions.)</p>").format(
-        text, of, scope
+    return Markup("<p class='lead'><strong>{}</strong> ({}; for {} over questions.)</p>").format(
+        text, figures, scope
     )
 
 
 def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
-    """Return a bar chart per kind of metric, with whiskers of one standard error, and a table."""
+    """Return a bar chart per kind of metric, with error bars of one standard error, and a table."""
     tasks = lineup.tasks()
     shares = [t for t, e in tasks.items() if e.get("higher_is_better", True)]
     losses = [t for t in tasks if t not in shares]
@@ -150,7 +150,7 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
         ]
         metrics = ", ".join(dict.fromkeys(tasks[name]["metric"] for name in names))
         sizes = ", ".join(f"{name} {tasks[name]['n']:,}" for name in names)
-        better = "more" if names is shares else "less"
+        better = "higher" if names is shares else "lower"
         caption = (
             f"Scores ({better} is better) with one standard error. Documents: {sizes}. "
             f"Metric: {metrics}."
@@ -167,7 +167,7 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
 
 
 def _entry(lineup: _Lineup, position: int, task: str) -> dict[str, Any]:
-    """Return score and standard error of a model on a task, or of its mean over tasks."""
+    """Return a model's score and standard error on a task, or for the mean over tasks."""
     if task != _MEAN:
         if lineup.comparison and lineup.runs > 1:
             return dict(lineup.comparison["tasks"][task]["scores"][position])
@@ -228,7 +228,7 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     confidence, margin = settings.get("confidence", 0.95), settings.get("margin", 0.02)
     header = ["model", "difference", f"{confidence:.0%} interval", "p (Holm)", "verdict"]
     html = Markup()
-    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, less is better")):
+    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, lower is better")):
         lines = [
             [_model(lineup, entry["second"], palette), *difference_cells(entry[measure], margin)]
             for entry in against
@@ -244,65 +244,50 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
         for task, cell in entry["tasks"].items()
     ]
     tests = ", ".join(dict.fromkeys(c["test"] for e in against for c in e["tasks"].values()))
-    caption = f"The same task by task; Holm's correction is over all lines. Tests: {tests}."
+    caption = f"The same by task; Holm's correction is over all rows. Tests: {tests}."
     inner = figure(table(["model", "task", *header[1:]], rows), caption)
-    fold = Markup("<details><summary>Differences task by task</summary>{}</details>")
+    fold = Markup("<details><summary>Differences by task</summary>{}</details>")
     return html + fold.format(inner)
 
 
 def _step_table(
     lineup: _Lineup, palette: dict[str, int], header: list[str], margin: float
 ) -> Markup:
-    """Return the differences of every model to those that it was made of."""
+    """Return the differences of every model to those that it was made from."""
     html = Markup()
-    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, less is better")):
+    for measure, words in (("mean", "the mean over tasks"), ("loss", "the loss, lower is better")):
         lines = [
             [_model(lineup, b, palette), lineup.name(a), *difference_cells(cell, margin)]
             for a, b, cell in step_differences(lineup.comparison or {}, lineup.steps(), measure)
         ]
         if lines:
             caption = (
-                f"Step by step: every model against those that it was made of, in {words}; "
+                f"Step by step: every model against those that it was made from, in {words}; "
                 "Holm's correction over all pairs of models."
             )
-            html += figure(table(["model", "made of", *header], lines), caption)
+            html += figure(table(["model", "made from", *header], lines), caption)
     return html
 
 
 def _asked(lineup: _Lineup) -> Markup:
-    """Return how every task was asked, where the models were asked alike."""
+    """Return the tasks' settings, where they are the same for all models."""
     tables = [rows_of(evaluation) for evaluation in lineup.evaluations]
     if not tables[0] or any(rows != tables[0] for rows in tables):
         return Markup()
     inner = table(COLUMNS, tables[0])
-    return Markup("<details><summary>How every task was asked</summary>{}</details>").format(inner)
-
-
-def answers(lineup: _Lineup, palette: dict[str, int]) -> Markup:
-    """Return answers of every model, some with its best score and some with its worst."""
-    rows = [
-        [_model(lineup, p, palette), task, f"{e['score']:.3g}", e["target"], e["prediction"]]
-        for p, evaluation in enumerate(lineup.evaluations)
-        for task, examples in evaluation.get("examples", {}).items()
-        for e in examples
-    ]
-    if not rows:
-        return Markup()
-    header = ["model", "task", "score", "right answer", "the model's answer"]
-    inner = table(header, rows, "answers")
-    return Markup("<details><summary>Some answers</summary>{}</details>").format(inner)
+    return Markup("<details><summary>Settings of every task</summary>{}</details>").format(inner)
 
 
 def _scope(lineup: _Lineup) -> str:
-    """Say what the differences speak of: these trained models, or the arms."""
+    """Return what the differences hold for: these trained models, or the arms."""
     if lineup.runs > 1:
         return (
-            f"Over {lineup.runs} runs of each and over questions; Holm's correction over the "
+            f"Over {lineup.runs} runs of each and over questions, with Holm's correction over the "
             "models. Green and red: significant after the correction."
         )
     return (
         "Paired by document: bootstrap intervals, permutation or McNemar's test, Holm's "
-        "correction over the models. Green and red: significant after the correction. One run "
-        "each: this says how these trained models differ, over questions; trained again, they may "
-        "differ otherwise (-m seed=0,1,2 tells)."
+        "correction over the models. Green and red: significant after the correction. With one run "
+        "each, this holds for these trained models, over questions; after another training the "
+        "differences may be others (-m seed=0,1,2 shows how much)."
     )

@@ -1,4 +1,4 @@
-"""What each step of a recipe brought: every model against those that it was made of."""
+"""The effect of each step of a recipe: every model against those that it was made from."""
 
 from __future__ import annotations
 
@@ -18,59 +18,61 @@ _OPPOSITE = {"better": "worse", "worse": "better"}
 
 
 def steps(cell: CellRecord, models: Sequence[str]) -> list[tuple[int, int]]:
-    """Return (parent, child) for every model, given by its key, and those that it was made of.
+    """Return (parent, child) for every model, given by its key, and those that it was made from.
 
-    What lies between two models is passed over as long as it is a checkpoint. A teacher at a port
-    counts as a parent; a model that only left scores, answers or logits behind does not.
+    Checkpoints between two models are skipped. A teacher at a port counts as a parent; a model that
+    only made scores, answers or logits does not.
     """
-    places = {key: place for place, key in reversed(list(enumerate(models)))}
-    found = []
-    for place, key in enumerate(models):
-        if places[key] == place:
-            found += [(parent, place) for parent in _parents(cell, key, places)]
-    return found
+    indices = {key: index for index, key in reversed(list(enumerate(models)))}
+    pairs = []
+    for index, key in enumerate(models):
+        if indices[key] == index:
+            pairs += [(parent, index) for parent in _parents(cell, key, indices)]
+    return pairs
 
 
-def _parents(cell: CellRecord, key: str, places: Mapping[str, int]) -> list[int]:
-    """Return the places of the nearest models that a checkpoint was made of."""
-    found: dict[int, None] = {}
+def _parents(cell: CellRecord, key: str, indices: Mapping[str, int]) -> list[int]:
+    """Return the indices of the nearest models that a checkpoint was made from."""
+    parents: dict[int, None] = {}
     seen, waiting = {key}, _inputs(cell, key)
     while waiting:
         above = waiting.pop(0)
         if above in seen:
             continue
         seen.add(above)
-        if above in places:
-            found[places[above]] = None
+        if above in indices:
+            parents[indices[above]] = None
         else:
             waiting += _inputs(cell, above)
-    return list(found)
+    return list(parents)
 
 
 def _inputs(cell: CellRecord, key: str) -> list[str]:
     """Return the keys of the checkpoints at the ports of a stage."""
     stage = cell.find(key)
     keys = [] if stage is None else list(stage.inputs.values())
-    flat = [k for each in keys for k in ([each] if isinstance(each, str) else each)]
-    return [k for k in flat if (found := cell.find(k)) and found.artifact == "Checkpoint"]
+    flat = [k for port in keys for k in ([port] if isinstance(port, str) else port)]
+    return [k for k in flat if (parent := cell.find(k)) and parent.artifact == "Checkpoint"]
 
 
 def step_differences(
     comparison: Mapping[str, Any], pairs: Sequence[tuple[int, int]], measure: str
 ) -> list[tuple[int, int, dict[str, Any]]]:
-    """Return (parent, child, difference of child − parent) as far as the comparison has them."""
+    """Return (parent, child, difference child − parent) for the pairs that were compared."""
     known = {(entry["first"], entry["second"]): entry for entry in comparison.get("pairs", [])}
-    found = []
+    differences = []
     for parent, child in pairs:
         entry = known.get((parent, child)) or known.get((child, parent))
         if entry and entry.get(measure):
-            turned = (parent, child) not in known
-            found.append((parent, child, _turned(entry[measure]) if turned else entry[measure]))
-    return found
+            cell = entry[measure]
+            differences.append(
+                (parent, child, cell if (parent, child) in known else _reversed(cell))
+            )
+    return differences
 
 
-def _turned(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a difference seen from the other side."""
+def _reversed(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a difference with the opposite sign."""
     verdict = cell["verdict"]
     return {
         **cell,
@@ -82,11 +84,11 @@ def _turned(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_a_sentence(differences: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
-    """Return what helped and what did not, of (parent, child, difference) by name."""
-    said: dict[str, list[str]] = {}
+    """Return a sentence on which steps helped, of (parent, child, difference) by name."""
+    steps_by_word: dict[str, list[str]] = {}
     for parent, child, cell in differences:
         step = f"{child} over {parent} ({cell['difference']:+.3f})"
-        said.setdefault(_WORDS.get(cell["verdict"], cell["verdict"]), []).append(step)
-    order = [word for word in _WORDS.values() if word in said]
-    text = "; ".join(f"{word}: {', '.join(said[word])}" for word in order)
+        steps_by_word.setdefault(_WORDS.get(cell["verdict"], cell["verdict"]), []).append(step)
+    order = [word for word in _WORDS.values() if word in steps_by_word]
+    text = "; ".join(f"{word}: {', '.join(steps_by_word[word])}" for word in order)
     return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -1,1 +1,1 @@
-"""Tasks of the harness, read off its files: names, settings, packages, samples."""
+"""Tasks of the harness, read from its files: names, settings, packages, samples."""

@@ -1,4 +1,4 @@
-"""What of an evaluation is known to fail before any model is loaded."""
+"""Checks of an evaluation's tasks before any model is loaded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from storm_evaluation.tasks.yaml_file import NamedFunction
 from storm_exp import InputError, SettingError
 
 _HARNESS_ANSWER = 256
-"""Tokens that the harness lets a model write where neither task nor setting says."""
+"""The harness's most tokens of an answer, where neither task nor setting states them."""
 
 
 def check_tasks(asked: dict[str, tuple[Leaf, TaskSettings]]) -> None:
-    """Raise SettingError or InputError for a task that cannot be scored as it is asked."""
+    """Raise SettingError or InputError for a task that cannot be scored with its settings."""
     metrics: dict[str, tuple[str, str]] = {}
     for leaf, settings in asked.values():
         _check_packages(leaf)
@@ -27,7 +27,7 @@ def check_tasks(asked: dict[str, tuple[Leaf, TaskSettings]]) -> None:
             raise SettingError(
                 "by_task.metric",
                 leaf.asked,
-                f"its task {first[1]} is scored by {first[0]} and {leaf.name} by {metric}; name "
+                f"its task {first[1]} is scored by {first[0]} and {leaf.name} by {metric}; set "
                 f"one metric for '{leaf.asked}'",
             )
 
@@ -43,13 +43,13 @@ def check_lengths(asked: dict[str, tuple[Leaf, TaskSettings]], window: int | Non
             raise SettingError(
                 f"by_task.max_new_tokens.{leaf.asked}",
                 answer,
-                f"the task {leaf.name} lets a model write {answer} tokens, and the model takes "
-                f"{window} for question and answer together; allow fewer",
+                f"the task {leaf.name} allows answers of {answer} tokens, but prompt and answer "
+                f"together can have {window}; allow fewer",
             )
 
 
 def resources(asked: dict[str, tuple[Leaf, TaskSettings]]) -> list[str]:
-    """Return the data of nltk that the tasks need and this machine lacks."""
+    """Return the nltk resources that the tasks need and that are not on this machine."""
     return needs(f for leaf, _ in asked.values() for f in leaf.functions()).to_fetch()
 
 
@@ -59,29 +59,29 @@ def _check_packages(leaf: Leaf) -> None:
         raise SettingError(
             "tasks",
             leaf.asked,
-            f"the task {leaf.name} cannot be run here: {'; '.join(problems)}. The packages of "
+            f"the task {leaf.name} cannot run here: {'; '.join(problems)}. The packages of "
             "IFEval and MATH come with pip install 'storm-exp[evaluate]'; others have to be "
             "installed by name",
         )
     if leaf.config.get("unsafe_code"):
         raise SettingError(
-            "tasks", leaf.asked, f"the task {leaf.name} runs what a model wrote, which is not done"
+            "tasks", leaf.asked, f"the task {leaf.name} runs a model's code, which is refused"
         )
 
 
 def _check_shots(leaf: Leaf, settings: TaskSettings) -> None:
-    """Refuse examples for a task whose YAML says none: the harness would leave them out."""
+    """Refuse examples for a task whose YAML sets none: the harness would ignore them."""
     if settings.num_fewshot and leaf.own_shots() == 0 and settings.shots_by_task:
         raise SettingError(
             f"by_task.num_fewshot.{leaf.asked}",
             settings.num_fewshot,
-            f"the task {leaf.name} has its examples in its own text (num_fewshot: 0 in its YAML), "
-            "and lm-evaluation-harness gives it no others",
+            f"the task {leaf.name} has its examples in its prompt (num_fewshot: 0 in its YAML), "
+            "and lm-evaluation-harness adds no others",
         )
 
 
 def _check_metric(leaf: Leaf, settings: TaskSettings) -> str:
-    """Return the metric that a task is scored by, empty where only running it tells."""
+    """Return the metric that a task is scored by, empty where only running it shows that."""
     listed = leaf.config.get("metric_list")
     entries: dict[str, Any] = {
         str(entry.get("metric")): entry
@@ -91,25 +91,25 @@ def _check_metric(leaf: Leaf, settings: TaskSettings) -> str:
     if not entries:
         return settings.metric or ""
     metric = settings.metric or next(iter(entries))
-    place = f"by_task.metric.{leaf.asked}"
+    name = f"by_task.metric.{leaf.asked}"
     if metric not in entries:
         raise SettingError(
-            place, metric, f"task {leaf.name} has no metric '{metric}' (has {list(entries)})"
+            name, metric, f"task {leaf.name} has no metric '{metric}' (has {list(entries)})"
         )
     aggregation = entries[metric].get("aggregation", "mean")
     if isinstance(aggregation, NamedFunction) or aggregation not in ("mean", "nanmean"):
         raise SettingError(
-            place,
+            name,
             metric,
-            f"task {leaf.name}: '{metric}' is not a mean over documents; choose another of "
+            f"task {leaf.name}: '{metric}' is not a mean over documents; set another of "
             f"{list(entries)}",
         )
     if metric == "exact_match_original" and not _antlr().startswith("4.11"):
-        # The task's code takes the ImportError of sympy's parser for a wrong answer.
+        # The task's code counts the ImportError of sympy's parser as a wrong answer.
         raise InputError(
-            f"task {leaf.name}: 'exact_match_original' would count right answers as wrong, for "
+            f"task {leaf.name}: 'exact_match_original' would count right answers as wrong, since "
             f"sympy reads LaTeX with antlr4-python3-runtime 4.11 only and {_antlr()} is installed "
-            "(omegaconf needs 4.9); score by 'exact_match', which math-verify computes"
+            "(omegaconf needs 4.9); set 'exact_match', which math-verify computes"
         )
     return metric
 

@@ -15,11 +15,11 @@ from storm_exp import InputError, SettingError
 
 _PACKAGE = "pkg://"
 _FOLDERS = 8
-"""Folders whose names are remembered."""
+"""Folders whose indices are cached."""
 
 
 class TaskFolder:
-    """Task YAMLs, and what they load: data files and Python functions beside them."""
+    """A folder of task YAMLs with the data files and Python code that they use."""
 
     def __init__(self, location: str, named_by: str = "task_folder") -> None:
         """Find the folder at `location`, a path or `pkg://package/folder`.
@@ -30,7 +30,7 @@ class TaskFolder:
         self.directory = _resolve(location, named_by)
 
     def files(self) -> Iterator[Path]:
-        """Yield what the scores may depend on: every file, in order, but for Python's caches."""
+        """Yield every file that scores may depend on, in order, without Python's caches."""
         for file in sorted(self.directory.rglob("*")):
             relative = file.relative_to(self.directory)
             hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
@@ -39,7 +39,7 @@ class TaskFolder:
 
     def names(self) -> list[str]:
         """Return the names of tasks, groups and tags; raises InputError for a broken YAML."""
-        found: set[str] = set()
+        names: set[str] = set()
         for file in self.files():
             if file.suffix != ".yaml":
                 continue
@@ -47,13 +47,13 @@ class TaskFolder:
                 content = load_task_yaml(file)
             except (yaml.YAMLError, ValueError) as error:
                 raise InputError(f"{file}: not a task's YAML ({error})") from error
-            found.update(_names_in(content))
-        return sorted(found)
+            names.update(_names_in(content))
+        return sorted(names)
 
     def index(self) -> TaskIndex:
-        """Return what its names stand for; raises InputError for a broken YAML.
+        """Return the index of its tasks; raises InputError for a broken YAML.
 
-        Read once in a process, for the cells of a sweep, unless a file changes.
+        It is cached within the process, for the cells of a sweep, unless a file changes.
         """
         states = []
         for file in self.files():

@@ -1,7 +1,7 @@
 """The names of lm-evaluation-harness tasks and where they are defined, read without the harness.
 
-The harness brings fourteen thousand files; to read them all as YAML takes half a minute. Only the
-few keys that name a task are read here, and what was found is kept for the installed version.
+The harness has fourteen thousand files; parsing all as YAML takes half a minute. Only the keys that
+name a task are read here, and the index is cached on disk for the installed version.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from storm_evaluation.tasks.yaml_file import included, load_task_yaml
 _KEY = re.compile(r"^[\"']?(task|group|tag|class|include)[\"']?[ \t]*:(?=[ \t\r]|$)[ \t]*(.*)$")
 _ITEM = re.compile(r"^[ \t]*-[ \t]+(.*)$")
 _FORMAT = 1
-"""Raised when what is kept changes its meaning."""
+"""Version of the cached index's format."""
 _SKIPPED = ("__pycache__", ".ipynb_checkpoints")
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskEntry:
-    """What a name stands for: a task or group defined in a file, or a tag of several tasks."""
+    """A name's definition: a task or group defined in a file, or a tag of several tasks."""
 
     kind: str
     """task, group or tag."""
@@ -43,39 +43,39 @@ class TaskEntry:
 
 
 class TaskIndex:
-    """Every name of a folder of tasks."""
+    """The names of a folder of tasks and their definitions."""
 
     def __init__(
         self, root: Path, entries: dict[str, TaskEntry], *, of_installed: bool = False
     ) -> None:
-        """Hold entries whose files lie below `root`: the harness's own, or a user's folder."""
+        """`entries` are defined in files below `root`: the harness's folder, or a user's."""
         self.root, self.entries, self.of_installed = root, entries, of_installed
         self.remembered: dict[str, Any] = {}
-        """What names were found to stand for, as long as the index lives."""
+        """Leaf tasks by name, cached as long as the index exists."""
 
     @staticmethod
     def of_folder(root: Path) -> TaskIndex:
-        """Read a folder; files that are no task's YAML are left out, as the harness does."""
+        """Read a folder; other files than task YAMLs are ignored, as in the harness."""
         return TaskIndex(root, _read(root))
 
     @staticmethod
     def of_harness(needed: tuple[str, ...] = ()) -> TaskIndex | None:
-        """Return the tasks that the installed harness brings, None where it is not installed.
+        """Return the tasks of the installed harness, None where it is not installed.
 
-        A kept index that lacks a name of `needed` is made again: an editable harness may have
-        gained it.
+        A cached index that lacks a name of `needed` is rebuilt: an editable installation may have
+        new tasks.
         """
         root = harness_folder()
         if root is None:
             return None
-        index = _kept_index(root)
-        fresh = all(name in index.entries for name in needed) and all(
+        index = _cached_index(root)
+        complete = all(name in index.entries for name in needed) and all(
             (root / index.entries[name].file).exists() for name in needed
         )
-        if not fresh:
-            _keep(root, _read(root))
-            _kept_index.cache_clear()
-            index = _kept_index(root)
+        if not complete:
+            _write_cache(root, _read(root))
+            _cached_index.cache_clear()
+            index = _cached_index(root)
         return index
 
     def file(self, name: str) -> Path:
@@ -85,7 +85,7 @@ class TaskIndex:
 
 @functools.cache
 def harness_folder() -> Path | None:
-    """Return the folder of the harness's own tasks without importing the harness."""
+    """Return the folder of the harness's tasks, without importing the harness."""
     spec = importlib.util.find_spec("lm_eval")
     places = list(spec.submodule_search_locations or []) if spec is not None else []
     folder = Path(places[0], "tasks") if places else None
@@ -93,7 +93,7 @@ def harness_folder() -> Path | None:
 
 
 def _read(root: Path) -> dict[str, TaskEntry]:
-    found: dict[str, TaskEntry] = {}
+    entries: dict[str, TaskEntry] = {}
     tags: dict[str, set[str]] = {}
     known: dict[Path, dict[str, Any]] = {}
     for file in _yaml_files(root):
@@ -103,15 +103,15 @@ def _read(root: Path) -> dict[str, TaskEntry]:
             continue
         kind = "task" if "class" in keys or "group" not in keys else "group"
         name = keys.get(kind)
-        if not isinstance(name, str) or name in found or name in tags:
+        if not isinstance(name, str) or name in entries or name in tags:
             continue
-        found[name] = TaskEntry(kind, file.relative_to(root).as_posix())
+        entries[name] = TaskEntry(kind, file.relative_to(root).as_posix())
         if kind == "task":
             labels = keys.get("tag") or []
             for label in [labels] if isinstance(labels, str) else labels:
-                if label not in found:
+                if label not in entries:
                     tags.setdefault(label, set()).add(name)
-    return found | {
+    return entries | {
         label: TaskEntry("tag", members=tuple(sorted(members))) for label, members in tags.items()
     }
 
@@ -125,7 +125,7 @@ def _yaml_files(root: Path) -> Iterator[Path]:
 
 
 def _keys(file: Path, known: dict[Path, dict[str, Any]]) -> dict[str, Any]:
-    """Return the keys that name a task, those of included files among them."""
+    """Return the keys that name a task, with those of included files."""
     if file not in known:
         own = _own_keys(file)
         known[file] = {}
@@ -137,7 +137,7 @@ def _keys(file: Path, known: dict[Path, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _own_keys(file: Path) -> dict[str, Any]:
-    """Read the keys line by line; a value that is not plain is left to YAML."""
+    """Read the keys line by line; values that are not plain are parsed as YAML."""
     lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     keys: dict[str, Any] = {}
     for number, line in enumerate(lines):
@@ -154,7 +154,7 @@ def _own_keys(file: Path) -> dict[str, Any]:
 
 
 def _plain(text: str) -> Any:
-    """Return a scalar or a short list as YAML reads it, None for anything else."""
+    """Return a scalar or a short list as YAML would, None for anything else."""
     if text[0] in "\"'":
         return text[1:-1] if len(text) > 1 and text[-1] == text[0] else None
     if text[0] == "[":
@@ -167,7 +167,7 @@ def _plain(text: str) -> Any:
 
 
 def _items(lines: list[str]) -> Any:
-    """Return the items of a block list, None for what is no list of plain scalars."""
+    """Return the items of a block list, None for anything but a list of plain scalars."""
     items: list[Any] = []
     for line in lines:
         bare = re.sub(r"(^|\s)#.*$", "", line)
@@ -186,32 +186,32 @@ def _items(lines: list[str]) -> Any:
 
 
 @functools.cache
-def _kept_index(root: Path) -> TaskIndex:
+def _cached_index(root: Path) -> TaskIndex:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        content = json.loads(_keeping_place(root).read_text(encoding="utf-8"))
+        content = json.loads(_cache_file(root).read_text(encoding="utf-8"))
         entries = {
             name: TaskEntry(kind, file, tuple(members))
             for name, (kind, file, members) in content.items()
         }
         return TaskIndex(root, entries, of_installed=True)
     entries = _read(root)
-    _keep(root, entries)
+    _write_cache(root, entries)
     return TaskIndex(root, entries, of_installed=True)
 
 
-def _keep(root: Path, entries: dict[str, TaskEntry]) -> None:
-    """Keep an index for the next process; a cache that cannot be written is done without."""
-    place = _keeping_place(root)
+def _write_cache(root: Path, entries: dict[str, TaskEntry]) -> None:
+    """Cache an index for later processes, if the cache can be written."""
+    file = _cache_file(root)
     content = {name: [e.kind, e.file, list(e.members)] for name, e in entries.items()}
     with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f"{place.name}.{os.getpid()}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"{file.name}.{os.getpid()}")
         partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(place)
+        partial.replace(file)
 
 
-def _keeping_place(root: Path) -> Path:
+def _cache_file(root: Path) -> Path:
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     version = importlib.metadata.version("lm_eval")
-    where = hashlib.sha256(str(root).encode()).hexdigest()[:12]
-    return Path(folder, "storm_exp", f"lm_eval_tasks_{_FORMAT}_{version}_{where}.json")
+    digest = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    return Path(folder, "storm_exp", f"lm_eval_tasks_{_FORMAT}_{version}_{digest}.json")

@@ -1,4 +1,4 @@
-"""Asking the hub whether the data of tasks can be had."""
+"""Checking on the hub whether the data of tasks can be fetched."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 def look_up_tasks(leaves: Iterable[Leaf]) -> list[str]:
     """Return a line for every data set that the tasks read from the hub.
 
-    Raises InputError for one that is not there or closed to this user, and for a configuration or
-    split that it lacks; OSError when nobody answers.
+    Raises InputError for a data set that does not exist or that this user has no access to, or that
+    lacks the configuration or split; OSError without an answer.
     """
     of_repository: dict[str, list[Leaf]] = {}
     for leaf in leaves:
@@ -25,14 +25,14 @@ def look_up_tasks(leaves: Iterable[Leaf]) -> list[str]:
             of_repository.setdefault(place, []).append(leaf)
     lines = []
     for place, tasks in sorted(of_repository.items()):
-        found = look_up_repository(place, _revision(tasks[0]), "dataset")
+        repository = look_up_repository(place, _revision(tasks[0]), "dataset")
         known = look_up_rows(place)
         if known is not None:
             for leaf in tasks:
                 _check(leaf, place, known)
         checked = "" if known is not None else "; splits not checked"
         names = ", ".join(dict.fromkeys(leaf.asked for leaf in tasks))
-        lines.append(f"{found.summary()} for {names}{checked}")
+        lines.append(f"{repository.summary()} for {names}{checked}")
     return lines
 
 
@@ -48,7 +48,7 @@ def _check(leaf: Leaf, place: str, known: Rows) -> None:
         raise InputError(f"task {leaf.name}: {place} has no configuration '{configuration}'")
     for field in _SPLITS:
         split = leaf.config.get(field)
-        # A split may be cut: `train[:10]`.
+        # A split may be sliced: `train[:10]`.
         if split and str(split).partition("[")[0] not in known.splits[configuration]:
             raise InputError(
                 f"task {leaf.name}: {place} has no split '{split}' ({configuration} has "

@@ -1,4 +1,4 @@
-"""Names of tasks as charts and tables show them."""
+"""Short names of tasks for charts and tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 def short_names(tasks: Iterable[str]) -> dict[str, str]:
-    """Return each name without what all of them begin with, up to an underscore."""
+    """Return each name without the common prefix of all, up to an underscore."""
     names = list(dict.fromkeys(tasks))
     if len(names) < 2:
         return {name: name for name in names}
     pairs = zip(min(names), max(names), strict=False)
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
-    start = "".join(one for one, _ in same).rfind("_") + 1
+    start = "".join(character for character, _ in same).rfind("_") + 1
     return {name: name[start:] for name in names}

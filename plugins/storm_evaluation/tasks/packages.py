@@ -1,4 +1,4 @@
-"""What the Python code of a task needs that may not be installed, found without running it."""
+"""The packages and data that a task's Python code needs, determined without running it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from storm_evaluation.tasks.yaml_file import NamedFunction
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """What a module asks for when it is imported, itself and through what it imports."""
+    """The requirements of a module when it is imported, with those of its imports."""
 
     packages: frozenset[str] = frozenset()
-    """Importable names, of the top level."""
+    """Top-level import names."""
     versions: frozenset[tuple[str, str]] = frozenset()
-    """(distribution, beginning of its version) that the code asserts."""
+    """(distribution, prefix of its version) that the code asserts."""
     nltk_data: frozenset[str] = frozenset()
-    """Resources that are looked up with nltk.data.find, such as tokenizers/punkt_tab."""
+    """Arguments of nltk.data.find, such as tokenizers/punkt_tab."""
 
     def __or__(self, other: Needs) -> Needs:
-        """Return what either asks for."""
+        """Return the union of both."""
         return Needs(
             self.packages | other.packages,
             self.versions | other.versions,
@@ -36,18 +36,18 @@ class Needs:
         )
 
     def problems(self) -> list[str]:
-        """Return what this environment lacks, a phrase for each."""
-        lacking = [name for name in sorted(self.packages) if not _installed(name)]
-        found = [f"the package {name} is missing" for name in lacking]
+        """Return a phrase for each requirement that this environment does not meet."""
+        missing = [name for name in sorted(self.packages) if not _installed(name)]
+        problems = [f"the package {name} is missing" for name in missing]
         for name, wanted in sorted(self.versions):
             try:
                 version = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
-                found.append(f"the package {name} {wanted} is missing")
+                problems.append(f"the package {name} {wanted} is missing")
                 continue
             if not version.startswith(wanted):
-                found.append(f"its code takes {name} {wanted} only, and {version} is installed")
-        return found
+                problems.append(f"its code needs {name} {wanted}, and {version} is installed")
+        return problems
 
     def to_fetch(self) -> list[str]:
         """Return the resources of nltk that are not on this machine."""
@@ -55,7 +55,7 @@ class Needs:
 
 
 def needs(functions: Iterator[NamedFunction]) -> Needs:
-    """Return what the functions' modules need."""
+    """Return the requirements of the functions' modules."""
     total = Needs()
     for function in set(functions):
         module = function.name.rpartition(".")[0]
@@ -93,7 +93,7 @@ def _needs(file: Path, seen: set[Path]) -> Needs:
 
 
 def _imported(body: list[ast.stmt]) -> Iterator[str]:
-    """Yield the modules that are imported whenever the code is: not in functions, not if spared."""
+    """Yield the modules imported unconditionally: not in functions, nor where errors are caught."""
     for node in body:
         match node:
             case ast.Import(names=names):
@@ -112,7 +112,7 @@ def _imported(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _raises(handler: ast.ExceptHandler) -> bool:
-    """Return whether an exception goes on, perhaps in other words."""
+    """Return whether a handler raises again."""
     return any(isinstance(node, ast.Raise) for node in handler.body)
 
 
@@ -147,7 +147,7 @@ def _looked_up(tree: ast.AST) -> Iterator[str]:
 
 
 def _harness_file(module: str) -> Path | None:
-    """Return the file of a module of the harness's tasks; the harness itself is its own affair."""
+    """Return the file of a module of the harness's tasks, None for other modules."""
     folder = harness_folder()
     if folder is None or not module.startswith("lm_eval.tasks."):
         return None
@@ -160,8 +160,8 @@ def _relative_file(name: str, file: Path) -> Path | None:
     return _file_of(folder / name.lstrip(".").replace(".", "/"))
 
 
-def _file_of(place: Path) -> Path | None:
-    for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+def _file_of(path: Path) -> Path | None:
+    for file in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
         if file.is_file():
             return file
     return None
@@ -178,7 +178,7 @@ def _installed(name: str) -> bool:
 
 
 def _in_nltk_data(resource: str) -> bool:
-    """Look where nltk looks, without importing it."""
+    """Return whether a resource is in one of nltk's folders, without importing nltk."""
     homes = [sys.prefix, f"{sys.prefix}/share", f"{sys.prefix}/lib", "/usr/share", "/usr/lib"]
     homes += ["/usr/local/share", "/usr/local/lib", str(Path.home())]
     places = [p for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]

@@ -1,4 +1,4 @@
-"""How every task was asked, as evaluation.json says it beside the scores."""
+"""The settings of every task, as evaluation.json records them beside the scores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from storm_evaluation.tasks.tree import Leaf
 
 
 class Asked(Protocol):
-    """What a result tells of the tasks."""
+    """The part of a result that describes tasks."""
 
     @property
     def fewshot(self) -> Mapping[str, int]:
-        """Task → number of examples that stood before a question."""
+        """Task → number of few-shot examples."""
 
     @property
     def scored_by(self) -> Mapping[str, str]:
@@ -24,7 +24,7 @@ class Asked(Protocol):
 def describe_tasks(
     asked: dict[str, tuple[Leaf, TaskSettings]], result: Asked
 ) -> dict[str, dict[str, Any]]:
-    """Return each task's settings; a group whose tasks were all asked alike has one entry."""
+    """Return each task's settings; a group whose tasks share them has one entry."""
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for name, (leaf, settings) in asked.items():
         groups.setdefault(leaf.asked, {})[name] = {
@@ -41,31 +41,31 @@ def describe_tasks(
     described: dict[str, dict[str, Any]] = {}
     for group, tasks in groups.items():
         first = next(iter(tasks.values()))
-        alike = all(entry == first for entry in tasks.values())
-        described |= {group: first} if alike else tasks
+        uniform = all(entry == first for entry in tasks.values())
+        described |= {group: first} if uniform else tasks
     return described
 
 
 COLUMNS = ("task", "metric", "examples", "chat template", "as turns", "batch", "documents")
-"""What a table of how tasks were asked shows."""
+"""The columns of the table of tasks' settings."""
 
 
 def rows_of(evaluation: dict[str, Any]) -> list[list[Any]]:
     """Return a row per task (or task of a group, where they differ) of an evaluation.json."""
     settings, scores = evaluation.get("settings", {}), evaluation.get("tasks", {})
     rows = []
-    for name, asked in (settings.get("by_task") or {}).items():
-        drawn = asked["limit_seed"]
-        limit = "" if asked["limit"] is None else f"{'first' if drawn is None else 'drawn'} "
+    for name, task in (settings.get("by_task") or {}).items():
+        drawn = task["limit_seed"]
+        limit = "" if task["limit"] is None else f"{'first' if drawn is None else 'drawn'} "
         rows.append(
             [
                 name,
-                asked["metric"],
-                asked["num_fewshot"],
-                "yes" if asked["apply_chat_template"] else "no",
-                "yes" if asked["fewshot_as_multiturn"] else "no",
-                asked["batch_size"],
-                f"{limit}{scores[name]['n'] if name in scores else asked['limit'] or 'all'}",
+                task["metric"],
+                task["num_fewshot"],
+                "yes" if task["apply_chat_template"] else "no",
+                "yes" if task["fewshot_as_multiturn"] else "no",
+                task["batch_size"],
+                f"{limit}{scores[name]['n'] if name in scores else task['limit'] or 'all'}",
             ]
         )
     return rows

@@ -1,4 +1,4 @@
-"""Settings of single tasks in a rehearsal: as they are, but for few questions and short answers."""
+"""Settings of single tasks in a rehearsal, reduced to few questions and short answers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from storm_evaluation.tasks.settings import ByTask
 
 ANSWER, BATCH = 8, 8
-"""Tokens of an answer, and documents of a batch, at most."""
+"""The most tokens of an answer, and documents of a batch."""
 
 
 def few_questions(by_task: ByTask, known: Iterable[str], asked: Iterable[str]) -> ByTask:
-    """Return what is said of single tasks, without those of `asked` that are not `known`."""
+    """Return reduced settings of single tasks, without those of `asked` that are not `known`."""
     gone = set(asked) - set(known)
-    kept = {
+    reduced = {
         field.name: {
             name: value for name, value in getattr(by_task, field.name).items() if name not in gone
         }
         for field in dataclasses.fields(by_task)
     }
-    kept["limit"] = dict.fromkeys(kept["limit"], 1)
-    kept["batch_size"] = {name: min(size, BATCH) for name, size in kept["batch_size"].items()}
-    kept["max_new_tokens"] = dict.fromkeys(kept["max_new_tokens"], ANSWER)
-    return dataclasses.replace(by_task, **kept)
+    reduced["limit"] = dict.fromkeys(reduced["limit"], 1)
+    reduced["batch_size"] = {name: min(size, BATCH) for name, size in reduced["batch_size"].items()}
+    reduced["max_new_tokens"] = dict.fromkeys(reduced["max_new_tokens"], ANSWER)
+    return dataclasses.replace(by_task, **reduced)

@@ -11,9 +11,9 @@ from storm_exp import SettingError, did_you_mean, setting
 
 @dataclasses.dataclass(kw_only=True)
 class ByTask:
-    """What holds for some tasks instead of the evaluator's own value.
+    """Settings of single tasks, which override the evaluator's.
 
-    A name is that of a task, or of a group or tag for all its tasks; the most particular counts.
+    A name is that of a task, or of a group or tag for all its tasks; the most specific one applies.
     """
 
     num_fewshot: dict[str, int | None] = setting({}, at_least=0)
@@ -37,23 +37,23 @@ class ByTask:
     documents."""
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raise SettingError for a name that is no task that is asked, nor a group of one."""
+        """Raise SettingError for a name that is neither an evaluated task nor a group of one."""
         known = set(names)
         for field in dataclasses.fields(self):
             for name in getattr(self, field.name):
                 if name not in known:
                     near = did_you_mean(name, known)
                     raise SettingError(
-                        f"by_task.{field.name}", name, f"is not among the tasks asked{near}"
+                        f"by_task.{field.name}", name, f"is not among the evaluated tasks{near}"
                     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskSettings:
-    """How one task is asked."""
+    """The settings of one task."""
 
     num_fewshot: int | None = None
-    """Examples before a question; None: as the task says."""
+    """Few-shot examples; None: as the task's YAML says."""
     apply_chat_template: bool = True
     fewshot_as_multiturn: bool = False
     system_instruction: str = ""
@@ -62,12 +62,12 @@ class TaskSettings:
     limit_seed: int | None = None
     max_new_tokens: int | None = None
     metric: str | None = None
-    """None: the first in the task's YAML."""
+    """The metric to score by; None: the first in the task's YAML."""
     shots_by_task: bool = False
-    """Whether `num_fewshot` was given for this task, not for all."""
+    """Whether `num_fewshot` was set for this task, not for all."""
 
-    def together(self) -> tuple[Any, ...]:
-        """Return what tasks have to share to be asked in one call of the harness."""
+    def shared_by_call(self) -> tuple[Any, ...]:
+        """Return the settings that tasks must share to be evaluated in one call of the harness."""
         return (
             self.apply_chat_template,
             self.fewshot_as_multiturn,
@@ -80,17 +80,17 @@ class TaskSettings:
 
 
 def resolve(defaults: TaskSettings, by_task: ByTask, names: Sequence[str]) -> TaskSettings:
-    """Return a task's settings; `names` are its own and its groups', the most particular first."""
-    found: dict[str, Any] = {}
+    """Return a task's settings; `names` are its own and its groups', the most specific first."""
+    overrides: dict[str, Any] = {}
     for field in dataclasses.fields(ByTask):
-        given = getattr(by_task, field.name)
+        values = getattr(by_task, field.name)
         for name in names:
-            if name in given:
-                found[field.name] = given[name]
-                found["shots_by_task"] = "num_fewshot" in found
+            if name in values:
+                overrides[field.name] = values[name]
+                overrides["shots_by_task"] = "num_fewshot" in overrides
                 break
-    settings = dataclasses.replace(defaults, **found)
+    settings = dataclasses.replace(defaults, **overrides)
     if not settings.apply_chat_template:
-        # Turns are the template's; the harness refuses them without one.
+        # Turns need a template; the harness refuses them without one.
         settings = dataclasses.replace(settings, fewshot_as_multiturn=False)
     return settings

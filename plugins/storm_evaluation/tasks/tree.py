@@ -1,4 +1,4 @@
-"""What the names that an evaluator is given stand for: groups, tags and the tasks in them."""
+"""The leaf tasks of an evaluator's task names: of groups and tags, with their configuration."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _GROUP_KEYS = ("task", "group", "group_alias", "aggregate_metric_list", "metadat
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Leaf:
-    """A task that is asked, and how it was reached."""
+    """A leaf task, and the groups through which it was reached."""
 
     name: str
     above: tuple[str, ...]
-    """The groups and tags that it is part of, nearest first; the name asked for is the last."""
+    """The groups and tags that it is part of, nearest first; the requested name is the last."""
     config: dict[str, Any]
-    """The task's YAML with what it includes and what its groups override."""
+    """The task's YAML with its includes and the overrides of its groups."""
 
     @property
     def asked(self) -> str:
-        """Return the name that was asked for."""
+        """The requested name."""
         return self.above[-1] if self.above else self.name
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return every name under which a setting may be given, the most particular first."""
+        """Every name under which settings may be given, the most specific first."""
         return (self.name, *self.above)
 
     def functions(self) -> Iterator[NamedFunction]:
@@ -47,18 +47,18 @@ class Leaf:
         return [str(entry["metric"]) for entry in known if isinstance(entry, dict)]
 
     def own_shots(self) -> int | None:
-        """Return the examples that the YAML asks for, None where it does not say."""
+        """Return the number of examples in the YAML, None where it has none."""
         shots = self.config.get("num_fewshot")
         return shots if isinstance(shots, int) else None
 
 
 def leaves(index: TaskIndex, asked: list[str]) -> list[Leaf]:
-    """Return the tasks that the names stand for, in the harness's order.
+    """Return the leaf tasks of the names, in the harness's order.
 
-    Raises SettingError for a name that is not there, with the nearest one, and for a task that is
-    asked twice; InputError for a YAML that cannot be read.
+    Raises SettingError for an unknown name, with the nearest one, and for a task that is named
+    twice; InputError for a YAML that cannot be read.
     """
-    found: list[Leaf] = []
+    tasks: list[Leaf] = []
     for name in asked:
         if name not in index.entries:
             near = did_you_mean(name, index.entries)
@@ -66,15 +66,15 @@ def leaves(index: TaskIndex, asked: list[str]) -> list[Leaf]:
         below = list(_leaves_of(index, name))
         if not below:
             raise SettingError("tasks", name, "the group holds no task")
-        twice = sorted({leaf.name for leaf in below} & {leaf.name for leaf in found})
+        twice = sorted({leaf.name for leaf in below} & {leaf.name for leaf in tasks})
         if twice:
-            raise SettingError("tasks", name, f"contains '{twice[0]}', which is asked already")
-        found += below
-    return found
+            raise SettingError("tasks", name, f"contains '{twice[0]}', which is named already")
+        tasks += below
+    return tasks
 
 
 def definitions(index: TaskIndex, asked: list[str]) -> list[Path]:
-    """Return the files that define the names and everything that they stand for, each once."""
+    """Return the files that define the names, their groups and leaf tasks, each once."""
     names = {name for leaf in leaves(index, asked) for name in leaf.names}
     files = [index.file(name) for name in names if name in index.entries]
     return sorted({file for file in files if file.is_file()})
@@ -87,8 +87,8 @@ def _where(index: TaskIndex) -> str:
 def _leaves_of(index: TaskIndex, name: str) -> tuple[Leaf, ...]:
     if name not in index.remembered:
         index.remembered[name] = tuple(_walk(index, name, (), {}))
-    found: tuple[Leaf, ...] = index.remembered[name]
-    return found
+    tasks: tuple[Leaf, ...] = index.remembered[name]
+    return tasks
 
 
 def _walk(
@@ -115,7 +115,7 @@ def _members(
     above: tuple[str, ...],
     overrides: dict[str, Any],
 ) -> Iterator[Leaf]:
-    """Yield a group's tasks, as the harness builds them: named, with overrides, or in place."""
+    """Yield a group's tasks as the harness builds them: by name, with overrides, or inline."""
     overrides = {k: v for k, v in config.items() if k not in _GROUP_KEYS} | overrides
     listed = config.get("task")
     for item in listed if isinstance(listed, list) else []:
@@ -126,14 +126,14 @@ def _members(
             if item["group"] in index.entries:
                 yield from _walk(index, item["group"], (name, *above), overrides | inner)
             else:
-                place = f"{name}::{item['group']}"
-                yield from _members(index, place, item, (name, *above), overrides)
+                inline = f"{name}::{item['group']}"
+                yield from _members(index, inline, item, (name, *above), overrides)
             continue
-        own = {k: v for k, v in item.items() if k != "task"}
+        task_overrides = {k: v for k, v in item.items() if k != "task"}
         if item["task"] in index.entries:
-            yield from _walk(index, item["task"], (name, *above), overrides | own)
+            yield from _walk(index, item["task"], (name, *above), overrides | task_overrides)
         else:
-            yield Leaf(f"{name}::{item['task']}", (name, *above), overrides | own)
+            yield Leaf(f"{name}::{item['task']}", (name, *above), overrides | task_overrides)
 
 
 def _config(index: TaskIndex, entry: TaskEntry) -> dict[str, Any]:

@@ -19,14 +19,14 @@ class NamedFunction:
     """A Python function that a task's YAML names with `!function module.function`."""
 
     folder: Path
-    """Where the YAML lies: the module is looked for there first."""
+    """The YAML's folder, which is searched first for the module."""
     name: str
 
 
 def load_task_yaml(file: Path) -> dict[str, Any]:
-    """Return a YAML file without what it includes; raises ValueError for what is no mapping.
+    """Return a YAML file without its includes; raises ValueError unless it is a mapping.
 
-    Functions are NamedFunctions, other tags texts. Raises yaml.YAMLError and OSError.
+    Functions become NamedFunctions, other tags texts. Raises yaml.YAMLError and OSError.
     """
     status = file.stat()
     return copy.deepcopy(_parsed(file, status.st_mtime_ns, status.st_size))
@@ -34,10 +34,10 @@ def load_task_yaml(file: Path) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(file: Path, modified: int, size: int) -> dict[str, Any]:
-    """Parse a file once, though every cell of a sweep asks for it."""
+    """Parse a file; cached, as every cell of a sweep needs it."""
 
     class Loader(_SafeLoader):  # type: ignore[misc]
-        """Knows the folder of the file that it reads."""
+        """A loader that records the folder of its file."""
 
     def function(loader: Any, node: yaml.Node) -> NamedFunction:
         return NamedFunction(file.parent, str(node.value))
@@ -62,12 +62,12 @@ def included(content: dict[str, Any], folder: Path) -> Iterator[Path]:
 
 
 def load_whole_yaml(file: Path, depth: int = 0) -> dict[str, Any]:
-    """Return a YAML file with what it includes; its own keys win, as in the harness.
+    """Return a YAML file with its includes; its own keys take precedence, as in the harness.
 
     Raises ValueError for files that include each other.
     """
     if depth > 20:
-        raise ValueError(f"{file}: its includes do not end")
+        raise ValueError(f"{file}: its includes are circular")
     own = load_task_yaml(file)
     merged: dict[str, Any] = {}
     for other in included(own, file.parent):

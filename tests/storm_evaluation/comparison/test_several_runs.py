@@ -189,7 +189,7 @@ def test_a_report_on_a_sweep_over_seeds_speaks_of_its_arms(tmp_path):
     assert list(comparisons(run)["evaluator[finetuner]"]) == ["curator=all", "curator=best"]
     (section,) = sections(run)
     assert "3 runs of each arm" in section.html
-    assert "not of these trained models alone" in section.html
+    assert "not only for these trained models" in section.html
     assert 'class="worse"' not in section.html and 'class="better"' in section.html
 
 

@@ -385,5 +385,5 @@ def test_what_the_system_says_is_asked_where_a_template_has_no_place_for_it(
     ours = harness_model(tmp_path, checkpoint, checkpoint.load())
     history = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "why?"}]
     assert ours.apply_chat_template(history) == "<|user|>be brief\n\nwhy?<|end|><|assistant|>"
-    assert len(ours.remarks) == 1
+    assert len(ours.prompts.remarks) == 1
     assert ours.apply_chat_template(history[1:]) == "<|user|>why?<|end|><|assistant|>"

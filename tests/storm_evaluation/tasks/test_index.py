@@ -80,7 +80,7 @@ def test_a_task_of_the_harness_that_is_not_there_is_refused_with_the_nearest_nam
 
 
 def test_a_task_within_a_group_and_beside_it_is_refused() -> None:
-    with pytest.raises(SettingError, match="'mmlu_anatomy', which is asked already"):
+    with pytest.raises(SettingError, match="'mmlu_anatomy', which is named already"):
         LmEval(tasks=["mmlu_anatomy", "mmlu"]).plan_spec(CheckpointSpec())
 
 
@@ -180,7 +180,7 @@ def test_a_metric_that_would_count_right_answers_as_wrong_is_refused() -> None:
             "is not a mean over documents",
         ),
         ({"tasks": ["arc_easy"], "metric": {"arc_easy": "f1"}}, "has no metric 'f1'"),
-        ({"tasks": ["truthfulqa_mc2"], "num_fewshot": {"truthfulqa_mc2": 5}}, "gives it no others"),
+        ({"tasks": ["truthfulqa_mc2"], "num_fewshot": {"truthfulqa_mc2": 5}}, "adds no others"),
         ({"tasks": ["glue"]}, "name one metric for 'glue'|not a mean over documents"),
     ],
 )
@@ -195,7 +195,9 @@ def test_what_the_harness_would_refuse_or_leave_out_is_refused_at_plan_time(
 def test_answers_that_leave_no_room_for_a_question_are_refused() -> None:
     evaluator = LmEval(tasks=["leaderboard_ifeval"], apply_chat_template=False)
     evaluator.plan_spec(CheckpointSpec(config={"max_position_embeddings": 2048}))
-    with pytest.raises(SettingError, match="1280 tokens, and the model takes 1024"):
+    with pytest.raises(
+        SettingError, match="1280 tokens, but prompt and answer together can have 1024"
+    ):
         evaluator.plan_spec(CheckpointSpec(config={"max_position_embeddings": 1024}))
 
 

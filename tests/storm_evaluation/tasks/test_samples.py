@@ -34,10 +34,10 @@ def test_every_task_of_a_preset_is_rehearsed_with_its_own_shots_and_flags(name):
 def test_a_task_without_rows_of_ours_is_left_out_and_named():
     evaluator = LmEval(tasks=["arc_easy", "lambada_openai"])
     assert evaluator.rehearsal().tasks == ["arc_easy"]
-    assert evaluator.rehearsal().stands_for == "our own rows in the schema of its tasks"
+    assert evaluator.rehearsal().stands_for == "made-up rows in the schema of its tasks"
     assert evaluator.stands_for == ""
     assert "the task lambada_openai" in evaluator.not_rehearsed()
-    with pytest.raises(SettingError, match="no rows of their data sets are known"):
+    with pytest.raises(SettingError, match="no sample rows for any of their data sets"):
         LmEval(tasks=["lambada_openai"]).rehearsal()
 
 
