@@ -1,4 +1,4 @@
-"""The component `command`: a user's own program that makes a checkpoint, as a kept stage."""
+"""The component `command`: a user's program that makes a checkpoint, as a stage."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from storm_models.checkpoint.spec import CheckpointSpec, chat_spec
 
 @component(("base_model", "finetuner", "merger", "compressor"), "command", version=2)
 class CheckpointCommand(Program):
-    """Runs a program that leaves a checkpoint in `{out}`, and keeps what it made.
+    """Runs a program that writes a checkpoint to `{out}`.
 
-    The command line is split as a shell would, and run without one. In it, `{model}`, `{models}`
-    (one argument each), `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced by paths.
+    The command line is split as a shell would, but run without a shell. `{model}`, `{models}`
+    (one argument each), `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced in it.
     """
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for what the program makes, and for every model that is made of it."""
+    """How chats are rendered for the program's model, and for models made from it."""
 
     places: ClassVar[tuple[str, ...]] = ("model", "models", "data", "out", "scratch", "seed")
 
     def plan_spec(self, **ports: Any) -> CheckpointSpec:
-        """Check that the program exists; nothing is known of what it makes."""
+        """Check that the program exists; nothing is known of its model."""
         self.check_program()
         return chat_spec(CheckpointSpec(), self.chat)
 
@@ -45,7 +45,7 @@ class CheckpointCommand(Program):
     ) -> Checkpoint:
         """Run the program; raises InputError with the end of its output when it fails.
 
-        Also for what it made, when that is no checkpoint that could be used.
+        Raises InputError as well where the result is not a usable checkpoint.
         """
         reads = model if "{model}" in self.line else None
         values = {
@@ -55,9 +55,9 @@ class CheckpointCommand(Program):
             "scratch": str(stage.scratch),
         }
         several = models or [] if "{models}" in self.line else []
-        folders = [str(each.materialise(stage).directory) for each in several]
+        folders = [str(checkpoint.materialise(stage).directory) for checkpoint in several]
         self.execute(stage, values, {"models": folders})
-        made = Checkpoint(stage.directory)
-        write_chat_settings(made.directory, self.chat)
-        inspect_checkpoint(made)
-        return made
+        result = Checkpoint(stage.directory)
+        write_chat_settings(result.directory, self.chat)
+        inspect_checkpoint(result)
+        return result

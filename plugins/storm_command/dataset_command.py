@@ -1,4 +1,4 @@
-"""The component `dataset_command`: a user's own program that makes a data set, as a kept stage."""
+"""The component `dataset_command`: a user's program that makes a data set, as a stage."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _OUT = "out-"
 
 @component(DATASET_MENUS, "dataset_command", version=2, requires=("pyarrow",), extra="train")
 class DatasetCommand(SplitSettings, Program):
-    """Runs a program that leaves data in `{out}`, and keeps what it made.
+    """Runs a program that writes a data set to `{out}`.
 
-    Either JSONL files of chats, which are checked and split as `chat_jsonl` does, or Parquet files
-    named by split, as in `dataset_path`. The command line is split as a shell would, and run
-    without one. In it, `{model}`, `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced.
+    It writes either JSONL files of chats, which are checked and split as by `chat_jsonl`, or
+    Parquet files named by split, as for `dataset_path`. The command line is split as a shell would,
+    but run without a shell. `{model}`, `{data}`, `{out}`, `{scratch}` and `{seed}` are replaced.
     """
 
     tool_form: ToolForm = ToolForm.template
@@ -41,7 +41,7 @@ class DatasetCommand(SplitSettings, Program):
     """json, python, json_name or python_name: how Storm's forms spell a call."""
 
     seed: int = II("seed")
-    """What `{seed}` in the command line becomes. It does not choose the rows that are held out."""
+    """The value of `{seed}` in the command line. It does not choose the held-out rows."""
 
     places: ClassVar[tuple[str, ...]] = ("model", "data", "out", "scratch", "seed")
 
@@ -51,23 +51,23 @@ class DatasetCommand(SplitSettings, Program):
         Program.__post_init__(self)
 
     def row_schema(self, fields: Mapping[str, str]) -> ChatRows:
-        """Return how a row of a JSONL file is read."""
+        """Return the schema of a JSONL file's rows."""
         return ChatRows(ChatFormat.auto, fields, self.tool_form, self.call_spelling)
 
     def plan_spec(self, **ports: Any) -> DatasetSpec:
-        """Check that the program exists; nothing is known of what it makes."""
+        """Check that the program exists; nothing is known of its data."""
         self.check_program()
         return DatasetSpec()
 
     def run(
         self, stage: StageContext, model: Checkpoint | None = None, data: Dataset | None = None
     ) -> Dataset:
-        """Run the program and take in what it left; raises InputError when that cannot be used."""
+        """Run the program and read its files; raises InputError when they cannot be used."""
         scratch = stage.scratch / "program"
         scratch.mkdir(exist_ok=True)
-        for left in stage.scratch.glob(f"{_OUT}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        # An attempt's own: what an earlier one still writes is nobody's.
+        for old in stage.scratch.glob(f"{_OUT}*"):
+            shutil.rmtree(old, ignore_errors=True)
+        # A new folder per attempt: a process of an earlier one may still write to the old one.
         out = Path(tempfile.mkdtemp(prefix=_OUT, dir=stage.scratch))
         reads = model if "{model}" in self.line else None
         values = {
@@ -81,24 +81,24 @@ class DatasetCommand(SplitSettings, Program):
         if bool(lines) == bool(tables):
             names = ", ".join(sorted(file.name for file in out.iterdir())) or "nothing"
             raise InputError(
-                f"the program left {names}; expected JSONL files of chats, or Parquet files named "
+                f"the program wrote {names}; expected JSONL files of chats, or Parquet files named "
                 "by split (train.parquet)"
             )
-        besides = sorted(file.name for file in out.iterdir() if file not in (*lines, *tables))
-        if besides:
-            stage.say(f"not read of what the program left: {', '.join(besides)}"[:500])
+        others = sorted(file.name for file in out.iterdir() if file not in (*lines, *tables))
+        if others:
+            stage.say(f"files of the program that are not read: {', '.join(others)}"[:500])
         if lines:
-            self._take(stage, lines)
+            self._read_rows(stage, lines)
         for table in tables:
             shutil.move(table, stage.directory / table.name)
-        made = Dataset(stage.directory)
-        check_schemas(made)
-        check_rows(made)
+        result = Dataset(stage.directory)
+        check_schemas(result)
+        check_rows(result)
         if tables:
-            stage.metric("train", made.count("train"), main=True)
-        return made
+            stage.metric("train", result.count("train"), main=True)
+        return result
 
-    def _take(self, stage: StageContext, files: list[Path]) -> None:
+    def _read_rows(self, stage: StageContext, files: list[Path]) -> None:
         from storm_data.files.ingest import Ingest
         from storm_data.sources.jsonl_source import take_rows
 
@@ -111,4 +111,4 @@ class DatasetCommand(SplitSettings, Program):
             for file in files:
                 within = file.stem if len(files) > 1 else ""
                 take_rows(ingest, file, settings, "command", progress, within)
-            ingest.finish(stage, "what the program left")
+            ingest.finish(stage, "the program's files")

@@ -1,4 +1,4 @@
-"""A user's own program: its command line, what it reads, and how it is run."""
+"""A user's program: its command line, its inputs, and how it is run."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ _TAIL = 15
 
 @dataclasses.dataclass(kw_only=True)
 class Program:
-    """Settings of every component that runs a program; they inherit them."""
+    """Settings and methods of components that run a program."""
 
     line: str = "???"
     """The command line, such as `python train.py --model {model} --data {data} --out {out}`."""
 
     reads: list[str] = setting([])
-    """Files whose contents belong to the key: the script, its configuration."""
+    """Files whose contents enter the key, such as the script and its configuration."""
 
     version: str = ""
-    """Part of the key: change it when the program changes in a way that `reads` does not show."""
+    """Part of the key, to be changed when the program changes and the files in `reads` do not."""
 
     seed: int = II("seed")
     """What `{seed}` in the command line becomes."""
 
     places: ClassVar[tuple[str, ...]] = ()
-    """What may stand in braces in `line`."""
+    """The names that may stand in braces in `line`."""
 
     def __post_init__(self) -> None:
-        """Check the places; raises SettingError."""
+        """Check the names in braces; raises SettingError."""
         if "{out}" not in self.line:
-            raise SettingError("line", self.line, "must name {out}, where the result goes")
+            raise SettingError("line", self.line, "must contain {out}, the folder of the result")
         try:
             self._fill(dict.fromkeys(self.places, ""))
         except (KeyError, IndexError, ValueError) as error:
             known = ", ".join(f"{{{place}}}" for place in self.places)
-            raise SettingError("line", self.line, f"knows only {known} ({error})") from error
+            raise SettingError("line", self.line, f"may contain only {known} ({error})") from error
 
     def fingerprint(self, files: FileDigests) -> Any:
         """Return the digests of the files in `reads`."""
@@ -73,31 +73,31 @@ class Program:
     ) -> None:
         """Run the program; raises InputError with the end of its output when it fails.
 
-        `values` replace their places; of `lists`, each element is an argument of its own. The
-        program, and what it starts, ends when this process does, however that ends; until then
-        nobody else runs one of the same stage.
+        `values` replace their names; each element of `lists` is a separate argument. The program
+        and its children end when this process does, in whatever way; until then no other process
+        runs a program of the same stage.
         """
         several = {f"{{{name}}}": elements for name, elements in (lists or {}).items()}
-        kept = {name: f"{{{name}}}" for name in lists or {}}
+        placeholders = {name: f"{{{name}}}" for name in lists or {}}
         arguments: list[str] = []
-        for argument in self._fill({**values, "seed": str(self.seed), **kept}):
+        for argument in self._fill({**values, "seed": str(self.seed), **placeholders}):
             arguments += several.get(argument, [argument])
         stage.say(" ".join(arguments))
-        with _alone(stage) as lock, (stage.scratch / "program.log").open("w+b") as output:
+        with _program_lock(stage) as lock, (stage.scratch / "program.log").open("w+b") as output:
             code = _run(arguments, stage, output, lock)
             if code != 0:
                 tail = last_lines(output, _TAIL)
-                raise InputError(f"the program ended with {code}:\n{tail}")
+                raise InputError(f"the program ended with exit code {code}:\n{tail}")
 
     def _fill(self, values: dict[str, str]) -> list[str]:
         return [argument.format(**values) for argument in shlex.split(self.line)]
 
 
 @contextlib.contextmanager
-def _alone(stage: StageContext) -> Iterator[int]:
-    """Wait until no program of an earlier attempt runs; yield the lock that its guardian keeps.
+def _program_lock(stage: StageContext) -> Iterator[int]:
+    """Wait until no program of an earlier attempt runs; yield a lock's file descriptor.
 
-    The guardian inherits it: it is free when both have ended.
+    The guardian inherits the lock, which is released when both processes have ended.
     """
     with (stage.scratch / "program.lock").open("wb") as file:
         while True:

@@ -1,4 +1,4 @@
-"""Curation: judging the rows of a data set, and selecting by what was judged."""
+"""Curation: judging the rows of a data set with a model, and selecting rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on what judges said and what curators kept."""
+    """Return the report's sections on judgements and on curation."""
     from storm_curation.report import sections
 
     return sections(run)

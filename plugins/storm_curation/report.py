@@ -1,4 +1,4 @@
-"""What the report shows of judging and curating."""
+"""The report's sections on judging and curation."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ _PARTS = (("kept", "kept"), ("rejected", "dropped"))
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return what judges said, how that agrees with a known truth, and what curators kept."""
+    """Return sections on judgements, their agreement with true labels, and curation."""
     judges = [shown for shown in distinct(run, "summary.json") if "questions" in shown.contents]
     curators = [shown for shown in distinct(run, "funnel.json") if shown.contents.get("steps")]
-    found = []
+    result = []
     if judges:
         parts = [(shown.label, judgements(shown.contents)) for shown in judges]
-        found.append(Section("Judgements", folded(parts), stage=judges[0].stage.stage))
+        result.append(Section("Judgements", folded(parts), stage=judges[0].stage.stage))
     known = [shown for shown in judges if shown.contents.get("truth")]
     if known:
         parts = [(s.label, truth(s.contents, _unseen(s))) for s in known]
-        found.append(Section("The judge against the truth", folded(parts), known[0].stage.stage))
+        title = "Agreement of the judge with true labels"
+        result.append(Section(title, folded(parts), known[0].stage.stage))
     if curators:
         parts = [(shown.label, curation(shown.contents)) for shown in curators]
-        found.append(Section("Curation", folded(parts), stage=curators[0].stage.stage))
-    return found
+        result.append(Section("Curation", folded(parts), stage=curators[0].stage.stage))
+    return result
 
 
 def judgements(summary: dict[str, Any]) -> Markup:
-    """Return histograms of the labels and of the label mass, question by question."""
+    """Return histograms of the labels and of the label mass for each question."""
     judged = summary.get("statuses", {}).get("ok", 0)
     figures = Markup()
     for name, entry in sorted(summary["questions"].items(), key=lambda item: item[0] != EDUCATION):
@@ -74,33 +75,33 @@ def truth(summary: dict[str, Any], unseen: set[str]) -> Markup:
         rows.append(Row(label="good against bad", parts=[("", entry["auc"], "kept")], note=note))
     families = {k: v for k, v in entry.get("families", {}).items() if v["auc"] is not None}
     for name, family in sorted(families.items(), key=lambda item: -item[1]["auc"]):
-        label = f"{name} (never shown rated)" if name in unseen else name
+        label = f"{name} (not in the rating text)" if name in unseen else name
         note = f"{family['auc']:.3f} · {family['rows']:,} rows"
         part = ("", family["auc"], "s2" if name in unseen else "s0")
         rows.append(Row(label=label, parts=[part], note=note))
     caption = (
-        "Area under the ROC curve of the expected educational value, zero-shot: the chance that "
-        f"the judge puts an untouched row ({entry['clean']:,} of them) above one of the family. "
-        f"First line: rows worth at least {entry['good_from']:g} against the others. "
-        "Dashed: chance."
+        "Area under the ROC curve of the expected educational value, zero-shot: the probability "
+        f"that the judge scores an uncorrupted row ({entry['clean']:,} of them) above one of the "
+        f"family. First row: rows with a true value of at least {entry['good_from']:g} against the "
+        "others. Dashed: chance level."
     )
     html = figure(row_chart(rows, maximum=1.0, reference=0.5), caption)
     difficulty = entry.get("difficulty") or {}
     if difficulty.get("given_by_true") and difficulty.get("accuracy") is not None:
-        given = summary["questions"][DIFFICULTY]["labels"]
-        known = [label for label in given if label in difficulty["given_by_true"]]
+        predicted = summary["questions"][DIFFICULTY]["labels"]
+        known = [label for label in predicted if label in difficulty["given_by_true"]]
         lines = [
-            [f"truly {label}", *(f"{difficulty['given_by_true'][label][g]:,}" for g in given)]
+            [f"truly {label}", *(f"{difficulty['given_by_true'][label][g]:,}" for g in predicted)]
             for label in known
         ]
-        header = ["difficulty", *(f"judged {label}" for label in given)]
-        caption = f"Difficulty: {difficulty['accuracy']:.1%} of the rows got the known label."
+        header = ["difficulty", *(f"judged {label}" for label in predicted)]
+        caption = f"Difficulty: {difficulty['accuracy']:.1%} of the rows got the true label."
         html += figure(table(header, lines), caption)
     return html
 
 
 def _unseen(judge: Shown) -> set[str]:
-    """Return the families that the world's rating text never showed, where its maker says so."""
+    """Return the families of corruption that do not occur in the corpus's rating text."""
     names: set[str] = set()
     for keys in judge.stage.inputs.values():
         for key in [keys] if isinstance(keys, str) else keys:
@@ -111,7 +112,7 @@ def _unseen(judge: Shown) -> set[str]:
 
 
 def curation(funnel: dict[str, Any]) -> Markup:
-    """Return the funnel, why rows were turned away, and examples of both sides."""
+    """Return the funnel, the reasons for rejecting rows, and examples of both kinds."""
     read = funnel["read"]
     rows = [Row(label="read", parts=[("kept", read, "kept")], note=f"{read:,} rows")]
     reasons = []
@@ -124,7 +125,7 @@ def curation(funnel: dict[str, Any]) -> Markup:
             [step["step"], k, f"{n:,}", f"{n / read:.1%}"] for k, n in step["rejected"].items()
         ]
     splits = ", ".join(f"{name} {count:,}" for name, count in funnel.get("splits", {}).items())
-    caption = f"What each step left of {read:,} rows. Splits: {splits}."
+    caption = f"Rows left after each step, of {read:,}. Splits: {splits}."
     html = figure(row_chart(rows, maximum=read, legend=_PARTS), caption)
     if reasons:
         html += figure(

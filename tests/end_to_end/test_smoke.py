@@ -39,7 +39,7 @@ def test_a_cold_run_makes_every_stage_and_reports(smoked: Workplace) -> None:
 
 def test_the_report_marks_the_family_that_no_rating_text_shows(smoked: Workplace) -> None:
     report = (smoked.folder / "outputs/latest/report.html").read_text(encoding="utf-8")
-    assert set(re.findall(r"(\w+) \(never shown rated\)", report)) == {"echo"}
+    assert set(re.findall(r"(\w+) \(not in the rating text\)", report)) == {"echo"}
 
 
 def test_a_second_run_makes_nothing_says_so_and_imports_no_torch(warm: Workplace) -> None:

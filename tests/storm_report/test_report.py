@@ -290,8 +290,8 @@ def test_a_family_that_was_never_rated_is_marked_where_the_data_says_so(make):
     data = make.stage("dataset", "Dataset", {"world.json": {"unseen_families": ["echo"]}})
     judge = make.stage("judge", "Scores", {"summary.json": summary}, inputs={"data": data.key})
     text = show(make.run(cell(data, judge))).text
-    assert "echo (never shown rated)" in text
-    assert "typo (never shown rated)" not in text
+    assert "echo (not in the rating text)" in text
+    assert "typo (not in the rating text)" not in text
     assert "0.900 · 1 rows" in text
 
 

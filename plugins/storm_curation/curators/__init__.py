@@ -1,1 +1,1 @@
-"""Components that choose rows."""
+"""The curators: components that select rows."""

@@ -1,4 +1,4 @@
-"""Selecting to a budget of examples."""
+"""The curator `highest_value`: the best rows within a budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import InputError, Rehearsed, SettingError, StageContext, component
 
 _BUDGET = 48
-"""Rows of a rehearsal's budget, at most."""
+"""The most rows of a rehearsal's budget."""
 
 
 @component("curator", "highest_value", version=1)
@@ -21,30 +21,29 @@ class HighestValue(Thresholds):
     """Keeps the `train_rows` rows, and those for validation, of the highest educational value.
 
     Rows that pass the thresholds are ranked by the mean of the judge's labels, weighted by their
-    probabilities: finer than a label, and so hardly ever tied. Which of the kept rows are held back
-    is drawn at random.
+    probabilities, which seldom ties. The rows held back for validation are drawn at random.
     """
 
     by_source: bool = True
-    """Give every source of the pool the same budget, and what a small one leaves to the others."""
+    """Give every source of the pool the same budget; what a small one leaves goes to the others."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
         if self.train_rows is None:
-            problem = "is the budget: give a number (thresholds alone: curator=thresholds)"
+            problem = "is the budget and needs a number (for thresholds alone: curator=thresholds)"
             raise SettingError("train_rows", self.train_rows, problem)
 
     def rehearsal(  # type: ignore[override]  # as that of Thresholds
         self, scores: Rehearsed[ScoresSpec]
     ) -> HighestValue:
-        """Return the same with a budget that the few rows exceed."""
+        """Return a copy with a budget that the few rows exceed."""
         assert self.train_rows is not None
         few = min(self.train_rows, _BUDGET)
         return dataclasses.replace(super().rehearsal(scores), train_rows=few)
 
     def plan_spec(self, data: DatasetSpec, scores: ScoresSpec) -> DatasetSpec:
-        """Forecast at most the budget; raises InputError where sources are not told apart."""
+        """Return the splits with at most the budget; raises InputError without a source column."""
         self.check_scales(scores)
         if self.by_source and data.columns is not None and "source" not in data.columns:
             raise InputError("by_source=true needs data with a column 'source'")
@@ -57,7 +56,7 @@ class HighestValue(Thresholds):
         return spec
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
-        """Rank what passes the thresholds, and keep the best."""
+        """Rank the rows that pass the thresholds, and keep the best."""
         from storm_curation.selection.curated_dataset import divide, scores_of_rows
         from storm_curation.selection.ranking import keep_best, share_out
 
@@ -71,8 +70,8 @@ class HighestValue(Thresholds):
             sources = [""] * len(verdicts)
             if self.by_source:
                 sources = [n or "" for n in data.table("train").column("source").to_pylist()]
-            kept = zip(sources, verdicts, strict=True)
-            counts = Counter(source for source, verdict in kept if verdict is None)
+            by_source_verdicts = zip(sources, verdicts, strict=True)
+            counts = Counter(source for source, verdict in by_source_verdicts if verdict is None)
             budgets = share_out(sum(self.sizes(passed)), counts)
             shares = (f"{name or 'all'}: {n} of {counts[name]}" for name, n in budgets.items())
             stage.say(", ".join(shares))

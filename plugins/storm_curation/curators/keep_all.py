@@ -1,4 +1,4 @@
-"""The control arm of a curation: everything."""
+"""The curator `keep_all`: a control arm that keeps every row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class KeepAll(Splitting):
         self.check_sizes()
 
     def plan_spec(self, data: DatasetSpec) -> DatasetSpec:
-        """Say how the rows are split, where their number is known."""
+        """Return how the rows are split, where their number is known."""
         spec = curated_spec(self, data)
         if data.splits is not None and data.splits["train"][0] == data.splits["train"][1]:
             rows = data.splits["train"][0]

@@ -1,4 +1,4 @@
-"""Selecting what the model to be tuned gets wrong: Birbal's way."""
+"""The curator `mistakes`: rows that the model to be tuned gets wrong, as in Birbal."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _TENTHS = 10
 
 @component("curator", "mistakes", version=2)
 class Mistakes(Splitting):
-    """Keeps rows whose right answer the model did not give, more of tasks at which it is worse.
+    """Keeps rows that the model answered wrongly, more of tasks with a lower accuracy.
 
-    `answers` is what the stage `answers` made of the data: the same rows with the model's answers.
-    Where a task has short answers, only the very answer is right, and of the rows that were missed
-    as many are drawn as the task's accuracy says. Where answers are long, a row's chance follows
-    from how much of its answer the model gave (ROUGE-L). Numbers and shares are those of Birbal's
+    The port `answers` has the same rows with the model's answers, from the stage `answers`. In a
+    task with short answers, only the exact answer is right, and the task's accuracy decides how
+    many of the missed rows are drawn. With long answers, the ROUGE-L between the model's answer and
+    the right one decides the share of rows that is kept. Numbers and shares are those of Birbal's
     authors (their data_prep/, arXiv 2403.02247), who divided the tasks by hand.
     """
 
     task_column: str = "source"
     """The column that names a row's task."""
     exact_words: float = setting(3.0, above=0)
-    """Tasks whose right answers have at most so many words on average are answered exactly or not
-    at all; the others are generation."""
+    """The most words of a task's right answers, on average, for it to be scored by exact match;
+    tasks with longer answers are scored by ROUGE-L."""
     accuracy_rows: list[int] = setting(
         [350, 350, 300, 300, 250, 250, 200, 150, 100, 50], at_least=0, unit="rows"
     )
-    """Rows of an exact task by tenths of its accuracy, the lowest first."""
+    """Rows to keep of an exact-match task by tenths of its accuracy, the lowest first."""
     rouge_shares: list[float] = setting(
         [0.8, 0.8, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0, 0.0], at_least=0, at_most=1
     )
-    """Share of a generation task's rows by tenths of their ROUGE-L, the lowest first."""
+    """Share of rows to keep of other tasks by tenths of their ROUGE-L, the lowest first."""
     factor: float = setting(1.0, above=0)
-    """Multiplies `accuracy_rows`."""
+    """Factor on `accuracy_rows`."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -55,7 +55,7 @@ class Mistakes(Splitting):
                 raise SettingError(name, values, "needs a number above 0")
 
     def plan_spec(self, data: DatasetSpec, answers: DatasetSpec) -> DatasetSpec:
-        """Forecast at most the rows of `data`; raises where the tasks' column is not there."""
+        """Return at most the rows of `data`; raises SettingError without the task column."""
         for name, spec in (("data", data), ("answers", answers)):
             if spec.columns is not None and "messages" not in spec.columns:
                 raise InputError(f"the port '{name}' needs chats (column 'messages')")
@@ -65,7 +65,7 @@ class Mistakes(Splitting):
         return curated_spec(self, data)
 
     def run(self, stage: StageContext, data: Dataset, answers: Dataset) -> Dataset:
-        """Compare answers with the right ones, and keep of what was missed."""
+        """Compare the answers with the right ones, and select among the missed rows."""
         from storm_curation.selection.curated_dataset import divide
         from storm_curation.selection.mistakes import STEPS, Attempt, attempts_by_row
 
@@ -80,8 +80,8 @@ class Mistakes(Splitting):
             if isinstance(attempt := attempts[number], Attempt):
                 tasks.setdefault(names[number], {})[number] = attempt
         summary: dict[str, dict[str, Any]] = {}
-        for task, asked in sorted(tasks.items()):
-            chosen, summary[task] = self._choose(asked)
+        for task, attempted in sorted(tasks.items()):
+            chosen, summary[task] = self._choose(attempted)
             for number, verdict in chosen.items():
                 verdicts[number] = verdict
         curated = divide(self, stage, data, verdicts, STEPS)
@@ -89,14 +89,14 @@ class Mistakes(Splitting):
         (stage.directory / "tasks.json").write_text(text + "\n", encoding="utf-8")
         return curated
 
-    def _choose(self, asked: Mapping[int, Attempt]) -> tuple[dict[int, Verdict], dict[str, Any]]:
-        """Return verdicts on the rows of a task, which come in the order of the draw."""
+    def _choose(self, attempts: Mapping[int, Attempt]) -> tuple[dict[int, Verdict], dict[str, Any]]:
+        """Return verdicts on a task's rows, given in the order of the draw, and its summary."""
         from storm_curation.selection.mistakes import choose_by_rouge, choose_exact, right_words
 
-        words = right_words(asked.values())
+        words = right_words(attempts.values())
         if words <= self.exact_words:
             wanted = [int(rows * self.factor) for rows in self.accuracy_rows]
-            verdicts, entry = choose_exact(asked, wanted)
+            verdicts, entry = choose_exact(attempts, wanted)
         else:
-            verdicts, entry = choose_by_rouge(asked, self.rouge_shares)
-        return verdicts, {"rows": len(asked), "words": words, **entry}
+            verdicts, entry = choose_by_rouge(attempts, self.rouge_shares)
+        return verdicts, {"rows": len(attempts), "words": words, **entry}

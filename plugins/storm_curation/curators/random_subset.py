@@ -1,4 +1,4 @@
-"""The control arm of a curation: as many rows, but any."""
+"""The curator `random_subset`: a control arm of as many rows, drawn at random."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RandomSubset(Thresholds):
     """Keeps as many rows as `thresholds` would with the same settings, drawn at random."""
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
-        """Count what the thresholds keep, and draw as many from the whole pool."""
+        """Count the rows that the thresholds keep, and draw as many from the whole pool."""
         from storm_curation.selection.curated_dataset import divide, scores_of_rows
 
         self.check_scales(scores.spec())

@@ -1,4 +1,4 @@
-"""Selecting by what the judge said."""
+"""The curator `thresholds`: rows by the judge's labels."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from storm_exp import Rehearsed, SettingError, StageContext, component, did_you_
 
 @component("curator", "thresholds", version=1)
 class Thresholds(Splitting):
-    """Keeps rows that teach enough and are hard enough; a row without a judgement is not kept.
+    """Keeps rows of sufficient educational value and difficulty; unjudged rows are rejected.
 
-    Selects from the split `train` of the data. `rejected` holds every row that was turned away,
-    with its reason. The data's own `validation` is read with held_out=data only.
+    Selects from the split `train`. The split `rejected` holds the other rows with their reasons.
+    The data's own `validation` is read only with held_out=data.
     """
 
     min_education: float = 3.0
-    """The least educational value that is kept."""
+    """The lowest educational value to keep."""
     education_by: EducationBy = EducationBy.most_probable
-    """Which number of the judge's counts as the educational value."""
+    """The judge's number that is used as the educational value."""
     difficulties: list[str] = setting(["medium", "hard"])
-    """The difficulties that are kept, by the most probable label."""
+    """The difficulties to keep, by the most probable label."""
     min_label_mass: float = setting(0.0, at_least=0, at_most=1)
-    """The least label mass, for each question, that counts as a judgement; 0 asks for none."""
+    """The lowest label mass of each question that counts as a judgement; 0: any."""
     expected_share: float = setting(1.0, semantic=False, at_least=0, at_most=1)
-    """Share of the rows that is expected to be kept: lets a plan forecast costs."""
+    """Expected share of kept rows, for estimates of costs."""
 
     def __post_init__(self) -> None:
         self.check_sizes()
         if not self.difficulties:
             raise SettingError(
-                "difficulties", self.difficulties, "keeps nothing: name at least one"
+                "difficulties", self.difficulties, "would keep no row: name at least one"
             )
 
-    def rehearsal(  # type: ignore[override]  # the engine gives what a signature asks for
+    def rehearsal(  # type: ignore[override]  # the engine passes what the signature names
         self, scores: Rehearsed[ScoresSpec]
     ) -> Self:
-        """Return the same with thresholds that every judged row passes: twins judge at random."""
+        """Return a copy with thresholds that every judged row passes: twins judge at random."""
         scales = scores.real.scales or {}
         known = scales.get(DIFFICULTY, self.difficulties)
         lowest = min((float(label) for label in scales.get(EDUCATION, [])), default=0.0)
@@ -59,7 +59,7 @@ class Thresholds(Splitting):
         )
 
     def not_rehearsed(self) -> list[str]:
-        """Return what random judgements do not show."""
+        """Return what a rehearsal with random judgements does not test."""
         return ["the curator's thresholds: how many rows they leave"]
 
     def check_scales(self, scores: ScoresSpec) -> None:
@@ -68,7 +68,7 @@ class Thresholds(Splitting):
             return
         values = [float(label) for label in scores.scales[EDUCATION]]
         if not min(values) <= self.min_education <= max(values):
-            problem = f"the judge's scale goes from {min(values):g} to {max(values):g}"
+            problem = f"is outside the judge's scale from {min(values):g} to {max(values):g}"
             raise SettingError("min_education", self.min_education, problem)
         known = scores.scales[DIFFICULTY]
         for difficulty in self.difficulties:
@@ -82,7 +82,7 @@ class Thresholds(Splitting):
         return curated_spec(self, data, self.expected_share)
 
     def run(self, stage: StageContext, data: Dataset, scores: Scores) -> Dataset:
-        """Apply the thresholds and split what is kept."""
+        """Apply the thresholds and split the kept rows."""
         from storm_curation.selection.curated_dataset import divide, scores_of_rows
 
         self.check_scales(scores.spec())
@@ -90,7 +90,7 @@ class Thresholds(Splitting):
         return divide(self, stage, data, verdicts, THRESHOLD_STEPS)
 
     def verdict(self, row: Mapping[str, Any] | None) -> Verdict:
-        """Apply the thresholds to a row of scores, None where the judge never saw the row."""
+        """Apply the thresholds to a row of scores; None is a row that was not judged."""
         return weigh_row(
             row,
             min_education=self.min_education,

@@ -1,1 +1,1 @@
-"""Asking a model what rows are worth, and what it said."""
+"""Judging rows with a model: prompts, scores and their summary."""

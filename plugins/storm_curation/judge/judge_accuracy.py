@@ -1,4 +1,4 @@
-"""How far judgements agree with a known truth."""
+"""Agreement of judgements with known labels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 
 def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> float | None:
-    """Return the chance that a positive scores above a negative, ties counting one half.
+    """Return the probability that a positive scores above a negative, ties counting one half.
 
-    The area under the ROC curve, which is the Mann-Whitney U over the number of pairs. None where
+    This is the area under the ROC curve, the Mann-Whitney U over the number of pairs. None where
     one side is empty.
     """
     if not positive or not negative:
@@ -26,8 +26,8 @@ def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> fl
     return wins / (len(positive) * len(negative))
 
 
-def accuracy(given: Sequence[str], true: Sequence[str]) -> float | None:
-    """Return the share of labels that are right, None where there are none."""
-    if not given:
+def accuracy(predicted: Sequence[str], true: Sequence[str]) -> float | None:
+    """Return the share of right labels, None without any."""
+    if not predicted:
         return None
-    return sum(a == b for a, b in zip(given, true, strict=True)) / len(given)
+    return sum(a == b for a, b in zip(predicted, true, strict=True)) / len(predicted)

@@ -1,4 +1,4 @@
-"""The judge at work: shard by shard, each kept as soon as it is done."""
+"""Judging a data set shard by shard; each finished shard is stored at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Judgement = dict[str, Any]
 
 
 def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:
-    """Judge the split `train` into `stage.directory`; finished shards are taken from scratch."""
+    """Judge the split `train`, reusing finished shards in the stage's scratch folder."""
     total = data.count("train")
     if total == 0:
         raise InputError("the data set's split 'train' is empty: there is nothing to judge")
@@ -52,12 +52,12 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     ):
         work = _Work(settings, device, model, prompt)
         for rows in _shards(data.rows("train"), settings.shard_rows):
-            kept = stage.scratch / f"{_address(settings, rows)}.json"
-            judgements = _read(kept)
+            shard = stage.scratch / f"{_shard_digest(settings, rows)}.json"
+            judgements = _read(shard)
             if judgements is None:
-                journal = Journal(kept.with_suffix(".journal"))
+                journal = Journal(shard.with_suffix(".journal"))
                 judgements = work.judge(rows, bar.advance, journal)
-                _publish(kept, judgements)
+                _publish(shard, judgements)
                 journal.remove()
             else:
                 from_scratch += len(rows)
@@ -70,7 +70,7 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
 
 
 class _Work:
-    """The model with what it takes to ask it, loaded for the first shard that needs it."""
+    """The judge's model, loaded for the first shard that needs it."""
 
     def __init__(
         self, settings: JudgeSettings, device: str, model: Checkpoint, prompt: JudgePrompt
@@ -82,19 +82,19 @@ class _Work:
     def judge(
         self, rows: list[Row], advance: Callable[[int], None], journal: Journal
     ) -> list[Judgement]:
-        """Return a row of scores per row, in order; goes on where the shard's journal ends."""
-        shown = self._prompt.present(rows)
-        asked = [index for index, item in enumerate(shown) if item.prompts]
-        if unasked := len(rows) - len(asked):
-            advance(unasked)
-        prompts = [shown[index].prompts for index in asked]
+        """Return a row of scores per row, in order; resumes where the shard's journal ends."""
+        prompted = self._prompt.prepare(rows)
+        usable = [index for index, item in enumerate(prompted) if item.prompts]
+        if unusable := len(rows) - len(usable):
+            advance(unusable)
+        prompts = [prompted[index].prompts for index in usable]
         logs = []
         if prompts:
             logs = self._load().score(prompts, self._prompt.answer_ids, advance, journal)
         questions = self._settings.questions()
         judgements = []
-        scored = dict(zip(asked, logs, strict=True))
-        for index, (row, item) in enumerate(zip(rows, shown, strict=True)):
+        scored = dict(zip(usable, logs, strict=True))
+        for index, (row, item) in enumerate(zip(rows, prompted, strict=True)):
             judgement: Judgement = {
                 "id": row["id"],
                 "status": item.status,
@@ -118,9 +118,9 @@ class _Work:
 
 
 def weigh(questions: Mapping[str, Question], logs: list[list[float]]) -> Judgement:
-    """Turn log-probabilities, `[question][answer]`, into the columns of a row of scores.
+    """Return the columns of a row of scores from log-probabilities, `[question][answer]`.
 
-    The most probable label is the lowest of the scale where several are equally probable.
+    Among equally probable labels, the lowest of the scale counts as the most probable.
     """
     columns: Judgement = {}
     for (name, question), answers in zip(questions.items(), logs, strict=True):
@@ -159,18 +159,18 @@ def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield shard
 
 
-def _address(settings: JudgeSettings, rows: list[Row]) -> str:
-    """Return the digest of what a shard's judgements follow from, the model apart.
+def _shard_digest(settings: JudgeSettings, rows: list[Row]) -> str:
+    """Return the digest of what determines a shard's judgements, besides the model.
 
-    The model is part of the stage's key, and scratch belongs to a key.
+    The model is part of the stage's key, and each key has its own scratch folder.
     """
-    asked = [[row["id"], row["messages"], row.get("tools")] for row in rows]
-    text = json.dumps([dataclasses.asdict(settings), asked], sort_keys=True, default=str)
+    contents = [[row["id"], row["messages"], row.get("tools")] for row in rows]
+    text = json.dumps([dataclasses.asdict(settings), contents], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _publish(file: Path, judgements: list[Judgement]) -> None:
-    """Write a shard so that it is there whole or not at all."""
+    """Write a shard atomically."""
     partial = file.with_suffix(f".partial-{os.getpid()}")
     with partial.open("w", encoding="utf-8") as stream:
         json.dump(judgements, stream)
@@ -205,6 +205,6 @@ def _report(stage: StageContext, summary: Summary, rows_per_second: float) -> No
     for name, mass in masses.items():
         if mass < 0.5:
             stage.say(
-                f"label mass of {name} is {mass:.2g} on average: the model seldom means to give "
-                "one of the answers, so do not rely on its judgement"
+                f"the mean label mass of {name} is {mass:.2g}: the model seldom gives one of the "
+                "answers, so do not rely on its judgement"
             )

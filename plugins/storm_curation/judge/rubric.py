@@ -1,4 +1,4 @@
-"""How a row is put to the judge: rubric, example and question as one chat."""
+"""The judge's questions, and prompts of rubric, example and question as one chat."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ Message = dict[str, Any]
 
 @dataclasses.dataclass(kw_only=True)
 class Question:
-    """What is asked about an example, to be answered with one token."""
+    """A question about an example, answered with one token."""
 
     text: str = ""
     """The end of the prompt, after the example."""
     answers: list[str] = dataclasses.field(default_factory=list)
-    """The texts that the judge may answer with, each one token, in the order of the scale."""
+    """The possible answers, each one token, in the order of the scale."""
     labels: list[str] = dataclasses.field(default_factory=list)
-    """What the answers stand for, one each; empty takes the answers themselves."""
+    """The label of each answer; empty: the answers themselves."""
 
     def scale(self) -> list[str]:
         """Return the label of each answer, in order."""
         return list(self.labels or self.answers)
 
     def values(self) -> list[float]:
-        """Return a number per label: the label itself where all are numbers, else its rank."""
+        """Return a number per label: the label if all are numbers, else its rank."""
         try:
             return [float(label) for label in self.scale()]
         except ValueError:
             return [float(rank) for rank in range(len(self.scale()))]
 
     def check(self, name: str) -> None:
-        """Raise SettingError, naming the setting under `name`, for a scale that cannot work."""
+        """Raise SettingError, naming the setting under `name`, for an invalid scale."""
         if len(self.answers) < 2 or len(set(self.answers)) < len(self.answers):
             raise SettingError(f"{name}.answers", self.answers, "needs two or more different ones")
         if self.labels and len(self.labels) != len(self.answers):
@@ -67,32 +67,31 @@ def difficulty_question() -> Question:
 
 
 def judge_chat(head: str, example: str, text: str, messages: Sequence[Message]) -> list[Message]:
-    """Return the chat that asks one question about a row: a single turn of the user.
+    """Return the chat that asks one question about a row: a single user turn.
 
-    Its content is `head`, the example and the question's `text`, with nothing between them. The
-    judge's answer is the next turn, the assistant's, one token long. Raises ValueError for a row
-    without an assistant's answer.
+    Its content is `head`, the example and the question's `text`, without separators. The judge's
+    answer is the assistant's next turn, one token long. Raises ValueError for a row without an
+    assistant's answer.
     """
     return ask(head, render_example(example, messages), text)
 
 
-def ask(head: str, shown: str, text: str) -> list[Message]:
-    """Return the chat that asks about an example already rendered."""
-    return [{"role": "user", "content": head + shown + text}]
+def ask(head: str, example: str, text: str) -> list[Message]:
+    """Return the chat that asks about a rendered example."""
+    return [{"role": "user", "content": head + example + text}]
 
 
 def render_example(example: str, messages: Sequence[Message], tools: str | None = None) -> str:
     """Fill `{instruction}` and `{response}` in a template with a row's messages.
 
-    The response is the last turn of the assistant that may be learnt, which one of weight 0 may
-    not; what follows it is left out. The instruction is what stands before: the user's words alone
-    where they are all there is, else every turn, system and tools included, as `Role: content` with
-    an empty line between turns. Calls of tools are shown as `plain_text` does, and `tools`, what a
-    row offers as JSON, come first. Braces inside the row are text. Raises ValueError for a
+    The response is the last assistant's turn whose weight is not 0; later turns are left out. The
+    instruction is everything before it: the content of a single user turn, else every turn as
+    `Role: content` with an empty line between turns. Tool calls are rendered by `plain_text`;
+    `tools`, JSON text, comes first. Braces inside the row are plain text. Raises ValueError for a
     row without an assistant's answer.
     """
-    learnt = (m["role"] == "assistant" and m.get("weight") != 0 for m in messages)
-    last = max((place for place, own in enumerate(learnt) if own), default=0)
+    supervised = (m["role"] == "assistant" and m.get("weight") != 0 for m in messages)
+    last = max((turn for turn, trained in enumerate(supervised) if trained), default=0)
     if last == 0:
         raise ValueError("no assistant's answer to an instruction")
     before = messages[:last]
@@ -104,4 +103,4 @@ def render_example(example: str, messages: Sequence[Message], tools: str | None 
     if tools:
         instruction = f"Tools: {tools}\n\n{instruction}"
     parts = {"{instruction}": instruction, "{response}": plain_text(messages[last])}
-    return re.sub(r"\{instruction\}|\{response\}", lambda found: parts[found[0]], example)
+    return re.sub(r"\{instruction\}|\{response\}", lambda match: parts[match[0]], example)

@@ -1,4 +1,4 @@
-"""What a judge said of every row."""
+"""The artifact of a judge: its scores of every row."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 EDUCATION, DIFFICULTY = "education", "difficulty"
 QUESTIONS = (EDUCATION, DIFFICULTY)
 OK = "ok"
-"""The status of a row that was judged. Any other status is a reason why it was not."""
+"""The status of a judged row. Any other status says why a row was not judged."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class ScoresSpec(Spec):
-    """What is known of scores before a row is judged."""
+    """What is known of scores before any row is judged."""
 
     scales: dict[str, list[str]] | None = None
-    """Labels per question, from the low end of the scale to the high one."""
+    """Labels per question, from the low to the high end of the scale."""
     rows: list[int] | None = None
     """Rows judged, as a closed interval [lowest, highest]."""
 
@@ -45,11 +45,11 @@ class Scores(Artifact):
     """A row per judged row, in the order of the data set's split, in scores.parquet.
 
     Columns: `id`; `status` (`ok`, or why there is no judgement); `problem` (a sentence, null when
-    ok); `tokens_judged` and `tokens_in_all` of the example; and per question `q` with the labels
-    of its scale: `q_p_<label>` (probabilities over the labels alone, sum 1), `q_mass` (label mass:
-    the probability that the model gave to the labels together), `q_label` (the most probable one),
-    `q_expected` (mean of the labels' values). All null where the status is not `ok`.
-    `summary.json` holds scales, histograms and, where the truth is known, the agreement with it.
+    ok); `tokens_judged` and `tokens_in_all` of the example; and per question `q`: `q_p_<label>`
+    (probabilities normalised over the labels), `q_mass` (label mass: the total probability of the
+    labels), `q_label` (the most probable label), `q_expected` (mean of the labels' values). These
+    are null where the status is not `ok`. `summary.json` holds scales, histograms and, where true
+    labels are known, the agreement with them.
     """
 
     spec_type = ScoresSpec

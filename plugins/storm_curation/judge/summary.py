@@ -1,4 +1,4 @@
-"""What the report shows of a judge: histograms, and agreement with the truth where it is known."""
+"""The summary of a judge: histograms, and agreement with true labels where they are known."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import DIFFICULTY, EDUCATION, OK
 
 BINS = 20
-"""Bins of a histogram."""
+"""The number of bins of a histogram."""
 
 
 class Summary:
-    """Gathers figures over rows and their judgements, shard by shard."""
+    """Accumulates statistics of rows and their judgements, shard by shard."""
 
     def __init__(self, questions: Mapping[str, Question]) -> None:
         self._questions = questions
@@ -30,7 +30,7 @@ class Summary:
     def add(
         self, rows: Sequence[Mapping[str, Any]], judgements: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Count the judgements of `rows`, which stand in the same order."""
+        """Count the judgements of `rows`, in the same order."""
         for row, judgement in zip(rows, judgements, strict=True):
             self._statuses[judgement["status"]] += 1
             if judgement["status"] != OK:
@@ -47,7 +47,7 @@ class Summary:
                 self._difficulty.append((judgement[f"{DIFFICULTY}_label"], difficulty))
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
+        """Return the statistics as JSON values."""
         questions = {}
         for name, question in self._questions.items():
             values = question.values()
@@ -73,11 +73,10 @@ class Summary:
         return content
 
     def _truth(self) -> dict[str, Any]:
-        """Compare expected educational value with the known one.
+        """Compare the expected educational value with the true one.
 
-        A good row is one whose `truth_quality` reaches the middle of the scale; a truth of yes and
-        no is 1 and 0, with the middle at one half. A family of corruption is compared with the
-        rows that nothing happened to.
+        A row is good if its `truth_quality` reaches the middle of the scale, or one half where the
+        truth is 0 or 1. Each family of corruption is compared with the uncorrupted rows.
         """
         known = {worth for _, worth, _ in self._worth}
         values = self._questions[EDUCATION].values()
@@ -102,18 +101,18 @@ class Summary:
         }
 
     def _difficulty_truth(self) -> dict[str, Any]:
-        given = [label for label, _ in self._difficulty]
+        predicted = [label for label, _ in self._difficulty]
         true = [label for _, label in self._difficulty]
         pairs = Counter(self._difficulty)
         scale = self._questions[DIFFICULTY].scale()
         table = {t: {g: pairs[g, t] for g in scale} for t in sorted(set(true))}
-        return {"accuracy": accuracy(given, true), "given_by_true": table}
+        return {"accuracy": accuracy(predicted, true), "given_by_true": table}
 
 
 def histogram(values: Sequence[float], low: float, high: float) -> dict[str, Any]:
-    """Count values in BINS equal bins from `low` to `high`; what lies outside counts at the end."""
+    """Count values in BINS equal bins from `low` to `high`; outer values go to the end bins."""
     counts = [0] * BINS
     for value in values:
-        place = int((value - low) / (high - low) * BINS)
-        counts[min(max(place, 0), BINS - 1)] += 1
+        bin_index = int((value - low) / (high - low) * BINS)
+        counts[min(max(bin_index, 0), BINS - 1)] += 1
     return {"low": low, "high": high, "counts": counts}

@@ -1,4 +1,4 @@
-"""Judging by asking the model itself, without examples of judgements."""
+"""The judge `zero_shot`: prompts without examples of judgements."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from storm_models.families.support import Use, check_family
 from storm_models.folder.token_count import count_tokens
 
 _SHARD = 32
-"""Rows in a shard of a rehearsal."""
+"""The most rows of a rehearsal's shard."""
 _EXAMPLE = 512
-"""Tokens of an example in a rehearsal, at most, beside a token for two bytes of the rubric."""
+"""The most tokens of an example in a rehearsal, where two bytes of the rubric count as one."""
 _CHARACTERS = 4
-"""Characters of English in a token, about."""
+"""Approximate characters of English per token."""
 
 
 @component("judge", "zero_shot", version=2)
 class ZeroShot(JudgeSettings):
-    """Asks the model for each row's educational value and difficulty, one token each.
+    """Scores each row's educational value and difficulty, with one token of the model each.
 
-    The prompt is one turn of the user: `head`, the example, the question's text. The answer is
-    read off the probabilities of the next token. Only the split `train` is judged: a data set's
-    `validation` stays as it is, for held-out measurements. Columns other than `messages` (truth
-    of a made world, for example) never enter a prompt.
+    The prompt is one user turn: `head`, the example, the question's text. The scores are the
+    probabilities of the next token. Only the split `train` is judged; `validation` stays for
+    held-out evaluation. Columns other than `messages` and `tools` (such as true labels) never enter
+    a prompt.
     """
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> ScoresSpec:
-        """Say which labels there will be, and for how many rows."""
+        """Return the labels and the number of rows; raises SettingError or InputError."""
         check_template(model, "it is to judge")
         check_family(model.config, Use.ASK)
         self._check_rubric(model)
@@ -49,14 +49,14 @@ class ZeroShot(JudgeSettings):
         return ScoresSpec(scales=scales, rows=rows)
 
     def _check_rubric(self, model: CheckpointSpec) -> None:
-        """Raise SettingError where the rubric is known to fill the prompt, template aside."""
+        """Raise SettingError where the rubric fills the prompt, without the template's tokens."""
         fitted, reason = self.fitted(model.config or {})
         for question in self.questions().values():
             tokens = count_tokens(model.tokenizer, self.head + question.text)
             fitted.check_room(tokens or 0, reason)
 
     def rehearsal(self) -> ZeroShot:
-        """Return the same in several shards, with room for the rubric and a short example."""
+        """Return a copy with small shards, and room for the rubric and a short example."""
         texts = [self.head, self.example, *(q.text for q in self.questions().values())]
         room = sum(len(text.encode()) for text in texts) // 2 + _EXAMPLE
         return dataclasses.replace(
@@ -68,7 +68,7 @@ class ZeroShot(JudgeSettings):
         )
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
-        """Estimate one pass over the rows: the rubric is read once, the questions' ends per row."""
+        """Estimate one pass over the rows: the rubric is computed once, the questions per row."""
         fitted, reason = self.fitted(model.config or {})
         most = fitted.max_length
         tails = sum(len(q.text) for q in self.questions().values()) / _CHARACTERS
@@ -76,9 +76,9 @@ class ZeroShot(JudgeSettings):
         if data.row_tokens is not None:
             length = min(length, data.row_tokens + tails)
         context = min(length + len(self.head) / _CHARACTERS, most)
-        rows, asked = data.likely_rows(), len(self.questions())
-        reading = None if rows is None else Reading(rows * length, context, rows * asked)
-        batch = Reading(self.batch_size * most, context, self.batch_size * asked)
+        rows, questions = data.likely_rows(), len(self.questions())
+        reading = None if rows is None else Reading(rows * length, context, rows * questions)
+        batch = Reading(self.batch_size * most, context, self.batch_size * questions)
         return inference_cost(
             model,
             reading,
@@ -86,7 +86,7 @@ class ZeroShot(JudgeSettings):
             dtype=self.dtype,
             further=2.0 * self.batch_size * most**2,
             assumes=f"rows of {length:.0f} tokens"
-            + (f", prompts of up to {most}, for {reason}" if reason else ""),
+            + (f", prompts of up to {most}, since {reason}" if reason else ""),
         )
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:

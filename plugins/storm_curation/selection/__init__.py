@@ -1,1 +1,1 @@
-"""Choosing rows: ranking, splitting, the funnel."""
+"""Selecting rows: verdicts, ranking, splitting, the funnel."""

@@ -1,4 +1,4 @@
-"""Deciding about every row of a pool, and writing down what became of it."""
+"""Writing a curated data set from verdicts on every row of a pool."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SPLITS = ("train", "validation", "rejected")
 
 
 def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejection]:
-    """Return, row by row, the split `train` or `validation`, or why the row is in neither.
+    """Return each row's split, `train` or `validation`, or its rejection.
 
-    Raises InputError when nothing is left to train on.
+    Raises InputError when no row is left to train on.
     """
     kept = count_kept(verdicts)
     train, validation = settings.sizes(kept)
@@ -39,14 +39,14 @@ def assign(settings: Splitting, verdicts: Sequence[Verdict]) -> list[str | Rejec
 
 
 def scores_of_rows(data: Dataset, scores: Scores) -> Iterator[dict[str, Any] | None]:
-    """Yield the scores of each row of the split `train`, None where the judge left it out."""
+    """Yield the scores of each row of the split `train`, None where it was not judged."""
     ids = data.table("train").column("id").to_pylist()
     judged = scores.table().column("id").to_pylist()
     if ids == judged:
         yield from scores.rows()
         return
     if len(set(ids)) < len(ids) or len(set(judged)) < len(judged):
-        raise InputError("the scores are of other rows than the data, and ids are not unique")
+        raise InputError("the scores belong to other rows than the data's, and ids are not unique")
     by_id = {row["id"]: row for row in scores.rows()}
     if not by_id.keys() & set(ids):
         raise InputError("the scores belong to another data set: they share no id with this one")
@@ -61,7 +61,7 @@ def divide(
     verdicts: Sequence[Verdict],
     steps: Sequence[str],
 ) -> Dataset:
-    """Write the splits that verdicts on the rows of `train` make, with the funnel of `steps`.
+    """Write the splits that follow from verdicts on the rows of `train`, and the funnel.
 
     Raises InputError when no row is kept.
     """
@@ -71,19 +71,19 @@ def divide(
         counts = funnel([verdict or "" for verdict in verdicts], steps)["steps"]
         reasons = ", ".join(f"{n} × {r}" for step in counts for r, n in step["rejected"].items())
         names = dict.fromkeys(v.setting for v in verdicts if v is not None and v.setting)
-        remedy = "; loosen what turned them away" if names else ""
+        remedy = "; relax the settings that rejected them" if names else ""
         at_fault = {name: getattr(settings, name) for name in names}
         raise InputError(f"no row is left of {len(verdicts)}: {reasons}{remedy}", **at_fault)
     assigned = assign(settings, verdicts)
     _write_splits(stage, data, assigned)
     if settings.held_out is HeldOut.data:
         if not data.count("validation"):
-            problem = "the data set has no rows that are held out"
+            problem = "the data set has no split 'validation' with rows"
             raise SettingError("held_out", settings.held_out.name, problem)
         shutil.copyfile(*(d / "validation.parquet" for d in (data.directory, stage.directory)))
     curated = Dataset(stage.directory)
     content = funnel(assigned, (*steps, BUDGET), data.rows("train"))
-    # Not all that is held back need come from the rows that were weighed.
+    # With held_out=data, the validation rows are not among the selected ones.
     content["splits"] = {name: curated.count(name) for name in SPLITS}
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (stage.directory / "funnel.json").write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The curation funnel: how many rows each step left, why the others went, and examples."""
+"""The curation funnel: rows left after each step, reasons for rejecting others, examples."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from storm_curation.selection.verdict import Rejection
 from storm_models.chat.conversation import plain_text
 
 EXAMPLES = 8
-"""Examples shown of the kept rows, and of the rejected ones."""
+"""The most examples of kept rows, and of rejected ones."""
 CHARACTERS = 400
-"""Characters shown of a message."""
+"""The most characters of a message that are shown."""
 
 
 def funnel(
@@ -20,9 +20,9 @@ def funnel(
     steps: Sequence[str],
     rows: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Count what each of `steps` left, in order, and pick examples from `rows`.
+    """Return the rows left after each of `steps`, in order, and examples from `rows`.
 
-    `assigned` holds a split's name for a kept row and a Rejection for any other. The rejected
+    `assigned` holds a split's name for each kept row and a Rejection for each other. The rejected
     examples take a row of each reason in turn.
     """
     rejected: dict[str, Counter[str]] = {step: Counter() for step in steps}
@@ -55,9 +55,9 @@ def _examples(
         same = by_reason.setdefault(entry.reason, [])
         if len(same) < EXAMPLES:
             same.append({**_shown(row), "reason": entry.reason})
-    turns = range(EXAMPLES)
+    ranks = range(EXAMPLES)
     reasons = sorted(by_reason)
-    rejected = [by_reason[r][turn] for turn in turns for r in reasons if turn < len(by_reason[r])]
+    rejected = [by_reason[r][rank] for rank in ranks for r in reasons if rank < len(by_reason[r])]
     return {"kept": kept, "rejected": rejected[:EXAMPLES]}
 
 

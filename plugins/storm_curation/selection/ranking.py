@@ -1,4 +1,4 @@
-"""Ranking rows by what a judge said of them, and sharing a budget out."""
+"""Ranking rows by value within budgets, and dividing a budget among sources."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def keep_best(
     order: Sequence[int],
     budgets: Mapping[str, int],
 ) -> list[Verdict]:
-    """Reject, of the rows that are kept so far, those beyond the budget of their source.
+    """Return verdicts that also reject kept rows beyond the budget of their source.
 
-    A row has a verdict, a value and a source. Rows of the same value are taken in `order`, which
-    holds the numbers of the rows.
+    `verdicts`, `values` and `sources` are per row. The rows of the highest values are kept, equal
+    ones in the `order` of row numbers.
     """
     result, left = list(verdicts), dict(budgets)
     passed = [number for number in order if verdicts[number] is None]
@@ -30,13 +30,13 @@ def keep_best(
 
 
 def share_out(budget: int, counts: Mapping[str, int]) -> dict[str, int]:
-    """Share a budget of rows out evenly over sources that have `counts` rows.
+    """Return an even division of a budget of rows among sources with `counts` rows.
 
-    What a source cannot use goes to the others; a rest that does not divide goes to the larger
-    ones, by name where they are equal. The sum is `budget`, or all rows where there are fewer.
+    What a source cannot use goes to the others; a remainder goes to the larger ones, by name where
+    they are equal. The sum is `budget`, or all rows where there are fewer.
     """
     shares: dict[str, int] = {}
     names = sorted(counts, key=lambda name: (counts[name], name))
-    for place, name in enumerate(names):
-        shares[name] = min(counts[name], (budget - sum(shares.values())) // (len(names) - place))
+    for index, name in enumerate(names):
+        shares[name] = min(counts[name], (budget - sum(shares.values())) // (len(names) - index))
     return {name: shares[name] for name in sorted(shares)}

@@ -1,4 +1,4 @@
-"""How much of a right answer a model's answer shares, in order: ROUGE-L (Lin 2004)."""
+"""ROUGE-L (Lin 2004): the longest common subsequence of an answer and the right one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _WORDS = re.compile(r"[^\W_]+")
 def rouge_l(answer: str, right: str) -> float:
     """Return the F measure of the longest common subsequence of words, 0 to 1.
 
-    Words are runs of letters and digits of any script, in lower case. Answers without words are
-    alike where they are the same.
+    Words are runs of letters and digits of any script, in lower case. Answers without words score 1
+    if they are equal, else 0.
     """
     words, wanted = (_WORDS.findall(text.lower()) for text in (answer, right))
     if not words or not wanted:
@@ -25,8 +25,8 @@ def longest_common(first: list[str], second: list[str]) -> int:
     lengths = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0
-        for place, other in enumerate(second, start=1):
-            above = lengths[place]
-            lengths[place] = diagonal + 1 if word == other else max(above, lengths[place - 1])
+        for index, other in enumerate(second, start=1):
+            above = lengths[index]
+            lengths[index] = diagonal + 1 if word == other else max(above, lengths[index - 1])
             diagonal = above
     return lengths[-1]

@@ -1,4 +1,4 @@
-"""How many kept rows go where."""
+"""Sizes of the splits of a curated data set."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from storm_exp import InputError, SettingError, setting
 
 
 class HeldOut(Enum):
-    """Where the split `validation` of a curated data set comes from."""
+    """The source of a curated data set's split `validation`."""
 
     kept = "kept"
-    """Rows held back of those that are kept, as in Storm."""
+    """Some of the kept rows, as in Storm."""
     data = "data"
-    """The data's own held-out rows, as they are: whatever is selected and however, losses are on
-    the same rows, and can be compared."""
+    """The data's own held-out rows, so that losses of different selections are on the same rows and
+    can be compared."""
 
 
 _FEW = 8
-"""Rows that a rehearsal holds back at most."""
+"""The most rows that a rehearsal holds back."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Splitting:
-    """Settings that every curator has: sizes of the splits, and the draw."""
+    """Settings of every curator: the sizes of the splits, and the seed."""
 
     train_rows: int | None = setting(None, at_least=1, unit="rows")
-    """Training rows at most, drawn at random; null takes all that are kept."""
+    """The most training rows, drawn at random; null: all kept rows."""
     validation: float = setting(0.015, at_least=0)
     """Kept rows held back for validation: a share when below 1, else a number of rows.
 
     Storm's 15 K of 975 K are 1.5 %.
     """
     held_out: HeldOut = setting(HeldOut.kept, neutral=HeldOut.kept)
-    """What becomes the split `validation`: rows of those that are kept (as many as `validation`
-    says), or the data's own, so that arms of a comparison are scored on the same rows. Training
-    with keep=best chooses by these rows: then report on others."""
+    """The source of the split `validation`: kept rows (as many as `validation` says), or the data's
+    own, so that arms of a comparison are scored on the same rows. Training with keep=best selects
+    by these rows: then report scores on others."""
     seed: int = II("seed")
-    """Decides which of the kept rows are drawn and held back."""
+    """Seed of the draw of kept and held-back rows."""
 
     def rehearsal(self) -> Self:
-        """Return the same with few rows held back."""
+        """Return a copy with few rows held back."""
         few = min(self.validation, _FEW) if self.validation >= 1 else self.validation
         return dataclasses.replace(self, validation=few)
 
     def check_sizes(self) -> None:
-        """Raise SettingError for sizes that cannot be."""
-        whole = self.validation < 1 or float(self.validation).is_integer()
-        if not whole:
+        """Raise SettingError for invalid sizes."""
+        valid = self.validation < 1 or float(self.validation).is_integer()
+        if not valid:
             problem = "must be a share from 0 to below 1, or a whole number of rows"
             raise SettingError("validation", self.validation, problem)
 
     def sizes(self, kept: int) -> tuple[int, int]:
         """Return (training rows, validation rows) out of `kept`; their sum may be less.
 
-        A share that is not 0 holds back at least one of two or more rows, and leaves one. Raises
-        InputError where nothing would be left to train on.
+        A share above 0 holds back at least one of two or more rows, and leaves at least one. Raises
+        InputError where no row would be left to train on.
         """
         if self.held_out is HeldOut.data:
             held_back = 0
@@ -83,8 +83,8 @@ class Splitting:
     def draw_order(self, rows: int) -> list[int]:
         """Return all row numbers in the order in which they are drawn.
 
-        It depends on the seed and the size of the pool alone, not on what is kept: so a row that
-        two thresholds keep is held back by both or by neither, as far as sizes allow.
+        It depends only on the seed and the size of the pool: a row that two thresholds keep is held
+        back by both or by neither, as far as sizes allow.
         """
         order = list(range(rows))
         random.Random(self.seed).shuffle(order)
@@ -92,10 +92,10 @@ class Splitting:
 
 
 def curated_spec(settings: Splitting, data: DatasetSpec, share: float = 1.0) -> DatasetSpec:
-    """Return what is known of a curated data set: between no row and all of them in each split.
+    """Return the spec of a curated data set, whose splits may hold none or all of the rows.
 
-    `share` of the rows is expected to be kept. Raises InputError for data without a split `train`,
-    SettingError where its own held-out rows are asked for and there are none.
+    `share` is the expected share of kept rows. Raises InputError for data without a split `train`,
+    SettingError for held_out=data where the data has no held-out rows.
     """
     rows = data.likely_rows()
     if data.splits is None:

@@ -1,4 +1,4 @@
-"""Why a row of a pool is kept or turned away."""
+"""Verdicts on rows: kept, or rejected for a reason."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from storm_curation.judge.scores import DIFFICULTY, EDUCATION, OK, QUESTIONS
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """Why a row was turned away, and at which step."""
+    """The reason for rejecting a row, and the step."""
 
     step: str
     reason: str
     setting: str = ""
-    """The curator's setting that turned it away, where one did."""
+    """The curator's setting that rejected it, if one did."""
 
 
 Verdict = Rejection | None
@@ -27,7 +27,7 @@ THRESHOLD_STEPS = ("judged", "label mass", "education", "difficulty")
 
 
 class EducationBy(Enum):
-    """Which number of the judge's counts as the educational value."""
+    """The judge's number that is used as the educational value."""
 
     most_probable = "most_probable"
     """The most probable label, as in Storm."""
@@ -43,7 +43,7 @@ def weigh_row(
     difficulties: Sequence[str],
     min_label_mass: float,
 ) -> Verdict:
-    """Apply thresholds to a row of scores; None is a row that the judge never saw."""
+    """Apply thresholds to a row of scores; None is a row that was not judged."""
     if row is None:
         return Rejection("judged", "judge: not judged")
     if row["status"] != OK:
@@ -66,5 +66,5 @@ def weigh_row(
 
 
 def count_kept(verdicts: Sequence[Verdict]) -> int:
-    """Return how many verdicts keep their row."""
+    """Return the number of kept rows."""
     return sum(verdict is None for verdict in verdicts)

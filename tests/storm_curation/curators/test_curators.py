@@ -254,7 +254,7 @@ def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path):
 def test_nothing_left_names_every_threshold_that_turned_rows_away(tmp_path):
     scores = [score(difficulty="easy"), score(mass=0.1)]
     curator = Thresholds(seed=1, min_label_mass=0.5, difficulties=["medium"])
-    with pytest.raises(InputError, match="loosen") as error:
+    with pytest.raises(InputError, match="relax the settings") as error:
         curate(tmp_path, curator, scores)
     assert error.value.settings == {"difficulties": ["medium"], "min_label_mass": 0.5}
 

@@ -267,7 +267,7 @@ def test_a_rubric_that_the_model_cannot_read_is_refused_at_plan_time(
     with pytest.raises(SettingError) as error:
         judge.plan_spec(dataclasses.replace(spec, config=config), DatasetSpec())
     assert error.value.setting == "head"
-    assert "as the model has 96 positions: shorten head" in str(error.value)
+    assert "since the model has 96 positions: shorten head" in str(error.value)
     judge.plan_spec(dataclasses.replace(spec, tokenizer="of nobody", config=config), DatasetSpec())
 
 

@@ -140,10 +140,10 @@ def test_a_program_that_leaves_splits_has_them_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "the program left nothing; expected JSONL"),
-        ("pathlib.Path(sys.argv[1], 'data.csv').touch()", r"the program left data\.csv"),
-        ("sys.exit('no luck')", "the program ended with 1:\nno luck"),
-        (f"name, rows = 'a.jsonl', [{{}}]\n{LINES}", "what the program left: none of the 1 rows"),
+        ("", "the program wrote nothing; expected JSONL"),
+        ("pathlib.Path(sys.argv[1], 'data.csv').touch()", r"the program wrote data\.csv"),
+        ("sys.exit('no luck')", "the program ended with exit code 1:\nno luck"),
+        (f"name, rows = 'a.jsonl', [{{}}]\n{LINES}", "the program's files: none of the 1 rows"),
     ],
 )
 def test_what_a_program_did_wrong_is_told(tmp_path: Path, text: str, problem: str) -> None:
