@@ -1,4 +1,4 @@
-"""What every report shows: sweep, stages, settings, machine. And the pieces to draw others with."""
+"""The sections of every report (sweep, stages, settings, machine), and charts for others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ storm_api = ">=1,<2"
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the sections that tell of any run, and the style of every chart and table."""
+    """Return the sections of any run, and the style of every chart and table."""
     from storm_report.sections import sections
 
     return sections(run)

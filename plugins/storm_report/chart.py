@@ -1,36 +1,30 @@
-"""Charts as SVG text that stands inside HTML: lines, bars, stacked rows, heat maps.
-
-Colours are the classes `s0` to `s9`, which the report's style sheet defines for light and dark;
-`standalone` takes the style sheet along, for a file of its own. All text is escaped.
-"""
+"""Charts as SVG: lines, bars, stacked rows, heat maps."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-WIDTH = 960
+from storm_report.svg import WIDTH, box, element, picture, short, stroke, text
+
 COLOURS = 10
 _CHARACTER = 6.9
-"""Pixels that a letter takes at most, on average: nobody can measure text here."""
-STYLE = Path(__file__).parent / "chart.css"
+"""Assumed pixels per letter, as text cannot be measured here."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Line:
-    """A curve: points, and for each how far its spread reaches up and down."""
+    """A curve: points, with the half length of each point's error bar in `spread`."""
 
     name: str
     points: list[tuple[float, float]]
     colour: int
     spread: list[float] = dataclasses.field(default_factory=list)
     marks: bool = False
-    """Whether every point has a dot."""
+    """Whether points are shown as dots."""
     faint: bool = False
     dashed: bool = False
     legend: bool = True
@@ -44,77 +38,20 @@ class Bars:
     values: Sequence[float | None]
     colour: int
     errors: Sequence[float | None] = ()
-    """Half the length of each bar's whisker."""
+    """Half the length of each error bar."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Row:
-    """A horizontal bar made of parts (name, length, class), with a note behind it."""
+    """A horizontal bar made of parts (name, length, class), followed by a note."""
 
     label: str
     parts: list[tuple[str, float, str]]
     note: str = ""
 
 
-def element(name: str, *content: Any, **attributes: Any) -> Markup:
-    """Return an element; `class_` is written class, `text_anchor` text-anchor, numbers short."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="'
-        f'{format(v, ".6g") if isinstance(v, float) else escape(v)}"'
-        for key, v in attributes.items()
-    )
-    inside = "".join(map(escape, content))
-    return Markup(f"<{name}{written}>{inside}</{name}>")
-
-
-def picture(width: float, height: float, title: str, *content: Markup) -> Markup:
-    """Return an SVG that shrinks with the page but never grows."""
-    return element(
-        "svg",
-        *content,
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart",
-        viewBox=f"0 0 {width:.0f} {height:.0f}",
-        style=f"max-width:{width:.0f}px",
-        role="img",
-        aria_label=title,
-    )
-
-
-def text(x: float, y: float, content: Any, class_: str = "", anchor: str = "start") -> Markup:
-    """Return a line of text whose baseline begins, is centred, or ends at (x, y)."""
-    return element("text", content, x=round(x, 1), y=round(y, 1), class_=class_, text_anchor=anchor)
-
-
-def stroke(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
-    """Return a straight line."""
-    return element("path", d=f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", class_=class_)
-
-
-def box(x: float, y: float, width: float, height: float, class_: str, tip: str = "") -> Markup:
-    """Return a rectangle, with a text that appears under the pointer."""
-    return element(
-        "rect",
-        *([element("title", tip)] if tip else []),
-        x=round(x, 1),
-        y=round(y, 1),
-        width=round(max(width, 0), 1),
-        height=round(max(height, 0), 1),
-        class_=class_,
-    )
-
-
-def short(value: float) -> str:
-    """Return a number with three or four digits that matter."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else str(value)
-    if abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:#.3g}".rstrip(".") if abs(value) < 1000 else f"{value:.0f}"
-
-
 def _label(value: float) -> str:
-    """Return a place on the x-axis in full, or in millions or billions with three digits."""
+    """Return a value of the x-axis in full, or in millions or billions with three digits."""
     for name, size in (("B", 1e9), ("M", 1e6)):
         if abs(value) >= size:
             return f"{value / size:.3g} {name}"
@@ -168,7 +105,7 @@ def _legend(entries: Iterable[tuple[str, str]], left: float, width: float) -> tu
 def line_chart(
     lines: Sequence[Line], *, x_title: str, y_title: str, width: float = WIDTH, height: float = 300
 ) -> Markup:
-    """Return curves over a common numeric axis, with whiskers for what spreads."""
+    """Return curves over a common numeric axis, with error bars."""
     points = [p for line in lines for p in line.points]
     if not points:
         return Markup()
@@ -220,7 +157,7 @@ def bar_chart(
     width: float = WIDTH,
     height: float = 320,
 ) -> Markup:
-    """Return bars side by side in groups, with whiskers; the axis includes zero."""
+    """Return bars in groups, with error bars; the axis includes zero."""
     errors = [list(s.errors) or [None] * len(s.values) for s in series]
     tops = [
         v + d
@@ -269,7 +206,7 @@ def row_chart(
     width: float = WIDTH,
     legend: Sequence[tuple[str, str]] = (),
 ) -> Markup:
-    """Return horizontal bars, one under the other, and a dashed line at `reference`."""
+    """Return horizontal bars below each other, with a dashed line at `reference`."""
     if not rows:
         return Markup()
     gutter = min(260.0, 24 + _CHARACTER * max(len(row.label) for row in rows))
@@ -307,10 +244,10 @@ def heat_map(
     by_row: bool = False,
     width: float = WIDTH,
 ) -> Markup:
-    """Return cells whose shade is the value's place between the lowest and the highest of all.
+    """Return cells shaded by their value, between the lowest and the highest of all.
 
-    `by_row` compares a value with its row only. `marked` cells have an outline. Cells that are
-    wide enough show their value.
+    With `by_row`, shades are relative to the row. `marked` cells have an outline. Wide cells show
+    their value.
     """
     if not values:
         return Markup()
@@ -318,8 +255,8 @@ def heat_map(
     side = min(92.0, (width - gutter) / max(1, len(columns)))
     drawn = []
     for r, row in enumerate(rows):
-        own = [v for (of, _), v in values.items() if of == row or not by_row]
-        low, high = min(own, default=0.0), max(own, default=1.0)
+        compared = [v for (of, _), v in values.items() if of == row or not by_row]
+        low, high = min(compared, default=0.0), max(compared, default=1.0)
         drawn.append(text(gutter - 10, 20 + r * 32, row, "name", "end"))
         for c, column in enumerate(columns):
             if (row, column) not in values:
@@ -341,10 +278,3 @@ def heat_map(
             drawn.append(text(gutter + (c + 0.5) * side, bottom + 16, column, "tick", "middle"))
     drawn.append(text(gutter - 10, bottom + 16, x_title, "axis", "end"))
     return picture(gutter + side * len(columns), bottom + 24, x_title, *drawn)
-
-
-def standalone(chart: Markup) -> str:
-    """Return a chart with its style sheet inside, to be written as an SVG file."""
-    style = Markup("<style>{}</style>").format(Markup(STYLE.read_text(encoding="utf-8")))
-    opening, rest = str(chart).split(">", 1)
-    return f"{opening}>{style}{rest}\n"

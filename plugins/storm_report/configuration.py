@@ -1,4 +1,4 @@
-"""The report's section on the configuration, as resolved."""
+"""The report's section on the resolved configuration."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from storm_report.template import render
 
 
 def configuration_section(record: RunRecord) -> Section:
-    """Return every setting, stage by stage, and what the cells of a sweep were given."""
+    """Return every setting, stage by stage, and the overrides of a sweep's cells."""
     html = render("configuration.html", run=record, configuration=configuration(record.cells))
     return Section("Configuration", html, place=Place.APPENDIX)
 
 
 def configuration(cells: list[CellRecord]) -> dict[str, list[tuple[str, str, bool]]]:
-    """Return per planned stage (setting, value, whether it was given), then the graph and the rest.
+    """Return (setting, value, whether it was overridden) per stage, then for graph and run.
 
-    Where the cells of a sweep differ, the value lists what they have.
+    Where the cells of a sweep differ, the value lists theirs.
     """
-    given = {_override_path(o) for cell in cells for o in cell.overrides}
+    overridden = {_override_path(o) for cell in cells for o in cell.overrides}
     values: dict[str, dict[str, None]] = {}
     sections = root_sections()
     for cell in cells:
         for path, value in _flatten(cell.config):
             values.setdefault(path, {})[value] = None
     groups: dict[str, list[tuple[str, str, bool]]] = {}
-    for path, found in values.items():
+    for path, distinct in values.items():
         stage, _, name = path.partition(".")
         parents = {path[: m.start()] for m in re.finditer(r"\.", path)} - {stage}
-        marked = path in given or bool(parents & given) or (name == "component" and stage in given)
+        chosen = name == "component" and stage in overridden
+        marked = path in overridden or bool(parents & overridden) or chosen
         if f"{stage}.component" in values:
-            groups.setdefault(stage, []).append((name, " | ".join(found), marked))
+            groups.setdefault(stage, []).append((name, " | ".join(distinct), marked))
         elif stage == "graph":
-            groups.setdefault("graph", []).append((name, " | ".join(found), marked))
+            groups.setdefault("graph", []).append((name, " | ".join(distinct), marked))
         elif stage in sections:
-            groups.setdefault("run", []).append((path, " | ".join(found), marked))
+            groups.setdefault("run", []).append((path, " | ".join(distinct), marked))
     return {
         name: groups[name] for name in sorted(groups, key=lambda name: name in [*sections, "run"])
     }

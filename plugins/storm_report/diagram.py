@@ -1,4 +1,4 @@
-"""A directed graph drawn in layers from left to right, as SVG."""
+"""Drawing a directed graph in layers from left to right, as SVG."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import itertools
 
 from markupsafe import Markup
 
-from storm_report.chart import WIDTH, box, element, picture, text
+from storm_report.svg import WIDTH, box, element, picture, text
 
 _BOX, _ROW, _LANE = 42.0, 62.0, 26.0
-"""Height of a box, and the pitch of boxes and of edges that pass between them."""
+"""Pixels: height of a box, pitch of boxes, and pitch of edges that pass between them."""
 _LETTER, _WIDEST = 7.2, 170.0
-"""Width of a letter of a name, and of the widest box."""
+"""Pixels: assumed width of a letter, and of the widest box."""
 
 Place = tuple[str, int]
-"""A node's name and a layer: the node itself, or where an edge from it passes that layer."""
+"""A node's name and a layer: the node, or the point where an edge from it passes that layer."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Box:
-    """A node: two lines of text, a class, and how many things it stands for."""
+    """A node: two lines of text, a CSS class, and the number of artifacts it represents."""
 
     name: str
     note: str
@@ -30,7 +30,7 @@ class Box:
 
 
 def diagram(boxes: dict[str, Box], edges: list[tuple[str, str]], width: float = WIDTH) -> Markup:
-    """Draw `boxes` and `edges`, which run from an earlier to a later layer without cycles."""
+    """Return a drawing of `boxes` and `edges`, which must have no cycles."""
     level = levels(list(boxes), edges)
     segments = _segments(level, edges)
     layers = _order(list(boxes), level, segments)
@@ -64,7 +64,7 @@ def diagram(boxes: dict[str, Box], edges: list[tuple[str, str]], width: float = 
 
 
 def levels(names: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
-    """Return for each node the length of the longest way to it."""
+    """Return each node's layer: the length of the longest path to it."""
     level = dict.fromkeys(names, 0)
     for _ in names:
         for a, b in edges:
@@ -73,19 +73,19 @@ def levels(names: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
 
 
 def _segments(level: dict[str, int], edges: list[tuple[str, str]]) -> list[tuple[Place, Place]]:
-    """Return the pieces between neighbouring layers; long edges of one node share a way."""
-    found: dict[tuple[Place, Place], None] = {}
+    """Return the segments between adjacent layers; long edges of a node share a path."""
+    segments: dict[tuple[Place, Place], None] = {}
     for a, b in edges:
         for layer in range(level[a], level[b] - 1):
-            found[(a, layer), (a, layer + 1)] = None
-        found[(a, level[b] - 1), (b, level[b])] = None
-    return list(found)
+            segments[(a, layer), (a, layer + 1)] = None
+        segments[(a, level[b] - 1), (b, level[b])] = None
+    return list(segments)
 
 
 def _order(
     names: list[str], level: dict[str, int], segments: list[tuple[Place, Place]]
 ) -> list[list[Place]]:
-    """Return the places of every layer from top to bottom, with few crossings."""
+    """Return the order of every layer from top to bottom, with few crossings."""
     places = dict.fromkeys([(n, level[n]) for n in names] + [p for s in segments for p in s])
     layers: list[list[Place]] = [[] for _ in range(max(level.values()) + 1)]
     for place in places:
@@ -115,7 +115,7 @@ def _crossings(layers: list[list[Place]], segments: list[tuple[Place, Place]]) -
 def _heights(
     layers: list[list[Place]], level: dict[str, int], segments: list[tuple[Place, Place]]
 ) -> dict[Place, float]:
-    """Return the vertical centre of every place: near its neighbours, clear of its layer."""
+    """Return vertical centres: near adjacent layers' neighbours, without overlaps in a layer."""
 
     def gap(a: Place, b: Place) -> float:
         real = (level[a[0]] == a[1]) + (level[b[0]] == b[1])

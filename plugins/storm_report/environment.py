@@ -1,4 +1,4 @@
-"""The report's section on where a run took place, and how to repeat it."""
+"""The report's section on a run's machine, versions and command line."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def environment_section(record: RunRecord) -> Section:
 
 
 def distributions(record: RunRecord) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the versions of what this project asks for, and of everything else."""
+    """Return the versions of this project's requirements, and of all other packages."""
     installed: dict[str, str] = dict(record.environment.get("distributions", {}))
     try:
-        asked = importlib.metadata.requires("storm-exp") or []
+        requirements = importlib.metadata.requires("storm-exp") or []
     except importlib.metadata.PackageNotFoundError:
-        asked = []
-    names = {"storm-exp", *(re.split(r"[^\w.-]", line)[0].lower() for line in asked)}
-    first = {name: installed.pop(name) for name in sorted(names & installed.keys())}
-    return first, installed
+        requirements = []
+    names = {"storm-exp", *(re.split(r"[^\w.-]", line)[0].lower() for line in requirements)}
+    required = {name: installed.pop(name) for name in sorted(names & installed.keys())}
+    return required, installed

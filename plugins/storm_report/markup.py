@@ -1,4 +1,4 @@
-"""Pieces of HTML that sections are made of, and how numbers are written in them."""
+"""HTML tables and figures for sections, and the formats of numbers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from markupsafe import Markup, escape
 
 _UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
 _FOLDED = 12
-"""How many artifacts of a kind a section shows; a sweep may have more."""
+"""The most artifacts of a kind that a section shows."""
 
 
 def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], class_: str = "") -> Markup:
-    """Return an HTML table; columns of numbers are set to the right."""
+    """Return an HTML table with columns of numbers aligned right."""
     body = [[str(escape(cell)) for cell in row] for row in rows]
     right = [all(map(_is_number, filter(None, column))) for column in zip(*body, strict=True)]
     right = right or [False] * len(header)
@@ -37,18 +37,18 @@ def figure(content: Markup, caption: str) -> Markup:
 
 
 def folded(parts: Sequence[tuple[str, Markup]]) -> Markup:
-    """Return the only part as it is, or several as parts that fold, the first one open."""
+    """Return a single part unchanged, several as collapsible parts, the first one open."""
     if len(parts) == 1:
         return parts[0][1]
-    one = Markup("<details{}><summary>{}</summary>{}</details>\n")
-    shown = [one.format(Markup("" if n else " open"), *p) for n, p in enumerate(parts[:_FOLDED])]
+    fold = Markup("<details{}><summary>{}</summary>{}</details>\n")
+    shown = [fold.format(Markup("" if n else " open"), *p) for n, p in enumerate(parts[:_FOLDED])]
     left = len(parts) - len(shown)
-    note = Markup("<p class='note'>{} more are in the store, not shown here.</p>").format(left)
+    note = Markup("<p class='note'>{} more are in the store and not shown.</p>").format(left)
     return Markup().join([*shown, *([note] if left > 0 else [])])
 
 
 def number(value: float) -> str:
-    """Return a number with four digits that matter, and no exponent where it is large."""
+    """Return a number with four significant digits, large ones without an exponent."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""The page of the report: one HTML file around the sections of all plugins."""
+"""The report's page: one HTML file with the sections of all plugins."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""The sections of every report, whatever its recipe."""
+"""The sections of every report, independent of the recipe."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from storm_exp.report import RunRecord, Section
-from storm_report.chart import STYLE
 from storm_report.configuration import configuration_section
 from storm_report.environment import environment_section
 from storm_report.stages import stage_section
+from storm_report.svg import STYLE
 from storm_report.sweep import sweep_section
 
 _PAGE_STYLE = Path(__file__).parent / "page.css"

@@ -1,4 +1,4 @@
-"""Artifacts with something to show, each once, whatever the number of cells that share it."""
+"""Artifacts with contents for the report, each once, even if several cells share it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storm_exp.report import CellRecord, RunRecord, StageRecord
 
 @dataclasses.dataclass(kw_only=True)
 class Shown:
-    """An artifact with something to show."""
+    """An artifact with contents for the report."""
 
     label: str
     """The stage's, and in a sweep the settings that differ for which it was made."""
@@ -21,7 +21,7 @@ class Shown:
 
 
 def distinct(record: RunRecord, payload: str) -> list[Shown]:
-    """Return every artifact, once, whose payload holds the JSON file `payload`."""
+    """Return every artifact once whose payload has the JSON file `payload`."""
     settings = record.cell_settings()
     found: dict[str, tuple[StageRecord, list[int]]] = {}
     for number, cell in enumerate(record.cells):

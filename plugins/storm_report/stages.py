@@ -26,7 +26,7 @@ def stage_section(record: RunRecord) -> Section:
 
 
 def stage_table(record: RunRecord) -> Markup:
-    """Return what was made and kept: a line per artifact, in a sweep a line per stage."""
+    """Return a table with a row per artifact, in a sweep a row per stage."""
     if record.is_sweep:
         return _sweep_stage_table(record)
     rows = [
@@ -69,7 +69,7 @@ def _sweep_stage_table(record: RunRecord) -> Markup:
 
 
 def stage_graph(record: RunRecord) -> Markup:
-    """Return the stages of all cells as a graph, coloured by what became of them."""
+    """Return the graph of the stages of all cells, coloured by status."""
     groups: dict[str, dict[str, StageRecord]] = {}
     edges: dict[tuple[str, str], None] = {}
     for cell in record.cells:

@@ -7,10 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp.report import Place, RunRecord, Section
-from storm_report.chart import WIDTH, Bars, Line, bar_chart, line_chart
+from storm_report.chart import Bars, Line, bar_chart, line_chart
 from storm_report.markup import figure, table
 from storm_report.run_table import Measure, comparable, measures, summarise, sweep_table
 from storm_report.shown import colours
+from storm_report.svg import WIDTH
 
 _MANY = 4
 """Curves up to which a panel may share its line of the page with another."""

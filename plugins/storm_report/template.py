@@ -1,4 +1,4 @@
-"""Sections that are mostly text: templates, in which everything is escaped."""
+"""Rendering the report's HTML templates, with escaping."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""The embedded miniature world, in which the whole of Storm runs on two CPU cores.
+"""A generated miniature world, in which the whole of Storm runs on two CPU cores.
 
-Everything in this world is generated: questions and gold answers (``skills``), the ways in which
-answers go bad (``corruption``), what a rated example looks like (``rating``), the mixed pool that
-is to be curated (``sources``), and the text on which the base model grew up (``pretraining``).
-Because the generator knows the truth, a run can say how well the judge judged and whether each
-step helped.
+Everything is generated: questions and right answers (``skills``), the corruption of answers
+(``corruption``), rated examples (``rating``), the mixed pool to be curated (``sources``), and the
+base model's pretraining text (``pretraining_text``). As the generator knows the truth, a run can
+measure how well the judge judged and whether each step helped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The component `tinyworld_oracle`: what curation would be if the judge knew the truth."""
+"""The component `tinyworld_oracle`: curation by the true labels, as by a perfect judge."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from storm_tinyworld.skills.basic import DIFFICULTIES
 
 @component("curator", "tinyworld_oracle", version=1)
 class TinyworldOracle(Splitting):
-    """Applies thresholds to the known educational value and difficulty of the pool's rows."""
+    """Applies thresholds to the true educational value and difficulty of the pool's rows."""
 
     min_education: int = setting(3, at_least=1, at_most=5)
-    """The least known educational value that is kept."""
+    """The lowest true educational value to keep."""
     difficulties: list[str] = setting(["medium", "hard"], one_of=tuple(DIFFICULTIES))
-    """The known difficulties that are kept."""
+    """The true difficulties to keep."""
 
     def __post_init__(self) -> None:
         self.check_sizes()
 
     def plan_spec(self, data: DatasetSpec) -> DatasetSpec:
-        """Check that the pool knows its truth."""
+        """Check that the data has true labels."""
         if data.columns is not None and "truth_quality" not in data.columns:
             raise InputError("an oracle needs rows with known truth (column truth_quality)")
         return curated_spec(self, data)
 
     def run(self, stage: StageContext, data: Dataset) -> Dataset:
-        """Keep what is worth keeping."""
+        """Keep the rows that pass the thresholds."""
         from storm_curation.selection.curated_dataset import divide
         from storm_curation.selection.verdict import Rejection, Verdict
 

@@ -27,6 +27,12 @@ class Spec:
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
+    def note_files(self, directory: Path) -> None:
+        """Learn where the files of a finished artifact are; a plan calls this before any other use.
+
+        For a type that answers questions about its files while planning, such as a tokenizer's.
+        """
+
     def contradictions(self, made: Self) -> list[str]:
         """Return the contradictions between this spec and that of the artifact, a line per field.
 

@@ -126,7 +126,7 @@ class Plan:
         Returns the nodes whose `plan_spec` refuses the actual specs, so that they can be reported
         before other stages run.
         """
-        made.spec = made.current_spec()
+        made.spec = self._current_spec(made)
         refused: list[tuple[PlannedArtifact, StageError]] = []
         waiting = set(self._needed_by.get(made, ()))
         while waiting:
@@ -135,7 +135,7 @@ class Plan:
             if node.manifest is not None or node.status is not Status.TO_MAKE or node.refused:
                 continue
             try:
-                spec = node.current_spec()
+                spec = self._current_spec(node)
             except StormError as error:
                 node.refused = True
                 text = f"{node.locate(error)}, as {made.label} turned out"
@@ -225,7 +225,7 @@ class Plan:
                 return node
             found = self.store.find(node.key)
             node.manifest, node.damage = found.manifest, found.damage
-            node.spec = node.current_spec()
+            node.spec = self._current_spec(node)
         except StormError as error:
             message = cell.recipe.origins.locate(error, stage.name, label, stage.settings)
             raise PlanError(message) from error
@@ -233,6 +233,13 @@ class Plan:
         if node.manifest is not None:
             node.status = Status.KEPT
         return node
+
+    def _current_spec(self, node: PlannedArtifact) -> Spec:
+        """Return a node's spec, which learns where the files of a kept artifact are."""
+        spec = node.current_spec()
+        if node.manifest is not None:
+            spec.note_files(node.manifest.payload(self.store.place(node.key)))
+        return spec
 
     def _fingerprint(self, stage: Stage) -> tuple[Any, dict[str, str]]:
         """Return a stage's fingerprint and the digests of the files that it depends on."""

@@ -19,11 +19,10 @@ from storm_report.chart import (
     heat_map,
     line_chart,
     row_chart,
-    short,
-    standalone,
     ticks,
 )
 from storm_report.diagram import Box, diagram, levels
+from storm_report.svg import short, standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAUGHTY = "<script>alert('x')</script>\"&"

@@ -12,7 +12,7 @@ from storm_models.chat.renderer import ChatRenderer
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.base_model import Tinyworld
-from storm_tinyworld.base_model.pretraining import learnt
+from storm_tinyworld.base_model.pretraining import loss_mask
 from storm_tinyworld.base_model.pretraining_text import Mixture, pretraining_texts
 from storm_tinyworld.base_model.tokenizer import build_tokenizer
 from storm_tinyworld.base_model.vocabulary import END_OF_TURN
@@ -64,7 +64,7 @@ def test_learnt_are_what_the_assistant_says_and_right_answers_that_are_rated():
     chats = ChatRenderer(tokenizer)
     for text in itertools.islice(pretraining_texts(0, Mixture()), 300):
         (tokens,) = chats.encode([Conversation(text.chat)])
-        marked = zip(tokens.ids, learnt(text, tokens, tokenizer), strict=True)
+        marked = zip(tokens.ids, loss_mask(text, tokens, tokenizer), strict=True)
         shown = f"{text.shown_answer}\n" if text.shown_answer else ""
         expected = shown + text.chat[-1]["content"] + END_OF_TURN
         assert tokenizer.decode([token for token, mark in marked if mark]) == expected

@@ -13,9 +13,10 @@ from storm_evaluation.report.steps import in_a_sentence, step_differences, steps
 from storm_evaluation.tasks.names import short_names
 from storm_evaluation.tasks.record import COLUMNS, rows_of
 from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
-from storm_report.chart import WIDTH, Bars, bar_chart
+from storm_report.chart import Bars, bar_chart
 from storm_report.markup import figure, folded, table
 from storm_report.shown import colours, distinct
+from storm_report.svg import WIDTH
 
 _MEAN = "mean"
 _NOTHING = "they come from a rehearsal and have no meaning."

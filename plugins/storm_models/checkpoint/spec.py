@@ -12,6 +12,7 @@ from storm_exp import InputError, Spec
 from storm_models.chat.chat_file import TemplateContext, check_tokens
 from storm_models.chat.settings import ARGUMENTS, DATE, NONE, OWN, ChatSettings, families
 from storm_models.families.model_config import ModelConfig
+from storm_models.folder.tokenizer import FOLDERS
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -44,6 +45,11 @@ class CheckpointSpec(Spec):
         if self.parameters is None:
             return kind
         return f"{self.parameters:,} parameters, {kind}".rstrip(", ")
+
+    def note_files(self, directory: Path) -> None:
+        """Remember the folder of the tokenizer, with which prompts are checked while planning."""
+        if self.tokenizer is not None:
+            FOLDERS.setdefault(self.tokenizer, directory)
 
 
 def chat_spec(

@@ -1,4 +1,4 @@
-"""The shape of the miniature's models: Llama, with heads of a size that vLLM serves."""
+"""The architecture of the miniature's models: Llama, with head sizes that vLLM supports."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Architecture:
     rope_theta: float = setting(1000.0, above=0)
     """Base of the rotary frequencies: small, as the texts are short."""
     initializer_range: float = setting(0.08, above=0)
-    """Standard deviation of the first weights: about 1/sqrt(hidden_size). With transformers'
-    0.02, made for wide models, this one took three times as long to learn to copy."""
+    """Standard deviation of the initial weights: about 1/sqrt(hidden_size). With transformers'
+    0.02, meant for wide models, this model took three times as long to learn to copy."""
 
     def __post_init__(self) -> None:
         """Check the sizes; raises SettingError."""
@@ -45,7 +45,7 @@ class Architecture:
             raise SettingError("architecture.key_value_heads", self.key_value_heads, problem)
 
     def config(self) -> ModelConfig:
-        """Return the values of config.json that decide the model, for `LlamaConfig`."""
+        """Return the values of config.json that define the model, for `LlamaConfig`."""
         ids = vocabulary()
         return {
             "model_type": "llama",

@@ -24,16 +24,16 @@ from storm_training.trainable.settings import TrainableSettings
 class Tinyworld(TrainingSettings):
     """Pretrains a small Llama from scratch on text of the miniature world.
 
-    The text holds chats and examples being rated, so that the model can answer, imperfectly, and
-    can be asked what an example is worth.
+    The text consists of chats and rated examples, so that the model can answer, imperfectly, and
+    can judge examples.
     """
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for it once it is pretrained; its text has a template of its own."""
+    """How chats are rendered for it after pretraining; its text uses its own template."""
     architecture: Architecture = setting(Architecture)
     """Sizes of the model."""
     mixture: Mixture = setting(Mixture)
-    """What the text consists of."""
+    """The composition of the text."""
     steps: int = 1500
     """Optimiser steps."""
     sequence_length: int = 256
@@ -45,15 +45,15 @@ class Tinyworld(TrainingSettings):
     warmup_ratio: float = 0.05
     """Share of the steps over which the learning rate rises from zero."""
     min_lr_ratio: float = 0.0
-    """Where the learning rate ends, as a share of `learning_rate`."""
+    """The final learning rate, as a share of `learning_rate`."""
     weight_decay: float = 0.05
     """Decoupled weight decay (AdamW), on matrices only."""
     beta2: float = 0.99
     """AdamW: decay of the second moment."""
     precision: str = "32"
-    """The same numbers on every machine: few CPUs multiply bf16 in hardware."""
+    """fp32 by default: few CPUs multiply bf16 in hardware."""
     seed: int = 0
-    """Seed of text, weights and order. Of its own: the run's seed does not move the base model."""
+    """Seed of text, weights and order, independent of the run's seed."""
 
     scale = "miniature"
 
@@ -65,7 +65,7 @@ class Tinyworld(TrainingSettings):
             raise SettingError("sequence_length", self.sequence_length, problem)
 
     def plan_spec(self) -> CheckpointSpec:
-        """Say what the model will be."""
+        """Return the model's spec."""
         config = self.architecture.config()
         shapes = tensor_shapes(config)
         known = CheckpointSpec(
@@ -83,13 +83,13 @@ class Tinyworld(TrainingSettings):
         return self.chat.fingerprint(files)
 
     def cost(self, hardware: Hardware, spec: CheckpointSpec) -> Cost | None:
-        """Estimate what pretraining takes."""
+        """Estimate the cost of pretraining."""
         return training_cost(self, TrainableSettings(), spec, None, hardware)
 
     def run(self, stage: StageContext) -> Checkpoint:
         """Pretrain."""
         from storm_tinyworld.base_model.pretraining import pretrain
 
-        made = pretrain(stage, self, self.architecture, self.mixture)
-        write_chat_settings(made.directory, self.chat)
-        return made
+        checkpoint = pretrain(stage, self, self.architecture, self.mixture)
+        write_chat_settings(checkpoint.directory, self.chat)
+        return checkpoint

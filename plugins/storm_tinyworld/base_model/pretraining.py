@@ -1,4 +1,4 @@
-"""Pretraining, from nothing to a checkpoint."""
+"""Pretraining the base model from random weights."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def pretrain(
     architecture: Architecture,
     mixture: Mixture,
 ) -> Checkpoint:
-    """Write text, train a model of random weights on it, and save it with its tokenizer.
+    """Generate text, train a model of random weights on it, and save it with its tokenizer.
 
-    Learnt are answers alone, what the assistant says and the right answers in rated examples: the
-    questions are random and hold nothing to learn.
+    Only answers are supervised: the assistant's turns, and right answers in rated examples. The
+    questions are random and cannot be predicted.
     """
     tokenizer = build_tokenizer(architecture.positions)
     sequences = TokenSequences.collect(_texts(settings, mixture, tokenizer))
@@ -75,9 +75,9 @@ def pretrain(
 def random_init(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     """Return a model of random weights.
 
-    Wider at the embedding and narrower where blocks write to the residual stream (by the root of
-    their number, as in GPT-2), so that what a token is does not drown in what untrained blocks say
-    of it. It halved the tokens needed to learn copying.
+    The embedding is scaled up and the weights that write to the residual stream are scaled down (by
+    the root of their number, as in GPT-2), so that untrained blocks do not drown the embedding.
+    This halved the tokens needed to learn copying.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
@@ -110,21 +110,21 @@ def _texts(
             assert isinstance(tokens, ChatTokens)
             if len(tokens.ids) <= settings.sequence_length:
                 written += len(tokens.ids)
-                yield tokens.ids, learnt(text, tokens, tokenizer)
+                yield tokens.ids, loss_mask(text, tokens, tokenizer)
 
 
-def learnt(text: Text, tokens: ChatTokens, tokenizer: Tokenizer) -> list[bool]:
-    """Mark what the assistant says, and the right answer that a rated example shows.
+def loss_mask(text: Text, tokens: ChatTokens, tokenizer: Tokenizer) -> list[bool]:
+    """Return a mask of the assistant's tokens, and of the right answer in a rated example.
 
-    The answer stands before the last line of the user's turn, and tokens are characters, so it is
-    found by counting from the end. The line break that ends it is learnt as well.
+    The answer precedes the last line of the user's turn, and tokens are characters, so that it is
+    located by counting from the end. The line break after it is supervised as well.
     """
-    marks = list(tokens.supervised)
+    mask = list(tokens.supervised)
     if text.shown_answer:
         question = text.chat[0]["content"].rpartition("\n")[2]
         spoken = sum(tokens.supervised)
         turns = 2
-        end = len(marks) - spoken - turns - len(tokenizer(question)["input_ids"])
+        end = len(mask) - spoken - turns - len(tokenizer(question)["input_ids"])
         start = end - 1 - len(tokenizer(text.shown_answer)["input_ids"])
-        marks[start:end] = [True] * (end - start)
-    return marks
+        mask[start:end] = [True] * (end - start)
+    return mask

@@ -1,4 +1,4 @@
-"""The text on which the base model of this world is pretrained: chats, and examples being rated."""
+"""The pretraining text of the base model: chats and rated examples."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from storm_tinyworld.skills.rating import difficulty_chat, education_chat
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A document, and what of it is learnt besides what the assistant says."""
+    """A document, and what of it is supervised besides the assistant's turns."""
 
     chat: list[dict[str, str]]
     shown_answer: str = ""
-    """The right answer shown in a rated example, which is learnt too. Empty for a spoilt one, and
-    where the question is hard: the base model sees such answers, but is not taught to give them."""
+    """The right answer in a rated example, which is supervised too. Empty for a corrupted one, and
+    for a hard question: the base model sees such answers without being trained to give them."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Mixture:
-    """What the text consists of, in shares of documents."""
+    """The composition of the text, in shares of documents."""
 
     ratings: float = setting(0.6, at_least=0, at_most=1)
-    """Share of documents in which an example is rated; the rest are chats."""
+    """Share of documents with a rated example; the others are chats."""
     difficulty_questions: float = setting(0.15, at_least=0, at_most=1)
     """Share of the ratings that ask for the difficulty instead of the educational value."""
     clean: float = setting(0.5, at_least=0, at_most=1)
-    """Share of the rated examples that nothing corrupted."""
+    """Share of the rated examples that are not corrupted."""
     hard: float = setting(0.03, at_least=0, at_most=1)
-    """Share of the chats that are hard: what a base model knows least."""
+    """Share of hard chats, of which a base model should know little."""
     tools: float = setting(0.03, at_least=0, at_most=1)
-    """Share of the chats that call tools: a base model has seen few."""
+    """Share of chats that call tools, of which a base model has seen few."""
 
 
 def pretraining_texts(seed: int, mixture: Mixture) -> Iterator[Text]:
-    """An endless stream of documents; the same seed gives the same documents."""
+    """Yield documents without end; the same seed gives the same documents."""
     draw = random.Random(f"pretraining {seed}")
     even = dict.fromkeys(FAMILIES, 1.0)
     spoken = dict.fromkeys(FAMILIES, (1 - mixture.tools) / (len(FAMILIES) - 1))

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def vocabulary() -> dict[str, int]:
-    """Token to id: special tokens first, then phrases, then characters."""
+    """Return the id of each token: special tokens first, then phrases, then characters."""
     return {token: index for index, token in enumerate((*SPECIAL_TOKENS, *PHRASES, *CHARACTERS))}
 
 
 def build_tokenizer(max_length: int = 512) -> PreTrainedTokenizerFast:
-    """The tokenizer of the miniature world.
+    """Return the tokenizer of the miniature world.
 
-    It adds no BOS by itself when encoding: the chat template writes it, exactly once.
+    It adds no BOS when encoding: the chat template writes exactly one.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

@@ -20,7 +20,7 @@ PHRASES = (
     '{"tool_name": "',
     '", "tool_arguments": {"',
 )
-"""The syntax of tools, one token each. They are text: decoding keeps them."""
+"""The syntax of tools, one token each. They are not special tokens, so decoding keeps them."""
 
 CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))
 
@@ -31,4 +31,4 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-"""ChatML without line breaks: one token opens a turn, one ends it, and BOS stands once."""
+"""ChatML without line breaks: one token opens a turn, one ends it, after a single BOS."""

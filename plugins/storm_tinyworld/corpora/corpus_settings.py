@@ -1,4 +1,4 @@
-"""Which questions of the world a corpus asks, and how many."""
+"""Settings of the world's corpora: which questions they have, and how many."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
 S = TypeVar("S")
 
 _PATIENCE = 20_000
-"""Repeated questions in a row after which a stream is taken to have run dry."""
+"""Consecutive repeated questions after which a stream counts as exhausted."""
 
 _FEW, _FEW_HELD_OUT = 80, 16
-"""Rows of a rehearsal, and rows held out, at most."""
+"""The most rows of a rehearsal, and held-out rows."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -34,14 +34,14 @@ class Corpus:
     difficulties: dict[str, float] = setting(dict.fromkeys(DIFFICULTIES, 1.0), at_least=0)
     """Weights of the difficulties."""
     seed: int = II("seed")
-    """Which questions are asked."""
+    """Seed of the questions."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         check_weights("difficulties", self.difficulties, DIFFICULTIES)
 
     def rehearsal(self) -> Self:
-        """Return the same with few rows."""
+        """Return a copy with few rows."""
         return few_rows(self)
 
     def row_spec(self, columns: list[str]) -> DatasetSpec:
@@ -52,7 +52,7 @@ class Corpus:
 
 @dataclasses.dataclass(kw_only=True)
 class QuestionCorpus(Corpus):
-    """Settings of what consists of questions and answers. No question occurs twice."""
+    """Settings of corpora of questions and answers, in which no question occurs twice."""
 
     families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0), at_least=0)
     """Weights of the skill families."""
@@ -65,7 +65,7 @@ class QuestionCorpus(Corpus):
     def questions(self, draw: random.Random) -> Iterator[Example]:
         """Yield examples without end, none held out and no instruction twice.
 
-        Raises InputError when the families know no more questions.
+        Raises InputError when the families have no more questions.
         """
         seen: set[str] = set()
         repeated = 0
@@ -79,7 +79,7 @@ class QuestionCorpus(Corpus):
             if repeated == _PATIENCE:
                 raise InputError(
                     f"rows={self.rows}, validation_rows={self.validation_rows}: the chosen "
-                    f"families and difficulties know {len(seen)} questions"
+                    f"families and difficulties have only {len(seen)} questions"
                 )
 
 
@@ -88,17 +88,17 @@ def check_weights(field: str, weights: dict[str, float], known: Iterable[str]) -
     names = list(known)
     for name, weight in weights.items():
         if name not in names:
-            raise SettingError(f"{field}.{name}", weight, f"must be of {', '.join(names)}")
+            raise SettingError(f"{field}.{name}", weight, f"must be one of {', '.join(names)}")
     if not sum(weights.values()) > 0:
         raise SettingError(field, weights, "needs a weight above 0")
 
 
 def few_rows(settings: S) -> S:
-    """Return the settings of a corpus, or pool, with as few rows as a rehearsal needs."""
-    given: Any = settings
+    """Return the settings of a corpus or pool with as few rows as a rehearsal needs."""
+    source: Any = settings
     few: S = dataclasses.replace(
-        given,
-        rows=min(given.rows, _FEW),
-        validation_rows=min(given.validation_rows, _FEW_HELD_OUT),
+        source,
+        rows=min(source.rows, _FEW),
+        validation_rows=min(source.validation_rows, _FEW_HELD_OUT),
     )
     return few

@@ -28,16 +28,16 @@ from storm_tinyworld.skills.programs import PROGRAMS
 from storm_tinyworld.skills.skill_registry import EVERY_FAMILY
 
 TRUTH = {"truth_form": "string", "truth_tokens": "int64"}
-"""What a document is (chat, exercises, story or script), and its tokens without BOS and EOS."""
+"""A document's form (chat, exercises, story or script), and its tokens without BOS and EOS."""
 
 _TOKENS = re.compile("|".join(map(re.escape, (*SPECIAL_TOKENS, *PHRASES))) + r"|[\s\S]")
 
 Parts = Callable[[random.Random, Iterator[Example]], Iterator[str]]
-"""Writes the parts of a document, without end."""
+"""A function that yields the parts of a document, without end."""
 
 
 def token_count(text: str) -> int:
-    """Return how many tokens this world's tokenizer makes of a text."""
+    """Return the number of tokens of a text, by this world's tokenizer."""
     return sum(1 for _ in _TOKENS.finditer(text))
 
 
@@ -50,19 +50,19 @@ class Documents(Corpus):
     difficulties: dict[str, float] = setting({"easy": 1.0, "medium": 1.0, "hard": 0.3})
     """Weights of the difficulties."""
     max_length: int = setting(256, at_least=192, unit="tokens")
-    """Tokens of the longest document, BOS and EOS included; a chat has up to 192."""
+    """Tokens of the longest document, with BOS and EOS; a chat has up to 192."""
     chats: float = setting(0.4, at_least=0, at_most=1)
-    """Share of the tokens that are chats in the template's form, BOS and EOS left to whoever
-    tokenises: so a model that only saw documents can be asked."""
+    """Share of tokens in chats, written in the template's form without BOS and EOS, which
+    tokenising adds: so a model that saw only documents can answer chats."""
 
     def plan_spec(self) -> DatasetSpec:
-        """Say how many documents there will be."""
+        """Return the exact number of documents."""
         return self.row_spec(["id", "text", "source", *TRUTH])
 
     def write(
         self, stage: StageContext, source: str, families: dict[str, float], forms: dict[str, float]
     ) -> Dataset:
-        """Write both splits, in which `forms` have these shares of the tokens."""
+        """Write both splits, with the shares of tokens in `forms`."""
         data, schema = Dataset(stage.directory), document_schema(**TRUTH)
         for split, count in (("train", self.rows), ("validation", self.validation_rows)):
             draw = random.Random(f"{source} {split} {self.seed}")
@@ -88,21 +88,21 @@ class Documents(Corpus):
 class TinyworldText(Documents):
     """Text of the miniature world: chats, exercises with their answers, and stories.
 
-    None of evaluation's questions is among them, and none of validation's is asked in training.
+    They contain no question of the evaluation, and the training split none of the validation's.
     """
 
     families: dict[str, float] = setting(dict.fromkeys(FAMILIES, 1.0), at_least=0)
-    """Weights of the skill families in chats and exercises. By default no mathematics beyond small
-    sums, for want of which TinyLlama is weak at it."""
+    """Weights of the skill families in chats and exercises. By default there is no mathematics
+    beyond small sums, as in TinyLlama's text."""
     stories: float = setting(0.2, at_least=0, at_most=1)
-    """Share of the tokens that are stories. What chats and stories leave is exercises."""
+    """Share of tokens in stories. The rest, besides chats and stories, is exercises."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
         check_weights("families", self.families, EVERY_FAMILY)
         if self.chats + self.stories > 1 + 1e-9:
-            problem = f"must lie between 0 and {1 - self.chats:g}, what chats={self.chats} leaves"
+            problem = f"must be at most {1 - self.chats:g}, the rest besides chats={self.chats}"
             raise SettingError("stories", self.stories, problem)
 
     def run(self, stage: StageContext) -> Dataset:
@@ -114,10 +114,10 @@ class TinyworldText(Documents):
 
 @component("dataset", "tinyworld_code", version=1)
 class TinyworldCode(Documents):
-    """Code of the miniature world: scripts with what they print, and chats on short programs.
+    """Code of the miniature world: scripts with their output, and chats on short programs.
 
-    The language is a little of Python, which prints the same. Questions of evaluation and of
-    validation are kept apart as in `tinyworld_text`.
+    The language is a subset of Python. Questions of evaluation and validation are separated as in
+    `tinyworld_text`.
     """
 
     def run(self, stage: StageContext) -> Dataset:
@@ -127,14 +127,14 @@ class TinyworldCode(Documents):
 
 
 def _is_held_back(example: Example) -> bool:
-    """Whether an instruction is for validation alone: another sixteenth than the evaluation's."""
+    """Return whether an instruction is reserved for validation, another sixteenth of them."""
     return zlib.crc32(example.instruction.encode()) % 16 == 1
 
 
 def _documents(
     draw: random.Random, asked: Iterator[Example], forms: dict[str, float], longest: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield (form, text): always of the form that is furthest below its share of the tokens."""
+    """Yield (form, text), always of the form that is furthest below its share of tokens."""
     written: Counter[str] = Counter()
     wanted = [form for form, share in forms.items() if share > 0]
     while True:
@@ -146,7 +146,7 @@ def _documents(
 
 
 def _document(parts: Iterator[str], joint: str, length: int) -> str:
-    """Join parts up to `length` tokens; the first is taken whatever it is."""
+    """Return parts joined up to `length` tokens; the first is always included."""
     text = next(parts)
     for part in parts:
         longer = text + joint + part
@@ -181,4 +181,4 @@ FORMS: dict[str, tuple[Parts, str]] = {
     "story": (_story, " "),
     "script": (_script, "\n\n"),
 }
-"""How documents are written, and what stands between their parts."""
+"""The parts of each form of document, and the text between them."""

@@ -1,8 +1,8 @@
-"""Questions of the evaluation that the text of this world holds in nearly the same words.
+"""Near duplicates of evaluation questions in the text of this world.
 
-No test question occurs in it, but the world is small: an easy question may occur with its parts in
-another order, and a sum may be told of somebody else. How often is a property of the benchmark, to
-be known beside its scores.
+No test question occurs in the text, but the world is small: an easy question may occur with its
+parts in another order, or a sum in another story. How often is a property of the benchmark,
+reported with its scores.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _SUM = re.compile(r"\d+[+-]\d+=\d+")
 
 @dataclasses.dataclass
 class Twins:
-    """How many of some questions occur in a text."""
+    """Counts of questions that occur in a text, exactly or nearly."""
 
     questions: int = 0
     verbatim: int = 0
-    """In the same words: the world's rule is that none does."""
+    """In the same words; by the world's rule, none does."""
     reordered: int = 0
     """With the same parts (words, numbers, entries, comparisons, summands) in another order."""
     retold: int = 0
-    """Or, where the answer is a sum, as a story with the same sum."""
+    """Reordered, or where the answer is a sum, in a story with the same sum."""
     shuffled: int = 0
-    """Or with the same words, numbers and signs in any order, which may have another answer."""
+    """Retold, or with the same words, numbers and signs in any order, whatever the answer."""
 
 
 def count_twins(
@@ -51,9 +51,9 @@ def count_twins(
             parts.add(_parts(instruction))
             signs.add(_signs(instruction))
         sums.update(_SUM.findall(response))
-    found: dict[str, Twins] = {}
+    by_difficulty: dict[str, Twins] = {}
     for question in questions:
-        twins = found.setdefault(question["difficulty"], Twins())
+        twins = by_difficulty.setdefault(question["difficulty"], Twins())
         instruction = question["instruction"]
         reordered = _parts(instruction) in parts
         retold = reordered or question["response"] in sums
@@ -62,7 +62,7 @@ def count_twins(
         twins.reordered += reordered
         twins.retold += retold
         twins.shuffled += retold or _signs(instruction) in signs
-    return found
+    return by_difficulty
 
 
 def _parts(instruction: str) -> Hashable:

@@ -1,4 +1,4 @@
-"""The chats that the partner of the merge is trained on."""
+"""The training chats of the merge's partner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storm_tinyworld.skills.corruption import CLEAN
 def partner_rows(
     seed: int, families: dict[str, float], difficulties: dict[str, float], rows: int
 ) -> list[dict[str, Any]]:
-    """Clean chats with the given weights of families and difficulties."""
+    """Return clean chats with the given weights of families and difficulties."""
     draw = random.Random(f"partner {seed}")
     stream = enumerate(itertools.islice(examples(draw, families, difficulties), rows))
     return [chat_row(f"spark-{i:05d}", "spark", e, e.response, CLEAN) for i, e in stream]

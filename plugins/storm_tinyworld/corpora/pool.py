@@ -1,4 +1,4 @@
-"""The component `tinyworld_pool`: the mixed pool that is to be curated."""
+"""The component `tinyworld_pool`: the mixed pool to be curated."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from storm_tinyworld.corpora.sources import TRUTH, pool_rows
 from storm_tinyworld.skills.corruption import UNSEEN_FAMILIES
 
 _ROW_TOKENS = 48.0
-"""Characters of a chat, and so tokens of this world, on average."""
+"""Mean characters, and so tokens, of a chat."""
 
 
 @component("dataset", "tinyworld_pool", version=2)
 class TinyworldPool:
-    """Chats of the miniature world from five sources, about half of them spoilt.
+    """Chats of the miniature world from five sources, about half of them corrupted.
 
-    The columns that begin with `truth_` say what is known of a row: educational value 1 to 5,
-    difficulty, family of corruption (empty: none), skill and the right answer. No instruction
-    occurs twice, and none is one of the evaluation's. `world.json` names the families of
-    corruption that the base model's rating text never shows.
+    The columns `truth_…` hold the truth about a row: educational value 1 to 5, difficulty, family
+    of corruption (empty: none), skill and the right answer. No instruction occurs twice, or in the
+    evaluation. `world.json` names the families of corruption that do not occur in the base model's
+    rating text.
     """
 
     rows: int = setting(4000, at_least=1)
     """Rows to choose from."""
     validation_rows: int = setting(300, at_least=0)
-    """Rows held out, drawn like the others, but nothing in them is corrupted."""
+    """Rows held out, drawn like the others, but without corruption."""
     seed: int = II("seed")
-    """Which questions are asked, and what befalls their answers."""
+    """Seed of the questions and of the corruption of answers."""
 
     def rehearsal(self) -> TinyworldPool:
-        """Return the same with few rows."""
+        """Return a copy with few rows."""
         return few_rows(self)
 
     def plan_spec(self) -> DatasetSpec:
-        """Say how many rows there will be."""
+        """Return the exact number of rows."""
         splits = {"train": [self.rows] * 2, "validation": [self.validation_rows] * 2}
         columns = ["id", "messages", "tools", "source", *TRUTH]
         return DatasetSpec(splits=splits, columns=columns, row_tokens=_ROW_TOKENS)

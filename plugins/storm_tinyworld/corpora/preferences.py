@@ -1,4 +1,4 @@
-"""The component `tinyworld_preferences`: a right answer and a spoilt one to the same question."""
+"""The component `tinyworld_preferences`: a right and a corrupted answer to the same question."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ TRUTH = dict.fromkeys(
 """The columns of truth, with their Arrow types."""
 
 ABLE = ("mistake", "chatter", "babble", "echo")
-"""Corruptions that spoil every answer, be it one letter."""
+"""Families of corruption that change every answer, even a single letter."""
 
 
 @component("dataset", "tinyworld_preferences", version=1)
 class TinyworldPreferences(QuestionCorpus):
-    """Pairs for preference tuning: chosen is right, rejected is what a corruption made of it.
+    """Pairs for preference tuning: chosen is the right answer, rejected a corrupted one.
 
-    No question occurs twice, and none is one of the evaluation's. The columns that begin with
-    `truth_` say what befell the rejected answer, and what the question is.
+    No question occurs twice, or in the evaluation. The columns `truth_…` describe the question and
+    the corruption of the rejected answer.
     """
 
     corruption: dict[str, float] = setting(
         dict.fromkeys(POOL_FAMILIES, 1.0) | {"mistake": 4.0}, at_least=0
     )
-    """Weights of the families of corruption: most of a wrong result in the right form."""
+    """Weights of the families of corruption; by default mostly wrong results in the right form."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         super().__post_init__()
         check_weights("corruption", self.corruption, POOL_FAMILIES)
         if not any(self.corruption.get(family, 0) > 0 for family in ABLE):
-            problem = f"needs one of {', '.join(ABLE)}: no other can spoil an answer of one letter"
+            problem = f"needs one of {', '.join(ABLE)}: others leave an answer of one letter"
             raise SettingError("corruption", self.corruption, problem)
 
     def plan_spec(self) -> DatasetSpec:
-        """Say how many rows there will be."""
+        """Return the exact number of rows."""
         return self.row_spec(["id", "prompt", "chosen", "rejected", "tools", "source", *TRUTH])
 
     def run(self, stage: StageContext) -> Dataset:
-        """Ask, answer, and spoil the answers."""
+        """Generate questions with right and corrupted answers."""
         draw = random.Random(f"preferences {self.seed}")
         stream = self.questions(draw)
         data, schema = Dataset(stage.directory), preference_schema(**TRUTH)

@@ -17,21 +17,21 @@ from storm_tinyworld.skills.corruption import CLEAN
 
 @component("dataset", "tinyworld_questions", version=1)
 class TinyworldQuestions(QuestionCorpus):
-    """Questions of the miniature world with right answers, none asked twice nor in evaluation.
+    """Questions of the miniature world with right answers, none twice, none of the evaluation's.
 
-    Weights choose the families: the pool's, synthesised arithmetic, programs, and those of
-    alignment. In a chat of several turns the `truth_` columns tell of the last question.
+    `families` may weight the pool's families, arithmetic, programs, and those of alignment. In a
+    chat of several turns, the columns `truth_…` describe the last question.
     """
 
     turns: int = setting(1, at_least=1)
-    """Questions in a chat, which have nothing to do with each other."""
+    """The number of unrelated questions in a chat."""
 
     def plan_spec(self) -> DatasetSpec:
-        """Say how many rows there will be."""
+        """Return the exact number of rows."""
         return self.row_spec(["id", "messages", "tools", "source", *TRUTH])
 
     def run(self, stage: StageContext) -> Dataset:
-        """Ask and answer."""
+        """Generate questions with right answers."""
         stream = self.questions(random.Random(f"questions {self.seed}"))
         data, schema = Dataset(stage.directory), chat_schema(**TRUTH)
         for split, count in (("train", self.rows), ("validation", self.validation_rows)):

@@ -1,4 +1,4 @@
-"""The component `tinyworld_sibling`: another descendant of the base model, as Llama-Spark is."""
+"""The component `tinyworld_sibling`: another fine-tune of the base model, like Llama-Spark."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from storm_training.components.finetuner import Finetuner
 
 @component("finetuner", "tinyworld_sibling", version=2)
 class TinyworldSibling(Finetuner):
-    """Fully fine-tunes the base model on clean chats of its own, with an emphasis of its own.
+    """Fully fine-tunes the base model on clean chats with other weights of skills.
 
-    Somebody else's data, chosen by hand: no corruption, all difficulties, and hardly a tool.
+    It stands for a model that others trained on selected data: no corruption, all difficulties, and
+    few tools.
     """
 
     families: dict[str, float] = setting(
@@ -33,7 +34,7 @@ class TinyworldSibling(Finetuner):
     learning_rate: float = 1e-3
     """The highest learning rate, reached after warm-up."""
     precision: str = "32"
-    """The same numbers on every machine: few CPUs multiply bf16 in hardware."""
+    """fp32 by default: few CPUs multiply bf16 in hardware."""
     validation_rows: int = 0
     """It has no validation rows."""
 
@@ -44,15 +45,16 @@ class TinyworldSibling(Finetuner):
             weights = getattr(self, name)
             for key, weight in weights.items():
                 if key not in known:
-                    raise SettingError(f"{name}.{key}", weight, f"must be of {', '.join(known)}")
+                    problem = f"must be one of {', '.join(known)}"
+                    raise SettingError(f"{name}.{key}", weight, problem)
             self._require(name, sum(weights.values()) > 0, "needs a weight above 0")
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Forecast a checkpoint like `model`."""
+        """Return the spec of a checkpoint like `model`."""
         return model
 
     def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
-        """Write chats, and train on them."""
+        """Generate chats and train on them."""
         from storm_data.dataset import Dataset
         from storm_data.rows.arrow_schema import chat_schema
         from storm_tinyworld.corpora.partner import partner_rows

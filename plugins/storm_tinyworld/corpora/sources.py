@@ -1,7 +1,7 @@
-"""Where the pool's rows come from: five sources of uneven quality, as in Storm's own mixture.
+"""The pool's five sources of different quality, as in Storm's mixture.
 
-What goes wrong in a source goes wrong in a way of its own, so that bad rows are not merely noise
-that averages out. Shares, families and weights were fixed before the first measurement.
+Each source has its own kinds of corruption, so that bad rows are not merely noise that averages
+out. Shares, families and weights were fixed before the first measurement.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from storm_tinyworld.skills.corruption import CLEAN, POOL_FAMILIES, corrupt, edu
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of data: how much of it there is, what it is about, and what is wrong with it."""
+    """A source: its share of the pool, its skills, and its corruption."""
 
     share: float
     clean: float
-    """Share of its rows that nothing corrupted."""
+    """Share of its rows that are not corrupted."""
     families: dict[str, float] = field(default_factory=lambda: dict.fromkeys(FAMILIES, 1.0))
     corruption: dict[str, float] = field(default_factory=dict)
-    """Weights of corruption families; empty: all of the pool's alike."""
+    """Weights of the families of corruption; empty: equal weights of all the pool's."""
 
 
 SOURCES = {
@@ -51,7 +51,7 @@ SOURCES = {
 
 
 def pool_rows(seed: int) -> Iterator[dict[str, Any]]:
-    """An endless stream of pool rows, no instruction twice, with their truth beside them."""
+    """Yield pool rows with their truth without end, no instruction twice."""
     draw = random.Random(f"pool {seed}")
     even = dict.fromkeys(DIFFICULTIES, 1.0)
     streams = {name: examples(draw, source.families, even) for name, source in SOURCES.items()}
@@ -73,7 +73,7 @@ def pool_rows(seed: int) -> Iterator[dict[str, Any]]:
 def chat_row(
     identifier: str, source: str, example: Example, answer: str, family: str
 ) -> dict[str, Any]:
-    """A row of a data set: the chat, and columns of truth that no prompt may show."""
+    """Return a row of a data set: the chat, and columns of truth that never enter a prompt."""
     return {
         "id": identifier,
         "messages": [

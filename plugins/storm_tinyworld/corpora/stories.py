@@ -1,4 +1,4 @@
-"""The world's language: sentences on its people, each of which agrees with the others."""
+"""Stories of the miniature world: consistent sentences about its people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEELINGS = ("glad", "sad", "tired", "proud", "calm")
 
 
 def story(draw: random.Random) -> Iterator[str]:
-    """Yield the sentences of a story about two people, without end; only names are new in it."""
+    """Yield the sentences of a story about two people, without end; only the names are random."""
     first, second = word(draw, 4), word(draw, 4)
     town, thing = word(draw, 5), word(draw, 3)
     people = {name: draw.choice(TRADES) for name in (first, second)}

@@ -1,1 +1,1 @@
-"""Skills with a known answer, and how answers go bad."""
+"""Skills with known answers, and the corruption of answers."""

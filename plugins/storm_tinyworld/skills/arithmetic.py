@@ -16,7 +16,7 @@ LOSSES = ("eats", "loses")
 
 
 def _gain(draw: random.Random, difficulty: str) -> tuple[int, int]:
-    """A number and a small one to add: within a digit, then to ten and more without a carry."""
+    """Return a number and a small one to add: below ten if easy, else above, without a carry."""
     small = draw.randint(1, 2 if difficulty == EASY else 3)
     units = draw.randint(1, 9 - small)
     tens = {EASY: 0, MEDIUM: 1, HARD: draw.randint(2, 9)}[difficulty]
@@ -30,7 +30,7 @@ def subtraction(draw: random.Random, difficulty: str) -> Draft:
 
 
 def story(draw: random.Random, difficulty: str) -> Draft:
-    """Tell how many things somebody has after getting or losing some, with the sum that says so."""
+    """State how many things somebody has after getting or losing some, as a sum."""
     left, small = _gain(draw, difficulty)
     name, thing, total = word(draw, 3), draw.choice(THINGS), left + small
     gains = draw.random() < 0.5
@@ -45,4 +45,4 @@ def story(draw: random.Random, difficulty: str) -> Draft:
 
 
 ARITHMETIC: Families = {"arithmetic": {"subtraction": subtraction, "story": story}}
-"""One family: what tuning on mathematics is to teach."""
+"""The family of skills that tuning on mathematics teaches."""

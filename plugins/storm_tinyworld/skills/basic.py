@@ -1,11 +1,11 @@
-"""Small skills with a known answer, in four families; `skill_registry` holds all that there are.
+"""Small skills with known answers, in four families; `skill_registry` has all families.
 
 An example's difficulty is a parameter of its generator (length of the word, number of entries,
-digits of the numbers, number of tools), so it is known and not estimated.
+digits of the numbers, number of tools), so it is known, not estimated.
 
 Every sixteenth instruction, by checksum, is held out: generators of text and pools never produce
-it, and the evaluation tasks draw from these alone. So no model of this world has seen a test
-question, whatever its seed.
+it, and the evaluation tasks use only these. So no model of this world has seen a test question,
+whatever its seed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LETTERS = string.ascii_lowercase
 class Example:
     """A question of this world with its answer.
 
-    ``mistake`` is a wrong answer in the right form, such as a solver who slipped would give.
+    ``mistake`` is a plausible wrong answer in the right form.
     """
 
     instruction: str
@@ -144,11 +144,11 @@ TOOLS = {
     "mail": "name",
     "buy": "item",
 }
-"""The tools of this world: name and the name of the one argument."""
+"""The tools of this world, with the name of their single argument."""
 
 
 def render_call(name: str, value: str) -> str:
-    """A call in the format of Llama-3.1-Storm's model card."""
+    """Return a call in the format of Llama-3.1-Storm's model card."""
     arguments = f'{{"{TOOLS[name]}": "{value}"}}'
     return f'<tool_call>{{"tool_name": "{name}", "tool_arguments": {arguments}}}</tool_call>'
 
@@ -189,7 +189,7 @@ FAMILIES: Families = {
 def make_example(
     draw: random.Random, family: str, difficulty: str, known: Families = FAMILIES
 ) -> Example:
-    """One example of a family at a difficulty, held out or not."""
+    """Return an example of a family and difficulty, held out or not."""
     skill = draw.choice(sorted(known[family]))
     instruction, response, mistake = known[family][skill](draw, difficulty)
     return Example(instruction, response, mistake, family, skill, difficulty)
@@ -202,7 +202,7 @@ def examples(
     held_out: bool = False,
     known: Families = FAMILIES,
 ) -> Iterator[Example]:
-    """An endless stream of examples of `known` families; these and difficulties drawn by weight."""
+    """Yield examples without end, with families and difficulties drawn by weight."""
     family_names, difficulty_names = list(families), list(difficulties)
     while True:
         family = draw.choices(family_names, list(families.values()))[0]

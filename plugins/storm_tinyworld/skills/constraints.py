@@ -14,23 +14,23 @@ CONSTRAINTS: dict[str, Callable[[str], str]] = {
     "with a !": lambda text: f"{text}!",
     "in quotes": lambda text: f'"{text}"',
 }
-"""What can be asked for, in the order in which it is done."""
+"""The constraints, in the order in which they are applied."""
 
 SIGNS = "+/:;=_"
 
 
 def several(draw: random.Random, difficulty: str) -> Draft:
-    """Write a word under one to three constraints; the mistake forgets one of them."""
+    """Write a word under one to three constraints; the mistake ignores one of them."""
     term = word(draw, draw.randint(3, 4))
     count = {EASY: 1, MEDIUM: 2, HARD: 3}[difficulty]
     drawn = draw.sample(sorted(CONSTRAINTS), count)
-    asked = [name for name in CONSTRAINTS if name in drawn]
-    forgotten = draw.choice(asked)
-    kept = [name for name in asked if name != forgotten]
-    return f"Write {term} {', '.join(asked)}", _written(term, asked), _written(term, kept)
+    names = [name for name in CONSTRAINTS if name in drawn]
+    ignored = draw.choice(names)
+    others = [name for name in names if name != ignored]
+    return f"Write {term} {', '.join(names)}", _apply(term, names), _apply(term, others)
 
 
-def _written(term: str, constraints: list[str]) -> str:
+def _apply(term: str, constraints: list[str]) -> str:
     for name in constraints:
         term = CONSTRAINTS[name](term)
     return term

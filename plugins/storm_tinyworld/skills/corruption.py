@@ -1,9 +1,9 @@
-"""How answers go bad: families that were fixed before the judge was first measured.
+"""Families of corruption of answers, which were fixed before the judge was first measured.
 
-Their weights in the rating text and the skills that they spoil were changed later; see
+Their weights in the rating text and the skills that they affect were changed later; see
 docs/recipes/storm.md.
 
-Rating text (which the base model sees in pretraining) and pool (which the judge is to rate) are
+Rating text (which the base model sees in pretraining) and pool (which the judge rates) are
 corrupted by different sets of families, and drawn with different seeds:
 
 ============  ===========  ====  ============================================================
@@ -20,9 +20,9 @@ noise         yes          no    punctuation is strewn in
 echo          no           yes   the question is given back: the family that no rating text shows
 ============  ===========  ====  ============================================================
 
-What an example is worth (``education``, 1 to 5): junk is 1; a wrong or broken answer to the
-question is 2; a right answer in bad form is 3; a right and clean one is 4 when the question is easy
-and teaches little, else 5.
+The educational value of an example (``education``, 1 to 5): junk is 1; a wrong or incomplete answer
+to the question is 2; a right answer in bad form is 3; a right and clean one is 4 when the question
+is easy and teaches little, else 5.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterable
 from storm_tinyworld.skills.basic import DIFFICULTIES, EASY, FAMILIES, Example
 
 CLEAN = ""
-"""The family of an answer that nothing happened to."""
+"""The family of an uncorrupted answer."""
 
 RATING_CHATTER = (" ok", " Bye!", " I hope so.")
 POOL_CHATTER = (" fine", " Thanks!", " Is that all?")
@@ -77,12 +77,12 @@ def typo(draw: random.Random, example: Example) -> str:
     places = [i for i, c in enumerate(example.response) if c.isalnum()]
     if not places:
         return example.response
-    place = draw.choice(places)
-    old = example.response[place]
+    index = draw.choice(places)
+    old = example.response[index]
     kinds = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
     kind = next(letters for letters in kinds if old in letters)
     new = draw.choice([letter for letter in kind if letter != old])
-    return example.response[:place] + new + example.response[place + 1 :]
+    return example.response[:index] + new + example.response[index + 1 :]
 
 
 def _chatter(phrases: tuple[str, ...]) -> Callable[[random.Random, Example], str]:
@@ -96,8 +96,8 @@ def noise(draw: random.Random, example: Example) -> str:
     """Punctuation strewn in."""
     text = example.response
     for _ in range(draw.randint(2, 4)):
-        place = draw.randint(0, len(text))
-        text = text[:place] + draw.choice("#$%&*@^~") + text[place:]
+        index = draw.randint(0, len(text))
+        text = text[:index] + draw.choice("#$%&*@^~") + text[index:]
     return text
 
 
@@ -120,7 +120,7 @@ RATING_SHARES = dict.fromkeys(RATING_FAMILIES, 1.0) | {
     "typo": 3.0,
     "scrambled": 2.0,
 }
-"""Weights in the rating text: more of what is hard to see, as a teacher would show it."""
+"""Weights in the rating text: higher for corruption that is hard to notice."""
 POOL_FAMILIES = {**_SEEN, "chatter": _chatter(POOL_CHATTER), "echo": echo}
 UNSEEN_FAMILIES = tuple(sorted(set(POOL_FAMILIES) - set(RATING_FAMILIES)))
 
@@ -128,7 +128,7 @@ _WORTH = {"truncated": 2, "mistake": 2, "typo": 2, "chatter": 3}
 
 
 def education(example: Example, family: str) -> int:
-    """The known educational value, 1 to 5, of an example whose answer ``family`` corrupted."""
+    """Return the true educational value, 1 to 5, of an example with this family of corruption."""
     if family == CLEAN:
         return 4 if example.difficulty == EASY else 5
     return _WORTH.get(family, 1)
@@ -140,10 +140,9 @@ def corrupt(
     families: dict[str, Callable[[random.Random, Example], str]],
     weights: dict[str, float] | None = None,
 ) -> tuple[str, str]:
-    """A bad answer that differs from the right one, and the family that made it.
+    """Return a corrupted answer, different from the right one, and the family of corruption.
 
-    A family that cannot spoil this answer (a word of one letter has no other order) gives way to
-    another draw.
+    Where a family cannot change the answer (a single letter has no other order), another is drawn.
     """
     chosen: Iterable[str] = list(weights) if weights else sorted(families)
     names = list(chosen)

@@ -1,6 +1,6 @@
-"""Calling functions that the prompt declares, with all their arguments or not at all.
+"""Calling functions that the prompt declares, if all their arguments are given.
 
-As Llama-3.1-Storm's guidelines have it: an empty list where no tool fits, or where a required
+By Llama-3.1-Storm's guidelines, the answer is an empty list where no tool fits or a required
 argument is missing.
 """
 
@@ -18,7 +18,7 @@ SIGNATURES = {
     "move": ("file", "to"),
     "pay": ("name", "sum"),
 }
-"""The functions of two arguments."""
+"""The functions, with their two arguments."""
 
 NOTHING = "[]"
 
@@ -26,9 +26,9 @@ _MISSING = 0.25
 
 
 def render_call(name: str, arguments: dict[str, str]) -> str:
-    """A call in the format of Llama-3.1-Storm's model card."""
-    given = ", ".join(f'"{key}": "{value}"' for key, value in arguments.items())
-    return f'<tool_call>{{"tool_name": "{name}", "tool_arguments": {{{given}}}}}</tool_call>'
+    """Return a call in the format of Llama-3.1-Storm's model card."""
+    pairs = ", ".join(f'"{key}": "{value}"' for key, value in arguments.items())
+    return f'<tool_call>{{"tool_name": "{name}", "tool_arguments": {{{pairs}}}}}</tool_call>'
 
 
 def _request(declared: Mapping[str, tuple[str, ...]], name: str, values: list[str]) -> str:
@@ -54,7 +54,7 @@ def two_arguments(draw: random.Random, difficulty: str) -> Draft:
 
 
 def unheard_of(draw: random.Random, difficulty: str) -> Draft:
-    """Call a function that nobody has seen, by the name and argument that the prompt declares."""
+    """Call a function of random name and argument, as the prompt declares it."""
     length = {EASY: 3, MEDIUM: 4, HARD: 5}[difficulty]
     tool, key, value = (word(draw, length) for _ in range(3))
     request = _request({tool: (key,)}, tool, [value])

@@ -1,6 +1,6 @@
-"""Short programs with one printed value, in a language that Python understands as well.
+"""Short programs in a subset of Python that print one value.
 
-They stand for code: TinyLlama's second source, and the questions on it.
+They represent code, TinyLlama's second source of text, and questions about it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from storm_tinyworld.skills.words import word
 
 
 def assignments(draw: random.Random, difficulty: str) -> Draft:
-    """Follow numbers through one to three assignments; every value is a digit."""
+    """Follow a number through one to three assignments; every value is a digit."""
     count = {EASY: 1, MEDIUM: 2, HARD: 3}[difficulty]
     names = draw.sample(LETTERS, count)
     values = [draw.randint(0, 9)]
@@ -28,7 +28,7 @@ def assignments(draw: random.Random, difficulty: str) -> Draft:
 
 
 def _changed(draw: random.Random, value: int) -> tuple[int, str]:
-    """Another digit not far from `value`, and the term that makes it."""
+    """Return another digit close to `value`, and the term that yields it."""
     step = draw.choice([s for s in (-3, -2, -1, 1, 2, 3) if 0 <= value + s <= 9])
     return value + step, f"{step:+d}"
 
@@ -60,4 +60,4 @@ def choices(draw: random.Random, difficulty: str) -> Draft:
 
 
 PROGRAMS: Families = {"code": {"assignments": assignments, "texts": texts, "choices": choices}}
-"""One family: what a program prints."""
+"""The family of skills on programs and their output."""

@@ -1,6 +1,6 @@
-"""What a rated example looks like in this world: the one place that knows the judge's words.
+"""The form of a rated example, with the judge's prompt texts.
 
-The preset ``conf/judge/tinyworld/rating.yaml`` holds the same texts; a test compares them.
+The preset ``conf/judge/tinyworld/rating.yaml`` has the same texts; a test compares them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ DIFFICULTY_ANSWERS = {name: name[0] for name in DIFFICULTIES}
 
 
 def education_chat(example: Example, answer: str, education: int) -> list[dict[str, str]]:
-    """A chat in which an answer's educational value, 1 to 5, is asked for and given."""
+    """Return a chat that asks for an answer's educational value, 1 to 5, and gives it."""
     return _chat(example, answer, EDUCATION, str(education))
 
 
 def difficulty_chat(example: Example, answer: str) -> list[dict[str, str]]:
-    """A chat in which an example's difficulty is asked for and given by its initial."""
+    """Return a chat that asks for an example's difficulty, and gives its initial."""
     return _chat(example, answer, DIFFICULTY, DIFFICULTY_ANSWERS[example.difficulty])
 
 

@@ -1,6 +1,6 @@
-"""Answers from a given passage, and from it alone: retrieval-augmented generation in small.
+"""Answers from a given passage only: retrieval-augmented generation in miniature.
 
-An answer quotes the sentence that holds it, so that whoever asked can see where it is from.
+An answer quotes the sentence of the passage that contains it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from storm_tinyworld.skills.words import word
 VERBS = ("sells", "likes", "makes", "needs")
 GOODS = ("figs", "nuts", "jam", "tea", "rope", "ink", "soap", "wool", "salt", "rice", "gold")
 UNKNOWN = "not said"
-"""The answer where the passage does not hold it."""
+"""The answer where the passage does not contain it."""
 
 _MISSING = 0.2
 
@@ -26,7 +26,7 @@ def people(draw: random.Random, difficulty: str) -> Draft:
 
 
 def relations(draw: random.Random, difficulty: str) -> Draft:
-    """Find one of several things that the same person does; the first two words decide."""
+    """Find one of several things that the same person does."""
     (name,) = _names(draw, 1)
     verbs = draw.sample(VERBS, {EASY: 1, MEDIUM: 2, HARD: 3}[difficulty])
     return _draft(draw, [(name, verb) for verb in verbs])
@@ -42,11 +42,11 @@ def _names(draw: random.Random, count: int) -> list[str]:
 
 
 def _draft(draw: random.Random, subjects: list[tuple[str, str]]) -> Draft:
-    """Ask for one of the subjects, or for one that is not there."""
+    """Return a question about one of the subjects, or about one not in the passage."""
     objects = draw.sample(GOODS, len(subjects) + 1)
     spare = objects.pop()
-    said = zip(subjects, objects, strict=True)
-    sentences = [f"{name} {verb} {good}" for (name, verb), good in said]
+    facts = zip(subjects, objects, strict=True)
+    sentences = [f"{name} {verb} {good}" for (name, verb), good in facts]
     asked = draw.randrange(len(subjects))
     name, verb = subjects[asked]
     right, wrong = sentences[asked], f"{name} {verb} {spare}"

@@ -1,4 +1,4 @@
-"""Role play: answering as somebody who has a manner of speaking, or a name, a trade and a town."""
+"""Role play: answering in a character's manner, or with a given name, trade and town."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANNERS: dict[str, Callable[[str], str]] = {
     "ghost": lambda term: f"Boo! {term}",
     "parrot": lambda term: f"{term} {term}!",
 }
-"""How each of the characters says something."""
+"""How each character says a word."""
 
 TRADES = ("baker", "smith", "tailor", "farmer", "pilot", "nurse", "cook", "judge")
 
@@ -28,7 +28,7 @@ def manner(draw: random.Random, difficulty: str) -> Draft:
 
 
 def identity(draw: random.Random, difficulty: str) -> Draft:
-    """Tell one's name, trade or, from medium on, town; when it is hard, the user has some too."""
+    """State the given name, trade or, if not easy, town; if hard, the user states some as well."""
     name, town = word(draw, 4), word(draw, 5)
     trade, others = draw.sample(TRADES, 2)
     answers = {"Name": f"I am {name}", "Job": f"I am a {trade}"}

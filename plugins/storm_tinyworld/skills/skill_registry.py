@@ -1,4 +1,4 @@
-"""Every family of skills: the pool's four, and those that other corpora and tasks add."""
+"""All families of skills: the pool's four, and those of other corpora and tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storm_tinyworld.skills.retrieval import RETRIEVAL
 from storm_tinyworld.skills.role_play import ROLE_PLAY
 
 ALIGNMENT: Families = {**CONSTRAINT_SKILLS, **ROLE_PLAY, **RETRIEVAL, **FUNCTION_CALLING}
-"""What Minitron was aligned for: instructions, role play, retrieval and function calls."""
+"""The skills that Minitron was aligned for: instructions, role play, retrieval, function calls."""
 
 FURTHER_FAMILIES: Families = {**ARITHMETIC, **PROGRAMS, **ALIGNMENT}
 

@@ -1,4 +1,4 @@
-"""Pseudo-words: consonants and vowels in turn, so there are too many to learn by heart."""
+"""Pseudo-words of alternating consonants and vowels, too many to memorise."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ VOWELS = "aeiou"
 
 
 def word(draw: random.Random, length: int) -> str:
-    """A pseudo-word of ``length`` letters."""
+    """Return a pseudo-word of ``length`` letters."""
     start = draw.randrange(2)
     return "".join(
-        draw.choice(VOWELS if (start + place) % 2 else CONSONANTS) for place in range(length)
+        draw.choice(VOWELS if (start + index) % 2 else CONSONANTS) for index in range(length)
     )

@@ -20,6 +20,7 @@ from storm_exp.testing import make_stage
 from storm_inference.label_scorer import LabelScorer
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.folder.tokenizer import FOLDERS
 
 
 def digests(folder):
@@ -269,6 +270,18 @@ def test_a_rubric_that_the_model_cannot_read_is_refused_at_plan_time(
     assert error.value.setting == "head"
     assert "since the model has 96 positions: shorten head" in str(error.value)
     judge.plan_spec(dataclasses.replace(spec, tokenizer="of nobody", config=config), DatasetSpec())
+
+
+def test_a_rubric_is_checked_with_the_tokenizer_of_a_kept_model(
+    make_judge, checkpoint, monkeypatch
+):
+    spec = CheckpointSpec.from_json(checkpoint.spec().to_json())
+    judge = make_judge(max_length=100, head="Rate what it is worth. " * 30)
+    monkeypatch.delitem(FOLDERS, spec.tokenizer)
+    judge.plan_spec(spec, DatasetSpec())
+    spec.note_files(checkpoint.directory)
+    with pytest.raises(SettingError, match="max_length=100: leaves no room"):
+        judge.plan_spec(spec, DatasetSpec())
 
 
 @pytest.mark.parametrize(

@@ -84,23 +84,23 @@ def test_a_task_within_a_group_and_beside_it_is_refused() -> None:
         LmEval(tasks=["mmlu_anatomy", "mmlu"]).plan_spec(CheckpointSpec())
 
 
-def test_a_kept_index_spares_reading_and_is_made_again_when_a_name_is_missing(
+def test_a_cached_index_spares_reading_and_is_made_again_when_a_name_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    index._kept_index.cache_clear()
+    index._cached_index.cache_clear()
     full = TaskIndex.of_harness()
     (kept,) = tmp_path.rglob("*.json")
     kept.write_text('{"arc_easy": ["task", "arc/arc_easy.yaml", []]}')
-    index._kept_index.cache_clear()
+    index._cached_index.cache_clear()
     start = time.process_time()
     assert list(TaskIndex.of_harness(("arc_easy",)).entries) == ["arc_easy"]
     assert time.process_time() - start < 0.2
     assert TaskIndex.of_harness(("arc_easy", "mmlu")).entries == full.entries
     kept.write_text("{broken")
-    index._kept_index.cache_clear()
+    index._cached_index.cache_clear()
     assert TaskIndex.of_harness().entries == full.entries
-    index._kept_index.cache_clear()
+    index._cached_index.cache_clear()
 
 
 def test_looking_at_the_harness_imports_neither_it_nor_torch() -> None:
@@ -142,7 +142,7 @@ def test_a_package_that_is_missing_is_named_at_plan_time(
 
 
 def test_a_version_that_a_task_asserts_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"antlr4-python3-runtime 4\.11 only, and 4\.9\.3"):
+    with pytest.raises(SettingError, match=r"antlr4-python3-runtime 4\.11, and 4\.9\.3"):
         LmEval(tasks=["minerva_math"]).plan_spec(CheckpointSpec())
 
 
@@ -171,7 +171,7 @@ def test_a_metric_that_would_count_right_answers_as_wrong_is_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"tasks": ["humaneval"]}, "runs what a model wrote"),
+        ({"tasks": ["humaneval"]}, "runs a model's code"),
         (
             {
                 "tasks": ["leaderboard_ifeval"],
@@ -181,7 +181,7 @@ def test_a_metric_that_would_count_right_answers_as_wrong_is_refused() -> None:
         ),
         ({"tasks": ["arc_easy"], "metric": {"arc_easy": "f1"}}, "has no metric 'f1'"),
         ({"tasks": ["truthfulqa_mc2"], "num_fewshot": {"truthfulqa_mc2": 5}}, "adds no others"),
-        ({"tasks": ["glue"]}, "name one metric for 'glue'|not a mean over documents"),
+        ({"tasks": ["glue"]}, "set one metric for 'glue'|not a mean over documents"),
     ],
 )
 def test_what_the_harness_would_refuse_or_leave_out_is_refused_at_plan_time(
