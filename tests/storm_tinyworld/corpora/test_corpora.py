@@ -219,7 +219,7 @@ def test_families_that_know_too_few_questions_are_an_error_that_says_how_many(tm
     component = TinyworldQuestions(
         rows=3000, families={"reasoning": 1.0}, difficulties={"easy": 1.0}, seed=0
     )
-    with pytest.raises(InputError, match=r"rows=3000.* know \d+ questions"):
+    with pytest.raises(InputError, match=r"rows=3000.* have only \d+ questions"):
         component.run(make_stage(tmp_path))
 
 
