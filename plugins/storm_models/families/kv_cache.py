@@ -6,7 +6,8 @@ import types
 
 from transformers import GenerationMixin, PreTrainedModel
 
-_FORGETFUL = ("phi3", "phimoe")
+FORGETFUL = ("phi3", "phimoe", "phi4_multimodal")
+"""Families whose own code drops the cache beyond the original context."""
 
 
 def keep_kv_cache(model: PreTrainedModel) -> None:
@@ -15,6 +16,6 @@ def keep_kv_cache(model: PreTrainedModel) -> None:
     transformers 5 has these families forget them there, whatever their rotary positions, and then
     reads the last token alone; in a batch, as soon as its padded width passes that context.
     """
-    if model.config.model_type in _FORGETFUL:
+    if model.config.model_type in FORGETFUL:
         kept = types.MethodType(GenerationMixin.prepare_inputs_for_generation, model)
         setattr(model, "prepare_inputs_for_generation", kept)  # noqa: B010
