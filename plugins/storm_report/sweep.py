@@ -92,11 +92,13 @@ def _separate(stages: dict[str, Measure], setting: str, rows: Rows) -> list[tupl
             others = [k for k in row["settings"] if k != setting and moves(label, k, rows)]
             name = " · ".join(f"{k}={row['settings'][k]}" for k in others) or label
             curves.setdefault(name, []).append(row)
-        found = {name: _curve(label, setting, own) for name, own in curves.items()}
+        panel_curves = {
+            name: _curve(label, setting, curve_rows) for name, curve_rows in curves.items()
+        }
         title = f"{measure.metric} of {measure.stage.label}"
         if not comparable(label, rows):
             title += " (not on the same rows)"
-        panels.append((title, found))
+        panels.append((title, panel_curves))
     return panels
 
 
@@ -111,13 +113,13 @@ def moves(label: str, setting: str, rows: Rows) -> bool:
 
 
 def _curve(label: str, setting: str, rows: Rows) -> dict[str, Figure]:
-    found: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     for row in rows:
         if label in row["metrics"]:
             mean, spread, seeds = row["metrics"][label]
             spread = row["stderr"].get(label, 0.0) if seeds == 1 else spread
-            found[row["settings"][setting]] = mean, spread, seeds
-    return found
+            figures[row["settings"][setting]] = mean, spread, seeds
+    return figures
 
 
 def _chart(

@@ -35,14 +35,14 @@ def test_each_of_several_models_is_an_argument(model: Checkpoint, tmp_path: Path
     script = tmp_path / "count.py"
     script.write_text("import sys; sys.exit(len(sys.argv) - 2)", encoding="utf-8")
     command = CheckpointCommand(line=f"{sys.executable} {script} {{out}} {{models}}", seed=0)
-    with pytest.raises(InputError, match="ended with 3"):
+    with pytest.raises(InputError, match="ended with exit code 3"):
         command.run(make_stage(tmp_path, "out"), models=[model, model, model])
 
 
 def test_a_failing_program_says_its_last_words(tmp_path: Path) -> None:
     line = f"{sys.executable} -c 'raise SystemExit(\"no {{out}}\")'"
     command = CheckpointCommand(line=line, seed=0)
-    with pytest.raises(InputError, match=r"ended with 1:\nno .*/out"):
+    with pytest.raises(InputError, match=r"ended with exit code 1:\nno .*/out"):
         command.run(make_stage(tmp_path, "out"))
 
 
@@ -77,7 +77,7 @@ def test_the_contents_of_what_it_reads_enter_the_key(tmp_path: Path) -> None:
 
 def test_a_program_that_a_signal_ended_says_which(tmp_path: Path) -> None:
     command = CheckpointCommand(line="sh -c 'kill -TERM $$' {out}", seed=0)
-    with pytest.raises(InputError, match="ended with -15"):
+    with pytest.raises(InputError, match="ended with exit code -15"):
         command.run(make_stage(tmp_path, "out"))
 
 

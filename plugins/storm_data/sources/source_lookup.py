@@ -38,8 +38,8 @@ def look_up_source(
     available = known.splits[configuration]
     for split in splits or available[:1]:
         if split not in available:
-            near = did_you_mean(split, available)
-            raise SettingError(setting, place, f"the data set has no split '{split}'{near}")
+            suggestion = did_you_mean(split, available)
+            raise SettingError(setting, place, f"the data set has no split '{split}'{suggestion}")
         rows = known.first(place, configuration, split)
         summary += f"; {split}: {_check_rows(setting, place, schema, rows)}"
     return summary

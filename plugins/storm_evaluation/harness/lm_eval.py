@@ -93,12 +93,12 @@ class LmEval:
 
     def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
         """Check tasks and chat template; raises SettingError or InputError."""
-        asked = self.asked()
-        check_tasks(asked)
+        tasks = self.asked()
+        check_tasks(tasks)
         window = check_model(model, self.max_length)
-        check_lengths(asked, window)
+        check_lengths(tasks, window)
         if model.has_chat_template is False:
-            for leaf, settings in asked.values():
+            for leaf, settings in tasks.values():
                 if settings.apply_chat_template:
                     refuse_template(leaf.asked if self.by_task.apply_chat_template else "")
         return EvaluationSpec(tasks=list(self.tasks))
@@ -167,14 +167,14 @@ class LmEval:
         """Return the data sets and nltk resources that the tasks need and that are not on disk."""
         if self.task_folder or self.sample_rows:
             return []
-        asked = self.asked()
-        paths = {str(leaf.config.get("dataset_path") or "") for leaf, _ in asked.values()}
+        tasks = self.asked()
+        paths = {str(leaf.config.get("dataset_path") or "") for leaf, _ in tasks.values()}
         datasets = [
             f"dataset {name} (of a task)"
             for name in sorted(paths)
             if "/" in name and cached_snapshot(name, "main", "dataset") is None
         ]
-        return datasets + [f"nltk's {name}" for name in resources(asked)]
+        return datasets + [f"nltk's {name}" for name in resources(tasks)]
 
     def look_up(self) -> list[str]:
         """Check the tasks' data on the hub; raises InputError for what cannot be fetched."""

@@ -36,12 +36,14 @@ def comparisons(run: RunRecord) -> dict[str, Arms]:
     In a sweep over settings, the arms are the settings, one comparison per model; otherwise the
     models. All arms have the same seeds, in the same order.
     """
-    found: dict[str, Arms] = {}
+    by_title: dict[str, Arms] = {}
     for title, arms in _arms(run).items():
         if _even(arms):
             seeds = list(next(iter(arms.values())))
-            found[title] = {arm: [own[seed] for seed in seeds] for arm, own in arms.items()}
-    return {title: arms for title, arms in found.items() if _comparable(arms)}
+            by_title[title] = {
+                arm: [by_seeds[seed] for seed in seeds] for arm, by_seeds in arms.items()
+            }
+    return {title: arms for title, arms in by_title.items() if _comparable(arms)}
 
 
 _BySeeds = dict[tuple[str, ...], StageRecord]
@@ -50,7 +52,7 @@ _BySeeds = dict[tuple[str, ...], StageRecord]
 
 def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
     """Return the evaluations by title of the comparison, by arm and by seeds."""
-    found: dict[str, dict[str, _BySeeds]] = {}
+    by_title: dict[str, dict[str, _BySeeds]] = {}
     for settings, cell in zip(run.cell_settings(), run.cells, strict=True):
         setting = " · ".join(f"{name}={v}" for name, v in settings.items() if not is_seed(name))
         seeds = tuple(value for name, value in settings.items() if is_seed(name))
@@ -58,8 +60,8 @@ def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
             if stage.artifact != "Evaluation" or not stage.directory:
                 continue
             title, arm = (stage.label, setting) if setting else ("models", stage.label)
-            found.setdefault(title, {}).setdefault(arm, {})[seeds] = stage
-    return found
+            by_title.setdefault(title, {}).setdefault(arm, {})[seeds] = stage
+    return by_title
 
 
 def _even(arms: dict[str, _BySeeds]) -> bool:
@@ -75,13 +77,14 @@ def _comparable(arms: Arms) -> bool:
 
 
 def _uneven(title: str, arms: dict[str, _BySeeds]) -> Markup:
-    told = "; ".join(
-        f"{arm}: {', '.join(' and '.join(seeds) for seeds in own)}" for arm, own in arms.items()
+    listed = "; ".join(
+        f"{arm}: {', '.join(' and '.join(seeds) for seeds in seeds_of_arm)}"
+        for arm, seeds_of_arm in arms.items()
     )
     return Markup(
         "<p>{}: not compared. Seeds are the blocks of the test, and the arms have different seeds "
         "({}).</p>"
-    ).format(title, told)
+    ).format(title, listed)
 
 
 def _part(title: str, arms: Arms) -> Markup:

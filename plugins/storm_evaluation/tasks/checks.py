@@ -15,10 +15,10 @@ _HARNESS_ANSWER = 256
 """The harness's most tokens of an answer, where neither task nor setting states them."""
 
 
-def check_tasks(asked: dict[str, tuple[Leaf, TaskSettings]]) -> None:
+def check_tasks(tasks: dict[str, tuple[Leaf, TaskSettings]]) -> None:
     """Raise SettingError or InputError for a task that cannot be scored with its settings."""
     metrics: dict[str, tuple[str, str]] = {}
-    for leaf, settings in asked.values():
+    for leaf, settings in tasks.values():
         _check_packages(leaf)
         _check_shots(leaf, settings)
         metric = _check_metric(leaf, settings)
@@ -32,9 +32,9 @@ def check_tasks(asked: dict[str, tuple[Leaf, TaskSettings]]) -> None:
             )
 
 
-def check_lengths(asked: dict[str, tuple[Leaf, TaskSettings]], window: int | None) -> None:
+def check_lengths(tasks: dict[str, tuple[Leaf, TaskSettings]], window: int | None) -> None:
     """Raise SettingError where answers leave no room for a question in `window` tokens."""
-    for leaf, settings in asked.values():
+    for leaf, settings in tasks.values():
         if window is None or leaf.config.get("output_type") != "generate_until":
             continue
         stated = (leaf.config.get("generation_kwargs") or {}).get("max_gen_toks")
@@ -48,9 +48,9 @@ def check_lengths(asked: dict[str, tuple[Leaf, TaskSettings]], window: int | Non
             )
 
 
-def resources(asked: dict[str, tuple[Leaf, TaskSettings]]) -> list[str]:
+def resources(tasks: dict[str, tuple[Leaf, TaskSettings]]) -> list[str]:
     """Return the nltk resources that the tasks need and that are not on this machine."""
-    return needs(f for leaf, _ in asked.values() for f in leaf.functions()).to_fetch()
+    return needs(f for leaf, _ in tasks.values() for f in leaf.functions()).to_fetch()
 
 
 def _check_packages(leaf: Leaf) -> None:

@@ -18,18 +18,18 @@ def look_up_tasks(leaves: Iterable[Leaf]) -> list[str]:
     Raises InputError for a data set that does not exist or that this user has no access to, or that
     lacks the configuration or split; OSError without an answer.
     """
-    of_repository: dict[str, list[Leaf]] = {}
+    by_repository: dict[str, list[Leaf]] = {}
     for leaf in leaves:
-        place = leaf.config.get("dataset_path")
-        if isinstance(place, str) and "/" in place:
-            of_repository.setdefault(place, []).append(leaf)
+        path = leaf.config.get("dataset_path")
+        if isinstance(path, str) and "/" in path:
+            by_repository.setdefault(path, []).append(leaf)
     lines = []
-    for place, tasks in sorted(of_repository.items()):
-        repository = look_up_repository(place, _revision(tasks[0]), "dataset")
-        known = look_up_rows(place)
+    for path, tasks in sorted(by_repository.items()):
+        repository = look_up_repository(path, _revision(tasks[0]), "dataset")
+        known = look_up_rows(path)
         if known is not None:
             for leaf in tasks:
-                _check(leaf, place, known)
+                _check(leaf, path, known)
         checked = "" if known is not None else "; splits not checked"
         names = ", ".join(dict.fromkeys(leaf.asked for leaf in tasks))
         lines.append(f"{repository.summary()} for {names}{checked}")
@@ -41,16 +41,16 @@ def _revision(leaf: Leaf) -> str:
     return str(arguments.get("revision") or "main")
 
 
-def _check(leaf: Leaf, place: str, known: Rows) -> None:
+def _check(leaf: Leaf, path: str, known: Rows) -> None:
     name = leaf.config.get("dataset_name")
     configuration = str(name) if name else next(iter(known.splits))
     if configuration not in known.splits:
-        raise InputError(f"task {leaf.name}: {place} has no configuration '{configuration}'")
+        raise InputError(f"task {leaf.name}: {path} has no configuration '{configuration}'")
     for field in _SPLITS:
         split = leaf.config.get(field)
         # A split may be sliced: `train[:10]`.
         if split and str(split).partition("[")[0] not in known.splits[configuration]:
             raise InputError(
-                f"task {leaf.name}: {place} has no split '{split}' ({configuration} has "
+                f"task {leaf.name}: {path} has no split '{split}' ({configuration} has "
                 f"{', '.join(known.splits[configuration])})"
             )

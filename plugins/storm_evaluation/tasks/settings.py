@@ -42,9 +42,11 @@ class ByTask:
         for field in dataclasses.fields(self):
             for name in getattr(self, field.name):
                 if name not in known:
-                    near = did_you_mean(name, known)
+                    suggestion = did_you_mean(name, known)
                     raise SettingError(
-                        f"by_task.{field.name}", name, f"is not among the evaluated tasks{near}"
+                        f"by_task.{field.name}",
+                        name,
+                        f"is not among the evaluated tasks{suggestion}",
                     )
 
 

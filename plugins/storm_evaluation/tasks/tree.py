@@ -61,8 +61,8 @@ def leaves(index: TaskIndex, asked: list[str]) -> list[Leaf]:
     tasks: list[Leaf] = []
     for name in asked:
         if name not in index.entries:
-            near = did_you_mean(name, index.entries)
-            raise SettingError("tasks", name, f"{_where(index)} has no such task{near}")
+            suggestion = did_you_mean(name, index.entries)
+            raise SettingError("tasks", name, f"{_where(index)} has no such task{suggestion}")
         below = list(_leaves_of(index, name))
         if not below:
             raise SettingError("tasks", name, "the group holds no task")

@@ -93,7 +93,7 @@ def training_flops(
     for number, groups in enumerate(layers):
         attention = _attention(config, number, reading)
         forward, backward, again = attention, 0.0, 0.0
-        for place, group in enumerate(groups):
+        for position, group in enumerate(groups):
             for tensor in group:
                 product = tensor.product * reading.tokens
                 forward += product
@@ -102,7 +102,7 @@ def training_flops(
                     update = 2.0 * ranks[tensor.name] * sum(tensor.shape) * reading.tokens
                     forward += update
                     backward += update * (2 if reached else 1)
-            if place == _QUERIES:
+            if position == _QUERIES:
                 backward += attention * _share_of_attention(group, learns, reached)
             reached = reached or any(learns(tensor.name) for tensor in group)
         if recompute and reached:  # up to the last tensor that a gradient needs
@@ -127,8 +127,8 @@ def _layers(config: ModelConfig) -> list[list[list[Tensor]]] | None:
         match = _LAYER.fullmatch(name)
         if match:
             kind = match[2].rpartition(".")[0].rpartition(".")[2]
-            place = next(n for n, kinds in enumerate(_ORDER) if kind in kinds)
-            layers[int(match[1])][place].append(Tensor(name, shape))
+            position = next(n for n, kinds in enumerate(_ORDER) if kind in kinds)
+            layers[int(match[1])][position].append(Tensor(name, shape))
     return layers
 
 

@@ -154,7 +154,7 @@ def test_what_a_program_did_wrong_is_told(tmp_path: Path, text: str, problem: st
 def test_what_an_earlier_attempt_left_is_not_taken(tmp_path: Path) -> None:
     stage = make_stage(tmp_path, "stage")
     write(stage.scratch / "out", train=[row(1)])
-    with pytest.raises(InputError, match="left nothing"):
+    with pytest.raises(InputError, match="wrote nothing"):
         DatasetCommand(line=program(tmp_path, ""), seed=0).run(stage)
 
 
