@@ -1,6 +1,18 @@
-"""Small models of every family whose shape can be changed."""
+"""Small models of every family whose shape can be changed, and two configs of known models."""
 
 from storm_models.testing import make_checkpoint
+
+LLAMA_8B = {
+    "model_type": "llama",
+    "vocab_size": 128256,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+"""Llama 3.1 8B's."""
+MISTRAL_7B = {**LLAMA_8B, "model_type": "mistral", "vocab_size": 32000}
 
 FAMILIES = {
     "llama": {},

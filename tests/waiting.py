@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PATIENCE = 240.0
 """Seconds after which what did not happen never will; a test may take longer than that."""
@@ -15,3 +16,11 @@ def until(true: Callable[[], object]) -> None:
     while not true():
         assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain"
         time.sleep(0.02)
+
+
+def lives(pid: int | str) -> bool:
+    """Return whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

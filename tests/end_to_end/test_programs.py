@@ -7,7 +7,7 @@ import pytest
 
 from end_to_end.workplace import Workplace
 from storm_data.dataset import Dataset
-from waiting import until
+from waiting import lives, until
 
 PROGRAM = """
 import json, os, pathlib, subprocess, sys, time
@@ -38,13 +38,6 @@ if "stays" in sys.argv:
     pathlib.Path("go").touch()
     time.sleep(2)
 """
-
-
-def lives(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

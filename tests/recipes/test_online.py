@@ -13,18 +13,10 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from end_to_end.workplace import Workplace
+from families import MISTRAL_7B
 from recipes.made_up_hub import take_for_the_hub
 
 CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-CONFIG = {
-    "model_type": "mistral",
-    "vocab_size": 32000,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-}
 
 
 class Hub:
@@ -40,7 +32,7 @@ class Hub:
                 },
                 "gated": False,
                 "open": True,
-                "config": CONFIG,
+                "config": MISTRAL_7B,
             }
         }
         self.datasets = {

@@ -11,7 +11,7 @@ import pytest
 from storm_exp import Runtime, SettingError, StageContext
 from storm_exp._store.manifest import Manifest
 from storm_models.workers import check_names, command
-from waiting import until
+from waiting import lives, until
 
 SHARED = ("-m", "storm_exp", "recipe=sum", "adder=shared_out", "targets=[adder]")
 TWO = "runtime.devices=2"
@@ -21,14 +21,6 @@ def pids(folder: Path) -> list[int]:
     """Return the process ids of the workers that have begun."""
     files = folder.glob("outputs/store/scratch/*/pid-*")
     return [int(text) for text in (file.read_text() for file in files) if text]
-
-
-def lives(pid: int) -> bool:
-    """Return whether a process runs."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def manifest(folder: Path) -> Manifest:

@@ -9,7 +9,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from families import FAMILIES, family_checkpoint
+from families import FAMILIES, MISTRAL_7B, family_checkpoint
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage, run_component
 from storm_merging.methods.block_expand import BlockExpand
@@ -162,16 +162,7 @@ def test_settings_out_of_range_are_refused():
 def test_solar_is_planned_from_the_config_of_its_parent_alone(model):
     from storm_models.checkpoint.spec import CheckpointSpec
 
-    mistral = {
-        "model_type": "mistral",
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-    }
-    spec = DepthUpscale(m=8).plan_spec(CheckpointSpec(config=mistral))
+    spec = DepthUpscale(m=8).plan_spec(CheckpointSpec(config=MISTRAL_7B))
     assert spec.parameters == 10_731_524_096
     assert spec.config["num_hidden_layers"] == 48
 

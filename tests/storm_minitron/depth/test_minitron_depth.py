@@ -2,23 +2,13 @@ import math
 
 import pytest
 
+from families import LLAMA_8B
 from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_minitron.depth.block_importance import BlockImportanceSpec
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.minitron_depth import Criterion, MinitronDepth, least_important
 from storm_models.checkpoint.spec import CheckpointSpec
-
-LLAMA_8B = {
-    "model_type": "llama",
-    "vocab_size": 128256,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-}
-
 
 SCAN = {
     "layers": 3,

@@ -1,20 +1,11 @@
 import pytest
 
+from families import LLAMA_8B
 from storm_exp import InputError, SettingError
 from storm_minitron.width.importance import ImportanceSpec
 from storm_minitron.width.minitron_width import MinitronWidth
 from storm_minitron.width.widths import Widths, WidthTargets
 from storm_models.checkpoint.spec import CheckpointSpec
-
-LLAMA_8B = {
-    "model_type": "llama",
-    "vocab_size": 128256,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-}
 
 
 def test_minitron_4b_is_planned_from_the_config_of_its_parent_alone():

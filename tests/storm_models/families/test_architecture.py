@@ -2,6 +2,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from families import LLAMA_8B, MISTRAL_7B
 from storm_exp import InputError
 from storm_models.families.architecture import FAMILIES, parameter_count, tensor_shapes
 
@@ -15,16 +16,6 @@ SMALL = {
     "pad_token_id": 0,
     "eos_token_id": 0,
 }
-LLAMA_8B = {
-    "model_type": "llama",
-    "vocab_size": 128256,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-}
-MISTRAL_7B = {**LLAMA_8B, "model_type": "mistral", "vocab_size": 32000}
 
 
 def sizes(family, vocabulary, hidden, inner, layers, heads, groups, **further):

@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from families import LLAMA_8B, MISTRAL_7B
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_models.chat.settings import ChatSettings
@@ -10,15 +11,6 @@ from storm_models.sources.hub import Hub
 from storm_models.testing import make_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-LLAMA_8B = {
-    "model_type": "llama",
-    "vocab_size": 128256,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-}
 
 
 @pytest.fixture
@@ -91,19 +83,10 @@ def test_the_commit_asked_for_once_is_kept_by_the_cache(cached, digests):
 
 
 def test_a_family_whose_tokens_a_published_tokenizer_lacks_is_refused_before_it_is_fetched(cache):
-    config = {
-        "model_type": "mistral",
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-    }
     for template, right in (("chatml", False), ("llama3", False), ("solar", True), ("own", True)):
         hub = Hub(
             repo="mistralai/Mistral-7B-v0.1",
-            expected_config=config,
+            expected_config=MISTRAL_7B,
             chat=ChatSettings(template=template),
         )
         if right:
