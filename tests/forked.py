@@ -1,8 +1,8 @@
-"""Command lines in processes of their own that need not import again what all of them import.
+"""Processes that need not import again what all of them import.
 
-A server, one for each test process, has imported what `preloaded` says and run nothing. Each
-command line is a fork of it: as apart from other tests as a new interpreter, without its seconds
-of imports.
+A server, one for each test process, has imported what `preloaded` says and run nothing. What is
+called or typed runs in a fork of it: as apart from other tests as a new interpreter, without its
+seconds of imports.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -36,17 +37,13 @@ def server() -> ForkServerContext:
 
 
 class Forked:
-    """A command line that runs in a folder, with what of `subprocess.Popen` tests use."""
+    """A call in a process of its own, with what of `subprocess.Popen` tests use."""
 
-    def __init__(
-        self, arguments: tuple[str, ...], folder: Path, before: Callable[[], None] | None
-    ) -> None:
-        """`before` is called in the process first; it is pickled."""
+    def __init__(self, call: Callable[..., None], *arguments: Any) -> None:
+        """`call` and its arguments are pickled."""
         reader, writer = server().Pipe(duplex=False)
         environment = {**os.environ, **ENVIRONMENT}
-        self._process = server().Process(
-            target=_command_line, args=(arguments, folder, environment, before, writer)
-        )
+        self._process = server().Process(target=_be, args=(environment, writer, call, *arguments))
         self._process.start()
         writer.close()
         self.stdout = os.fdopen(os.dup(reader.fileno()), encoding="utf-8")
@@ -64,13 +61,13 @@ class Forked:
             os.kill(self._process.pid, number)
 
     def wait(self) -> int:
-        """Wait for its end; returns the exit code."""
+        """Wait for its end and return the exit code."""
         self._process.join()
         assert self.returncode is not None
         return self.returncode
 
     def communicate(self) -> tuple[str, None]:
-        """Wait for its end; returns what it still had to say on both streams."""
+        """Wait for its end and return what it still had to say on both streams."""
         try:
             with self.stdout:
                 said = self.stdout.read()
@@ -81,24 +78,27 @@ class Forked:
         return said, None
 
 
-def _command_line(
-    arguments: tuple[str, ...],
-    folder: Path,
-    environment: dict[str, str],
-    before: Callable[[], None] | None,
-    writer: Connection,
+def _be(
+    environment: dict[str, str], writer: Connection, call: Callable[..., None], *arguments: Any
 ) -> None:
-    """Be `python -m storm_exp ARGUMENTS` in a folder, with both streams into a pipe."""
+    """Call in this process, with the variables of the test's and both streams into a pipe."""
     os.dup2(writer.fileno(), 1)
     os.dup2(writer.fileno(), 2)
     writer.close()
     # What the server had may be a file's, and a file's stream cannot write to a pipe.
     sys.stdout = os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
     os.environ.clear()
     os.environ.update(environment)
+    call(*arguments)
+
+
+def command_line(
+    arguments: tuple[str, ...], folder: Path, before: Callable[[], None] | None
+) -> None:
+    """Be `python -m storm_exp ARGUMENTS` in a folder, after another call."""
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
     if before is not None:
         before()
 

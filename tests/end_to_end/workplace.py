@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from forked import ENVIRONMENT, Forked
+from forked import ENVIRONMENT, Forked, command_line
 
 STORM = [sys.executable, "-m", "storm_exp"]
 
@@ -25,7 +25,7 @@ class Workplace:
 
     def start(self, *arguments: str, before: Callable[[], None] | None = None) -> Forked:
         """Start a command line, offline and on one thread, after a call in its process."""
-        return Forked(arguments, self.folder, before)
+        return Forked(command_line, arguments, self.folder, before)
 
     def run(
         self,

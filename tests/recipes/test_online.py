@@ -130,6 +130,7 @@ def plan(hub: Hub, tmp_path: Path) -> Iterator[object]:
 
     yield run
     server.shutdown()
+    server.server_close()
 
 
 def test_what_the_hub_has_is_told(plan, hub):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from forked import Forked
+from slow_training import train_slowly
 from storm_exp import StoreError
 from storm_exp.testing import make_stage
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -19,35 +20,7 @@ from storm_models.testing import make_checkpoint
 from storm_training.loop.scratch_checkpoints import ScratchCheckpoints
 from storm_training.loop.trainer import train
 from storm_training.testing import newest_checkpoint, ragged_sequences, small_settings
-from waiting import PATIENCE, until
-
-PROGRAM = """
-import sys, time
-from pathlib import Path
-from storm_exp._run.signals import Signals
-from storm_exp.testing import make_stage
-from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_training.testing import ragged_sequences, small_settings
-from storm_training.loop.trainer import train
-from storm_training.loop.module import TrainingModule
-
-step = TrainingModule.training_step
-
-def slow(self, *batch):
-    step(self, *batch)
-    taken = len(self.record.steps)
-    (Path(sys.argv[1]) / "steps").write_text(str(taken))
-    time.sleep(float(sys.argv[3]) if taken > 1 else 0)
-
-TrainingModule.training_step = slow
-settings = small_settings(steps=40, **eval(sys.argv[2]))
-with Signals() as signals:
-    try:
-        model = Checkpoint(Path(sys.argv[1]) / "model").load("float32")
-        train(model, ragged_sequences(), settings, make_stage(Path(sys.argv[1])))
-    except KeyboardInterrupt:
-        sys.exit(128 + signals.came)
-"""
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +28,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return make_checkpoint(tmp_path_factory.mktemp("made") / "model")
 
 
-def start(folder: Path, model: Checkpoint, pause: float, **settings: float) -> subprocess.Popen:
+def start(folder: Path, model: Checkpoint, pause: float, **settings: Any) -> Forked:
     """Start a training of 40 steps in a process of its own, and wait for its second step."""
     (folder / "model").symlink_to(model.directory)
-    words = [sys.executable, "-c", PROGRAM, str(folder), repr(settings), str(pause)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    until(lambda: process.poll() is not None or steps(folder) >= 2)
-    assert process.poll() is None
+    process = Forked(train_slowly, folder, settings, pause)
+    until(lambda: process.returncode is not None or steps(folder) >= 2)
+    assert process.returncode is None
     return process
 
 
@@ -90,18 +62,18 @@ def test_a_signal_leaves_the_step_that_was_being_taken(
 ) -> None:
     process = start(tmp_path, model, 0.1)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate()
     assert process.returncode == 128 + number
-    assert "stopping after this step, which is kept" in stderr
+    assert "stopping after this step, which is kept" in output
     require_same_end(tmp_path, model, 2)
 
 
 def test_a_second_signal_is_obeyed_at_once(model: Checkpoint, tmp_path: Path) -> None:
-    process = start(tmp_path, model, 2 * PATIENCE)
+    process = start(tmp_path, model, 3600.0)
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
+    process.communicate()
     assert process.returncode == 128 + signal.SIGINT
 
 
@@ -110,7 +82,7 @@ def test_a_kill_loses_no_more_than_the_time_between_checkpoints(
 ) -> None:
     process = start(tmp_path, model, 0.2, checkpoint_every=None, checkpoint_seconds=0.3)
     until(lambda: steps(tmp_path) >= 8)
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     process.communicate()
     require_same_end(tmp_path, model, 3)
 
