@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from presets import instance
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import BOS_AND_TURNS, make_byte_tokenizer
 from storm_models.testing import make_checkpoint as make_checkpoint_of
@@ -103,14 +104,4 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def preset() -> Callable[[str], object]:
     """Return a function that gives an evaluator as its preset in conf/ says."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from storm_exp._run import application
-
-    def make(name: str) -> object:
-        with initialize_config_dir(str(application.config_folder()), version_base="1.3"):
-            config = compose("config", ["recipe=storm", f"evaluator={name}"])
-        return OmegaConf.to_object(config.evaluator)
-
-    return make
+    return lambda name: instance(f"evaluator/{name}")
