@@ -27,6 +27,9 @@ SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 NOT_HERE = {
     "fp8_dynamic": "llmcompressor",
     **dict.fromkeys(("hub_chat", "hub_documents", "hub_preferences", "hub"), "a network"),
+    "smollm2_135m": "an environment: tests/storm_command runs it where there is one",
+    "gguf": "the package gguf: tests/storm_export reads its files with llama.cpp",
+    "ollama": "the package gguf: tests/storm_export writes its Modelfile",
     "lm_eval": "minutes: tests/storm_evaluation/harness compares it with lm_eval itself",
     "tinyworld": "minutes: tests/end_to_end runs it, and compares its digests",
 }
@@ -92,6 +95,15 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "dataset_path": lambda t: ({"path": str(t.chats.directory)}, {}),
     "dataset_excerpt": lambda t: ({"path": str(t.chats.directory), "rows": 10}, {}),
     "held_out": lambda t: ({"limit": 4}, {"model": t.model, "data": t.chats}),
+    "tool_calls": lambda t: (
+        {
+            "suite": "pkg://storm_tinyworld/function_calls",
+            "categories": ["simple", "irrelevance"],
+            "limit": 1,
+            "max_new_tokens": 4,
+        },
+        {"model": t.long_model},
+    ),
     "paired": lambda t: ({"resamples": 100}, {"evaluations": t.evaluations}),
     "bf16": lambda t: ({}, {"model": t.model}),
     "answers": lambda t: (

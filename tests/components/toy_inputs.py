@@ -85,6 +85,11 @@ class ToyInputs:
         return self.models[0]
 
     @functools.cached_property
+    def long_model(self) -> Checkpoint:
+        """A llama that reads long prompts."""
+        return make_checkpoint(self.folder / "long", max_position_embeddings=8192)
+
+    @functools.cached_property
     def chats(self) -> Dataset:
         """Forty chats to train on, and eight held out."""
         return make_chats(self.folder / "chats")

@@ -96,5 +96,7 @@ def test_every_command_of_the_page_does_what_the_page_says(walked):
     assert "trim: float = 0.25  (between 0 and 0.5)" in described
     assert "most: int | None = None  (tensors, at least 1)" in described
     assert re.fullmatch(r"drift: [\d.]+\n", walked["storm-exp drift"])
-    assert "3 cells" in next(out for command, out in walked.items() if " -m recipe" in command)
+    swept = next(out for command, out in walked.items() if " -m recipe" in command)
+    assert re.search(r"merger\.trim +drift\n +0 +[\d.]+\n +0\.5 +[\d.]+\n", swept)
+    assert "made 2 artifacts" in swept  # the mean and its drift
     assert "6 passed" in walked["pytest"]
