@@ -51,14 +51,6 @@ def source_digest(cls: type) -> str:
         return ""
 
 
-def source_changed(node: PlannedArtifact, source: str) -> bool:
-    """Return whether a kept artifact was made by different source code of the same version."""
-    if node.manifest is None:
-        return False
-    made_by = node.manifest.made.get("source")
-    return made_by is not None and made_by != source
-
-
 def _show(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

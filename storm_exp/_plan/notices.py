@@ -5,7 +5,7 @@ from __future__ import annotations
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._contract.errors import plugin_code
-from storm_exp._plan.difference import source_changed, source_digest
+from storm_exp._plan.difference import source_digest
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 
@@ -59,7 +59,9 @@ def _changed_sources(plan: Plan) -> list[str]:
     """Return a warning for kept artifacts whose component changed without a new version."""
     changed: dict[str, list[PlannedArtifact]] = {}
     for node in plan.nodes.values():
-        if node.status is Status.KEPT and source_changed(node, source_digest(node.component.cls)):
+        digest = source_digest(node.component.cls)
+        # Artifacts that were made without a digest, or now have the same one, are unchanged.
+        if node.manifest is not None and node.manifest.made.get("source", digest) != digest:
             changed.setdefault(node.component.name, []).append(node)
     return [
         f"the source of '{name}' (version {nodes[0].component.version}) changed since "
