@@ -72,6 +72,8 @@ def check(words: list[str], plugins: Plugins) -> argparse.Namespace:
         if getattr(flags, name):
             word = "" if getattr(flags, name) is True else f" {getattr(flags, name)}"
             raise ComposeError(f"--{name.replace('_', '-')}{word}: {instead}")
+    if sum(map(bool, (flags.run, flags.multirun, flags.cfg, flags.info))) > 1:
+        raise ComposeError("only one of --run, -m, --cfg and --info can be given")
     if flags.resolve and not flags.cfg:
         raise ComposeError("--resolve goes with --cfg job, which shows the configuration")
     for word in flags.overrides:

@@ -43,6 +43,7 @@ def test_a_word_of_hydras_works(storm, words, part):
         (["recipe=sum", "--cfg"], ["--cfg", "expected one argument"]),
         (["recipe=sum", "--cfg", "everything"], ["--cfg", "everything"]),
         (["recipe=sum", "--resolve"], ["--resolve goes with --cfg job"]),
+        (["recipe=sum", "--cfg", "job", "-m"], ["only one of --run, -m, --cfg and --info"]),
         (["recipe=sum", "--hydra-help"], ["--hydra-help:", "-cd DIR"]),
         (["recipe=sum", "--mutlirun"], ["no flag '--mutlirun'; did you mean '--multirun'?"]),
         (["recipe=sum", "--onlin"], ["no flag '--onlin'; did you mean '--online'?"]),
