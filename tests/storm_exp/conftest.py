@@ -89,7 +89,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     yield call
     for process in started:
         process.kill()
-        process.wait()
+        with process:  # wait, and close its pipes
+            pass
 
 
 def latest(folder: Path) -> RunRecord:

@@ -66,7 +66,9 @@ def test_figures_that_were_not_measured_on_the_same_say_so(tmp_path):
         cell.stages[1].measured_on = {"value": f"rows {where}"}
     header, _ = sweep_table(a_sweep(tmp_path, cells))
     assert header == ["t", "n", "alike", "apart (not on the same rows)"]
-    rows = list(csv.DictReader(write_sweep_table(a_sweep(tmp_path, cells)).open()))
+    rows = list(
+        csv.DictReader(write_sweep_table(a_sweep(tmp_path, cells)).read_text().splitlines())
+    )
     assert [row["apart on"] for row in rows] == ["rows a", "rows b"]
     assert {row["alike on"] for row in rows} == {"rows of seed 1 rows of seed 2"}
 

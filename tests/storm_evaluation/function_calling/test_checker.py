@@ -121,7 +121,7 @@ PLACES = ["a", "b", "c"]
 SEVERAL = [{"forecast": {"place": [place]}} for place in PLACES]
 
 
-@pytest.mark.parametrize("order", itertools.permutations(PLACES))
+@pytest.mark.parametrize("order", list(itertools.permutations(PLACES)))
 def test_several_calls_may_come_in_any_order(order):
     calls = [ToolCall("forecast", {"place": place}) for place in order]
     assert mistake(calls, OFFERED, SEVERAL) == ""

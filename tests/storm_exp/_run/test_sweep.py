@@ -87,7 +87,7 @@ def test_the_table_groups_over_seeds_and_shows_only_what_differs(storm, tmp_path
     lines = said.out.splitlines()
     header = next(line for line in lines if line.startswith("adder.amount"))
     assert header.split() == ["adder.amount", "n", "adder", "total"]
-    rows = list(csv.DictReader((tmp_path / "outputs/latest/sweep.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "outputs/latest/sweep.csv").read_text().splitlines()))
     assert [row["adder.amount"] for row in rows] == ["1", "2"]
     assert [row["cells"] for row in rows] == ["3", "3"]
     drawn = [float(row["source"]) for row in rows]
