@@ -103,7 +103,7 @@ def test_every_report_shows_stages_first_and_ends_with_what_is_needed_to_repeat_
     text = show(record).text
     order = [text.rindex(word) for word in ("Stages", "Curation", "Configuration", "Environment")]
     assert order == sorted(order)
-    assert "storm-exp recipe=storm" in text[text.index("To repeat it") :]
+    assert "storm-exp recipe=storm" in text[text.index("To repeat the run") :]
 
 
 def test_what_has_no_data_has_no_section(make):
@@ -198,7 +198,7 @@ def test_every_step_is_told_against_the_models_that_it_was_made_of(make):
 def test_a_rehearsal_s_report_says_that_scores_mean_nothing_and_ranks_none(make):
     record = make.run(models(make), rehearsal=["replaced in whole or in part: base_model"])
     page = show(record)
-    assert "A rehearsal that passed: its scores mean nothing" in page.text
+    assert "A rehearsal that passed: its scores have no meaning" in page.text
     assert "replaced in whole or in part: base_model" in page.text
     assert "base_model 0.500 ± 0.010" in page.text
     assert "they come from a rehearsal and have no meaning" in page.text
