@@ -1,4 +1,4 @@
-"""What ships in conf/ and in the plugins' folders of configurations."""
+"""The presets, graphs and recipes in conf/ and in the plugins' folders of configurations."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def values(config):
 
 
 def own_values(preset):
-    """Return what a preset and those that it starts from set, by dotted paths."""
+    """Return the settings of a preset and of those that it starts from, by dotted paths."""
     default, found = values(settings(line(preset)[-1])), values(settings(preset))
     return {path: value for path, value in found.items() if default.get(path, ...) != value}
 

@@ -1,4 +1,4 @@
-"""Names that settings had: what `renamed.yaml` says of them is still true."""
+"""The former names of settings in `renamed.yaml` still lead to settings that exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERYWHERE = yaml.safe_load(RENAMED.read_text(encoding="utf-8"))["settings"]["*"
 
 
 def groups() -> dict[str, list[set[str]]]:
-    """Return the names of settings that stand beside each other, by component."""
+    """Return the names of settings of the same level, by component."""
 
     def walk(cls: type) -> list[set[str]]:
         hints = typing.get_type_hints(cls)

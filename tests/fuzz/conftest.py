@@ -1,4 +1,4 @@
-"""What the fuzzers share: a command line in this process that nothing may bring down."""
+"""Fixtures of the fuzzers: a command line in this process."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PATIENCE = 20
 
 
 class Hang(BaseException):
-    """A command line took longer than anything that was typed may take."""
+    """A command line exceeded its time."""
 
 
 @dataclasses.dataclass
 class Answer:
-    """What a command line came to."""
+    """The result of a command line."""
 
     words: list[str]
     code: Any
@@ -37,14 +37,14 @@ class Answer:
     """Both streams."""
 
     def fault(self) -> str:
-        """Return what is wrong with the answer: a traceback, a hang, an error nobody foresaw."""
+        """Return what is wrong with the result: a traceback, a hang, an unexpected error."""
         for sign in ("Traceback", "an unexpected failure"):
             if sign in self.text:
                 return self.text
         return "" if self.code in (0, 1, 2) else f"exit code {self.code}"
 
     def names(self, *offenders: str) -> bool:
-        """Return whether a refusal names one of these."""
+        """Return whether an error names one of these."""
         return self.code == 0 or any(offender in self.text for offender in offenders)
 
 
@@ -54,7 +54,7 @@ def _hang(number: int, frame: FrameType | None) -> None:
 
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Answer]]:
-    """Return a function that plans what is typed, in an empty folder with the toys installed."""
+    """Return a function that plans a command line, in an empty folder with the toys installed."""
     signal.signal(signal.SIGALRM, _hang)
 
     def call(*words: str) -> Answer:

@@ -1,4 +1,4 @@
-"""Places inside a nested value, of which fuzzers draw one to spoil."""
+"""Paths inside a nested value, of which fuzzers draw one to damage."""
 
 from __future__ import annotations
 

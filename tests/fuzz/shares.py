@@ -1,4 +1,4 @@
-"""How much of its cases a fuzzer tries when: a quarter always, the others with what is slow."""
+"""Shares of a fuzzer's cases: a quarter always, the others with the slow tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def a_quarter(cases: Sequence[Case]) -> list[Case]:
 
 
 def the_others(cases: Sequence[Case]) -> list[Case]:
-    """Return what `a_quarter` leaves out."""
+    """Return the cases that `a_quarter` leaves out."""
     return [case for number, case in enumerate(cases) if number % 4]
 
 

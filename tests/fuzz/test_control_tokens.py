@@ -1,4 +1,4 @@
-"""No content becomes a control token, in any stage that encodes what rows say.
+"""No content becomes a control token, in any stage that encodes rows.
 
 Each stage gets the same made-up rows. What it encodes has the control tokens that the template
 writes for such a chat and no other; a row that holds one is left out, and the reason says which.
@@ -68,12 +68,12 @@ def harness(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain(model, tmp_path_factory):
-    """Never asked with a template."""
+    """Return a model that is never used with a template."""
     return made_harness(model, tmp_path_factory)
 
 
 class Stages:
-    """Every stage that encodes rows, asked what it makes of some."""
+    """Every stage that encodes rows, with the tokens that it makes of them."""
 
     def __init__(self, model, harness, folder, rows) -> None:
         self.model, self.harness, self.folder = model, harness, folder

@@ -1,4 +1,4 @@
-"""Damaged records: whatever lies in a run's folder or in the store, no verb ends in a traceback."""
+"""Damaged records: for any contents of a run's folder or the store, no verb ends in a traceback."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def replace(values: Any, draw: random.Random) -> bytes:
 
 
 def spoil(text: bytes, draw: random.Random) -> bytes:
-    """Return a file's bytes as a disk or a hand may leave them."""
+    """Return a file's bytes, damaged as by a disk or an editor."""
     match draw.randrange(7):
         case 0:
             return text[: draw.randrange(len(text))]

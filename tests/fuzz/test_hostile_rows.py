@@ -1,4 +1,4 @@
-"""Rows that nobody should have written: each is taken or rejected with a reason, none is fatal."""
+"""Malformed rows: each is accepted or rejected with a reason, none is fatal."""
 
 import copy
 import json
@@ -108,7 +108,7 @@ def hostile(draw):
 
 
 def places(value):
-    """Yield (container, key) of everything inside."""
+    """Yield (container, key) of every nested value."""
     keys = value.keys() if isinstance(value, dict) else range(len(value))
     for key in list(keys):
         yield value, key

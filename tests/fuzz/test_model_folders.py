@@ -81,7 +81,7 @@ def what_a_plan_calls(folder: Path, digests: FileDigests) -> list[Callable[[], A
 
 
 def ask(component: Any, ports: tuple[Any, ...]) -> None:
-    """Ask a component for its forecast and what it costs."""
+    """Call a component's `plan_spec` and `cost`."""
     made = component.plan_spec(*ports)
     made.summary()
     if not hasattr(component, "cost"):

@@ -1,4 +1,4 @@
-"""Whatever is typed, the answer is a plan or an error that names what is at fault."""
+"""For any command line, the result is a plan or an error that names what is wrong."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def command_lines() -> list[list[str]]:
 
 
 def offenders(words: list[str]) -> list[str]:
-    """Return what an error may call the word at fault: its key's parts, or the word itself."""
+    """Return the names that an error may use for a wrong word: parts of its key, or the word."""
     found = []
     for word in words:
         key, _, value = word.partition("=")

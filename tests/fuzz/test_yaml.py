@@ -1,4 +1,4 @@
-"""Whatever lies in a folder of presets, the answer is a plan or an error that names it."""
+"""For any contents of a folder of presets, the result is a plan or an error that names the file."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ TEXTS: dict[str, bytes] = {
 
 
 def spoilt(body: Any, chance: random.Random) -> bytes:
-    """Return YAML with a value replaced, deleted or added, in its own place or another's."""
+    """Return YAML with a value replaced, deleted or added."""
     body = copy.deepcopy(body)
     *way, last = chance.choice(paths(body))
     inside = body
@@ -133,7 +133,7 @@ def spoilt(body: Any, chance: random.Random) -> bytes:
 
 
 def files() -> list[tuple[str, bytes, list[str]]]:
-    """Return (place, content, what is typed), the same ones at every call."""
+    """Return (path, content, command line), the same ones at every call."""
     chance = random.Random(21)
     found = []
     typed = {
@@ -152,7 +152,7 @@ def files() -> list[tuple[str, bytes, list[str]]]:
 
 
 def names_it(text: str, content: bytes) -> bool:
-    """Return whether an error names the file, or a key that stands in it."""
+    """Return whether an error names the file, or one of its keys."""
     if "fuzz" in text or "no stage 'source'" in text:
         return True
     try:

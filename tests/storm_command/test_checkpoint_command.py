@@ -1,4 +1,4 @@
-"""The component `command` runs a user's own program as a kept stage."""
+"""The component `command` runs a user's program as a stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples: every data set of a preset can be rehearsed, through the reading that the run uses."""
+"""Samples: every data set of a preset can be rehearsed, read as in a run."""
 
 from __future__ import annotations
 

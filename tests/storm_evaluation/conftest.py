@@ -103,5 +103,5 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def preset() -> Callable[[str], object]:
-    """Return a function that gives an evaluator as its preset in conf/ says."""
+    """Return a function that makes an evaluator from its preset in conf/."""
     return lambda name: instance(f"evaluator/{name}")

@@ -1,4 +1,4 @@
-"""Charts show the numbers that they are given, as valid and harmless SVG."""
+"""Charts show their numbers, as valid and safe SVG."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAUGHTY = "<script>alert('x')</script>\"&"
 
 
 def parse(chart: str) -> Element:
-    """Return the root of a picture; fails for what is no XML."""
+    """Return the root of a picture; fails unless it is XML."""
     return ElementTree.fromstring(str(chart))
 
 
@@ -48,7 +48,7 @@ def height(bar: Element) -> float:
 
 
 def charts(name: str) -> list[str]:
-    """Return a chart of every kind in which `name` stands wherever text may stand."""
+    """Return a chart of every kind with `name` wherever there is text."""
     two = [Bars(name=name, values=[1.0], colour=0), Bars(name=name, values=[2.0], colour=1)]
     lines = [Line(name=name, points=[(0, 1), (1, 2)], colour=0, marks=True)] * 2
     return [

@@ -1,4 +1,4 @@
-"""A whole report: one harmless file that shows what the records say, and nothing else."""
+"""A whole report: one safe file that shows the contents of the records."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_models_are_shown_by_name_with_scores_and_paired_differences(make):
 
 
 def family(make: Maker) -> CellRecord:
-    """Return a cell whose merger was made of a tuned model and its partner, on judged data."""
+    """Return a cell with a merge of a tuned model and its partner, on judged data."""
     base = make.stage("base_model", "Checkpoint")
     scores = make.stage("judge", "Scores", inputs={"model": base.key})
     cut = make.stage("depth", "Checkpoint", inputs={"model": base.key})

@@ -1,4 +1,4 @@
-"""The loss of right answers, against a plain pass of the model over each."""
+"""The loss of right answers, compared with a forward pass over each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_right_answer_s_loss_is_its_negative_log_likelihood_per_character(tmp_
 
 
 def test_every_right_answer_is_scored_as_it_stands(tmp_path):
-    """Some look like lists of Python, which the harness would read out of a template."""
+    """Some look like Python lists, which the harness would parse in a template."""
     model = make_checkpoint(tmp_path / "model", dtype="float32", max_position_embeddings=512)
     stage = make_stage(tmp_path)
     asked = LmEval(task_folder="pkg://storm_tinyworld/tasks", tasks=["tinyworld_loss"])

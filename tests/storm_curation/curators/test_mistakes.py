@@ -1,4 +1,4 @@
-"""Birbal's selection: the rows that a model gets wrong, more where it is worse."""
+"""Birbal's selection: rows that a model gets wrong, more of tasks where it is worse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of tools, their results and the tools themselves, as rows of many makers write them."""
+"""Tool calls, their results and tools, in the formats that data sets use."""
 
 import json
 

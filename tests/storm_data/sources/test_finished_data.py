@@ -1,4 +1,4 @@
-"""Data sets that others made: adopted from a directory, or made by a user's program."""
+"""Finished data sets: adopted from a directory, or made by a user's program."""
 
 from __future__ import annotations
 

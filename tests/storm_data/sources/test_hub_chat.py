@@ -84,7 +84,7 @@ def test_a_row_may_be_of_a_task_of_its_source(tmp_path, offline):
 
 
 def test_a_tool_has_its_own_parameters_alone(tmp_path, offline):
-    """Arrow gives each object of a column the fields of all."""
+    """Arrow gives every object of a column the fields of all objects."""
     tools = [
         {"name": name, "parameters": {"properties": {name: {"type": "y"}, "x": {"type": name}}}}
         for name in "ab"

@@ -65,7 +65,7 @@ def test_arms_are_compared_over_their_runs(tmp_path):
 
 
 def test_what_varies_from_run_to_run_is_no_effect_of_the_arm(tmp_path):
-    """Each trained model differs from each other for certain, and the arms do not."""
+    """All trained models differ significantly, but the arms do not."""
     evaluations = arms(tmp_path / "e", [0.0, 0.0], runs=3, run_sd=0.3, seed=4)
     alone = compare(tmp_path / "one", [evaluations[0], evaluations[3]])
     together = compare(tmp_path / "all", evaluations, runs=3)
@@ -78,7 +78,7 @@ def test_what_varies_from_run_to_run_is_no_effect_of_the_arm(tmp_path):
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("better", [0.01, 1.0])
 def test_few_questions_decide_nothing(tmp_path, questions, runs, better):
-    """Neither that arms differ nor that they do not, however alike the answers are."""
+    """They show neither a difference nor its absence, even if all answers are equal."""
     found = []
     for arm in range(2):
         for run in range(runs):

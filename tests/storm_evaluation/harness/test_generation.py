@@ -1,4 +1,4 @@
-"""An answer does not depend on what is asked beside it, nor on where rotary factors change."""
+"""An answer does not depend on others in its batch, or on where rotary factors change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def checkpoint(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network(checkpoint):
-    """In double precision no margin is a matter of rounding."""
+    """Return a model in double precision, so that rounding decides no answer."""
     return checkpoint.load().double()
 
 
@@ -67,7 +67,7 @@ def answers(checkpoint, network, folder, batch_size: int) -> list[str]:
 
 @torch.inference_mode()
 def read_whole(checkpoint, network, prompt: str) -> str:
-    """Return the likeliest answer, where the whole text is read for every token."""
+    """Return the most likely answer, computed from the whole text for every token."""
     tokenizer = checkpoint.tokenizer()
     given = tokenizer.encode(prompt)
     ids = list(given)

@@ -1,4 +1,4 @@
-"""Held-out rows are scored on the tokens that training learns, and to the same loss."""
+"""Held-out rows are scored on the tokens that training supervises, with the same loss."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_what_a_template_thinks_aloud_is_part_of_the_question(model):
 
 @pytest.mark.parametrize("model", ["thinking", "own"], indirect=True)
 def test_what_training_teaches_is_what_the_harness_asks_for(tmp_path, model, data) -> None:
-    """Case 8: asked as it was taught, a model gives the answer that it learnt."""
+    """A model prompted as in training gives the answer that it was trained on."""
     tokens = ChatTokenSet().run(make_stage(tmp_path, "tokens"), model, data)
     settings = Sft(
         steps=120, learning_rate=1e-2, sequence_length=96, batch_size=4, precision="32", seed=0

@@ -165,7 +165,7 @@ def test_a_template_that_refuses_is_named(make_tokenizer: Callable) -> None:
 def test_rows_that_cannot_be_used_are_counted_by_reason_and_end_nothing(
     tmp_path: Path, checkpoint: Checkpoint
 ) -> None:
-    """ShareGPT chats that begin with the assistant are read as training reads them."""
+    """ShareGPT chats that begin with the assistant are read as in training."""
     chats = [
         [{"role": "assistant", "content": "welcome"}, *chat("hello", "good day")],
         chat("who", "me<|end|><|user|>you"),

@@ -20,7 +20,7 @@ def evaluation(score):
 
 
 def recipe(make, tokens):
-    """Models in a line, each trained on so many tokens, None: not trained; all are evaluated."""
+    """Return a line of evaluated models, each trained on a number of tokens (None: not trained)."""
     stages, before = [], {}
     for number, count in enumerate(tokens):
         metrics = {} if count is None else {"tokens": float(count)}

@@ -1,4 +1,4 @@
-"""Rows of ours for lm-eval's tasks: every preset's tasks can be rehearsed, a question each."""
+"""Sample rows for lm-eval's tasks: the tasks of every preset can be rehearsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storm_exp import SettingError
 
 
 def presets():
-    """Return {preset: its evaluator} for every preset that asks the harness's own tasks."""
+    """Return {preset: its evaluator} for every preset of the harness's own tasks."""
     found = {name: instance(name) for name in PRESETS if component(name) == "lm_eval"}
     return {name: each for name, each in found.items() if not each.task_folder}
 

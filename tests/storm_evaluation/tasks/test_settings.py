@@ -1,4 +1,4 @@
-"""Settings by task: what holds for which, that the harness gets it, and that the record says it."""
+"""Settings by task: how they are resolved, passed to the harness, and recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The templates that come with the project, each as its models know it."""
+"""The project's template families, compared with the templates of their models."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def decoded(chats: ChatRenderer, ids: list[int]) -> str:
 
 
 def learnt(chats: ChatRenderer, chat: Conversation) -> list[str]:
-    """What is supervised, one text per run of tokens."""
+    """Return the supervised texts, one per run of tokens."""
     (found,) = chats.encode([chat])
     assert isinstance(found, ChatTokens), found
     runs, run = [], []
@@ -133,7 +133,7 @@ def test_a_family_writes_turns_in_order_and_every_answer_with_its_end_is_learnt(
 
 @pytest.mark.parametrize("family", families())
 def test_a_family_asks_as_it_learns(family):
-    """What a model is asked is how the text begins from which it learnt the answer."""
+    """The prompt is the beginning of the text that is trained on."""
     chats = renderer(family)
     (prompt,) = chats.prompts([Conversation(CHAT[:3])])
     (whole,) = chats.encode([Conversation(CHAT)])

@@ -1,4 +1,4 @@
-"""Templates and contents that were written to do harm, or do it by accident."""
+"""Malicious or faulty templates and contents."""
 
 from __future__ import annotations
 

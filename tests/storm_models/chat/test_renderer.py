@@ -99,7 +99,7 @@ TWO_TURNS = [
 
 
 def tokenizer_with(template: str | None, *, adds_bos: bool = False, pad_is_eos: bool = False):
-    """A tokenizer of single bytes, so that every character's place shows in the mask."""
+    """Return a tokenizer of single bytes, so that the mask has a value per character."""
     return make_byte_tokenizer(
         control_tokens=SPECIALS,
         template=template,
@@ -228,7 +228,7 @@ QWEN_3_ASKS = QWEN_3.replace(
 
 
 def test_thoughts_that_a_template_writes_itself_belong_to_the_question():
-    """Qwen3's manner: an empty block before the last answer, and where an answer is asked for."""
+    """As in Qwen3: an empty thinking block before the last answer, and in a prompt."""
     chats = ChatRenderer(tokenizer_with(QWEN_3_ASKS))
     (whole,), (prompt,) = (
         chats.encode([Conversation(TWO_TURNS)]),

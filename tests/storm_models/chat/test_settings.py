@@ -1,4 +1,4 @@
-"""Template, arguments and date: from the settings into the files, the forecast and the key."""
+"""Template, arguments and date: from the settings into the files, the spec and the key."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_tokenizers_of_every_family_keep_their_digest(tmp_path, family):
 
 
 def test_sentencepieces_spaces_may_be_written_in_two_ways(tmp_path):
-    """Models of 2023 have them in the normaliser; transformers 5 rewrites what it loads."""
+    """Models of 2023 have them in the normaliser; transformers 5 converts them on loading."""
     LlamaTokenizer(vocab=PIECES, merges=[("a", "b")]).save_pretrained(tmp_path / "a")
     file = tmp_path / "a" / "tokenizer.json"
     normal = [

@@ -11,7 +11,7 @@ from storm_models.testing import make_checkpoint
 
 
 def with_head(folder, change):
-    """A model whose config ties its head, and whose file holds one nevertheless."""
+    """Return a model whose config ties its head, but whose file stores one."""
     model = make_checkpoint(folder, "qwen2", tie_word_embeddings=True)
     tensors = dict(model.tensors())
     tensors[HEAD] = change(tensors[EMBEDDING].clone())

@@ -1,4 +1,4 @@
-"""Operations forecast from a config, against what torch counts."""
+"""Operations estimated from a config, against torch's count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan knows of a model's family holds for the family's models."""
+"""The table of families' abilities holds for real models of the families."""
 
 from __future__ import annotations
 

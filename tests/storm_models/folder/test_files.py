@@ -1,4 +1,4 @@
-"""Which files of a folder are a checkpoint: one answer for keys, training, merging and copying."""
+"""Which files of a folder belong to a checkpoint, for keys, training, merging and copying alike."""
 
 import json
 import shutil

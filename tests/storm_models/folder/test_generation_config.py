@@ -1,4 +1,4 @@
-"""What a model's files say of generating is carried over by every component that writes a model."""
+"""Every component that writes a model copies its generation config."""
 
 import json
 
@@ -23,7 +23,7 @@ FILE = "generation_config.json"
 
 @pytest.fixture
 def vicuna(tmp_path):
-    """A model whose generation config transformers reads, and would not write."""
+    """Return a model whose generation config transformers reads but would not write."""
     model = make_checkpoint(tmp_path / "vicuna")
     said = {"temperature": 0.9, "top_p": 0.6, "eos_token_id": [1, 2], "pad_token_id": 0}
     write_generation_config(model.directory, said)

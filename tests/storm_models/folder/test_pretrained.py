@@ -1,4 +1,4 @@
-"""transformers reads files of the folder alone, and runs no code that lies beside a model."""
+"""transformers reads only files of the folder, and runs no code beside a model."""
 
 import ast
 import json

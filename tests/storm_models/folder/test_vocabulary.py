@@ -1,4 +1,4 @@
-"""A tokenizer's ids, and those of special tokens, have rows in the embedding."""
+"""The ids of a tokenizer and of special tokens have rows in the embedding."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Twins: what a small random model keeps of the model that it stands in for."""
+"""Twins: the properties that a small random model shares with the model that it replaces."""
 
 from __future__ import annotations
 

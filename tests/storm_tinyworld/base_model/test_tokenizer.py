@@ -46,7 +46,7 @@ def test_a_chat_has_one_bos_and_an_end_for_every_turn(tokenizer):
 
 
 def test_chats_are_read_as_they_were_when_the_miniatures_were_measured(tokenizer):
-    """The digest is of the code that rendered chats before that was done in one place."""
+    """The digest is that of the former code that rendered chats."""
     rows = itertools.islice(pool_rows(0), 200)
     found = ChatRenderer(tokenizer).encode([Conversation.of(row) for row in rows])
     text = json.dumps([[tokens.ids, tokens.supervised] for tokens in found])

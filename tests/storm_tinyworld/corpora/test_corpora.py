@@ -51,7 +51,7 @@ def held_out():
 
 
 def asked(row):
-    """The questions that a row asks, as a reader finds them."""
+    """Return the questions of a row."""
     if "messages" in row:
         return [m["content"] for m in row["messages"] if m["role"] == "user"]
     if "prompt" in row:
@@ -66,7 +66,7 @@ def asked(row):
 
 
 def answered(row):
-    """What follows each question of a row."""
+    """Return the answers of a row's questions."""
     if "messages" in row:
         return [m["content"] for m in row["messages"] if m["role"] == "assistant"]
     if "prompt" in row:

@@ -26,7 +26,7 @@ def draws(family, difficulty, count=200):
 
 
 def printed(program):
-    """What Python prints."""
+    """Return Python's output."""
     with contextlib.redirect_stdout(io.StringIO()) as output:
         exec(compile(program, "program", "exec"), {})
     return output.getvalue().removesuffix("\n")
@@ -82,7 +82,7 @@ def solve_call(text):
 
 
 def solve(example):
-    """An independent solver, from the text of the question alone."""
+    """Return the answer of an independent solver, from the question's text only."""
     text = example.instruction
     match example.skill:
         case "subtraction":

@@ -31,7 +31,7 @@ def test_a_mistake_is_never_the_right_answer(family, difficulty):
 
 
 def solve(example):
-    """An independent solver, from the text of the question alone."""
+    """Return the answer of an independent solver, from the question's text only."""
     text = example.instruction
     words = text.rstrip("?").split()
     match example.skill:
