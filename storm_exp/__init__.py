@@ -42,7 +42,8 @@ from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._plan.substitution import substitute
 from storm_exp._run import hooks as _run_hooks
 from storm_exp._run.run import Composition, carry_out, make_plan
-from storm_exp._store.manifest import referenced
+from storm_exp._store.lineage import lineage
+from storm_exp._store.manifest import Manifest, referenced
 
 _SPECS += [_contract_hooks, _plan_hooks, _run_hooks]
 
@@ -58,6 +59,7 @@ __all__ = [
     "FileDigests",
     "GraphError",
     "InputError",
+    "Manifest",
     "Memos",
     "Plan",
     "PlanError",
@@ -80,6 +82,7 @@ __all__ = [
     "did_you_mean",
     "from_plugins",
     "hookimpl",
+    "lineage",
     "make_plan",
     "referenced",
     "setting",

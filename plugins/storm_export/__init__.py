@@ -19,9 +19,10 @@ def storm_components() -> list[type]:
     from storm_export.bf16 import Bf16
     from storm_export.fp8 import Fp8Dynamic
     from storm_export.gguf.exporter import Gguf
+    from storm_export.hub.exporter import HubFolderExporter
     from storm_export.ollama.exporter import Ollama
 
-    return [Bf16, Fp8Dynamic, Gguf, Ollama]
+    return [Bf16, Fp8Dynamic, Gguf, Ollama, HubFolderExporter]
 
 
 @hookimpl

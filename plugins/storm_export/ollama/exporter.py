@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from storm_exp import Artifact, Cost, FileDigests, Spec, StageContext, component, setting
 from storm_export.gguf.files import GgufFiles, GgufSpec
+from storm_export.hard_link import hard_link
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.folder.existing_path import existing_path
@@ -65,7 +64,7 @@ class Ollama:
         template, stops, remarks = prompt_form(model)
         drawn = parameters(read_generation_config(model.directory) or {})
         for at, (type_, file) in enumerate(gguf.files().items()):
-            _link(file, stage.directory / file.name)
+            hard_link(file, stage.directory / file.name)
             name = "Modelfile" if at == 0 else f"Modelfile-{type_.value.upper()}"
             text = modelfile(file.name, template, stops, drawn, self._license())
             (stage.directory / name).write_text(text, encoding="utf-8")
@@ -75,11 +74,3 @@ class Ollama:
         text = json.dumps({"stops": stops, "parameters": drawn, "remarks": remarks}, indent=1)
         (stage.directory / "ollama.json").write_text(text + "\n", encoding="utf-8")
         return OllamaFolder(stage.directory)
-
-
-def _link(file: Path, target: Path) -> None:
-    """Give a file a second name: it takes no room, and stays when the first one goes."""
-    try:
-        os.link(file, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(file, target)

@@ -1,0 +1,1 @@
+"""A model as a repository of the hub: weights, tokenizer, and a card that says how it was made."""

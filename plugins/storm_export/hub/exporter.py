@@ -1,0 +1,106 @@
+"""The component `hub_folder`: a model as a repository of the hub has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from storm_exp import Artifact, Cost, SettingError, StageContext, component, setting
+from storm_export.hard_link import hard_link
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.spec import CheckpointSpec
+from storm_models.folder.generation_config import read_generation_config, write_generation_config
+
+LOCK = "recipe.lock.json"
+
+
+class HubFolder(Checkpoint):
+    """A checkpoint with README.md, recipe.lock.json and .eval_results, as the hub shows them."""
+
+    shown_as = "for the hub"
+
+
+@component(
+    "exporter", "hub_folder", version=1, requires=("torch", "huggingface_hub"), extra="train"
+)
+class HubFolderExporter:
+    """Puts weights, tokenizer and chat template beside a model card of how the model was made.
+
+    The card is made from the store: components, settings, keys and digests of every step, and the
+    scores of the evaluations that are connected. Weights are linked, not copied.
+    """
+
+    title: str = "model"
+    """The card's heading."""
+    license: str = ""
+    """The licence by the hub's name for it, such as apache-2.0 or llama3.1."""
+    language: list[str] = setting([])
+    """Languages by their codes, such as en."""
+    tags: list[str] = setting([])
+    """More words by which the hub finds it."""
+    generation: dict[str, Any] = setting({})
+    """What generation_config.json says over the model's own: temperature, top_k, top_p."""
+    benchmarks: dict[str, str] = setting({})
+    """{task: owner/data set, or owner/data set:task} of scores that the hub's leaderboards take."""
+
+    def __post_init__(self) -> None:
+        for task, place in self.benchmarks.items():
+            if place.partition(":")[0].count("/") != 1:
+                problem = "should be a data set of the hub: owner/name, or owner/name:task"
+                raise SettingError(f"benchmarks.{task}", place, problem)
+
+    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
+        """Return the model's spec: it stays what it is."""
+        return model
+
+    def cost(self) -> Cost:
+        """Say that it takes no room: weights are linked."""
+        return Cost(disk=0, on_host=True)
+
+    def run(
+        self, stage: StageContext, model: Checkpoint, evaluations: list[Artifact] | None = None
+    ) -> HubFolder:
+        """Write the folder; the scores of `evaluations` go into the card."""
+        from storm_export.hub.card import body, front_matter
+        from storm_export.hub.history import History
+        from storm_export.hub.scores import read_scores
+
+        written = model.materialise(stage)
+        for name in written.files():
+            hard_link(written.directory / name, stage.directory / name)
+        generation = {**(read_generation_config(model.directory) or {}), **self.generation}
+        if self.generation:
+            (stage.directory / "generation_config.json").unlink(missing_ok=True)
+            write_generation_config(stage.directory, generation)
+        history, evaluated = History.of(model), read_scores(evaluations or [])
+        own = [score for each in evaluated if each.model == model.key for score in each.scores]
+        stated = {"license": self.license, "language": self.language, "tags": self.tags}
+        drawn = {name: value for name, value in generation.items() if not name.endswith("_id")}
+        card = front_matter(self.title, history, own, stated)
+        card += "\n" + body(self.title, history, evaluated, model.key, drawn)
+        (stage.directory / "README.md").write_text(card, encoding="utf-8")
+        text = json.dumps({"model": model.key, "steps": history.lock()}, indent=1, sort_keys=True)
+        (stage.directory / LOCK).write_text(text + "\n", encoding="utf-8")
+        self._write_results(stage.directory, own)
+        stage.metric("scores", len(own))
+        return HubFolder(stage.directory)
+
+    def _write_results(self, directory: Path, own: Sequence[Any]) -> None:
+        """Write a file for every task that a leaderboard of the hub takes."""
+        import yaml
+        from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+        for score in own:
+            if score.task not in self.benchmarks:
+                continue
+            place, _, task = self.benchmarks[score.task].partition(":")
+            entry = EvalResultEntry(
+                dataset_id=place, task_id=task or "default", value=score.value, notes=score.metric
+            )
+            folder = directory / ".eval_results"
+            folder.mkdir(exist_ok=True)
+            text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False)
+            file = f"{score.task.replace('/', '_')}.yaml"
+            (folder / file).write_text(text, encoding="utf-8")

@@ -1,0 +1,62 @@
+"""The scores of a model, and of what it was made of, from evaluations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from storm_exp import Artifact, lineage
+from storm_models.folder.json_file import read_json
+
+_95_PERCENT = 1.96
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """A task's score."""
+
+    task: str
+    metric: str
+    value: float
+    stderr: float | None
+    documents: int
+
+    def shown(self) -> str:
+        """Return the score with its interval of 95 %, where one is known."""
+        if self.stderr is None:
+            return f"{self.value:.4g}"
+        return f"{self.value:.4g} ± {_95_PERCENT * self.stderr:.2g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """The scores of one model."""
+
+    model: str
+    """Its key; empty where it is not known."""
+    name: str
+    """The component that made it."""
+    scores: list[Score]
+
+
+def read_scores(evaluations: Sequence[Artifact]) -> list[Evaluated]:
+    """Return what evaluations found, each with the model that it was of."""
+    found = []
+    for evaluation in evaluations:
+        steps = {step.key: step for step in lineage(evaluation)}
+        own = steps.get(evaluation.key)
+        model = str(own.inputs.get("model", "")) if own else ""
+        tasks = read_json(evaluation.directory / "evaluation.json")["tasks"]
+        scores = [
+            Score(
+                task=task,
+                metric=entry["metric"],
+                value=entry["score"],
+                stderr=entry["stderr"],
+                documents=entry["n"],
+            )
+            for task, entry in tasks.items()
+        ]
+        name = steps[model].component if model in steps else "model"
+        found.append(Evaluated(model, name, scores))
+    return found

@@ -1,0 +1,48 @@
+"""Exports at the end of a run: what the card says is what the store has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from end_to_end.workplace import Workplace
+
+HUB = (
+    "+exporter=hub_folder",
+    "exporter.license=apache-2.0",
+    "+graph.exporter={model: merger, evaluations: evaluator}",
+)
+
+
+def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> None:
+    warm.run("recipe=smoke", *HUB)
+    assert warm.made() == {"exporter": 1}
+    stages = warm.stages()
+    (exported,) = [stage for stage in stages if stage["stage"] == "exporter"]
+    (merger,) = [stage for stage in stages if stage["stage"] == "merger"]
+    folder = Path(exported["directory"])
+    lock = json.loads((folder / "recipe.lock.json").read_text())
+    of_the_run = {stage["key"]: stage for stage in stages}
+    assert lock["model"] == merger["key"] == lock["steps"][-1]["key"]
+    assert {step["component"] for step in lock["steps"]} >= {"thresholds", "snr", "slerp"}
+    for step in lock["steps"]:
+        assert of_the_run[step["key"]]["digest"] == step["digest"]
+        assert str(warm.folder) not in json.dumps(step)
+    text = (folder / "README.md").read_text()
+    metadata = yaml.safe_load(text.split("---\n")[1])
+    (scored,) = [
+        stage
+        for stage in stages
+        if stage["stage"] == "evaluator" and stage["inputs"]["model"] == merger["key"]
+    ]
+    results = metadata["model-index"][0]["results"]
+    tasks = json.loads((Path(scored["directory"]) / "evaluation.json").read_text())["tasks"]
+    found = {each["dataset"]["type"]: each["metrics"][0]["value"] for each in results}
+    assert found == {task: entry["score"] for task, entry in tasks.items()}
+    for entry in tasks.values():
+        assert f"{entry['score']:.4g} ± {1.96 * entry['stderr']:.2g}" in text
+    assert "## What was trained" in text and "spectrum" in text
+    written = folder / "model.safetensors"
+    assert written.stat().st_nlink > 1  # the merge's weights, written once

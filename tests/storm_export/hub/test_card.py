@@ -1,0 +1,115 @@
+"""What goes into a card from data stays text, and what the hub reads is as it wants it."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from storm_exp import Manifest, SettingError
+from storm_exp.testing import make_stage, run_component
+from storm_export.hub.card import body, front_matter
+from storm_export.hub.escaping import escape
+from storm_export.hub.exporter import LOCK, HubFolderExporter
+from storm_export.hub.history import History, without_folders
+from storm_export.hub.scores import Evaluated, Score
+from storm_models.testing import make_checkpoint
+
+EVIL = "x|<script>alert(1)</script>\n# [no](http://y) `z` & **w**"
+
+
+def step(key, component, settings=(), inputs=(), artifact="Checkpoint", config=None):
+    values = {field.name: None for field in dataclasses.fields(Manifest)}
+    return Manifest(
+        **{
+            **values,
+            "key": key * 64,
+            "component": component,
+            "version": 1,
+            "artifact": artifact,
+            "settings": dict(settings),
+            "inputs": {name: key * 64 for name, key in dict(inputs).items()},
+            "files": {"model.safetensors": [1, key]},
+            "spec": {"config": config},
+            "metrics": {},
+        }
+    )
+
+
+STEPS = [
+    step("a", "hub", {"repo": "owner/base"}),
+    step("b", "hub_chat", {"repo": "owner/chats"}, artifact="Chats"),
+    step("c", "sft", {"trainable": {"method": EVIL}}, {"model": "a", "data": "b"}),
+]
+SCORES = [Score(task="arc|x", metric="acc", value=0.5, stderr=0.01, documents=9)]
+
+
+def metadata(history, own=(), **stated):
+    text = front_matter("name", history, own, stated)
+    assert text.startswith("---\n") and text.endswith("\n---\n")
+    return yaml.safe_load(text.strip("-\n"))
+
+
+def test_the_hub_is_told_bases_data_licence_and_scores():
+    found = metadata(History(STEPS), SCORES, license="apache-2.0", language=["en"], tags=[])
+    assert found["base_model"] in ("owner/base", ["owner/base"])
+    assert found["base_model_relation"] == "finetune"
+    assert found["datasets"] in ("owner/chats", ["owner/chats"])
+    assert (found["license"], found["language"]) == ("apache-2.0", ["en"])
+    assert found["library_name"] == "transformers" and "tags" not in found
+    (result,) = found["model-index"][0]["results"]
+    assert result["dataset"] == {"name": "arc|x", "type": "arc|x"}
+    assert result["metrics"][0]["value"] == 0.5
+
+
+def test_the_relation_to_the_base_is_that_of_the_last_step():
+    merge = step("d", "slerp", {}, {"base": "a", "partner": "c"})
+    packed = {"quantization_config": {"quant_method": "fp8"}}
+    small = step("e", "fp8_dynamic", {}, {"model": "d"}, config=packed)
+    assert History([*STEPS, merge]).relation() == "merge"
+    assert History([*STEPS, merge, small]).relation() == "quantized"
+    assert History(STEPS[:1]).relation() == ""
+    assert History([]).relation() == ""
+
+
+def test_what_comes_from_data_is_text():
+    shown = [Evaluated("c" * 64, EVIL, SCORES), Evaluated("a" * 64, "hub", [])]
+    text = body(EVIL, History(STEPS), shown, "c" * 64, {"top_k": EVIL})
+    assert "<script>" not in text and "](http://y)" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    unescaped = [row.replace("\\|", "").count("|") for row in rows]
+    assert set(unescaped[:3]) == {4} and set(unescaped[3:]) == {6}
+    assert "0.5 ± 0.02" in text and "`" + "c" * 12 + "`" in text
+
+
+def test_escaped_text_is_one_line():
+    assert escape("a\nb | c") == "a b \\| c"
+    assert escape("<&>") == "&lt;&amp;&gt;"
+
+
+def test_folders_of_the_machine_are_left_out():
+    settings = {"path": "/home/me/models/a", "rate": 0.1, "files": ["~/x.jsonl", "b/c"]}
+    assert without_folders(settings) == {"path": "a", "rate": 0.1, "files": ["x.jsonl", "b/c"]}
+
+
+def test_a_folder_loads_and_draws_as_it_was_told(tmp_path):
+    model = make_checkpoint(tmp_path / "model")
+    drawn = {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
+    exporter = HubFolderExporter(title="Mine", license="mit", generation=drawn)
+    made = run_component(exporter, make_stage(tmp_path, "hub"), model)
+    config = made.load().generation_config
+    assert (config.temperature, config.top_k, config.top_p) == (0.01, 100, 0.95)
+    assert config.eos_token_id == model.load().generation_config.eos_token_id
+    assert made.tokenizer().chat_template == model.tokenizer().chat_template
+    weights = made.directory / "model.safetensors"
+    assert weights.samefile(model.directory / "model.safetensors")
+    # The model's own file is another one, and stays as it was.
+    assert "top_k" not in (model.directory / "generation_config.json").read_text()
+    assert "# Mine" in (made.directory / "README.md").read_text()
+    assert '"steps": []' in (made.directory / LOCK).read_text()
+    assert made.spec() == model.spec()
+
+
+@pytest.mark.parametrize("place", ["gsm8k", "a/b/c", ""])
+def test_a_benchmark_is_a_data_set_of_the_hub(place):
+    with pytest.raises(SettingError, match=r"benchmarks\.gsm8k"):
+        HubFolderExporter(benchmarks={"gsm8k": place})
