@@ -18,8 +18,9 @@ from storm_exp._run.run import make_plan
 NEEDED = {
     "merge": ["base_model.path={models}/a", "partner.path={models}/b"],
     "storm_own": ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"],
+    "storm_smollm2": ["runtime.accelerator=h100"],
 }
-"""What the recipes for one's own files take."""
+"""What a recipe for files of the user takes, and what one takes whose environment may be missing."""
 
 
 @pytest.fixture(scope="module")
