@@ -20,7 +20,7 @@ NEEDED = {
     "storm_own": ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"],
     "storm_smollm2": ["runtime.accelerator=h100"],
 }
-"""What a recipe for files of the user takes, and what one takes whose environment may be missing."""
+"""Settings of recipes that read the user's files, or need an environment that may be missing."""
 
 
 @pytest.fixture(scope="module")

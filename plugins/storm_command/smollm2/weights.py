@@ -1,4 +1,4 @@
-"""SmolLM2's weights, from arrays that are named and ordered as llama.cpp has them."""
+"""SmolLM2's weights, from arrays with the names and the row order of llama.cpp."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from storm_models.families.model_config import ModelConfig
 from storm_models.folder.files import WEIGHT_FILE
 from storm_models.folder.tensor_file import DTYPES, TensorWriter
 
-_WHOLE = {
+_MODEL_TENSORS = {
     "model.embed_tokens.weight": "token_embd",
     "model.norm.weight": "output_norm",
     "lm_head.weight": "output",
 }
-_OF_A_LAYER = {
+_LAYER_TENSORS = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
@@ -42,8 +42,8 @@ def write_weights(arrays: Path, config: ModelConfig, directory: Path) -> None:
     }
     with TensorWriter(directory / WEIGHT_FILE, layout) as writer:
         for name, shape in shapes.items():
-            place, kind = _placed(name)
-            values = torch.from_numpy(np.load(arrays / f"{place}.weight.npy"))
+            source, kind = _source_name(name)
+            values = torch.from_numpy(np.load(arrays / f"{source}.weight.npy"))
             assert tuple(values.shape) == shape, (name, values.shape)
             if kind in heads:
                 values = halves_of_heads(values, heads[kind])
@@ -53,16 +53,16 @@ def write_weights(arrays: Path, config: ModelConfig, directory: Path) -> None:
 def halves_of_heads(values: torch.Tensor, heads: int) -> torch.Tensor:
     """Return rows (heads · d, in) with each head's even rows first, then its odd ones.
 
-    llama.cpp turns neighbouring rows of a head by one angle; transformers turns row i and row
+    llama.cpp rotates neighbouring rows of a head together; transformers rotates rows i and
     i + d/2.
     """
     pairs = values.reshape(heads, -1, 2, values.shape[-1])
     return pairs.transpose(1, 2).reshape(values.shape)
 
 
-def _placed(name: str) -> tuple[str, str]:
-    """Return llama.cpp's name of a tensor, and what it is within its layer."""
-    if name in _WHOLE:
-        return _WHOLE[name], ""
+def _source_name(name: str) -> tuple[str, str]:
+    """Return llama.cpp's name of a tensor, and its name within the layer, '' outside layers."""
+    if name in _MODEL_TENSORS:
+        return _MODEL_TENSORS[name], ""
     _, _, layer, kind = name.removesuffix(".weight").split(".", 3)
-    return f"blk.{layer}.{_OF_A_LAYER[kind]}", kind
+    return f"blk.{layer}.{_LAYER_TENSORS[kind]}", kind

@@ -46,7 +46,7 @@ class Hub:
     A checkpoint whose config.json differs is refused."""
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for it, and for every model that is made of it."""
+    """How chats are rendered for this model and for every model derived from it."""
 
     scale = "full size"
 

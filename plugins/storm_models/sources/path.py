@@ -33,7 +33,7 @@ class Path:
     path does not."""
 
     chat: ChatSettings = setting(ChatSettings)
-    """How chats are rendered for it, and for every model that is made of it."""
+    """How chats are rendered for this model and for every model derived from it."""
 
     scale = "own model"
     own_files = "path"
