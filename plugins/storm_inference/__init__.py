@@ -28,6 +28,14 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 
 @hookimpl
+def storm_sections() -> dict[str, type]:
+    """Return the section whose values are the defaults of which engine answers."""
+    from storm_inference.engines.settings import InferenceSection
+
+    return {"inference": InferenceSection}
+
+
+@hookimpl
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
     """Return the verb that makes environments."""
     from storm_inference.environments.verb import env

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 
 from omegaconf import II
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_inference.shots import Shots
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
@@ -16,7 +19,7 @@ from storm_models.families.flops import Reading
 
 
 @component("generator", "answers", version=4)
-class Answers:
+class Answers(AsksModel):
     """Replaces the last answer of every chat by the model's own, or adds one.
 
     So a student can be fine-tuned on its teacher's answers, instead of on the teacher's logits.
@@ -45,6 +48,7 @@ class Answers:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
+        self.check_engine()
         if self.top_p < 1 and self.temperature == 0:
             problem = "is used only with temperature above 0"
             raise SettingError("top_p", self.top_p, problem)
@@ -90,7 +94,9 @@ class Answers:
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""
-        from storm_inference.generation import Generator, Sampling, answer
+        from storm_inference.engines.engine import Sampling
+        from storm_inference.engines.opening import open_engine
+        from storm_inference.generation import Generator, answer
 
         if not data.count("train"):
             raise InputError("the data set has no rows to answer in its split 'train'")
@@ -98,7 +104,6 @@ class Answers:
             max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
-            unfinished=self.unfinished,
             seed=self.seed,
         )
         with stage.compute() as device:
@@ -106,8 +111,12 @@ class Answers:
                 model,
                 sampling,
                 Shots(data.rows("train"), self.shots, self.task_column, self.seed),
-                batch_size=self.batch_size,
-                device=device,
+                unfinished=self.unfinished,
+                batch_size=self.batch_size if self.engine == TRANSFORMERS else None,
+                open_engine=functools.partial(
+                    open_engine, self, stage, model, device=device, batch_size=self.batch_size
+                ),
                 scratch=stage.scratch,
             )
-            return answer(generator, stage, data, self.shard_rows)
+            with contextlib.closing(generator):
+                return answer(generator, stage, data, self.shard_rows)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from transformers import GenerationConfig
 
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
-from storm_inference.factor_change import generate_through
+from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.journal import Journal
 from storm_inference.shots import Shots, put_before
 from storm_models.chat.conversation import Conversation
@@ -31,20 +29,6 @@ Row = dict[str, Any]
 EMPTY = "the answer is empty"
 Answer = tuple[str, str]
 """(text, why it cannot be used; empty when it can)."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the tokens of an answer are chosen."""
-
-    max_new_tokens: int
-    temperature: float
-    """0 takes the most probable token at every step; above 0 samples."""
-    top_p: float
-    """Sample among the most probable tokens that together have this probability."""
-    unfinished: bool
-    """Whether answers that do not end within `max_new_tokens` are accepted, cut there."""
-    seed: int
 
 
 def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows: int) -> Dataset:
@@ -77,6 +61,8 @@ def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows:
         stage.say(f"{len(rejected)} of {kept + len(rejected)} answers cannot be used")
     stage.metric("answers", kept, main=True)
     stage.metric("rejected", len(rejected))
+    for name, value in (generator.engine.figures() if generator.engine else {}).items():
+        stage.metric(name, value)
     return result
 
 
@@ -92,7 +78,7 @@ def _question_turns(row: Row) -> list[dict[str, Any]]:
 
 
 class Generator:
-    """Answers shards of rows with a model, which is loaded for the first that is not finished."""
+    """Answers shards of rows with an engine, opened for the first that is not finished."""
 
     def __init__(
         self,
@@ -100,20 +86,33 @@ class Generator:
         sampling: Sampling,
         shots: Shots,
         *,
-        batch_size: int,
-        device: str,
+        unfinished: bool,
+        batch_size: int | None,
+        open_engine: Callable[[], Engine],
         scratch: Path,
-        dtype: str = "auto",
     ) -> None:
-        """Answer batches of `batch_size` chats; finished shards are stored in `scratch`."""
+        """Answer batches of `batch_size` chats (None: all); `scratch` stores finished shards.
+
+        With `unfinished`, answers that do not end within `max_new_tokens` are accepted, cut there.
+        """
         self._model, self._sampling, self._shots = model, sampling, shots
-        self._batch_rows, self._device, self._scratch = batch_size, device, scratch
-        self._dtype = dtype
+        self._batch_rows, self._scratch = batch_size, scratch
+        self._unfinished, self._open = unfinished, open_engine
         self._tokenizer = model.tokenizer()
         self._chat = model.chat()
         self._positions = model.config().get("max_position_embeddings")
-        self._network: Any = None
-        self._stops: list[int] = []
+        self._engine: Engine | None = None
+        self._seed = sampling.seed
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, None if every shard was finished before."""
+        return self._engine
+
+    def close(self) -> None:
+        """Close the engine, if it was opened."""
+        if self._engine is not None:
+            self._engine.close()
 
     def answer(self, rows: list[Row]) -> list[Answer]:
         """Return an answer for every row, in order."""
@@ -136,17 +135,20 @@ class Generator:
             answers.append(("", problem))
         usable = [index for index, (_, problem) in enumerate(answers) if not problem]
         order = sorted(usable, key=lambda index: len(prompts[index]))
-        torch.manual_seed(self._sampling.seed + int(digest[:8], 16))
+        self._seed = self._sampling.seed + int(digest[:8], 16)
+        torch.manual_seed(self._seed)
         journal = Journal(file.with_suffix(".journal"))
         done = [entry["answers"] for entry in journal.entries]
         if journal.entries and self._sampling.temperature > 0:
-            self._restore_random_state(journal.entries[-1]["random"])
+            self._load().restore(journal.entries[-1]["random"])
         for number, batch in enumerate(self._batches(order, prompts)):
             if number < len(done):
                 batch_answers = [(text, problem) for text, problem in done[number]]
             else:
                 batch_answers = self._generate([prompts[index] for index in batch])
-                journal.append({"answers": batch_answers, "random": self._random_state()})
+                sampled = self._sampling.temperature > 0
+                random = self._load().random_state() if sampled else ""
+                journal.append({"answers": batch_answers, "random": random})
             for index, answer in zip(batch, batch_answers, strict=True):
                 answers[index] = answer
         _write_answers(file, answers)
@@ -155,30 +157,13 @@ class Generator:
 
     def _batches(self, order: list[int], prompts: list[list[int]]) -> list[list[int]]:
         """Return batches of row indices, in `order`."""
-        size = self._batch_rows
+        size = self._batch_rows or max(1, len(order))
         lengths = [len(prompts[index]) + self._sampling.max_new_tokens for index in order]
         return [
             [order[number] for number in group[start : start + size]]
             for group in answered_alike(self._model.config(), lengths)
             for start in range(0, len(group), size)
         ]
-
-    def _random_state(self) -> str:
-        """Return the random generator's state in base64, empty if nothing is sampled."""
-        if self._sampling.temperature == 0:
-            return ""
-        device = self._load().device
-        on_gpu = device.type == "cuda"
-        state = torch.cuda.get_rng_state(device) if on_gpu else torch.get_rng_state()
-        return base64.b64encode(state.numpy().tobytes()).decode()
-
-    def _restore_random_state(self, encoded: str) -> None:
-        device = self._load().device
-        state = torch.frombuffer(bytearray(base64.b64decode(encoded)), dtype=torch.uint8)
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(state, device)
-        else:
-            torch.set_rng_state(state)
 
     def _check_prompt(
         self, chat: Conversation, prompt: list[int] | UnusableChat
@@ -192,43 +177,16 @@ class Generator:
             return prompt, f"{len(prompt)} tokens leave no room for an answer in {self._positions}"
         return prompt, ""
 
-    @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
-        network, sampling = self._load(), self._sampling
-        width = max(map(len, prompts))
-        candidates = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, *self._stops)
-        padding = next((int(token) for token in candidates if token is not None), 0)
-        input_ids = torch.full((len(prompts), width), padding)
-        mask = torch.zeros_like(input_ids)
-        for row, prompt in enumerate(prompts):
-            input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
-        sampled = sampling.temperature > 0
-        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampled else {}
-
-        def generate(ids: torch.Tensor, mask: torch.Tensor, max_length: int) -> torch.Tensor:
-            output: torch.Tensor = network.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=max_length - ids.shape[1],
-                do_sample=sampled,
-                top_k=0,
-                pad_token_id=padding,
-                **options,
-            )
-            return output
-
-        input_ids, mask = input_ids.to(network.device), mask.to(network.device)
-        max_length = width + sampling.max_new_tokens
-        config = self._model.config()
-        output = generate_through(config, input_ids, mask, max_length, self._stops, generate)
-        return [self._decode(tokens) for tokens in output[:, width:].tolist()]
+        sampling = dataclasses.replace(self._sampling, seed=self._seed)
+        return [self._decode(tokens) for tokens in self._load().generate(prompts, sampling)]
 
     def _decode(self, tokens: list[int]) -> Answer:
         """Return the text up to a stop token, and why it cannot be used."""
-        end = next((i for i, token in enumerate(tokens) if token in self._stops), None)
+        stops = self._load().stops
+        end = next((i for i, token in enumerate(tokens) if token in stops), None)
         text = str(self._tokenizer.decode(tokens[:end], skip_special_tokens=True))
-        if end is None and not self._sampling.unfinished:
+        if end is None and not self._unfinished:
             return text, f"the answer does not end within {self._sampling.max_new_tokens} tokens"
         # Training on the answer would encode a control token in it as a turn.
         with_controls = str(self._tokenizer.decode(tokens[:end], skip_special_tokens=False))
@@ -236,15 +194,10 @@ class Generator:
             return text, f"the answer holds the control token {token}"
         return text, "" if text.strip() else EMPTY
 
-    def _load(self) -> Any:
-        if self._network is None:
-            self._network = self._model.load(self._dtype, self._device)
-            ends = self._network.generation_config.eos_token_id
-            stops = {*(ends if isinstance(ends, list) else [ends]), *self._chat.ends}
-            self._stops = sorted((stops | {self._tokenizer.eos_token_id}) - {None})
-            # Not the model's own sampling defaults, such as top_k or a repetition penalty.
-            self._network.generation_config = GenerationConfig(eos_token_id=self._stops)
-        return self._network
+    def _load(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._open()
+        return self._engine
 
 
 def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

@@ -19,7 +19,7 @@ from yaml import YAMLError
 
 from storm_exp._compose.command_line import quoted
 from storm_exp._compose.presets import new_preset, new_setting, preset_folders
-from storm_exp._compose.provenance import NO_MENUS
+from storm_exp._compose.provenance import groups_beside_menus
 from storm_exp._compose.wrong_value import wrong_value
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
@@ -123,7 +123,7 @@ def _including(error: BaseException) -> list[str]:
 def _missing_option(error: MissingConfigException) -> str:
     file = str(error.missing_cfg_file or "")
     group, _, option = file.rpartition("/")
-    for menu in [*load_plugins().menus(), *NO_MENUS]:
+    for menu in [*load_plugins().menus(), *groups_beside_menus()]:
         if file.startswith(f"{menu}/"):
             group, option = menu, file.removeprefix(f"{menu}/")
     new = new_preset(group, option)
@@ -171,7 +171,7 @@ def _composition(error: ConfigCompositionException) -> str:
     if "Ambiguous value" in text:
         word = text.removeprefix("Ambiguous value for argument '").split("'\n")[0]
         name, _, value = word.partition("=")
-        if name.partition("@")[0] in [*load_plugins().menus(), *NO_MENUS]:
+        if name.partition("@")[0] in [*load_plugins().menus(), *groups_beside_menus()]:
             return f"{word} names several options: for a sweep add -m"
         text = quoted(word)
         return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]" + (
@@ -196,7 +196,7 @@ def _composition(error: ConfigCompositionException) -> str:
     if key and "No match in the defaults list" in text:
         name = key.group(1)
         return f"'{name}' is neither a menu nor a setting of this recipe" + did_you_mean(
-            name.split("@")[-1], [*load_plugins().menus(), *NO_MENUS, "hydra"]
+            name.split("@")[-1], [*load_plugins().menus(), *groups_beside_menus(), "hydra"]
         )
     return text
 

@@ -10,11 +10,15 @@ from typing import Any
 from omegaconf import DictConfig
 
 from storm_exp._contract.errors import StormError
+from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.setting_values import flat
 
-NO_MENUS = ("recipe", "sweep", "runtime")
-"""Config groups whose options are not components."""
 _LONGEST_PATH = 1000
+
+
+def groups_beside_menus() -> list[str]:
+    """Return the config groups whose options are no components: those of sections, and two more."""
+    return ["recipe", "sweep", "runtime", *load_plugins().sections()]
 
 
 @dataclasses.dataclass
@@ -115,8 +119,9 @@ def read_origins(hydra: DictConfig) -> Origins:
     """Read the origins from the `hydra` node of a composed configuration."""
     choices: dict[str, Any] = dict(hydra.runtime.choices)
     stages, menus = {}, {}
+    others = groups_beside_menus()
     for group, option in choices.items():
-        if option is None or group.startswith("hydra/") or group in NO_MENUS:
+        if option is None or group.startswith("hydra/") or group in others:
             continue
         menu, _, package = group.partition("@")
         stages[package or menu] = f"{menu}/{option}"

@@ -14,14 +14,15 @@ def semantic_settings(settings: Any) -> dict[str, Any]:
     """Return the settings that enter the key, as JSON values.
 
     Fields with `semantic=False` and fields with their neutral value are left out, also in nested
-    dataclasses.
+    dataclasses, and a nested dataclass of which nothing is left.
     """
-    return {
-        field.name: _plain(value, semantic_settings)
+    found = {
+        field.name: (_plain(value, semantic_settings), dataclasses.is_dataclass(value))
         for field in dataclasses.fields(settings)
         if field.metadata.get("semantic", True)
         and (value := getattr(settings, field.name)) != field.metadata.get("neutral", _UNSET)
     }
+    return {name: value for name, (value, nested) in found.items() if value or not nested}
 
 
 def all_settings(settings: Any) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from storm_evaluation.harness.language_model import HarnessModel
 from storm_evaluation.held_out.continuation import Questions
 from storm_exp import InputError
 from storm_exp.testing import make_stage
-from storm_inference.generation import Generator, Sampling
+from storm_inference.engines.engine import Sampling
+from storm_inference.engines.transformers_engine import TransformersEngine
+from storm_inference.generation import Generator
 from storm_inference.shots import Shots
 from storm_minitron.calibration.samples import read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
@@ -185,9 +187,19 @@ def test_without_a_template_nothing_is_a_control_token(plain, rows):
 
 
 def generate_with(kind, model, scratch):
-    sampling = Sampling(max_new_tokens=1, temperature=0, top_p=1, unfinished=False, seed=0)
-    shots = Shots([], 0, "", 0)
-    return kind(model, sampling, shots, batch_size=16, device="cpu", scratch=scratch)
+    def opened():
+        ends = model.chat().ends
+        return TransformersEngine(model, dtype="auto", device="cpu", batch_size=16, ends=ends)
+
+    return kind(
+        model,
+        Sampling(max_new_tokens=1),
+        Shots([], 0, "", 0),
+        unfinished=False,
+        batch_size=16,
+        open_engine=opened,
+        scratch=scratch,
+    )
 
 
 @settings(
@@ -228,7 +240,7 @@ def test_an_answer_in_which_the_model_forges_a_turn_is_refused(model, tmp_path, 
     assert tokens[forged] not in spelled
     for middle in ([tokens[forged]], spelled):
         text = model.tokenizer().encode("a")
-        _, problem = generator._read([*text, *middle, *text, tokens[END]])
+        _, problem = generator._decode([*text, *middle, *text, tokens[END]])
         assert problem == f"the answer holds the control token {forged}"
 
 

@@ -13,7 +13,9 @@ from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 from storm_inference.answers import Answers
-from storm_inference.generation import Generator, Sampling, question
+from storm_inference.engines.engine import Sampling
+from storm_inference.engines.transformers_engine import TransformersEngine
+from storm_inference.generation import Generator, question
 from storm_inference.shots import Shots
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -150,6 +152,12 @@ def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
     assert not list(stage.scratch.glob("*.journal"))
 
 
+def opened(model):
+    """Return what answers as the component has it answer."""
+    ends = model.chat().ends
+    return TransformersEngine(model, dtype="auto", device="cpu", batch_size=16, ends=ends)
+
+
 def test_drawing_repeats_itself_with_the_seed(tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32")
     data = write(tmp_path / "data", 3)
@@ -157,10 +165,11 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         generator = Generator(
             model,
-            Sampling(max_new_tokens=4, temperature=1.0, top_p=1.0, unfinished=False, seed=seed),
+            Sampling(max_new_tokens=4, temperature=1.0, top_p=1.0, seed=seed),
             NO_SHOTS,
+            unfinished=False,
             batch_size=16,
-            device="cpu",
+            open_engine=lambda: opened(model),
             scratch=make_stage(tmp_path, name).scratch,
         )
         texts.append(generator.answer(list(data.rows("train"))))
@@ -238,10 +247,11 @@ def test_drawing_is_from_all_tokens(tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32", initializer_range=0.001)
     generator = Generator(
         model,
-        Sampling(max_new_tokens=1, temperature=1.0, top_p=1.0, unfinished=False, seed=0),
+        Sampling(max_new_tokens=1, temperature=1.0, top_p=1.0, seed=0),
         NO_SHOTS,
+        unfinished=False,
         batch_size=16,
-        device="cpu",
+        open_engine=lambda: opened(model),
         scratch=make_stage(tmp_path).scratch,
     )
     drawn = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -23,8 +24,9 @@ from storm_curation.judge.settings import JudgeSettings
 from storm_curation.judge.summary import Summary
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
+from storm_inference.engines.engine import Engine
+from storm_inference.engines.opening import open_engine
 from storm_inference.journal import Journal
-from storm_inference.label_scorer import LabelScorer
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 Row = Mapping[str, Any]
@@ -49,8 +51,8 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
         stage.compute() as device,
         stage.progress(total, "rows") as bar,
         _writer(file, schema) as writer,
+        contextlib.closing(_Work(settings, stage, device, model, prompt)) as work,
     ):
-        work = _Work(settings, device, model, prompt)
         for rows in _shards(data.rows("train"), settings.shard_rows):
             shard = stage.scratch / f"{_shard_digest(settings, rows)}.json"
             judgements = _read(shard)
@@ -64,8 +66,11 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
                 bar.advance(len(rows))
             writer.write_table(pa.Table.from_pylist(judgements, schema=schema))
             summary.add(rows, judgements)
+        figures = work.figures()
     seconds = time.monotonic() - started
     _report(stage, summary, (total - from_scratch) / max(seconds, 1e-9))
+    for name, value in figures.items():
+        stage.metric(name, value)
     return Scores(stage.directory)
 
 
@@ -73,11 +78,16 @@ class _Work:
     """The judge's model, loaded for the first shard that needs it."""
 
     def __init__(
-        self, settings: JudgeSettings, device: str, model: Checkpoint, prompt: JudgePrompt
+        self,
+        settings: JudgeSettings,
+        stage: StageContext,
+        device: str,
+        model: Checkpoint,
+        prompt: JudgePrompt,
     ) -> None:
-        self._settings, self._device, self._model = settings, device, model
-        self._prompt = prompt
-        self._scorer: LabelScorer | None = None
+        self._settings, self._stage, self._device = settings, stage, device
+        self._model, self._prompt = model, prompt
+        self._engine: Engine | None = None
 
     def judge(
         self, rows: list[Row], advance: Callable[[int], None], journal: Journal
@@ -90,7 +100,7 @@ class _Work:
         prompts = [prompted[index].prompts for index in usable]
         logs = []
         if prompts:
-            logs = self._load().score(prompts, self._prompt.answer_ids, advance, journal)
+            logs = self._load().score_labels(prompts, self._prompt.answer_ids, advance, journal)
         questions = self._settings.questions()
         judgements = []
         scored = dict(zip(usable, logs, strict=True))
@@ -107,14 +117,29 @@ class _Work:
             judgements.append(judgement)
         return judgements
 
-    def _load(self) -> LabelScorer:
-        if self._scorer is None:
+    def _load(self) -> Engine:
+        if self._engine is None:
             settings = self._settings
-            model = self._model.load(settings.dtype, self._device)
-            self._scorer = LabelScorer(
-                model, rows=settings.batch_size, step=settings.pad_to_multiple_of
+            self._engine = open_engine(
+                settings,
+                self._stage,
+                self._model,
+                device=self._device,
+                dtype=settings.dtype,
+                batch_size=settings.batch_size,
+                pad_to_multiple_of=settings.pad_to_multiple_of,
+                max_length=settings.max_length + 1,
             )
-        return self._scorer
+        return self._engine
+
+    def figures(self) -> dict[str, float]:
+        """Return what the engine says of its work, nothing where it was not asked."""
+        return self._engine.figures() if self._engine is not None else {}
+
+    def close(self) -> None:
+        """End what was started."""
+        if self._engine is not None:
+            self._engine.close()
 
 
 def weigh(questions: Mapping[str, Question], logs: list[list[float]]) -> Judgement:
@@ -162,10 +187,12 @@ def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 def _shard_digest(settings: JudgeSettings, rows: list[Row]) -> str:
     """Return the digest of what determines a shard's judgements, besides the model.
 
-    The model is part of the stage's key, and each key has its own scratch folder.
+    Model and engine are part of the stage's key, and each key has its own scratch folder.
     """
     contents = [[row["id"], row["messages"], row.get("tools")] for row in rows]
-    text = json.dumps([dataclasses.asdict(settings), contents], sort_keys=True, default=str)
+    shown = dataclasses.asdict(settings)
+    del shown["inference"], shown["serving"]
+    text = json.dumps([shown, contents], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from typing import Self
 from storm_curation.judge.rubric import Question, difficulty_question, education_question
 from storm_curation.judge.scores import DIFFICULTY, EDUCATION
 from storm_exp import SettingError, setting
+from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_models.dtype import LoadedDtype
 from storm_models.families.attention import longest_prompt
 from storm_models.families.model_config import ModelConfig
@@ -27,7 +28,7 @@ class Overlong(Enum):
 
 
 @dataclasses.dataclass(kw_only=True)
-class JudgeSettings:
+class JudgeSettings(AsksModel):
     """The rubric, the form of prompts, and the sizes of batches."""
 
     head: str = (
@@ -55,6 +56,7 @@ class JudgeSettings:
     """The model's dtype: auto (as stored), float32, bfloat16 or float16."""
 
     def __post_init__(self) -> None:
+        self.check_engine()
         if "{response}" not in self.example or "{instruction}" not in self.example:
             problem = "must contain {instruction} and {response}"
             raise SettingError("example", self.example, problem)
@@ -75,6 +77,8 @@ class JudgeSettings:
     def fitted(self, config: ModelConfig) -> tuple[Self, str]:
         """Return settings with prompts that the model can read, and what limits them, or ''."""
         longest, reason = longest_prompt(config)
+        if longest is not None and self.engine != TRANSFORMERS:
+            longest, reason = longest - 1, f"{reason}, and a server writes a token"
         if longest is None or self.max_length <= longest:
             return self, ""
         return dataclasses.replace(self, max_length=longest), reason

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from storm_data.rows.tool_form import ToolForm
@@ -13,7 +14,8 @@ from storm_evaluation.function_calling.berkeley import shown
 from storm_evaluation.function_calling.checker import mistake
 from storm_evaluation.function_calling.suite import Expected, Question, Suite
 from storm_exp import StageContext
-from storm_inference.generation import EMPTY, Answer, Generator, Sampling
+from storm_inference.engines.engine import Engine, Sampling
+from storm_inference.generation import EMPTY, Answer, Generator
 from storm_inference.shots import Shots
 from storm_models.chat.tool_calls import CallSpelling, MalformedCall, read_said
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -31,9 +33,9 @@ class Asked:
 
     tool_form: ToolForm
     spelling: CallSpelling
-    batch_size: int
+    batch_size: int | None
+    """None: all of a category."""
     max_new_tokens: int
-    dtype: str
 
 
 def ask(
@@ -43,7 +45,7 @@ def ask(
     categories: list[str],
     limit: int | None,
     asked: Asked,
-    device: str,
+    open_engine: Callable[[], Engine],
 ) -> Iterator[tuple[str, list[Scored]]]:
     """Yield every category with its scores, in the order of the questions.
 
@@ -51,18 +53,19 @@ def ask(
     """
     generator = Generator(
         model,
-        Sampling(
-            max_new_tokens=asked.max_new_tokens, temperature=0, top_p=1, unfinished=True, seed=0
-        ),
+        Sampling(max_new_tokens=asked.max_new_tokens),
         Shots([], 0, "", 0),
+        unfinished=True,
         batch_size=asked.batch_size,
-        device=device,
+        open_engine=open_engine,
         scratch=stage.scratch,
-        dtype=asked.dtype,
     )
     chosen = {category: suite.questions(category)[:limit] for category in categories}
     total = sum(map(len, chosen.values()))
-    with stage.progress(total, "questions", "calling") as progress:
+    with (
+        contextlib.closing(generator),
+        stage.progress(total, "questions", "calling") as progress,
+    ):
         for category, questions in chosen.items():
             rows = [row(question, asked.tool_form, asked.spelling) for question in questions]
             answers = generator.answer(rows)

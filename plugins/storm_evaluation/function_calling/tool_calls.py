@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import check_model, report_metrics
 from storm_evaluation.tasks.folder import TaskFolder
 from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
+from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_models.chat.tool_calls import CallSpelling
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec, check_template
@@ -28,7 +30,7 @@ _METRIC = "exact calls"
 
 
 @component("evaluator", "tool_calls", version=1, requires=("torch", "transformers"), extra="train")
-class ToolCalls:
+class ToolCalls(AsksModel):
     """Score the calls that a model answers questions with: names, arguments, types and values.
 
     Several calls may come in any order; where no tool fits, none is right. A category of questions
@@ -59,6 +61,7 @@ class ToolCalls:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
+        self.check_engine()
         if not self.categories:
             raise SettingError("categories", [], "name at least one category of questions")
         repeated = sorted({c for c in self.categories if self.categories.count(c) > 1})
@@ -69,8 +72,9 @@ class ToolCalls:
             raise SettingError("tool_form", self.tool_form.name, problem)
 
     def environments(self) -> dict[str, Environment]:
-        """Return the environment that holds the questions, where they lie in one."""
-        return {"suite": berkeley()} if self.suite == NAME else {}
+        """Return the environments of the questions, where they lie in one, and of the engine."""
+        questions = {"suite": berkeley()} if self.suite == NAME else {}
+        return {**super().environments(), **questions}
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digests of the files, or what is installed in the environment."""
@@ -111,20 +115,24 @@ class ToolCalls:
 
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Ask every question, and compare the calls of the answers."""
+        from storm_inference.opening import open_engine
+
         from storm_evaluation.function_calling.asking import Asked, ask
 
         suite = self._suite()
         asked = Asked(
             tool_form=self.tool_form,
             spelling=self.call_spelling,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size if self.engine == TRANSFORMERS else None,
             max_new_tokens=self.max_new_tokens,
-            dtype=str(self.dtype),
         )
         samples: list[Sample] = []
         mistakes: dict[str, dict[str, int]] = {}
         with stage.compute() as device:
-            answers = ask(stage, model, suite, self.categories, self.limit, asked, device)
+            opened = functools.partial(
+                open_engine, self, stage, model, device=device, dtype=self.dtype
+            )
+            answers = ask(stage, model, suite, self.categories, self.limit, asked, opened)
             for category, scored in answers:
                 samples += [sample for sample, _ in scored]
                 counts = Counter(mistake for _, mistake in scored if mistake)

@@ -1,0 +1,1 @@
+"""One way to ask a model, and what answers: transformers here, or servers over HTTP."""

@@ -1,0 +1,123 @@
+"""Making an engine ready for one checkpoint: whatever a stage's settings name."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from storm_exp import StageContext
+from storm_inference.engines.engine import Engine
+from storm_inference.engines.settings import TRANSFORMERS, VLLM, AsksModel, InferenceSection
+from storm_inference.environments.vllm import vllm
+from storm_inference.servers.identity import check_identity
+from storm_inference.servers.pool import Pool
+from storm_inference.servers.server import Server
+from storm_inference.servers.server_engine import ServerEngine
+from storm_inference.servers.vllm_server import ANSWER_SECONDS, Launch, Starting
+from storm_models.chat.stops import read_stops
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.devices import device_count
+
+
+def open_engine(
+    settings: AsksModel,
+    stage: StageContext,
+    model: Checkpoint,
+    *,
+    device: str,
+    dtype: str = "auto",
+    batch_size: int = 1,
+    pad_to_multiple_of: int = 1,
+    max_length: int | None = None,
+) -> Engine:
+    """Return what answers for `model`, to be closed.
+
+    `batch_size` and `pad_to_multiple_of` shape the batches of transformers; `max_length` is the
+    most that a prompt and its answer have together, in tokens. Raises InputError where a server
+    does not start, or serves another model.
+    """
+    ends = list(model.chat().ends) if model.has_chat_template() else []
+    if settings.engine == TRANSFORMERS:
+        from storm_inference.engines.transformers_engine import TransformersEngine
+
+        return TransformersEngine(
+            model,
+            dtype=dtype,
+            device=device,
+            batch_size=batch_size,
+            pad_to_multiple_of=pad_to_multiple_of,
+            ends=ends,
+        )
+    serving = settings.serving.given()
+    computed = _served_dtype(model, dtype, serving.dtype)
+    if settings.engine == VLLM:
+        servers = _start(serving, stage, model.materialise(stage), device, computed, max_length)
+    else:
+        servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
+        rough = bool(serving.quantisation) or model.config().get("quantization_config") is not None
+        for server in servers:
+            server.model = check_identity(server, stage, model, computed, rough, max_length)
+    for server in servers:
+        stage.say(f"asks {server.url} ({settings.engine} {_version(server)}, {computed})")
+    end = model.tokenizer().eos_token_id
+    stops = sorted({*read_stops(model.directory), *ends, *([end] if end is not None else [])})
+    pool = Pool(
+        servers,
+        requests=serving.requests,
+        patience=serving.patience_seconds,
+        say=stage.say,
+        check=stage.check,
+    )
+    return ServerEngine(pool, stops)
+
+
+def _start(
+    serving: InferenceSection,
+    stage: StageContext,
+    model: Checkpoint,
+    device: str,
+    dtype: str,
+    max_length: int | None,
+) -> list[Server]:
+    """Start a server on every device of the runtime, all at once."""
+    python, count = vllm().python(), stage.runtime.devices
+    on_gpu = device.startswith("cuda") and bool(device_count("auto"))
+    first = int(device.partition(":")[2] or 0)
+    logs = stage.log.parent if stage.log else stage.scratch
+    name = "".join(letter if letter.isalnum() else "_" for letter in stage.name)
+    stage.say(f"starts vLLM on {count} device{'s' if count > 1 else ''}; what it says is in {logs}")
+    with contextlib.ExitStack() as begun:
+        starting = []
+        for place in range(count):
+            launch = Launch(
+                python=python,
+                model=model.directory,
+                log=Path(logs) / f"vllm-{name}-{place}.log",
+                dtype=dtype,
+                quantisation=serving.quantisation,
+                max_length=max_length,
+                requests=serving.requests,
+                memory=serving.memory,
+                gpu=first + place if on_gpu else None,
+                threads=max(1, stage.runtime.thread_count() // count),
+                port=serving.port + place if serving.port else 0,
+            )
+            starting.append(Starting(launch))
+            begun.callback(starting[-1].server.close)
+        servers = [each.wait(serving.start_seconds, stage.check) for each in starting]
+        begun.pop_all()
+    return servers
+
+
+def _served_dtype(model: Checkpoint, own: str, section: str) -> str:
+    """Return what servers compute in: vLLM's `auto` would take another than a float32 model's."""
+    for wanted in (own, section):
+        if wanted != "auto":
+            return str(wanted)
+    config = model.config()
+    return str(config.get("dtype") or config.get("torch_dtype") or "auto")
+
+
+def _version(server: Server) -> str:
+    found = server.get("/version")
+    return str(found.get("version", "")) if isinstance(found, dict) else ""

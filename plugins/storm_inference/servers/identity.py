@@ -1,0 +1,109 @@
+"""Whether a server that somebody else started serves a stage's own checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError, StageContext
+from storm_inference.servers.server import Refused, Server, Unavailable
+from storm_models.checkpoint.checkpoint import Checkpoint
+
+TEXT = "The quick brown fox jumps over 13 lazy dogs. Is 2 + 2 = 4? def f(x): return x"
+"""The canary: what is encoded and read."""
+_TOKENS = 48
+_TOLERANCE = {"float32": 0.01, "bfloat16": 0.1, "float16": 0.1}
+_ROUGH = 0.5
+"""How far log-probabilities may be off, on average over the canary: rounding of a few layers in
+the number format, or of quantised weights. Another training of the same model is mostly farther."""
+_VERSION = 1
+
+
+def check_identity(
+    server: Server,
+    stage: StageContext,
+    model: Checkpoint,
+    dtype: str,
+    rough: bool,
+    max_length: int | None,
+) -> str:
+    """Return the name under which a server serves `model`.
+
+    Raises InputError where it serves another one, by its token ids or by its log-probabilities of
+    a text, or reads less than `max_length` tokens. `rough` is for quantised weights.
+    """
+    try:
+        served = _only_model(server.get("/v1/models"), server)
+        length = served.get("max_model_len")
+        if max_length is not None and isinstance(length, int) and length < max_length:
+            problem = f"reads {length} tokens at most, and this stage has up to {max_length}"
+            raise InputError(f"{server.url} {problem}: start it with --max-model-len {max_length}")
+        name = str(served["id"])
+        expected = canary(stage, model)
+        _check_tokens(server, name, expected["ids"])
+        tolerance = _ROUGH if rough else _TOLERANCE.get(dtype, _TOLERANCE["bfloat16"])
+        _check_logs(server, name, expected, tolerance)
+    except (Unavailable, Refused) as error:
+        raise InputError(f"inference.urls: {error}") from error
+    return name
+
+
+def canary(stage: StageContext, model: Checkpoint) -> dict[str, Any]:
+    """Return the checkpoint's ids of the canary, and log-probabilities of all but the first.
+
+    They are a memo of the checkpoint, computed once.
+    """
+    file = "canary.json"
+
+    def fill(folder: Path) -> None:
+        import torch
+
+        ids = model.tokenizer()(TEXT, add_special_tokens=False)["input_ids"][:_TOKENS]
+        network = model.load("auto", "cpu")
+        with torch.inference_mode():
+            logits = network(input_ids=torch.tensor([ids])).logits[0, :-1].float()
+        logs = logits.log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+        text = json.dumps({"ids": ids, "logs": logs.tolist()})
+        (folder / file).write_text(text, encoding="utf-8")
+
+    folder = stage.memo("canary", _VERSION, {"model": model}, fill)
+    found: dict[str, Any] = json.loads((folder / file).read_text(encoding="utf-8"))
+    return found
+
+
+def _only_model(answer: Any, server: Server) -> dict[str, Any]:
+    models = answer.get("data") if isinstance(answer, dict) else None
+    if not models or not isinstance(models[0], dict) or "id" not in models[0]:
+        raise InputError(f"{server.url}/v1/models names no model")
+    return dict(models[0])
+
+
+def _check_tokens(server: Server, name: str, ids: list[int]) -> None:
+    body = {"model": name, "prompt": TEXT, "add_special_tokens": False}
+    answer = server.post("/tokenize", body)
+    theirs = answer.get("tokens") if isinstance(answer, dict) else None
+    if not isinstance(theirs, list) or theirs[: len(ids)] != ids:
+        problem = "serves another model: its token ids differ from those of this stage's checkpoint"
+        raise InputError(f"{server.url} {problem}")
+
+
+def _check_logs(server: Server, name: str, expected: dict[str, Any], tolerance: float) -> None:
+    ids, logs = expected["ids"], expected["logs"]
+    body = {"model": name, "prompt": ids, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+    answer = server.post("/v1/completions", body)
+    try:
+        places = answer["choices"][0]["prompt_logprobs"][1:]
+        theirs = [
+            float(place[str(token)]["logprob"])
+            for place, token in zip(places, ids[1:], strict=True)
+        ]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        text = f"{server.url} gives no log-probabilities of a prompt: {str(answer)[:200]}"
+        raise InputError(text) from error
+    off = math.fsum(abs(a - b) for a, b in zip(theirs, logs, strict=True)) / len(logs)
+    if not off <= tolerance:
+        problem = "serves another model: its log-probabilities of a text are off by"
+        problem += f" {off:.3g} on average ({tolerance:g} at most)"
+        raise InputError(f"{server.url} {problem}")

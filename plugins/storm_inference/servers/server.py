@@ -1,0 +1,99 @@
+"""One server of the OpenAI protocol with vLLM's additions, as a client sees it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+
+from storm_inference.programs.program import Program
+
+_LOOK_SECONDS = 5.0
+"""How long a look at a server's state may take."""
+_SHOWN = 300
+"""Characters of an answer that an error shows."""
+
+
+class Unavailable(Exception):
+    """A server did not answer, or not with an answer: it may be asked again."""
+
+
+class Refused(Exception):
+    """A server says that a request is wrong: nobody need be asked again."""
+
+
+class Server:
+    """A server, its program where this process started one."""
+
+    def __init__(self, url: str, seconds: float, program: Program | None = None) -> None:
+        """Speak to the server at `url`, waiting so many seconds for an answer at most."""
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self.program = program
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        self._client = httpx.Client(
+            base_url=self.url, timeout=seconds, limits=limits, trust_env=False
+        )
+        self.model = ""
+        """The name by which it serves its model."""
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the JSON of an answer; raises Unavailable or Refused."""
+        return self._read(path, lambda: self._client.post(path, json=body))
+
+    def get(self, path: str, seconds: float = _LOOK_SECONDS) -> Any:
+        """Return the JSON of an answer, or its text; raises Unavailable or Refused."""
+        return self._read(path, lambda: self._client.get(path, timeout=seconds))
+
+    def _read(self, path: str, ask: Any) -> Any:
+        try:
+            answer: httpx.Response = ask()
+        except httpx.HTTPError as error:
+            problem = str(error) or type(error).__name__
+            raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
+        shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"
+        if answer.status_code in (408, 429) or answer.status_code >= 500:
+            raise Unavailable(shown)
+        if answer.status_code >= 400:
+            raise Refused(shown)
+        if not answer.headers.get("content-type", "").startswith("application/json"):
+            return answer.text
+        try:
+            return answer.json()
+        except ValueError as error:
+            text = f"{self.url}{path}: no JSON: {answer.text[:_SHOWN]!r}"
+            raise Unavailable(text) from error
+
+    def ended(self) -> str:
+        """Return how its program ended; empty while it runs, or where it is another's."""
+        code = self.program.poll() if self.program else None
+        return "" if code is None else f"the server has ended with {code}"
+
+    def problem(self) -> str:
+        """Return why it cannot be asked, empty where it can."""
+        if ended := self.ended():
+            return ended
+        try:
+            self.get("/health")
+        except (Unavailable, Refused) as error:
+            return str(error)
+        return ""
+
+    def counters(self, *names: str) -> list[float]:
+        """Return counters of its /metrics, 0 for what it does not count."""
+        try:
+            text = str(self.get("/metrics"))
+        except (Unavailable, Refused):
+            return [0.0] * len(names)
+        return [
+            sum(
+                map(float, re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+            )
+            for name in names
+        ]
+
+    def close(self) -> None:
+        """Close connections, and end the program that was started for it."""
+        self._client.close()
+        if self.program is not None:
+            self.program.end()

@@ -1,0 +1,166 @@
+"""The engines `vllm` and `server`: a pool of servers that is asked with token ids."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from storm_inference.engines.engine import LabelLogs, Sampling, Tokens
+from storm_inference.journal import Journal
+from storm_inference.servers.pool import Pool, Request, Unreadable
+
+COMPLETIONS = "/v1/completions"
+QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
+_ROWS = 4
+"""Rows in a request."""
+
+
+class ServerEngine:
+    """Servers of one checkpoint."""
+
+    def __init__(self, pool: Pool, stops: list[int]) -> None:
+        """Ask the servers of `pool`, which are closed with it; answers end at `stops`."""
+        self.stops = stops
+        self._pool = pool
+        self._servers = list(pool.servers)
+        self._before = self._counted()
+
+    def score_labels(
+        self,
+        rows: Sequence[Sequence[Tokens]],
+        labels: Sequence[Tokens],
+        advance: Callable[[int], None] = lambda rows: None,
+        journal: Journal | None = None,
+    ) -> LabelLogs:
+        """Have the next token's log-probabilities read, all questions of a row in one request.
+
+        So they stand beside each other in the server's queue, and what they share is computed once.
+        The journal is not used: a shard takes less than what it would take to keep its parts.
+        """
+        wanted = sorted({label for ids in labels for label in ids})
+        starts = range(0, len(rows), _ROWS)
+        requests = [
+            Request(
+                COMPLETIONS,
+                {
+                    "prompt": [list(p) for row in rows[start : start + _ROWS] for p in row],
+                    "max_tokens": 1,
+                    "temperature": 0,
+                    "logprobs": 1,
+                    "logprob_token_ids": wanted,
+                    "return_tokens_as_token_ids": True,
+                },
+                _LabelReader(labels, len(rows[start : start + _ROWS])),
+                rows=len(rows[start : start + _ROWS]),
+            )
+            for start in starts
+        ]
+        return [row for found in self._pool.ask(requests, advance) for row in found]
+
+    def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
+        """Have an answer written to each prompt; a draw follows from the seed and the prompt."""
+        body: dict[str, Any] = {
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "stop_token_ids": self.stops,
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+        }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        requests = [
+            Request(
+                COMPLETIONS,
+                {**body, "prompt": list(prompt), "seed": (sampling.seed + place) % 2**31},
+                self._read_answer,
+            )
+            for place, prompt in enumerate(prompts)
+        ]
+        return self._pool.ask(requests, lambda rows: None)
+
+    def _read_answer(self, answer: Any) -> list[int]:
+        """Return an answer's tokens; those of one that a stop ended end in it."""
+        (choice,) = _choices(answer, 1)
+        tokens, reason = choice.get("token_ids"), choice.get("finish_reason")
+        if not _is_tokens(tokens) or reason not in ("stop", "length"):
+            raise Unreadable(f"an answer without token ids or an end: {choice!s:.200}")
+        place = next((i for i, token in enumerate(tokens) if token in self.stops), None)
+        if place is not None:
+            return list(tokens[: place + 1])
+        return [*tokens, self.stops[0]] if reason == "stop" and self.stops else list(tokens)
+
+    def random_state(self) -> str:
+        """Return nothing: a draw follows from its seed."""
+        return ""
+
+    def restore(self, random: str) -> None:
+        """Do nothing."""
+
+    def health(self) -> str:
+        """Return what is wrong with the servers that are still asked."""
+        return "; ".join(filter(None, (server.problem() for server in self._pool.servers)))
+
+    def figures(self) -> dict[str, float]:
+        """Return tokens of prompts, and the share of them that a server had computed before."""
+        queries, hits = (
+            after - before for after, before in zip(self._counted(), self._before, strict=True)
+        )
+        if queries <= 0:
+            return {}
+        return {"prompt_tokens": queries, "prefix_hit_rate": hits / queries}
+
+    def _counted(self) -> list[float]:
+        counts = [server.counters(QUERIES, HITS) for server in self._servers]
+        return [sum(column) for column in zip(*counts, strict=True)]
+
+    def close(self) -> None:
+        """Close connections, and end the servers that were started."""
+        for server in self._servers:
+            server.close()
+
+
+class _LabelReader:
+    """Reads the labels' log-probabilities off an answer, `[row][question][label]`."""
+
+    def __init__(self, labels: Sequence[Tokens], rows: int) -> None:
+        self._labels, self._rows = labels, rows
+
+    def __call__(self, answer: Any) -> LabelLogs:
+        count = len(self._labels)
+        choices = _choices(answer, self._rows * count)
+        return [
+            [
+                self._read(choices[row * count + question], ids)
+                for question, ids in enumerate(self._labels)
+            ]
+            for row in range(self._rows)
+        ]
+
+    def _read(self, choice: Any, ids: Tokens) -> list[float]:
+        try:
+            (given,) = choice["logprobs"]["top_logprobs"]
+            found = [float(given[f"token_id:{token}"]) for token in ids]
+        except (KeyError, TypeError, ValueError) as error:
+            text = f"an answer without the labels' log-probabilities ({error!r}): {choice!s:.200}"
+            raise Unreadable(text) from error
+        if not all(math.isfinite(value) and value <= 1e-3 for value in found):
+            raise Unreadable(f"log-probabilities that are none: {found}")
+        return found
+
+
+def _choices(answer: Any, count: int) -> list[Any]:
+    """Return the choices of an answer in the order of its prompts; raises Unreadable."""
+    try:
+        choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
+        places = [int(choice["index"]) for choice in choices]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"no answer of the protocol ({error!r}): {answer!s:.200}") from error
+    if places != list(range(count)):
+        raise Unreadable(f"{count} answers were asked for, and {len(places)} came")
+    return choices
+
+
+def _is_tokens(tokens: Any) -> bool:
+    return isinstance(tokens, list) and all(type(token) is int and token >= 0 for token in tokens)

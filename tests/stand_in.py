@@ -1,0 +1,117 @@
+"""A small server of the protocol, on threads: it reads prompts off their last token."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[[dict[str, Any]], Any]
+
+
+class StandIn(ThreadingHTTPServer):
+    """What a test can make fail, be slow, or answer nonsense."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.at_once = self.most_at_once = 0
+        self.guard = threading.Lock()
+        self.healthy = True
+        self.before: Answer = lambda body: None
+        """Runs before an answer; a status that it returns is answered instead."""
+        self.after: Callable[[dict[str, Any]], Any] = lambda answer: answer
+        """Changes an answer."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: StandIn
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._send(200 if self.server.healthy else 503, {})
+        elif self.path == "/v1/models":
+            self._send(200, {"data": [{"id": "toy", "max_model_len": 64}]})
+        else:
+            self._send(404, {})
+
+    def do_POST(self) -> None:
+        stand_in = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with stand_in.guard:
+            stand_in.asked.append(body)
+            stand_in.at_once += 1
+            stand_in.most_at_once = max(stand_in.most_at_once, stand_in.at_once)
+        try:
+            status = stand_in.before(body)
+        finally:
+            with stand_in.guard:
+                stand_in.at_once -= 1
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if status:
+                self._send(status, {"error": "as the test wants it"})
+            else:
+                self._send(200, stand_in.after(complete(body)))
+
+    def _send(self, status: int, content: Any) -> None:
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+def complete(body: dict[str, Any]) -> dict[str, Any]:
+    """Answer as vLLM does, with log-probabilities that follow from the prompt's last token."""
+    prompts = body["prompt"] if isinstance(body["prompt"][0], list) else [body["prompt"]]
+    choices = []
+    for index, prompt in enumerate(prompts):
+        choice: dict[str, Any] = {"index": index, "finish_reason": "stop", "text": ""}
+        if "logprob_token_ids" in body:
+            logs = {f"token_id:{t}": expected(prompt, t) for t in body["logprob_token_ids"]}
+            choice["logprobs"] = {"top_logprobs": [logs]}
+        choice["token_ids"] = [prompt[-1], 7]
+        choices.append(choice)
+    return {"choices": choices[::-1]}  # the protocol promises no order
+
+
+def expected(prompt: list[int], label: int) -> float:
+    """Return the log-probability that the stand-in gives a label."""
+    return -float(prompt[-1]) - label / 8
+
+
+@contextlib.contextmanager
+def running() -> Iterator[StandIn]:
+    """Run a stand-in, and stop it."""
+    with StandIn() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def after(seconds: float) -> Answer:
+    """Return what makes an answer slow."""
+
+    def wait(body: dict[str, Any]) -> None:
+        time.sleep(seconds)
+
+    return wait

@@ -1,0 +1,173 @@
+"""Servers may be slow, die or talk nonsense: every row gets its own answer, or an error."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from stand_in import StandIn, after, expected, running
+from storm_exp import InputError
+from storm_inference.engines.engine import Sampling
+from storm_inference.servers.pool import Pool
+from storm_inference.servers.server import Server
+from storm_inference.servers.server_engine import ServerEngine
+from storm_inference.servers.vllm_server import free_port
+
+ROWS = [[[1, 2, row], [1, 2, row + 100]] for row in range(40)]
+LABELS = [[4, 5], [6, 7, 8]]
+RIGHT = [
+    [[expected(prompt, label) for label in ids] for prompt, ids in zip(row, LABELS, strict=True)]
+    for row in ROWS
+]
+
+
+@pytest.fixture
+def pair() -> Iterator[list[StandIn]]:
+    with running() as first, running() as second:
+        yield [first, second]
+
+
+def engine(*urls: str, patience: float = 0.5, requests: int = 4, said: list[str] | None = None):
+    servers = [Server(url, 30.0) for url in urls]
+    say = (said if said is not None else []).append
+    return ServerEngine(Pool(servers, requests=requests, patience=patience, say=say), [7])
+
+
+def test_every_row_has_the_labels_of_its_own_prompts(pair):
+    counted: list[int] = []
+    found = engine(*(s.url for s in pair)).score_labels(ROWS, LABELS, counted.append)
+    assert found == RIGHT
+    assert sum(counted) == len(ROWS)
+    assert all(server.asked for server in pair)
+    body = pair[0].asked[0]
+    assert body["logprob_token_ids"] == [4, 5, 6, 7, 8] and body["max_tokens"] == 1
+    # Both questions of a row are neighbours.
+    assert body["prompt"][0][:2] == body["prompt"][1][:2]
+    assert body["prompt"][1][2] == body["prompt"][0][2] + 100
+
+
+def test_a_server_is_given_no_more_at_once_than_it_is_said_to_take(pair):
+    for server in pair:
+        server.before = after(0.05)
+    engine(pair[0].url, requests=3).score_labels(ROWS, LABELS)
+    assert pair[0].most_at_once == 3
+
+
+def test_a_slow_server_does_not_hold_up_the_rest(pair):
+    slow, fast = pair
+    slow.before = after(20)
+    found = engine(slow.url, fast.url, requests=1).score_labels(ROWS, LABELS)
+    assert found == RIGHT
+    assert len(slow.asked) == 1
+
+
+def test_a_hung_server_is_given_up(pair):
+    hung, good = pair
+    hung.before, hung.healthy = after(20), False
+    said: list[str] = []
+    both = engine(hung.url, good.url, said=said)
+    assert both.score_labels(ROWS, LABELS) == RIGHT
+    assert len(said) == 1 and hung.url in said[0] and "is not asked any more" in said[0]
+    before = len(hung.asked)
+    assert both.score_labels(ROWS, LABELS) == RIGHT
+    assert len(hung.asked) == before
+
+
+def test_a_dead_server_is_given_up_and_said(pair):
+    said: list[str] = []
+    nobody = f"http://127.0.0.1:{free_port()}"
+    pair[0].before = after(0.5)
+    assert engine(nobody, pair[0].url, said=said).score_labels(ROWS, LABELS) == RIGHT
+    assert len(said) == 1 and said[0].startswith(f"{nobody} is not asked any more")
+
+
+def test_a_server_that_fails_for_a_while_is_waited_for(pair):
+    (server, _), count = pair, itertools.count()
+    server.before = lambda body: 503 if next(count) < 3 else None
+    assert engine(server.url, patience=30).score_labels(ROWS, LABELS) == RIGHT
+
+
+def test_without_a_server_there_is_an_error():
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(InputError, match=rf"no server is left: {nobody}"):
+        engine(nobody).score_labels(ROWS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda answer: {"choices": answer["choices"][:3]}, "8 answers were asked for, and 3 came"),
+        (lambda answer: {"choice": 1}, "no answer of the protocol"),
+        (lambda answer: b"<html>", "no JSON"),
+        (lambda answer: _with_logs(answer, {"token_id:4": -1.0}), "without the labels'"),
+        (lambda answer: _with_logs(answer, {f"token_id:{n}": 2.0 for n in range(9)}), "are none"),
+        (lambda answer: _with_logs(answer, None), "without the labels'"),
+    ],
+)
+def test_an_answer_that_is_none_is_asked_again_and_never_kept(pair, spoil, problem):
+    bad, good = pair
+    bad.after = spoil
+    with pytest.raises(InputError, match=rf"asked 4 times in vain: .*{problem}"):
+        engine(bad.url).score_labels(ROWS, LABELS)
+    count = itertools.count()
+    bad.after = lambda answer: spoil(answer) if next(count) < 2 else answer
+    assert engine(bad.url, good.url).score_labels(ROWS, LABELS) == RIGHT
+
+
+def test_what_a_server_refuses_is_not_asked_again(pair):
+    pair[0].before = lambda body: 400
+    with pytest.raises(InputError, match="HTTP 400"):
+        engine(pair[0].url, requests=1).score_labels(ROWS, LABELS)
+    assert len(pair[0].asked) == 1
+
+
+def test_answers_end_in_a_stop_where_they_ended(pair):
+    prompts = [[1, number] for number in range(10, 30)]
+    sampling = Sampling(max_new_tokens=5, temperature=1.0, top_p=0.5, stop=("\n",), seed=3)
+    found = engine(*(server.url for server in pair)).generate(prompts, sampling)
+    assert found == [[number, 7] for _, number in prompts]
+    body = next(body for body in pair[0].asked + pair[1].asked if body["prompt"] == [1, 12])
+    assert body["seed"] == 5 and body["stop"] == ["\n"] and body["stop_token_ids"] == [7]
+    assert body["top_p"] == 0.5
+
+
+def test_a_cut_answer_has_no_stop(pair):
+    def cut(answer):
+        for choice in answer["choices"]:
+            choice |= {"finish_reason": "length", "token_ids": [3, 4]}
+        return answer
+
+    pair[0].after = cut
+    assert engine(pair[0].url).generate([[1, 2]], Sampling(max_new_tokens=2)) == [[3, 4]]
+
+
+def test_an_interruption_ends_the_asking(pair):
+    pair[0].before = after(10)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    pool = Pool([Server(pair[0].url, 30)], requests=2, patience=1, check=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ServerEngine(pool, [7]).score_labels(ROWS, LABELS)
+
+
+def test_a_port_in_use_is_seen():
+    from storm_inference.servers.vllm_server import check_port
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"inference\.port: {port} cannot be listened at"):
+            check_port(port)
+    check_port(port)
+
+
+def _with_logs(answer, logs):
+    for choice in answer["choices"]:
+        choice["logprobs"] = {"top_logprobs": [logs]}
+    return answer
