@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test slow engines lint study bench clean
+.PHONY: run test slow vllm engines lint study bench clean
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
@@ -20,8 +20,11 @@ test: $(INSTALLED)  ## the default suite: all tests but those that take long
 slow: $(INSTALLED)  ## the tests that take long
 	$(PYTEST) -m "slow and not engines"
 
-engines: $(INSTALLED)  ## builds llama.cpp's environment and runs the tests that need it
-	$(BIN)/python -m storm_exp env create llama_cpp
+vllm: $(INSTALLED)  ## vLLM, in an environment of its own (3.5 GB)
+	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create vllm
+
+engines: vllm  ## builds the environments of vLLM and llama.cpp and runs the tests that need them
+	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create llama_cpp
 	$(PYTEST) -m engines
 
 lint: $(INSTALLED)  ## style and types

@@ -47,11 +47,17 @@ class GreedyDecoder:
             return False
         if set(options) - {"attention_mask", "do_sample", "temperature"}:
             return False
+        return not self.habits()
+
+    def habits(self) -> list[str]:
+        """Return what the model's generation_config sets besides the most probable token."""
         settings = self._model.generation_config
-        for name, neutral in _NEUTRAL.items():
-            if getattr(settings, name, None) not in (None, neutral):
-                return False
-        return all(not getattr(settings, name, None) for name in _ABSENT)
+        changed = [
+            name
+            for name, neutral in _NEUTRAL.items()
+            if getattr(settings, name, None) not in (None, neutral)
+        ]
+        return changed + [name for name in _ABSENT if getattr(settings, name, None)]
 
     @torch.inference_mode()
     def decode(

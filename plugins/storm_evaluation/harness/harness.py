@@ -28,6 +28,7 @@ from storm_evaluation.tasks.samples import sampled
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_evaluation.tasks.tree import definitions
 from storm_exp import InputError, StageContext
+from storm_inference.engines.engine import Engine
 from storm_models.chat.control_tokens import ControlTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.devices import choose_device
@@ -62,10 +63,16 @@ class Harness:
         max_length: int | None,
         dtype: str,
         batch_size: int = 1,
+        device: str = "",
     ) -> None:
-        """Load the model on the stage's device; `batch_size` is for requests outside of tasks."""
+        """Load the model on the stage's device, or on `device`.
+
+        `batch_size` is for requests outside of tasks.
+        """
         self._stage = stage
-        device = choose_device(stage.runtime.device)
+        self.engine: Engine | None = None
+        """What writes answers in the model's place."""
+        device = device or choose_device(stage.runtime.device)
         self.version = f"lm_eval {importlib.metadata.version('lm_eval')}"
         self._quantization = checkpoint.config().get("quantization_config") or {}
         with quiet():
@@ -94,6 +101,12 @@ class Harness:
                 "eos_token_id in generation_config.json"
             )
         return self.tokenizer.convert_ids_to_tokens(known[0])
+
+    def stops(self) -> list[int]:
+        """Return the tokens at which answers end, whatever the tasks say besides."""
+        said = self.model.generation_config.eos_token_id
+        ends = {*(said if isinstance(said, list) else [said]), self.tokenizer.eos_token_id}
+        return sorted(ends - {None})
 
     def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
         """Score every document; raises InputError for tasks that the harness cannot score."""
@@ -163,6 +176,7 @@ class Harness:
                 batch_size=batch_size,
                 max_length=self._max_length,
                 max_new_tokens=max_new_tokens,
+                engine=self.engine,
             )
         for text in self.rendered:
             model.prompts.note(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from storm_evaluation.harness.chat_prompts import ChatPrompts
 from storm_evaluation.harness.greedy_decoder import GreedyDecoder
 from storm_evaluation.harness.shared_prompt import score_shared, share_of_tokens
-from storm_exp import Progress, StageContext
+from storm_exp import InputError, Progress, StageContext
+from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.factor_change import generate_through
 from storm_models.chat.control_tokens import ControlTokens
 from storm_models.chat.renderer import ChatRenderer
@@ -42,10 +44,11 @@ class HarnessModel(HFLM):
         batch_size: int,
         max_length: int | None,
         max_new_tokens: int | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """Wrap a loaded model; `max_new_tokens` bounds answers of tasks that set none.
 
-        Without a renderer, tasks cannot use a chat template.
+        Without a renderer, tasks cannot use a chat template. `engine`, if given, writes the answers.
         """
         super().__init__(
             pretrained=model,
@@ -56,7 +59,7 @@ class HarnessModel(HFLM):
         )
         self._stage = stage
         self._rope = model_config(model.config.to_dict())
-        self._max_new_tokens = max_new_tokens
+        self._max_new_tokens, self._engine = max_new_tokens, engine
         self._controls = renderer.controls if renderer else ControlTokens(tokenizer)
         self._end = tokenizer.eos_token_id
         self._adds_end = tokenizer("a")["input_ids"][-1:] == [self._end]
@@ -233,9 +236,43 @@ class HarnessModel(HFLM):
         **generation_kwargs: Any,
     ) -> torch.Tensor:
         mask = generation_kwargs.get("attention_mask")
+        if self._engine is not None and mask is not None:
+            new = max_length - context.shape[1]
+            return self._generate_elsewhere(
+                self._engine, context, mask, new, stop, generation_kwargs
+            )
         if mask is None or not self._is_plain_greedy(generation_kwargs):
             return self._generate_as_hflm(context, max_length, stop, generation_kwargs)
         return self._decoder.decode(context, mask, max_length - context.shape[1], stop)
+
+    def _generate_elsewhere(
+        self,
+        engine: Engine,
+        context_BT: torch.Tensor,
+        mask_BT: torch.Tensor,
+        steps: int,
+        stop: list[str],
+        asked: dict[str, Any],
+    ) -> torch.Tensor:
+        """Return context and answer, padded, as an engine writes it; raises InputError."""
+        unknown = set(asked) - {"attention_mask", "do_sample", "temperature", "top_p"}
+        if unknown or (habits := self._decoder.habits()):
+            named = ", ".join(sorted(unknown) or habits)
+            problem = f"answers are to be generated with {named}, which only transformers is given"
+            raise InputError(f"{problem}: inference=transformers")
+        drawn = asked.get("do_sample", False)
+        sampling = Sampling(
+            max_new_tokens=steps,
+            temperature=float(asked.get("temperature") or 1.0) if drawn else 0.0,
+            top_p=float(asked.get("top_p") or 1.0) if drawn else 1.0,
+            stop=tuple(text for text in stop if text),
+        )
+        rows = zip(context_BT.tolist(), mask_BT.tolist(), strict=True)
+        prompts = [list(itertools.compress(ids, kept)) for ids, kept in rows]
+        answers = torch.full((len(prompts), steps), self.tokenizer.pad_token_id)
+        for row, tokens in enumerate(engine.generate(prompts, sampling)):
+            answers[row, : len(tokens)] = torch.tensor(tokens[:steps], dtype=torch.long)
+        return torch.cat([context_BT, answers.to(context_BT.device)], dim=1)
 
     def _generate_as_hflm(
         self, context: torch.Tensor, max_length: int, stop: list[str], options: dict[str, Any]

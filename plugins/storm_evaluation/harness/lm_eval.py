@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -22,6 +23,7 @@ from storm_evaluation.tasks.samples import sample_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_evaluation.tasks.tree import Leaf, leaves
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.devices import has_gpu
@@ -42,11 +44,12 @@ class FileDigests(Protocol):
 
 
 @component("evaluator", "lm_eval", version=3)
-class LmEval:
+class LmEval(AsksModel):
     """Scores a model on tasks of lm-evaluation-harness, document by document.
 
     The settings apply to all tasks; `by_task` overrides them for single ones:
-    `by_task.num_fewshot={gsm8k: 5, mmlu: 5}`.
+    `by_task.num_fewshot={gsm8k: 5, mmlu: 5}`. Engines other than transformers write the answers of
+    tasks that generate; likelihoods are always computed by transformers.
     """
 
     tasks: list[str] = setting([])
@@ -87,6 +90,7 @@ class LmEval:
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
+        self.check_engine()
         repeated = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
         if repeated:
             raise SettingError("tasks", repeated[0], "is listed twice")
@@ -214,6 +218,7 @@ class LmEval:
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Evaluate the model on every task."""
         from storm_evaluation.harness.harness import Harness, HarnessTasks
+        from storm_inference.engines.opening import open_engine
 
         folder = TaskFolder(self.task_folder).directory if self.task_folder else None
         asked = self.asked()
@@ -226,9 +231,29 @@ class LmEval:
             seed=self.seed,
             sample_rows=self.sample_rows,
         )
-        with stage.compute():
-            harness = Harness(stage, model, self.max_length, self.dtype)
+        with stage.compute() as device, contextlib.ExitStack() as opened:
+            writers = [n for n, (leaf, _) in asked.items() if leaf.generates]
+            elsewhere = self.engine != TRANSFORMERS and bool(writers)
+            # The device is the engine's where nothing is to be computed beside it.
+            alone = elsewhere and len(writers) == len(asked)
+            harness = Harness(
+                stage, model, self.max_length, self.dtype, device="cpu" if alone else ""
+            )
+            if elsewhere:
+                harness.engine = open_engine(
+                    self,
+                    stage,
+                    model,
+                    device=device,
+                    dtype=self.dtype,
+                    max_length=harness.language_model.max_length,
+                    stops=harness.stops(),
+                )
+                opened.callback(harness.engine.close)
+            elif self.engine != TRANSFORMERS:
+                stage.say("no task generates: transformers scores the likelihoods of them all")
             result = harness.evaluate(tasks)
+            figures = harness.engine.figures() if harness.engine else {}
         evaluation = Evaluation(stage.directory)
         described = {
             "by_task": describe_tasks(asked, result),
@@ -238,6 +263,8 @@ class LmEval:
         scores = evaluation.write(result.metrics, result.samples, described, harness.version)
         report_metrics(stage, evaluation)
         stage.metric("documents", sum(score.n for score in scores.values()))
+        for name, value in figures.items():
+            stage.metric(name, value)
         return evaluation
 
 

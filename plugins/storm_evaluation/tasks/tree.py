@@ -36,6 +36,11 @@ class Leaf:
         """Every name under which settings may be given, the most specific first."""
         return (self.name, *self.above)
 
+    @property
+    def generates(self) -> bool:
+        """Whether the model writes an answer, which is what the harness takes a task to ask."""
+        return bool(self.config.get("output_type", "generate_until") == "generate_until")
+
     def functions(self) -> Iterator[NamedFunction]:
         """Yield the Python functions that the YAML names."""
         yield from _functions_in(self.config)

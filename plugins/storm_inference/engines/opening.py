@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from storm_exp import StageContext
@@ -29,12 +30,14 @@ def open_engine(
     batch_size: int = 1,
     pad_to_multiple_of: int = 1,
     max_length: int | None = None,
+    stops: Sequence[int] | None = None,
 ) -> Engine:
     """Return what answers for `model`, to be closed.
 
     `batch_size` and `pad_to_multiple_of` shape the batches of transformers; `max_length` is the
-    most that a prompt and its answer have together, in tokens. Raises InputError where a server
-    does not start, or serves another model.
+    most that a prompt and its answer have together, in tokens; `stops` are the tokens at which
+    answers end, where they are not those of the model's files and of its chats. Raises InputError
+    where a server does not start, or serves another model.
     """
     ends = list(model.chat().ends) if model.has_chat_template() else []
     if settings.engine == TRANSFORMERS:
@@ -59,8 +62,9 @@ def open_engine(
             server.model = check_identity(server, stage, model, computed, rough, max_length)
     for server in servers:
         stage.say(f"asks {server.url} ({settings.engine} {_version(server)}, {computed})")
-    end = model.tokenizer().eos_token_id
-    stops = sorted({*read_stops(model.directory), *ends, *([end] if end is not None else [])})
+    if stops is None:
+        end = model.tokenizer().eos_token_id
+        stops = sorted({*read_stops(model.directory), *ends, *([end] if end is not None else [])})
     pool = Pool(
         servers,
         requests=serving.requests,
@@ -68,7 +72,7 @@ def open_engine(
         say=stage.say,
         check=stage.check,
     )
-    return ServerEngine(pool, stops)
+    return ServerEngine(pool, list(stops))
 
 
 def _start(

@@ -7,6 +7,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -21,6 +22,8 @@ from storm_inference.programs.program import Program, last_lines
 
 OPTIONS = "PIP_OPTIONS"
 """More words for pip, such as an index with CPU builds of torch."""
+_FOUND = re.compile(r"^(?:Collecting|Processing) ", re.MULTILINE)
+"""What pip says of a package that it fetches, or finds on this machine."""
 _POLL_SECONDS = 0.25
 _TAIL = 15
 """Lines of a program's output that an error shows."""
@@ -95,8 +98,8 @@ class _Steps:
         self._before = len(installed(folder))
 
     def __call__(self) -> None:
-        found = self._log.read_text(encoding="utf-8", errors="replace").count("Collecting ")
-        done = found + len(installed(self._folder)) - self._before
+        said = self._log.read_text(encoding="utf-8", errors="replace")
+        done = len(_FOUND.findall(said)) + len(installed(self._folder)) - self._before
         if done > self._counted:
             self._bar.advance(done - self._counted)
             self._counted = done

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 from storm_exp import InputError
@@ -28,7 +30,7 @@ class Environment:
     requirements: Path
     """Everything that is installed, pinned: pip resolves nothing."""
     imports: tuple[str, ...]
-    """What it must be able to import."""
+    """What it must be able to import, at least one name."""
     variant: str = ""
     """Tells apart what one name stands for on different machines: cpu, gpu."""
 
@@ -57,7 +59,9 @@ class Environment:
         return {_normal(name): version for name, version in _PIN.findall(text)}
 
     def problem(self) -> str:
-        """Return why it cannot be used; empty where it can."""
+        """Return why it cannot be used; empty where it can, or where this one does as well."""
+        if self.is_here():
+            return ""
         if not self.folder.is_dir():
             return "is not there"
         try:
@@ -80,7 +84,11 @@ class Environment:
         problem = self.problem()
         if problem:
             raise InputError(f"the environment '{self.name}' {problem}: {self.command}")
-        return self.interpreter
+        return Path(sys.executable) if self.is_here() else self.interpreter
+
+    def is_here(self) -> bool:
+        """Whether this Python can import what is needed: an extra was installed."""
+        return all(importlib.util.find_spec(name) is not None for name in self.imports)
 
 
 def environments_folder() -> Path:

@@ -19,8 +19,7 @@ def env(arguments: list[str]) -> int:
     for name in arguments[1:]:
         environment = named(name)
         made = create(environment)
-        state = "made" if made else "there already"
-        print(f"{name}: {state}, in {environment.folder}")
+        print(f"{name}: {'made' if made else 'there already'}: {environment.python()}")
     return 0
 
 
@@ -48,5 +47,5 @@ def _list() -> None:
     width = max(map(len, known), default=0)
     for name, environment in known.items():
         problem = environment.problem()
-        state = f"{problem}: {environment.command}" if problem else str(environment.interpreter)
+        state = f"{problem}: {environment.command}" if problem else str(environment.python())
         print(f"  {name.ljust(width)}  {environment.purpose}; {state}")

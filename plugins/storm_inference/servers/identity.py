@@ -14,8 +14,8 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 TEXT = "The quick brown fox jumps over 13 lazy dogs. Is 2 + 2 = 4? def f(x): return x"
 """The canary: what is encoded and read."""
 _TOKENS = 48
-_TOLERANCE = {"float32": 0.01, "bfloat16": 0.1, "float16": 0.1}
-_ROUGH = 0.5
+_TOLERANCE = {"float32": 0.01, "bfloat16": 0.05, "float16": 0.05}
+_ROUGH = 0.1
 """How far log-probabilities may be off, on average over the canary: rounding of a few layers in
 the number format, or of quantised weights. Another training of the same model is mostly farther."""
 _VERSION = 1

@@ -108,7 +108,8 @@ def test_a_killed_making_ends_its_programs_and_is_begun_anew(toy: Environment) -
         "import sys; from pathlib import Path\n"
         "from storm_inference.environments import building\n"
         "from storm_inference.environments.environment import Environment\n"
-        "e = Environment(name='toy', purpose='', requirements=Path(sys.argv[1]), imports=())\n"
+        "e = Environment(name='toy', purpose='', requirements=Path(sys.argv[1]),"
+        " imports=('toy_engine',))\n"
         "building.create(e)"
     )
     surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
