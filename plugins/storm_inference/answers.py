@@ -95,8 +95,8 @@ class Answers(AsksModel):
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Dataset:
         """Answer the train and validation splits."""
         from storm_inference.engines.engine import Sampling
-        from storm_inference.engines.opening import open_engine
         from storm_inference.generation import Generator, answer
+        from storm_inference.opening import open_engine
 
         if not data.count("train"):
             raise InputError("the data set has no rows to answer in its split 'train'")

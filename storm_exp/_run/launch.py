@@ -1,4 +1,4 @@
-"""Launching of worker processes, for stages that need several devices or another Python.
+"""Launching of worker processes, for stages that use several devices.
 
 The launching process holds the lease and publishes; `storm_exp._run.worker` fills the folder. They
 exchange files in a folder beside it: the stage file, the outcome of each worker, the first failure.
@@ -40,11 +40,9 @@ class WorkerTraceback(Exception):
 def wants_workers(settings: Any, runtime: Runtime) -> bool:
     """Return whether a component runs in other processes.
 
-    It does if its setting `python` (the interpreter of another environment) is not empty, or if
-    its attribute `distributed` is true and the runtime has several devices.
+    It does if its attribute `distributed` is true and the runtime has several devices.
     """
-    several = runtime.devices * runtime.nodes > 1 and getattr(settings, "distributed", False)
-    return bool(several or getattr(settings, "python", ""))
+    return bool(runtime.devices * runtime.nodes > 1 and getattr(settings, "distributed", False))
 
 
 def run_in_workers(
@@ -57,9 +55,6 @@ def run_in_workers(
     with the name and text of the first worker's, which is a StormError if that was one.
     """
     runtime = stage.runtime
-    if not getattr(node.settings, "distributed", False):
-        runtime = dataclasses.replace(runtime, devices=1, nodes=1)
-    python = getattr(node.settings, "python", "") or sys.executable
     threads = max(1, runtime.thread_count() // runtime.devices)
     folder = stage.directory.with_name(f"{stage.directory.name}-workers")
     folder.mkdir()
@@ -78,11 +73,11 @@ def run_in_workers(
         "log": str(stage.log or os.devnull),
     }
     (folder / JOB).write_text(json.dumps(job, default=_plain), encoding="utf-8")
-    command = _command(python, runtime, folder / JOB, node.key)
-    if runtime.nodes > 1 and command[0] == python:  # a launcher that starts only those of this node
+    command = _command(runtime, folder / JOB, node.key)
+    if runtime.nodes > 1 and command[0] == sys.executable:  # starts those of this node alone
         stage.say(f"waiting for the other nodes; run there: {' '.join(command)}")
-    ours = stage.worker_environment() if python == sys.executable else dict(os.environ)
-    environment = {**ours, "OMP_NUM_THREADS": str(threads), WATCHED: "1"}
+    own = {"OMP_NUM_THREADS": str(threads), WATCHED: "1"}
+    environment = {**stage.worker_environment(), **own}
     try:
         with (folder / "errors.txt").open("a+b") as errors:
             # Worker 0 writes to standard output, which is the screen; messages of launchers and
@@ -112,11 +107,9 @@ def run_in_workers(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(python: str, runtime: Runtime, job: Path, key: str) -> list[str]:
+def _command(runtime: Runtime, job: Path, key: str) -> list[str]:
     """Return the command that starts the workers of a stage file."""
-    worker = [python, "-m", "storm_exp._run.worker", str(job)]
-    if runtime.devices * runtime.nodes == 1:
-        return worker
+    worker = [sys.executable, "-m", "storm_exp._run.worker", str(job)]
     hook = load_plugins().hook
     command: list[str] | None = hook.storm_launcher(runtime=runtime, worker=worker, key=key)
     if command is None:

@@ -16,9 +16,9 @@ from end_to_end.workplace import Workplace
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_inference.engines.engine import Sampling
-from storm_inference.engines.opening import open_engine
 from storm_inference.engines.settings import AsksModel, Serving
 from storm_inference.environments.vllm import vllm
+from storm_inference.opening import open_engine
 from storm_inference.servers.server import Server
 from storm_inference.servers.vllm_server import Launch, Starting
 from storm_models.checkpoint.checkpoint import Checkpoint

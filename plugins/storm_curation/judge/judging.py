@@ -25,8 +25,8 @@ from storm_curation.judge.summary import Summary
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
 from storm_inference.engines.engine import Engine
-from storm_inference.engines.opening import open_engine
 from storm_inference.journal import Journal
+from storm_inference.opening import open_engine
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 Row = Mapping[str, Any]

@@ -218,7 +218,7 @@ class LmEval(AsksModel):
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Evaluate the model on every task."""
         from storm_evaluation.harness.harness import Harness, HarnessTasks
-        from storm_inference.engines.opening import open_engine
+        from storm_inference.opening import open_engine
 
         folder = TaskFolder(self.task_folder).directory if self.task_folder else None
         asked = self.asked()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,9 +86,9 @@ def test_no_worker_outlives_the_process_that_launched_it(start, tmp_path, end):
         assert not list((tmp_path / "outputs/store").glob("artifacts/??/.*"))
 
 
-def test_another_interpreter_is_given_every_setting_as_it_is(storm, tmp_path):
+def test_a_worker_is_given_every_setting_as_it_is(storm, tmp_path):
     elsewhere = ("recipe=sum", "adder=elsewhere", "targets=[adder]", "adder.inner.names=[b,c]")
-    assert storm(*elsewhere, "adder.shape=ROUND", f"adder.python={sys.executable}").code == 0
+    assert storm(*elsewhere, "adder.shape=ROUND", "adder.distributed=true", TWO).code == 0
     there = manifest(tmp_path)
     assert storm(*elsewhere, "adder.shape=ROUND", "store.path=here").code == 0
     here = manifest(tmp_path)
@@ -97,7 +96,7 @@ def test_another_interpreter_is_given_every_setting_as_it_is(storm, tmp_path):
 
 
 def test_an_error_for_users_is_one_from_a_worker_too(storm):
-    said = storm("recipe=sum", "adder=elsewhere", "adder.limit=0", f"adder.python={sys.executable}")
+    said = storm("recipe=sum", "adder=elsewhere", "adder.limit=0", "adder.distributed=true", TWO)
     assert said.code == 1
     assert said.err.endswith(
         "error: adder: the number is above the limit "

@@ -50,9 +50,9 @@ class SharedOut:
 
 @component("adder", "elsewhere", version=1)
 class Elsewhere:
-    """A number that tells its settings, made by an interpreter of its own."""
+    """A number that tells its settings, made in processes of its own."""
 
-    python: str = setting("", semantic=False)
+    distributed: bool = setting(False, semantic=False)
     limit: float = 1e9
     title: str | None = "\\${HOME}"
     nothing: str | None = None
@@ -64,5 +64,5 @@ class Elsewhere:
     def run(self, stage: StageContext, number: Value) -> Value:
         if number.read() > self.limit:
             raise InputError("the number is above the limit", limit=self.limit)
-        settings = dataclasses.replace(self, python="")
+        settings = dataclasses.replace(self, distributed=False)
         return write_value(stage, float(zlib.crc32(repr(settings).encode())))
