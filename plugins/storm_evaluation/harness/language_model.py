@@ -48,7 +48,7 @@ class HarnessModel(HFLM):
     ) -> None:
         """Wrap a loaded model; `max_new_tokens` bounds answers of tasks that set none.
 
-        Without a renderer, tasks cannot use a chat template. `engine`, if given, writes the answers.
+        Without a renderer, tasks cannot use a chat template. `engine` writes answers, if given.
         """
         super().__init__(
             pretrained=model,
