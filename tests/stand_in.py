@@ -5,28 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-Answer = Callable[[dict[str, Any]], Any]
 
 
 class StandIn(ThreadingHTTPServer):
     """What a test can make fail, be slow, or answer nonsense."""
 
-    daemon_threads = True
+    daemon_threads = False
     request_queue_size = 128
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.stopping = threading.Event()
         self.asked: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
         self.guard = threading.Lock()
         self.healthy = True
-        self.before: Answer = lambda body: None
+        self.before: Callable[[dict[str, Any]], int | None] = lambda body: None
         """Runs before an answer; a status that it returns is answered instead."""
+        self.seconds = 0.0
+        """How long an answer takes."""
         self.after: Callable[[dict[str, Any]], Any] = lambda answer: answer
         """Changes an answer."""
 
@@ -38,6 +38,7 @@ class StandIn(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: StandIn
     protocol_version = "HTTP/1.1"
+    timeout = 5
 
     def log_message(self, format: str, *arguments: Any) -> None:
         pass
@@ -58,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
             stand_in.at_once += 1
             stand_in.most_at_once = max(stand_in.most_at_once, stand_in.at_once)
         try:
+            stand_in.stopping.wait(stand_in.seconds)
             status = stand_in.before(body)
         finally:
             with stand_in.guard:
@@ -105,13 +107,6 @@ def running() -> Iterator[StandIn]:
         try:
             yield server
         finally:
+            server.stopping.set()
             server.shutdown()
-
-
-def after(seconds: float) -> Answer:
-    """Return what makes an answer slow."""
-
-    def wait(body: dict[str, Any]) -> None:
-        time.sleep(seconds)
-
-    return wait
+            thread.join()

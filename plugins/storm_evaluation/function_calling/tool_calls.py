@@ -115,9 +115,8 @@ class ToolCalls(AsksModel):
 
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Ask every question, and compare the calls of the answers."""
-        from storm_inference.opening import open_engine
-
         from storm_evaluation.function_calling.asking import Asked, ask
+        from storm_inference.opening import open_engine
 
         suite = self._suite()
         asked = Asked(

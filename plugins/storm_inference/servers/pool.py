@@ -96,6 +96,8 @@ class Pool:
                 queue.fail(str(error))
             except (Unavailable, Unreadable) as error:
                 queue.put_back(number, server, str(error))
+                if queue.over(0):
+                    return
                 if isinstance(error, Unavailable) and (problem := self._wait_for(server, queue)):
                     queue.lost.setdefault(server, problem)
                     return

@@ -48,7 +48,7 @@ class Server:
     def _read(self, path: str, ask: Any) -> Any:
         try:
             answer: httpx.Response = ask()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError, RuntimeError) as error:  # the last: it was closed
             problem = str(error) or type(error).__name__
             raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
         shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"

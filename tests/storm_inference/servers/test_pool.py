@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stand_in import StandIn, after, expected, running
+from stand_in import StandIn, expected, running
 from storm_exp import InputError
 from storm_inference.engines.engine import Sampling
 from storm_inference.servers.pool import Pool
@@ -24,16 +24,24 @@ RIGHT = [
 ]
 
 
+OPENED: list[ServerEngine | Server] = []
+
+
 @pytest.fixture
 def pair() -> Iterator[list[StandIn]]:
     with running() as first, running() as second:
         yield [first, second]
+        for server in (first, second):
+            server.stopping.set()
+        while OPENED:
+            OPENED.pop().close()
 
 
 def engine(*urls: str, patience: float = 0.5, requests: int = 4, said: list[str] | None = None):
     servers = [Server(url, 30.0) for url in urls]
     say = (said if said is not None else []).append
-    return ServerEngine(Pool(servers, requests=requests, patience=patience, say=say), [7])
+    OPENED.append(ServerEngine(Pool(servers, requests=requests, patience=patience, say=say), [7]))
+    return OPENED[-1]
 
 
 def test_every_row_has_the_labels_of_its_own_prompts(pair):
@@ -51,14 +59,14 @@ def test_every_row_has_the_labels_of_its_own_prompts(pair):
 
 def test_a_server_is_given_no_more_at_once_than_it_is_said_to_take(pair):
     for server in pair:
-        server.before = after(0.05)
+        server.seconds = 0.05
     engine(pair[0].url, requests=3).score_labels(ROWS, LABELS)
     assert pair[0].most_at_once == 3
 
 
 def test_a_slow_server_does_not_hold_up_the_rest(pair):
     slow, fast = pair
-    slow.before = after(20)
+    slow.seconds = 20
     found = engine(slow.url, fast.url, requests=1).score_labels(ROWS, LABELS)
     assert found == RIGHT
     assert len(slow.asked) == 1
@@ -66,7 +74,7 @@ def test_a_slow_server_does_not_hold_up_the_rest(pair):
 
 def test_a_hung_server_is_given_up(pair):
     hung, good = pair
-    hung.before, hung.healthy = after(20), False
+    hung.seconds, hung.healthy = 20, False
     said: list[str] = []
     both = engine(hung.url, good.url, said=said)
     assert both.score_labels(ROWS, LABELS) == RIGHT
@@ -79,7 +87,7 @@ def test_a_hung_server_is_given_up(pair):
 def test_a_dead_server_is_given_up_and_said(pair):
     said: list[str] = []
     nobody = f"http://127.0.0.1:{free_port()}"
-    pair[0].before = after(0.5)
+    pair[0].seconds = 0.5
     assert engine(nobody, pair[0].url, said=said).score_labels(ROWS, LABELS) == RIGHT
     assert len(said) == 1 and said[0].startswith(f"{nobody} is not asked any more")
 
@@ -145,12 +153,13 @@ def test_a_cut_answer_has_no_stop(pair):
 
 
 def test_an_interruption_ends_the_asking(pair):
-    pair[0].before = after(10)
+    pair[0].seconds = 10
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    pool = Pool([Server(pair[0].url, 30)], requests=2, patience=1, check=interrupt)
+    OPENED.append(Server(pair[0].url, 30))
+    pool = Pool([OPENED[-1]], requests=2, patience=1, check=interrupt)
     with pytest.raises(KeyboardInterrupt):
         ServerEngine(pool, [7]).score_labels(ROWS, LABELS)
 
