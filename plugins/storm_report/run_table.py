@@ -1,4 +1,4 @@
-"""Tables of a run, over stages or a sweep's cells: mean and spread over seeds, what differs."""
+"""Tables of a run: its stages, or a sweep's cells with mean and spread over seeds."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def stage_rows(record: RunRecord) -> list[list[str]]:
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A number that a table of cells has a column for."""
+    """A metric of a stage, which is a column in a table of cells."""
 
     stage: StageRecord
     metric: str
 
     @property
     def column(self) -> str:
-        """The stage's label; for what stands beside its main metric, the metric's name, too."""
+        """The stage's label; for a metric beside its main metric, followed by the metric's name."""
         main = self.metric == self.stage.main_metric
         return self.stage.label if main else f"{self.stage.label} {self.metric}"
 
     @property
     def value(self) -> float:
-        """The number."""
+        """The metric's value."""
         return self.stage.metrics[self.metric]
 
     @property
     def stderr(self) -> float | None:
-        """Its standard error over what it was measured on, where that was said."""
+        """Its standard error over the measured items, None if the stage reports none."""
         return self.stage.metrics.get(f"{self.metric}_stderr")
 
     @property
     def on(self) -> str:
-        """Digest of what it was measured on, empty where nobody said."""
+        """Digest of what it was measured on, empty if the stage reports none."""
         return self.stage.measured_on.get(self.metric, "")
 
 
@@ -71,11 +71,11 @@ def measures(cell: CellRecord) -> list[Measure]:
 
 def groups(record: RunRecord) -> list[tuple[dict[str, str], list[CellRecord]]]:
     """Return the cells grouped by the settings that differ, seeds aside."""
-    found: dict[tuple[tuple[str, str], ...], list[CellRecord]] = {}
+    grouped: dict[tuple[tuple[str, str], ...], list[CellRecord]] = {}
     for settings, cell in zip(record.cell_settings(), record.cells, strict=True):
         key = tuple((name, value) for name, value in settings.items() if not is_seed(name))
-        found.setdefault(key, []).append(cell)
-    return [(dict(key), cells) for key, cells in found.items()]
+        grouped.setdefault(key, []).append(cell)
+    return [(dict(key), cells) for key, cells in grouped.items()]
 
 
 def spread(values: list[float]) -> tuple[float, float]:
@@ -90,8 +90,8 @@ def spread(values: list[float]) -> tuple[float, float]:
 def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """Return (settings, columns, rows).
 
-    A row holds `settings`, names of `cells`, `metrics` by column as (mean, spread, n), and by
-    column what they were measured `on`, and of a single run its error over that as `stderr`.
+    A row holds `settings`, the names of `cells`, and by column: `metrics` as (mean, spread, n),
+    digests of what they were measured `on`, and the standard error of a single run as `stderr`.
     """
     rows: list[dict[str, Any]] = []
     for settings, cells in groups(record):
@@ -109,7 +109,7 @@ def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, A
                 "settings": settings,
                 "cells": [cell.name for cell in cells],
                 "metrics": {label: (*spread(v), len(v)) for label, v in values.items()},
-                "on": {label: tuple(sorted(found)) for label, found in on.items()},
+                "on": {label: tuple(sorted(digests)) for label, digests in on.items()},
                 "stderr": stderr,
             }
         )
@@ -123,14 +123,14 @@ def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, A
 
 
 def comparable(column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether the rows' figures of a column were measured on the same things."""
+    """Return whether the rows' figures of a column were measured on the same items."""
     return len({row["on"][column] for row in rows if column in row["on"]}) < 2
 
 
 def sweep_table(record: RunRecord) -> tuple[list[str], list[list[str]]]:
     """Return header and rows for the screen: settings that differ, metrics that differ.
 
-    A column whose rows were not measured on the same things says so.
+    The header marks a column whose rows were not measured on the same items.
     """
     settings, labels, rows = summarise(record)
     seeds = max((len(row["cells"]) for row in rows), default=1)
@@ -149,21 +149,21 @@ def sweep_table(record: RunRecord) -> tuple[list[str], list[list[str]]]:
 def write_sweep_table(record: RunRecord) -> Path:
     """Write `sweep.csv` and return its path.
 
-    Mean, spread and count of every stage's main metric and those beside it; where it was said what
-    a figure was measured on, digests of that as well.
+    It has mean, spread and count of every stage's main metric and of those beside it, and digests
+    of what a figure was measured on, if stages report them.
     """
     settings, _, rows = summarise(record)
     labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
     file = record.directory / TABLE
     with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
-        told = {label for label in labels for row in rows if any(row["on"].get(label, ()))}
+        identified = {label for label in labels for row in rows if any(row["on"].get(label, ()))}
         uncertain = {label for row in rows for label in row["stderr"]}
         columns = []
         for label in labels:
             columns += [label, f"{label} sd", f"{label} n"]
             columns += [f"{label} stderr"] if label in uncertain else []
-            columns += [f"{label} on"] if label in told else []
+            columns += [f"{label} on"] if label in identified else []
         writer.writerow([*settings, "cells", *columns])
         for row in rows:
             figures: list[Any] = []
@@ -171,7 +171,7 @@ def write_sweep_table(record: RunRecord) -> Path:
                 figures += row["metrics"].get(label, ("", "", 0))
                 if label in uncertain:
                     figures.append(row["stderr"].get(label, ""))
-                if label in told:
+                if label in identified:
                     figures.append(" ".join(row["on"].get(label, ())))
             writer.writerow([*row["settings"].values(), len(row["cells"]), *figures])
     return file

@@ -13,7 +13,7 @@ class Shown:
     """An artifact with contents for the report."""
 
     label: str
-    """The stage's, and in a sweep the settings that differ for which it was made."""
+    """The stage's label, in a sweep followed by the differing settings that its cells share."""
     stage: StageRecord
     cell: CellRecord
     """The first cell that holds it."""
@@ -23,12 +23,12 @@ class Shown:
 def distinct(record: RunRecord, payload: str) -> list[Shown]:
     """Return every artifact once whose payload has the JSON file `payload`."""
     settings = record.cell_settings()
-    found: dict[str, tuple[StageRecord, list[int]]] = {}
+    holders: dict[str, tuple[StageRecord, list[int]]] = {}
     for number, cell in enumerate(record.cells):
         for stage in cell.stages:
-            found.setdefault(stage.key, (stage, []))[1].append(number)
+            holders.setdefault(stage.key, (stage, []))[1].append(number)
     shown = []
-    for stage, cells in found.values():
+    for stage, cells in holders.values():
         contents = stage.read(payload)
         if contents is None:
             continue

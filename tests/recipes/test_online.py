@@ -208,5 +208,5 @@ def test_data_of_tasks_are_looked_up_with_their_splits(plan, hub):
 def test_a_hub_that_does_not_answer_is_said_to_be_unchecked(tmp_path):
     place = Workplace(tmp_path / "work")
     said = place.run("plan", "recipe=storm_8b", "--online", code=1, HF_HUB_OFFLINE="1")
-    assert "base_model: not checked, for nobody answers" in said
+    assert "base_model: not checked, as the server does not answer" in said
     assert "Traceback" not in said

@@ -114,8 +114,10 @@ def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
     residual = means - means.mean(-1, keepdims=True) - means.mean(-2, keepdims=True)
     residual = residual + means.mean((-2, -1), keepdims=True)
     pooled = 2 * (residual**2).sum((-2, -1)) / ((arms - 1) * (runs - 1)) / runs
-    found = [_pair(tasks, means, first, second) for first, second in pairs]
-    difference, own, questions, most = (np.stack(column, -1) for column in zip(*found, strict=True))
+    spreads = [_pair(tasks, means, first, second) for first, second in pairs]
+    difference, own, questions, most = (
+        np.stack(column, -1) for column in zip(*spreads, strict=True)
+    )
     return Spread(
         difference=difference,
         own=own,

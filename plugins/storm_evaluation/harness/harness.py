@@ -103,9 +103,9 @@ class Harness:
         return self.tokenizer.convert_ids_to_tokens(known[0])
 
     def stops(self) -> list[int]:
-        """Return the tokens at which answers end, whatever the tasks say besides."""
-        said = self.model.generation_config.eos_token_id
-        ends = {*(said if isinstance(said, list) else [said]), self.tokenizer.eos_token_id}
+        """Return the ids of the tokens at which answers end, besides the tasks' own stop texts."""
+        ids = self.model.generation_config.eos_token_id
+        ends = {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id}
         return sorted(ends - {None})
 
     def evaluate(self, tasks: HarnessTasks) -> HarnessResult:

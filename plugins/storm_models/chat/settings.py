@@ -76,8 +76,8 @@ class ChatSettings:
 
     def __post_init__(self) -> None:
         """Check the values; raises SettingError."""
-        given = self.resolved()
-        check(given.template, given.arguments, given.date, "chat.")
+        values = self.resolved()
+        check(values.template, values.arguments, values.date, "chat.")
 
     def resolved(self) -> ChatSection:
         """Return the values, with the section's defaults in place of unresolved interpolations.

@@ -17,5 +17,5 @@ def keep_kv_cache(model: PreTrainedModel) -> None:
     reads the last token alone; in a batch, as soon as its padded width passes that context.
     """
     if model.config.model_type in FORGETFUL:
-        kept = types.MethodType(GenerationMixin.prepare_inputs_for_generation, model)
-        setattr(model, "prepare_inputs_for_generation", kept)  # noqa: B010
+        method = types.MethodType(GenerationMixin.prepare_inputs_for_generation, model)
+        setattr(model, "prepare_inputs_for_generation", method)  # noqa: B010

@@ -1,8 +1,8 @@
-"""What the network has of what a plan would fetch.
+"""A check, over the network, of the files that a plan would fetch.
 
-A component may have `look_up(self) -> list[str]`: it asks, within seconds, whether what its
-settings name can be had, and returns a line for each thing that it found. It raises SettingError
-or InputError for what is not there, and OSError when nobody answers.
+A component may have `look_up(self) -> list[str]`: within seconds, it asks the server for what its
+settings name, and returns a line for each thing that is available. It raises SettingError
+or InputError for what does not exist, and OSError if the server does not answer.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ def not_checked(plan: Plan) -> list[str]:
 
 
 def look_up(plan: Plan) -> tuple[list[str], list[str]]:
-    """Return (lines about what can be had, problems)."""
+    """Return (lines about what is available online, problems)."""
     nodes = _asking(plan)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(_ask, nodes))
-    found, problems = [], []
+    notices, problems = [], []
     for node, answer in zip(nodes, answers, strict=True):
         if isinstance(answer, StormError):
             problems.append(node.locate(answer))
         elif isinstance(answer, Exception):
-            problems.append(f"{node.stage}: not checked, for nobody answers ({answer})")
+            problems.append(f"{node.stage}: not checked, as the server does not answer ({answer})")
         else:
-            found += [f"online: {line} ({node.stage})" for line in answer]
-    return list(dict.fromkeys(found)), list(dict.fromkeys(problems))
+            notices += [f"online: {line} ({node.stage})" for line in answer]
+    return list(dict.fromkeys(notices)), list(dict.fromkeys(problems))
 
 
 def _asking(plan: Plan) -> list[PlannedArtifact]:
-    """Return what is to be made, would fetch something, and can ask for it; alike settings once."""
+    """Return the nodes to make that would fetch files and can be looked up; equal settings once."""
     nodes: dict[str, PlannedArtifact] = {}
     for node in plan.to_make():
         fetches = getattr(node.settings, "fetches", None)
@@ -54,6 +54,6 @@ def _ask(node: PlannedArtifact) -> list[str] | Exception:
         lines: list[str] = node.settings.look_up()
     except (StormError, OSError) as error:
         return error
-    except Exception as error:  # a client of the network may raise anything of its own
+    except Exception as error:  # clients of the network raise exceptions of many types
         return OSError(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
     return lines

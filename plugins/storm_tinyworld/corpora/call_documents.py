@@ -62,15 +62,15 @@ def _functions(instruction: str) -> list[Line]:
     """Return the tools that a question names, each with its arguments, which are all required."""
     match = _OFFERED.match(instruction)
     assert match is not None, instruction
-    found = []
+    functions = []
     for tool in match.group(1).split(" "):
         declared = _DECLARED.fullmatch(tool)
         name = declared.group(1) if declared else tool
         arguments = declared.group(2).split(",") if declared else [TOOLS[name]]
         properties = {argument: {"type": "string"} for argument in arguments}
         parameters = {"type": "dict", "properties": properties, "required": arguments}
-        found.append({"name": name, "description": f"{name}.", "parameters": parameters})
-    return found
+        functions.append({"name": name, "description": f"{name}.", "parameters": parameters})
+    return functions
 
 
 def write(folder: Path) -> None:
