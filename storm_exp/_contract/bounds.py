@@ -33,13 +33,9 @@ class Bounds:
             return f"one of {', '.join(self._names())}"
         if self.at_least is not None and self.at_most is not None:
             return f"between {self.at_least} and {self.at_most}"
-        limits = {
-            "at least": self.at_least,
-            "above": self.above,
-            "at most": self.at_most,
-            "below": self.below,
-        }
-        return " and ".join(f"{word} {v}" for word, v in limits.items() if v is not None)
+        names = ("at_least", "above", "at_most", "below")
+        limits = {name.replace("_", " "): getattr(self, name) for name in names}
+        return " and ".join(f"{name} {v}" for name, v in limits.items() if v is not None)
 
     def admit(self, value: Any) -> bool:
         """Return whether a value is allowed; a range contains finite numbers only."""

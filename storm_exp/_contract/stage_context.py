@@ -156,11 +156,8 @@ class StageContext:
             port: given.key if isinstance(given, Artifact) else [each.key for each in given]
             for port, given in inputs.items()
         }
-        artifacts = [
-            each
-            for given in inputs.values()
-            for each in ([given] if isinstance(given, Artifact) else given)
-        ]
+        lists = [[each] if isinstance(each, Artifact) else each for each in inputs.values()]
+        artifacts = [artifact for artifacts in lists for artifact in artifacts]
         if self.keep_memo is None or not self.keeps(*artifacts):
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
             fill(folder)

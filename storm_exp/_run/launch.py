@@ -72,7 +72,7 @@ def run_in_workers(
         "store": str(store),
         "log": str(stage.log or os.devnull),
     }
-    (folder / JOB).write_text(json.dumps(job, default=_plain), encoding="utf-8")
+    (folder / JOB).write_text(json.dumps(job, default=lambda value: value.name), encoding="utf-8")
     command = _command(runtime, folder / JOB, node.key)
     if runtime.nodes > 1 and command[0] == sys.executable:  # starts those of this node alone
         stage.say(f"waiting for the other nodes; run there: {' '.join(command)}")
@@ -115,10 +115,6 @@ def _command(runtime: Runtime, job: Path, key: str) -> list[str]:
     if command is None:
         raise StageError("no plugin can start several workers")
     return command
-
-
-def _plain(value: Any) -> Any:
-    return value.name
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
