@@ -63,6 +63,7 @@ class Forked:
     def wait(self) -> int:
         """Wait for its end and return the exit code."""
         self._process.join()
+        self.stdout.close()
         assert self.returncode is not None
         return self.returncode
 
