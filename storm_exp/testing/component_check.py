@@ -11,7 +11,7 @@ from typing import Any
 from storm_exp._contract.artifact import Artifact, Spec
 from storm_exp._contract.component import Component, describe
 from storm_exp._contract.digest import file_digest
-from storm_exp._contract.errors import PluginError, SettingError, StormError
+from storm_exp._contract.errors import PluginError, SettingError, StormError, did_you_mean
 from storm_exp._run.executor import check_output
 from storm_exp.testing.elsewhere import plan_elsewhere
 from storm_exp.testing.odd_values import odd_values, setting_types, undocumented, with_value
@@ -46,8 +46,13 @@ def check_component(
 
     Raises AssertionError, which says what is wrong and what would be right.
     """
-    component, given = describe(type(settings)), given_ports(settings, inputs, ports)
+    try:
+        component = describe(type(settings))
+    except PluginError as error:
+        raise AssertionError(f"{error}: give an instance of a component") from error
+    given = given_ports(settings, inputs, ports)
     check_class(component)
+    _check_inputs(component, given)
     _check_settings(settings)
     _check_refusals(settings, specs_of(given), folder)
     name = component.cls.__name__
@@ -105,6 +110,16 @@ def check_class(component: Component) -> None:
         f"{name}.plan_spec asks for {', '.join(sorted(named - needed))}, and a plan may have none: "
         "its parameters are named after the ports of `run`, with a default for one that is optional"
     )
+
+
+def _check_inputs(component: Component, given: dict[str, Any]) -> None:
+    name = component.cls.__name__
+    needed = {port.name for port in component.ports.values() if not port.optional}
+    missing = sorted(needed - given.keys())
+    assert not missing, f"{name} has the ports {', '.join(missing)}: give an artifact for each"
+    for port in given:
+        near = did_you_mean(port, component.ports)
+        assert port in component.ports, f"{name} has no port '{port}'{near}"
 
 
 def _check_settings(settings: Any) -> None:

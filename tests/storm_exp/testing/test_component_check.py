@@ -135,3 +135,12 @@ def test_files_that_are_taken_where_they_lie_are_the_same_by_that(tmp_path, numb
     shutil.copytree(number.directory, lasting)
     made = check_component(Adopted(path=str(lasting)), tmp_path)
     assert made.directory == lasting
+
+
+def test_what_is_not_given_and_what_no_port_takes_is_told(tmp_path, number):
+    with pytest.raises(AssertionError, match=r"Add has the ports number: give an artifact"):
+        check_component(toys.Add(), tmp_path)
+    with pytest.raises(AssertionError, match=r"Add has no port 'numbr'; did you mean 'number'\?"):
+        check_component(toys.Add(), tmp_path, number, numbr=number)
+    with pytest.raises(AssertionError, match=r"is not decorated with @component: give an inst"):
+        check_component(object(), tmp_path)
