@@ -40,7 +40,7 @@ class Spec:
         """
         unknown, planned, actual = (_as_json(each) for each in (type(self)(), self, made))
         return [
-            f"{name} was to be {_brief(value)} and is {_brief(actual[name])}"
+            f"{name} was to be {_brief(value, actual[name])} and is {_brief(actual[name], value)}"
             for name, value in planned.items()
             if unknown[name] not in (value, actual[name])
             and not self.agrees(name, value, actual[name])
@@ -63,7 +63,10 @@ def _as_json(spec: Spec) -> dict[str, Any]:
     return values
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, other: Any) -> str:
+    """Return the text of a value; of an object the entries that another object has otherwise."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        value = {k: each for k, each in value.items() if k in other and other[k] != each} or value
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 

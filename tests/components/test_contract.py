@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,6 @@ WRITE_ROWS = (
 TRAINING = {"steps": 2, "sequence_length": 96, "batch_size": 2, "precision": "32", "loggers": []}
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 NOT_HERE = {
-    "fp8_dynamic": "llmcompressor",
     **dict.fromkeys(("hub_chat", "hub_documents", "hub_preferences", "hub"), "a network"),
     "smollm2_135m": "an environment: tests/storm_command runs it where there is one",
     "gguf": "the package gguf: tests/storm_export reads its files with llama.cpp",
@@ -106,6 +104,7 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     ),
     "paired": lambda t: ({"resamples": 100}, {"evaluations": t.evaluations}),
     "bf16": lambda t: ({}, {"model": t.model}),
+    "fp8_dynamic": lambda t: ({}, {"model": t.model}),
     "answers": lambda t: (
         {"max_new_tokens": 4, "unfinished": True},
         {"model": t.model, "data": t.chats},
@@ -198,8 +197,8 @@ def test_every_component_is_checked_or_said_not_to_be() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_component_keeps_its_contract(name: str, toys: ToyInputs, tmp_path: Path) -> None:
     component = load_plugins().component(name)
-    if "mergekit" in component.cls.__module__ and importlib.util.find_spec("mergekit") is None:
-        pytest.skip("mergekit is not installed")
+    if component.missing_packages():
+        pytest.skip(f"needs {', '.join(component.missing_packages())}")
     settings, inputs = CASES[name](toys)
     # To import torch once more for each would take minutes: those that need it run again here.
     fresh = not set(component.requires or ()) & set(HEAVY)

@@ -36,7 +36,7 @@ class CheckpointSpec(Spec):
     def agrees(self, field: str, planned: Any, made: Any) -> bool:
         """Return whether what was said of the config holds; a family adds its own defaults."""
         if field == "config":
-            return all(made.get(name) == value for name, value in planned.items())
+            return _holds(planned, made)
         return super().agrees(field, planned, made)
 
     def summary(self) -> str:
@@ -50,6 +50,13 @@ class CheckpointSpec(Spec):
         """Remember the folder of the tokenizer, with which prompts are checked while planning."""
         if self.tokenizer is not None:
             FOLDERS.setdefault(self.tokenizer, directory)
+
+
+def _holds(planned: Any, made: Any) -> bool:
+    """Return whether all that is planned is so; objects that were made may say more."""
+    if isinstance(planned, dict) and isinstance(made, dict):
+        return all(name in made and _holds(planned[name], made[name]) for name in planned)
+    return bool(planned == made)
 
 
 def chat_spec(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pytest
 
-from storm_exp import StageContext, component
+from storm_exp import Spec, StageContext, component
 from storm_exp.testing import check_component, make_stage, toys
 from storm_exp.testing.toys import Value, write_value
 
@@ -101,6 +102,19 @@ def test_a_plan_that_disagrees_with_what_was_made_is_told(tmp_path, number):
     check_component(PlansOtherwise(factor=1.0), tmp_path / "agrees", [number], fresh=False)
     with pytest.raises(AssertionError, match=r"value was to be 3\.0 and is 6\.0"):
         check_component(PlansOtherwise(), tmp_path, [number])
+
+
+@dataclasses.dataclass(kw_only=True)
+class Described(Spec):
+    config: dict[str, int] | None = None
+
+
+def test_of_an_object_what_contradicts_is_told():
+    planned = Described(config={f"size_{number}": number for number in range(30)})
+    made = Described(config={**planned.config, "size_7": 8, "more": 1})
+    told = "config was to be {'size_7': 7} and is {'size_7': 8}"
+    assert planned.contradictions(made) == [told]
+    assert planned.contradictions(Described()) == Described().contradictions(made) == []
 
 
 def test_a_module_that_imports_heavy_packages_is_told_and_the_list_is_ours(tmp_path):
