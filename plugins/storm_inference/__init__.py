@@ -58,3 +58,16 @@ def storm_check_plan(plan: Plan) -> None:
     from storm_inference.environments.needed import check_environments
 
     check_environments(plan)
+
+
+@hookimpl
+def storm_plan_notices(plan: Plan) -> list[str]:
+    """Return which stages ask another engine than transformers."""
+    from storm_inference.engines.settings import TRANSFORMERS
+
+    asked: dict[str, dict[str, None]] = {}
+    for node in plan.to_make():
+        engine = getattr(node.settings, "engine", TRANSFORMERS)
+        if engine != TRANSFORMERS:
+            asked.setdefault(engine, {})[node.stage] = None
+    return [f"asked through {engine}: {', '.join(stages)}" for engine, stages in asked.items()]

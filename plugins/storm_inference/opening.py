@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,10 +44,11 @@ def open_engine(
     if settings.engine == TRANSFORMERS:
         from storm_inference.engines.transformers_engine import TransformersEngine
 
+        own = os.environ.get("LOCAL_RANK", "")
         return TransformersEngine(
             model,
             dtype=dtype,
-            device=device,
+            device=f"cuda:{own}" if device == "cuda" and stage.world > 1 and own else device,
             batch_size=batch_size,
             pad_to_multiple_of=pad_to_multiple_of,
             ends=ends,

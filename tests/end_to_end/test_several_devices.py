@@ -36,3 +36,16 @@ def test_two_devices_train_what_one_trains_under_the_same_key(warm: Workplace, s
     assert output.count("steps of about") == 1
     assert "Traceback" not in output and "Warning" not in output
     assert warm.run("store", "verify")
+
+
+@pytest.mark.slow
+def test_two_devices_judge_to_the_bits_of_one(warm: Workplace):
+    words = ("recipe=smoke", "targets=[judge]", "judge.shard_rows=8")
+    warm.run(*words)
+    one = warm.digests()
+    shutil.rmtree((warm.folder / "outputs/latest/judge").resolve())
+    output = warm.run(*words, "runtime.devices=2")
+    (stage,) = (stage for stage in warm.stages() if stage["stage"] == "judge")
+    assert stage["status"] == "made"
+    assert warm.digests() == one
+    assert "Traceback" not in output

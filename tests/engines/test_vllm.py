@@ -45,6 +45,23 @@ def processes_of(word: str) -> list[int]:
     return found
 
 
+def command_of(number: int) -> str:
+    return Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace")
+
+
+def descendants(parent: int) -> list[int]:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            above = int(file.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if above == parent:
+            number = int(file.parent.name)
+            found += [number, *descendants(number)]
+    return found
+
+
 def asked(url: str) -> AsksModel:
     return AsksModel(inference="server", serving=Serving(urls=[url], patience_seconds=5.0))
 
@@ -170,8 +187,8 @@ def test_a_server_that_is_killed_on_the_way_leaves_what_was_judged(
     rows = [[[5, 6, 7 + number % 90]] for number in range(4)]
     assert len(engine.score_labels(rows, [[8, 9]])) == 4
     assert server.program is not None
-    for number in processes_of("EngineCore") or processes_of(str(base_model)):
-        os.kill(number, signal.SIGKILL)
+    (core,) = (n for n in descendants(server.program.pid) if "EngineCore" in command_of(n))
+    os.kill(core, signal.SIGKILL)
     started = time.monotonic()
     with pytest.raises(InputError, match=rf"no server is left: {server.url}"):
         engine.score_labels(rows * 400, [[8, 9]])

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,20 @@ from storm_exp import InputError, StageContext
 from storm_inference.engines.engine import Engine
 from storm_inference.journal import Journal
 from storm_inference.opening import open_engine
+from storm_inference.shards import claimed
 from storm_models.checkpoint.checkpoint import Checkpoint
 
+_POLL_SECONDS = 0.2
 Row = Mapping[str, Any]
 Judgement = dict[str, Any]
 """A row of scores.parquet."""
 
 
 def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data: Dataset) -> Scores:
-    """Judge the split `train`, reusing finished shards in the stage's scratch folder."""
+    """Judge the split `train`, reusing finished shards in the stage's scratch folder.
+
+    Several workers share the shards; the first one gathers what all have made.
+    """
     total = data.count("train")
     if total == 0:
         raise InputError("the data set's split 'train' is empty: there is nothing to judge")
@@ -45,33 +50,47 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     prompt = JudgePrompt(settings, model.chat(), reason)
     summary = Summary(settings.questions())
     schema = score_schema(settings.questions())
-    from_scratch, started = 0, time.monotonic()
-    file = stage.directory / "scores.parquet"
+    started, before = time.monotonic(), {file.name for file in stage.scratch.glob("*.json")}
+    from_scratch = 0
     with (
         stage.compute() as device,
         stage.progress(total, "rows") as bar,
-        _writer(file, schema) as writer,
         contextlib.closing(_Work(settings, stage, device, model, prompt)) as work,
     ):
-        for rows in _shards(data.rows("train"), settings.shard_rows):
-            shard = stage.scratch / f"{_shard_digest(settings, rows)}.json"
-            judgements = _read(shard)
-            if judgements is None:
-                journal = Journal(shard.with_suffix(".journal"))
-                judgements = work.judge(rows, bar.advance, journal)
-                _publish(shard, judgements)
-                journal.remove()
-            else:
-                from_scratch += len(rows)
-                bar.advance(len(rows))
-            writer.write_table(pa.Table.from_pylist(judgements, schema=schema))
-            summary.add(rows, judgements)
+        if stage.world > 1:  # every worker makes the shards that nobody else has taken
+            for shard, rows in _shards(settings, stage, data):
+                if not shard.is_file():
+                    _make(shard, rows, work, bar.advance)
+            if stage.rank > 0:
+                return Scores(stage.directory)
+        with _writer(stage.directory / "scores.parquet", schema) as writer:
+            for shard, rows in _shards(settings, stage, data):
+                if shard.name in before:
+                    from_scratch += len(rows)
+                if shard.is_file() and stage.world == 1:
+                    bar.advance(len(rows))
+                while (judgements := _read(shard)) is None:
+                    stage.check()
+                    if not _make(shard, rows, work, bar.advance):
+                        time.sleep(_POLL_SECONDS)
+                writer.write_table(pa.Table.from_pylist(judgements, schema=schema))
+                summary.add(rows, judgements)
         figures = work.figures()
     seconds = time.monotonic() - started
     _report(stage, summary, (total - from_scratch) / max(seconds, 1e-9))
     for name, value in figures.items():
         stage.metric(name, value)
     return Scores(stage.directory)
+
+
+def _make(shard: Path, rows: list[Row], work: _Work, advance: Callable[[int], None]) -> bool:
+    """Judge a shard unless another worker is at it; return whether this one was."""
+    with claimed(shard) as mine:
+        if mine and _read(shard) is None:
+            journal = Journal(shard.with_suffix(".journal"))
+            _publish(shard, work.judge(rows, advance, journal))
+            journal.remove()
+        return mine
 
 
 class _Work:
@@ -179,12 +198,16 @@ def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(file, schema, compression="zstd")
 
 
-def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    while shard := list(itertools.islice(rows, size)):
-        yield shard
+def _shards(
+    settings: JudgeSettings, stage: StageContext, data: Dataset
+) -> Iterator[tuple[Path, list[Row]]]:
+    """Yield the rows shard by shard, each with the file that is to hold its judgements."""
+    rows: Iterator[Row] = data.rows("train")
+    while shard := list(itertools.islice(rows, settings.shard_rows)):
+        yield stage.scratch / f"{_shard_digest(settings, shard)}.json", shard
 
 
-def _shard_digest(settings: JudgeSettings, rows: list[Row]) -> str:
+def _shard_digest(settings: JudgeSettings, rows: Sequence[Row]) -> str:
     """Return the digest of what determines a shard's judgements, besides the model.
 
     Model and engine are part of the stage's key, and each key has its own scratch folder.

@@ -90,6 +90,11 @@ class AsksModel:
         """The engine, transformers where no recipe says."""
         return TRANSFORMERS if self.inference.startswith("${") else self.inference
 
+    @property
+    def serves(self) -> bool:
+        """Whether a server is started on each device."""
+        return self.engine == VLLM
+
     def check_engine(self) -> None:
         """Check what goes together, and forget what is not read; raises SettingError."""
         if self.engine == TRANSFORMERS:

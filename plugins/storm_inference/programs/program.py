@@ -35,6 +35,11 @@ class Program:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The guardian's process."""
+        return self._process.pid
+
     def poll(self) -> int | None:
         """Return its exit code, negative for the signal that ended it; None while it runs."""
         return self._process.poll()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from typing import Any
 
 from storm_exp import Cost, Plan, PlanError, PlannedArtifact
 from storm_models.estimate.hardware import GIB, Hardware
@@ -79,7 +80,26 @@ class Estimate:
         share = f"{self._runtime.utilisation:.0%} of {accelerator.flops / 1e12:.3g} TFLOP/s"
         devices = f", memory on each of {count} devices" if count > 1 else ""
         table.append(f"assumed: {'; '.join([share + devices, *self._assumptions()])}")
-        return [*table, *filter(None, [self._left_out(), self.problem(), self._space()]), ""]
+        further = [self._wall_time(), self._left_out(), self.problem(), self._space()]
+        return [*table, *filter(None, further), ""]
+
+    def _wall_time(self) -> str:
+        """Return the hours from start to end where there are several devices; else empty."""
+        count, wall = self.hardware.devices, 0.0
+        if count == 1:
+            return ""
+        on_all: dict[str, None] = {}
+        on_one: dict[str, None] = {}
+        for node, cost in self.costs:
+            if hours := self.hours(cost):
+                shared = uses_all_devices(node.settings)
+                wall += hours / count if shared else hours
+                (on_all if shared else on_one)[node.stage] = None
+        if wall < _ENOUGH:
+            return ""
+        parts = ((on_all, f"all {count} devices"), (on_one, "one device"))
+        shown = ", ".join(f"{' and '.join(names)} on {where}" for names, where in parts if names)
+        return f"{wall:,.2f} hours of wall time, one stage after another: {shown}"
 
     def _left_out(self) -> str:
         """Return the stages that the sum leaves out; empty where it leaves out none."""
@@ -117,6 +137,14 @@ class Estimate:
             if cost.assumes:
                 by.setdefault(cost.assumes, []).append(node.stage)
         return [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in by.items()]
+
+
+def uses_all_devices(settings: Any) -> bool:
+    """Return whether a stage with these settings is divided over the devices of the runtime.
+
+    Its component has the attribute `distributed`, or `serves` for one that starts a server on each.
+    """
+    return bool(getattr(settings, "distributed", False) or getattr(settings, "serves", False))
 
 
 def _count(number: float | None, billion: str) -> str:

@@ -1,0 +1,65 @@
+"""Which engine answers: for all stages, for one, in keys and in plans."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storm_curation.judge.zero_shot import ZeroShot
+from storm_exp import SettingError
+from storm_inference.answers import Answers
+from storm_inference.engines.settings import InferenceSection, Serving
+
+
+def plan(folder: Path, *words: str, code: int = 0) -> str:
+    command = [sys.executable, "-m", "storm_exp", "plan", f"outputs={folder}", *words]
+    surroundings = {**os.environ, "STORM_EXP_ENVIRONMENTS": str(folder / "none")}
+    said = subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
+    assert said.returncode == code, said.stderr
+    return said.stdout + said.stderr
+
+
+def keys(said: str) -> dict[str, str]:
+    rows = [line.split() for line in said.splitlines() if "to make" in line]
+    return {row[0]: row[2] for row in rows}
+
+
+def test_a_missing_environment_is_refused_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    said = plan(tmp_path, "recipe=smoke", "judge.inference=vllm", code=1)
+    assert "judge.inference=" in said and "storm-exp env create vllm" in said
+    assert "override `judge.inference=vllm`" in said
+
+
+def test_one_word_moves_all_that_ask_and_nothing_else_on_another_machine(tmp_path: Path) -> None:
+    elsewhere = ("recipe=smoke", "runtime.accelerator=h100", "runtime.devices=8")
+    own, theirs = (plan(tmp_path, *elsewhere, *more) for more in ((), ("inference=vllm",)))
+    assert "asked through vllm: judge, evaluator" in theirs
+    assert "asked through" not in own
+    before, after = keys(own), keys(theirs)
+    assert before["judge"] != after["judge"] and before["base_model"] == after["base_model"]
+    moved = plan(tmp_path, *elsewhere, "inference=vllm", "inference.port=8000")
+    assert keys(moved) == after
+    quantised = plan(tmp_path, *elsewhere, "inference=vllm", "inference.quantisation=fp8")
+    assert keys(quantised)["judge"] != after["judge"]
+
+
+def test_a_full_size_plan_says_what_judges_and_how_long_it_takes(tmp_path: Path) -> None:
+    words = ("recipe=storm_8b", "inference=vllm", "runtime.accelerator=h100", "runtime.devices=8")
+    said = plan(tmp_path, *words)
+    assert "asked through vllm: judge, evaluator" in said
+    assert "hours of wall time, one stage after another: judge and finetuner" in said
+
+
+def test_what_cannot_work_is_named() -> None:
+    with pytest.raises(SettingError, match="names no server"):
+        ZeroShot(inference="server", serving=Serving(urls=[]))
+    with pytest.raises(SettingError, match="inference='vlm': must be one of"):
+        Answers(inference="vlm", seed=0)
+    with pytest.raises(SettingError, match="quantisation='fp8': is read by the engines"):
+        InferenceSection(quantisation="fp8")
+    with pytest.raises(SettingError, match="names no server"):
+        InferenceSection(engine="server")
