@@ -17,11 +17,11 @@ usage: storm-exp recipe=NAME [setting=value …]        run a recipe
        storm-exp -m recipe=NAME setting=a,b,c         run a sweep: every combination
        storm-exp sweep=NAME                           run a named sweep
        storm-exp plan recipe=NAME … [-m] [--why]      what a run would do
-       storm-exp rehearse recipe=NAME … [-m]          first run it on small stand-ins
        storm-exp plugins [NAME]                       components, their settings and ports
        storm-exp store ls | show KEY | verify         what is kept
        storm-exp report [RUN]                         write a run's report again
-
+"""
+EXAMPLES = """
 for example:
        storm-exp recipe=storm
        storm-exp -m recipe=storm curator.min_education=2,3,4 merger.t=0.25,0.5,0.75
@@ -37,13 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         # A path or an error may contain characters that the terminal or a file cannot encode.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    problem = complaint(TO_RUN)
-    if problem:
+    if problem := complaint(TO_RUN):
         print(f"error: {problem}", file=sys.stderr)
         return 1
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
+        _print_usage()
         return 0
     try:
         return _dispatch(arguments)
@@ -73,13 +72,21 @@ def _message(error: Exception, arguments: list[str]) -> str:
     return message or report_unexpected(error, ["storm-exp", *arguments])
 
 
+def _print_usage() -> None:
+    """Print how the command line is used, a line for each verb of a plugin too."""
+    from storm_exp._run.verbs import plugin_verb_lines
+
+    print(USAGE, *(f"{line}\n" for line in plugin_verb_lines()), EXAMPLES, sep="", end="")
+
+
 def _dispatch(arguments: list[str]) -> int:
+    from storm_exp._contract.plugins import load_plugins
     from storm_exp._run import application, verbs
 
     first = arguments[0]
-    asks = {"-h", "--help"} & set(arguments)
-    if asks and (f"storm-exp {first}" in USAGE or "=" in first or first.startswith("-")):
-        print(USAGE, end="")
+    answers_itself = any(first in plugin.verbs for plugin in load_plugins().plugins)
+    if {"-h", "--help"} & set(arguments) and not answers_itself:
+        _print_usage()
         return 0
     if first.startswith("-") or "=" in first or first.startswith(("+", "~")):
         application.compose_and_act(arguments)

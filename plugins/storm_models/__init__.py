@@ -36,6 +36,7 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None
     """Return the verb that runs a recipe on small substitutes for large models and data."""
 
     def rehearse(cells: list[Composition]) -> list[float | None]:
+        """Run a recipe on small stand-ins first: rehearse recipe=NAME …"""
         from storm_models.rehearsal.rehearse import rehearse
 
         return rehearse(cells)

@@ -45,7 +45,10 @@ def storm_config_folder() -> str:  # type: ignore[empty-body]
 
 @hookspec
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:  # type: ignore[empty-body]
-    """Return command-line verbs: functions of the remaining arguments that return the exit code."""
+    """Return command-line verbs: functions of the remaining arguments that return the exit code.
+
+    The first line of a verb's docstring is its line of help.
+    """
 
 
 @hookspec

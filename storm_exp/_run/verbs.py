@@ -156,6 +156,15 @@ def report(arguments: list[str]) -> int:
     return 0
 
 
+def plugin_verb_lines() -> list[str]:
+    """Return a line of help for each verb of a plugin: its name, and how its docstring begins."""
+    verbs, _ = load_plugins().verbs(VERBS)
+    return [
+        f"       storm-exp {name:<36} {''.join((inspect.getdoc(verb) or '').splitlines()[:1])}"
+        for name, verb in sorted(verbs.items())
+    ]
+
+
 def plugin_verbs() -> dict[str, Verb]:
     """Return the verbs of plugins; print which are left out, and why."""
     verbs, problems = load_plugins().verbs(VERBS)

@@ -10,7 +10,10 @@ USAGE = "storm-exp env ls | env create NAME"
 
 
 def env(arguments: list[str]) -> int:
-    """List the environments that plugins name, or make one."""
+    """List environments of engines, or make one: env ls | env create NAME"""
+    if {"-h", "--help"} & set(arguments):
+        print(f"usage: {USAGE}")
+        return 0
     if arguments in ([], ["ls"]):
         _list()
         return 0
