@@ -32,11 +32,11 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 
 @hookimpl
-def storm_check_plan(plan: Plan) -> None:
-    """Raise PlanError for K types where llama.cpp's libraries are missing."""
-    from storm_export.gguf.needed import check_libllama
+def storm_plan_notices(plan: Plan) -> list[str]:
+    """Return lines on K types where llama.cpp's libraries are missing."""
+    from storm_export.gguf.needed import notices
 
-    check_libllama(plan)
+    return notices(plan)
 
 
 @hookimpl

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
+import pytest
 import yaml
 
 from end_to_end.workplace import Workplace
 
+PAGE = (Path(__file__).parents[2] / "docs/export.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    python -m storm_exp (.*)$", PAGE, re.M)
 HUB = (
     "+exporter=hub_folder",
     "exporter.license=apache-2.0",
@@ -46,3 +51,12 @@ def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> No
     assert "## What was trained" in text and "spectrum" in text
     written = folder / "model.safetensors"
     assert written.stat().st_nlink > 1  # the merge's weights, written once
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_page_runs(command: str, warm: Workplace) -> None:
+    if "gguf" in command:
+        pytest.importorskip("gguf")
+    warm.run(*shlex.split(command))
+    assert warm.made().keys() <= {"exporter", "gguf", "ollama"}
+    assert len(warm.made()) > 0

@@ -1,21 +1,23 @@
-"""Whether what K types need is there, looked at before anything starts."""
+"""Whether what K types need is there, looked at with the plan."""
 
 from __future__ import annotations
 
-from storm_exp import Plan, PlanError, SettingError
+from storm_exp import Plan
 from storm_export.gguf.exporter import Gguf
 from storm_export.gguf.libllama import HOW, find_libllama
 
 
-def check_libllama(plan: Plan) -> None:
-    """Raise PlanError for K types without llama.cpp's libraries.
+def notices(plan: Plan) -> list[str]:
+    """Return a line for every stage with K types where llama.cpp's libraries are missing.
 
-    A plan for another machine is not asked.
+    It is no error of a plan: the machine that runs it may be another one.
     """
-    if plan.cells[0].recipe.runtime.accelerator or find_libllama() is not None:
-        return
+    if find_libllama() is not None:
+        return []
+    found = []
     for node in plan.to_make():
         types = node.settings.types if isinstance(node.settings, Gguf) else []
-        if any(type_.is_k for type_ in types):
-            shown = [type_.value for type_ in types]
-            raise PlanError(node.locate(SettingError("types", shown, f"K types need {HOW}")))
+        shown = [type_.value for type_ in types if type_.is_k]
+        if shown:
+            found.append(f"{node.label}: {', '.join(shown)} will need {HOW}")
+    return found
