@@ -55,15 +55,20 @@ def open_engine(
         )
     serving = settings.serving.given()
     computed = _served_dtype(model, dtype, serving.dtype)
-    if settings.engine == VLLM:
-        servers = _start(serving, stage, model.materialise(stage), device, computed, max_length)
-    else:
-        servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
-        rough = bool(serving.quantisation) or model.config().get("quantization_config") is not None
+    with contextlib.ExitStack() as opened:
+        if settings.engine == VLLM:
+            servers = _start(serving, stage, model.materialise(stage), device, computed, max_length)
+        else:
+            servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
         for server in servers:
-            server.model = check_identity(server, stage, model, computed, rough, max_length)
-    for server in servers:
-        stage.say(f"asks {server.url} ({settings.engine} {_version(server)}, {computed})")
+            opened.callback(server.close)
+        if settings.engine != VLLM:
+            rough = bool(serving.quantisation or model.config().get("quantization_config"))
+            for server in servers:
+                server.model = check_identity(server, stage, model, computed, rough, max_length)
+        for server in servers:
+            stage.say(f"asks {server.url} ({settings.engine} {_version(server)}, {computed})")
+        opened.pop_all()
     if stops is None:
         end = model.tokenizer().eos_token_id
         stops = sorted({*read_stops(model.directory), *ends, *([end] if end is not None else [])})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -138,7 +139,7 @@ def test_a_prompt_beyond_the_context_is_refused_by_name(
     engine = open_engine(
         asked(server.url), make_stage(tmp_path), Checkpoint(base_model), device="cpu"
     )
-    with pytest.raises(InputError, match=r"HTTP 400: .*512"):
+    with contextlib.closing(engine), pytest.raises(InputError, match=r"HTTP 400: .*512"):
         engine.score_labels([[[5] * 600]], [[6]])
 
 
@@ -193,3 +194,4 @@ def test_a_server_that_is_killed_on_the_way_leaves_what_was_judged(
     with pytest.raises(InputError, match=rf"no server is left: {server.url}"):
         engine.score_labels(rows * 400, [[8, 9]])
     assert time.monotonic() - started < 120
+    engine.close()

@@ -72,7 +72,8 @@ class Pool:
         try:
             while not queue.over(_POLL_SECONDS):
                 self._check()
-                advance(queue.fresh_rows())
+                if fresh := queue.fresh_rows():
+                    advance(fresh)
                 if not any(thread.is_alive() for thread in threads):
                     queue.fail(f"no server is left: {'; '.join(queue.lost.values())}")
         finally:
@@ -83,7 +84,8 @@ class Pool:
         for server, problem in queue.lost.items():
             self._say(f"{server.url} is not asked any more: {problem}")
             self.servers.remove(server)
-        advance(queue.fresh_rows())
+        if fresh := queue.fresh_rows():
+            advance(fresh)
         return queue.results()
 
     def _work(self, server: Server, queue: _Queue) -> None:
