@@ -158,10 +158,9 @@ def report(arguments: list[str]) -> int:
 
 def plugin_verb_lines() -> list[str]:
     """Return a line of help for each verb of a plugin: its name, and how its docstring begins."""
-    verbs, _ = load_plugins().verbs(VERBS)
     return [
         f"       storm-exp {name:<36} {''.join((inspect.getdoc(verb) or '').splitlines()[:1])}"
-        for name, verb in sorted(verbs.items())
+        for name, verb in sorted(load_plugins().verbs(VERBS)[0].items())
     ]
 
 
