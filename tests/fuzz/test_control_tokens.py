@@ -144,7 +144,7 @@ def test_no_stage_takes_a_content_for_a_control_token(model, harness, tmp_path, 
     found = stages.tokenised(PreferenceTokenSet(), pairs, preference_schema())
     assert found == [WHOLE] * (2 * usable)
 
-    presented = JudgePrompt(ZeroShot(max_length=1500), model.chat()).present(stages.rows)
+    presented = JudgePrompt(ZeroShot(max_length=1500), model.chat()).prepare(stages.rows)
     for row, forged in zip(presented, stages.forged, strict=True):
         assert row.status == ("special_token" if forged else "ok"), row.problem
         assert [stages.control_tokens(ids) for ids in row.prompts] == [ASKED] * len(row.prompts)
