@@ -23,8 +23,8 @@ slow: $(INSTALLED)  ## the tests that take long
 vllm: $(INSTALLED)  ## vLLM, in an environment of its own (3.5 GB)
 	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create vllm
 
-engines: vllm  ## builds the environments of vLLM and llama.cpp and runs the tests that need them
-	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create llama_cpp
+engines: vllm  ## builds the environments and runs the tests that need them
+	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create llama_cpp smollm2 bfcl
 	$(PYTEST) -m engines
 
 lint: $(INSTALLED)  ## style and types

@@ -7,12 +7,14 @@ import json
 import pytest
 import torch
 
+from oracles.llama_cpp import LlamaCpp
 from storm_command.smollm2.component import ORIGIN, Smollm2, StoredDtype
-from storm_command.smollm2.environment import smollm2
+from storm_command.smollm2.environment import smollm2, wheel_file
 from storm_command.smollm2.reading import read_wheel
 from storm_command.smollm2.weights import halves_of_heads
 from storm_exp import InputError
 from storm_exp.testing import make_stage, run_component
+from storm_inference.environments.llama_cpp import llama_cpp
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 
@@ -96,6 +98,18 @@ def test_its_tokens_are_single_digits_and_words_of_bytes(model):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert tokenizer.tokenize("1987") == ["1", "9", "8", "7"]
     assert tokenizer("<|im_start|>")["input_ids"] == [1]
+
+
+@pytest.mark.engines
+@needs_wheel
+def test_its_token_ids_are_those_of_llama_cpp_on_the_wheels_own_file(model):
+    engine = llama_cpp()
+    if problem := engine.problem():
+        pytest.skip(f"the environment 'llama_cpp' {problem}: {engine.command}")
+    tokenizer = model.tokenizer()
+    with LlamaCpp(engine.python(), wheel_file(smollm2())) as server:
+        for text in TEXTS:
+            assert server.ids(text) == tokenizer(text)["input_ids"], text
 
 
 @pytest.mark.engines
