@@ -168,7 +168,7 @@ def test_a_judge_refuses_prompts_that_it_would_read_otherwise(model: Checkpoint)
     scorer = LabelScorer(model.load("float32"), rows=2, step=8)
     short, long = list(range(5, 5 + CONTEXT)), list(range(5, 6 + CONTEXT))
     assert scorer.score([[short]], [[3, 4]])
-    with pytest.raises(InputError, match=f"longer than the {CONTEXT} .*lower max_length"):
+    with pytest.raises(InputError, match=f"longer than {CONTEXT}, .*lower max_length"):
         scorer.score([[long]], [[3, 4]])
 
 
