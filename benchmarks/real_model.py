@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -66,15 +67,20 @@ def main() -> None:
     every = record["cells"][0]["stages"]
     stages = [stage for stage in every if stage["status"] in ("made", "kept") and stage["seconds"]]
     load = os.getloadavg()[0]
+    scores = score_rows(stages)
+    measured = table(["model", "right calls", "held-out loss"], scores) if scores else ""
     body = f"""
 SmolLM2-135M-Instruct (134,515,008 parameters, 49,152 tokens), chats of the miniature world, fp32;
-{len(stages)} of {len(every)} stages made. Load average when this was written: {load:.1f}.
+{len(stages)} of {len(every)} stages made. Load average when this was written: {load:.1f}; where
+that is more than there are cores, times are upper bounds.
 
 {table(["stage", "component", "made in", "peak RSS", ""], stage_rows(stages))}
 
-{table(["model", "right calls", "held-out loss"], score_rows(stages))}
+{measured}
 """
-    write_section("Storm on a real model", f"python -m storm_exp {RECIPE}", body)
+    write_section(
+        "Storm on a real model", shlex.join(["python", "-m", "storm_exp", *record["argv"]]), body
+    )
 
 
 if __name__ == "__main__":
