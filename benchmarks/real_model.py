@@ -79,7 +79,9 @@ that is more than there are cores, times are upper bounds.
 {measured}
 """
     write_section(
-        "Storm on a real model", shlex.join(["python", "-m", "storm_exp", *record["argv"]]), body
+        "Storm on a real model",
+        shlex.join(["python", "-m", "storm_exp", *record["argv"][1:]]),
+        body,
     )
 
 
