@@ -76,8 +76,7 @@ def run_in_workers(
     command = _command(runtime, folder / JOB, node.key)
     if runtime.nodes > 1 and command[0] == sys.executable:  # starts those of this node alone
         stage.say(f"waiting for the other nodes; run there: {' '.join(command)}")
-    own = {"OMP_NUM_THREADS": str(threads), WATCHED: "1"}
-    environment = {**stage.worker_environment(), **own}
+    environment = {**stage.worker_environment(), "OMP_NUM_THREADS": str(threads), WATCHED: "1"}
     try:
         with (folder / "errors.txt").open("a+b") as errors:
             # Worker 0 writes to standard output, which is the screen; messages of launchers and

@@ -96,7 +96,11 @@ class AsksModel:
         return self.engine == VLLM
 
     def check_engine(self) -> None:
-        """Check what goes together, and forget what is not read; raises SettingError."""
+        """Check what goes together, and forget what is not read; raises SettingError.
+
+        A component that Python calls gets the engine of no recipe.
+        """
+        self.inference = self.engine
         if self.engine == TRANSFORMERS:
             plain = dataclasses.asdict(InferenceSection())
             del plain["engine"]
