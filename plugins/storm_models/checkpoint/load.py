@@ -32,6 +32,8 @@ def load_model(
         "dtype": "auto" if dtype == "auto" else getattr(torch, dtype),
         "output_loading_info": True,
     }
+    if config.get("attn_logit_softcapping"):  # which transformers' sdpa leaves out without a word
+        options["attn_implementation"] = "eager"
     method = (config.get("quantization_config") or {}).get("quant_method")
     with quiet():
         if method == "compressed-tensors":  # otherwise it is unpacked in the first forward

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.linear_combination import LinearCombination
@@ -44,3 +45,29 @@ def test_a_sum_whose_config_names_no_dtype_loads_as_its_files_do(tmp_path, dtype
     state = expected.state_dict()
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+def test_scores_of_attention_are_capped_as_the_config_says(tmp_path):
+    config = Gemma2Config(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        query_pre_attn_scalar=1,
+        attn_logit_softcapping=0.5,
+        initializer_range=0.5,  # scores far above the cap
+    )
+    torch.manual_seed(0)
+    Gemma2ForCausalLM(config).save_pretrained(tmp_path)
+    input_ids = torch.arange(12)[None]
+    logits = {}
+    with torch.no_grad():
+        logits["loaded"] = Checkpoint(tmp_path).load()(input_ids).logits
+        for implementation in ("eager", "sdpa"):
+            model = Gemma2ForCausalLM.from_pretrained(tmp_path, attn_implementation=implementation)
+            logits[implementation] = model(input_ids).logits
+    assert torch.equal(logits["loaded"], logits["eager"])
+    assert (logits["sdpa"] - logits["eager"]).abs().max() > 0.01, "sdpa caps too: load with it"
