@@ -4,13 +4,16 @@ pip install 'storm-exp[bench]'
 python benchmarks/training.py sft    supervised fine-tuning, against SFTTrainer
 python benchmarks/training.py dpo    preferences, against DPOTrainer
 python benchmarks/training.py        both
+python benchmarks/training.py sft --model smollm2    SmolLM2, 135 M parameters and 49,152 tokens
 
 With --threads 1 it can be run beside other work: two threads that wait for each other measure who
 else is there. --rows and --rounds make it shorter.
 
 TRL runs with chats at random and each batch padded to its longest, as its users run it on a CPU;
-with chats grouped by length; and, for sft, packed. (TRL documents packing for FlashAttention, which
-a CPU does not have; but transformers' sdpa keeps documents apart by their positions, and the run
+with chats grouped by length; and, for sft, packed. A plain loop of transformers and torch, without
+a trainer, trains on the rows that we pack, and on chats at random. (TRL documents packing for
+FlashAttention, which a CPU does not have; but transformers' sdpa keeps documents apart by their
+positions, and the run
 checks that it did.) Of the variants of each, the fastest in a short trial is measured. The time is
 that of the training loop, from the end of the first step to the end of the last: imports, loading
 and tokenisation are not in it.
@@ -31,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from results import table, write_section
-from training_data import make_trained_model
+from training_data import make_smollm2, make_trained_model
 
 WORK = Path(os.environ.get("STORM_EXP_BENCH", "outputs/bench")).absolute()
 SIDE = Path(__file__).parent / "training_side.py"
@@ -56,13 +59,33 @@ PACKED: dict[str, list[Options]] = {
         {"side": "trl", "packed": LENGTH, "batch": ROWS},
     ]
 }
-SIDES = {"sft": PADDED | PACKED, "dpo": PADDED}
+PLAIN: dict[str, list[Options]] = {
+    "plain loop, packed": [
+        {"side": "plain", "packed": LENGTH, "sequence_length": LENGTH, "batch_rows": ROWS}
+    ],
+    "plain loop, at random": [{"side": "plain"}],
+}
+SIDES = {"sft": PADDED | PACKED | PLAIN, "dpo": PADDED}
 """The ways that are compared, each with the variants that are tried."""
 TASKS: dict[str, dict[str, Any]] = {
     "sft": {"rows": 600, "held_out": 60, "learning_rate": 1e-3},
     "dpo": {"rows": 300, "held_out": 40, "learning_rate": 1e-5},
 }
-BARS = {"sft": ("SFTTrainer", 2.5), "dpo": ("DPOTrainer", 1.5)}
+PEERS = {"sft": "SFTTrainer", "dpo": "DPOTrainer"}
+BARS = {
+    ("small", "sft"): 2.5,
+    ("small", "dpo"): 1.5,
+    ("smollm2", "sft"): 2.0,
+    ("smollm2", "dpo"): 1.5,
+}
+"""How many times as fast as TRL."""
+PLAIN_BAR = 1.0
+"""How many times as fast as the plain loop."""
+MODELS = {
+    "small": ("A llama of 4.3 M parameters", make_trained_model, "training_model"),
+    "smollm2": ("SmolLM2, of 135 M parameters and 49,152 tokens", make_smollm2, "smollm2"),
+}
+"""What is trained: in words, who writes it, and where."""
 
 Run = dict[str, Any]
 
@@ -89,12 +112,14 @@ def measure(**plan: Any) -> Run:
     return figures | {"load": load}
 
 
-def compare(objective: str, *, rounds: int = ROUNDS, **changes: Any) -> dict[str, list[Run]]:
+def compare(
+    objective: str, *, model: str = "small", rounds: int = ROUNDS, **changes: Any
+) -> dict[str, list[Run]]:
     """Measure all ways of an objective in turn; returns the runs of each, in order."""
     WORK.mkdir(parents=True, exist_ok=True)
-    model = make_trained_model(WORK / "training_model")
+    _, make, place = MODELS[model]
     threads = len(os.sched_getaffinity(0))
-    plan: Options = {"objective": objective, "model": str(model), "threads": threads}
+    plan: Options = {"objective": objective, "model": str(make(WORK / place)), "threads": threads}
     plan |= TASKS[objective] | changes
     short = plan | {"rows": plan["rows"] // 3, "score": False}
     first = measure(**plan | {"score": False}, **PADDED["storm"][0], precision=PRECISIONS[0])
@@ -109,7 +134,8 @@ def compare(objective: str, *, rounds: int = ROUNDS, **changes: Any) -> dict[str
     for number in range(rounds):
         for name, (options, _) in best.items():
             runs[name].append(measure(**plan | options, seed=number))
-    report(objective, plan | batch, trials, {name: one[0] for name, one in best.items()}, runs)
+    chosen = {name: one[0] for name, one in best.items()}
+    report(objective, model, plan | batch, trials, chosen, runs)
     return runs
 
 
@@ -127,13 +153,14 @@ def mean(runs: list[Run], figure: str) -> float:
 
 def report(
     objective: str,
+    model: str,
     plan: Options,
     trials: dict[str, list[tuple[Options, Run]]],
     best: dict[str, Options],
     runs: dict[str, list[Run]],
 ) -> None:
     """Check that all did the same work, and write the section."""
-    peer, bar = BARS[objective]
+    peer, bar = PEERS[objective], BARS[model][objective]
     last = {name: found[-1] for name, found in runs.items()}
     for figure in ("tokens", "supervised"):
         sums = {name: sum(run[figure]) for name, run in last.items()}
@@ -174,10 +201,14 @@ def report(
     points = [f"{(number + 1) / WINDOWS:.0%}" for number in range(WINDOWS)]
     losses = [[name, *(f"{value:.3f}" for value in found)] for name, found in curves.items()]
     load = max(run["load"] for found in runs.values() for run in found)
-    verdicts = [_verdict(name, ratio, bar) for name, ratio in ratios.items() if name != "storm"]
+    bars = {name: PLAIN_BAR if name in PLAIN else bar for name in ratios if name != "storm"}
+    verdicts = [_verdict(name, ratios[name], bar) for name, bar in bars.items()]
+    against = f"{bar} × {peer}" + (
+        f" and {PLAIN_BAR} × the plain loop" if PLAIN.keys() & bars else ""
+    )
     pairs = objective == "dpo"
     body = f"""
-A llama of 4.3 M parameters, {plan["rows"]:,} docstring {"pairs" if pairs else "chats"},
+{MODELS[model][0]}, {plan["rows"]:,} docstring {"pairs" if pairs else "chats"},
 {sum(last["storm"]["tokens"]):,} real tokens, {sum(last["storm"]["supervised"]):,} of them
 supervised, on all sides; {plan["batch"]} {"pairs" if pairs else "chats"} in a padded batch.
 Threads: {plan["threads"]}. A fresh process for each of {len(runs["storm"])} runs, in turn; medians.
@@ -187,7 +218,7 @@ loop is timed, without imports, loading and tokenisation. Load average before a 
 
 {table(header, rows)}
 
-The bar is {bar} × {peer}. {"; ".join(verdicts)}.
+The bar is {against}. {"; ".join(verdicts)}.
 
 Loss per {"pair" if pairs else "supervised token"}, as training saw it, in {WINDOWS} parts of the
 epoch (by length, a part has chats of another length; packed, TRL's rows are sorted):
@@ -200,8 +231,9 @@ Variants tried on a third of the rows:
 
 {table(["", "", "real tokens/s", ""], tried)}
 """
-    title = f"Training against TRL: {objective}"
+    title = f"Training against TRL: {objective}" + ("" if model == "small" else f", {model}")
     command = f"python benchmarks/training.py {objective} --threads {plan['threads']}"
+    command += "" if model == "small" else f" --model {model}"
     command += f" --rows {plan['rows']} --rounds {len(runs['storm'])}"
     write_section(title, command, body, packages=("trl", "accelerate"))
 
@@ -256,6 +288,7 @@ def main() -> None:
     parser.add_argument("objectives", nargs="*", metavar="|".join(TASKS))
     for name in ("threads", "rows", "rounds"):
         parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
+    parser.add_argument("--model", choices=MODELS, default="small")
     given = vars(parser.parse_args())
     objectives = given.pop("objectives") or list(TASKS)
     if unknown := set(objectives) - set(TASKS):

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import random
 import re
+import shutil
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +83,20 @@ def make_trained_model(folder: Path, *, layers: int = 4, hidden: int = 192) -> P
         tokenizer.chat_template = TEMPLATE
         tokenizer.save_pretrained(folder)
     return folder
+
+
+def make_smollm2(folder: Path) -> Path:
+    """Write SmolLM2-135M with the benchmark's template unless it is there; returns the folder.
+
+    Raises InputError where its environment is missing.
+    """
+    made = folder / "stage"
+    if not (made / "config.json").is_file():
+        from storm_command.smollm2.component import Smollm2, StoredDtype
+        from storm_exp.testing import make_stage, run_component
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        run_component(Smollm2(dtype=StoredDtype.float32), make_stage(folder))
+        (made / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    return made

@@ -15,7 +15,7 @@ class Plan:
     """One run: who trains what, and how."""
 
     side: str
-    """storm or trl."""
+    """storm, trl, or plain: a loop without a trainer."""
     objective: str
     """sft or dpo."""
     model: str
@@ -26,21 +26,21 @@ class Plan:
     sampling: str = "random"
     """trl: random, or group_by_length (batches of like length, so that little is padded)."""
     packed: int = 0
-    """trl: tokens of a packed row; 0 packs nothing."""
+    """trl: tokens of a packed row; 0 packs nothing. plain: whether rows are packed, as ours."""
     accumulation: int = 1
     """trl: forward passes in a step."""
     batch: int = 16
-    """trl: chats or pairs in a forward pass, packed rows where they are packed."""
+    """trl, plain: chats or pairs in a forward pass, packed rows where they are packed."""
     sequence_length: int = 1024
     batch_rows: int = 2
-    """storm: packed rows in a step."""
+    """storm, plain: packed rows in a step."""
     epochs: float = 1.0
     learning_rate: float = 1e-3
     threads: int = 2
     seed: int = 0
     """Decides the order of the rows."""
     attention: str = "sdpa"
-    """trl: the implementation of attention that it loads the model with."""
+    """trl, plain: the implementation of attention that the model is loaded with."""
     compile: bool = False
     """Whether the model's layers (storm) or the model (trl) are compiled."""
     liger: bool = False

@@ -31,7 +31,7 @@ def main(file: str) -> None:
     train, held_out = rows[: plan.rows], rows[plan.rows :]
     imported = _peak()
     with tempfile.TemporaryDirectory() as folder:
-        run = {"storm": _storm, "trl": train_with_trl}[plan.side]
+        run = {"storm": _storm, "trl": train_with_trl, "plain": _plain}[plan.side]
         network, course = run(plan, train, Path(folder))
     peak = _peak()
     # From the end of the first step to the end of the last: warm-up is no side's fault.
@@ -55,19 +55,14 @@ def _peak() -> int:
 
 
 def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
-    from storm_data.dataset import Dataset
-    from storm_data.rows.arrow_schema import chat_schema, preference_schema
-    from storm_exp import Runtime, StageContext
     from storm_models.checkpoint.checkpoint import Checkpoint
-    from storm_training.data.chat_tokens import ChatTokenSet
     from storm_training.data.packing import build_batch
-    from storm_training.data.preference_tokens import PreferenceTokenSet
     from storm_training.loop.loader import plan_run
     from storm_training.loop.trainer import train
     from storm_training.objectives.objective import NextToken
     from storm_training.objectives.preference import Preference
-    from storm_training.optim.settings import TrainingSettings
     from storm_training.references.scoring import score_pairs
+    from training_tokens import make_stage, make_token_set, training_settings
 
     course = Course()
 
@@ -84,42 +79,15 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     class WatchedPreference(Watched, Preference):
         pass
 
-    def stage(name: str) -> StageContext:
-        for part in (name, f"{name}-scratch"):
-            (folder / part).mkdir()
-        runtime = Runtime(threads=plan.threads)
-        return StageContext(name, folder / name, folder / f"{name}-scratch", runtime)
-
-    data = Dataset(folder / "data")
-    data.directory.mkdir()
     checkpoint = Checkpoint(Path(plan.model))
-    settings = TrainingSettings(
-        epochs=plan.epochs,
-        sequence_length=plan.sequence_length,
-        batch_size=plan.batch_rows,
-        learning_rate=plan.learning_rate,
-        precision=plan.precision,
-        compile=plan.compile,
-        validation_rows=0,
-        checkpoint_every=None,
-        loggers=["csv"],
-        seed=plan.seed,
-    )
-    told = [turns(row) | {"id": str(number), "source": ""} for number, row in enumerate(rows)]
-    if plan.objective == "sft":
-        messages = [{**row, "messages": row["prompt"] + row["chosen"]} for row in told]
-        data.write("train", messages, chat_schema())
-        component: Any = ChatTokenSet()
-    else:
-        data.write("train", told, preference_schema())
-        component = PreferenceTokenSet()
-    tokens = component.run(stage("tokens"), checkpoint, data)
+    settings = training_settings(plan)
+    tokens = make_token_set(plan, rows, folder)
     sequences = tokens.sequences("train")
     objective: Any = WatchedNextToken()
     if plan.objective == "dpo":
         started = time.perf_counter()
         reference = score_pairs(
-            stage("reference"),
+            make_stage(plan, folder, "reference"),
             checkpoint,
             sequences,
             length=plan.sequence_length,
@@ -130,7 +98,9 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         objective = WatchedPreference(reference, None, beta=BETA)
         objective.prepare(np.arange(len(sequences)), None)
     network = checkpoint.load("float32")
-    log = train(network, sequences, settings, stage("train"), objective=objective)
+    log = train(
+        network, sequences, settings, make_stage(plan, folder, "train"), objective=objective
+    )
     for step, entry in zip(plan_run(sequences, settings), log.steps, strict=True):
         batches = [build_batch(sequences, packed) for packed in step]
         course.positions.append(sum(batch.input_ids.numel() for batch in batches))
@@ -140,6 +110,12 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
         course.losses.append(entry["loss"])
         course.rates.append(entry["learning_rate"])
     return network, course
+
+
+def _plain(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
+    from training_plain import train_plainly
+
+    return train_plainly(plan, rows, folder)
 
 
 @torch.no_grad()
