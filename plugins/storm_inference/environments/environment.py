@@ -31,6 +31,8 @@ class Environment:
     """Everything that is installed, pinned: pip resolves nothing."""
     imports: tuple[str, ...]
     """What it must be able to import, at least one name."""
+    extra: str = ""
+    """The extra of storm-exp that brings the same into this Python; empty: none does."""
     variant: str = ""
     """Tells apart what one name stands for on different machines: cpu, gpu."""
 
@@ -88,7 +90,8 @@ class Environment:
 
     def is_here(self) -> bool:
         """Whether this Python can import what is needed: an extra was installed."""
-        return all(importlib.util.find_spec(name) is not None for name in self.imports)
+        specs = [importlib.util.find_spec(name) for name in self.imports]
+        return bool(self.extra) and None not in specs
 
 
 def environments_folder() -> Path:

@@ -19,4 +19,5 @@ def vllm() -> Environment:
         purpose=f"vLLM, on {variant.upper()}s: judges, answers and evaluations",
         requirements=_REQUIREMENTS / f"vllm_{variant}.txt",
         imports=("vllm",),
+        extra="vllm",
     )
