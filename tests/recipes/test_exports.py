@@ -1,12 +1,8 @@
 """Exports as the last stages of recipes."""
 
-import pytest
-
 from storm_export.gguf.libllama import FOLDER
 from storm_export.gguf.needed import notices
 from storm_models.testing import make_checkpoint
-
-pytest.importorskip("gguf")
 
 WIDE = {"hidden_size": 256, "head_dim": 64, "intermediate_size": 512}
 
@@ -25,3 +21,19 @@ def test_a_plan_says_that_libllama_is_missing(tmp_path, monkeypatch, plan):
     (line,) = notices(plan(*words))
     assert line.startswith("exporter: q4_k_m will need") and "npm install" in line
     assert notices(plan(*words, "exporter.types=[q8_0]")) == []
+
+
+def test_published_forms_end_the_recipes(planned):
+    for recipe, model, types in (
+        ("storm", "merger", ["q8_0", "q4_0"]),
+        ("tinyllama", "aligner", ["q8_0", "q4_0"]),
+        ("storm_8b", "merger", ["q8_0", "q4_k_m"]),
+        ("tinyllama_1_1b", "aligner", ["q8_0", "q4_k_m"]),
+    ):
+        nodes = planned(f"recipe={recipe}")
+        assert [type_.value for type_ in nodes["gguf"].settings.types] == types
+        for exported in ("gguf", "ollama", "hub"):
+            assert [each.key for each in nodes[exported].inputs["model"]] == [nodes[model].key]
+        assert nodes["hub"].settings.license
+    generation = planned("recipe=storm_8b")["hub"].settings.generation
+    assert generation == {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
