@@ -134,21 +134,17 @@ def _missing_option(error: MissingConfigException) -> str:
         return f"{_first_line(error).rstrip('.')}{near}"
     folders = {"", *(preset.rpartition("/")[0] for preset in below)}
     is_path = "." in option or option.rpartition("/")[0] not in folders
-    menu_components = load_plugins().menus().get(group, [])
-    for component in menu_components:
+    for component in load_plugins().menus().get(group, []):
         setting = getattr(component.cls, "own_files", "")
         if is_path and not new and setting:
             return (
                 f"{group}={option}: no such option; for files of your own write "
                 f"{group}={component.name} {group}.{setting}={option}"
             )
-    broken = "".join(
-        f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
-        for plugin in load_plugins().broken()
-    )
     if group == "hydra/launcher" and option in _LAUNCHER_EXTRAS:
         near = f"; it comes with pip install 'storm-exp[{_LAUNCHER_EXTRAS[option]}]'"
-    return f"{group}={option}: no such option{near}{_chosen_by(group, option)}{broken}"
+    near += f"{_chosen_by(group, option)}{load_plugins().failures()}"
+    return f"{group}={option}: no such option{near}"
 
 
 def _chosen_by(group: str, option: str) -> str:

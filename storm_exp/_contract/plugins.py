@@ -73,6 +73,7 @@ class Plugins:
         try:
             plugin.module = load()
             self.manager.register(plugin.module, name=plugin.name)
+            self.manager.check_pending()  # a hook that does not exist
             components = [describe(cls) for cls in _call(plugin, "storm_components") or []]
             folder = _call(plugin, "storm_config_folder")
             plugin.config_folder = Path(folder) if folder is not None else None
@@ -123,6 +124,13 @@ class Plugins:
     def broken(self) -> list[Plugin]:
         """Return the plugins that could not be loaded."""
         return [plugin for plugin in self.plugins if plugin.error]
+
+    def failures(self) -> str:
+        """Return a line for each plugin that could not be loaded, with the reason."""
+        return "".join(
+            f"\n  (the plugin '{plugin.name}' could not be loaded: {plugin.error})"
+            for plugin in self.broken()
+        )
 
     def owner(self, component: Component) -> Plugin:
         """Return the plugin that supplied a component."""
@@ -188,7 +196,8 @@ class Plugins:
     def component(self, name: str) -> Component:
         """Return a component by name; raises PluginError with the nearest name."""
         if name not in self.components:
-            raise PluginError(f"no component '{name}'{did_you_mean(name, self.components)}")
+            near = did_you_mean(name, self.components)
+            raise PluginError(f"no component '{name}'{near}{self.failures()}")
         return self.components[name]
 
 

@@ -56,7 +56,7 @@ class Progress:
         now = time.monotonic()
         if now - self._spoke >= _QUIET_SECONDS and not self._quiet:
             self._spoke = now
-            left = (now - self._started) / self._done * (self._total - self._done)
+            left = (now - self._started) / max(self._done, 1) * (self._total - self._done)
             tail = "".join(f", {name} {value}" for name, value in shown.items())
             self.write(
                 f"  {self._label}: {self._done}/{self._total} {self._unit}, {left:.0f} s left of "

@@ -67,10 +67,9 @@ class StageRecord:
 
     def read(self, name: str) -> Any:
         """Return the contents of a JSON file of the artifact, None if it does not exist."""
-        file = Path(self.directory) / name if self.directory else None
-        if file is None or not file.is_file():
-            return None
-        return json.loads(file.read_text(encoding="utf-8"))
+        file = Path(self.directory, name)
+        exists = bool(self.directory) and file.is_file()
+        return json.loads(file.read_text(encoding="utf-8")) if exists else None
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -137,8 +136,10 @@ class RunRecord:
     def read(cls, directory: Path) -> Self:
         """Read the record of a run.
 
-        Raises FileNotFoundError if there is none, and StoreError if it is damaged.
+        Raises RunFolderError if there is none, and StoreError if it is damaged.
         """
+        if not (directory / RECORD).is_file():
+            raise RunFolderError(f"{directory} holds no {RECORD}: give the folder of a run")
         return typed_json.read(cls, directory / RECORD, directory=directory)
 
 

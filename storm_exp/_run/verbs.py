@@ -18,7 +18,7 @@ from storm_exp._contract.docstrings import field_docstrings
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
 from storm_exp._run import application, console, planning
-from storm_exp._run.record import RECORD, RunRecord
+from storm_exp._run.record import RunRecord
 from storm_exp._run.report import write_report
 from storm_exp._run.run import Action, Composition
 from storm_exp._store.store import Store
@@ -109,11 +109,11 @@ def _list(store: Store, words: list[str]) -> int:
     rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
     for manifest in sorted(store.manifests(), key=lambda m: str(m.made.get("when", ""))):
         own = manifest.files.keys() - manifest.adopted_mtimes.keys()
-        megabytes = sum(manifest.files[name][0] for name in own) / 1e6
+        size = f"{sum(manifest.files[name][0] for name in own) / 1e6:.1f}"
         metric = console.main_metric(manifest.metrics, manifest.main_metric)
         when = str(manifest.made.get("when", ""))[:16].replace("T", " ")
-        kind, size = manifest.artifact, f"{megabytes:.1f}"
-        rows.append([manifest.key[:12], manifest.component, kind, size, when, metric])
+        names = [manifest.key[:12], manifest.component, manifest.artifact]
+        rows.append([*names, size, when, metric])
     print("\n".join(console.align(rows)))
     return 0
 
@@ -148,11 +148,8 @@ def _verify(store: Store, words: list[str]) -> int:
 
 def report(arguments: list[str]) -> int:
     """Write the report of a finished run again; by default, of the latest one."""
-    folder = Path(arguments[0] if arguments else "outputs/latest")
-    if not (folder / RECORD).is_file():
-        raise StormError(f"{folder} holds no {RECORD}: give the folder of a run")
-    file = write_report(RunRecord.read(folder.resolve()), load_plugins())
-    print(file or "no plugin writes reports")
+    record = RunRecord.read(Path(arguments[0] if arguments else "outputs/latest").resolve())
+    print(write_report(record, load_plugins()) or "no plugin writes reports")
     return 0
 
 

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/storm-exp-trimmed-mean"
 PAGE = (ROOT / "docs/writing-a-plugin.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.M | re.S)
-HEAD = re.compile(r"# (\S+?)(: in part)?\n")
+HEAD = re.compile(r"(# @package \S+\n)?# (\S+?)(: in part)?\n")
+"""First lines of a block: the package of a preset, which Hydra reads in the first alone, and the
+file's name."""
 WHOLE: dict[str, str] = {}
 """Files that the page gives in full, by their path in the plugin's folder."""
 PARTS: list[tuple[str, str]] = []
@@ -25,10 +27,10 @@ for kind, body in BLOCKS:
     head = HEAD.match(body)
     if kind == "console":
         COMMANDS += body.splitlines()
-    elif head and head[2]:
-        PARTS.append((head[1], body[head.end() :]))
+    elif head and head[3]:
+        PARTS.append((head[2], body[head.end() :]))
     elif head:
-        WHOLE[head[1]] = body[head.end() :]
+        WHOLE[head[2]] = (head[1] or "") + body[head.end() :]
 PROGRAMS = {
     "storm-exp": [sys.executable, "-m", "storm_exp"],
     "python": [sys.executable],

@@ -11,7 +11,7 @@ def llama_cpp() -> Environment:
     """Return the one for processors; no GPU is asked for."""
     return Environment(
         name="llama_cpp",
-        purpose="llama.cpp's server: GGUF files, on processors",
+        purpose="llama.cpp's server: GGUF files, on CPUs",
         requirements=Path(__file__).parent / "requirements" / "llama_cpp.txt",
         imports=("xllamacpp",),
     )

@@ -119,6 +119,17 @@ def test_a_plugin_whose_hook_asks_for_something_else_is_broken(event):
     assert event in broken.error and "something" in broken.error
 
 
+def test_a_plugin_with_a_hook_that_does_not_exist_is_broken():
+    module = SimpleNamespace(storm_component=hookimpl(lambda: []))
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: module)
+    plugins.add(Plugin("good", "good-dist"), lambda: a_plugin(storm_components=[a_component("x")]))
+    (broken,) = plugins.broken()
+    assert "unknown hook 'storm_component'" in broken.error
+    with pytest.raises(PluginError, match="unknown hook 'storm_component'"):
+        plugins.component("y")
+
+
 def test_a_plugin_with_something_that_is_no_component_is_broken():
     plugins = Plugins()
     plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(storm_components=[Thing]))
