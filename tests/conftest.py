@@ -1,6 +1,8 @@
 """What every test has in common."""
 
+import os
 import signal
+import sysconfig
 
 from hypothesis import settings
 
@@ -10,3 +12,6 @@ settings.load_profile("suite")
 
 # A shell has its background jobs ignore Ctrl-C, and what tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Users' programs are started as `python …`, as in an activated environment.
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
