@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
@@ -42,13 +43,18 @@ class Gguf:
             architecture(model.config)
             self._check_widths(model.config)
         folder = FOLDERS.get(model.tokenizer or "")
-        if folder is not None:
+        if folder is not None and folder.is_dir():  # not one that was filled and moved since
             if not (folder / "tokenizer.json").is_file():
                 raise InputError(f"{folder}: no tokenizer.json, which GGUF's is made of")
             content = read_json(folder / "tokenizer.json")
             check_kind(content)
             model_name(content)
         return GgufSpec(types=[type_.value for type_ in self.types])
+
+    def rehearsal(self) -> Gguf:
+        """Return the component without K types, whose blocks are wider than rows of twins."""
+        plain = [type_ for type_ in self.types if not type_.is_k]
+        return dataclasses.replace(self, types=plain or [GgufType.q8_0])
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
         """Estimate the room that the files take."""

@@ -76,7 +76,7 @@ def test_nested_settings_follow_the_rules_of_settings(plan, record, storm, tmp_p
     (tmp_path / "a.txt").write_text("5", encoding="utf-8")
     nested = ("recipe=sum", "source=from_nested", "source.place.path=a.txt")
     (source,) = (n for n in plan(*nested).nodes.values() if n.label == "source")
-    assert semantic_settings(source.settings) == {"place": {}}
+    assert semantic_settings(source.settings) == {}, "nothing of it is left"
     (wider,) = (
         n for n in plan(*nested, "source.place.margin=2").nodes.values() if n.label == "source"
     )

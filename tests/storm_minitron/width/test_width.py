@@ -133,6 +133,7 @@ def cut_by_hand(model, kept, after):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     network = AutoModelForCausalLM.from_config(AutoConfig.for_model(**after)).float().eval()
+    network.set_attn_implementation("eager")  # sdpa would not cap the scores of gemma2
     network.load_state_dict(cut, strict=False)
     network.tie_weights()
     return network
