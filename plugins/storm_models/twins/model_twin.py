@@ -24,7 +24,7 @@ SMALL = 30_000_000
 """Parameters up to which a rehearsal uses a model itself."""
 
 
-@component("twin", "model_twin", version=3)
+@component("twin", "model_twin", version=4)
 class ModelTwin:
     """A random model of the same family as a given one, reduced in width, with a similar tokenizer.
 

@@ -30,9 +30,10 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
 
     Unchanged are family, depth and kinds of layers, windows and positions, ties, the kind of RoPE,
     activations, the size of a group of query heads, the ratio of MLP to hidden size, whether the
-    heads together are as wide as the hidden size, and the vocabulary. Other keys that the config
-    does not state stay at the family's defaults, except widths, which are always stated. Raises
-    InputError for a config that does not name its sizes as most families do.
+    heads together are as wide as the hidden size, the scale of queries beside their width, and the
+    vocabulary. Other keys that the config does not state stay at the family's defaults, except
+    widths, which are always stated. Raises InputError for a config that does not name its sizes as
+    most families do.
     """
     if not can_shrink(config):
         raise InputError(
@@ -57,6 +58,9 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
     }
     if config.get("head_dim") or twin_hidden != twin_heads * HEAD_DIM:
         twin["head_dim"] = HEAD_DIM
+    if config.get("query_pre_attn_scalar"):  # Gemma's: a head's width, or near it
+        scalar = config["query_pre_attn_scalar"] * HEAD_DIM / head_dim
+        twin["query_pre_attn_scalar"] = max(1, round(scalar))
     for name in _WIDTHS:
         if config.get(name):
             twin[name] = _multiple(config[name] * twin_hidden / hidden, 8)

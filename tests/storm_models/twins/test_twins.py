@@ -94,6 +94,13 @@ def test_base_models_have_no_template_and_templates_refuse_what_their_family_ref
         assert "assistant" in text
 
 
+@pytest.mark.parametrize(("scalar", "expected"), [(256, 1.0), (144, 144 / 256)])
+def test_a_twin_scales_its_queries_as_its_original(scalar, expected):
+    config = {"model_type": "gemma2", "hidden_size": 3584, "num_attention_heads": 16}
+    twin = shrink({**config, "head_dim": 256, "query_pre_attn_scalar": scalar})
+    assert twin["query_pre_attn_scalar"] == pytest.approx(expected * twin["head_dim"], abs=0.5)
+
+
 def test_the_twin_of_a_folder_has_the_folders_tokenizer(tmp_path):
     real = make_checkpoint(tmp_path / "real", "qwen2", hidden_size=640, head_dim=160)
     twin = PathComponent(path=str(real.directory)).rehearsal()
