@@ -143,8 +143,8 @@ def _missing_option(error: MissingConfigException) -> str:
             )
     if group == "hydra/launcher" and option in _LAUNCHER_EXTRAS:
         near = f"; it comes with pip install 'storm-exp[{_LAUNCHER_EXTRAS[option]}]'"
-    near += f"{_chosen_by(group, option)}{load_plugins().failures()}"
-    return f"{group}={option}: no such option{near}"
+    failures = load_plugins().failures()
+    return f"{group}={option}: no such option{near}{_chosen_by(group, option)}{failures}"
 
 
 def _chosen_by(group: str, option: str) -> str:

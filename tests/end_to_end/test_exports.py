@@ -55,8 +55,6 @@ def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> No
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_runs(command: str, warm: Workplace) -> None:
-    if "gguf" in command:
-        pytest.importorskip("gguf")
     warm.run(*shlex.split(command))
     assert warm.made().keys() <= {"exporter", "gguf", "ollama"}
     assert len(warm.made()) > 0

@@ -20,7 +20,6 @@ def llama_cpp():
 @pytest.fixture
 def export(tmp_path):
     """Return a function that writes a checkpoint as GGUF files."""
-    pytest.importorskip("gguf")
     from storm_exp.testing import make_stage
 
     def write(model, *types):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import gguf
 import numpy as np
 import pytest
 
@@ -11,8 +12,6 @@ from storm_exp import InputError, SettingError
 from storm_export.gguf.exporter import Gguf
 from storm_export.gguf.formats import GgufType
 from storm_models.testing import make_checkpoint
-
-gguf = pytest.importorskip("gguf")
 
 LAYER = "model.layers.1."
 

@@ -16,7 +16,6 @@ from storm_models.testing import make_checkpoint
 @pytest.fixture
 def exported(tmp_path):
     """A model, and its GGUF files in two types."""
-    pytest.importorskip("gguf")
     model = make_checkpoint(tmp_path / "model", extra_tokens=("<|im_end|>",), eos_token_id=[1, 2])
     said = {"eos_token_id": [1, 2], "temperature": 0.01, "top_k": 100, "top_p": 0.95}
     (tmp_path / "model" / "generation_config.json").write_text(json.dumps(said))
