@@ -34,7 +34,7 @@ def value_digest(value: Any) -> str:
 
 
 class FileDigests:
-    """Cache of file digests by path, size, mtime and inode, stored in one small file."""
+    """Cache of file digests by real path, size, mtime and inode, stored in one small file."""
 
     def __init__(self, memory: Path) -> None:
         """Use the file `memory` as the cache; a damaged one is ignored."""
@@ -46,7 +46,7 @@ class FileDigests:
 
     def digest(self, file: Path | str) -> str:
         """Return the sha256 of a file; it is read only if it changed since the last time."""
-        path = Path(file).absolute()
+        path = Path(file).resolve()
         status = path.stat()
         mark = [status.st_size, status.st_mtime_ns, status.st_ino]
         known = self._known.get(str(path))

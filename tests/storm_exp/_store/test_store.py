@@ -343,6 +343,17 @@ def test_a_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     assert FileDigests(tmp_path / "memory.json").digest(file) == "read again"
 
 
+def test_a_file_is_not_read_again_through_a_link_to_it(tmp_path, monkeypatch):
+    file, link = tmp_path / "model", tmp_path / "artifact" / "model"
+    file.write_text("one", encoding="utf-8")
+    os.utime(file, (1000, 1000))
+    link.parent.mkdir()
+    link.symlink_to(file)
+    first = FileDigests(tmp_path / "memory.json").digest(file)
+    monkeypatch.setattr("storm_exp._contract.digest.file_digest", lambda _: "read again")
+    assert FileDigests(tmp_path / "memory.json").digest(link) == first
+
+
 def test_a_file_written_a_moment_ago_is_not_trusted_to_its_time(tmp_path):
     file = tmp_path / "model"
     digests = FileDigests(tmp_path / "memory.json")
