@@ -152,7 +152,7 @@ def own() -> None:
         make_model(model, hidden=1024, layers=24, intermediate=6144)
     make_chats(chats, rows=24)
     # Only the second run is measured: the first does as little as it can.
-    small = ["judge.precision=float32", "evaluator.dtype=float32"]
+    small = ["judge.dtype=float32", "evaluator.dtype=float32"]
     small += ["evaluator.limit=2", "dataset.validation_rows=2"]
     for stage in ("finetuner", "partner"):
         small += [f"{stage}.steps=1", f"{stage}.batch_size=1", f"{stage}.sequence_length=128"]
