@@ -10,7 +10,7 @@ if _complaint:
         sys.exit(f"error: {_complaint}")
     raise ModuleNotFoundError(_complaint)
 
-from storm_exp._contract import hooks as _contract_hooks
+from storm_exp._contract import plugin_hooks as _contract_hooks
 from storm_exp._contract.api_version import API_VERSION
 from storm_exp._contract.artifact import Artifact, Memos, Spec
 from storm_exp._contract.bounds import check_bounds
@@ -29,18 +29,18 @@ from storm_exp._contract.errors import (
     StormError,
     did_you_mean,
 )
-from storm_exp._contract.hooks import hookimpl
+from storm_exp._contract.plugin_hooks import hookimpl
 from storm_exp._contract.plugins import SPECS as _SPECS
 from storm_exp._contract.plugins import from_plugins
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
-from storm_exp._plan import hooks as _plan_hooks
+from storm_exp._plan import plan_hooks as _plan_hooks
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._plan.substitution import substitute
-from storm_exp._run import hooks as _run_hooks
+from storm_exp._run import run_hooks as _run_hooks
 from storm_exp._run.run import Composition, carry_out, make_plan
 from storm_exp._store.lineage import lineage
 from storm_exp._store.manifest import Manifest, referenced

@@ -20,9 +20,9 @@ from storm_exp._contract.stage_context import RECORDED, StageContext
 from storm_exp._plan.difference import source_digest
 from storm_exp._plan.files_read import marks_of_files
 from storm_exp._plan.planned_artifact import PlannedArtifact
-from storm_exp._run.launch import run_in_workers, wants_workers
 from storm_exp._run.signals import Signals
-from storm_exp._store.maker import MadeArtifact, Maker
+from storm_exp._run.worker_launcher import needs_workers, run_in_workers
+from storm_exp._store.artifact_maker import MadeArtifact, Maker
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 
@@ -103,7 +103,7 @@ class Executor:
 
     def _run(self, node: PlannedArtifact, stage: StageContext) -> list[int]:
         """Run the component here or in workers; return the peak memory of each process in bytes."""
-        if wants_workers(node.settings, self._runtime):
+        if needs_workers(node.settings, self._runtime):
             needed = {n.key: n for nodes in node.inputs.values() for n in nodes}
             payloads = {key: self._payload(n) for key, n in needed.items()}
             return run_in_workers(node, payloads, stage, self._store.root)

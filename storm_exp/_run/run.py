@@ -39,7 +39,7 @@ from storm_exp._run.record import (
 )
 from storm_exp._run.report import closing_table, write_report
 from storm_exp._run.signals import Signals
-from storm_exp._store.maker import MadeArtifact
+from storm_exp._store.artifact_maker import MadeArtifact
 from storm_exp._store.store import Store
 
 _BRIEF = 400

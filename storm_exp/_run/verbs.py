@@ -17,7 +17,7 @@ from storm_exp._contract.component import Component
 from storm_exp._contract.docstrings import field_docstrings
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
-from storm_exp._run import application, console, planning
+from storm_exp._run import application, console, show_plan
 from storm_exp._run.record import RunRecord
 from storm_exp._run.report import write_report
 from storm_exp._run.run import Action, Composition
@@ -30,7 +30,7 @@ def plan(arguments: list[str]) -> int:
     why, online = (flag in arguments for flag in flags)
 
     def show(cells: list[Composition]) -> list[float | None]:
-        planning.show(cells, why=why, online=online)
+        show_plan.show(cells, why=why, online=online)
         return [None] * len(cells)
 
     application.compose_and_act([word for word in arguments if word not in flags], show)

@@ -1,6 +1,6 @@
 """A worker: `python -m storm_exp._run.worker FILE` runs the stage described by a stage file.
 
-It is started by `storm_exp._run.launch`, alone or as one of several ranks under torchrun.
+It is started by `storm_exp._run.worker_launcher`, alone or as one of several ranks under torchrun.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
 from storm_exp._run.executor import check_output, peak_memory
-from storm_exp._run.launch import FAILURE, OUTCOME, WATCHED
 from storm_exp._run.run import logging_to
-from storm_exp._store.maker import Maker
+from storm_exp._run.worker_launcher import FAILURE, OUTCOME, WATCHED
+from storm_exp._store.artifact_maker import Maker
 from storm_exp._store.store import Store
 from storm_exp._store.typed_json import build
 

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from storm_exp.__main__ import main
 from storm_exp._contract.errors import PluginError
-from storm_exp._contract.hooks import hookimpl
+from storm_exp._contract.plugin_hooks import hookimpl
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.plan import Plan
 from storm_exp._run import application

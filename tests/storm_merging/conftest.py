@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from storm_exp import Runtime, StageContext, value_digest
-from storm_exp._store.maker import Maker
+from storm_exp._store.artifact_maker import Maker
 from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 from storm_exp.testing import make_stage

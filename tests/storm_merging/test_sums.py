@@ -203,7 +203,7 @@ import sys
 from pathlib import Path
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_exp import Runtime
-from storm_exp._store.maker import Maker
+from storm_exp._store.artifact_maker import Maker
 from storm_exp._store.store import Store
 merged = Checkpoint(Path(sys.argv[1]), sys.argv[2])
 maker = Maker(Store(Path(sys.argv[3])), Runtime())

@@ -7,7 +7,7 @@ import pytest
 
 from end_to_end.workplace import Workplace
 from storm_exp import Artifact, InputError, Runtime
-from storm_exp._store.maker import Maker
+from storm_exp._store.artifact_maker import Maker
 from storm_exp._store.store import Store
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint

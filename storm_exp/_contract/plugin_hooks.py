@@ -1,6 +1,7 @@
 """Hooks by which a plugin extends the engine; built-in plugins use the same ones.
 
-Those about plans are in `storm_exp/_plan/hooks.py`, those about runs in `storm_exp/_run/hooks.py`.
+Those about plans are in `storm_exp/_plan/plan_hooks.py`, those about runs in
+`storm_exp/_run/run_hooks.py`.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class WorkerTraceback(Exception):
     """Traceback of a worker as text, the cause of the error that is raised here."""
 
 
-def wants_workers(settings: Any, runtime: Runtime) -> bool:
+def needs_workers(settings: Any, runtime: Runtime) -> bool:
     """Return whether a component runs in other processes.
 
     It does if its attribute `distributed` is true and the runtime has several devices.

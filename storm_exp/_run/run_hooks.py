@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storm_exp._contract.hooks import hookspec
+from storm_exp._contract.plugin_hooks import hookspec
 
 if TYPE_CHECKING:
     from storm_exp._run.record import RunRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm_exp._contract.hooks import hookspec
+from storm_exp._contract.plugin_hooks import hookspec
 from storm_exp._plan.plan import Plan
 
 
