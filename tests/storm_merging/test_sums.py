@@ -232,7 +232,7 @@ def test_killed_while_it_writes_the_written_form_is_made_again(kept, tmp_path):
 
 class _Doubled:
     def run(self, stage, model):
-        from storm_merging.parents.merged import merge
+        from storm_merging.parents.merged_checkpoint import merge
 
         return merge(stage, [model, model], {name: [1.5, 0.5] for name in model.headers()})
 

@@ -11,7 +11,7 @@ from mergekit.merge_methods import merge_tensors
 
 from storm_exp import InputError, StageContext
 from storm_merging.parents.compatibility import shared_tensors
-from storm_merging.parents.merged import write_summary
+from storm_merging.parents.merged_checkpoint import write_summary
 from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.weights import accumulator, read_tensor

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from omegaconf import II
 
 from storm_exp import Cost, InputError, SettingError, StageContext, setting
-from storm_merging.methods.schedule import check_weights, equal_weights
+from storm_merging.methods.interpolation_weights import check_weights, equal_weights
 from storm_merging.parents.compatibility import merge_spec
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import writing_cost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storm_exp import Cost, InputError, StageContext, component, setting
-from storm_merging.methods.schedule import check_weights, equal_weights
+from storm_merging.methods.interpolation_weights import check_weights, equal_weights
 from storm_merging.parents.compatibility import merge_spec, sum_cost
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -40,7 +40,7 @@ class Linear:
         """Merge, and write `merge.json` with the weights."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.measurements import check_finite
-        from storm_merging.parents.merged import merge, write_summary
+        from storm_merging.parents.merged_checkpoint import merge, write_summary
 
         names = shared_tensors(models)
         check_finite(stage, models)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from storm_exp import Cost, InputError, StageContext, component, setting
-from storm_merging.methods.schedule import check_groups, read_schedules, resolve
+from storm_merging.methods.interpolation_weights import check_groups, read_schedules, resolve
 from storm_merging.parents.compatibility import merge_spec, sum_cost
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -47,7 +47,7 @@ class Slerp:
         """Merge, and write `merge.json` with the angle between every pair of tensors."""
         from storm_merging.parents.compatibility import shared_tensors
         from storm_merging.parents.measurements import pair_angles
-        from storm_merging.parents.merged import merge, write_summary
+        from storm_merging.parents.merged_checkpoint import merge, write_summary
         from storm_merging.parents.spherical import slerp_coefficients
 
         names = shared_tensors(models)

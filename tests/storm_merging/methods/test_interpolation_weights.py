@@ -2,7 +2,7 @@ import pytest
 from mergekit.config import evaluate_setting
 
 from storm_exp import SettingError
-from storm_merging.methods.schedule import interpolate, resolve
+from storm_merging.methods.interpolation_weights import interpolate, resolve
 from storm_merging.methods.slerp import Slerp
 
 NAMES = [
