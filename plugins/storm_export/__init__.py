@@ -1,4 +1,4 @@
-"""Checkpoints in other number formats, for shipping."""
+"""Compression and export of checkpoints: bf16, FP8, GGUF, Ollama, folders for the hub."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_plan_notices(plan: Plan) -> list[str]:
-    """Return lines on K types where llama.cpp's libraries are missing."""
+    """Return a line for each stage that needs llama.cpp's libraries where they are missing."""
     from storm_export.gguf.needed import notices
 
     return notices(plan)

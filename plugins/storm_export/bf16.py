@@ -13,7 +13,7 @@ from storm_models.families.architecture import is_quantised
 
 @component("compressor", "bf16", version=1)
 class Bf16:
-    """Casts a checkpoint to bfloat16, tensor by tensor, the format in which Storm is published."""
+    """Casts a checkpoint, tensor by tensor, to bfloat16, the format in which Storm is published."""
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the model's spec with the new dtype; raises InputError for a quantised model."""

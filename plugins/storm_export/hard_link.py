@@ -1,4 +1,4 @@
-"""A second name for a finished file."""
+"""Hard links to finished files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def hard_link(file: Path, target: Path) -> None:
-    """Give a file a second name, which takes no room and stays when the first one goes.
+    """Link `target` to a file: no disk space is taken, and deleting `file` leaves `target` intact.
 
-    Where there are no such names it is copied.
+    The file is copied where the file system cannot link it.
     """
     try:
         os.link(file.resolve(), target)

@@ -9,11 +9,11 @@ from storm_inference.environments.llama_cpp import llama_cpp as environment
 
 @pytest.fixture(scope="session")
 def llama_cpp():
-    """Return a function that opens a file in llama.cpp."""
-    found = environment()
-    if found.problem():
-        pytest.skip(f"the environment '{found.name}' {found.problem()}: {found.command}")
-    python = found.python()
+    """Return a function that serves a file with llama.cpp."""
+    needed = environment()
+    if needed.problem():
+        pytest.skip(f"the environment '{needed.name}' {needed.problem()}: {needed.command}")
+    python = needed.python()
     return lambda file, **options: LlamaCpp(python, file, **options)
 
 

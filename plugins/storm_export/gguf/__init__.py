@@ -1,1 +1,1 @@
-"""Checkpoints as GGUF files, for llama.cpp and what is built on it."""
+"""Export of checkpoints to GGUF, for llama.cpp and programs built on it."""

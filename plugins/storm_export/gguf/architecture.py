@@ -1,4 +1,4 @@
-"""Which of llama.cpp's architectures computes a model, with which sizes, or why none does."""
+"""Mapping of a model's config to an architecture of llama.cpp and its hyperparameters."""
 
 from __future__ import annotations
 
@@ -30,42 +30,43 @@ _ARCHITECTURES = {
 }
 _ACTIVATIONS = {"gemma2": "gelu_pytorch_tanh", "gemma3": "gelu_pytorch_tanh"}
 _PERIODS = {"gemma2": 2, "gemma3": 6}
-"""Of which number of layers the last attends to everything, where a file does not say it."""
+"""llama.cpp's default period: every period-th layer has full attention."""
 _LARGEST_GEMMA = {"gemma2": 46, "gemma3": 62}
-"""Layers of the model whose queries llama.cpp scales by hidden size over heads."""
+"""Number of layers by which llama.cpp recognises the model whose queries it scales by
+hidden size / heads."""
 
 
 @dataclasses.dataclass
 class Architecture:
-    """What a file says of a model besides its tensors and its tokenizer."""
+    """What a GGUF file contains of a model besides weights and tokenizer."""
 
     name: str
     keys: dict[str, Any]
-    """Metadata: ints are unsigned, floats have 32 bits."""
+    """Metadata: integers are unsigned, floats have 32 bits."""
     factors: dict[str, list[float]]
-    """Tensors of rotary factors."""
+    """{tensor name: rotary frequency factors}"""
     remarks: list[str]
-    """What llama.cpp does otherwise than transformers."""
+    """Differences between llama.cpp and transformers."""
 
 
 def architecture(config: ModelConfig) -> Architecture:
-    """Return how a file describes a model.
+    """Return the description of a model for llama.cpp.
 
     Raises InputError, naming the key of config.json, for a model that llama.cpp would compute
-    otherwise than transformers.
+    differently from transformers.
     """
     family = config.get("model_type")
     if is_quantised(config):
-        raise InputError("the model is quantised already: export the one that it was made from")
+        raise InputError("the model is quantised already: export the unquantised model instead")
     if family not in _ARCHITECTURES:
         known = ", ".join(FAMILIES)
-        raise InputError(f"a model of the family {family!r} cannot be written as GGUF: {known} can")
+        raise InputError(f"the family {family!r} cannot be exported to GGUF; supported: {known}")
     name = _ARCHITECTURES[str(family)]
     tensor_shapes(config)  # raises for sizes that contradict each other
     _check(config, name)
-    turning = rotary(config, name)
+    rope = rotary(config, name)
     window, context, remarks = _windows(config, name)
-    _check_head(config, name, turning)
+    _check_head(config, name, rope)
     keys: dict[str, Any] = {
         "context_length": context,
         "embedding_length": config["hidden_size"],
@@ -78,7 +79,7 @@ def architecture(config: ModelConfig) -> Architecture:
         "attention.layer_norm_rms_epsilon": _epsilon(config),
         "vocab_size": config["vocab_size"],
         **window,
-        **{f"rope.{key}": value for key, value in turning.keys.items()},
+        **{f"rope.{key}": value for key, value in rope.keys.items()},
     }
     if name == "gemma2":
         keys["attn_logit_softcapping"] = _cap(config, "attn_logit_softcapping", 50.0)
@@ -86,70 +87,74 @@ def architecture(config: ModelConfig) -> Architecture:
     return Architecture(
         name,
         {f"{name}.{key}": value for key, value in keys.items()},
-        turning.factors,
-        [*turning.remarks, *remarks],
+        rope.factors,
+        [*rope.remarks, *remarks],
     )
 
 
 def _epsilon(config: ModelConfig) -> float:
-    stated = config.get("rms_norm_eps")
-    usual = 1e-5 if config["model_type"] == "phi3" else 1e-6
-    return usual if stated is None else float(stated)
+    configured = config.get("rms_norm_eps")
+    default = 1e-5 if config["model_type"] == "phi3" else 1e-6
+    return default if configured is None else float(configured)
 
 
-def _cap(config: ModelConfig, name: str, usual: float) -> float:
-    """Return at what Gemma 2 caps logits; raises InputError where it does not."""
+def _cap(config: ModelConfig, name: str, default: float) -> float:
+    """Return Gemma 2's soft cap of logits; raises InputError for a model without it."""
     values = by_name(config)
     if name not in values:
-        return usual
+        return default
     if not values[name]:
-        raise InputError(f"{name}={values[name]!r}: llama.cpp's architecture 'gemma2' always caps")
+        raise InputError(
+            f"{name}={values[name]!r}: llama.cpp's architecture 'gemma2' always caps logits"
+        )
     return float(values[name])
 
 
 def _check(config: ModelConfig, name: str) -> None:
-    """Raise InputError for what the architecture of this name has no room for."""
-    usual = _ACTIVATIONS.get(name, "silu")
-    stated = config.get("hidden_activation" if usual != "silu" else "hidden_act") or usual
-    if stated not in (usual, {"silu": "swish"}.get(usual)):
-        raise InputError(f"hidden_act={stated!r}: llama.cpp's {name!r} computes {usual!r}")
+    """Raise InputError for what llama.cpp's architecture of this name does not support."""
+    supported = _ACTIVATIONS.get(name, "silu")
+    key = "hidden_activation" if supported != "silu" else "hidden_act"
+    activation = config.get(key) or supported
+    if activation not in (supported, {"silu": "swish"}.get(supported)):
+        raise InputError(f"{key}={activation!r}: llama.cpp's {name!r} computes {supported!r}")
     if config.get("attention_bias") and name != "llama":
-        raise InputError(f"attention_bias=True: llama.cpp's {name!r} has no such biases")
+        raise InputError(f"attention_bias=True: llama.cpp's {name!r} supports no such biases")
     if name in _PERIODS and not ties_head(config):
-        raise InputError(f"tie_word_embeddings=False: in llama.cpp's {name!r} the head is tied")
+        raise InputError(f"tie_word_embeddings=False: llama.cpp's {name!r} always ties the head")
     if name == "gemma3":
         for key in ("attn_logit_softcapping", "final_logit_softcapping"):
             if by_name(config).get(key):
                 raise InputError(
-                    f"{key}={by_name(config)[key]!r}: llama.cpp's 'gemma3' caps nothing"
+                    f"{key}={by_name(config)[key]!r}: llama.cpp's 'gemma3' caps no logits"
                 )
 
 
-def _check_head(config: ModelConfig, name: str, turning: Rotary) -> None:
-    """Raise InputError for sizes of heads that the architecture does not compute with."""
+def _check_head(config: ModelConfig, name: str, rope: Rotary) -> None:
+    """Raise InputError for dimensions or scales of heads that the architecture lacks."""
     size, heads, hidden = head_dim(config), config["num_attention_heads"], config["hidden_size"]
-    if turning.keys["dimension_count"] != size and name != "phi3":
+    if rope.keys["dimension_count"] != size and name != "phi3":
         raise InputError(
-            f"partial_rotary_factor: llama.cpp's {name!r} turns all {size} channels of a head"
+            f"partial_rotary_factor: llama.cpp's {name!r} rotates all {size} channels of a head"
         )
     if name == "phi3" and size * heads != hidden:
         raise InputError(
-            f"{heads} heads of {size} channels beside a hidden size of {hidden}: llama.cpp's "
-            "'phi3' wants queries as wide as the hidden state"
+            f"{heads} heads of {size} channels with a hidden size of {hidden}: llama.cpp's "
+            "'phi3' needs heads × channels equal to the hidden size"
         )
     if name in _PERIODS:
-        stated = config.get("query_pre_attn_scalar")
+        configured = config.get("query_pre_attn_scalar")
+        scalar = 256 if configured is None else configured
         largest = config["num_hidden_layers"] == _LARGEST_GEMMA[name]
         computed = hidden // heads if largest else size
-        if not math.isclose(256 if stated is None else stated, computed):
+        if not math.isclose(scalar, computed):
             raise InputError(
-                f"query_pre_attn_scalar={256 if stated is None else stated}: llama.cpp's {name!r} "
-                f"scales queries of this model by {computed}"
+                f"query_pre_attn_scalar={scalar}: llama.cpp's {name!r} scales this model's queries "
+                f"by {computed}"
             )
 
 
 def _windows(config: ModelConfig, name: str) -> tuple[dict[str, Any], int, list[str]]:
-    """Return the keys of a sliding window, the context within which they hold, and remarks."""
+    """Return the keys of a sliding window, the context length to write, and remarks."""
     longest = int(config.get("max_position_embeddings") or 0)
     windows = attention_windows(config)
     width = min((each for each in windows if each is not None), default=longest)
@@ -163,8 +168,8 @@ def _windows(config: ModelConfig, name: str) -> tuple[dict[str, Any], int, list[
             return keys, longest, []
         if name == "gemma3":
             raise InputError(
-                "layer_types: the layers that attend to everything do not come at equal "
-                "distances, as llama.cpp's 'gemma3' has them"
+                "layer_types: layers with full attention are not evenly spaced, as llama.cpp's "
+                "'gemma3' requires"
             )
         keys = {"attention.sliding_window": width}
     else:
@@ -172,18 +177,18 @@ def _windows(config: ModelConfig, name: str) -> tuple[dict[str, Any], int, list[
     if width >= longest:
         return keys, longest, []
     remark = (
-        f"the file says a context of {width} tokens, as wide as layers see: llama.cpp's {name!r} "
-        "has no windows like this model's, and reads longer texts otherwise"
+        f"the file's context length is {width} tokens, the model's sliding window: llama.cpp's "
+        f"{name!r} does not support this window, and longer texts would be computed differently"
     )
     return keys, width, [remark]
 
 
-def _period(sliding: list[bool], usual: int) -> int | None:
-    """Return the period after which a layer attends to everything, None where there is none."""
-    periods: list[int] = [usual, *range(len(sliding) + 1)]
+def _period(sliding: list[bool], default: int) -> int | None:
+    """Return the period of layers with full attention: 0 without any, None if irregular."""
+    periods: list[int] = [default, *range(len(sliding) + 1)]
     for period in periods:
         if period == 0 and all(sliding):
             return 0
-        if period and sliding == [at % period < period - 1 for at in range(len(sliding))]:
+        if period and sliding == [layer % period < period - 1 for layer in range(len(sliding))]:
             return period
     return None

@@ -1,4 +1,4 @@
-"""Numbers in a file's formats, as bytes."""
+"""Encoding of weights in a GGUF type, as bytes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from storm_export.gguf.formats import GgufType
 
 
 def encode(values: torch.Tensor, type_: GgufType) -> npt.NDArray[np.uint8]:
-    """Return rows of weights [rows, columns], in fp32, as the bytes of a type [rows, bytes].
+    """Return fp32 weights [rows, columns] as bytes of the given type [rows, bytes].
 
-    16-bit formats round to the nearest. Raises InputError for what is not finite, or too large.
+    16-bit types round to nearest. Raises InputError for weights that are not finite or too large.
     """
     import gguf
 
     rows = values.shape[0]
     if type_ is GgufType.bf16:
         rounded = values.to(torch.bfloat16)
-        found: npt.NDArray[np.uint8] = rounded.contiguous().view(torch.uint8).numpy()
+        stored: npt.NDArray[np.uint8] = rounded.contiguous().view(torch.uint8).numpy()
     elif type_ is GgufType.f16:
         rounded = values.to(torch.float16)
-        found = rounded.contiguous().view(torch.uint8).numpy()
+        stored = rounded.contiguous().view(torch.uint8).numpy()
     else:
         rounded = values
         kind = gguf.GGMLQuantizationType[type_.name.upper()]
-        found = gguf.quants.quantize(values.contiguous().numpy(), kind)
+        stored = gguf.quants.quantize(values.contiguous().numpy(), kind)
     if not bool(rounded.isfinite().all()):
-        raise InputError(f"a weight is no number, or too large for {type_.value}")
-    return found.view(np.uint8).reshape(rows, -1)
+        raise InputError(f"a weight is NaN, infinite or too large for {type_.value}")
+    return stored.view(np.uint8).reshape(rows, -1)

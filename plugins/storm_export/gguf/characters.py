@@ -1,7 +1,7 @@
-"""A tokenizer of single characters, as a byte-level one without merges.
+"""Conversion of character tokenizers to byte-level BPE without merges.
 
-llama.cpp has no tokenizer of characters. A character of one byte is a token of that byte; one of
-several is matched in the text before it is cut, as the tokens of phrases are.
+llama.cpp has no character tokenizer. A one-byte character becomes the token of that byte, a longer
+one and added phrases become user-defined tokens, which are matched before pre-tokenisation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _EVERY_CHARACTER = (r"[\s\S]", "")
 
 
 def is_characters(content: dict[str, Any]) -> bool:
-    """Return whether a tokenizer.json knows words, and every character is one."""
+    """Return whether a tokenizer.json is WordLevel with every character as a word."""
     cut = content.get("pre_tokenizer") or {}
     pattern = (cut.get("pattern") or {}).values()
     return (
@@ -27,15 +27,15 @@ def is_characters(content: dict[str, Any]) -> bool:
 
 
 def characters(content: dict[str, Any]) -> Vocabulary:
-    """Return its tokens; what is neither a character nor an added token stands in no text."""
+    """Return the vocabulary of a character tokenizer."""
     added = {token["id"]: token for token in content.get("added_tokens") or []}
-    names = {place: token for token, place in content["model"]["vocab"].items()}
-    names |= {place: token["content"] for place, token in added.items()}
+    names = {token_id: token for token, token_id in content["model"]["vocab"].items()}
+    names |= {token_id: token["content"] for token_id, token in added.items()}
     letters = byte_letters()
     tokens, types = [], []
-    for place in range(len(names)):
-        name = names[place]
-        if place in added and added[place]["special"]:
+    for token_id in range(len(names)):
+        name = names[token_id]
+        if token_id in added and added[token_id]["special"]:
             tokens.append(name)
             types.append(CONTROL)
         elif len(name.encode()) == 1:
@@ -50,14 +50,14 @@ def characters(content: dict[str, Any]) -> Vocabulary:
         tokens=tokens,
         types=types,
         merges=[NO_MERGE],
-        remarks=["llama.cpp leaves out characters that no token stands for"],
+        remarks=["llama.cpp drops characters that are not in the vocabulary"],
     )
 
 
 def byte_letters() -> list[str]:
-    """Return for every byte the letter that stands for it in byte-level vocabularies (GPT-2).
+    """Return GPT-2's letter for every byte, as used in byte-level vocabularies.
 
-    Bytes that are printable in Latin-1 stand for themselves, the others for letters from U+0100.
+    Printable Latin-1 bytes map to themselves, the others to letters from U+0100 on.
     """
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = [byte for byte in range(256) if byte not in printable]

@@ -1,4 +1,4 @@
-"""The component `gguf`: a checkpoint as files for llama.cpp, Ollama and others."""
+"""The component `gguf`: GGUF files of a checkpoint, for llama.cpp, Ollama and others."""
 
 from __future__ import annotations
 
@@ -23,48 +23,48 @@ from storm_models.folder.tokenizer import FOLDERS
 
 @component("exporter", "gguf", version=1, requires=("torch", "gguf"), extra="gguf")
 class Gguf:
-    """Writes a checkpoint as GGUF, a file for each type: weights, tokenizer, chat template.
+    """Writes a checkpoint as GGUF, one file per type: weights, tokenizer, chat template.
 
-    Families llama, mistral, qwen2, qwen3, gemma2, gemma3_text and phi3. What llama.cpp would read
-    otherwise than transformers is refused with its name.
+    Supports the families llama, mistral, qwen2, qwen3, gemma2, gemma3_text and phi3. A model that
+    llama.cpp would compute differently from transformers is refused, with the reason.
     """
 
     types: list[GgufType] = setting([GgufType.q8_0])
-    """Formats of the matrices: f32, f16, bf16, q8_0, q4_0; q4_k_m and other K types through
-    libllama, for models whose rows are multiples of 256."""
+    """Formats of the matrices: f32, f16, bf16, q8_0, q4_0; q4_k_m and the other K types need
+    libllama and rows whose length is a multiple of 256."""
 
     def __post_init__(self) -> None:
         if not self.types or len(set(self.types)) < len(self.types):
-            raise SettingError("types", self.types, "must name at least one type, each one once")
+            raise SettingError("types", self.types, "must list at least one type, each only once")
 
     def plan_spec(self, model: CheckpointSpec) -> GgufSpec:
-        """Check that llama.cpp computes the model and cuts text as its tokenizer does."""
+        """Return the types; raises InputError for a model or tokenizer that llama.cpp lacks."""
         if model.config is not None:
             architecture(model.config)
             self._check_widths(model.config)
         folder = FOLDERS.get(model.tokenizer or "")
-        if folder is not None and folder.is_dir():  # not one that was filled and moved since
+        if folder is not None and folder.is_dir():  # it may have been moved since it was read
             if not (folder / "tokenizer.json").is_file():
-                raise InputError(f"{folder}: no tokenizer.json, which GGUF's is made of")
+                raise InputError(f"{folder}: GGUF's vocabulary needs a tokenizer.json")
             content = read_json(folder / "tokenizer.json")
             check_kind(content)
             model_name(content)
         return GgufSpec(types=[type_.value for type_ in self.types])
 
     def rehearsal(self) -> Gguf:
-        """Return the component without K types, whose blocks are wider than rows of twins."""
+        """Return the component without K types: their blocks are wider than a twin's rows."""
         plain = [type_ for type_ in self.types if not type_.is_k]
         return dataclasses.replace(self, types=plain or [GgufType.q8_0])
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Estimate the room that the files take."""
+        """Estimate the disk space of the files."""
         if model.parameters is None:
             return None
         bits = sum(BITS[type_] for type_ in self.types)
         return Cost(disk=model.parameters * bits / 8, on_host=True)
 
     def _check_widths(self, config: ModelConfig) -> list[str]:
-        """Return remarks on rows that K blocks cannot take; raises SettingError where most do."""
+        """Return remarks on rows that do not fit K blocks; raises SettingError if most do not."""
         if not any(type_.is_k for type_ in self.types):
             return []
         sizes = axis_sizes(config)
@@ -73,44 +73,44 @@ class Gguf:
             raise SettingError(
                 "types",
                 [type_.value for type_ in self.types],
-                f"K types have blocks of {K_BLOCK} weights, and rows of this model are no "
-                f"multiples of it ({', '.join(odd)}): take q8_0 or q4_0",
+                f"K types store blocks of {K_BLOCK} weights, and this model's rows are not "
+                f"multiples of that ({', '.join(odd)}): use q8_0 or q4_0",
             )
         if not odd:
             return []
-        return [f"rows that are no multiples of {K_BLOCK} have other types than K ({odd})"]
+        return [f"rows that are not multiples of {K_BLOCK} are stored in other types ({odd})"]
 
     def run(self, stage: StageContext, model: Checkpoint) -> GgufFiles:
-        """Stream the weights once for every type; K types are made of a file in 16 or 32 bits."""
+        """Stream the weights once per type; K types are quantised from a 16- or 32-bit file."""
         from storm_export.gguf.metadata import metadata
         from storm_export.gguf.writer import GgufContents, count_types, write_gguf
 
-        form = architecture(model.config())
-        keys, remarks = metadata(model, form)
+        described = architecture(model.config())
+        keys, remarks = metadata(model, described)
         remarks += self._check_widths(model.config())
         tensors = gguf_tensors(model.config(), model.headers())
-        contents = GgufContents(form.name, keys, form.factors, tensors)
+        contents = GgufContents(described.name, keys, described.factors, tensors)
         plain = _as_stored(model)
         ours = [type_ for type_ in self.types if not type_.is_k]
         for_k = stage.scratch / plain.file_name()
-        places = {type_: stage.directory / type_.file_name() for type_ in ours}
+        targets = {type_: stage.directory / type_.file_name() for type_ in ours}
         if len(ours) < len(self.types) and plain not in ours:
-            places[plain] = for_k
+            targets[plain] = for_k
         with (
             model.open_weights() as weights,
-            stage.progress(len(tensors) * len(places), "tensors") as bar,
+            stage.progress(len(tensors) * len(targets), "tensors") as bar,
         ):
             counts = {
                 type_: write_gguf(file, contents, weights, type_, bar.advance)
-                for type_, file in places.items()
+                for type_, file in targets.items()
             }
-        made = [type_ for type_ in self.types if type_.is_k]
-        if made:
-            with stage.progress(len(made), "types", "llama.cpp") as bar:
-                for type_ in made:
+        k_types = [type_ for type_ in self.types if type_.is_k]
+        if k_types:
+            with stage.progress(len(k_types), "types", "llama.cpp") as bar:
+                for type_ in k_types:
                     file = stage.directory / type_.file_name()
                     threads = stage.runtime.thread_count()
-                    quantise(places[plain], file, type_, threads, stage.check)
+                    quantise(targets[plain], file, type_, threads, stage.check)
                     counts[type_] = count_types(file)
                     bar.advance()
             for_k.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ class Gguf:
 
 
 def _as_stored(model: Checkpoint) -> GgufType:
-    """Return the type that loses nothing of most of a checkpoint's weights."""
+    """Return the type that stores most of a checkpoint's tensors without loss."""
     dtypes = [dtype for dtype, _ in model.headers().values()]
     most = max(set(dtypes), key=dtypes.count)
     return {"BF16": GgufType.bf16, "F16": GgufType.f16}.get(most, GgufType.f32)

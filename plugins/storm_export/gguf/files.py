@@ -1,4 +1,4 @@
-"""GGUF files of one model as an artifact."""
+"""The artifact of GGUF files of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storm_export.gguf.formats import GgufType
 from storm_models.folder.json_file import read_json
 
 SUMMARY = "gguf.json"
-"""What was written: {"files": [{type, file, bytes, tensors}], "remarks": […]}."""
+"""Summary of the files: {"files": [{type, file, bytes, tensors}], "remarks": […]}."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -25,20 +25,20 @@ class GgufSpec(Spec):
 
 
 class GgufFiles(Artifact):
-    """A model in GGUF, once for every type: model-Q8_0.gguf and so on."""
+    """A model in GGUF, one file per type: model-Q8_0.gguf and so on."""
 
     spec_type = GgufSpec
     shown_as = "GGUF"
 
     def files(self) -> dict[GgufType, Path]:
-        """Return {type: file}, in the order in which they were asked for."""
+        """Return {type: file}, in the order of the setting `types`."""
         entries = read_json(self.directory / SUMMARY)["files"]
         return {GgufType(entry["type"]): self.directory / entry["file"] for entry in entries}
 
     def remarks(self) -> list[str]:
-        """Return what llama.cpp does otherwise with them than transformers with the model."""
+        """Return the differences between llama.cpp with these files and transformers."""
         return [str(remark) for remark in read_json(self.directory / SUMMARY)["remarks"]]
 
     def spec(self) -> GgufSpec:
-        """Read which types there are."""
+        """Return the types of the files."""
         return GgufSpec(types=[type_.value for type_ in self.files()])

@@ -1,4 +1,4 @@
-"""The number formats of a GGUF file, and what becomes of a matrix that does not fit one."""
+"""Number formats of GGUF files, and fallbacks for matrices that do not fit their blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class GgufType(StrEnum):
-    """What the matrices of a file are stored in; vectors stay in 32 bits."""
+    """Format of the matrices of a file; vectors are stored in 32 bits."""
 
     f32 = "f32"
     f16 = "f16"
@@ -22,15 +22,15 @@ class GgufType(StrEnum):
     q5_k_s = "q5_k_s"
     q5_k_m = "q5_k_m"
     q6_k = "q6_k"
-    """K types: blocks of 256 weights, made by libllama, which mixes several in a file."""
+    """K types: blocks of 256 weights, quantised by libllama, which mixes several in a file."""
 
     @property
     def is_k(self) -> bool:
-        """Whether libllama makes it, in blocks of 256."""
+        """Whether the type is quantised by libllama, in blocks of 256."""
         return self.value.startswith("q") and "_k" in self.value
 
     def file_name(self) -> str:
-        """Return the name of a model's file of this type: model-Q8_0.gguf."""
+        """Return the file name, for example model-Q8_0.gguf."""
         return f"model-{self.value.upper()}.gguf"
 
 
@@ -48,10 +48,10 @@ FILE_TYPES = {
     GgufType.q6_k: 18,
     GgufType.bf16: 32,
 }
-"""llama.cpp's numbers for them (`general.file_type`, `llama_ftype`)."""
+"""llama.cpp's numbers of the types (`general.file_type`, `llama_ftype`)."""
 
 BLOCK, K_BLOCK = 32, 256
-"""Weights of a row that share a scale."""
+"""Weights per block."""
 
 BITS = {
     GgufType.f32: 32.0,
@@ -67,14 +67,14 @@ BITS = {
     GgufType.q5_k_m: 5.7,
     GgufType.q6_k: 6.6,
 }
-"""Bits a weight, scales included; of K types about, as they are mixed."""
+"""Bits per weight, scales included; approximate for K types, which are mixed."""
 
 
 def stored_type(type_: GgufType, columns: int, is_head: bool) -> GgufType:
-    """Return what a matrix with rows of `columns` weights is stored in, in a file of `type_`.
+    """Return the type of a matrix with rows of `columns` weights in a file of `type_`.
 
-    Rows that are no multiple of a block stay in 16 bits. The head of a Q4_0 file has 8 bits:
-    llama.cpp gives it 6 or, where rows are no multiple of 256, 8.
+    Rows that are not a multiple of the block are stored in 16 bits. The head of a Q4_0 file has
+    8 bits: llama.cpp stores it in 6, or in 8 if rows are not multiples of 256.
     """
     if type_ not in (GgufType.q8_0, GgufType.q4_0):
         return type_
@@ -84,9 +84,10 @@ def stored_type(type_: GgufType, columns: int, is_head: bool) -> GgufType:
 
 
 def k_widths(widths: dict[str, int]) -> tuple[bool, list[str]]:
-    """Return whether most matrices take K blocks, and which widths of rows do not.
+    """Return whether the rows of most matrices fit K blocks, and the widths that do not fit.
 
-    `widths` are the sizes of rows: hidden of most matrices, queries and inner of one each a layer.
+    `widths` are lengths of rows: `hidden` that of most matrices, `queries` and `inner` that of one
+    matrix per layer each.
     """
     odd = [f"{name}={size}" for name, size in widths.items() if size % K_BLOCK]
     return widths["hidden"] % K_BLOCK == 0, odd

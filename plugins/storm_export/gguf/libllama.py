@@ -1,4 +1,4 @@
-"""K types through llama.cpp's own library, in a process of its own."""
+"""Quantisation to K types by llama.cpp's library, in a separate process."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from storm_export.gguf.formats import FILE_TYPES, GgufType
 FOLDER = "LIBLLAMA"
 """The environment variable that names the folder of llama.cpp's shared libraries."""
 HOW = (
-    f"llama.cpp's shared libraries, in a folder that the environment variable {FOLDER} names: "
-    "`npm install @node-llama-cpp/linux-x64` brings them"
+    f"llama.cpp's shared libraries, in the folder named by the environment variable {FOLDER}: "
+    "`npm install @node-llama-cpp/linux-x64` installs them"
 )
 _POLL_SECONDS = 0.1
 _NODE = "node_modules/@node-llama-cpp"
 
 
 def find_libllama() -> Path | None:
-    """Return the folder with libllama: what LIBLLAMA names, else node's package here."""
-    stated = os.environ.get(FOLDER)
-    places = [Path(stated)] if stated else sorted(Path(_NODE).glob("*/bins/*"))
-    return next((place.resolve() for place in places if any(place.glob("libllama.*so*"))), None)
+    """Return the folder with libllama: that of LIBLLAMA, else node's package in this folder."""
+    configured = os.environ.get(FOLDER)
+    folders = [Path(configured)] if configured else sorted(Path(_NODE).glob("*/bins/*"))
+    return next((folder.resolve() for folder in folders if any(folder.glob("libllama.*so*"))), None)
 
 
 def quantise(
     source: Path, target: Path, type_: GgufType, threads: int, check: Callable[[], None]
 ) -> None:
-    """Write a file's tensors in a K type; raises InputError with what llama.cpp said.
+    """Quantise a file to a K type; raises InputError with llama.cpp's last messages.
 
-    `check` is called again and again, and ends the process by raising.
+    `check` is called repeatedly; the process is ended if it raises.
     """
     folder = find_libllama()
     if folder is None:
@@ -56,7 +56,9 @@ def quantise(
             process.kill()
             process.wait()
         log.seek(0)
-        said = log.read().strip().splitlines()[-5:]
+        messages = log.read().strip().splitlines()[-5:]
     Path(log.name).unlink()
     if process.returncode != 0 or not target.is_file():
-        raise InputError(f"types={type_.value}: llama.cpp ended with {process.returncode}: {said}")
+        raise InputError(
+            f"types={type_.value}: llama.cpp ended with {process.returncode}: {messages}"
+        )

@@ -1,4 +1,4 @@
-"""All that a GGUF file says besides its tensors."""
+"""The metadata of a GGUF file: hyperparameters, tokenizer, chat templates."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _PROBE = Conversation([{"role": "user", "content": "question"}])
 
 
 def metadata(model: Checkpoint, architecture: Architecture) -> tuple[dict[str, Any], list[str]]:
-    """Return {key: value} and remarks on what llama.cpp does otherwise than transformers.
+    """Return {key: value} and remarks on differences between llama.cpp and transformers.
 
-    The tokenizer is the one that transformers makes of the files, which is not always what
-    tokenizer.json says. Raises InputError for a tokenizer that llama.cpp would not follow.
+    The tokenizer is the one that transformers builds, which may differ from tokenizer.json.
+    Raises InputError for a tokenizer that llama.cpp does not support.
     """
     tokenizer: Any = model.tokenizer()
     if not tokenizer.is_fast:
-        raise InputError(f"{model.directory}: no tokenizer.json, which the tokenizer is read from")
+        raise InputError(f"{model.directory}: GGUF's vocabulary needs a tokenizer.json")
     content = json.loads(tokenizer.backend_tokenizer.to_str())
-    words = vocabulary(content, model.config()["vocab_size"], tokenizer.unk_token)
-    remarks = [*architecture.remarks, *words.remarks]
+    converted = vocabulary(content, model.config()["vocab_size"], tokenizer.unk_token)
+    remarks = [*architecture.remarks, *converted.remarks]
     own: dict[str, Any] = {
-        "model": words.model,
-        "pre": words.pre,
-        "tokens": words.tokens,
-        "token_type": words.types,
-        "scores": words.scores,
-        "merges": words.merges,
-        "add_space_prefix": words.space is Space.EVERYWHERE,
+        "model": converted.model,
+        "pre": converted.pre,
+        "tokens": converted.tokens,
+        "token_type": converted.types,
+        "scores": converted.scores,
+        "merges": converted.merges,
+        "add_space_prefix": converted.space is Space.EVERYWHERE,
         **special_keys(model, tokenizer),
     }
     keys: dict[str, Any] = {
@@ -48,25 +48,25 @@ def metadata(model: Checkpoint, architecture: Architecture) -> tuple[dict[str, A
         "general.quantization_version": _QUANTISATION_VERSION,
         **architecture.keys,
         **{f"tokenizer.ggml.{key}": value for key, value in own.items() if value is not None},
-        **_templates(model, tokenizer, words.space),
+        **_templates(model, tokenizer, converted.space),
     }
-    if words.space is Space.FIRST:
+    if converted.space is Space.FIRST:
         remarks.append(
-            "llama.cpp puts no space before a text that is no chat: begin it with one, as the "
-            "tokenizer does"
+            "unlike the tokenizer, llama.cpp inserts no space at the beginning of a text that is "
+            "not a chat: begin such a text with a space"
         )
     return keys, remarks
 
 
 def begins_with_text(model: Checkpoint) -> bool:
-    """Return whether a chat begins with words, not with a special token."""
+    """Return whether rendered chats begin with text rather than with a special token."""
     renderer = model.chat()
     text = renderer.text(_PROBE, ask=True)
     return not any(text.startswith(name) for name in renderer.controls.tokens)
 
 
 def _templates(model: Checkpoint, tokenizer: Any, space: Space) -> dict[str, str]:
-    """Return the chat templates; where a first space is the tokenizer's, they write it."""
+    """Return the chat templates; they write the first space if the tokenizer would insert it."""
     if not tokenizer.chat_template:
         return {}
     texts = {"": tokenizer.get_chat_template(), ".tool_use": tokenizer.get_chat_template(tools=[])}

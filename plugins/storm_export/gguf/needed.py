@@ -1,4 +1,4 @@
-"""Whether what K types need is there, looked at with the plan."""
+"""Notices of a plan about libraries that K types need."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from storm_export.gguf.libllama import HOW, find_libllama
 
 
 def notices(plan: Plan) -> list[str]:
-    """Return a line for every stage with K types where llama.cpp's libraries are missing.
+    """Return a line for each stage with K types if llama.cpp's libraries are missing.
 
-    It is no error of a plan: the machine that runs it may be another one.
+    The plan is valid nevertheless: another machine may run it.
     """
     if find_libllama() is not None:
         return []
-    found = []
+    lines = []
     for node in plan.to_make():
         types = node.settings.types if isinstance(node.settings, Gguf) else []
         shown = [type_.value for type_ in types if type_.is_k]
         if shown:
-            found.append(f"{node.label}: {', '.join(shown)} will need {HOW}")
-    return found
+            lines.append(f"{node.label}: {', '.join(shown)} will need {HOW}")
+    return lines

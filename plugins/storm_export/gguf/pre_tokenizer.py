@@ -1,4 +1,4 @@
-"""How a byte-level tokenizer cuts text into words, by the name that llama.cpp has for it."""
+"""Recognition of pre-tokenizers that llama.cpp implements, by their definitions."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _NAMES: dict[tuple[tuple[Step, ...], bool], str] = {
     ((("split", _QWEN2), _BYTES), False): "qwen2",
     ((("split", _TEKKEN), _BYTES), True): "tekken",
 }
-"""{(steps, whether a word that is a token is taken without merges): name}, as llama-vocab.cpp has
-them. A digit by itself, then GPT-2's words, is what `starcoder` and `refact` stand for as well."""
+"""{(steps, ignore_merges): name}, after llama-vocab.cpp. `starcoder` and `refact` are other names
+of `smollm`: single digits, then GPT-2's words."""
 
 
 def pre_tokenizer_name(content: dict[str, Any]) -> str:
-    """Return the name of what a tokenizer.json cuts text by.
+    """Return llama.cpp's name of a tokenizer.json's pre-tokenizer.
 
-    Raises InputError, with the definition, for one that llama.cpp is not known to compute.
+    Raises InputError, quoting the definition, for one that llama.cpp does not implement.
     """
     definition = content.get("pre_tokenizer")
     ignores = bool((content.get("model") or {}).get("ignore_merges"))
@@ -49,14 +49,14 @@ def pre_tokenizer_name(content: dict[str, Any]) -> str:
         shown = shown if len(shown) <= 300 else f"{shown[:300]}…"
         known = ", ".join(sorted(set(_NAMES.values())))
         raise InputError(
-            f"tokenizer.json: the pre-tokenizer {shown} (ignore_merges={ignores}) is none that "
-            f"llama.cpp is known to compute: those of {known} are"
+            f"tokenizer.json: llama.cpp has no pre-tokenizer like {shown} "
+            f"(ignore_merges={ignores}); supported: {known}"
         )
     return name
 
 
 def _steps(definition: Any) -> tuple[Step, ...] | None:
-    """Return a pre-tokenizer as steps, None where one of them is of another kind."""
+    """Return a pre-tokenizer as steps, None if one of them is not supported."""
     if not isinstance(definition, dict):
         return None
     parts = definition["pretokenizers"] if definition.get("type") == "Sequence" else [definition]

@@ -1,6 +1,6 @@
-"""A program: python quantise.py LIBRARIES SOURCE TARGET FTYPE THREADS, by libllama's C interface.
+"""Quantisation through libllama: python quantise.py LIBRARIES SOURCE TARGET FTYPE THREADS.
 
-It imports nothing of ours: a fault in a library ends this process and no other.
+A separate program, so that a crash of the library does not end the run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Parameters(ctypes.Structure):
-    """The beginning of `llama_model_quantize_params`; the rest keeps llama.cpp's own values."""
+    """The first fields of `llama_model_quantize_params`; the others keep llama.cpp's defaults."""
 
     _fields_ = (
         ("nthread", ctypes.c_int32),
@@ -21,7 +21,7 @@ class Parameters(ctypes.Structure):
 
 
 def library(folder: Path, name: str) -> ctypes.CDLL:
-    """Open lib`name`, whose file may carry a version, and let later ones use what it exports."""
+    """Load lib`name`, whose file name may end in a version, with its symbols global."""
     file = sorted([*folder.glob(f"lib{name}.so*"), *folder.glob(f"lib{name}.*so")])[0]
     return ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
 

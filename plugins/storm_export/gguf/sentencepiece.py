@@ -1,8 +1,8 @@
-"""SentencePiece's BPE: pieces with scores, single bytes to fall back on, ▁ for a space.
+"""Conversion of SentencePiece BPE: pieces with scores, byte fallback, ▁ for a space.
 
-tokenizer.json holds merges by rank, SentencePiece and llama.cpp join the two neighbours whose piece
-has the highest score. Both give the same tokens where the merges are all pairs of pieces that make
-up a piece, and those of one piece stand together, as in what is converted from SentencePiece.
+tokenizer.json ranks merges; SentencePiece and llama.cpp merge the neighbours whose joined piece has
+the highest score. Both give the same tokens if the merges of each piece are consecutive and
+comprise every pair of pieces that forms it, as in tokenizers converted from SentencePiece.
 """
 
 from __future__ import annotations
@@ -26,62 +26,63 @@ _SPACE = "▁"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
-def is_sentences(content: dict[str, Any]) -> bool:
-    """Return whether a tokenizer.json is a BPE over characters with bytes to fall back on."""
+def is_sentencepiece(content: dict[str, Any]) -> bool:
+    """Return whether a tokenizer.json is a BPE over characters with byte fallback."""
     model = content.get("model") or {}
     return model.get("type") == "BPE" and bool(model.get("byte_fallback"))
 
 
-def check_sentences(content: dict[str, Any]) -> None:
-    """Raise InputError for one that SentencePiece would not follow."""
-    _puts_space(content)
+def check_sentencepiece(content: dict[str, Any]) -> None:
+    """Raise InputError for a tokenizer.json with features that SentencePiece lacks."""
+    _inserted_space(content)
     model = content["model"]
     if model.get("ignore_merges") or model.get("dropout"):
         raise InputError("tokenizer.json: ignore_merges or dropout: llama.cpp's SPM has neither")
-    lacking = [f"<0x{byte:02X}>" for byte in range(256)]
-    lacking = [name for name in lacking if name not in model["vocab"]]
-    if lacking:
-        raise InputError(f"tokenizer.json: no token {lacking[0]} to fall back on")
+    byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
+    missing = [token for token in byte_tokens if token not in model["vocab"]]
+    if missing:
+        raise InputError(f"tokenizer.json: byte_fallback lacks the token {missing[0]}")
 
 
-def sentences(content: dict[str, Any], unknown: str | None) -> Vocabulary:
-    """Return its pieces and their scores; `unknown` is the token that stands for what has none."""
+def sentencepiece_vocabulary(content: dict[str, Any], unknown: str | None) -> Vocabulary:
+    """Return the pieces and their scores; `unknown` is the token for unknown text."""
     model, added = content["model"], {}
     for token in content.get("added_tokens") or []:
         added[token["id"]] = token
-    names = {place: token for token, place in model["vocab"].items()}
-    names |= {place: token["content"] for place, token in added.items()}
+    names = {token_id: token for token, token_id in model["vocab"].items()}
+    names |= {token_id: token["content"] for token_id, token in added.items()}
     ranks = _ranks(content, {token["content"] for token in added.values()})
     tokens, types, scores = [], [], []
-    for place in range(max(names) + 1):
-        name = names.get(place, f"[PAD{place}]")
+    for token_id in range(max(names) + 1):
+        name = names.get(token_id, f"[PAD{token_id}]")
+        default = 0.0 if token_id in added else -1e4
         tokens.append(name)
-        scores.append(-float(ranks[name]) if name in ranks else (0.0 if place in added else -1e4))
-        types.append(_type(name, place, names, added, unknown))
+        scores.append(-float(ranks[name]) if name in ranks else default)
+        types.append(_type(name, token_id, names, added, unknown))
     return Vocabulary(
         model="llama",
         pre="default",
         tokens=tokens,
         types=types,
         scores=scores,
-        space=_puts_space(content),
+        space=_inserted_space(content),
     )
 
 
 def _type(
-    name: str, place: int, names: dict[int, str], added: dict[int, Any], unknown: str | None
+    name: str, token_id: int, names: dict[int, str], added: dict[int, Any], unknown: str | None
 ) -> int:
     if name == unknown:
         return UNKNOWN
-    if place in added:
-        return CONTROL if added[place]["special"] else USER_DEFINED
-    if place not in names:
+    if token_id in added:
+        return CONTROL if added[token_id]["special"] else USER_DEFINED
+    if token_id not in names:
         return UNUSED
     return BYTE if _BYTE.fullmatch(name) else NORMAL
 
 
 def _ranks(content: dict[str, Any], added: set[str]) -> dict[str, int]:
-    """Return {piece: at which place among the pieces it is joined}; raises InputError."""
+    """Return {piece: rank of its merges}; raises InputError if SentencePiece cannot have them."""
     vocabulary = content["model"]["vocab"]
     pairs = [tuple(m.split(" ") if isinstance(m, str) else m) for m in content["model"]["merges"]]
     joined: dict[str, set[tuple[str, ...]]] = {}
@@ -89,7 +90,7 @@ def _ranks(content: dict[str, Any], added: set[str]) -> dict[str, int]:
     for pair in pairs:
         piece = "".join(pair)
         if piece in joined and piece != last and piece not in added:
-            raise _unlike(f"merges that give {piece!r} do not stand together")
+            raise _unsupported(f"the merges that form {piece!r} are not consecutive")
         joined.setdefault(piece, set()).add(pair)
         last = piece
     for piece in vocabulary:
@@ -97,21 +98,21 @@ def _ranks(content: dict[str, Any], added: set[str]) -> dict[str, int]:
             continue
         cuts = [(piece[:at], piece[at:]) for at in range(1, len(piece))]
         known = {pair for pair in cuts if pair[0] in vocabulary and pair[1] in vocabulary}
-        lacking = sorted(known - joined.get(piece, set()))
-        if lacking:
-            raise _unlike(f"{piece!r} is not joined from {' and '.join(map(repr, lacking[0]))}")
+        missing = sorted(known - joined.get(piece, set()))
+        if missing:
+            raise _unsupported(f"no merge of {' and '.join(map(repr, missing[0]))} to {piece!r}")
     return {piece: rank for rank, piece in enumerate(joined)}
 
 
-def _unlike(reason: str) -> InputError:
+def _unsupported(reason: str) -> InputError:
     return InputError(
-        f"tokenizer.json: no SentencePiece model has these merges ({reason}), and llama.cpp would "
+        f"tokenizer.json: no SentencePiece model has these merges ({reason}), so llama.cpp would "
         "give other tokens"
     )
 
 
-def _puts_space(content: dict[str, Any]) -> Space:
-    """Return where a space is put before a text; raises InputError for what is done besides."""
+def _inserted_space(content: dict[str, Any]) -> Space:
+    """Return where a space is inserted; raises InputError for any other preprocessing."""
     steps = _parts(content.get("normalizer"), "normalizers")
     cuts = _parts(content.get("pre_tokenizer"), "pretokenizers")
     space = Space.NOWHERE
@@ -122,15 +123,15 @@ def _puts_space(content: dict[str, Any]) -> Space:
         elif kind == "Replace" and _is_space(step) and step.get("content") == _SPACE:
             continue
         elif kind == "Split" and _is_space(step):
-            continue  # Gemma's, which finds none: spaces are replaced before
+            continue  # Gemma's, without effect: its normalizer replaces all spaces
         elif kind == "Metaspace" and step.get("replacement") == _SPACE and not step.get("split"):
             scheme = step.get("prepend_scheme", "always")
             if scheme != "never":
                 space = Space.FIRST if scheme == "first" else Space.EVERYWHERE
         else:
             raise InputError(
-                f"tokenizer.json: the step {kind!r} ({step}) is none of a SentencePiece model, as "
-                "llama.cpp reads it"
+                f"tokenizer.json: llama.cpp's SentencePiece does not support the step {kind!r} "
+                f"({step})"
             )
     return space
 

@@ -1,4 +1,4 @@
-"""Special tokens: which they are, what a tokenizer adds by itself, what a model stops at."""
+"""Special tokens: their ids, which of them the tokenizer adds to text, stop tokens."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from storm_models.checkpoint.checkpoint import Checkpoint
 
 _PHI3, _NOT_STRIPPED = "phi-3", ("<unk>", "<s>", "<|endoftext|>")
-"""A name by which llama.cpp knows that tokens take the space after them, but for these."""
+"""A model name for which llama.cpp strips spaces after special tokens, except after these."""
 
 
 def special_keys(model: Checkpoint, tokenizer: Any) -> dict[str, Any]:
-    """Return the metadata of special tokens, below `tokenizer.ggml.`.
+    """Return the metadata of special tokens, without the prefix `tokenizer.ggml.`.
 
-    What transformers adds beyond the embedding is left out: no model can be shown it. Raises
-    InputError for tokens that llama.cpp would not write, and for a fourth end of answers.
+    Ids beyond the embedding, which transformers may add, are left out. Raises InputError if
+    llama.cpp would add other special tokens to a text, and for more than three stop tokens.
     """
     keys: dict[str, Any] = {}
     rows = model.config()["vocab_size"]
@@ -27,12 +27,12 @@ def special_keys(model: Checkpoint, tokenizer: Any) -> dict[str, Any]:
         if token is not None and token < rows:
             keys[f"{key}_token_id"] = token
     if "eos_token_id" not in keys:
-        raise InputError("the tokenizer has no EOS, and llama.cpp would take another token for it")
+        raise InputError("the tokenizer has no EOS token: llama.cpp would use another one")
     keys |= _added(tokenizer)
     stops = [stop for stop in read_stops(model.directory) if stop != keys["eos_token_id"]]
     if len(stops) > 2:
         raise InputError(
-            f"the model stops at {len(stops) + 1} tokens: a GGUF file has room for three "
+            f"the model has {len(stops) + 1} stop tokens: a GGUF file stores at most three "
             "(eos, eot, eom)"
         )
     keys.update(zip(("eot_token_id", "eom_token_id"), stops, strict=False))
@@ -40,7 +40,7 @@ def special_keys(model: Checkpoint, tokenizer: Any) -> dict[str, Any]:
 
 
 def _added(tokenizer: Any) -> dict[str, bool]:
-    """Return whether BOS and EOS are written around a text; raises InputError for anything else."""
+    """Return whether the tokenizer adds BOS and EOS; raises InputError if it adds other tokens."""
     plain = list(tokenizer("a", add_special_tokens=False)["input_ids"])
     full = list(tokenizer("a")["input_ids"])
     for first in (False, True):
@@ -48,27 +48,32 @@ def _added(tokenizer: Any) -> dict[str, bool]:
             expected = [*[tokenizer.bos_token_id] * first, *plain, *[tokenizer.eos_token_id] * last]
             if full == expected:
                 return {"add_bos_token": first, "add_eos_token": last}
-    raise InputError(f"the tokenizer makes {full} of {plain}: a GGUF file adds BOS and EOS alone")
+    raise InputError(
+        f"the tokenizer turns the ids {plain} into {full}: llama.cpp can only add BOS and EOS"
+    )
 
 
 def model_name(content: dict[str, Any]) -> str:
-    """Return `general.name`, by which llama.cpp tells tokens that take the space after them.
+    """Return `general.name`: llama.cpp infers from it whether special tokens have `rstrip`.
 
-    Raises InputError for tokens that take spaces otherwise, or match whole words alone.
+    Raises InputError for tokens with `lstrip` or `single_word`, or with `rstrip` unlike Phi-3's.
     """
-    taking: dict[str, list[str]] = {"lstrip": [], "rstrip": [], "single_word": []}
+    flagged: dict[str, list[str]] = {"lstrip": [], "rstrip": [], "single_word": []}
     names = [token["content"] for token in content.get("added_tokens") or []]
     for token in content.get("added_tokens") or []:
-        for way, found in taking.items():
-            if token.get(way):
-                found.append(token["content"])
-    for way in ("lstrip", "single_word"):
-        if taking[way]:
-            raise InputError(f"tokenizer.json: {taking[way][0]!r} has {way}, llama.cpp has not")
-    if not taking["rstrip"]:
+        for flag, tokens in flagged.items():
+            if token.get(flag):
+                tokens.append(token["content"])
+    for flag in ("lstrip", "single_word"):
+        if flagged[flag]:
+            raise InputError(
+                f"tokenizer.json: {flagged[flag][0]!r} has {flag}, which llama.cpp does not support"
+            )
+    if not flagged["rstrip"]:
         return "model"
-    if sorted(taking["rstrip"]) == sorted(set(names) - set(_NOT_STRIPPED)):
+    if sorted(flagged["rstrip"]) == sorted(set(names) - set(_NOT_STRIPPED)):
         return _PHI3
     raise InputError(
-        f"tokenizer.json: {taking['rstrip'][0]!r} has rstrip, which llama.cpp has for Phi-3 alone"
+        f"tokenizer.json: {flagged['rstrip'][0]!r} has rstrip, which llama.cpp supports only for "
+        "Phi-3"
     )

@@ -1,4 +1,4 @@
-"""The tensors of a file: llama.cpp's names for them, and in what their values differ."""
+"""The tensors of a GGUF file: llama.cpp's names, and how their values are converted."""
 
 from __future__ import annotations
 
@@ -40,47 +40,49 @@ _OF_GEMMA = {
 }
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.(weight|bias)")
 _COMPUTED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
-"""What early checkpoints store and every engine computes."""
+"""Stored in early checkpoints, although every engine computes it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GgufTensor:
-    """One tensor of a file and where it comes from."""
+    """A tensor of a GGUF file and its source in the checkpoint."""
 
     name: str
     source: str
     shape: tuple[int, ...]
     head_size: int = 0
-    """Rows of a head whose two halves are interleaved; 0 where rows keep their order."""
+    """Rows per head if the two halves of each head are interleaved; 0 if rows keep their order."""
     offset: float = 0.0
-    """What is added to every value."""
+    """Constant that is added to every value."""
 
     is_head: bool = False
-    """Whether logits are computed with it: the head, or the embedding where that is tied."""
+    """Whether logits are computed with it: the head, or the embedding if it is tied."""
 
 
 def gguf_tensors(
     config: ModelConfig, headers: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> list[GgufTensor]:
-    """Return the tensors of a checkpoint as a file has them, in the order of the checkpoint.
+    """Return the tensors of a GGUF file, in the order of the checkpoint.
 
-    Llama's queries and keys turn neighbouring channels where transformers turns halves, so rows
-    of their heads are interleaved; Gemma's norms multiply by one more than they store. Raises
-    InputError for tensors that the config does not lead to expect.
+    llama.cpp rotates neighbouring channels of Llama's queries and keys, transformers rotates
+    halves, so the rows of each head are interleaved. Gemma's norms multiply by 1 + weight, which
+    is stored as one number. Raises InputError for tensors that do not match the config.
     """
     family = config["model_type"]
     expected = tensor_shapes(config)
     assert expected is not None
-    found = {name: shape for name, (_, shape) in headers.items() if not _COMPUTED.fullmatch(name)}
+    shapes = {name: shape for name, (_, shape) in headers.items() if not _COMPUTED.fullmatch(name)}
     if ties_head(config):
-        found.pop(HEAD, None)  # transformers reads the embedding in its place
-    odd = sorted(expected.items() ^ found.items())
-    if odd:
-        raise InputError(f"{odd[0][0]}: not as config.json says (its shape, or whether it exists)")
+        shapes.pop(HEAD, None)  # transformers uses the embedding instead
+    different = sorted(expected.items() ^ shapes.items())
+    if different:
+        raise InputError(
+            f"{different[0][0]}: missing, unexpected, or of another shape than config.json implies"
+        )
     parts = {**_PARTS, **(_OF_GEMMA if family.startswith("gemma") else {})}
     interleaved = ("attn_q", "attn_k") if family in ("llama", "mistral") else ()
     tensors = []
-    for source, shape in found.items():
+    for source, shape in shapes.items():
         layer = _LAYER.fullmatch(source)
         part = parts[layer[2]] if layer else ""
         tensors.append(

@@ -1,4 +1,4 @@
-"""What a GGUF file holds of a tokenizer."""
+"""The tokenizer as a GGUF file stores it."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ import dataclasses
 import enum
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-"""llama.cpp's types of tokens: user-defined ones are matched in a text before it is cut."""
+"""llama.cpp's token types. User-defined tokens are matched before pre-tokenisation."""
 
 
 NO_MERGE = "Ā Ā"
-"""llama.cpp wants a list of merges; this one joins two NUL bytes, which no text holds."""
+"""Placeholder for an empty list of merges, which llama.cpp rejects: it joins two NUL bytes, which
+do not occur in text."""
 
 
 class Space(enum.Enum):
-    """Where a SentencePiece tokenizer puts a space before a text."""
+    """Where a SentencePiece tokenizer inserts a space."""
 
     NOWHERE = "nowhere"
     FIRST = "first"
-    """Before the first word of a text, if no special token stands there."""
+    """At the beginning of a text, unless it begins with a special token."""
     EVERYWHERE = "everywhere"
-    """Before a text, and after every special token."""
+    """At the beginning of a text and after every special token."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Tokens by their ids, and how a text becomes tokens."""
+    """Tokens in the order of their ids, and the algorithm that encodes text."""
 
     model: str
-    """gpt2: merges by rank over bytes. llama: SentencePiece, by score over characters."""
+    """gpt2: byte-level BPE, merges by rank. llama: SentencePiece BPE, merges by score."""
     pre: str
-    """What cuts a text before it is merged."""
+    """llama.cpp's name of the pre-tokenizer."""
     tokens: list[str]
     types: list[int]
     scores: list[float] | None = None
     merges: list[str] | None = None
     space: Space = Space.NOWHERE
     remarks: list[str] = dataclasses.field(default_factory=list)
-    """What llama.cpp does otherwise than transformers."""
+    """Differences between llama.cpp and transformers."""
 
     def first(self, count: int) -> Vocabulary:
-        """Return the same with its first tokens alone."""
+        """Return the vocabulary cut down to its first `count` tokens."""
         return dataclasses.replace(
             self,
             tokens=self.tokens[:count],

@@ -1,4 +1,4 @@
-"""A tokenizer in llama.cpp's words: which of its kinds it is, tokens, their types and scores."""
+"""Conversion of tokenizer.json to llama.cpp's vocabulary: algorithm, tokens, types, scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 from storm_exp import InputError
 from storm_export.gguf.characters import characters, is_characters
 from storm_export.gguf.pre_tokenizer import pre_tokenizer_name
-from storm_export.gguf.sentencepiece import check_sentences, is_sentences, sentences
+from storm_export.gguf.sentencepiece import (
+    check_sentencepiece,
+    is_sentencepiece,
+    sentencepiece_vocabulary,
+)
 from storm_export.gguf.tokens import (
     CONTROL,
     NO_MERGE,
@@ -20,74 +24,76 @@ from storm_export.gguf.tokens import (
 
 
 def check_kind(content: dict[str, Any]) -> None:
-    """Raise InputError, while planning, for a tokenizer.json of a kind that is not known."""
-    if is_sentences(content):
-        check_sentences(content)
+    """Raise InputError, while planning, for an unsupported kind of tokenizer."""
+    if is_sentencepiece(content):
+        check_sentencepiece(content)
     elif not is_characters(content):
         _check_bytes(content)
 
 
 def vocabulary(content: dict[str, Any], rows: int, unknown: str | None) -> Vocabulary:
-    """Return a tokenizer.json in llama.cpp's words; the embedding has `rows` of them.
+    """Return llama.cpp's vocabulary for a tokenizer.json, cut or padded to the embedding's `rows`.
 
-    `unknown` is the token that stands for text that has none.
-
-    Raises InputError, naming what it is, for a tokenizer that llama.cpp would not follow.
+    `unknown` is the token for unknown text. Raises InputError, naming the feature, for a tokenizer
+    that llama.cpp does not support.
     """
     check_kind(content)
     if is_characters(content):
-        found = characters(content)
-    elif is_sentences(content):
-        found = sentences(content, unknown)
+        converted = characters(content)
+    elif is_sentencepiece(content):
+        converted = sentencepiece_vocabulary(content, unknown)
     else:
-        found = _bytes(content)
-    if any(kind != CONTROL for kind in found.types[rows:]):
-        raise InputError(f"the tokenizer has {len(found.tokens)} tokens, the embedding {rows} rows")
-    found = found.first(rows)  # special tokens that no model can be shown: transformers adds them
-    lacking = rows - len(found.tokens)
-    tokens = [*found.tokens, *(f"[PAD{len(found.tokens) + at}]" for at in range(lacking))]
-    scores = found.scores and [*found.scores, *[-1e4] * lacking]
-    types = [*found.types, *[UNUSED] * lacking]
-    return dataclasses.replace(found, tokens=tokens, types=types, scores=scores)
+        converted = _bytes(content)
+    size = len(converted.tokens)
+    if any(kind != CONTROL for kind in converted.types[rows:]):
+        raise InputError(f"the tokenizer has {size} tokens, the embedding {rows} rows")
+    if size > rows:  # special tokens that transformers adds: the model has no embedding for them
+        return converted.first(rows)
+    tokens = [*converted.tokens, *(f"[PAD{token_id}]" for token_id in range(size, rows))]
+    scores = converted.scores and [*converted.scores, *[-1e4] * (rows - size)]
+    types = [*converted.types, *[UNUSED] * (rows - size)]
+    return dataclasses.replace(converted, tokens=tokens, types=types, scores=scores)
 
 
 def _check_bytes(content: dict[str, Any]) -> None:
     model = content.get("model") or {}
     if model.get("type") != "BPE" or model.get("byte_fallback"):
         raise InputError(
-            f"tokenizer.json: a model of the type {model.get('type')!r} is none of those that can "
-            "be written as GGUF (byte-level BPE, SentencePiece BPE, single characters)"
+            f"tokenizer.json: a model of the type {model.get('type')!r} cannot be exported to "
+            "GGUF; supported: byte-level BPE, SentencePiece BPE, single characters"
         )
     for name in ("continuing_subword_prefix", "end_of_word_suffix", "dropout"):
         if model.get(name):
-            raise InputError(f"tokenizer.json: {name}={model[name]!r}: llama.cpp has no such thing")
+            raise InputError(
+                f"tokenizer.json: {name}={model[name]!r} is not supported by llama.cpp"
+            )
     pre_tokenizer_name(content)
     normalizer = content.get("normalizer")
     if normalizer is not None and normalizer.get("type") != "NFC":
         raise InputError(
             f"tokenizer.json: the normalizer {normalizer.get('type')!r}: llama.cpp's byte-level "
-            "BPE reads text as it stands"
+            "BPE does not normalise text"
         )
 
 
 def _bytes(content: dict[str, Any]) -> Vocabulary:
-    """Return a byte-level BPE's."""
+    """Return the vocabulary of a byte-level BPE."""
     model = content["model"]
     added = {token["id"]: token for token in content.get("added_tokens") or []}
-    names = {place: token for token, place in model["vocab"].items()}
-    names |= {place: token["content"] for place, token in added.items()}
+    names = {token_id: token for token, token_id in model["vocab"].items()}
+    names |= {token_id: token["content"] for token_id, token in added.items()}
     size = max(names, default=-1) + 1
-    tokens = [names.get(place, f"[PAD{place}]") for place in range(size)]
+    tokens = [names.get(token_id, f"[PAD{token_id}]") for token_id in range(size)]
     types = [
-        (CONTROL if added[place]["special"] else USER_DEFINED)
-        if place in added
-        else (NORMAL if place in names else UNUSED)
-        for place in range(size)
+        (CONTROL if added[token_id]["special"] else USER_DEFINED)
+        if token_id in added
+        else (NORMAL if token_id in names else UNUSED)
+        for token_id in range(size)
     ]
     merges = [each if isinstance(each, str) else " ".join(each) for each in model["merges"]]
     remarks = []
     if content.get("normalizer") is not None:
-        remarks.append("llama.cpp does not compose characters (NFC) before it encodes a text")
+        remarks.append("llama.cpp does not normalise text to composed characters (NFC)")
     return Vocabulary(
         model="gpt2",
         pre=pre_tokenizer_name(content),

@@ -1,4 +1,4 @@
-"""Writing a GGUF file: what it says first, then the tensors, in pieces."""
+"""Writing of GGUF files: metadata first, then tensors, piece by piece."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from storm_export.gguf.tensors import GgufTensor
 from storm_models.checkpoint.weights import Weights
 
 _PIECE = 1 << 20
-"""Weights in memory at a time."""
+"""Number of weights in memory at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GgufContents:
-    """What files of one model have in common, whatever their type."""
+    """Contents that a model's files of all types share."""
 
     architecture: str
     keys: Mapping[str, Any]
-    """Metadata: whole numbers are unsigned, fractions have 32 bits."""
+    """Metadata: integers are unsigned, floats have 32 bits."""
     factors: Mapping[str, Sequence[float]]
-    """Tensors that are computed here, by their names."""
+    """{tensor name: rotary frequency factors}"""
     tensors: Sequence[GgufTensor]
 
 
@@ -41,9 +41,10 @@ def write_gguf(
     type_: GgufType,
     advance: Callable[[], None],
 ) -> dict[str, int]:
-    """Write a file whose matrices are of a type; return how many tensors are of which.
+    """Write a file with matrices of the given type; return {type: number of tensors}.
 
-    `advance` hears of every tensor. Raises InputError for weights that the type cannot hold.
+    `advance` is called after each tensor. Raises InputError for weights that the type cannot
+    represent.
     """
     factors, tensors = contents.factors, contents.tensors
     writer = gguf.GGUFWriter(file, contents.architecture)
@@ -85,7 +86,7 @@ def write_gguf(
 
 
 def count_types(file: Path) -> dict[str, int]:
-    """Return how many tensors are of which type in a file that llama.cpp wrote."""
+    """Return {type: number of tensors} of a file that llama.cpp wrote."""
     kinds = [tensor.tensor_type.name.lower() for tensor in gguf.GGUFReader(file).tensors]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
@@ -98,7 +99,7 @@ def _kind(tensor: GgufTensor, type_: GgufType) -> GgufType:
 
 
 def _rows(tensor: GgufTensor, weights: Weights) -> Iterator[torch.Tensor]:
-    """Yield a tensor's rows as llama.cpp has them, in fp32, some at a time; a vector is one row."""
+    """Yield a tensor's converted rows in fp32, piece by piece; a vector is one row."""
     columns = tensor.shape[1] if len(tensor.shape) == 2 else 1
     rows, unit = tensor.shape[0], tensor.head_size or 1
     step = max(1, _PIECE // (columns * unit)) * unit
@@ -113,13 +114,13 @@ def _rows(tensor: GgufTensor, weights: Weights) -> Iterator[torch.Tensor]:
 
 
 def _interleave(values: torch.Tensor, size: int) -> torch.Tensor:
-    """Return rows of heads of `size` rows with the two halves of each head taken in turn."""
+    """Return the rows with the two halves of each head, of `size` rows, interleaved."""
     heads = values.reshape(-1, 2, size // 2, values.shape[-1])
     return heads.transpose(1, 2).reshape(values.shape)
 
 
 def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
-    """Add one entry: whole numbers are unsigned and have 32 bits, as llama.cpp reads them."""
+    """Add one entry; integers are written as unsigned 32-bit numbers, as llama.cpp expects."""
     if isinstance(value, bool):
         writer.add_bool(key, value)
     elif isinstance(value, int):

@@ -1,1 +1,1 @@
-"""A model as a repository of the hub: weights, tokenizer, and a card that says how it was made."""
+"""A model as a repository for the hub: weights, tokenizer and a model card of how it was made."""

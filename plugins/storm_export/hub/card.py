@@ -1,4 +1,4 @@
-"""The model card: what the hub reads of it, and what people do."""
+"""The model card: metadata for the hub, and text for people."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHOWN_DIGITS = 12
 def front_matter(
     name: str, history: History, own: Sequence[Score], stated: Mapping[str, Any]
 ) -> str:
-    """Return the card's metadata as YAML; `stated` has license, language and tags.
+    """Return the card's metadata as YAML; `stated` holds license, language and tags.
 
-    Raises what huggingface_hub raises for values that the hub does not take.
+    Raises what huggingface_hub raises for values that the hub does not accept.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -55,7 +55,7 @@ def body(
     key: str,
     generation: Mapping[str, Any],
 ) -> str:
-    """Return the card's text in Markdown; everything that comes from data is escaped."""
+    """Return the card's text in Markdown; text from settings and data is escaped."""
     parts = [f"# {escape(name)}", "Made with [storm-exp](https://pypi.org/project/storm-exp/)."]
     if evaluated:
         parts += ["## Scores", _scores(evaluated, key)]
@@ -71,7 +71,7 @@ def body(
         parts += [f"- {escape(s.settings['repo'])} ({escape(s.artifact)})" for s in sources]
     if generation:
         shown = ", ".join(f"{escape(k)} {escape(v)}" for k, v in generation.items())
-        parts += ["## Answers are drawn with", shown]
+        parts += ["## Generation settings", shown]
     return "\n\n".join(parts) + "\n"
 
 
@@ -83,8 +83,8 @@ def _scores(evaluated: Sequence[Evaluated], key: str) -> str:
         header.append(f"**{label}**" if each.model == key else label)
     rows = []
     for task in tasks:
-        found = [{s.task: s for s in each.scores}.get(task) for each in evaluated]
-        rows.append([escape(task), *("" if s is None else s.shown() for s in found)])
+        by_model = [{s.task: s for s in each.scores}.get(task) for each in evaluated]
+        rows.append([escape(task), *("" if s is None else s.shown() for s in by_model)])
     return table(header, rows)
 
 
@@ -101,7 +101,7 @@ def _steps(history: History) -> str:
                 f"`{step.digest()[:_SHOWN_DIGITS]}`",
             ]
         )
-    return table(["made by", "what", "key", "of", "digest of the files"], rows)
+    return table(["component", "artifact", "key", "inputs", "digest of the files"], rows)
 
 
 def _trained(step: Any) -> str:

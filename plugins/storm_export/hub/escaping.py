@@ -1,4 +1,4 @@
-"""Text from data in Markdown, where it stays text."""
+"""Escaping of text from data in Markdown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 
 
 def escape(value: object) -> str:
-    """Return a value as one line of Markdown that shows it as it is: no links, tables or HTML."""
+    """Return a value as one line of Markdown that shows it literally: no links, tables or HTML."""
     text = " ".join(str(value).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKS.sub(r"\\\1", text)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table; cells are escaped by whoever fills them."""
+    """Return a Markdown table of cells that the caller has escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

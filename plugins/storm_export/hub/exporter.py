@@ -1,4 +1,4 @@
-"""The component `hub_folder`: a model as a repository of the hub has it."""
+"""The component `hub_folder`: a model as a repository for the hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOCK = "recipe.lock.json"
 
 
 class HubFolder(Checkpoint):
-    """A checkpoint with README.md, recipe.lock.json and .eval_results, as the hub shows them."""
+    """A checkpoint with README.md, recipe.lock.json and .eval_results for the hub."""
 
     shown_as = "for the hub"
 
@@ -26,37 +26,37 @@ class HubFolder(Checkpoint):
     "exporter", "hub_folder", version=1, requires=("torch", "huggingface_hub"), extra="train"
 )
 class HubFolderExporter:
-    """Puts weights, tokenizer and chat template beside a model card of how the model was made.
+    """Collects weights, tokenizer, chat template and a model card of how the model was made.
 
-    The card is made from the store: components, settings, keys and digests of every step, and the
-    scores of the evaluations that are connected. Weights are linked, not copied.
+    The card is written from the store: components, settings, keys and digests of every step, and
+    the scores of connected evaluations. Weights are hard links, not copies.
     """
 
     title: str = "model"
     """The card's heading."""
     license: str = ""
-    """The licence by the hub's name for it, such as apache-2.0 or llama3.1."""
+    """The hub's identifier of the licence, such as apache-2.0 or llama3.1."""
     language: list[str] = setting([])
-    """Languages by their codes, such as en."""
+    """Codes of languages, such as en."""
     tags: list[str] = setting([])
-    """More words by which the hub finds it."""
+    """Further tags of the repository."""
     generation: dict[str, Any] = setting({})
-    """What generation_config.json says over the model's own: temperature, top_k, top_p."""
+    """Values that override those of generation_config.json: temperature, top_k, top_p."""
     benchmarks: dict[str, str] = setting({})
-    """{task: owner/data set, or owner/data set:task} of scores that the hub's leaderboards take."""
+    """{task: owner/data set, or owner/data set:task} of scores for the hub's leaderboards."""
 
     def __post_init__(self) -> None:
-        for task, place in self.benchmarks.items():
-            if place.partition(":")[0].count("/") != 1:
+        for task, benchmark in self.benchmarks.items():
+            if benchmark.partition(":")[0].count("/") != 1:
                 problem = "should be a data set of the hub: owner/name, or owner/name:task"
-                raise SettingError(f"benchmarks.{task}", place, problem)
+                raise SettingError(f"benchmarks.{task}", benchmark, problem)
 
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
-        """Return the model's spec: it stays what it is."""
+        """Return the model's spec, unchanged."""
         return model
 
     def cost(self) -> Cost:
-        """Say that it takes no room: weights are linked."""
+        """Return no disk space: weights are linked."""
         return Cost(disk=0, on_host=True)
 
     def run(
@@ -88,16 +88,19 @@ class HubFolderExporter:
         return HubFolder(stage.directory)
 
     def _write_results(self, directory: Path, own: Sequence[Any]) -> None:
-        """Write a file for every task that a leaderboard of the hub takes."""
+        """Write a file for each scored task of `benchmarks`."""
         import yaml
         from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
         for score in own:
             if score.task not in self.benchmarks:
                 continue
-            place, _, task = self.benchmarks[score.task].partition(":")
+            dataset, _, task = self.benchmarks[score.task].partition(":")
             entry = EvalResultEntry(
-                dataset_id=place, task_id=task or "default", value=score.value, notes=score.metric
+                dataset_id=dataset,
+                task_id=task or "default",
+                value=score.value,
+                notes=score.metric,
             )
             folder = directory / ".eval_results"
             folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""How a model was made: its lineage, and what the hub wants to know of it."""
+"""How a model was made: its lineage, and the metadata that the hub derives from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storm_exp import Artifact, Manifest, lineage
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """The steps that led to a model, inputs first; none for a model outside any store."""
+    """The steps that made a model, inputs first; empty for a model outside any store."""
 
     steps: Sequence[Manifest]
 
@@ -22,15 +22,15 @@ class History:
         return cls(lineage(model))
 
     def base_models(self) -> list[str]:
-        """Return the repositories of the hub that models came from."""
+        """Return the repositories of the hub that models were downloaded from."""
         return self._repositories(models=True)
 
     def datasets(self) -> list[str]:
-        """Return the repositories of the hub that data came from."""
+        """Return the repositories of the hub that data were downloaded from."""
         return self._repositories(models=False)
 
     def relation(self) -> str:
-        """Return how the model stands to its base models, in the hub's words."""
+        """Return the hub's `base_model_relation`: merge, quantized, finetune or empty."""
         if not self.steps or not self.base_models():
             return ""
         last = self.steps[-1]
@@ -45,13 +45,13 @@ class History:
         return [step for step in self.steps if "trainable" in step.settings]
 
     def sources(self) -> list[Manifest]:
-        """Return the steps that nothing of the store went into: models and data from outside."""
+        """Return the steps without inputs: models and data from outside the store."""
         return [step for step in self.steps if not step.inputs]
 
     def lock(self) -> list[dict[str, Any]]:
-        """Return the steps as JSON: what each was made of, with which settings, and its digest.
+        """Return the steps as JSON: component, settings, inputs, digest and metrics of each.
 
-        Folders of the machine are left out of paths.
+        Absolute paths are cut down to their last part.
         """
         return [
             {
@@ -68,27 +68,27 @@ class History:
         ]
 
     def _repositories(self, models: bool) -> list[str]:
-        found = [
+        repositories = [
             str(step.settings["repo"])
             for step in self.steps
             if step.settings.get("repo") and (step.artifact == "Checkpoint") == models
         ]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(repositories))
 
     def _parents(self, step: Manifest) -> list[str]:
-        """Return the keys of the checkpoints that a step was made of."""
+        """Return the keys of the checkpoints among a step's inputs."""
         kinds = {each.key: each.artifact for each in self.steps}
         return [key for key in input_keys(step) if kinds.get(key) == "Checkpoint"]
 
 
 def input_keys(step: Manifest) -> list[str]:
-    """Return the keys of all that a step was made of."""
+    """Return the keys of a step's inputs."""
     given = step.inputs.values()
     return [key for each in given for key in ([each] if isinstance(each, str) else each)]
 
 
 def without_folders(value: Any) -> Any:
-    """Return settings with absolute paths cut down to the name of the file or folder."""
+    """Return settings with absolute paths cut down to the file's or folder's name."""
     if isinstance(value, dict):
         return {name: without_folders(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The scores of a model, and of what it was made of, from evaluations."""
+"""Scores of a model and of its ancestors, read from evaluations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _95_PERCENT = 1.96
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Score:
-    """A task's score."""
+    """The score of a task."""
 
     task: str
     metric: str
@@ -22,7 +22,7 @@ class Score:
     documents: int
 
     def shown(self) -> str:
-        """Return the score with its interval of 95 %, where one is known."""
+        """Return the score, with its 95 % interval where one is known."""
         if self.stderr is None:
             return f"{self.value:.4g}"
         return f"{self.value:.4g} ± {_95_PERCENT * self.stderr:.2g}"
@@ -33,15 +33,15 @@ class Evaluated:
     """The scores of one model."""
 
     model: str
-    """Its key; empty where it is not known."""
+    """Its key; empty if unknown."""
     name: str
     """The component that made it."""
     scores: list[Score]
 
 
 def read_scores(evaluations: Sequence[Artifact]) -> list[Evaluated]:
-    """Return what evaluations found, each with the model that it was of."""
-    found = []
+    """Return the scores of each evaluation, with the model that it evaluated."""
+    evaluated = []
     for evaluation in evaluations:
         steps = {step.key: step for step in lineage(evaluation)}
         own = steps.get(evaluation.key)
@@ -58,5 +58,5 @@ def read_scores(evaluations: Sequence[Artifact]) -> list[Evaluated]:
             for task, entry in tasks.items()
         ]
         name = steps[model].component if model in steps else "model"
-        found.append(Evaluated(model, name, scores))
-    return found
+        evaluated.append(Evaluated(model, name, scores))
+    return evaluated

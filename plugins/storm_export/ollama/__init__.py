@@ -1,1 +1,1 @@
-"""Models for Ollama: a Modelfile beside GGUF files, with the chat template in Go's form."""
+"""Export to Ollama: Modelfiles for GGUF files, with the chat template translated to Go."""

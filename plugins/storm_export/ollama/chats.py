@@ -1,4 +1,4 @@
-"""Twenty conversations on which a template's form in Go is tried before it is written."""
+"""Twenty conversations with which a template's Go translation is compared with the original."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from storm_models.chat.conversation import Conversation
 
-_WORDS = [
+_TURNS = [
     ("What is the capital of France?", "Paris."),
     ("Count to 3:\n1, 2", "1, 2, 3"),
     ('Quote "this" & <that> with a \\ and {{ braces }}', "`{% raw %}` it is"),
@@ -31,18 +31,18 @@ _TOOLS = [
 
 
 def plain_chats() -> list[Conversation]:
-    """Return fourteen chats of questions and answers, with and without a system's words."""
-    found: list[Conversation] = []
+    """Return fourteen chats of questions and answers, with and without a system message."""
+    chats: list[Conversation] = []
     for system in ("", "You are brief.", "Zwei\nZeilen"):
         for count in (1, 2, 3, 5) if system else (1, 1, 1, 2, 4, 5):
-            first = len(found) % len(_WORDS)
-            words = [_WORDS[(first + at) % len(_WORDS)] for at in range(count)]
-            found.append(Conversation(_messages(system, words)))
-    return found
+            first = len(chats) % len(_TURNS)
+            turns = [_TURNS[(first + turn) % len(_TURNS)] for turn in range(count)]
+            chats.append(Conversation(_messages(system, turns)))
+    return chats
 
 
 def tool_chats() -> list[Conversation]:
-    """Return six chats with tools: offered, called, called twice, answered, after a system."""
+    """Return six chats with tools: offered, called once and twice, with results and answers."""
     weather = _call("get_weather", {"city": "Zürich", "days": 2})
     now = _call("now", {})
     question: dict[str, Any] = {"role": "user", "content": "How is it?"}
@@ -65,9 +65,9 @@ def _call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _messages(system: str, words: list[tuple[str, str]]) -> list[dict[str, Any]]:
+def _messages(system: str, turns: list[tuple[str, str]]) -> list[dict[str, Any]]:
     messages = [{"role": "system", "content": system}] if system else []
-    for question, answer in words:
+    for question, answer in turns:
         messages.append({"role": "user", "content": question})
         messages.append({"role": "assistant", "content": answer})
     return messages[:-1]

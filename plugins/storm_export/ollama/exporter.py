@@ -1,4 +1,4 @@
-"""The component `ollama`: GGUF files with Modelfiles, ready for `ollama create`."""
+"""The component `ollama`: Modelfiles and GGUF files for `ollama create`."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from storm_models.folder.existing_path import existing_path
 
 
 class OllamaFolder(Artifact):
-    """Modelfiles and the GGUF files that they name: `ollama create NAME -f Modelfile`."""
+    """Modelfiles and the GGUF files they refer to: `ollama create NAME -f Modelfile`."""
 
     shown_as = "Ollama"
 
     def modelfiles(self) -> list[Path]:
-        """Return the Modelfiles, that of the first type before the others."""
+        """Return the Modelfiles, the one of the first type first."""
         return sorted(self.directory.glob("Modelfile*"), key=lambda file: len(file.name))
 
 
 @component("exporter", "ollama", version=1)
 class Ollama:
-    """Writes a Modelfile for every GGUF file: chat template in Go's form, stops, parameters.
+    """Writes a Modelfile for each GGUF file: chat template in Go, stop strings, parameters.
 
-    The template's form follows from what it renders, and is tried on twenty conversations; a
-    template that has none is refused. Parameters are those of generation_config.json.
+    The Go template is derived from chats that the model's template renders, and compared with it
+    on twenty conversations; a template that cannot be translated is refused. Parameters are those
+    of generation_config.json.
     """
 
     license: str = setting("", semantic=False)
-    """A file with the licence, which goes into the Modelfile; empty for none."""
+    """File with the text of the licence for the Modelfile; empty for none."""
 
     def plan_spec(self, model: CheckpointSpec, gguf: GgufSpec) -> Spec:
-        """Check that there is a chat template and, if it was named, a licence."""
-        check_template(model, "Ollama shows a model chats")
+        """Check that the model has a chat template and that the licence file exists."""
+        check_template(model, "a Modelfile contains one")
         self._license()
         return Spec()
 
@@ -47,7 +48,7 @@ class Ollama:
         return {"license": files.digest(existing_path("license", self.license))}
 
     def cost(self) -> Cost:
-        """Say that it takes no room: the files are linked."""
+        """Return no disk space: the files are linked."""
         return Cost(disk=0, on_host=True)
 
     def _license(self) -> str:
@@ -56,21 +57,21 @@ class Ollama:
         return existing_path("license", self.license).read_text(encoding="utf-8").strip()
 
     def run(self, stage: StageContext, model: Checkpoint, gguf: GgufFiles) -> OllamaFolder:
-        """Write the Modelfiles, and link the GGUF files beside them."""
+        """Write the Modelfiles, and link the GGUF files into the same folder."""
         from storm_export.ollama.modelfile import modelfile, parameters
-        from storm_export.ollama.prompt import prompt_form
+        from storm_export.ollama.prompt import go_prompt
         from storm_models.folder.generation_config import read_generation_config
 
-        template, stops, remarks = prompt_form(model)
-        drawn = parameters(read_generation_config(model.directory) or {})
-        for at, (type_, file) in enumerate(gguf.files().items()):
+        template, stops, remarks = go_prompt(model)
+        values = parameters(read_generation_config(model.directory) or {})
+        for index, (type_, file) in enumerate(gguf.files().items()):
             hard_link(file, stage.directory / file.name)
-            name = "Modelfile" if at == 0 else f"Modelfile-{type_.value.upper()}"
-            text = modelfile(file.name, template, stops, drawn, self._license())
+            name = "Modelfile" if index == 0 else f"Modelfile-{type_.value.upper()}"
+            text = modelfile(file.name, template, stops, values, self._license())
             (stage.directory / name).write_text(text, encoding="utf-8")
         remarks = [*gguf.remarks(), *remarks]
         for remark in remarks:
             stage.say(remark)
-        text = json.dumps({"stops": stops, "parameters": drawn, "remarks": remarks}, indent=1)
+        text = json.dumps({"stops": stops, "parameters": values, "remarks": remarks}, indent=1)
         (stage.directory / "ollama.json").write_text(text + "\n", encoding="utf-8")
         return OllamaFolder(stage.directory)

@@ -1,4 +1,4 @@
-"""A chat template in Go's language, from what it writes between the things that are said."""
+"""Writing of a Go template from a table of transitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storm_models.chat.conversation import Conversation
 
 
 def go_form(transitions: Transitions) -> str:
-    """Return the template, which Ollama gives `.System`, `.Messages` and `.Tools`."""
+    """Return a Go template of Ollama's values `.System`, `.Messages` and `.Tools`."""
     lines = [f"{{{{- $last := {_quoted(START)} }}}}"]
     table = transitions.table
     if transitions.calls_tools:
@@ -54,14 +54,14 @@ def go_form(transitions: Transitions) -> str:
         branches.append((f"and (eq .Role {_quoted(ASSISTANT)}) .ToolCalls", calls))
         branches.append((f"eq .Role {_quoted('tool')}", _write(table, RESULT, ".Content")))
     branches.append((f"eq .Role {_quoted(ASSISTANT)}", _write(table, ASSISTANT, ".Content")))
-    for at, (condition, inside) in enumerate(branches):
-        lines += [f"{{{{- {'else ' if at else ''}if {condition} }}}}", *inside]
+    for index, (condition, inside) in enumerate(branches):
+        lines += [f"{{{{- {'else ' if index else ''}if {condition} }}}}", *inside]
     lines += ["{{- end }}", "{{- end }}", *_between(table, END)]
     return "\n".join(lines)
 
 
 def go_values(chat: Conversation) -> dict[str, Any]:
-    """Return what Ollama gives a template for a chat."""
+    """Return the values with which Ollama renders a template for a chat."""
     messages = [
         {
             "Role": message["role"],
@@ -82,7 +82,7 @@ def go_values(chat: Conversation) -> dict[str, Any]:
 
 
 def _write(table: Mapping[tuple[str, str], str], kind: str, value: str) -> list[str]:
-    """Return lines that write what stands before a kind, and its value."""
+    """Return lines that write the text before a kind, then its value."""
     last = f"{{{{- $last = {_quoted(kind)} }}}}"
     return [*_between(table, kind), f"{{{{- {value} }}}}", last]
 
@@ -96,5 +96,5 @@ def _between(table: Mapping[tuple[str, str], str], kind: str) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return a Go string: JSON's escapes are Go's."""
+    """Return a Go string literal; JSON's escapes are valid in Go."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Go's text/template, as far as our chat templates use it: rendered here without Go.
+"""Rendering of the subset of Go's text/template that our chat templates use, without Go.
 
-Actions: values, strings, `if` with `else if` and `else`, `range` with variables, `:=` and `=`,
-functions eq, and, or, not and Ollama's json; `{{-` and `-}}` trim the space around them.
+Supported: values, strings, `if` with `else if` and `else`, `range` with variables, `:=` and `=`,
+the functions eq, and, or, not and Ollama's json; `{{-` and `-}}` trim surrounding space.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class _Node:
 
 
 class GoTemplate:
-    """A parsed template; raises ValueError for what is no template of this kind."""
+    """A parsed template; raises ValueError for unsupported syntax."""
 
     def __init__(self, text: str) -> None:
         """Parse a template's text."""
         tokens = list(_tokens(text))
         self._nodes, at = _parse(tokens, 0, top=True)
         if at != len(tokens):
-            raise ValueError(f"{tokens[at]}: nothing to end or to go on with")
+            raise ValueError(f"{tokens[at]}: there is no open block")
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """Return the text for values, which templates see as `.` and as `$`."""
-        found: list[str] = []
-        _render(self._nodes, values, {"$": values}, found)
-        return "".join(found)
+        """Return the text for values, which the template refers to as `.` and `$`."""
+        output: list[str] = []
+        _render(self._nodes, values, {"$": values}, output)
+        return "".join(output)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield texts and the words of actions, spaces trimmed as they say."""
+    """Yield texts, trimmed as the actions demand, and the words of actions."""
     at, trims = 0, False
     for match in _ACTION.finditer(text):
         before = text[at : match.start()] + ("" if match[2] else match[1])
@@ -63,7 +63,7 @@ def _tokens(text: str) -> Iterator[tuple[str, Any]]:
 def _parse(
     tokens: Sequence[tuple[str, Any]], at: int, top: bool = False
 ) -> tuple[list[_Node], int]:
-    """Return nodes up to an `else` or `end`, and where that stands."""
+    """Return the nodes up to an `else` or `end`, and its index."""
     nodes: list[_Node] = []
     while at < len(tokens):
         kind, content = tokens[at]
@@ -79,7 +79,7 @@ def _parse(
             nodes.append(_Node("set" if set_ else "value", content))
         at += 1
     if not top:
-        raise ValueError("a block is not ended")
+        raise ValueError("a block has no end")
     return nodes, at
 
 
@@ -95,30 +95,30 @@ def _parse_block(tokens: Sequence[tuple[str, Any]], at: int) -> tuple[_Node, int
         words = content[2:] if content[1:2] == ["if"] else ["true"]
 
 
-def _render(nodes: Sequence[_Node], dot: Any, names: dict[str, Any], found: list[str]) -> None:
+def _render(nodes: Sequence[_Node], dot: Any, names: dict[str, Any], output: list[str]) -> None:
     for node in nodes:
         if node.kind == "text":
-            found.append(node.text)
+            output.append(node.text)
         elif node.kind == "value":
-            found.append(_shown(_value(node.words, dot, names)))
+            output.append(_shown(_value(node.words, dot, names)))
         elif node.kind == "set":
             names[node.words[0]] = _value(node.words[2:], dot, names)
         elif node.kind == "if":
             for words, inside in node.branches:
                 if _value(words, dot, names):
-                    _render(inside, dot, names, found)
+                    _render(inside, dot, names, output)
                     break
         else:
             (words, inside), *_ = node.branches
-            counted = ":=" in words
-            for place, item in enumerate(_value(words[-1:], dot, names) or []):
-                if counted:
-                    names[words[0]], names[words[2]] = place, item
-                _render(inside, item, names, found)
+            has_variables = ":=" in words
+            for index, item in enumerate(_value(words[-1:], dot, names) or []):
+                if has_variables:
+                    names[words[0]], names[words[2]] = index, item
+                _render(inside, item, names, output)
 
 
 def _value(words: Sequence[str], dot: Any, names: Mapping[str, Any]) -> Any:
-    """Return what an expression comes to: a function with its arguments, or one operand."""
+    """Return the value of an expression: a function with its arguments, or one operand."""
     values, rest = [], list(words)
     name = rest.pop(0) if rest and rest[0] in ("eq", "and", "or", "not", "json") else ""
     while rest:
@@ -143,7 +143,7 @@ def _value(words: Sequence[str], dot: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _closing(words: Sequence[str]) -> int:
-    """Return where the bracket is closed that the words begin with; raises ValueError."""
+    """Return the index of the bracket that closes the first one; raises ValueError."""
     depth = 0
     for at, word in enumerate(words):
         depth += (word == "(") - (word == ")")
@@ -161,7 +161,7 @@ def _operand(word: str, dot: Any, names: Mapping[str, Any]) -> Any:
         return dot
     name, *fields = word.split(".")
     if name and name not in names:
-        raise ValueError(f"{word!r} is no value of a template")
+        raise ValueError(f"{word!r} is not a known value")
     value = names[name] if name else dot
     for field in fields:
         value = value.get(field) if isinstance(value, Mapping) else None
@@ -173,7 +173,7 @@ def _shown(value: Any) -> str:
 
 
 def go_json(value: Any) -> str:
-    """Return JSON as Go's json.Marshal writes it: no spaces, sorted keys, no signs of HTML."""
+    """Return JSON as Go's json.Marshal writes it: no spaces, sorted keys, `<`, `>`, `&` escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

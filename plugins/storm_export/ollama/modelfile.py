@@ -1,4 +1,4 @@
-"""A Modelfile: which file, how chats are written, where answers end, how they are drawn."""
+"""Writing and parsing of Modelfiles: file, chat template, stop strings, sampling parameters."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _PARAMETERS = {
 
 
 def parameters(generation: Mapping[str, Any]) -> dict[str, float]:
-    """Return Ollama's parameters for what generation_config.json says; greedy is temperature 0."""
-    found = {
+    """Return Ollama's parameters for a generation_config.json; greedy means temperature 0."""
+    values = {
         ollama: generation[ours]
         for ours, ollama in _PARAMETERS.items()
         if isinstance(generation.get(ours), int | float)
     }
     if generation.get("do_sample") is False:
-        found["temperature"] = 0
-    return found
+        values["temperature"] = 0
+    return values
 
 
 def modelfile(
     file: str,
     template: str,
     stops: Sequence[str],
-    drawn: Mapping[str, float],
+    values: Mapping[str, float],
     license_text: str,
 ) -> str:
-    """Return the text of a Modelfile for a GGUF file that lies beside it."""
+    """Return the text of a Modelfile for a GGUF file in the same folder."""
     lines = [f"FROM ./{file}", f"TEMPLATE {_quoted(template, 'the chat template')}"]
     lines += [f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}" for stop in stops]
-    lines += [f"PARAMETER {name} {value}" for name, value in drawn.items()]
+    lines += [f"PARAMETER {name} {value}" for name, value in values.items()]
     if license_text:
         lines.append(f"LICENSE {_quoted(license_text, 'the licence')}")
     return "\n".join(lines) + "\n"
@@ -49,23 +49,23 @@ def modelfile(
 
 def _quoted(text: str, what: str) -> str:
     if '"""' in text or text.endswith('"'):
-        raise InputError(f'{what} holds """, which ends a text in a Modelfile')
+        raise InputError(f'{what} contains """ or ends in ", which a Modelfile cannot quote')
     return f'"""{text}"""'
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """Return a Modelfile's instructions with their arguments; raises ValueError for others."""
-    found: list[tuple[str, str]] = []
+    """Return a Modelfile's instructions and their arguments; raises ValueError for unknown ones."""
+    instructions: list[tuple[str, str]] = []
     rest = text
     while rest.strip():
         line, _, rest = rest.lstrip("\n").partition("\n")
         name, _, value = line.partition(" ")
         if name not in ("FROM", "TEMPLATE", "PARAMETER", "LICENSE", "SYSTEM"):
-            raise ValueError(f"{line!r} is no instruction of a Modelfile")
+            raise ValueError(f"{line!r} is not an instruction of a Modelfile")
         if value.startswith('"""'):
             body, end, rest = (value[3:] + "\n" + rest).partition('"""')
             if not end:
-                raise ValueError(f"the text of {name} does not end")
+                raise ValueError(f'the text of {name} has no closing """')
             value = body
-        found.append((name, value))
-    return found
+        instructions.append((name, value))
+    return instructions

@@ -1,4 +1,4 @@
-"""What Ollama needs of a model's chats: the template, and the texts at which answers end."""
+"""A model's chat template in Go and its stop strings, for a Modelfile."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from storm_models.chat.stops import read_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 
-def prompt_form(model: Checkpoint) -> tuple[str, list[str], list[str]]:
-    """Return template, stops and remarks; raises InputError for a template without a form in Go."""
+def go_prompt(model: Checkpoint) -> tuple[str, list[str], list[str]]:
+    """Return Go template, stop strings and remarks.
+
+    Raises InputError for a template that cannot be translated.
+    """
     tokenizer: Any = model.tokenizer()
     content = json.loads(tokenizer.backend_tokenizer.to_str())
-    words = vocabulary(content, model.config()["vocab_size"], tokenizer.unk_token)
+    converted = vocabulary(content, model.config()["vocab_size"], tokenizer.unk_token)
     adds_bos = special_keys(model, tokenizer)["add_bos_token"]
-    first = " " if words.space is Space.FIRST and begins_with_text(model) else ""
+    first = " " if converted.space is Space.FIRST and begins_with_text(model) else ""
     bos = tokenizer.bos_token if adds_bos else ""
     template, remarks = go_chat_template(model.chat(), bos, first)
     stops = dict.fromkeys([*read_stops(model.directory), tokenizer.eos_token_id])

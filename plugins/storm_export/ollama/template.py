@@ -1,4 +1,4 @@
-"""The chat template of a model in Go's form, tried before it is given away."""
+"""Translation of a model's chat template to Go, compared with the original."""
 
 from __future__ import annotations
 
@@ -15,47 +15,48 @@ from storm_models.chat.template import UnusableChat
 
 
 def go_chat_template(renderer: ChatRenderer, bos: str, first: str) -> tuple[str, list[str]]:
-    """Return a template in Go's form, and remarks on what it writes otherwise.
+    """Return the Go template, and remarks on differences between the two.
 
-    `bos` is what the tokenizer writes by itself before a text, which the form leaves out; `first`
-    is what it puts before it, which the form writes. Raises InputError for a template that has no
-    such form: what it writes does not follow from what stands side by side.
+    `bos` is the token that the tokenizer adds to a text, which the Go template leaves out; `first`
+    is a space that it inserts, which the Go template writes. Raises InputError for a template that
+    cannot be translated: the text between two items depends on more than their kinds.
     """
 
     def render(chat: Conversation) -> str:
         text = renderer.text(chat, ask=True)
         return first + text.removeprefix(bos)
 
-    found, remarks = learn(render), []
-    if found.calls_tools:
-        different = _different(found, render, tool_chats())
-        if different is not None:
-            plain = {
-                pair: text
-                for pair, text in found.table.items()
-                if not {"tool", "name", "arguments", "result"} & set(pair)
-            }
-            found = Transitions(plain, calls_tools=False)
-    if found.calls_tools:
-        remarks.append("tools and calls are written as JSON without spaces, as Go does it")
+    transitions, remarks = learn(render), []
+    if transitions.calls_tools and _first_difference(transitions, render, tool_chats()):
+        plain = {
+            pair: text
+            for pair, text in transitions.table.items()
+            if not {"tool", "name", "arguments", "result"} & set(pair)
+        }
+        transitions = Transitions(plain, calls_tools=False)
+    if transitions.calls_tools:
+        remarks.append("tools and calls are written as JSON without spaces, as Go writes JSON")
     elif _offers_tools(render):
-        remarks.append("the template's form in Go knows no tools")
-    different = _different(found, render, plain_chats())
-    if different is not None:
+        remarks.append("the Go template does not support tools")
+    difference = _first_difference(transitions, render, plain_chats())
+    if difference is not None:
         raise InputError(
-            f"the chat template has no form in Go: of {different[0]!r} it makes {different[1]!r}"
+            f"the chat template cannot be translated to Go: {difference[0]!r} would be written "
+            f"instead of {difference[1]!r}"
         )
     spaced = Conversation([{"role": "user", "content": "  spaced  "}])
     if "  spaced  " not in render(spaced):
-        remarks.append("spaces around what is said stay: Go has no `trim`")
-    return go_form(found), remarks
+        remarks.append("spaces around messages are kept: Go has no `trim`")
+    return go_form(transitions), remarks
 
 
-def _different(
-    found: Transitions, render: Callable[[Conversation], str], chats: Sequence[Conversation]
+def _first_difference(
+    transitions: Transitions,
+    render: Callable[[Conversation], str],
+    chats: Sequence[Conversation],
 ) -> tuple[str, str] | None:
-    """Return what the form and the template make of the first chat in which they differ."""
-    template = GoTemplate(go_form(found))
+    """Return the texts of both templates for the first chat in which they differ."""
+    template = GoTemplate(go_form(transitions))
     for chat in chats:
         try:
             expected = render(chat)
@@ -68,7 +69,7 @@ def _different(
 
 
 def _offers_tools(render: Callable[[Conversation], str]) -> bool:
-    """Return whether a template writes down the tools that it is given."""
+    """Return whether the template writes the tools of a chat."""
     chat = tool_chats()[0]
     try:
         return render(chat) != render(Conversation(chat.messages))

@@ -1,8 +1,8 @@
-"""What a chat template writes between the things that are said, learnt from what it renders.
+"""Transitions of a chat template: the text between neighbouring items, from rendered chats.
 
-Nearly all templates write a text between two neighbours that depends on their kinds alone: between
-the start and a system's words, between a question and an answer. Those have a form in Go's
-template language, in which Ollama wants them. What does not fit is found out and refused.
+In nearly all templates the text between two items (the start and the system message, a question
+and its answer) depends on their kinds alone. Such templates can be translated to Go's template
+language, which Ollama uses; others are refused.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 TOOL, NAME, ARGUMENTS, RESULT = "tool", "name", "arguments", "result"
 
 Item = tuple[str, str]
-"""A kind, and what is written of it."""
+"""A kind, and the text of the item."""
 Table = dict[tuple[str, str], str]
 """{(kind before, kind): the text between them}"""
 
 
 @dataclasses.dataclass
 class Transitions:
-    """The texts between neighbours."""
+    """The texts between neighbouring items."""
 
     table: Table
     calls_tools: bool
-    """Whether tools, calls and results are among them."""
+    """Whether tools, calls and results are among the kinds."""
 
 
 def items(chat: Conversation) -> Iterator[Item]:
-    """Yield what is said in a chat, in the order in which nearly all templates write it."""
+    """Yield the items of a chat, in the order in which nearly all templates write them."""
     messages, yielded = list(chat.messages), [(START, "")]
     if chat.tools and messages[0]["role"] == SYSTEM:
         yielded.append((SYSTEM, messages.pop(0)["content"]))
@@ -56,15 +56,15 @@ def items(chat: Conversation) -> Iterator[Item]:
 
 
 def learn(render: Callable[[Conversation], str]) -> Transitions:
-    """Return a template's transitions; `render` gives a chat's text up to the next answer.
+    """Return a template's transitions; `render` returns a chat's text up to the next answer.
 
-    Raises InputError where what is written between two neighbours depends on more than these.
+    Raises InputError if the text between two items depends on more than their kinds.
     """
     table: Table = {}
     for chat in _plain():
         _add(table, chat, render)
     if (USER, END) not in table or (START, USER) not in table:
-        raise InputError("the chat template refuses a question")
+        raise InputError("the chat template refuses a chat of one question")
     with_tools = dict(table)
     try:
         for chat in _with_tools():
@@ -78,24 +78,24 @@ def learn(render: Callable[[Conversation], str]) -> Transitions:
 
 
 def _add(table: Table, chat: Conversation, render: Callable[[Conversation], str]) -> None:
-    """Add what a chat shows; one that the template refuses shows nothing."""
+    """Add the transitions of a chat; one that the template refuses is skipped."""
     try:
         text = render(chat)
     except UnusableChat:
         return
-    said = list(items(chat))
-    at = 0
-    for (before, _), (kind, content) in itertools.pairwise(said):
-        place = len(text) if kind == END else text.find(content, at)
-        if place < 0:
-            raise InputError(f"the chat template does not write the {kind} {content!r} as it is")
-        known = table.setdefault((before, kind), text[at:place])
-        if known != text[at:place]:
+    end = 0
+    for (before, _), (kind, content) in itertools.pairwise(items(chat)):
+        start = len(text) if kind == END else text.find(content, end)
+        if start < 0:
+            raise InputError(f"the chat template changes the {kind} {content!r}")
+        between = text[end:start]
+        known = table.setdefault((before, kind), between)
+        if known != between:
             raise InputError(
-                f"the chat template writes between {before} and {kind} once {known!r} and once "
-                f"{text[at:place]!r}"
+                f"the chat template writes {known!r} between {before} and {kind} in one chat, "
+                f"{between!r} in another"
             )
-        at = place + len(content)
+        end = start + len(content)
 
 
 def _said(*turns: tuple[str, str]) -> list[dict[str, Any]]:
@@ -116,8 +116,8 @@ def _plain() -> list[Conversation]:
 
 def _with_tools() -> list[Conversation]:
     tools = [
-        {"type": "function", "function": {"name": f"Qtool{at}q", "parameters": {"a": at}}}
-        for at in range(2)
+        {"type": "function", "function": {"name": f"Qtool{i}q", "parameters": {"a": i}}}
+        for i in range(2)
     ]
     call = {"type": "function", "function": {"name": "Qcallq", "arguments": {"Qkeyq": "Qvalueq"}}}
     again = {"type": "function", "function": {"name": "Qagainq", "arguments": {"Qmoreq": 1}}}
@@ -141,15 +141,15 @@ def _with_tools() -> list[Conversation]:
 
 
 def normalised(text: str) -> str:
-    """Return a text with every JSON object in it written without spaces, keys sorted."""
-    decoder, found, at = json.JSONDecoder(), [], 0
+    """Return a text with every JSON object rewritten without spaces and with sorted keys."""
+    decoder, parts, copied = json.JSONDecoder(), [], 0
     for match in re.finditer(r"\{", text):
-        if match.start() < at:
+        if match.start() < copied:
             continue
         try:
             value, end = decoder.raw_decode(text, match.start())
         except ValueError:
             continue
-        found += [text[at : match.start()], go_json(value)]
-        at = end
-    return "".join([*found, text[at:]])
+        parts += [text[copied : match.start()], go_json(value)]
+        copied = end
+    return "".join([*parts, text[copied:]])

@@ -1,4 +1,4 @@
-"""What is in the files, read back with the package `gguf`."""
+"""Contents of GGUF files, read back with the package `gguf`."""
 
 import subprocess
 import sys
@@ -29,8 +29,8 @@ def read(file):
 
 
 def expected(model):
-    """Return {llama.cpp's name: values}, said once more for every family."""
-    config, found = model.config(), {}
+    """Return {llama.cpp's name: values}, converted independently of the exporter."""
+    config, values_by_name = model.config(), {}
     gemma = config["model_type"].startswith("gemma")
     for name, tensor in model.tensors():
         values = tensor.float().numpy()
@@ -50,8 +50,8 @@ def expected(model):
             )
         ]
         names = gguf.get_tensor_name_map(kind, config["num_hidden_layers"])
-        found[names.get_name(name, (".weight", ".bias"))] = values
-    return found
+        values_by_name[names.get_name(name, (".weight", ".bias"))] = values
+    return values_by_name
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -59,9 +59,9 @@ def test_every_tensor_of_every_family_is_there(family, export, tmp_path):
     model = family_checkpoint(tmp_path / "model", family)
     ((_, file),) = export(model, "f32").files().items()
     fields, tensors = read(file)
-    wanted = expected(model)
-    assert {name: kind for name, (kind, _) in tensors.items()} == dict.fromkeys(wanted, "F32")
-    for name, values in wanted.items():
+    oracle = expected(model)
+    assert {name: kind for name, (kind, _) in tensors.items()} == dict.fromkeys(oracle, "F32")
+    for name, values in oracle.items():
         np.testing.assert_array_equal(tensors[name][1], values, err_msg=name)
     architecture = fields["general.architecture"]
     assert fields[f"{architecture}.block_count"] == 3
@@ -70,7 +70,7 @@ def test_every_tensor_of_every_family_is_there(family, export, tmp_path):
 
 
 @pytest.mark.parametrize("type_", ["f16", "bf16", "q8_0", "q4_0"])
-def test_matrices_have_the_type_and_vectors_all_their_bits(type_, export, tmp_path):
+def test_matrices_have_the_type_and_vectors_stay_in_32_bits(type_, export, tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32", tie_word_embeddings=True)
     ((_, file),) = export(model, type_).files().items()
     _, tensors = read(file)
@@ -80,7 +80,7 @@ def test_matrices_have_the_type_and_vectors_all_their_bits(type_, export, tmp_pa
             assert kind == "F32"
             np.testing.assert_array_equal(stored, values)
             continue
-        # llama.cpp stores what makes the logits in more bits; a tied head is the embedding.
+        # llama.cpp stores the head in more bits; a tied head is the embedding.
         assert kind == ("Q8_0" if (type_, name) == ("q4_0", "token_embd.weight") else type_.upper())
         blocks = gguf.quants.quantize(values, gguf.GGMLQuantizationType[kind])
         oracle = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType[kind])
@@ -95,9 +95,9 @@ def test_blocks_are_those_of_their_definition(export, tmp_path):
     values = model.tensor("model.layers.0.mlp.up_proj.weight").double().numpy().reshape(-1, 32)
     scale = np.abs(values).max(axis=1, keepdims=True) / 127
     whole = np.round(values / scale)
-    mine = whole * scale.astype(np.float16).astype(np.float64)
+    defined = whole * scale.astype(np.float16).astype(np.float64)
     stored = tensors["blk.0.ffn_up.weight"][1].reshape(-1, 32)
-    assert np.mean(np.abs(stored - mine) > 1e-7) < 1e-3  # ties of rounding aside
+    assert np.mean(np.abs(stored - defined) > 1e-7) < 1e-3  # ties may round differently
 
 
 def test_rows_that_are_no_multiple_of_a_block_stay_in_16_bits(export, tmp_path):
@@ -126,7 +126,7 @@ def test_a_sum_of_models_is_written_like_a_model(export, tmp_path):
     assert read(export(model, "f32").files()[GgufType.f32])[0]["llama.context_length"] == 256
 
 
-def test_a_weight_that_a_type_cannot_hold_is_named(export, tmp_path):
+def test_a_weight_that_a_type_cannot_represent_is_named(export, tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32")
     from storm_models.folder.tensor_file import TensorReader, TensorWriter
 
@@ -142,15 +142,15 @@ def test_a_weight_that_a_type_cannot_hold_is_named(export, tmp_path):
         export(model, "f16")
 
 
-def test_types_are_named_once_at_least_one():
+def test_types_are_distinct_and_at_least_one():
     for types in ([], [GgufType.f16, GgufType.f16]):
         with pytest.raises(SettingError, match="types"):
             Gguf(types=types)
 
 
-def test_k_types_want_rows_of_256(tmp_path):
+def test_k_types_need_rows_of_256(tmp_path):
     model = make_checkpoint(tmp_path / "model")
-    with pytest.raises(SettingError, match=r"hidden=32.*take q8_0 or q4_0"):
+    with pytest.raises(SettingError, match=r"hidden=32.*use q8_0 or q4_0"):
         Gguf(types=[GgufType.q4_k_m]).plan_spec(model.spec())
 
 

@@ -1,4 +1,4 @@
-"""K types, by libllama where it is installed."""
+"""K types, quantised by libllama where it is installed."""
 
 import pytest
 
@@ -22,18 +22,18 @@ def test_llama_cpp_writes_and_loads_k_types(type_, export, llama_cpp, tmp_path):
     with llama_cpp(files[GgufType.f32]) as server:
         exact = server.log_probabilities(ids, 262)
     with llama_cpp(files[GgufType(type_)]) as server:
-        found = server.log_probabilities(ids, 262)
-    assert max(abs(found[token] - exact[token]) for token in exact) < 0.5
+        quantised = server.log_probabilities(ids, 262)
+    assert max(abs(quantised[token] - exact[token]) for token in exact) < 0.5
 
 
-def test_k_types_without_llama_cpp_say_what_brings_it(tmp_path, monkeypatch, export):
+def test_k_types_without_llama_cpp_say_how_to_install_it(tmp_path, monkeypatch, export):
     monkeypatch.setenv(FOLDER, str(tmp_path))
     model = make_checkpoint(tmp_path / "model", **WIDE)
     with pytest.raises(InputError, match="npm install @node-llama-cpp/linux-x64"):
         export(model, "q4_k_m")
 
 
-def test_rows_that_take_no_k_blocks_are_told(tmp_path):
+def test_rows_that_do_not_fit_k_blocks_are_reported(tmp_path):
     from storm_export.gguf.exporter import Gguf
 
     sizes = {**WIDE, "intermediate_size": 96}

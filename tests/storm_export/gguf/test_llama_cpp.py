@@ -1,9 +1,9 @@
-"""What llama.cpp makes of the files, beside what transformers makes of the models.
+"""llama.cpp's results for exported files, compared with transformers' for the models.
 
-llama.cpp rounds keys and values to 16 bits by default: in its cache, and again in flash attention,
-which casts what a cache of 32 bits holds. That moves log-probabilities of these models by 0.001 to
-0.004. With a cache of 32 bits and without flash attention they agree to 4e-6. Gemma's GELU is read
-off a table of 16 bits on processors, which moves them by as much again.
+llama.cpp rounds keys and values to 16 bits by default: in its cache, and also in flash attention,
+which casts a 32-bit cache. This changes log-probabilities of these models by 0.001 to 0.004. With
+a 32-bit cache and without flash attention they agree to 4e-6. On CPUs, Gemma's GELU is looked up in
+a 16-bit table, which changes them by as much again.
 """
 
 import pytest
@@ -23,18 +23,18 @@ LENGTHS = (3, 6, 8, 12)
 
 
 def worst(model, file, llama_cpp, lengths=LENGTHS, ids=IDS, **options):
-    """Return the largest difference of log-probabilities after beginnings of `ids`."""
+    """Return the largest difference of log-probabilities after prefixes of `ids`."""
     network = model.load("float32")
-    network.set_attn_implementation("eager")  # the others leave out Gemma 2's capping
+    network.set_attn_implementation("eager")  # the others ignore Gemma 2's soft cap
     differences = []
     with llama_cpp(file, **options) as server:
         for length in lengths:
             with torch.no_grad():
                 logits = network(torch.tensor([ids[:length]])).logits[0, -1]
             expected = logits.log_softmax(-1)
-            found = server.log_probabilities(ids[:length], len(expected))
-            assert len(found) == len(expected)
-            differences += [abs(value - float(expected[token])) for token, value in found.items()]
+            actual = server.log_probabilities(ids[:length], len(expected))
+            assert len(actual) == len(expected)
+            differences += [abs(value - float(expected[token])) for token, value in actual.items()]
     return max(differences)
 
 
@@ -42,8 +42,9 @@ def worst(model, file, llama_cpp, lengths=LENGTHS, ids=IDS, **options):
 def test_every_family_is_computed_as_transformers_does(family, export, llama_cpp, tmp_path):
     model = family_checkpoint(tmp_path / "model", family)
     files = export(model, "f32")
-    # Where llama.cpp has no window, the file says a context within which none is needed.
-    lengths = (3, 6) if any("context of 8" in remark for remark in files.remarks()) else LENGTHS
+    # If llama.cpp does not support the window, the file's context is as short as the window.
+    shortened = any("context length is 8 tokens" in remark for remark in files.remarks())
+    lengths = (3, 6) if shortened else LENGTHS
     tolerance = GELU_TABLE if family.startswith("gemma") else EXACT
     ((_, file),) = files.files().items()
     assert worst(model, file, llama_cpp, lengths) < tolerance
@@ -89,7 +90,7 @@ def test_scaled_positions_and_changed_shapes(name, export, llama_cpp, tmp_path):
 
 
 @pytest.mark.parametrize(("context", "long"), [(256, False), (512, True)])
-def test_long_factors_are_read_beyond_the_original_context(
+def test_long_factors_are_used_beyond_the_original_context(
     context, long, export, llama_cpp, tmp_path
 ):
     scaled = {
@@ -109,7 +110,7 @@ def test_long_factors_are_read_beyond_the_original_context(
     assert worst(model, file, llama_cpp, lengths, ids, context=context) < EXACT
 
 
-def test_gemma_3_stretches_and_slides_by_kind_of_layer(export, llama_cpp, tmp_path):
+def test_gemma_3_has_rotary_positions_by_type_of_layer(export, llama_cpp, tmp_path):
     kinds = {
         "full_attention": {**LINEAR, "rope_theta": 1000000.0},
         "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
@@ -146,11 +147,11 @@ def test_texts_and_chats_have_the_same_tokens(kind, export, llama_cpp, tmp_path)
     model = tokenizer_checkpoint(tmp_path / "model", kind)
     tokenizer, renderer = model.tokenizer(), model.chat()
     files = export(model, "f16")
-    begins = any("begin it with one" in remark for remark in files.remarks())
+    begins = any("begin such a text with a space" in remark for remark in files.remarks())
     assert begins == (kind in ("llama2", "phi3"))
     ((_, file),) = files.files().items()
 
-    def known(ids):  # llama.cpp leaves out what a tokenizer of characters has no token for
+    def known(ids):  # llama.cpp drops characters that are not in the vocabulary
         return [token for token in ids if kind != "characters" or token != tokenizer.unk_token_id]
 
     with llama_cpp(file) as server:

@@ -1,4 +1,4 @@
-"""What llama.cpp would read otherwise than transformers is refused with the plan, by its name."""
+"""Models and tokenizers that llama.cpp would compute differently are refused at plan time."""
 
 import json
 
@@ -43,7 +43,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_models_that_llama_cpp_computes_otherwise(name):
+def test_models_that_llama_cpp_computes_differently_are_refused(name):
     family, sizes = REFUSED[name]
     config = {
         "model_type": family,
@@ -65,12 +65,12 @@ def test_models_that_llama_cpp_computes_otherwise(name):
 
 def test_a_model_without_windows_in_llama_cpp_has_a_shorter_context(tmp_path):
     model = family_checkpoint(tmp_path, "mistral")
-    form = architecture(model.config())
-    assert form.keys["llama.context_length"] == 8 < model.config()["max_position_embeddings"]
-    assert "as wide as layers see" in form.remarks[0]
+    described = architecture(model.config())
+    assert described.keys["llama.context_length"] == 8 < model.config()["max_position_embeddings"]
+    assert "the model's sliding window" in described.remarks[0]
 
 
-def test_a_pruned_gemma_keeps_its_period_or_says_a_shorter_context(tmp_path):
+def test_a_pruned_gemma_keeps_its_period_or_gets_a_shorter_context(tmp_path):
     kinds = ["sliding_attention", "full_attention"]
     regular = family_checkpoint(tmp_path / "a", "gemma2", num_hidden_layers=4)
     assert architecture(regular.config()).keys["gemma2.context_length"] == 256
@@ -101,11 +101,11 @@ SPLIT = {
     ],
 }
 PIECES = {f"<0x{byte:02X}>": byte for byte in range(256)}
-PIECES |= {token: 256 + at for at, token in enumerate(["<unk>", "a", "b", "c", "ab", "bc", "abc"])}
+PIECES |= {token: 256 + i for i, token in enumerate(["<unk>", "a", "b", "c", "ab", "bc", "abc"])}
 SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
 
 
-def sentences(merges, **changes):
+def spm(merges, **changes):
     model = {"byte_fallback": True, "vocab": PIECES, "merges": merges, "unk_token": "<unk>"}
     parts = {**model, "normalizer": SPACES, "pre_tokenizer": None, "added_tokens": [], **changes}
     return content(**parts)
@@ -120,7 +120,10 @@ def sentences(merges, **changes):
         (content(normalizer={"type": "Lowercase"}), "Lowercase"),
         (content(type="Unigram"), "'Unigram'"),
         (content(end_of_word_suffix="</w>"), "end_of_word_suffix='</w>'"),
-        (sentences([], pre_tokenizer={"type": "Digits", "individual_digits": True}), "'Digits'"),
+        (
+            spm([], pre_tokenizer={"type": "Digits", "individual_digits": True}),
+            "'Digits'",
+        ),
     ],
 )
 def test_tokenizers_that_llama_cpp_does_not_have(tokenizer, named):
@@ -132,27 +135,29 @@ def test_tokenizers_that_llama_cpp_does_not_have(tokenizer, named):
 @pytest.mark.parametrize(
     ("merges", "named"),
     [
-        ([["a", "b"], ["b", "c"], ["ab", "c"]], "'abc' is not joined from 'a' and 'bc'"),
-        ([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]], "'abc' do not stand together"),
+        ([["a", "b"], ["b", "c"], ["ab", "c"]], "no merge of 'a' and 'bc' to 'abc'"),
+        ([["a", "b"], ["ab", "c"], ["b", "c"], ["a", "bc"]], "that form 'abc' are not consecutive"),
     ],
 )
 def test_merges_that_no_sentencepiece_model_has(merges, named):
     from storm_export.gguf.vocabulary import vocabulary
 
     with pytest.raises(InputError, match=named):
-        vocabulary(sentences(merges), 300, "<unk>")
+        vocabulary(spm(merges), 300, "<unk>")
 
 
 def test_scores_are_the_ranks_of_merges():
     from storm_export.gguf.vocabulary import vocabulary
 
-    words = vocabulary(sentences([["b", "c"], ["a", "b"], ["ab", "c"], ["a", "bc"]]), 300, "<unk>")
-    scores = dict(zip(words.tokens, words.scores, strict=True))
+    merges = [["b", "c"], ["a", "b"], ["ab", "c"], ["a", "bc"]]
+    converted = vocabulary(spm(merges), 300, "<unk>")
+    scores = dict(zip(converted.tokens, converted.scores, strict=True))
     assert scores["bc"] > scores["ab"] > scores["abc"] > scores["c"]
-    assert (words.types[:2], words.types[256], words.types[270]) == ([6, 6], 2, 5)
+    types = converted.types
+    assert (types[:2], types[256], types[270]) == ([6, 6], 2, 5)
 
 
-def test_a_tokenizer_is_looked_at_with_the_plan(tmp_path):
+def test_a_tokenizer_is_checked_at_plan_time(tmp_path):
     model = make_checkpoint(tmp_path)
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(content(pre_tokenizer=SPLIT)))
@@ -160,28 +165,28 @@ def test_a_tokenizer_is_looked_at_with_the_plan(tmp_path):
         Gguf().plan_spec(model.spec())
 
 
-@pytest.mark.parametrize("way", ["lstrip", "rstrip", "single_word"])
-def test_tokens_that_take_spaces_are_refused(way, tmp_path):
+@pytest.mark.parametrize("flag", ["lstrip", "rstrip", "single_word"])
+def test_tokens_that_strip_spaces_or_match_words_are_refused(flag, tmp_path):
     model = make_checkpoint(tmp_path)
     file = tmp_path / "tokenizer.json"
     tokenizer = json.loads(file.read_text())
-    tokenizer["added_tokens"][2][way] = True
+    tokenizer["added_tokens"][2][flag] = True
     file.write_text(json.dumps(tokenizer))
-    with pytest.raises(InputError, match=rf"system.*{way}"):
+    with pytest.raises(InputError, match=rf"system.*{flag}"):
         Gguf().plan_spec(model.spec())
 
 
-def test_a_fourth_end_of_answers_is_refused(export, tmp_path):
+def test_a_fourth_stop_token_is_refused(export, tmp_path):
     model = make_checkpoint(tmp_path / "model", eos_token_id=[1, 2, 3, 4])
-    with pytest.raises(InputError, match="stops at 4 tokens"):
+    with pytest.raises(InputError, match="has 4 stop tokens"):
         export(model, "f32")
 
 
-def test_three_ends_of_answers_are_said(export, tmp_path):
+def test_three_stop_tokens_are_written(export, tmp_path):
     import gguf
 
     model = make_checkpoint(tmp_path / "model", eos_token_id=[1, 2, 3])
     ((_, file),) = export(model, "f32").files().items()
     fields = gguf.GGUFReader(file).fields
-    found = [fields[f"tokenizer.ggml.{name}_token_id"].contents() for name in ("eos", "eot", "eom")]
-    assert found == [1, 2, 3]
+    stops = [fields[f"tokenizer.ggml.{name}_token_id"].contents() for name in ("eos", "eot", "eom")]
+    assert stops == [1, 2, 3]

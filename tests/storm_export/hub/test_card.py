@@ -1,4 +1,4 @@
-"""What goes into a card from data stays text, and what the hub reads is as it wants it."""
+"""Model cards: text from data is escaped, and the metadata is what the hub expects."""
 
 import dataclasses
 
@@ -49,14 +49,14 @@ def metadata(history, own=(), **stated):
     return yaml.safe_load(text.strip("-\n"))
 
 
-def test_the_hub_is_told_bases_data_licence_and_scores():
-    found = metadata(History(STEPS), SCORES, license="apache-2.0", language=["en"], tags=[])
-    assert found["base_model"] in ("owner/base", ["owner/base"])
-    assert found["base_model_relation"] == "finetune"
-    assert found["datasets"] in ("owner/chats", ["owner/chats"])
-    assert (found["license"], found["language"]) == ("apache-2.0", ["en"])
-    assert found["library_name"] == "transformers" and "tags" not in found
-    (result,) = found["model-index"][0]["results"]
+def test_the_metadata_has_base_models_data_sets_licence_and_scores():
+    card = metadata(History(STEPS), SCORES, license="apache-2.0", language=["en"], tags=[])
+    assert card["base_model"] in ("owner/base", ["owner/base"])
+    assert card["base_model_relation"] == "finetune"
+    assert card["datasets"] in ("owner/chats", ["owner/chats"])
+    assert (card["license"], card["language"]) == ("apache-2.0", ["en"])
+    assert card["library_name"] == "transformers" and "tags" not in card
+    (result,) = card["model-index"][0]["results"]
     assert result["dataset"] == {"name": "arc|x", "type": "arc|x"}
     assert result["metrics"][0]["value"] == 0.5
 
@@ -71,7 +71,7 @@ def test_the_relation_to_the_base_is_that_of_the_last_step():
     assert History([]).relation() == ""
 
 
-def test_what_comes_from_data_is_text():
+def test_text_from_data_is_escaped():
     shown = [Evaluated("c" * 64, EVIL, SCORES), Evaluated("a" * 64, "hub", [])]
     text = body(EVIL, History(STEPS), shown, "c" * 64, {"top_k": EVIL})
     assert "<script>" not in text and "](http://y)" not in text
@@ -91,10 +91,10 @@ def test_folders_of_the_machine_are_left_out():
     assert without_folders(settings) == {"path": "a", "rate": 0.1, "files": ["x.jsonl", "b/c"]}
 
 
-def test_a_folder_loads_and_draws_as_it_was_told(tmp_path):
+def test_a_folder_loads_with_the_generation_settings(tmp_path):
     model = make_checkpoint(tmp_path / "model")
-    drawn = {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
-    exporter = HubFolderExporter(title="Mine", license="mit", generation=drawn)
+    generation = {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
+    exporter = HubFolderExporter(title="Mine", license="mit", generation=generation)
     made = run_component(exporter, make_stage(tmp_path, "hub"), model)
     config = made.load().generation_config
     assert (config.temperature, config.top_k, config.top_p) == (0.01, 100, 0.95)
@@ -102,14 +102,14 @@ def test_a_folder_loads_and_draws_as_it_was_told(tmp_path):
     assert made.tokenizer().chat_template == model.tokenizer().chat_template
     weights = made.directory / "model.safetensors"
     assert weights.samefile(model.directory / "model.safetensors")
-    # The model's own file is another one, and stays as it was.
+    # The model's own file is unchanged.
     assert "top_k" not in (model.directory / "generation_config.json").read_text()
     assert "# Mine" in (made.directory / "README.md").read_text()
     assert '"steps": []' in (made.directory / LOCK).read_text()
     assert made.spec() == model.spec()
 
 
-@pytest.mark.parametrize("place", ["gsm8k", "a/b/c", ""])
-def test_a_benchmark_is_a_data_set_of_the_hub(place):
+@pytest.mark.parametrize("dataset", ["gsm8k", "a/b/c", ""])
+def test_a_benchmark_is_a_data_set_of_the_hub(dataset):
     with pytest.raises(SettingError, match=r"benchmarks\.gsm8k"):
-        HubFolderExporter(benchmarks={"gsm8k": place})
+        HubFolderExporter(benchmarks={"gsm8k": dataset})

@@ -1,4 +1,4 @@
-"""Chat templates in Go's form, rendered by Go itself where it is installed."""
+"""Chat templates translated to Go, also rendered by Go itself where it is installed."""
 
 import functools
 import json
@@ -35,7 +35,7 @@ def model(tmp_path_factory):
     content = json.loads((folder / "tokenizer.json").read_text())
     first = content["added_tokens"][0]
     content["added_tokens"] += [
-        {**first, "id": 262 + at, "content": token} for at, token in enumerate(TURNS.split())
+        {**first, "id": 262 + i, "content": token} for i, token in enumerate(TURNS.split())
     ]
     (folder / "tokenizer.json").write_text(json.dumps(content))
     settings = json.loads((folder / "tokenizer_config.json").read_text())
@@ -46,7 +46,7 @@ def model(tmp_path_factory):
 
 @functools.cache
 def go_program(folder):
-    """Return Go's renderer, built; None where there is no Go."""
+    """Return the compiled renderer in Go; None where Go is not installed."""
     if shutil.which("go") is None:
         return None
     program = Path(folder) / "render"
@@ -59,9 +59,9 @@ def go_program(folder):
 
 @pytest.fixture(scope="module")
 def rendered_by(tmp_path_factory):
-    """Return {name: function of a template and chats} for our renderer, and for Go's own."""
+    """Return {name: function of a template and chats} for our renderer and Go's."""
     program = go_program(str(tmp_path_factory.mktemp("go")))
-    ways = {"ours": lambda text, chats: [GoTemplate(text).render(go_values(c)) for c in chats]}
+    renderers = {"ours": lambda text, chats: [GoTemplate(text).render(go_values(c)) for c in chats]}
     if program is not None:
 
         def by_go(text, chats):
@@ -71,25 +71,25 @@ def rendered_by(tmp_path_factory):
             )
             return [json.loads(line) for line in answer.stdout.splitlines()]
 
-        ways["go"] = by_go
-    return ways
+        renderers["go"] = by_go
+    return renderers
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_twenty_chats_are_written_as_transformers_writes_them(name, model, rendered_by):
     write_chat_settings(model.directory, ChatSettings(template=name))
     renderer, tokenizer = model.chat(), model.tokenizer()
-    form, remarks = go_chat_template(renderer, "", "")
+    translated, remarks = go_chat_template(renderer, "", "")
     plain, tools = plain_chats(), tool_chats()
     assert len(plain) + len(tools) == 20
-    knows_tools = any(remark.startswith("tools and calls are written") for remark in remarks)
-    assert knows_tools == (name in ("chatml", "llama3"))
-    for chats in (plain, tools if knows_tools else []):
+    has_tools = any(remark.startswith("tools and calls are written") for remark in remarks)
+    assert has_tools == (name in ("chatml", "llama3"))
+    for chats in (plain, tools if has_tools else []):
         expected = {}
         for chat in chats:
             try:
                 renderer.text(chat, ask=True)
-            except UnusableChat:  # no place for a system's words, say
+            except UnusableChat:  # the template supports no system message, for example
                 continue
             expected[id(chat)] = tokenizer.apply_chat_template(
                 chat.messages,
@@ -98,14 +98,14 @@ def test_twenty_chats_are_written_as_transformers_writes_them(name, model, rende
                 add_generation_prompt=True,
                 date_string="26 Jul 2024",
             )
-        taken = [chat for chat in chats if id(chat) in expected]
-        assert len(taken) >= min(6, len(chats))
-        for way, render in rendered_by.items():
-            for chat, text in zip(taken, render(form, taken), strict=True):
+        usable = [chat for chat in chats if id(chat) in expected]
+        assert len(usable) >= min(6, len(chats))
+        for name, render in rendered_by.items():
+            for chat, text in zip(usable, render(translated, usable), strict=True):
                 if chats is tools:
-                    assert normalised(text) == normalised(expected[id(chat)]), way
+                    assert normalised(text) == normalised(expected[id(chat)]), name
                 else:
-                    assert text == expected[id(chat)], way
+                    assert text == expected[id(chat)], name
 
 
 STRANGE = {
@@ -116,13 +116,13 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_template_without_a_form_in_go_is_refused(name, model):
+def test_a_template_that_cannot_be_translated_is_refused(name, model):
     (model.directory / "chat_template.jinja").write_text(STRANGE[name])
     with pytest.raises(InputError, match="chat template"):
         go_chat_template(model.chat(), "", "")
 
 
-def test_what_the_tokenizer_writes_by_itself_is_left_out(model):
+def test_the_tokens_that_the_tokenizer_adds_are_left_out(model):
     write_chat_settings(model.directory, ChatSettings(template="mistral"))
     values = go_values(plain_chats()[0])
     texts = [
@@ -145,7 +145,7 @@ def test_what_the_tokenizer_writes_by_itself_is_left_out(model):
         ("{{ json .M }}", '{"a":[1,"\\u003c"],"b":null}'),
     ],
 )
-def test_our_renderer_follows_gos(text, expected, tmp_path_factory):
+def test_our_renderer_agrees_with_gos(text, expected, tmp_path_factory):
     values = {"A": True, "B": 2, "C": "c", "L": [1, 2], "M": {"b": None, "a": [1, "<"]}}
     assert GoTemplate(text).render(values) == expected
     program = go_program(str(tmp_path_factory.getbasetemp()))
