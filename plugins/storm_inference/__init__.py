@@ -1,4 +1,4 @@
-"""Inference: scoring and generating for other plugins, and a component that answers data sets."""
+"""Inference: scoring and generation for other plugins, and a component that answers data sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_sections() -> dict[str, type]:
-    """Return the section whose values are the defaults of which engine answers."""
+    """Return the section `inference`, the defaults of which engine is used and how."""
     from storm_inference.engines.settings import InferenceSection
 
     return {"inference": InferenceSection}
@@ -37,7 +37,7 @@ def storm_sections() -> dict[str, type]:
 
 @hookimpl
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
-    """Return the verb that makes environments."""
+    """Return the verb that lists and creates environments."""
     from storm_inference.environments.verb import env
 
     return {"env": env}
@@ -54,7 +54,7 @@ def storm_environments() -> list[Environment]:
 
 @hookimpl
 def storm_check_plan(plan: Plan) -> None:
-    """Refuse a plan that needs an environment which is not there."""
+    """Refuse a plan that needs an environment which is missing."""
     from storm_inference.environments.needed import check_environments
 
     check_environments(plan)
@@ -62,12 +62,12 @@ def storm_check_plan(plan: Plan) -> None:
 
 @hookimpl
 def storm_plan_notices(plan: Plan) -> list[str]:
-    """Return which stages ask another engine than transformers."""
+    """Return a line per engine other than transformers with the stages that use it."""
     from storm_inference.engines.settings import TRANSFORMERS
 
-    asked: dict[str, dict[str, None]] = {}
+    stages_of: dict[str, dict[str, None]] = {}
     for node in plan.to_make():
         engine = getattr(node.settings, "engine", TRANSFORMERS)
         if engine != TRANSFORMERS:
-            asked.setdefault(engine, {})[node.stage] = None
-    return [f"asked through {engine}: {', '.join(stages)}" for engine, stages in asked.items()]
+            stages_of.setdefault(engine, {})[node.stage] = None
+    return [f"inference by {engine}: {', '.join(stages)}" for engine, stages in stages_of.items()]

@@ -22,27 +22,27 @@ from storm_models.families.flops import Reading
 class Answers(AsksModel):
     """Replaces the last answer of every chat by the model's own, or adds one.
 
-    So a student can be fine-tuned on its teacher's answers, instead of on the teacher's logits.
+    A student can then be fine-tuned on its teacher's answers instead of on the teacher's logits.
     Chats that the model cannot answer, and answers that are empty or do not end within
     `max_new_tokens`, go to the split `rejected` with the reason. Finished shards survive a crash.
     """
 
     max_new_tokens: int = setting(256, at_least=1, unit="tokens")
-    """Tokens of the longest answer."""
+    """Maximum length of an answer."""
     temperature: float = setting(0.0, at_least=0)
-    """0 takes the most probable token at every step; above 0 samples."""
+    """0: the most probable token at every step; above 0: sampling."""
     top_p: float = setting(1.0, above=0, at_most=1)
-    """Sample among the most probable tokens that together have this probability."""
+    """Sample from the most probable tokens that together have this probability."""
     shots: int = setting(0, neutral=0, at_least=0)
-    """Examples before every question: other rows of its task with their answers, as turns."""
+    """Few-shot examples before every question: other rows of its task with their answers."""
     task_column: str = setting("source", neutral="source")
-    """The column that names a row's task; used only with `shots` above 0."""
+    """Column with the name of a row's task; used only with `shots` above 0."""
     unfinished: bool = setting(False, neutral=False)
-    """Accept answers that do not end within `max_new_tokens`, cut there."""
+    """Accept answers that do not end within `max_new_tokens`, truncated there."""
     batch_size: int = setting(16, at_least=1, unit="rows")
-    """Chats in a batch."""
+    """Chats per batch."""
     shard_rows: int = setting(256, at_least=1, unit="rows")
-    """Chats in a shard; a killed stage keeps its finished shards."""
+    """Chats per shard; a killed stage keeps its finished shards."""
     seed: int = II("seed")
     """Seed of sampling and of the choice of examples."""
 
@@ -50,12 +50,12 @@ class Answers(AsksModel):
         """Check the settings; raises SettingError."""
         self.check_engine()
         if self.top_p < 1 and self.temperature == 0:
-            problem = "is used only with temperature above 0"
+            problem = "is used only with a temperature above 0"
             raise SettingError("top_p", self.top_p, problem)
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> DatasetSpec:
-        """Return at most the rows of `data`; raises InputError for unsuitable model or data."""
-        check_template(model, "it is to answer chats")
+        """Return at most the rows of `data`; raises InputError for an unsuitable model or data."""
+        check_template(model, "answering chats needs one")
         if data.columns and "messages" not in data.columns:
             raise InputError(f"the data set has no column 'messages' (it has {data.columns})")
         if self.shots and data.columns and self.task_column not in data.columns:
@@ -71,7 +71,7 @@ class Answers(AsksModel):
         return DatasetSpec(splits=splits, columns=data.columns)
 
     def rehearsal(self) -> Answers:
-        """Return the component for short, cut answers, since a random model never ends one."""
+        """Return the component for short, truncated answers: a random model never ends one."""
         return dataclasses.replace(
             self,
             max_new_tokens=min(self.max_new_tokens, 8),
@@ -81,7 +81,7 @@ class Answers(AsksModel):
         )
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
-        """Return the cost of reading every chat and writing answers of the greatest length."""
+        """Return the cost of reading every chat and writing answers of maximum length."""
         rows, chat_tokens = data.likely_rows(), data.row_tokens
         length = self.max_new_tokens + (chat_tokens or 0.0)
         reading = None

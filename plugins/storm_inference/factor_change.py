@@ -1,4 +1,4 @@
-"""Generation beyond the length at which the rotary factors change (longrope)."""
+"""Generation beyond the length at which the rotary factors change (LongRoPE)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storm_models.families.model_config import ModelConfig
 from storm_models.families.rope import short_context
 
 Generate = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""Function (ids [batch, length], mask, max_length) → the ids followed by the generated ones."""
+"""Function (ids [batch, length], mask, max_length) → the ids and the generated ones after them."""
 
 
 def generate_through(
@@ -21,12 +21,12 @@ def generate_through(
     ends: Collection[int],
     generate: Generate,
 ) -> torch.Tensor:
-    """Return `generate(input_ids, mask, max_length)`, with the right rotary factors throughout.
+    """Return `generate(input_ids, mask, max_length)` with the right rotary factors at any length.
 
-    When a text grows beyond `short_context`, all its keys must be computed again with the factors
-    of long texts, but `generate` would keep the cached ones. So it is called up to that length and,
-    unless the text ended with a token of `ends`, once more to continue. Such a text is alone in its
-    batch (`answered_alike`).
+    When a text grows beyond `short_context`, all its keys must be recomputed with the factors of
+    long texts, but `generate` would keep the cached ones. It is therefore called up to that length
+    and, unless the text ended with a token of `ends`, once more to continue. Such a text is alone
+    in its batch (`answered_alike`).
     """
     context = short_context(config)
     if context is None or not input_ids.shape[1] <= context < max_length - 1:

@@ -28,11 +28,11 @@ from storm_models.families.rope import answered_alike
 Row = dict[str, Any]
 EMPTY = "the answer is empty"
 Answer = tuple[str, str]
-"""(text, why it cannot be used; empty when it can)."""
+"""(text, why it cannot be used; empty if it can)."""
 
 
 def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows: int) -> Dataset:
-    """Write `data` with new answers into the stage; raises InputError when none can be used."""
+    """Write `data` with new answers into the stage; raises InputError if none can be used."""
     splits = [name for name in ("train", "validation") if data.count(name)]
     result, rejected = Dataset(stage.directory), []
     kept = 0
@@ -168,13 +168,17 @@ class Generator:
     def _check_prompt(
         self, chat: Conversation, prompt: list[int] | UnusableChat
     ) -> tuple[list[int], str]:
-        """Return a prompt's ids, and why it cannot be answered (empty when it can)."""
+        """Return a prompt's token ids, and why it cannot be answered (empty if it can)."""
         if not chat.messages:
-            return [], "there is nothing before the answer"
+            return [], "there is no message before the answer"
         if isinstance(prompt, UnusableChat):
             return [], str(prompt)
         if self._positions and len(prompt) + self._sampling.max_new_tokens > self._positions:
-            return prompt, f"{len(prompt)} tokens leave no room for an answer in {self._positions}"
+            return (
+                prompt,
+                f"{len(prompt)} tokens leave no room for an answer in the model's "
+                f"{self._positions} positions",
+            )
         return prompt, ""
 
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
@@ -191,7 +195,7 @@ class Generator:
         # Training on the answer would encode a control token in it as a turn.
         with_controls = str(self._tokenizer.decode(tokens[:end], skip_special_tokens=False))
         if token := self._chat.controls.within(with_controls):
-            return text, f"the answer holds the control token {token}"
+            return text, f"the answer contains the control token {token}"
         return text, "" if text.strip() else EMPTY
 
     def _load(self) -> Engine:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Journal:
-    """Results of batches in order, each written to a file at once, one JSON value a line.
+    """Results of batches in order, each written to a file immediately, one JSON value per line.
 
     An incomplete last line is dropped. The batches must depend on the shard alone.
     """
@@ -39,5 +39,5 @@ class Journal:
         self.entries.append(result)
 
     def remove(self) -> None:
-        """Delete the file, when the whole shard is stored."""
+        """Delete the file once the whole shard is stored."""
         self._file.unlink(missing_ok=True)

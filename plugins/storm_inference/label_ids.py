@@ -1,4 +1,4 @@
-"""Token ids of one-token answers, as the first token of a model's answer."""
+"""Token ids of labels as the first token of a model's answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making an engine ready for one checkpoint: whatever a stage's settings name."""
+"""Opening of the engine that a stage's settings name, for one checkpoint."""
 
 from __future__ import annotations
 
@@ -33,41 +33,45 @@ def open_engine(
     max_length: int | None = None,
     stops: Sequence[int] | None = None,
 ) -> Engine:
-    """Return what answers for `model`, to be closed.
+    """Return an engine for `model`, which the caller closes.
 
     `batch_size` and `pad_to_multiple_of` shape the batches of transformers; `max_length` is the
-    most that a prompt and its answer have together, in tokens; `stops` are the tokens at which
-    answers end, where they are not those of the model's files and of its chats. Raises InputError
-    where a server does not start, or serves another model.
+    maximum length of a prompt with its answer, in tokens; `stops` are the stop tokens, by default
+    those of the model's files and of its chat template. Raises InputError if a server does not
+    start or serves another model.
     """
     ends = list(model.chat().ends) if model.has_chat_template() else []
     if settings.engine == TRANSFORMERS:
         from storm_inference.engines.transformers_engine import TransformersEngine
 
-        own = os.environ.get("LOCAL_RANK", "")
+        rank = os.environ.get("LOCAL_RANK", "")
         return TransformersEngine(
             model,
             dtype=dtype,
-            device=f"cuda:{own}" if device == "cuda" and stage.world > 1 and own else device,
+            device=f"cuda:{rank}" if device == "cuda" and stage.world > 1 and rank else device,
             batch_size=batch_size,
             pad_to_multiple_of=pad_to_multiple_of,
             ends=ends,
         )
     serving = settings.serving.given()
-    computed = _served_dtype(model, dtype, serving.dtype)
+    served_dtype = _served_dtype(model, dtype, serving.dtype)
     with contextlib.ExitStack() as opened:
         if settings.engine == VLLM:
-            servers = _start(serving, stage, model.materialise(stage), device, computed, max_length)
+            servers = _start(
+                serving, stage, model.materialise(stage), device, served_dtype, max_length
+            )
         else:
             servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
         for server in servers:
             opened.callback(server.close)
         if settings.engine != VLLM:
-            rough = bool(serving.quantisation or model.config().get("quantization_config"))
+            quantised = bool(serving.quantisation or model.config().get("quantization_config"))
             for server in servers:
-                server.model = check_identity(server, stage, model, computed, rough, max_length)
+                server.model = check_identity(
+                    server, stage, model, served_dtype, quantised, max_length
+                )
         for server in servers:
-            stage.say(f"asks {server.url} ({settings.engine} {_version(server)}, {computed})")
+            stage.say(f"uses {server.url} ({settings.engine} {_version(server)}, {served_dtype})")
         opened.pop_all()
     if stops is None:
         end = model.tokenizer().eos_token_id
@@ -90,45 +94,45 @@ def _start(
     dtype: str,
     max_length: int | None,
 ) -> list[Server]:
-    """Start a server on every device of the runtime, all at once."""
+    """Start a server on every device of the runtime, all at the same time."""
     python, count = vllm().python(), stage.runtime.devices
     on_gpu = device.startswith("cuda") and bool(device_count("auto"))
     first = int(device.partition(":")[2] or 0)
     logs = stage.log.parent if stage.log else stage.scratch
     name = "".join(letter if letter.isalnum() else "_" for letter in stage.name)
-    stage.say(f"starts vLLM on {count} device{'s' if count > 1 else ''}; what it says is in {logs}")
-    with contextlib.ExitStack() as begun:
+    stage.say(f"starts vLLM on {count} device{'s' if count > 1 else ''}; its logs are in {logs}")
+    with contextlib.ExitStack() as started:
         starting = []
-        for place in range(count):
+        for index in range(count):
             launch = Launch(
                 python=python,
                 model=model.directory,
-                log=Path(logs) / f"vllm-{name}-{place}.log",
+                log=Path(logs) / f"vllm-{name}-{index}.log",
                 dtype=dtype,
                 quantisation=serving.quantisation,
                 max_length=max_length,
                 requests=serving.requests,
                 memory=serving.memory,
-                gpu=first + place if on_gpu else None,
+                gpu=first + index if on_gpu else None,
                 threads=max(1, stage.runtime.thread_count() // count),
-                port=serving.port + place if serving.port else 0,
+                port=serving.port + index if serving.port else 0,
             )
             starting.append(Starting(launch))
-            begun.callback(starting[-1].server.close)
+            started.callback(starting[-1].server.close)
         servers = [each.wait(serving.start_seconds, stage.check) for each in starting]
-        begun.pop_all()
+        started.pop_all()
     return servers
 
 
 def _served_dtype(model: Checkpoint, own: str, section: str) -> str:
-    """Return what servers compute in: vLLM's `auto` would take another than a float32 model's."""
-    for wanted in (own, section):
-        if wanted != "auto":
-            return str(wanted)
+    """Return the dtype of servers: by default the stored one, as vLLM's `auto` casts float32."""
+    for dtype in (own, section):
+        if dtype != "auto":
+            return str(dtype)
     config = model.config()
     return str(config.get("dtype") or config.get("torch_dtype") or "auto")
 
 
 def _version(server: Server) -> str:
-    found = server.get("/version")
-    return str(found.get("version", "")) if isinstance(found, dict) else ""
+    answer = server.get("/version")
+    return str(answer.get("version", "")) if isinstance(answer, dict) else ""

@@ -1,9 +1,9 @@
-"""Several prompts laid out as a prefix tree, so that their common beginning is computed once.
+"""Layout of several prompts as a prefix tree, so that their common prefix is computed once.
 
 The prompts of a row form a tree: a shared prefix, then one branch each. They are laid out in one
 sequence in which positions restart at every branch, and a token attends to the prefix and its own
 branch, up to its position. The last tokens of all branches are at the end of the sequence, so that
-the logits that are needed are at the same positions in every row.
+the logits of interest are at the same positions in every row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shards that several workers divide among themselves: who takes one makes it, alone."""
+"""Locks by which several workers divide shards among themselves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def claimed(file: Path) -> Iterator[bool]:
-    """Hold the shard of a file for as long as the block lasts; yields whether nobody else does.
+    """Lock a shard's file for the duration of the block; yields False if another worker has it.
 
-    The claim of a worker that dies ends with it. Workers on several nodes need a file system that
-    keeps locks.
+    The lock of a worker that dies is released. Workers on several nodes need a file system that
+    supports locks.
     """
     with file.with_suffix(".lock").open("wb") as lock:
         try:

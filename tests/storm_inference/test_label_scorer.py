@@ -68,7 +68,7 @@ def largest_gap(left, right):
         (MistralConfig, MistralForCausalLM),
     ],
 )
-def test_questions_asked_together_have_the_answers_of_questions_asked_alone(
+def test_questions_scored_together_have_the_scores_of_questions_scored_alone(
     config_type, model_type, attention
 ):
     model = model_of(config_type, model_type, attn_implementation=attention)
@@ -77,14 +77,14 @@ def test_questions_asked_together_have_the_answers_of_questions_asked_alone(
     assert largest_gap(together, separately(model, rows)) < 1e-4
 
 
-def test_nothing_shared_between_rows_is_no_trouble():
+def test_rows_without_a_common_prefix_are_scored():
     model = model_of(LlamaConfig, LlamaForCausalLM)
     rows = [[[1, 2], [3, 4, 5]], [[6], [7]]]
     scores = LabelScorer(model, rows=2, step=4).score(rows, ANSWERS)
     assert largest_gap(scores, separately(model, rows)) < 1e-4
 
 
-def test_a_row_does_not_hear_of_its_neighbours():
+def test_a_row_does_not_depend_on_its_neighbours():
     model, rows = model_of(LlamaConfig, LlamaForCausalLM), rows_of(4)
     scorer = LabelScorer(model, rows=4, step=64)
     others = [rows[0], *rows_of(4)[:0:-1]]

@@ -7,18 +7,18 @@ prompts = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=8), min_size
 
 
 @given(prompts, st.integers(0, 5), st.data())
-def test_every_prompt_can_be_read_off_its_trunk_and_branch(row, spare, data):
+def test_prefix_and_branch_contain_every_token_of_a_prompt(row, spare, data):
     skip = data.draw(st.integers(0, shared_length(row)))
     layout = lay_out(row, skip, tree_size(row, skip) + spare)
-    places = list(zip(layout.branches, layout.position_ids, layout.input_ids, strict=True))
+    entries = list(zip(layout.branches, layout.position_ids, layout.input_ids, strict=True))
     for branch, prompt in enumerate(row, 1):
-        seen = sorted((position, token) for b, position, token in places if b in (PREFIX, branch))
+        seen = sorted((position, token) for b, position, token in entries if b in (PREFIX, branch))
         assert seen == [(i, prompt[i]) for i in range(skip, len(prompt))]
     assert layout.branches.count(PADDING) == spare
 
 
 @given(prompts)
-def test_the_last_tokens_stand_at_the_end_in_the_order_of_the_questions(row):
+def test_the_last_tokens_are_at_the_end_in_the_order_of_the_questions(row):
     layout = lay_out(row, 0, tree_size(row, 0) + 2)
     assert layout.input_ids[-len(row) :] == [prompt[-1] for prompt in row]
     assert layout.position_ids[-len(row) :] == [len(prompt) - 1 for prompt in row]

@@ -1,4 +1,4 @@
-"""A shard is one worker's at a time."""
+"""A shard is processed by one worker at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from storm_inference.shards import claimed
 
 
-def test_a_shard_is_taken_by_one_until_it_is_done_with_it(tmp_path: Path) -> None:
+def test_a_shard_is_locked_until_its_worker_is_done(tmp_path: Path) -> None:
     shard = tmp_path / "shard.json"
     with claimed(shard) as first, claimed(shard) as second:
         assert first and not second
@@ -17,7 +17,7 @@ def test_a_shard_is_taken_by_one_until_it_is_done_with_it(tmp_path: Path) -> Non
         assert third
 
 
-def test_a_claim_ends_with_an_error(tmp_path: Path) -> None:
+def test_an_error_releases_the_lock(tmp_path: Path) -> None:
     shard = tmp_path / "shard.json"
     with pytest.raises(RuntimeError), claimed(shard):
         raise RuntimeError

@@ -1,4 +1,4 @@
-"""Examples before a question."""
+"""Few-shot examples before a question."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def test_examples_are_other_rows_of_the_same_task_with_their_answers():
         assert {question.split()[0] for question in questions} == {asked["source"]}
 
 
-def test_examples_follow_from_the_seed_and_the_row_alone():
+def test_examples_depend_only_on_the_seed_and_the_row():
     forwards, backwards = (Shots(ROWS, 2, "source", seed=0) for _ in range(2))
     examples = {asked["id"]: forwards.of(asked) for asked in ROWS}
     assert examples == {asked["id"]: backwards.of(asked) for asked in reversed(ROWS)}
     assert examples != {asked["id"]: Shots(ROWS, 2, "source", seed=1).of(asked) for asked in ROWS}
 
 
-def test_a_task_with_too_few_rows_gives_those_that_it_has():
+def test_a_task_with_too_few_rows_uses_all_of_them():
     assert len(Shots(ROWS[:2], 3, "source", seed=0).of(ROWS[0])) == 2
 
 

@@ -1,1 +1,1 @@
-"""One way to ask a model, and what answers: transformers here, or servers over HTTP."""
+"""Engines of inference with one interface: transformers in this process, servers over HTTP."""

@@ -1,4 +1,4 @@
-"""The interface of everything that answers for one checkpoint."""
+"""The interface of engines: scoring and generation with one checkpoint."""
 
 from __future__ import annotations
 
@@ -19,22 +19,19 @@ class Sampling:
 
     max_new_tokens: int
     temperature: float = 0.0
-    """0 takes the most probable token at every step; above 0 draws."""
+    """0: the most probable token at every step; above 0: sampling."""
     top_p: float = 1.0
-    """Draws among the most probable tokens that have this probability together."""
+    """Sample from the most probable tokens that together have this probability."""
     stop: tuple[str, ...] = ()
-    """Texts that end an answer, beside the tokens at which the model stops."""
+    """Strings that end an answer, besides the model's stop tokens."""
     seed: int = 0
 
 
 class Engine(Protocol):
-    """Answers for one checkpoint, which was read once; to be closed.
-
-    An engine may be asked from one thread, as often as one likes.
-    """
+    """An opened checkpoint, which the caller closes. Calls must come from a single thread."""
 
     stops: list[int]
-    """The tokens at which answers end."""
+    """Ids of the stop tokens."""
 
     def score_labels(
         self,
@@ -43,33 +40,34 @@ class Engine(Protocol):
         advance: Callable[[int], None] = lambda rows: None,
         journal: Journal | None = None,
     ) -> LabelLogs:
-        """Return how probable each label is as the next token of each prompt.
+        """Return the log-probability of each label as the next token of each prompt.
 
-        `rows[row][question]` are the token ids of a prompt, `labels[question]` the ids to look at.
-        `advance` hears of finished rows; a `journal` of the same rows keeps batches.
+        `rows[row][question]` are the token ids of a prompt, `labels[question]` the ids to score.
+        `advance` is called with numbers of finished rows; a `journal` of the same rows stores
+        finished batches.
         """
         ...
 
     def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
-        """Return the tokens of an answer to each prompt, which end in a stop if it ended."""
+        """Return the token ids of an answer to each prompt, with the stop token if it ended."""
         ...
 
     def random_state(self) -> str:
-        """Return the state of what draws tokens; empty where a draw follows from its seed alone."""
+        """Return the random generator's state; empty if samples depend only on their seed."""
         ...
 
     def restore(self, random: str) -> None:
-        """Draw on from a state."""
+        """Continue from a state of the random generator."""
         ...
 
     def health(self) -> str:
-        """Return what is wrong with it, empty where nothing is."""
+        """Return what is wrong with the engine; empty if nothing is."""
         ...
 
     def figures(self) -> dict[str, float]:
-        """Return what is to be recorded of the work, such as the share of prefix hits."""
+        """Return metrics of the work to be recorded, such as the prefix cache's hit rate."""
         ...
 
     def close(self) -> None:
-        """End what was started."""
+        """Release the model, or end the servers that were started."""
         ...

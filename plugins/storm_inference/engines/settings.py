@@ -1,4 +1,4 @@
-"""Which engine answers, and how it is run: the section `inference`, and settings of components."""
+"""Settings of engines: the section `inference`, and the settings of components that use one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENGINES = (TRANSFORMERS, VLLM, SERVER)
 
 @dataclasses.dataclass(kw_only=True)
 class InferenceSection:
-    """The root section `inference`: what every stage that asks a model starts from."""
+    """The root section `inference`: defaults of every stage that scores or generates."""
 
     engine: str = setting(TRANSFORMERS, one_of=ENGINES)
     dtype: LoadedDtype = LoadedDtype.auto
@@ -29,65 +29,65 @@ class InferenceSection:
     patience_seconds: float = setting(60.0, above=0, unit="seconds")
 
     def __post_init__(self) -> None:
-        """Check what goes together; raises SettingError."""
+        """Check combinations of settings; raises SettingError."""
         if self.engine == TRANSFORMERS:
             for name, neutral in (("dtype", LoadedDtype.auto), ("quantisation", "")):
                 if getattr(self, name) != neutral:
-                    problem = "is read by the engines vllm and server; for a stage that asks one, "
-                    problem += f"alone, write STAGE.serving.{name}"
+                    problem = "is used by the engines vllm and server; for a single stage that "
+                    problem += f"uses one of them, set STAGE.serving.{name}"
                     raise SettingError(name, getattr(self, name), problem)
         if self.engine == SERVER and not self.urls:
-            problem = "names no server: inference.urls=[http://HOST:PORT]"
+            problem = "must list a server: inference.urls=[http://HOST:PORT]"
             raise SettingError("urls", self.urls, problem)
 
 
 @dataclasses.dataclass(kw_only=True)
 class Serving:
-    """How an engine of processes of its own runs. Read where the engine is vllm or server."""
+    """Settings of servers, used by the engines vllm and server."""
 
     dtype: LoadedDtype = setting(II("inference.dtype"), neutral=LoadedDtype.auto)
-    """What it computes in, where the stage's own dtype does not say; auto: as stored."""
+    """Dtype of the computation, unless the stage sets its own; auto: as stored."""
     quantisation: str = setting(II("inference.quantisation"), neutral="")
-    """How it quantises weights as it loads them, by vLLM's name, such as fp8; empty: not at all."""
+    """vLLM's name of a quantisation applied while loading, such as fp8; empty: none."""
     urls: list[str] = setting(II("inference.urls"), semantic=False)
-    """Servers that are running, for the engine server: http://HOST:PORT."""
+    """Running servers, for the engine server: http://HOST:PORT."""
     port: int = setting(II("inference.port"), semantic=False)
-    """Port of the first server that is started, the next one's is one higher; 0: free ones."""
+    """Port of the first server that is started; the next ones follow. 0: free ports."""
     requests: int = setting(II("inference.requests"), semantic=False)
-    """Requests that a server is given at once."""
+    """Number of concurrent requests per server."""
     memory: float = setting(II("inference.memory"), semantic=False)
-    """Share of a GPU's memory that a server which is started takes."""
+    """Share of a GPU's memory for a server that is started."""
     start_seconds: float = setting(II("inference.start_seconds"), semantic=False)
     """How long a server may take to start."""
     patience_seconds: float = setting(II("inference.patience_seconds"), semantic=False)
-    """How long a server that fails is waited for, and a request that others could answer."""
+    """How long to wait for a failing server, and before another server gets a slow request too."""
 
     def given(self) -> InferenceSection:
-        """Return the values; the section's first ones in place of interpolations.
+        """Return the values, with the section's defaults in place of interpolations.
 
-        Components that Python calls have no recipe, which would resolve them.
+        Components that are created in Python have no recipe that would resolve them.
         """
-        found = InferenceSection()
+        values = InferenceSection()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value != f"${{inference.{field.name}}}":
-                setattr(found, field.name, value)
-        return found
+                setattr(values, field.name, value)
+        return values
 
 
 @dataclasses.dataclass(kw_only=True)
 class AsksModel:
-    """Settings of every component that asks a model; they inherit them."""
+    """Settings that components which score or generate inherit."""
 
     inference: str = setting(II("inference.engine"), neutral=TRANSFORMERS, one_of=ENGINES)
-    """What computes: transformers, in this process and to the same bits every time; vllm, a server
-    that is started on each device; server, servers that are running."""
+    """The engine. transformers: in this process, reproducible to the bit; vllm: a server that is
+    started on each device; server: servers that are running."""
     serving: Serving = setting(Serving)
-    """How an engine with processes of its own is run."""
+    """Settings of servers."""
 
     @property
     def engine(self) -> str:
-        """The engine, transformers where no recipe says."""
+        """The engine; transformers for a component without a recipe."""
         return TRANSFORMERS if self.inference.startswith("${") else self.inference
 
     @property
@@ -96,21 +96,18 @@ class AsksModel:
         return self.engine == VLLM
 
     def check_engine(self) -> None:
-        """Check what goes together, and forget what is not read; raises SettingError.
-
-        A component that Python calls gets the engine of no recipe.
-        """
+        """Check combinations of settings, and reset those not used; raises SettingError."""
         self.inference = self.engine
         if self.engine == TRANSFORMERS:
             plain = dataclasses.asdict(InferenceSection())
             del plain["engine"]
             self.serving = Serving(**plain)
         elif self.engine == SERVER and not self.serving.given().urls:
-            problem = "names no server: inference.urls=[http://HOST:PORT]"
+            problem = "must list a server: inference.urls=[http://HOST:PORT]"
             raise SettingError("serving.urls", [], problem)
 
     def environments(self) -> dict[str, Environment]:
-        """Return the environment that the engine runs in, by the setting that asks for it."""
+        """Return {setting: environment that its value needs}."""
         if self.engine != VLLM:
             return {}
         from storm_inference.environments.vllm import vllm

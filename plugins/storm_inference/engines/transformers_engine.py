@@ -1,4 +1,4 @@
-"""The engine `transformers`: a model in this process, to the same bits every time."""
+"""The engine `transformers`: a model in this process, reproducible to the bit."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class TransformersEngine:
     ) -> None:
         """Load `model`; label log-probabilities are computed `batch_size` rows at a time.
 
-        `ends` end answers beside what the model's files say.
+        `ends` are stop tokens besides those of the model's files.
         """
         self._config = model.config()
         self._tokenizer = model.tokenizer()
         self._network: Any = model.load(dtype, device)
         self._batch_size, self._step = batch_size, pad_to_multiple_of
-        said = self._network.generation_config.eos_token_id
-        stops = {*(said if isinstance(said, list) else [said]), *ends}
+        eos = self._network.generation_config.eos_token_id
+        stops = {*(eos if isinstance(eos, list) else [eos]), *ends}
         self.stops: list[int] = sorted((stops | {self._tokenizer.eos_token_id}) - {None})
         self._scorer: LabelScorer | None = None
 
@@ -56,27 +56,27 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
-        """Answer all prompts as one batch; draws with torch's generator as it stands."""
-        assert not sampling.stop, "texts that end an answer are for servers"
-        # A model's own habits (top_k, a penalty on repetition) are not what was asked for.
+        """Answer all prompts as one batch; samples from torch's generator in its current state."""
+        assert not sampling.stop, "stop strings are supported by servers only"
+        # The model's own sampling parameters (top_k, repetition_penalty) must not apply.
         self._network.generation_config = GenerationConfig(eos_token_id=self.stops)
         width = max(map(len, prompts))
-        named = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, *self.stops)
-        padding = next((int(token) for token in named if token is not None), 0)
+        candidates = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, *self.stops)
+        padding = next((int(token) for token in candidates if token is not None), 0)
         input_ids = torch.full((len(prompts), width), padding)
         mask = torch.zeros_like(input_ids)
         for row, prompt in enumerate(prompts):
             input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
-        drawn = sampling.temperature > 0
-        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if drawn else {}
+        samples = sampling.temperature > 0
+        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if samples else {}
 
         def generate(given: torch.Tensor, mask: torch.Tensor, max_length: int) -> torch.Tensor:
             written: torch.Tensor = self._network.generate(
                 input_ids=given,
                 attention_mask=mask,
                 max_new_tokens=max_length - given.shape[1],
-                do_sample=drawn,
+                do_sample=samples,
                 top_k=0,
                 pad_token_id=padding,
                 **options,
@@ -90,9 +90,9 @@ class TransformersEngine:
         return [self._ended(tokens) for tokens in written[:, width:].tolist()]
 
     def _ended(self, tokens: list[int]) -> list[int]:
-        """Return an answer without what stands behind its first stop."""
-        place = next((i for i, token in enumerate(tokens) if token in self.stops), len(tokens))
-        return tokens[: place + 1]
+        """Return an answer up to its first stop token."""
+        end = next((i for i, token in enumerate(tokens) if token in self.stops), len(tokens))
+        return tokens[: end + 1]
 
     def random_state(self) -> str:
         """Return the state of torch's generator on the model's device."""
@@ -102,7 +102,7 @@ class TransformersEngine:
         return base64.b64encode(state.numpy().tobytes()).decode()
 
     def restore(self, random: str) -> None:
-        """Put torch's generator into a state."""
+        """Set the state of torch's generator on the model's device."""
         device = self._network.device
         state = torch.frombuffer(bytearray(base64.b64decode(random)), dtype=torch.uint8)
         if device.type == "cuda":
@@ -111,13 +111,13 @@ class TransformersEngine:
             torch.set_rng_state(state)
 
     def health(self) -> str:
-        """Return nothing: it lives as long as this process does."""
+        """Return an empty string: the model is in this process."""
         return ""
 
     def figures(self) -> dict[str, float]:
-        """Return nothing that stages do not count themselves."""
+        """Return no metrics."""
         return {}
 
     def close(self) -> None:
-        """Forget the model."""
+        """Release the model."""
         self._network = self._scorer = None

@@ -1,1 +1,1 @@
-"""Python environments of their own, for engines that this one cannot hold."""
+"""Separate Python environments for engines whose packages conflict with this one's."""

@@ -1,4 +1,4 @@
-"""Making an environment: a virtual environment, pip, and a stamp when all is well."""
+"""Creation of environments: a virtual environment, pip, and a stamp once both succeeded."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from storm_inference.environments.environment import STAMP, Environment, install
 from storm_inference.programs.program import Program, last_lines
 
 OPTIONS = "PIP_OPTIONS"
-"""More words for pip, such as an index with CPU builds of torch."""
+"""Environment variable with further options for pip, such as an index of CPU builds of torch."""
 _FOUND = re.compile(r"^(?:Collecting|Processing) ", re.MULTILINE)
-"""What pip says of a package that it fetches, or finds on this machine."""
+"""Lines in which pip reports a package that it downloads or has in its cache."""
 _POLL_SECONDS = 0.25
 _TAIL = 15
 """Lines of a program's output that an error shows."""
 
 
 def create(environment: Environment) -> bool:
-    """Make an environment, unless it is there; return whether it had to be made.
+    """Create an environment unless it exists; return whether it was created.
 
-    Another process that makes it is waited for. Raises InputError with the end of pip's output.
+    If another process is creating it, wait. Raises InputError with the end of pip's output.
     """
     environment.folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(environment) as lock:
         if not environment.problem():
             return False
         if environment.folder.is_dir():
-            # Without its stamp it is half made, wherever what follows is cut short.
+            # Without its stamp it counts as incomplete if this process is interrupted.
             (environment.folder / STAMP).unlink(missing_ok=True)
             shutil.rmtree(environment.folder)
         _build(environment, lock)
@@ -51,7 +51,7 @@ def _build(environment: Environment, lock: int) -> None:
     python, log = str(environment.interpreter), environment.folder.with_suffix(".log")
     venv = [sys.executable, "-m", "venv", str(environment.folder)]
     pip = [python, "-m", "pip"]
-    if importlib.util.find_spec("pip") is not None:  # this one's does, and need not be installed
+    if importlib.util.find_spec("pip") is not None:  # this Python's pip can install into it
         venv += ["--without-pip"]
         pip = [sys.executable, "-m", "pip", "--python", python]
     pip += ["install", "--no-deps", "--no-input", "--progress-bar=off"]
@@ -76,7 +76,7 @@ def _build(environment: Environment, lock: int) -> None:
 def _run(
     words: list[str], output: IO[bytes], lock: int, look: Callable[[], None] | None = None
 ) -> None:
-    """Run a program of the making; raises InputError with the end of what it said."""
+    """Run a program; raises InputError with the end of its output if it fails."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with Program(words, output, environment=clean, lock=lock) as program:
         while program.poll() is None:
@@ -90,7 +90,7 @@ def _run(
 
 
 class _Steps:
-    """What pip has done: a step for a package that it has found, one for one that is installed."""
+    """Progress of pip: one step per package found, one per package installed."""
 
     def __init__(self, folder: Path, log: Path, bar: Progress) -> None:
         self._folder, self._log, self._bar = folder, log, bar
@@ -98,8 +98,8 @@ class _Steps:
         self._before = len(installed(folder))
 
     def __call__(self) -> None:
-        said = self._log.read_text(encoding="utf-8", errors="replace")
-        done = len(_FOUND.findall(said)) + len(installed(self._folder)) - self._before
+        log = self._log.read_text(encoding="utf-8", errors="replace")
+        done = len(_FOUND.findall(log)) + len(installed(self._folder)) - self._before
         if done > self._counted:
             self._bar.advance(done - self._counted)
             self._counted = done
@@ -107,11 +107,13 @@ class _Steps:
 
 @contextlib.contextmanager
 def _alone(environment: Environment) -> Iterator[int]:
-    """Wait until nobody else makes the environment; yields the lock, which its programs keep."""
+    """Hold the environment's lock; yields its file descriptor, for programs that keep it open."""
     with environment.folder.with_suffix(".lock").open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            Progress.write(f"waiting: another process makes the environment {environment.name}")
+            Progress.write(
+                f"waiting: another process is creating the environment {environment.name}"
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()

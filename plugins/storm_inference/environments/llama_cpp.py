@@ -1,4 +1,4 @@
-"""The environment of llama.cpp: its server, which reads GGUF files."""
+"""The environment of llama.cpp's server, which loads GGUF files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from storm_inference.environments.environment import Environment
 
 
 def llama_cpp() -> Environment:
-    """Return the one for processors; no GPU is asked for."""
+    """Return the environment, whose server runs on CPUs."""
     return Environment(
         name="llama_cpp",
         purpose="llama.cpp's server: GGUF files, on CPUs",

@@ -1,4 +1,4 @@
-"""The verb `env`: which environments there are, and making one."""
+"""The verb `env`: lists and creates environments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ USAGE = "storm-exp env ls | env create NAME"
 
 
 def env(arguments: list[str]) -> int:
-    """List environments of engines, or make one: env ls | env create NAME"""
+    """List environments of engines, or create one: env ls | env create NAME"""
     if {"-h", "--help"} & set(arguments):
         print(f"usage: {USAGE}")
         return 0
@@ -18,16 +18,16 @@ def env(arguments: list[str]) -> int:
         _list()
         return 0
     if arguments[0] != "create" or len(arguments) < 2:
-        raise InputError(f"env {' '.join(arguments)}: the verb is used as {USAGE}")
+        raise InputError(f"env {' '.join(arguments)}: usage: {USAGE}")
     for name in arguments[1:]:
         environment = named(name)
-        made = create(environment)
-        print(f"{name}: {'made' if made else 'there already'}: {environment.python()}")
+        created = create(environment)
+        print(f"{name}: {'created' if created else 'exists'}: {environment.python()}")
     return 0
 
 
 def named(name: str) -> Environment:
-    """Return an environment; raises InputError with the nearest name where none has this one."""
+    """Return an environment by its name; raises InputError, with the nearest name, if unknown."""
     known = known_environments()
     if name not in known:
         raise InputError(f"no environment '{name}'{did_you_mean(name, known)}")
@@ -36,12 +36,12 @@ def named(name: str) -> Environment:
 
 def known_environments() -> dict[str, Environment]:
     """Return the environments of all plugins, by name."""
-    found: dict[str, Environment] = {}
+    known: dict[str, Environment] = {}
     for environment in from_plugins("storm_environments"):
-        if environment.name in found:
-            raise InputError(f"two plugins bring an environment '{environment.name}'")
-        found[environment.name] = environment
-    return found
+        if environment.name in known:
+            raise InputError(f"two plugins define an environment '{environment.name}'")
+        known[environment.name] = environment
+    return known
 
 
 def _list() -> None:

@@ -1,4 +1,4 @@
-"""The environment of vLLM: its CPU build where there is no GPU."""
+"""The environment of vLLM: its CPU build on machines without a GPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
 def vllm() -> Environment:
-    """Return the one for this machine."""
+    """Return the environment for this machine."""
     variant = "gpu" if device_count("auto") else "cpu"
     return Environment(
         name="vllm",

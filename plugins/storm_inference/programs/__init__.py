@@ -1,1 +1,1 @@
-"""Programs that other processes run for a stage, and that end with it."""
+"""Programs that run in other processes for a stage and end with it."""

@@ -1,8 +1,8 @@
-"""Runs a program and ends it when whoever asked for it is gone.
+"""Runs a program and ends it when the process that started the guardian has ended.
 
-`python -I guardian.py PROGRAM ARGUMENTS…`, of the standard library alone, started with a pipe as
-its standard input: the pipe ends when the process that holds the other end does, killed or not.
-Nothing that the program started outlives it, neither after that nor when it ends by itself.
+`python -I guardian.py PROGRAM ARGUMENTS…` uses the standard library only. Its standard input is a
+pipe, which is closed when the process at the other end ends, for whatever reason. Processes that
+the program started are ended with it in either case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 PATIENCE_SECONDS = 5.0
-"""How long a program may take to end by itself when it is asked to."""
+"""How long a program may take to end after SIGTERM."""
 
 _POLL_SECONDS = 0.02
 _SET_CHILD_SUBREAPER = 36
@@ -51,8 +51,8 @@ def _watch(program: subprocess.Popen[bytes]) -> None:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of what the program's children leave, on Linux: torchrun's workers are in
-    sessions of their own.
+    """Become the parent of orphaned descendants, on Linux: torchrun's workers have their own
+    sessions.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -72,20 +72,20 @@ def _end_descendants(group: int) -> None:
 
 
 def _children() -> list[int]:
-    """Return the processes whose parent this is, on Linux."""
-    found = []
+    """Return the ids of this process's children, on Linux."""
+    children = []
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parent = int(file.read_text().rpartition(")")[2].split()[1])
             if parent == os.getpid():
-                found.append(int(file.parent.name))
-    return found
+                children.append(int(file.parent.name))
+    return children
 
 
 if __name__ == "__main__":
-    came_to = main(sys.argv[1:])
-    if came_to < 0:
-        if -came_to != signal.SIGKILL:
-            signal.signal(-came_to, signal.SIG_DFL)
-        os.kill(os.getpid(), -came_to)
-    sys.exit(came_to)
+    code = main(sys.argv[1:])
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)

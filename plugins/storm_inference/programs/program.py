@@ -1,4 +1,4 @@
-"""A program under its guardian: however this process ends, the program ends too."""
+"""A program that ends with this process, however that ends: it runs under a guardian."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from storm_inference.programs import guardian
 
 
 class Program:
-    """Runs from its making until `end`, or the end of the `with` block, at the latest.
+    """A program that runs until it ends, `end` is called or the `with` block is left.
 
-    Nothing that it started outlives it.
+    The processes that it started end with it.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Program:
         environment: Mapping[str, str] | None = None,
         lock: int | None = None,
     ) -> None:
-        """Start it, with what it says in `output`; `lock` is a file's number that it holds open."""
+        """Start the program with its output in `output`; it keeps the descriptor `lock` open."""
         self._process = subprocess.Popen(
             [sys.executable, "-I", guardian.__file__, *arguments],
             env=environment,
@@ -37,15 +37,15 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """The guardian's process."""
+        """The id of the guardian's process."""
         return self._process.pid
 
     def poll(self) -> int | None:
-        """Return its exit code, negative for the signal that ended it; None while it runs."""
+        """Return the exit code, negative for the signal that ended it; None while it runs."""
         return self._process.poll()
 
     def end(self) -> int:
-        """Ask it to end, kill it if it does not, and return its exit code."""
+        """End the program, by force if necessary, and return its exit code."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         return self._process.wait()
@@ -58,7 +58,7 @@ class Program:
 
 
 def last_lines(output: IO[bytes], lines: int) -> str:
-    """Return the last lines of a file to which a program wrote."""
+    """Return the last lines of a program's output file."""
     size = output.seek(0, 2)
     output.seek(max(0, size - (1 << 16)))
     return "\n".join(output.read().decode(errors="replace").splitlines()[-lines:])

@@ -1,1 +1,1 @@
-"""Models behind HTTP: servers that are started for a stage, and pools of running ones."""
+"""Models served over HTTP: servers started for a stage, and pools of running ones."""

@@ -1,4 +1,4 @@
-"""Whether a server that somebody else started serves a stage's own checkpoint."""
+"""Check that a running server serves the stage's checkpoint."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from storm_inference.servers.server import Refused, Server, Unavailable
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 TEXT = "The quick brown fox jumps over 13 lazy dogs. Is 2 + 2 = 4? def f(x): return x"
-"""The canary: what is encoded and read."""
+"""The canary: a text whose token ids and log-probabilities are compared."""
 _TOKENS = 48
 _TOLERANCE = {"float32": 0.01, "bfloat16": 0.05, "float16": 0.05}
-_ROUGH = 0.1
-"""How far log-probabilities may be off, on average over the canary: rounding of a few layers in
-the number format, or of quantised weights. Another training of the same model is mostly farther."""
+_QUANTISED_TOLERANCE = 0.1
+"""Largest accepted mean difference of log-probabilities on the canary. The tolerances cover
+rounding in the number format or of quantised weights; fine-tuning usually changes more."""
 _VERSION = 1
 
 
@@ -26,24 +26,25 @@ def check_identity(
     stage: StageContext,
     model: Checkpoint,
     dtype: str,
-    rough: bool,
+    quantised: bool,
     max_length: int | None,
 ) -> str:
     """Return the name under which a server serves `model`.
 
-    Raises InputError where it serves another one, by its token ids or by its log-probabilities of
-    a text, or reads less than `max_length` tokens. `rough` is for quantised weights.
+    Raises InputError if the token ids or log-probabilities of a text differ from the model's, or if
+    the server accepts less than `max_length` tokens. `quantised` raises the tolerance.
     """
     try:
         served = _only_model(server.get("/v1/models"), server)
         length = served.get("max_model_len")
         if max_length is not None and isinstance(length, int) and length < max_length:
-            problem = f"reads {length} tokens at most, and this stage has up to {max_length}"
+            problem = f"accepts at most {length} tokens, and this stage needs up to {max_length}"
             raise InputError(f"{server.url} {problem}: start it with --max-model-len {max_length}")
         name = str(served["id"])
         expected = canary(stage, model)
         _check_tokens(server, name, expected["ids"])
-        tolerance = _ROUGH if rough else _TOLERANCE.get(dtype, _TOLERANCE["bfloat16"])
+        tolerance = _TOLERANCE.get(dtype, _TOLERANCE["bfloat16"])
+        tolerance = _QUANTISED_TOLERANCE if quantised else tolerance
         _check_logs(server, name, expected, tolerance)
     except (Unavailable, Refused) as error:
         raise InputError(f"inference.urls: {error}") from error
@@ -51,9 +52,9 @@ def check_identity(
 
 
 def canary(stage: StageContext, model: Checkpoint) -> dict[str, Any]:
-    """Return the checkpoint's ids of the canary, and log-probabilities of all but the first.
+    """Return the canary's token ids, and log-probabilities of all tokens but the first.
 
-    They are a memo of the checkpoint, computed once.
+    They are kept as a memo of the checkpoint.
     """
     file = "canary.json"
 
@@ -69,14 +70,14 @@ def canary(stage: StageContext, model: Checkpoint) -> dict[str, Any]:
         (folder / file).write_text(text, encoding="utf-8")
 
     folder = stage.memo("canary", _VERSION, {"model": model}, fill)
-    found: dict[str, Any] = json.loads((folder / file).read_text(encoding="utf-8"))
-    return found
+    expected: dict[str, Any] = json.loads((folder / file).read_text(encoding="utf-8"))
+    return expected
 
 
 def _only_model(answer: Any, server: Server) -> dict[str, Any]:
     models = answer.get("data") if isinstance(answer, dict) else None
     if not models or not isinstance(models[0], dict) or "id" not in models[0]:
-        raise InputError(f"{server.url}/v1/models names no model")
+        raise InputError(f"{server.url}/v1/models lists no model")
     return dict(models[0])
 
 
@@ -94,16 +95,16 @@ def _check_logs(server: Server, name: str, expected: dict[str, Any], tolerance: 
     body = {"model": name, "prompt": ids, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
     answer = server.post("/v1/completions", body)
     try:
-        places = answer["choices"][0]["prompt_logprobs"][1:]
+        entries = answer["choices"][0]["prompt_logprobs"][1:]
         theirs = [
-            float(place[str(token)]["logprob"])
-            for place, token in zip(places, ids[1:], strict=True)
+            float(entry[str(token)]["logprob"])
+            for entry, token in zip(entries, ids[1:], strict=True)
         ]
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        text = f"{server.url} gives no log-probabilities of a prompt: {str(answer)[:200]}"
+        text = f"{server.url} returns no log-probabilities of a prompt: {str(answer)[:200]}"
         raise InputError(text) from error
-    off = math.fsum(abs(a - b) for a, b in zip(theirs, logs, strict=True)) / len(logs)
-    if not off <= tolerance:
-        problem = "serves another model: its log-probabilities of a text are off by"
-        problem += f" {off:.3g} on average ({tolerance:g} at most)"
+    difference = math.fsum(abs(a - b) for a, b in zip(theirs, logs, strict=True)) / len(logs)
+    if not difference <= tolerance:
+        problem = "serves another model: its log-probabilities of a text differ by"
+        problem += f" {difference:.3g} on average (at most {tolerance:g} is accepted)"
         raise InputError(f"{server.url} {problem}")

@@ -1,4 +1,4 @@
-"""Several servers and one queue: each takes what it can, and none holds up the others."""
+"""Several servers and one queue: a slow server does not delay the requests of the others."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from storm_exp import InputError
 from storm_inference.servers.server import Refused, Server, Unavailable
 
 ATTEMPTS = 4
-"""How often a request is put before its answer counts as not to be had."""
+"""Number of failed attempts after which a request fails."""
 _POLL_SECONDS = 0.2
 
 
 class Unreadable(Exception):
-    """An answer is not what was asked for."""
+    """A response does not have the requested content."""
 
 
 @dataclasses.dataclass(eq=False)
 class Request:
-    """What is asked, and how the answer is read."""
+    """A request, and how its response is parsed."""
 
     path: str
     body: dict[str, Any]
     read: Callable[[Any], Any]
-    """Returns what the answer says; raises Unreadable."""
+    """Returns the result of a response; raises Unreadable."""
     rows: int = 1
-    """What it counts for."""
+    """Number of rows for the progress."""
 
 
 class Pool:
@@ -45,23 +45,24 @@ class Pool:
         say: Callable[[str], None] = lambda text: None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Give each server `requests` requests at once.
+        """Send each server up to `requests` concurrent requests.
 
-        One that fails is waited for `patience` seconds, and given up. `say` hears of it, `check`
-        is called now and then and may raise to end the asking.
+        A server that fails for `patience` seconds is dropped, which is reported through `say`.
+        `check` is called regularly and may raise to cancel the requests.
         """
         self.servers = list(servers)
         self._requests, self._patience = requests, patience
         self._say, self._check = say, check
 
     def ask(self, requests: Sequence[Request], advance: Callable[[int], None]) -> list[Any]:
-        """Return what the answers say, in the order of the requests; `advance` hears of rows.
+        """Return the results in the order of the requests.
 
-        Raises InputError where a request cannot be answered, or no server is left.
+        `advance` is called with numbers of finished rows. Raises InputError if a request fails for
+        good or no server is left.
         """
         queue = _Queue(requests, self._patience)
         if not self.servers:
-            raise InputError("no server is left to ask")
+            raise InputError("no server is left")
         threads = [
             threading.Thread(target=self._work, args=(server, queue), daemon=True)
             for server in self.servers
@@ -78,11 +79,11 @@ class Pool:
                     queue.fail(f"no server is left: {'; '.join(queue.lost.values())}")
         finally:
             queue.stop()
-        for server in queue.overtaken:  # which is slow, or does nothing any more
+        for server in queue.overtaken:  # it is slow, or has failed
             if problem := server.problem():
                 queue.lost.setdefault(server, problem)
         for server, problem in queue.lost.items():
-            self._say(f"{server.url} is not asked any more: {problem}")
+            self._say(f"{server.url} is not used any more: {problem}")
             self.servers.remove(server)
         if fresh := queue.fresh_rows():
             advance(fresh)
@@ -93,7 +94,7 @@ class Pool:
             request = queue.requests[number]
             try:
                 body = {"model": server.model, **request.body}
-                found = request.read(server.post(request.path, body))
+                result = request.read(server.post(request.path, body))
             except Refused as error:
                 queue.fail(str(error))
             except (Unavailable, Unreadable) as error:
@@ -104,10 +105,10 @@ class Pool:
                     queue.lost.setdefault(server, problem)
                     return
             else:
-                queue.finish(number, server, found)
+                queue.finish(number, server, result)
 
     def _wait_for(self, server: Server, queue: _Queue) -> str:
-        """Wait until a server that failed can be asked; return why it is given up, or ''."""
+        """Wait until a server that failed is available; return why it is dropped, or ''."""
         until, pause = time.monotonic() + self._patience, _POLL_SECONDS
         while problem := server.problem():
             if server.ended() or server in queue.lost or time.monotonic() > until:
@@ -119,27 +120,27 @@ class Pool:
 
 
 class _Queue:
-    """Requests that wait, those that are being answered, and what came of the others."""
+    """Waiting requests, requests in progress, and results."""
 
     def __init__(self, requests: Sequence[Request], patience: float) -> None:
         self.requests = requests
         self.lost: dict[Server, str] = {}
-        """Servers that were given up, and why."""
+        """{dropped server: why}"""
         self.overtaken: set[Server] = set()
-        """Servers that had a request for long when another one had answered it."""
+        """Servers that were still processing a request when another one had answered it."""
         self._patience = patience
         self._waiting = collections.deque(range(len(requests)))
         self._asked: dict[int, dict[Server, float]] = {}
-        """By request, who is answering it, and since when."""
+        """{request: {server that processes it: start time}}"""
         self._attempts = collections.Counter[int]()
-        self._found: dict[int, Any] = {}
+        self._results: dict[int, Any] = {}
         self._counted = 0
         self._failure = ""
         self._stopped = False
         self._change = threading.Condition()
 
     def take(self, server: Server) -> int | None:
-        """Return the number of the next request for a server, None when there is no more."""
+        """Return the number of the next request for a server, None if there are no more."""
         with self._change:
             while not self._is_over():
                 number = self._waiting.popleft() if self._waiting else self._late(server)
@@ -150,8 +151,8 @@ class _Queue:
         return None
 
     def _late(self, server: Server) -> int | None:
-        """Return a request that another server has not answered for long, and this one was not
-        given: the first answer counts.
+        """Return a request that other servers have processed for longer than the patience, and
+        that this server does not have yet: the first response counts.
         """
         before = time.monotonic() - self._patience
         for number, since in self._asked.items():
@@ -159,56 +160,56 @@ class _Queue:
                 return number
         return None
 
-    def finish(self, number: int, server: Server, found: Any) -> None:
-        """Keep what an answer says."""
+    def finish(self, number: int, server: Server, result: Any) -> None:
+        """Store the result of a request, unless it has one."""
         with self._change:
             self.overtaken |= self._asked.pop(number, {}).keys() - {server}
-            self._found.setdefault(number, found)
+            self._results.setdefault(number, result)
             self._change.notify_all()
 
     def put_back(self, number: int, server: Server, problem: str) -> None:
-        """Have a request put again, unless it was put too often or somebody else answers it."""
+        """Queue a request again, unless it failed too often or another server processes it."""
         with self._change:
             self._attempts[number] += 1
             others = self._asked.get(number, {})
             others.pop(server, None)
-            if number in self._found or others:
+            if number in self._results or others:
                 return
             self._asked.pop(number, None)
             self._waiting.append(number)
             if self._attempts[number] >= ATTEMPTS:
-                self._failure = self._failure or f"asked {ATTEMPTS} times in vain: {problem}"
+                self._failure = self._failure or f"{ATTEMPTS} attempts failed: {problem}"
             self._change.notify_all()
 
     def fail(self, problem: str) -> None:
-        """End the asking, for good."""
+        """Cancel all requests because of a failure."""
         with self._change:
             self._failure = self._failure or problem
             self._change.notify_all()
 
     def stop(self) -> None:
-        """Give out no more requests."""
+        """Hand out no more requests."""
         with self._change:
             self._stopped = True
             self._change.notify_all()
 
     def over(self, seconds: float) -> bool:
-        """Return whether everything is answered, or nothing more will be, after waiting for it."""
+        """Wait up to `seconds` for the end; return whether all is answered or was cancelled."""
         with self._change:
             return self._change.wait_for(self._is_over, seconds)
 
     def _is_over(self) -> bool:
-        return self._stopped or bool(self._failure) or len(self._found) == len(self.requests)
+        return self._stopped or bool(self._failure) or len(self._results) == len(self.requests)
 
     def fresh_rows(self) -> int:
-        """Return the rows that were answered since the last time."""
+        """Return the number of rows that were finished since the last call."""
         with self._change:
-            done = sum(self.requests[number].rows for number in self._found)
+            done = sum(self.requests[number].rows for number in self._results)
         fresh, self._counted = done - self._counted, done
         return fresh
 
     def results(self) -> list[Any]:
-        """Return what the answers say; raises InputError where one is missing."""
-        if len(self._found) < len(self.requests):
-            raise InputError(self._failure or "the asking was ended")
-        return [self._found[number] for number in range(len(self.requests))]
+        """Return the results in order; raises InputError if one is missing."""
+        if len(self._results) < len(self.requests):
+            raise InputError(self._failure or "the requests were cancelled")
+        return [self._results[number] for number in range(len(self.requests))]

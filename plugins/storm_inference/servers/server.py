@@ -1,4 +1,4 @@
-"""One server of the OpenAI protocol with vLLM's additions, as a client sees it."""
+"""Client of a server with OpenAI's protocol and vLLM's additions."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import httpx
 from storm_inference.programs.program import Program
 
 _LOOK_SECONDS = 5.0
-"""How long a look at a server's state may take."""
+"""Timeout of a request for a server's state."""
 _SHOWN = 300
-"""Characters of an answer that an error shows."""
+"""Characters of a response that an error shows."""
 
 
 class Unavailable(Exception):
-    """A server did not answer, or not with an answer: it may be asked again."""
+    """A server did not respond, or not properly: the request may be retried."""
 
 
 class Refused(Exception):
-    """A server says that a request is wrong: nobody need be asked again."""
+    """A server rejected a request as invalid: it must not be retried."""
 
 
 class Server:
-    """A server, its program where this process started one."""
+    """A server, and its program if this process started it."""
 
     def __init__(self, url: str, seconds: float, program: Program | None = None) -> None:
-        """Speak to the server at `url`, waiting so many seconds for an answer at most."""
+        """Connect to the server at `url`; a response may take `seconds`."""
         self.url = url.rstrip("/").removesuffix("/v1")
         self.program = program
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
@@ -35,14 +35,14 @@ class Server:
             base_url=self.url, timeout=seconds, limits=limits, trust_env=False
         )
         self.model = ""
-        """The name by which it serves its model."""
+        """The name of the served model."""
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Return the JSON of an answer; raises Unavailable or Refused."""
+        """Return the JSON of a response; raises Unavailable or Refused."""
         return self._read(path, lambda: self._client.post(path, json=body))
 
     def get(self, path: str, seconds: float = _LOOK_SECONDS) -> Any:
-        """Return the JSON of an answer, or its text; raises Unavailable or Refused."""
+        """Return the JSON or the text of a response; raises Unavailable or Refused."""
         return self._read(path, lambda: self._client.get(path, timeout=seconds))
 
     def _read(self, path: str, ask: Any) -> Any:
@@ -65,12 +65,12 @@ class Server:
             raise Unavailable(text) from error
 
     def ended(self) -> str:
-        """Return how its program ended; empty while it runs, or where it is another's."""
+        """Return how its program ended; empty while it runs, or if another process started it."""
         code = self.program.poll() if self.program else None
         return "" if code is None else f"the server has ended with {code}"
 
     def problem(self) -> str:
-        """Return why it cannot be asked, empty where it can."""
+        """Return why it is not available; empty if it is."""
         if ended := self.ended():
             return ended
         try:
@@ -80,7 +80,7 @@ class Server:
         return ""
 
     def counters(self, *names: str) -> list[float]:
-        """Return counters of its /metrics, 0 for what it does not count."""
+        """Return counters of its /metrics, 0 for those it does not have."""
         try:
             text = str(self.get("/metrics"))
         except (Unavailable, Refused):
@@ -93,7 +93,7 @@ class Server:
         ]
 
     def close(self) -> None:
-        """Close connections, and end the program that was started for it."""
+        """Close the connections, and end the server's program if it was started here."""
         self._client.close()
         if self.program is not None:
             self.program.end()

@@ -1,4 +1,4 @@
-"""The engines `vllm` and `server`: a pool of servers that is asked with token ids."""
+"""The engines `vllm` and `server`: a pool of servers that receives prompts as token ids."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from storm_inference.servers.pool import Pool, Request, Unreadable
 COMPLETIONS = "/v1/completions"
 QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 _ROWS = 4
-"""Rows in a request."""
+"""Rows per request."""
 
 
 class ServerEngine:
-    """Servers of one checkpoint."""
+    """Servers of a checkpoint."""
 
     def __init__(self, pool: Pool, stops: list[int]) -> None:
-        """Ask the servers of `pool`, which are closed with it; answers end at `stops`."""
+        """Use the servers of `pool`, which `close` closes; answers end at the tokens `stops`."""
         self.stops = stops
         self._pool = pool
         self._servers = list(pool.servers)
@@ -33,12 +33,12 @@ class ServerEngine:
         advance: Callable[[int], None] = lambda rows: None,
         journal: Journal | None = None,
     ) -> LabelLogs:
-        """Have the next token's log-probabilities read, all questions of a row in one request.
+        """Return the labels' log-probabilities; all questions of a row are in one request.
 
-        So they stand beside each other in the server's queue, and what they share is computed once.
-        The journal is not used: a shard takes less than what it would take to keep its parts.
+        They are neighbours in the server's queue, so their common prefix is computed once. The
+        journal is not used: computing a shard again is cheaper than recording its batches.
         """
-        wanted = sorted({label for ids in labels for label in ids})
+        label_ids = sorted({label for ids in labels for label in ids})
         starts = range(0, len(rows), _ROWS)
         requests = [
             Request(
@@ -48,7 +48,7 @@ class ServerEngine:
                     "max_tokens": 1,
                     "temperature": 0,
                     "logprobs": 1,
-                    "logprob_token_ids": wanted,
+                    "logprob_token_ids": label_ids,
                     "return_tokens_as_token_ids": True,
                 },
                 _LabelReader(labels, len(rows[start : start + _ROWS])),
@@ -56,10 +56,10 @@ class ServerEngine:
             )
             for start in starts
         ]
-        return [row for found in self._pool.ask(requests, advance) for row in found]
+        return [row for rows_ in self._pool.ask(requests, advance) for row in rows_]
 
     def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
-        """Have an answer written to each prompt; a draw follows from the seed and the prompt."""
+        """Return an answer to each prompt; samples depend on the seed and the prompt's index."""
         body: dict[str, Any] = {
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
@@ -73,37 +73,37 @@ class ServerEngine:
         requests = [
             Request(
                 COMPLETIONS,
-                {**body, "prompt": list(prompt), "seed": (sampling.seed + place) % 2**31},
+                {**body, "prompt": list(prompt), "seed": (sampling.seed + index) % 2**31},
                 self._read_answer,
             )
-            for place, prompt in enumerate(prompts)
+            for index, prompt in enumerate(prompts)
         ]
         return self._pool.ask(requests, lambda rows: None)
 
     def _read_answer(self, answer: Any) -> list[int]:
-        """Return an answer's tokens; those of one that a stop ended end in it."""
+        """Return an answer's token ids, with the stop token if it ended."""
         (choice,) = _choices(answer, 1)
         tokens, reason = choice.get("token_ids"), choice.get("finish_reason")
         if not _is_tokens(tokens) or reason not in ("stop", "length"):
-            raise Unreadable(f"an answer without token ids or an end: {choice!s:.200}")
-        place = next((i for i, token in enumerate(tokens) if token in self.stops), None)
-        if place is not None:
-            return list(tokens[: place + 1])
+            raise Unreadable(f"an answer without token ids or finish_reason: {choice!s:.200}")
+        end = next((i for i, token in enumerate(tokens) if token in self.stops), None)
+        if end is not None:
+            return list(tokens[: end + 1])
         return [*tokens, self.stops[0]] if reason == "stop" and self.stops else list(tokens)
 
     def random_state(self) -> str:
-        """Return nothing: a draw follows from its seed."""
+        """Return an empty string: samples depend only on their seed."""
         return ""
 
     def restore(self, random: str) -> None:
         """Do nothing."""
 
     def health(self) -> str:
-        """Return what is wrong with the servers that are still asked."""
+        """Return what is wrong with the servers in use; empty if nothing is."""
         return "; ".join(filter(None, (server.problem() for server in self._pool.servers)))
 
     def figures(self) -> dict[str, float]:
-        """Return tokens of prompts, and the share of them that a server had computed before."""
+        """Return the number of prompt tokens, and the hit rate of the servers' prefix caches."""
         queries, hits = (
             after - before for after, before in zip(self._counted(), self._before, strict=True)
         )
@@ -116,13 +116,13 @@ class ServerEngine:
         return [sum(column) for column in zip(*counts, strict=True)]
 
     def close(self) -> None:
-        """Close connections, and end the servers that were started."""
+        """Close the connections, and end the servers that were started."""
         for server in self._servers:
             server.close()
 
 
 class _LabelReader:
-    """Reads the labels' log-probabilities off an answer, `[row][question][label]`."""
+    """Parses the labels' log-probabilities in a response, `[row][question][label]`."""
 
     def __init__(self, labels: Sequence[Tokens], rows: int) -> None:
         self._labels, self._rows = labels, rows
@@ -141,24 +141,24 @@ class _LabelReader:
     def _read(self, choice: Any, ids: Tokens) -> list[float]:
         try:
             (given,) = choice["logprobs"]["top_logprobs"]
-            found = [float(given[f"token_id:{token}"]) for token in ids]
+            logs = [float(given[f"token_id:{token}"]) for token in ids]
         except (KeyError, TypeError, ValueError) as error:
             text = f"an answer without the labels' log-probabilities ({error!r}): {choice!s:.200}"
             raise Unreadable(text) from error
-        if not all(math.isfinite(value) and value <= 1e-3 for value in found):
-            raise Unreadable(f"log-probabilities that are none: {found}")
-        return found
+        if not all(math.isfinite(value) and value <= 1e-3 for value in logs):
+            raise Unreadable(f"invalid log-probabilities: {logs}")
+        return logs
 
 
 def _choices(answer: Any, count: int) -> list[Any]:
-    """Return the choices of an answer in the order of its prompts; raises Unreadable."""
+    """Return the choices of a response in the order of its prompts; raises Unreadable."""
     try:
         choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
-        places = [int(choice["index"]) for choice in choices]
+        indices = [int(choice["index"]) for choice in choices]
     except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"no answer of the protocol ({error!r}): {answer!s:.200}") from error
-    if places != list(range(count)):
-        raise Unreadable(f"{count} answers were asked for, and {len(places)} came")
+        raise Unreadable(f"an invalid response ({error!r}): {answer!s:.200}") from error
+    if indices != list(range(count)):
+        raise Unreadable(f"{count} answers were requested, {len(indices)} were returned")
     return choices
 
 

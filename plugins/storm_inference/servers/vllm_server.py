@@ -1,4 +1,4 @@
-"""vLLM's server for one checkpoint on one device: started, watched, and ended with this process."""
+"""vLLM's server for a checkpoint on one device: it is started, watched and ended with the run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from storm_inference.servers.server import Server
 
 HOST = "127.0.0.1"
 ANSWER_SECONDS = 1800.0
-"""How long an answer may take."""
+"""Timeout of a request."""
 _POLL_SECONDS = 0.5
 _TAIL = 25
-"""Lines of its log that an error shows."""
+"""Lines of the server's log that an error shows."""
 _QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _LABELS = 64
-"""Labels that may be asked for at once, at most."""
+"""Maximum number of labels in a request."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What a server is to serve, and how."""
+    """A server's checkpoint and options."""
 
     python: Path
     """The interpreter of vLLM's environment."""
@@ -37,15 +37,15 @@ class Launch:
     dtype: str
     quantisation: str = ""
     max_length: int | None = None
-    """Tokens of a prompt with its answer, at most; None: what the model's config allows."""
+    """Maximum length of a prompt with its answer, in tokens; None: that of the model's config."""
     requests: int = 32
     memory: float = 0.9
     """Share of a GPU's memory."""
     gpu: int | None = None
-    """The GPU's number; None: the CPU."""
+    """Index of the GPU; None: the CPU."""
     threads: int = 1
     port: int = 0
-    """0: a free one."""
+    """0: a free port."""
 
     def words(self, port: int) -> list[str]:
         """Return the command line."""
@@ -53,7 +53,7 @@ class Launch:
         words += ["--model", str(self.model), "--served-model-name", "model"]
         words += ["--host", HOST, "--port", str(port), "--dtype", self.dtype]
         words += ["--enable-prefix-caching", "--max-logprobs", str(_LABELS)]
-        # What a model's generation_config.json says of sampling is not what was asked for.
+        # The sampling parameters of the model's generation_config.json must not apply.
         words += ["--generation-config", "vllm", "--max-num-seqs", str(max(self.requests, 2))]
         if self.quantisation:
             words += ["--quantization", self.quantisation]
@@ -64,7 +64,7 @@ class Launch:
         return [*words, "--gpu-memory-utilization", str(self.memory)]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables, without what leads to this Python's packages."""
+        """Return the environment variables, without the path of this Python's packages."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         if self.gpu is not None:
             return {**kept, **_QUIET, "CUDA_VISIBLE_DEVICES": str(self.gpu)}
@@ -73,10 +73,10 @@ class Launch:
 
 
 class Starting:
-    """A server on its way up."""
+    """A server that is starting."""
 
     def __init__(self, launch: Launch) -> None:
-        """Start its program; raises InputError where its port is taken."""
+        """Start the server's program; raises InputError if its port is in use."""
         self._launch = launch
         port = launch.port or free_port()
         if launch.port:
@@ -88,49 +88,49 @@ class Starting:
         self.server.model = "model"
 
     def wait(self, seconds: float, check: Callable[[], None] = lambda: None) -> Server:
-        """Return the server when it answers; raises InputError with the end of its log.
+        """Return the server once it is available; raises InputError with the end of its log.
 
-        `check` is called meanwhile, and may raise. What is raised ends the program.
+        `check` is called meanwhile and may raise. Any error ends the program.
         """
         until = time.monotonic() + seconds
         try:
             while self.server.problem():
                 check()
                 if ended := self.server.ended():
-                    raise InputError(f"vLLM did not start: {ended}{self._words()}")
+                    raise InputError(f"vLLM did not start: {ended}{self._explanation()}")
                 if time.monotonic() > until:
                     problem = f"vLLM did not start within {seconds:g} s (inference.start_seconds)"
-                    raise InputError(f"{problem}{self._words()}")
+                    raise InputError(f"{problem}{self._explanation()}")
                 time.sleep(_POLL_SECONDS)
         except BaseException:
             self.server.close()
             raise
         return self.server
 
-    def _words(self) -> str:
-        """Return what helps to understand: the end of the log, and what to do about memory."""
+    def _explanation(self) -> str:
+        """Return the end of the log, with advice if memory may be missing."""
         with self._launch.log.open("rb") as output:
-            said = last_lines(output, _TAIL)
+            lines = last_lines(output, _TAIL)
         hint = ""
-        if "memory" in said.lower():
-            hint = "; where it is memory that lacks, lower inference.memory, inference.requests or "
-            hint += "the stage's max_length"
-        return f"{hint} (log: {self._launch.log}):\n{said}"
+        if "memory" in lines.lower():
+            hint = "; if memory is short, lower inference.memory, inference.requests or the stage's"
+            hint += " max_length"
+        return f"{hint} (log: {self._launch.log}):\n{lines}"
 
 
 def free_port() -> int:
     """Return a port that is free now."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 def check_port(port: int) -> None:
-    """Raise InputError for a port at which somebody listens."""
+    """Raise InputError for a port that is in use."""
     with contextlib.closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            text = f"inference.port: {port} cannot be listened at ({error.strerror}); 0 takes a "
-            raise InputError(text + "free one") from error
+            text = f"inference.port: port {port} cannot be used ({error.strerror}); 0 takes a free "
+            raise InputError(text + "one") from error

@@ -213,4 +213,4 @@ def test_the_berkeley_leaderboard_is_planned_without_its_environment(monkeypatch
     assert settings.plan_spec(SPEC).tasks == ["simple_python"]
     assert settings.fingerprint(None) == {"bfcl-eval": "2026.3.23"}
     (environment,) = settings.environments().values()
-    assert environment.problem() == "is not there"
+    assert environment.problem() == "does not exist"

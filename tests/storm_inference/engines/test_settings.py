@@ -1,4 +1,4 @@
-"""Which engine answers: for all stages, for one, in keys and in plans."""
+"""Settings of engines: for all stages, for one, in keys and in plans."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def keys(said: str) -> dict[str, str]:
     return {row[0]: row[2] for row in rows}
 
 
-def test_a_missing_environment_is_refused_with_the_command_that_makes_it(tmp_path: Path) -> None:
+def test_a_missing_environment_is_refused_with_the_command_that_creates_it(tmp_path: Path) -> None:
     said = plan(tmp_path, "recipe=smoke", "judge.inference=vllm", code=1)
     assert "judge.inference=" in said and "storm-exp env create vllm" in said
     assert "override `judge.inference=vllm`" in said
 
 
-def test_one_word_moves_all_that_ask_and_nothing_else_on_another_machine(tmp_path: Path) -> None:
+def test_one_override_changes_the_engine_of_all_stages_that_use_one(tmp_path: Path) -> None:
     elsewhere = ("recipe=smoke", "runtime.accelerator=h100", "runtime.devices=8")
     own, theirs = (plan(tmp_path, *elsewhere, *more) for more in ((), ("inference=vllm",)))
-    assert "asked through vllm: judge, evaluator" in theirs
-    assert "asked through" not in own
+    assert "inference by vllm: judge, evaluator" in theirs
+    assert "inference by" not in own
     before, after = keys(own), keys(theirs)
     assert before["judge"] != after["judge"] and before["base_model"] == after["base_model"]
     moved = plan(tmp_path, *elsewhere, "inference=vllm", "inference.port=8000")
@@ -47,19 +47,19 @@ def test_one_word_moves_all_that_ask_and_nothing_else_on_another_machine(tmp_pat
     assert keys(quantised)["judge"] != after["judge"]
 
 
-def test_a_full_size_plan_says_what_judges_and_how_long_it_takes(tmp_path: Path) -> None:
+def test_a_full_size_plan_shows_the_engine_and_the_hours(tmp_path: Path) -> None:
     words = ("recipe=storm_8b", "inference=vllm", "runtime.accelerator=h100", "runtime.devices=8")
     said = plan(tmp_path, *words)
-    assert "asked through vllm: judge, evaluator" in said
+    assert "inference by vllm: judge, evaluator" in said
     assert "hours of wall time, one stage after another: judge and finetuner" in said
 
 
-def test_what_cannot_work_is_named() -> None:
-    with pytest.raises(SettingError, match="names no server"):
+def test_invalid_settings_are_named() -> None:
+    with pytest.raises(SettingError, match="must list a server"):
         ZeroShot(inference="server", serving=Serving(urls=[]))
     with pytest.raises(SettingError, match="inference='vlm': must be one of"):
         Answers(inference="vlm", seed=0)
-    with pytest.raises(SettingError, match="quantisation='fp8': is read by the engines"):
+    with pytest.raises(SettingError, match="quantisation='fp8': is used by the engines"):
         InferenceSection(quantisation="fp8")
-    with pytest.raises(SettingError, match="names no server"):
+    with pytest.raises(SettingError, match="must list a server"):
         InferenceSection(engine="server")

@@ -1,4 +1,4 @@
-"""Environments are made by pip, and count when they are whole."""
+"""Environments are created by pip, and usable only if they are complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODULE = "import sys\nVALUE = 7\n"
 
 
 def make_wheel(folder: Path, version: str = "1.0") -> None:
-    """Write the wheel of a distribution `toy-engine` with one module, which needs another one."""
+    """Write the wheel of a distribution `toy-engine` with one module and a missing dependency."""
     files = {
         "toy_engine.py": MODULE,
         f"toy_engine-{version}.dist-info/METADATA": (
@@ -39,9 +39,9 @@ def make_wheel(folder: Path, version: str = "1.0") -> None:
         digest = urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
         record += f"{name},sha256={digest},{len(text.encode())}\n"
     folder.mkdir(exist_ok=True)
-    place = f"toy_engine-{version}.dist-info/RECORD"
+    record_name = f"toy_engine-{version}.dist-info/RECORD"
     with zipfile.ZipFile(folder / f"toy_engine-{version}-py3-none-any.whl", "w") as wheel:
-        for name, text in {**files, place: f"{record}{place},,\n"}.items():
+        for name, text in {**files, record_name: f"{record}{record_name},,\n"}.items():
             wheel.writestr(name, text)
 
 
@@ -59,8 +59,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     )
 
 
-def test_an_environment_is_made_once_and_runs_what_it_was_made_for(toy: Environment) -> None:
-    assert toy.problem() == "is not there"
+def test_an_environment_is_created_once_and_runs_its_programs(toy: Environment) -> None:
+    assert toy.problem() == "does not exist"
     assert create(toy)
     assert not create(toy)
     code = "import toy_engine; print(toy_engine.VALUE)"
@@ -68,16 +68,16 @@ def test_an_environment_is_made_once_and_runs_what_it_was_made_for(toy: Environm
     assert said.stdout == "7\n"
 
 
-def test_what_was_made_of_other_requirements_is_made_anew(toy: Environment) -> None:
+def test_an_environment_with_other_requirements_is_created_again(toy: Environment) -> None:
     create(toy)
     toy.requirements.write_text("toy-engine==2.0\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"other requirements .*: storm-exp env create toy"):
+    with pytest.raises(InputError, match=r"requirements other than .*: storm-exp env create toy"):
         toy.python()
     assert create(toy)
     assert toy.problem() == ""
 
 
-def test_a_package_of_another_version_is_seen(toy: Environment) -> None:
+def test_a_package_of_another_version_is_detected(toy: Environment) -> None:
     create(toy)
     pip = [sys.executable, "-m", "pip", "--python", str(toy.python()), "install", "--quiet"]
     wheels = toy.requirements.parent / "wheels"
@@ -87,23 +87,23 @@ def test_a_package_of_another_version_is_seen(toy: Environment) -> None:
     assert toy.problem() == "should have toy-engine 1.0, and has 2.0"
 
 
-def test_what_pip_cannot_find_leaves_nothing_that_counts(toy: Environment) -> None:
+def test_an_environment_whose_packages_cannot_be_found_is_incomplete(toy: Environment) -> None:
     toy.requirements.write_text("toy-engine==3.0\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"(?s)ended with 1 .*toy-engine==3\.0"):
         create(toy)
-    assert toy.problem() == "is only half made"
+    assert toy.problem() == "is incomplete"
 
 
-def test_what_cannot_be_imported_leaves_nothing_that_counts(toy: Environment) -> None:
-    lame = Environment(
-        name="lame", purpose="tests", requirements=toy.requirements, imports=("toy_engines",)
+def test_an_environment_whose_imports_fail_is_incomplete(toy: Environment) -> None:
+    broken = Environment(
+        name="broken", purpose="tests", requirements=toy.requirements, imports=("toy_engines",)
     )
     with pytest.raises(InputError, match=r"(?s)ended with 1 .*No module named 'toy_engines'"):
-        create(lame)
-    assert lame.problem() == "is only half made"
+        create(broken)
+    assert broken.problem() == "is incomplete"
 
 
-def test_a_killed_making_ends_its_programs_and_is_begun_anew(toy: Environment) -> None:
+def test_a_killed_creation_ends_its_programs_and_is_started_again(toy: Environment) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from storm_inference.environments import building\n"
@@ -118,19 +118,19 @@ def test_a_killed_making_ends_its_programs_and_is_begun_anew(toy: Environment) -
         while not (toy.folder / "bin").is_dir():
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
-    assert toy.problem() == "is only half made"
+    assert toy.problem() == "is incomplete"
     assert create(toy)
     assert json.loads((toy.folder / STAMP).read_text())["requirements"] == toy.digest()
 
 
-def test_the_verb_lists_and_knows_names(
+def test_the_verb_lists_environments_and_refuses_unknown_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path))
     assert verb.env(["ls"]) == 0
     said = capsys.readouterr().out
-    assert "vllm" in said and "is not there: storm-exp env create vllm" in said
+    assert "vllm" in said and "does not exist: storm-exp env create vllm" in said
     with pytest.raises(InputError, match=r"no environment 'vlm'.*did you mean 'vllm'"):
         verb.env(["create", "vlm"])
-    with pytest.raises(InputError, match=r"env delete: the verb is used as"):
+    with pytest.raises(InputError, match=r"env delete: usage: "):
         verb.env(["delete"])

@@ -1,4 +1,4 @@
-"""Servers may be slow, die or talk nonsense: every row gets its own answer, or an error."""
+"""Servers may be slow, die or return nonsense: every row gets its own result, or an error."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def engine(*urls: str, patience: float = 0.5, requests: int = 4, said: list[str]
 
 def test_every_row_has_the_labels_of_its_own_prompts(pair):
     counted: list[int] = []
-    found = engine(*(s.url for s in pair)).score_labels(ROWS, LABELS, counted.append)
-    assert found == RIGHT
+    logs = engine(*(s.url for s in pair)).score_labels(ROWS, LABELS, counted.append)
+    assert logs == RIGHT
     assert sum(counted) == len(ROWS) and 0 not in counted
     assert all(server.asked for server in pair)
     body = pair[0].asked[0]
@@ -57,42 +57,42 @@ def test_every_row_has_the_labels_of_its_own_prompts(pair):
     assert body["prompt"][1][2] == body["prompt"][0][2] + 100
 
 
-def test_a_server_is_given_no_more_at_once_than_it_is_said_to_take(pair):
+def test_the_number_of_concurrent_requests_is_limited(pair):
     for server in pair:
         server.seconds = 0.05
     engine(pair[0].url, requests=3).score_labels(ROWS, LABELS)
     assert pair[0].most_at_once == 3
 
 
-def test_a_slow_server_does_not_hold_up_the_rest(pair):
+def test_a_slow_server_does_not_delay_the_rest(pair):
     slow, fast = pair
     slow.seconds = 20
-    found = engine(slow.url, fast.url, requests=1).score_labels(ROWS, LABELS)
-    assert found == RIGHT
+    logs = engine(slow.url, fast.url, requests=1).score_labels(ROWS, LABELS)
+    assert logs == RIGHT
     assert len(slow.asked) == 1
 
 
-def test_a_hung_server_is_given_up(pair):
+def test_a_hung_server_is_dropped(pair):
     hung, good = pair
     hung.seconds, hung.healthy = 20, False
     said: list[str] = []
     both = engine(hung.url, good.url, said=said)
     assert both.score_labels(ROWS, LABELS) == RIGHT
-    assert len(said) == 1 and hung.url in said[0] and "is not asked any more" in said[0]
+    assert len(said) == 1 and hung.url in said[0] and "is not used any more" in said[0]
     before = len(hung.asked)
     assert both.score_labels(ROWS, LABELS) == RIGHT
     assert len(hung.asked) == before
 
 
-def test_a_dead_server_is_given_up_and_said(pair):
+def test_a_dead_server_is_dropped_and_reported(pair):
     said: list[str] = []
     nobody = f"http://127.0.0.1:{free_port()}"
     pair[0].seconds = 0.5
     assert engine(nobody, pair[0].url, said=said).score_labels(ROWS, LABELS) == RIGHT
-    assert len(said) == 1 and said[0].startswith(f"{nobody} is not asked any more")
+    assert len(said) == 1 and said[0].startswith(f"{nobody} is not used any more")
 
 
-def test_a_server_that_fails_for_a_while_is_waited_for(pair):
+def test_a_server_that_fails_for_a_short_time_is_kept(pair):
     (server, _), count = pair, itertools.count()
     server.before = lambda body: 503 if next(count) < 3 else None
     assert engine(server.url, patience=30).score_labels(ROWS, LABELS) == RIGHT
@@ -107,42 +107,45 @@ def test_without_a_server_there_is_an_error():
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
-        (lambda answer: {"choices": answer["choices"][:3]}, "8 answers were asked for, and 3 came"),
-        (lambda answer: {"choice": 1}, "no answer of the protocol"),
+        (lambda answer: {"choices": answer["choices"][:3]}, "8 answers were requested, 3 were"),
+        (lambda answer: {"choice": 1}, "an invalid response"),
         (lambda answer: b"<html>", "no JSON"),
         (lambda answer: _with_logs(answer, {"token_id:4": -1.0}), "without the labels'"),
-        (lambda answer: _with_logs(answer, {f"token_id:{n}": 2.0 for n in range(9)}), "are none"),
+        (
+            lambda answer: _with_logs(answer, {f"token_id:{n}": 2.0 for n in range(9)}),
+            "invalid log",
+        ),
         (lambda answer: _with_logs(answer, None), "without the labels'"),
     ],
 )
-def test_an_answer_that_is_none_is_asked_again_and_never_kept(pair, spoil, problem):
+def test_an_invalid_response_is_requested_again_and_never_kept(pair, spoil, problem):
     bad, good = pair
     bad.after = spoil
-    with pytest.raises(InputError, match=rf"asked 4 times in vain: .*{problem}"):
+    with pytest.raises(InputError, match=rf"4 attempts failed: .*{problem}"):
         engine(bad.url).score_labels(ROWS, LABELS)
     count = itertools.count()
     bad.after = lambda answer: spoil(answer) if next(count) < 2 else answer
     assert engine(bad.url, good.url).score_labels(ROWS, LABELS) == RIGHT
 
 
-def test_what_a_server_refuses_is_not_asked_again(pair):
+def test_a_refused_request_is_not_retried(pair):
     pair[0].before = lambda body: 400
     with pytest.raises(InputError, match="HTTP 400"):
         engine(pair[0].url, requests=1).score_labels(ROWS, LABELS)
     assert len(pair[0].asked) == 1
 
 
-def test_answers_end_in_a_stop_where_they_ended(pair):
+def test_an_answer_that_ended_has_its_stop_token(pair):
     prompts = [[1, number] for number in range(10, 30)]
     sampling = Sampling(max_new_tokens=5, temperature=1.0, top_p=0.5, stop=("\n",), seed=3)
-    found = engine(*(server.url for server in pair)).generate(prompts, sampling)
-    assert found == [[number, 7] for _, number in prompts]
+    answers = engine(*(server.url for server in pair)).generate(prompts, sampling)
+    assert answers == [[number, 7] for _, number in prompts]
     body = next(body for body in pair[0].asked + pair[1].asked if body["prompt"] == [1, 12])
     assert body["seed"] == 5 and body["stop"] == ["\n"] and body["stop_token_ids"] == [7]
     assert body["top_p"] == 0.5
 
 
-def test_a_cut_answer_has_no_stop(pair):
+def test_a_truncated_answer_has_no_stop_token(pair):
     def cut(answer):
         for choice in answer["choices"]:
             choice |= {"finish_reason": "length", "token_ids": [3, 4]}
@@ -152,7 +155,7 @@ def test_a_cut_answer_has_no_stop(pair):
     assert engine(pair[0].url).generate([[1, 2]], Sampling(max_new_tokens=2)) == [[3, 4]]
 
 
-def test_an_interruption_ends_the_asking(pair):
+def test_an_interruption_cancels_the_requests(pair):
     pair[0].seconds = 10
 
     def interrupt() -> None:
@@ -164,14 +167,14 @@ def test_an_interruption_ends_the_asking(pair):
         ServerEngine(pool, [7]).score_labels(ROWS, LABELS)
 
 
-def test_a_port_in_use_is_seen():
+def test_a_port_in_use_is_refused():
     from storm_inference.servers.vllm_server import check_port
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"inference\.port: {port} cannot be listened at"):
+        with pytest.raises(InputError, match=rf"inference\.port: port {port} cannot be used"):
             check_port(port)
     check_port(port)
 
