@@ -1,1 +1,1 @@
-"""The evaluator of calls of tools."""
+"""Evaluation of function calling."""

@@ -1,4 +1,4 @@
-"""Questions put to a model, and the calls of its answers compared."""
+"""Asking a model the questions of a suite, and scoring the calls in its answers."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from storm_inference.shots import Shots
 from storm_models.chat.tool_calls import CallSpelling, MalformedCall, read_said
 from storm_models.checkpoint.checkpoint import Checkpoint
 
-MALFORMED, CALLED, NOT_CALLED = "malformed call", "called all the same", "no call"
-"""What is wrong with an answer before its calls are compared."""
+MALFORMED, CALLED, NOT_CALLED = "malformed call", "unexpected call", "no call"
+"""Mistakes that are detected before calls are compared."""
 
 Scored = tuple[Sample, str]
-"""A question's score, and what is wrong with the answer: empty where it is right."""
+"""A question's score, and the answer's mistake, empty if it is right."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How questions are put, and answered."""
+    """Form of the prompts, and limits of the answers."""
 
     tool_form: ToolForm
     spelling: CallSpelling
     batch_size: int | None
-    """None: all of a category."""
+    """None: all questions of a category."""
     max_new_tokens: int
 
 
@@ -47,9 +47,9 @@ def ask(
     asked: Asked,
     open_engine: Callable[[], Engine],
 ) -> Iterator[tuple[str, list[Scored]]]:
-    """Yield every category with its scores, in the order of the questions.
+    """Yield every category with the scores of its questions, in order.
 
-    Answers of a category that is finished survive a crash, in the stage's scratch.
+    Answers of finished categories are kept in the stage's scratch and survive a crash.
     """
     generator = Generator(
         model,
@@ -81,7 +81,7 @@ def ask(
 
 
 def row(question: Question, form: ToolForm, spelling: CallSpelling) -> dict[str, Any]:
-    """Return a question as a row of chats has it, with its tools as the form shows them."""
+    """Return a question as a row of a chat data set, with its tools in the given form."""
     messages: list[dict[str, Any]] = [dict(message) for message in question.messages]
     functions = [{"type": "function", "function": shown(each)} for each in question.functions]
     messages, tools = form.written(messages, functions, spelling)
@@ -89,10 +89,10 @@ def row(question: Question, form: ToolForm, spelling: CallSpelling) -> dict[str,
 
 
 def judge(text: str, question: Question, expected: Expected, *, bare: bool = False) -> str:
-    """Return what is wrong with an answer, empty where it is right.
+    """Return an answer's mistake, empty if it is right.
 
-    Where any call or none is right, a broken one counts as none, as on the leaderboard. `bare`:
-    calls may lack their tags, as where a model's own template asks for them.
+    If any call, or none, is expected, a malformed call counts as none, as on the leaderboard.
+    `bare`: calls may have no tags, as with a model's own chat template.
     """
     try:
         calls = read_said(text, bare=bare).calls
@@ -113,7 +113,7 @@ def _scored(
 ) -> Scored:
     text, problem = answer
     wrong = judge(text, question, expected, bare=form is ToolForm.template)
-    if problem and problem != EMPTY and not text:  # it could not be asked
+    if problem and problem != EMPTY and not text:  # the model could not be asked
         wrong = problem
     accepted = question.accepted if question.accepted is not None else expected.value
     sample = Sample(

@@ -1,4 +1,4 @@
-"""The Berkeley Function-Calling Leaderboard, whose questions and answers come in a wheel."""
+"""The Berkeley Function-Calling Leaderboard: its questions and answers, from a wheel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "bfcl"
 
 
 def berkeley() -> Environment:
-    """Return the environment that holds `bfcl-eval`, of which data and checker are used."""
+    """Return the environment with `bfcl-eval`, whose data and checker are used."""
     return Environment(
         name=NAME,
         purpose="questions of the Berkeley Function-Calling Leaderboard: evaluator=bfcl",
@@ -22,12 +22,12 @@ def berkeley() -> Environment:
 
 
 def berkeley_folder() -> Path:
-    """Return the folder of its questions; raises InputError where there is none."""
+    """Return the folder of its questions; raises InputError if it is missing."""
     environment = berkeley()
-    found = sorted(environment.folder.glob("lib/python*/site-packages/bfcl_eval/data"))
-    if not found:
-        raise InputError(f"the environment '{NAME}' holds no questions: {environment.command}")
-    return found[0]
+    folders = sorted(environment.folder.glob("lib/python*/site-packages/bfcl_eval/data"))
+    if not folders:
+        raise InputError(f"the environment '{NAME}' has no questions: {environment.command}")
+    return folders[0]
 
 
 _OPENAPI = {
@@ -39,12 +39,12 @@ _OPENAPI = {
 
 
 def shown(function: dict[str, Any]) -> dict[str, Any]:
-    """Return a function as models are shown it: with the types of OpenAPI, as the leaderboard does.
+    """Return a function with OpenAPI's names of types, as the leaderboard shows it to models.
 
-    Its files have Python's.
+    Its files use Python's names.
     """
-    found: dict[str, Any] = _renamed(function)
-    return found
+    renamed: dict[str, Any] = _renamed(function)
+    return renamed
 
 
 def _renamed(value: Any) -> Any:
@@ -52,8 +52,8 @@ def _renamed(value: Any) -> Any:
         return [_renamed(each) for each in value]
     if not isinstance(value, dict):
         return value
-    found = {name: _renamed(each) for name, each in value.items()}
+    renamed = {name: _renamed(each) for name, each in value.items()}
     kind = value.get("type")
     if isinstance(kind, str):
-        found["type"] = _OPENAPI.get(kind, kind)
-    return found
+        renamed["type"] = _OPENAPI.get(kind, kind)
+    return renamed

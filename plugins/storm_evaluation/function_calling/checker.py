@@ -1,8 +1,8 @@
-"""Whether calls are those that a question asks for: names, arguments, types and values.
+"""Comparison of calls with the accepted ones of a question: names, arguments, types and values.
 
 The rules are those of the Berkeley Function-Calling Leaderboard's comparison of syntax trees
-(https://gorilla.cs.berkeley.edu, v4), in our own words; docs/function-calling.md says where the two
-differ, and how often.
+(https://gorilla.cs.berkeley.edu, v4), implemented independently; docs/function-calling.md says
+where the two differ, and how often.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from storm_models.chat.tool_calls import ToolCall
 Function = dict[str, Any]
 """{name, description, parameters: {properties: {NAME: {type, items, …}}, required: […]}}."""
 Accepted = dict[str, dict[str, list[Any]]]
-"""{NAME: {ARGUMENT: values that are right}}, of one call. "" among the values: may be left out."""
+"""{NAME: {ARGUMENT: accepted values}} of one call; the value "" means that it may be omitted."""
 
 COUNT, NAME, MISSING, UNEXPECTED, TYPE, VALUE = (
     "number of calls",
@@ -26,7 +26,7 @@ COUNT, NAME, MISSING, UNEXPECTED, TYPE, VALUE = (
     "type",
     "value",
 )
-"""What is wrong with a call, in the order in which it is looked for."""
+"""Mistakes, in the order in which they are looked for."""
 
 _TYPES: dict[str, type] = {
     "string": str,
@@ -41,48 +41,48 @@ _TYPES: dict[str, type] = {
     "any": str,
 }
 _ORDER = (NAME, MISSING, UNEXPECTED, TYPE, VALUE)
-_LEFT_OUT = ""
+_OMITTED = ""
 _INSIGNIFICANT = re.compile(r"[ ,./\-_*^]")
 
 
 def mistake(
     calls: Sequence[ToolCall], functions: Sequence[Function], accepted: Sequence[Accepted]
 ) -> str:
-    """Return what is wrong with an answer's calls, empty where they are right, in any order.
+    """Return the mistake in an answer's calls, empty if they are right; their order is irrelevant.
 
-    Each call must be accepted by an entry of its own. With several calls, what is wrong is said of
-    the first entry that none fits: of the call that comes nearest.
+    Each call must match a different entry. With several calls the mistake is that of the call
+    nearest to the first entry without a match.
     """
     if len(calls) != len(accepted):
         return COUNT
     known = {function["name"]: function for function in functions}
-    found = [[_mistake(call, known, entry) for call in calls] for entry in accepted]
-    unmatched = _unmatched([[not problem for problem in row] for row in found])
+    mistakes = [[_mistake(call, known, entry) for call in calls] for entry in accepted]
+    unmatched = _unmatched([[not problem for problem in row] for row in mistakes])
     if not unmatched:
         return ""
-    # Where every call that fits is taken by another entry, there is one too many of its kind.
-    problems = [problem for problem in found[unmatched[0]] if problem]
+    # If all calls that match the entry belong to other entries, there is one too many of its kind.
+    problems = [problem for problem in mistakes[unmatched[0]] if problem]
     return max(problems, key=_ORDER.index, default=COUNT)
 
 
 def _unmatched(fits: list[list[bool]]) -> list[int]:
-    """Return the entries that find no call of their own, in a largest matching."""
+    """Return the entries without a call in a maximum matching."""
     taken: dict[int, int] = {}
 
-    def place(entry: int, seen: set[int]) -> bool:
+    def assign(entry: int, seen: set[int]) -> bool:
         for call, fit in enumerate(fits[entry]):
             if fit and call not in seen:
                 seen.add(call)
-                if call not in taken or place(taken[call], seen):
+                if call not in taken or assign(taken[call], seen):
                     taken[call] = entry
                     return True
         return False
 
-    return [entry for entry in range(len(fits)) if not place(entry, set())]
+    return [entry for entry in range(len(fits)) if not assign(entry, set())]
 
 
 def _mistake(call: ToolCall, known: dict[str, Function], entry: Accepted) -> str:
-    """Return what is wrong with one call, empty where it is right."""
+    """Return the mistake in one call, empty if it is right."""
     ((name, values),) = entry.items()
     function = known.get(name)
     if function is None or call.name != name:
@@ -96,56 +96,59 @@ def _mistake(call: ToolCall, known: dict[str, Function], entry: Accepted) -> str
             return UNEXPECTED
         if not _has_type(value, properties[argument], values[argument]):
             return TYPE
-        if not any(_equal(value, right) for right in values[argument]):
+        if not any(_equal(value, accepted) for accepted in values[argument]):
             return VALUE
-    left_out = values.keys() - call.arguments.keys()
-    return MISSING if any(_LEFT_OUT not in values[argument] for argument in left_out) else ""
+    omitted = values.keys() - call.arguments.keys()
+    return MISSING if any(_OMITTED not in values[argument] for argument in omitted) else ""
 
 
 def _has_type(value: Any, declared: dict[str, Any], values: list[Any]) -> bool:
-    """Return whether a value has the declared type, or that of a value which is right.
+    """Return whether a value has the declared type or that of an accepted value.
 
-    The latter is how a variable's name stands for a number. An integer is a float; in a list it is
-    none, as lists are compared item by item.
+    The latter allows the name of a variable instead of a number. An integer is accepted as a float,
+    but not in a list, whose items are compared one by one.
     """
     kind = _TYPES.get(str(declared.get("type")), str)
-    rights = [right for right in values if right != _LEFT_OUT]
+    accepted = [each for each in values if each != _OMITTED]
     if type(value) is int and kind is float:
         return True
-    declared_one = type(value) is kind
-    if not declared_one:
-        return _alike(value, rights[:1])
+    declared_type = type(value) is kind
+    if not declared_type:
+        return _same_type(value, accepted[:1])
     inner = declared.get("items")
     if kind is not list or not isinstance(inner, dict):
         return True
     item = _TYPES.get(str(inner.get("type")), str)
-    lists = [right for right in rights if isinstance(right, list)]
-    return any(all(type(e) is item or _alike(e, right[:1]) for e in value) for right in lists)
+    lists = [each for each in accepted if isinstance(each, list)]
+    return any(all(type(e) is item or _same_type(e, each[:1]) for e in value) for each in lists)
 
 
-def _alike(value: Any, others: list[Any]) -> bool:
+def _same_type(value: Any, others: list[Any]) -> bool:
     return any(type(value) is type(other) for other in others)
 
 
-def _equal(value: Any, right: Any) -> bool:
-    """Return whether a value is one that is right, but for case, spaces and punctuation.
+def _equal(value: Any, accepted: Any) -> bool:
+    """Return whether a value equals an accepted one, ignoring case, spaces and punctuation.
 
-    An object that is right names the values of each key; "" among them: the key may be left out.
+    An accepted object lists the values of each key; "" among them: the key may be omitted.
     """
-    if isinstance(right, str) or isinstance(value, str):
-        return isinstance(value, str) and isinstance(right, str) and _plain(value) == _plain(right)
-    if isinstance(value, list) and isinstance(right, list):
-        return len(value) == len(right) and all(map(_equal, value, right))
-    if isinstance(value, dict) and isinstance(right, dict):
-        if not all(isinstance(values, list) for values in right.values()):
-            return value.keys() == right.keys() and all(_equal(value[k], right[k]) for k in value)
+    if isinstance(accepted, str) or isinstance(value, str):
+        both = isinstance(value, str) and isinstance(accepted, str)
+        return both and _normalised(value) == _normalised(accepted)
+    if isinstance(value, list) and isinstance(accepted, list):
+        return len(value) == len(accepted) and all(map(_equal, value, accepted))
+    if isinstance(value, dict) and isinstance(accepted, dict):
+        if not all(isinstance(values, list) for values in accepted.values()):
+            same = value.keys() == accepted.keys()
+            return same and all(_equal(value[key], accepted[key]) for key in value)
         return all(
-            key in right and any(_equal(value[key], each) for each in right[key]) for key in value
-        ) and all(key in value or _LEFT_OUT in right[key] for key in right)
-    if isinstance(value, bool) or isinstance(right, bool):
-        return value is right
-    return bool(value == right)
+            key in accepted and any(_equal(value[key], each) for each in accepted[key])
+            for key in value
+        ) and all(key in value or _OMITTED in accepted[key] for key in accepted)
+    if isinstance(value, bool) or isinstance(accepted, bool):
+        return value is accepted
+    return bool(value == accepted)
 
 
-def _plain(text: str) -> str:
+def _normalised(text: str) -> str:
     return _INSIGNIFICANT.sub("", text).lower().replace("'", '"')

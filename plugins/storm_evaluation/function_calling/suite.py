@@ -1,4 +1,4 @@
-"""A suite of questions that calls answer: files in the form of the Berkeley leaderboard."""
+"""A suite of questions to be answered by calls, in the file format of the Berkeley leaderboard."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from storm_evaluation.function_calling.checker import Accepted, Function
 from storm_exp import InputError, SettingError, did_you_mean
 
 ANSWERS = "possible_answer"
-"""The folder of answers, with a file of the same name for each file of questions."""
+"""Folder of the answers, with a file of the same name for each file of questions."""
 _BERKELEY = "BFCL_v4_"
 
 
 class Expected(Enum):
-    """What a category's questions are answered by."""
+    """The expected answer to a category's questions."""
 
     calls = "calls"
-    """The calls that the answers say."""
+    """The calls listed in the file of answers."""
     nothing = "nothing"
-    """No call: no tool fits, or a required argument is missing."""
+    """No call: no tool is suitable, or a required argument is missing."""
     something = "something"
-    """Any call: what it says is not looked at."""
+    """Any call; its contents are not checked."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One question, the functions that it offers, and the calls that are right."""
+    """A question, the functions offered with it, and the accepted calls."""
 
     id: str
     messages: list[dict[str, str]]
     functions: list[Function]
     accepted: list[Accepted] | None
-    """None where the category does not say which calls."""
+    """None if the category expects no particular calls."""
 
 
 class Suite:
@@ -47,11 +47,11 @@ class Suite:
     """
 
     def __init__(self, directory: Path) -> None:
-        """Take a folder; nothing is read yet."""
+        """Use a folder; files are read when needed."""
         self.directory = directory
 
     def categories(self) -> list[str]:
-        """Return the categories that there are."""
+        """Return the categories of the folder."""
         return sorted(f.stem.removeprefix(_BERKELEY) for f in self.directory.glob("*.json"))
 
     def check(self, categories: list[str]) -> None:
@@ -63,7 +63,7 @@ class Suite:
                 raise SettingError("categories", category, problem)
 
     def files(self, categories: list[str]) -> Iterator[Path]:
-        """Yield what the categories' scores depend on."""
+        """Yield the files that the categories' scores depend on."""
         for category in categories:
             file = self._file(category)
             yield file
@@ -71,7 +71,7 @@ class Suite:
                 yield answers
 
     def expected(self, category: str) -> Expected:
-        """Return what the questions of a category are answered by; raises InputError."""
+        """Return the expected answer to a category's questions; raises InputError if unknown."""
         if (self.directory / ANSWERS / self._file(category).name).is_file():
             return Expected.calls
         if category.endswith("irrelevance"):
@@ -79,18 +79,18 @@ class Suite:
         if category.endswith("relevance"):
             return Expected.something
         raise InputError(
-            f"{self.directory}/{ANSWERS} has no answers to '{category}', and its name ends with "
-            "neither irrelevance (no call is right) nor relevance (any call is)"
+            f"{self.directory}/{ANSWERS} has no answers to '{category}', and its name ends in "
+            "neither irrelevance (no call is expected) nor relevance (any call is)"
         )
 
     def questions(self, category: str) -> list[Question]:
-        """Return the questions of a category in order; raises InputError for what is malformed."""
+        """Return a category's questions in order; raises InputError for malformed ones."""
         file = self._file(category)
         answers: dict[str, Any] = {}
         if self.expected(category) is Expected.calls:
             lines = _lines(self.directory / ANSWERS / file.name)
             answers = {line["id"]: line["ground_truth"] for line in lines}
-        found = []
+        questions = []
         for line in _lines(file):
             name = line.get("id")
             if answers and name not in answers:
@@ -100,10 +100,10 @@ class Suite:
                 _check(messages, functions)
             except (KeyError, TypeError, IndexError) as error:
                 raise InputError(f"{file}: {name!r} is malformed ({error})") from error
-            found.append(Question(str(name), messages, functions, answers.get(str(name))))
-        if not found:
+            questions.append(Question(str(name), messages, functions, answers.get(str(name))))
+        if not questions:
             raise InputError(f"{file}: no questions")
-        return found
+        return questions
 
     def _file(self, category: str) -> Path:
         plain = self.directory / f"{category}.json"
@@ -113,7 +113,7 @@ class Suite:
 def _check(messages: Any, functions: Any) -> None:
     for message in messages:
         if not isinstance(message["role"], str) or not isinstance(message["content"], str):
-            raise TypeError("a message whose role or content is no text")
+            raise TypeError("the role or content of a message is not a string")
     for function in functions:
         if not isinstance(function["name"], str) or not isinstance(function["parameters"], dict):
             raise TypeError("a function without a name or parameters")
@@ -125,7 +125,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(stream, start=1):
                 content = json.loads(line)
                 if not isinstance(content, dict):
-                    raise InputError(f"{file}, line {number}: no object")
+                    raise InputError(f"{file}, line {number}: not a JSON object")
                 yield content
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: {error}") from error

@@ -1,4 +1,4 @@
-"""The evaluator that compares calls of tools with those that a question asks for."""
+"""The evaluator `tool_calls`: compares a model's calls with the accepted ones."""
 
 from __future__ import annotations
 
@@ -31,64 +31,64 @@ _METRIC = "exact calls"
 
 @component("evaluator", "tool_calls", version=1, requires=("torch", "transformers"), extra="train")
 class ToolCalls(AsksModel):
-    """Score the calls that a model answers questions with: names, arguments, types and values.
+    """Scores the calls with which a model answers questions: names, arguments, types and values.
 
-    Several calls may come in any order; where no tool fits, none is right. A category of questions
-    is a task. Answers are greedy.
+    Several calls may be in any order; if no tool is suitable, the right answer has no call. Each
+    category of questions is a task. Answers are greedy.
     """
 
     suite: str = setting(NAME, semantic=False)
-    """bfcl (the Berkeley leaderboard's questions, from their environment), a folder in its form, or
-    `pkg://package/folder`. The files' contents enter the key."""
+    """bfcl (the Berkeley leaderboard's questions, from their environment), a folder in its format,
+    or `pkg://package/folder`. The files' contents enter the key."""
     categories: list[str] = setting([])
-    """Files of questions: each is a task, such as simple_python, parallel, live_irrelevance."""
+    """Files of questions, each a task, such as simple_python, parallel, live_irrelevance."""
     tool_form: ToolForm = ToolForm.storm_guidelines
     """storm_guidelines or storm (Storm's prompts), template (the model's own), or question: the
-    question itself says which tools there are."""
+    questions themselves describe the tools."""
     call_spelling: CallSpelling = CallSpelling.json
-    """json, python, json_name or python_name: what the prompt calls name and arguments. Answers are
-    read in any spelling."""
+    """json, python, json_name or python_name: names of the fields in the prompt's example of a
+    call. Answers are read in any spelling."""
     limit: int | None = setting(None, at_least=1)
     """Only the first questions of each category; null: all."""
     batch_size: int = setting(16, at_least=1)
-    """Questions answered together. In the key: padding moves the last bits of logits."""
+    """Questions per batch. Part of the key: padding changes the last bits of logits."""
     max_new_tokens: int = setting(512, at_least=1, unit="tokens")
-    """Tokens of the longest answer; one that does not end is read as far as it goes."""
+    """Maximum length of an answer; one that does not end is scored as far as it goes."""
     dtype: LoadedDtype = LoadedDtype.auto
     """auto (as stored), float32, bfloat16 or float16."""
     expected_tokens: int | None = setting(None, semantic=False, at_least=1)
-    """Tokens of questions and answers, about: lets a plan forecast costs; null: unknown."""
+    """Approximate tokens of questions and answers, for the plan's estimate; null: unknown."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
         self.check_engine()
         if not self.categories:
-            raise SettingError("categories", [], "name at least one category of questions")
+            raise SettingError("categories", [], "must list at least one category of questions")
         repeated = sorted({c for c in self.categories if self.categories.count(c) > 1})
         if repeated:
             raise SettingError("categories", repeated[0], "is listed twice")
         if self.tool_form is ToolForm.parsed:
-            problem = "is a form of data: template, storm, storm_guidelines or question"
+            problem = "is for data sets only: use template, storm, storm_guidelines or question"
             raise SettingError("tool_form", self.tool_form.name, problem)
 
     def environments(self) -> dict[str, Environment]:
-        """Return the environments of the questions, where they lie in one, and of the engine."""
+        """Return the environments of the engine and, with `bfcl`, of the questions."""
         questions = {"suite": berkeley()} if self.suite == NAME else {}
         return {**super().environments(), **questions}
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
-        """Return the digests of the files, or what is installed in the environment."""
+        """Return the digests of the files, or the versions installed in the environment."""
         if self.suite == NAME:
             return berkeley().pins()
         suite = self._suite()
         suite.check(self.categories)
-        found = suite.files(self.categories)
-        return {str(file.relative_to(suite.directory)): files.digest(file) for file in found}
+        used = suite.files(self.categories)
+        return {str(file.relative_to(suite.directory)): files.digest(file) for file in used}
 
     def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
         """Check categories and template; raises SettingError or InputError."""
         check_model(model, None)
-        check_template(model, "calls are answers in a chat")
+        check_template(model, "function calling needs one")
         if self.suite == NAME and berkeley().problem():
             return EvaluationSpec(tasks=list(self.categories))
         suite = self._suite()
@@ -100,7 +100,7 @@ class ToolCalls(AsksModel):
         )
 
     def rehearsal(self) -> ToolCalls:
-        """Return the same for two questions of each category, with short answers."""
+        """Return the component for two questions of each category, with short answers."""
         return dataclasses.replace(
             self,
             limit=min(self.limit or 2, 2),
@@ -110,11 +110,11 @@ class ToolCalls(AsksModel):
         )
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Estimate from the tokens that are expected."""
+        """Estimate the cost from `expected_tokens`."""
         return evaluation_cost(model, self.batch_size, None, self.dtype, self.expected_tokens)
 
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
-        """Ask every question, and compare the calls of the answers."""
+        """Ask every question, and compare the calls in the answers."""
         from storm_evaluation.function_calling.asking import Asked, ask
         from storm_inference.opening import open_engine
 
@@ -149,10 +149,10 @@ class ToolCalls(AsksModel):
         scores = evaluation.write(metrics, samples, settings, "calls of tools")
         report_metrics(stage, evaluation)
         stage.metric("documents", sum(score.n for score in scores.values()))
-        for category, wrong in mistakes.items():
-            if wrong:
-                shown = ", ".join(f"{count} {mistake}" for mistake, count in wrong.items())
-                stage.say(f"{category}, what is wrong: {shown}")
+        for category, counted in mistakes.items():
+            if counted:
+                shown = ", ".join(f"{count} {mistake}" for mistake, count in counted.items())
+                stage.say(f"mistakes in {category}: {shown}")
         return evaluation
 
     def _suite(self) -> Suite:

@@ -1,4 +1,4 @@
-"""Whether calls are those that a question asks for."""
+"""Comparison of calls with the accepted ones."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def wrong(arguments, name="forecast", right=RIGHT):
     ],
     ids=str,
 )
-def test_what_is_right(more):
+def test_accepted_calls_are_right(more):
     assert wrong({"place": "NYC", **more}) == ""
 
 
@@ -96,22 +96,22 @@ def test_what_is_right(more):
     ],
     ids=str,
 )
-def test_what_is_wrong(arguments, problem):
+def test_other_calls_are_wrong(arguments, problem):
     assert wrong(arguments) == problem
 
 
-def test_another_name_is_wrong_even_where_it_is_offered():
+def test_another_name_is_wrong_even_if_it_is_offered():
     assert wrong({"place": "NYC"}, name="book") == NAME
     assert wrong({"place": "NYC"}, name="Forecast") == NAME
 
 
-def test_an_argument_that_has_to_be_given_may_be_optional_for_the_function():
+def test_an_optional_argument_may_be_required_by_the_answer():
     right = {"place": ["NYC"], "days": [3]}
     assert wrong({"place": "NYC"}, right=right) == MISSING
     assert wrong({"place": "NYC", "days": 3}, right=right) == ""
 
 
-def test_a_variable_stands_for_a_number_where_the_answer_says_so():
+def test_a_variable_may_stand_for_a_number_if_the_answer_has_it():
     assert (
         wrong({"place": "NYC", "days": "days_left"}, right={**RIGHT, "days": ["days_left"]}) == ""
     )
@@ -130,7 +130,7 @@ def test_several_calls_may_come_in_any_order(order):
 @given(
     st.lists(st.sampled_from("abcd"), max_size=5), st.permutations([{"a"}, {"a", "b"}, {"b", "c"}])
 )
-def test_calls_are_right_exactly_where_some_assignment_fits(places, accepted):
+def test_calls_are_right_exactly_if_some_assignment_matches(places, accepted):
     calls = [ToolCall("forecast", {"place": place}) for place in places]
     entries = [{"forecast": {"place": sorted(each)}} for each in accepted]
     fits = len(places) == len(accepted) and any(
@@ -140,7 +140,7 @@ def test_calls_are_right_exactly_where_some_assignment_fits(places, accepted):
     assert (mistake(calls, OFFERED, entries) == "") is fits
 
 
-def test_a_call_missing_too_many_or_twice_is_wrong():
+def test_missing_surplus_or_repeated_calls_are_wrong():
     calls = [ToolCall("forecast", {"place": place}) for place in PLACES]
     assert mistake(calls[:2], OFFERED, SEVERAL) == COUNT
     assert mistake([*calls, calls[0]], OFFERED, SEVERAL) == COUNT

@@ -1,4 +1,4 @@
-"""The evaluator of calls: suites, prompts, and a model's answers scored by question."""
+"""The evaluator `tool_calls`: suites, prompts, and scores of a model's answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storm_inference.testing import save_toy_checkpoint
 from storm_models.chat.tool_calls import CallSpelling
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_tinyworld.corpora.call_documents import suite
+from storm_tinyworld.corpora.call_documents import suite as generated_suite
 
 MINIATURE = "pkg://storm_tinyworld/function_calls"
 ALL = ["simple", "multiple", "irrelevance", "two_arguments", "unheard_of", "missing_irrelevance"]
@@ -59,16 +59,16 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_suite_says_what_answers_its_categories(folder):
-    found = Suite(folder)
-    assert found.categories() == ["irrelevance", "live_relevance", "simple", "unanswered"]
-    assert found.expected("simple") is Expected.calls
-    assert found.expected("irrelevance") is Expected.nothing
-    assert found.expected("live_relevance") is Expected.something
-    assert [q.id for q in found.questions("simple")] == ["q1", "q2"]
-    assert found.questions("irrelevance")[0].accepted is None
+def test_a_suite_has_the_expected_answers_of_its_categories(folder):
+    suite = Suite(folder)
+    assert suite.categories() == ["irrelevance", "live_relevance", "simple", "unanswered"]
+    assert suite.expected("simple") is Expected.calls
+    assert suite.expected("irrelevance") is Expected.nothing
+    assert suite.expected("live_relevance") is Expected.something
+    assert [q.id for q in suite.questions("simple")] == ["q1", "q2"]
+    assert suite.questions("irrelevance")[0].accepted is None
     with pytest.raises(InputError, match="has no answers to 'unanswered'"):
-        found.expected("unanswered")
+        suite.expected("unanswered")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_suite_says_what_answers_its_categories(folder):
         (asked(1, question=[[{"role": "user"}]]), "'q1' is malformed"),
         (asked(1, function=[{"name": "find"}]), "'q1' is malformed"),
         (asked(9), "'q9' has no answer"),
-        ([1], "line 1: no object"),
+        ([1], "line 1: not a JSON object"),
     ],
 )
 def test_a_malformed_question_is_named(folder, line, problem):
@@ -104,19 +104,19 @@ CALL = '<tool_call>{"tool_name": "find", "tool_arguments": {"what": "it"}}</tool
         ("<tool_call>find(it)</tool_call>", MALFORMED, "", NOT_CALLED),
     ],
 )
-def test_an_answer_is_judged_by_what_is_expected(text, calls, nothing, something):
+def test_an_answer_is_compared_with_the_expected_one(text, calls, nothing, something):
     assert judge(text, QUESTION, Expected.calls) == calls
     assert judge(text, QUESTION, Expected.nothing) == nothing
     assert judge(text, QUESTION, Expected.something) == something
 
 
-def test_calls_without_tags_count_where_the_models_own_template_asks():
+def test_calls_without_tags_count_with_the_models_own_template():
     text = '{"name": "find", "parameters": {"what": "it"}}'
     assert judge(text, QUESTION, Expected.calls) == "number of calls"
     assert judge(text, QUESTION, Expected.calls, bare=True) == ""
 
 
-def test_questions_are_put_with_storms_prompt_in_the_types_of_openapi():
+def test_questions_have_storms_prompt_and_the_types_of_openapi():
     shown = row(QUESTION, ToolForm.storm_guidelines, CallSpelling.json)
     system, user = shown["messages"]
     assert shown["tools"] is None and user == QUESTION.messages[0]
@@ -143,7 +143,7 @@ def test_models_are_scored_by_question_and_can_be_compared(models, tmp_path):
     ]
     scores = {t: e["score"] for t, e in evaluations[0].summary()["tasks"].items()}
     assert list(scores) == ALL
-    assert scores["irrelevance"] == scores["missing_irrelevance"] == 1, "random words call nothing"
+    assert scores["irrelevance"] == scores["missing_irrelevance"] == 1, "random: no calls"
     assert scores["simple"] == 0
     samples = list(evaluations[0].samples())
     assert [s.document for s in samples[:2]] == ["simple_0", "simple_1"] and len(samples) == 36
@@ -153,9 +153,9 @@ def test_models_are_scored_by_question_and_can_be_compared(models, tmp_path):
     assert compared.spec().tasks == ALL
 
 
-def test_the_committed_suite_is_what_is_generated():
+def test_the_committed_suite_is_the_generated_one():
     folder = files("storm_tinyworld") / "function_calls"
-    for name, text in suite().items():
+    for name, text in generated_suite().items():
         assert (folder / name).read_text(encoding="utf-8") == text
     questions = Suite(folder).questions("two_arguments")
     assert all(len(q.accepted[0][next(iter(q.accepted[0]))]) == 2 for q in questions)
@@ -164,18 +164,18 @@ def test_the_committed_suite_is_what_is_generated():
 def test_the_miniatures_right_answers_are_right():
     from storm_tinyworld.corpora.call_documents import call_examples
 
-    found = Suite(files("storm_tinyworld") / "function_calls")
-    asked = {q.messages[0]["content"]: (c, q) for c in ALL for q in found.questions(c)}
+    suite = Suite(files("storm_tinyworld") / "function_calls")
+    asked = {q.messages[0]["content"]: (c, q) for c in ALL for q in suite.questions(c)}
     for category, example in call_examples():
         question = asked[example.instruction][1]
-        assert judge(example.response, question, found.expected(category)) == ""
-        assert judge(example.mistake, question, found.expected(category)) != ""
+        assert judge(example.response, question, suite.expected(category)) == ""
+        assert judge(example.mistake, question, suite.expected(category)) != ""
 
 
 SPEC = CheckpointSpec(has_chat_template=True)
 
 
-def test_a_plan_knows_the_questions(folder):
+def test_a_plan_has_the_number_of_questions(folder):
     spec = ToolCalls(suite=str(folder), categories=["simple", "irrelevance"]).plan_spec(SPEC)
     assert (spec.tasks, spec.documents) == (["simple", "irrelevance"], 3)
     assert (
@@ -186,17 +186,17 @@ def test_a_plan_knows_the_questions(folder):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"categories": []}, "name at least one category"),
+        ({"categories": []}, "must list at least one category"),
         ({"categories": ["simple", "simple"]}, "is listed twice"),
-        ({"categories": ["simple"], "tool_form": ToolForm.parsed}, "is a form of data"),
+        ({"categories": ["simple"], "tool_form": ToolForm.parsed}, "is for data sets only"),
     ],
 )
-def test_what_cannot_work_is_refused(settings, problem):
+def test_invalid_settings_are_refused(settings, problem):
     with pytest.raises(SettingError, match=problem):
         ToolCalls(**settings)
 
 
-def test_a_category_that_is_not_there_and_a_model_without_template_are_refused(folder):
+def test_an_unknown_category_and_a_model_without_template_are_refused(folder):
     with pytest.raises(SettingError, match="did you mean 'simple'"):
         ToolCalls(suite=str(folder), categories=["simpel"]).plan_spec(SPEC)
     with pytest.raises(InputError, match="no chat template"):
