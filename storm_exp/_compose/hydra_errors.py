@@ -129,18 +129,20 @@ def _missing_option(error: MissingConfigException) -> str:
     new = new_preset(group, option)
     below = _in_folders(group)
     options = [*(error.options or ()), *below]
-    near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(option, options)
+    near = f"; did you mean '{new}'?" if new else did_you_mean(option, options)
     if not error.options:  # it is included by a file, and in no menu
         return f"{_first_line(error).rstrip('.')}{near}"
     folders = {"", *(preset.rpartition("/")[0] for preset in below)}
-    is_path = "." in option or option.rpartition("/")[0] not in folders
-    for component in load_plugins().menus().get(group, []):
-        setting = getattr(component.cls, "own_files", "")
-        if is_path and not new and setting:
-            return (
-                f"{group}={option}: no such option; for files of your own write "
-                f"{group}={component.name} {group}.{setting}={option}"
-            )
+    meant = [
+        f"{group}={component.name} {group}.{setting.format(option)}"
+        for component in load_plugins().menus().get(group, [])
+        for setting, pattern in getattr(component.cls, "misplaced", {}).items()
+        if re.fullmatch(pattern, option)
+    ]
+    if meant and not new and ("." in option or option.rpartition("/")[0] not in folders):
+        return f"{group}={option}: no such option; for a model or data of your own write " + (
+            " or ".join(meant)
+        )
     if group == "hydra/launcher" and option in _LAUNCHER_EXTRAS:
         near = f"; it comes with pip install 'storm-exp[{_LAUNCHER_EXTRAS[option]}]'"
     failures = load_plugins().failures()
@@ -176,6 +178,9 @@ def _composition(error: ConfigCompositionException) -> str:
     gone = re.search(r"Could not delete from config. '(.*)' does not exist", text)
     if gone:
         return f"'{gone[1]}' is not in this recipe"
+    there = re.search(r"Could not append .* already at '(.*)'", text)
+    if there:
+        return f"'{there[1]}' is in this recipe: to change it, leave out the +: {there[1]}=…"
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause.__cause__, OmegaConfBaseException):
             cause = cause.__cause__
@@ -220,7 +225,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
     owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), section)
     new = new_setting(owner, name, known)
-    near = f"; did you mean '{new}'? (it was renamed)" if new else did_you_mean(name, known)
+    near = f"; did you mean '{new}'?" if new else did_you_mean(name, known)
     return f"'{full}' is not a setting{near}"
 
 

@@ -1,6 +1,6 @@
-"""Folders of presets, and former names of presets and settings.
+"""Folders of presets, and other names of presets and settings.
 
-The file `renamed.yaml` of a folder lists former names.
+The file `other_names.yaml` of a folder lists former names, and those that other libraries use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import yaml
 
 from storm_exp._contract.plugins import load_plugins
 
-FILE = "renamed.yaml"
+FILE = "other_names.yaml"
 
 
 def config_folder() -> Path:
@@ -32,12 +32,12 @@ def preset_folders() -> list[Path]:
 
 
 def new_preset(menu: str, option: str) -> str | None:
-    """Return the present name of an option of a menu, None if it is not a former name."""
+    """Return our name of an option of a menu, None if it is not among the other names."""
     return _look_up("presets", menu, option)
 
 
 def new_setting(component: str, setting: str, known: list[str]) -> str | None:
-    """Return the present name of a component's setting, None if it is not a former name.
+    """Return our name of a component's setting, None if it is not among the other names.
 
     Names listed under `*` apply to every component that has the new name among `known`.
     """

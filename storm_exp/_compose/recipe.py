@@ -162,10 +162,10 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
                 f"the preset {origins.choices[name]} names no component: its `defaults` must begin "
                 "with one, as in `defaults: [slerp, _self_]`, and it must not share its name"
             )
-        known = {*SECTIONS, *map(str, config)} - {name}
-        raise ComposeError(
-            f"'{name}' is neither a stage nor a section{did_you_mean(name, known)} ({where})"
-        )
+        near = did_you_mean(name, {*SECTIONS, *map(str, config)} - {name})
+        if name == "recipe":  # the folder of recipes: a file in it describes the whole experiment
+            near = ": the first line of a recipe's file must be `# @package _global_`"
+        raise ComposeError(f"'{name}' is neither a stage nor a section{near} ({where})")
     return component
 
 

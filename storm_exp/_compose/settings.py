@@ -23,17 +23,14 @@ def check_keys(node: Any, path: str, origins: Origins) -> None:
     if not dataclasses.is_dataclass(cls):
         return
     fields = [field.name for field in dataclasses.fields(cls)]
-    keys = [str(key) for key in node]
-    for key in keys:
+    for key in map(str, node):
+        full = f"{path}.{key}"
         if key not in fields:
-            where = origins.of(f"{path}.{key}")
-            raise ComposeError(
-                f"'{path}.{key}' is not a setting{did_you_mean(key, fields)} ({where})"
-            )
-    for key in keys:
+            near = did_you_mean(key, fields)
+            raise ComposeError(f"'{full}' is not a setting{near} ({origins.of(full)})")
         child = node._get_node(key)
         if isinstance(child, DictConfig):
-            check_keys(child, f"{path}.{key}", origins)
+            check_keys(child, full, origins)
 
 
 def check_seed(seed: Any, name: str, origins: Origins) -> None:
@@ -102,21 +99,16 @@ def check_values(
         return object()  # a missing value, refused later; equal to no other
     if isinstance(resolved, Container):
         children = resolved._content
-        if isinstance(children, dict):
-            if "_target_" in children:
-                raise ComposeError(
-                    f"{path}._target_: import paths are not settings ({origins.of(path)})"
-                )
-            return tuple(
-                (name, check_values(child, f"{path}.{name}", origins, surroundings))
-                for name, child in children.items()
-            )
-        if isinstance(children, list):
-            return tuple(
-                check_values(child, f"{path}.{place}", origins, surroundings)
-                for place, child in enumerate(children)
-            )
-        return repr(children)
+        if not isinstance(children, dict | list):
+            return repr(children)
+        if "_target_" in children and isinstance(children, dict):
+            where = origins.of(path)
+            raise ComposeError(f"{path}._target_: import paths are not settings ({where})")
+        named = children.items() if isinstance(children, dict) else enumerate(children)
+        return tuple(
+            (name, check_values(child, f"{path}.{name}", origins, surroundings))
+            for name, child in named
+        )
     value = resolved._value()
     if resolved is not node and "oc.env:" in str(node._value()) and surroundings is not None:
         surroundings.append(path)

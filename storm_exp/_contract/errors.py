@@ -107,5 +107,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f"; did you mean '{near[0]}'?"
     if not names:
         return ""
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    shown = ", ".join(names[:50]) + (", …" if len(names) > 50 else "")
     return f"; known are: {shown}"

@@ -93,7 +93,7 @@ def test_configurations_name_no_import_paths(name):
 
 def renamed():
     """Return (menu, old, new) of every preset that had another name."""
-    for file in (folder / "renamed.yaml" for folder in FOLDERS):
+    for file in (folder / "other_names.yaml" for folder in FOLDERS):
         names = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
         for menu, options in names.get("presets", {}).items():
             yield from ((menu, old, new) for old, new in options.items())

@@ -49,6 +49,8 @@ class HubSource(SplitSettings):
     """The column that names a row's task, by source name. The row's source becomes `source/task`,
     which curators and few-shot examples use."""
 
+    misplaced: ClassVar = {"sources=[{}]": r"[\w-][\w.-]*/[\w.-]+"}
+    """Settings, as overrides, that are mistaken for the menu's options, by patterns of values."""
     columns: ClassVar[list[str]]
     by_source: ClassVar[tuple[str, ...]] = (
         "revisions",

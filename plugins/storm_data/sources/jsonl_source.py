@@ -29,6 +29,8 @@ class JsonlSource(ExcerptSettings):
     source: str = MISSING
     """The source of rows that do not name one."""
 
+    misplaced: ClassVar = {"path={}": r".+\.jsonl(\.gz)?"}
+    """Settings, as overrides, that are mistaken for the menu's options, by patterns of values."""
     columns: ClassVar[list[str]]
 
     def fingerprint(self, files: FileDigests) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -49,6 +49,8 @@ class Hub:
     """How chats are rendered for this model and for every model derived from it."""
 
     scale = "full size"
+    misplaced: ClassVar = {"repo={}": r"[\w-][\w.-]*/[\w.-]+"}
+    """Settings, as overrides, that are mistaken for the menu's options, by patterns of values."""
 
     def __post_init__(self) -> None:
         owner, slash, name = self.repo.partition("/")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from omegaconf import MISSING
 
 from storm_exp import FileDigests, SettingError, StageContext, component, setting
@@ -36,8 +38,8 @@ class Path:
     """How chats are rendered for this model and for every model derived from it."""
 
     scale = "own model"
-    own_files = "path"
-    """The setting to suggest where a path was given as an option of a menu."""
+    misplaced: ClassVar = {"path={}": r".+"}
+    """Settings, as overrides, that are mistaken for the menu's options, by patterns of values."""
 
     def fingerprint(self, files: FileDigests) -> dict[str, str]:
         """Return the digest of every file of the checkpoint, and of the chat template."""

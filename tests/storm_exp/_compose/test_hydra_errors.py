@@ -53,6 +53,7 @@ import pytest
         (["adder.amount=1,2"], ["adder.amount=1,2 gives several values: for a sweep add -m"]),
         (["sweep=amount"], ["sweep=amount: no such option; did you mean 'amounts'?"]),
         (["other=weighted"], ["to choose its component write adder@other=weighted"]),
+        (["+adder.amount=3"], ["'adder.amount' is in this recipe: to change it, leave out the +"]),
         (["~adder"], ["~adder: to leave a stage out, write graph.adder=null"]),
         (["graph.adder.number=null"], ["port 'number'", "`graph.adder.number=null`"]),
         (["graph=3"], ["graph"]),
@@ -134,7 +135,31 @@ def test_a_command_line_without_a_recipe_says_how_to_name_one(storm, words, said
 def test_a_directory_in_the_place_of_an_option_is_answered_with_the_way_to_give_one(storm):
     for folder in ("models/mine", "/models/mine"):
         said = storm("recipe=storm", f"base_model={folder}")
-        assert f"write base_model=path base_model.path={folder}" in said.err
+        assert f" base_model=path base_model.path={folder}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("word", "right"),
+    [
+        ("base_model=Qwen/Qwen3-0.6B", "base_model=hub base_model.repo=Qwen/Qwen3-0.6B or"),
+        ("dataset=some/chats", "dataset=hub_chat dataset.sources=[some/chats] or"),
+        ("dataset=chats.jsonl", "dataset=chat_jsonl dataset.path=chats.jsonl or"),
+        ("finetuner.lr=1e-5", "did you mean 'learning_rate'?"),
+    ],
+)
+def test_what_users_of_other_tools_write_is_answered_with_our_way(storm, word, right):
+    said = storm("recipe=storm", word)
+    assert said.code == 1
+    assert right in said.err
+
+
+def test_a_recipe_without_its_package_line_is_told_the_line(storm, tmp_path):
+    recipe = tmp_path / "mine/recipe/own.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("defaults:\n  - /adder: add\ngraph:\n  adder: {}\n", encoding="utf-8")
+    said = storm("-cd", str(tmp_path / "mine"), "recipe=own")
+    assert said.code == 1
+    assert "the first line of a recipe's file must be `# @package _global_`" in said.err
 
 
 def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch, tmp_path):

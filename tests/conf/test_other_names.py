@@ -1,4 +1,4 @@
-"""The former names of settings in `renamed.yaml` still lead to settings that exist."""
+"""The other names of settings in `other_names.yaml` lead to settings that exist."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import yaml
 from storm_exp._compose.presets import new_setting
 from storm_exp._contract.plugins import load_plugins
 
-RENAMED = Path(__file__).parents[2] / "conf" / "renamed.yaml"
-EVERYWHERE = yaml.safe_load(RENAMED.read_text(encoding="utf-8"))["settings"]["*"]
+OTHER_NAMES = Path(__file__).parents[2] / "conf" / "other_names.yaml"
+EVERYWHERE = yaml.safe_load(OTHER_NAMES.read_text(encoding="utf-8"))["settings"]["*"]
 
 
 def groups() -> dict[str, list[set[str]]]:
@@ -44,6 +44,8 @@ def test_the_new_name_is_one_of_a_component_that_lacks_the_old(old, new):
     [
         ("sft", "accumulation", "gradient_accumulation_steps"),
         ("sft", "parameters", "trainable"),
+        ("sft", "lr", "learning_rate"),
+        ("sft", "per_device_train_batch_size", "batch_size"),
         ("dpo", "gradient_clip", "max_grad_norm"),
         ("answers", "new_tokens", "max_new_tokens"),
         ("zero_shot", "precision", "dtype"),
