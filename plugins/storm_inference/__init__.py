@@ -37,10 +37,11 @@ def storm_sections() -> dict[str, type]:
 
 @hookimpl
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
-    """Return the verb that lists and creates environments."""
+    """Return the verbs that manage environments and use models."""
+    from storm_inference.chat.verb import chat
     from storm_inference.environments.verb import env
 
-    return {"env": env}
+    return {"chat": chat, "env": env}
 
 
 @hookimpl

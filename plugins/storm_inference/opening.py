@@ -16,7 +16,7 @@ from storm_inference.servers.pool import Pool
 from storm_inference.servers.server import Server
 from storm_inference.servers.server_engine import ServerEngine
 from storm_inference.servers.vllm_server import ANSWER_SECONDS, Launch, Starting
-from storm_models.chat.stops import read_stops
+from storm_inference.stop_tokens import answer_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.devices import device_count
 
@@ -40,7 +40,6 @@ def open_engine(
     those of the model's files and of its chat template. Raises InputError if a server does not
     start or serves another model.
     """
-    ends = list(model.chat().ends) if model.has_chat_template() else []
     if settings.engine == TRANSFORMERS:
         from storm_inference.engines.transformers_engine import TransformersEngine
 
@@ -51,14 +50,14 @@ def open_engine(
             device=f"cuda:{rank}" if device == "cuda" and stage.world > 1 and rank else device,
             batch_size=batch_size,
             pad_to_multiple_of=pad_to_multiple_of,
-            ends=ends,
+            ends=model.chat().ends if model.has_chat_template() else [],
         )
     serving = settings.serving.given()
-    served_dtype = _served_dtype(model, dtype, serving.dtype)
+    computed = served_dtype(model, dtype, serving.dtype)
     with contextlib.ExitStack() as opened:
         if settings.engine == VLLM:
             servers = _start(
-                serving, stage, model.materialise(stage), device, served_dtype, max_length
+                serving, stage, model.materialise(stage), device, computed, max_length
             )
         else:
             servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
@@ -68,14 +67,13 @@ def open_engine(
             quantised = bool(serving.quantisation or model.config().get("quantization_config"))
             for server in servers:
                 server.model = check_identity(
-                    server, stage, model, served_dtype, quantised, max_length
+                    server, stage, model, computed, quantised, max_length
                 )
         for server in servers:
-            stage.say(f"uses {server.url} ({settings.engine} {_version(server)}, {served_dtype})")
+            stage.say(f"uses {server.url} ({settings.engine} {_version(server)}, {computed})")
         opened.pop_all()
     if stops is None:
-        end = model.tokenizer().eos_token_id
-        stops = sorted({*read_stops(model.directory), *ends, *([end] if end is not None else [])})
+        stops = answer_stops(model)
     pool = Pool(
         servers,
         requests=serving.requests,
@@ -124,9 +122,12 @@ def _start(
     return servers
 
 
-def _served_dtype(model: Checkpoint, own: str, section: str) -> str:
-    """Return the dtype of servers: by default the stored one, as vLLM's `auto` casts float32."""
-    for dtype in (own, section):
+def served_dtype(model: Checkpoint, *dtypes: str) -> str:
+    """Return the dtype of servers: the first of `dtypes` that is not auto, else the stored one.
+
+    vLLM's `auto` would cast float32.
+    """
+    for dtype in dtypes:
         if dtype != "auto":
             return str(dtype)
     config = model.config()

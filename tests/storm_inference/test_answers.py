@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import shutil
 
@@ -23,27 +22,6 @@ from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.testing import make_checkpoint
 
 NO_SHOTS = Shots([], 0, "", 0)
-
-
-@pytest.fixture(scope="module")
-def talker(tmp_path_factory):
-    """A model that answers every prompt with "ab"."""
-    folder = tmp_path_factory.mktemp("talker")
-    model = make_checkpoint(folder, dtype="float32", num_hidden_layers=1)
-    tokenizer, network = model.tokenizer(), model.load("float32")
-    chain = [
-        tokenizer.convert_tokens_to_ids(token) for token in ("<|assistant|>", "a", "b", "<|end|>")
-    ]
-    with torch.no_grad():
-        for block in network.model.layers:
-            block.self_attn.o_proj.weight.zero_()
-            block.mlp.down_proj.weight.zero_()
-        network.lm_head.weight.zero_()
-        for current, following in itertools.pairwise(chain):
-            direction = network.model.embed_tokens.weight[current]
-            network.lm_head.weight[following] += 100 * direction / direction.norm()
-    network.save_pretrained(folder)
-    return Checkpoint(folder)
 
 
 def write_chats(folder, *chats) -> Dataset:

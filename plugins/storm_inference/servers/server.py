@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -44,6 +46,31 @@ class Server:
     def get(self, path: str, seconds: float = _LOOK_SECONDS) -> Any:
         """Return the JSON or the text of a response; raises Unavailable or Refused."""
         return self._read(path, lambda: self._client.get(path, timeout=seconds))
+
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the events of an answer as they come; raises Unavailable or Refused.
+
+        Who stops reading ends the request.
+        """
+        try:
+            with self._client.stream("POST", path, json={**body, "stream": True}) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"
+                    raise (Refused if answer.status_code < 500 else Unavailable)(shown)
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(":")
+                    if name == "error":
+                        raise Unavailable(f"{self.url}{path}: {value[:_SHOWN]}")
+                    if name != "data" or value.strip() == "[DONE]":
+                        continue
+                    event = json.loads(value)
+                    if "error" in event:
+                        raise Unavailable(f"{self.url}{path}: {str(event['error'])[:_SHOWN]}")
+                    yield event
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            problem = str(error) or type(error).__name__
+            raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
 
     def _read(self, path: str, ask: Any) -> Any:
         try:

@@ -1,20 +1,27 @@
-"""vLLM's server for a checkpoint on one device: it is started, watched and ended with the run."""
+"""vLLM's server for a checkpoint on one device: it is started, watched and ended with the run.
+
+`Starting` starts the servers of other engines too.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 from storm_exp import InputError
 from storm_inference.programs.program import Program, last_lines
 from storm_inference.servers.server import Server
 
 HOST = "127.0.0.1"
+_EVERYWHERE = ("0.0.0.0", "::")
+"""Addresses that stand for all of a machine's."""
 ANSWER_SECONDS = 1800.0
 """Timeout of a request."""
 _POLL_SECONDS = 0.5
@@ -29,6 +36,7 @@ _LABELS = 64
 class Launch:
     """A server's checkpoint and options."""
 
+    engine: str = "vLLM"
     python: Path
     """The interpreter of vLLM's environment."""
     model: Path
@@ -46,15 +54,25 @@ class Launch:
     threads: int = 1
     port: int = 0
     """0: a free port."""
+    host: str = HOST
+    name: str = "model"
+    """Name of the model in requests."""
+    own_generation: bool = False
+    """Whether generation_config.json provides the defaults of requests."""
+    template_arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Variables of the chat template."""
 
     def words(self, port: int) -> list[str]:
         """Return the command line."""
         words = [str(self.python), "-m", "vllm.entrypoints.openai.api_server"]
-        words += ["--model", str(self.model), "--served-model-name", "model"]
-        words += ["--host", HOST, "--port", str(port), "--dtype", self.dtype]
+        words += ["--model", str(self.model), "--served-model-name", self.name]
+        words += ["--host", self.host, "--port", str(port), "--dtype", self.dtype]
         words += ["--enable-prefix-caching", "--max-logprobs", str(_LABELS)]
-        # The sampling parameters of the model's generation_config.json must not apply.
-        words += ["--generation-config", "vllm", "--max-num-seqs", str(max(self.requests, 2))]
+        # Stages set all sampling parameters: the model's generation_config.json must not apply.
+        words += ["--generation-config", "auto" if self.own_generation else "vllm"]
+        words += ["--max-num-seqs", str(max(self.requests, 2))]
+        if self.template_arguments:
+            words += ["--default-chat-template-kwargs", json.dumps(self.template_arguments)]
         if self.quantisation:
             words += ["--quantization", self.quantisation]
         if self.max_length is not None:
@@ -72,42 +90,81 @@ class Launch:
         return {"VLLM_CPU_KVCACHE_SPACE": "1", **kept, **_QUIET, **own}
 
 
+class Launched(Protocol):
+    """What the server of any engine is started with."""
+
+    @property
+    def engine(self) -> str:
+        """The engine's name in messages."""
+        ...
+
+    @property
+    def log(self) -> Path:
+        """File for the server's output."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The address to listen at."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The port to listen at; 0: a free one."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the model in requests."""
+        ...
+
+    def words(self, port: int) -> list[str]:
+        """Return the command line."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables."""
+        ...
+
+
 class Starting:
     """A server that is starting."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launched) -> None:
         """Start the server's program; raises InputError if its port is in use."""
         self._launch = launch
         port = launch.port or free_port()
         if launch.port:
-            check_port(port)
+            check_port(port, launch.host)
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("ab") as output:
             program = Program(launch.words(port), output, environment=launch.environment())
-        self.server = Server(f"http://{HOST}:{port}", ANSWER_SECONDS, program)
-        self.server.model = "model"
+        asked = HOST if launch.host in _EVERYWHERE else launch.host
+        place = f"[{asked}]" if ":" in asked else asked
+        self.server = Server(f"http://{place}:{port}", ANSWER_SECONDS, program)
+        self.server.model = launch.name
 
     def wait(self, seconds: float, check: Callable[[], None] = lambda: None) -> Server:
         """Return the server once it is available; raises InputError with the end of its log.
 
         `check` is called meanwhile and may raise. Any error ends the program.
         """
-        until = time.monotonic() + seconds
+        until, engine = time.monotonic() + seconds, self._launch.engine
         try:
             while self.server.problem():
                 check()
                 if ended := self.server.ended():
-                    raise InputError(f"vLLM did not start: {ended}{self._explanation()}")
+                    raise InputError(f"{engine} did not start: {ended}{self.explanation()}")
                 if time.monotonic() > until:
-                    problem = f"vLLM did not start within {seconds:g} s (inference.start_seconds)"
-                    raise InputError(f"{problem}{self._explanation()}")
+                    limit = f"within {seconds:g} s (inference.start_seconds)"
+                    raise InputError(f"{engine} did not start {limit}{self.explanation()}")
                 time.sleep(_POLL_SECONDS)
         except BaseException:
             self.server.close()
             raise
         return self.server
 
-    def _explanation(self) -> str:
+    def explanation(self) -> str:
         """Return the end of the log, with advice if memory may be missing."""
         with self._launch.log.open("rb") as output:
             lines = last_lines(output, _TAIL)
@@ -125,12 +182,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def check_port(port: int) -> None:
-    """Raise InputError for a port that is in use."""
-    with contextlib.closing(socket.socket()) as probe:
+def check_port(port: int, host: str = HOST, setting: str = "inference.port") -> None:
+    """Raise InputError, naming the setting, for a port that is in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.closing(socket.socket(family)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
-            text = f"inference.port: port {port} cannot be used ({error.strerror}); 0 takes a free "
-            raise InputError(text + "one") from error
+            text = f"{setting}: port {port} cannot be used ({error.strerror}); 0 takes a free one"
+            raise InputError(text) from error

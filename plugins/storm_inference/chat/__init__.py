@@ -1,0 +1,1 @@
+"""The verb `chat`: talking to a model."""

@@ -1,0 +1,48 @@
+"""llama.cpp's server for one GGUF file: how it is started."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from storm_inference.servers.vllm_server import HOST
+
+_PROGRAM = Path(__file__).with_name("llama_cpp_program.py")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LlamaCppLaunch:
+    """What llama.cpp is to serve, and how."""
+
+    engine: str = "llama.cpp"
+    python: Path
+    """The interpreter of llama.cpp's environment."""
+    file: Path
+    """A GGUF file."""
+    log: Path
+    name: str = "model"
+    """What requests call the model."""
+    host: str = HOST
+    port: int = 0
+    """0: a free one."""
+    max_length: int | None = None
+    """Tokens of a prompt with its answer, at most; None: what the file says."""
+    threads: int = 1
+
+    def words(self, port: int) -> list[str]:
+        """Return the command line."""
+        settings = {
+            "file": str(self.file),
+            "host": self.host,
+            "port": port,
+            "name": self.name,
+            "max_length": self.max_length or 0,
+            "threads": self.threads,
+        }
+        return [str(self.python), str(_PROGRAM), json.dumps(settings)]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables, without what leads to this Python's packages."""
+        return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -1,0 +1,1 @@
+"""Models that a user names on the command line."""

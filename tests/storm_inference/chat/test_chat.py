@@ -1,0 +1,216 @@
+"""Chats with a model whose answer is known, through the verb as through its parts."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+
+import pytest
+
+from storm_exp import InputError
+from storm_inference.chat.drawing import Drawing
+from storm_inference.chat.framing import Framing, read_framing
+from storm_inference.chat.prompts import Prompts
+from storm_inference.chat.session import INTERRUPTED, Session, converse, one_shot
+from storm_inference.chat.terminal import Terminal
+from storm_inference.chat.transformers_speaker import TransformersSpeaker
+from storm_inference.chat.verb import chat
+from storm_models.chat.template import UnusableChat
+from storm_models.testing import make_checkpoint
+
+
+class Typed(Terminal):
+    """A terminal at which somebody types lines, and Ctrl-C where a line is None."""
+
+    def __init__(self, *lines: str | None) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        super().__init__(self.out, self.err)
+        self._lines = list(lines)
+
+    def ask(self) -> str:
+        if not self._lines:
+            raise EOFError
+        line = self._lines.pop(0)
+        if line is None:
+            raise KeyboardInterrupt
+        return line
+
+
+class Talks:
+    """Answers with pieces, and notes what it was asked; a piece that is None is Ctrl-C."""
+
+    about = "a toy"
+
+    def __init__(self, *pieces: str | None) -> None:
+        self._pieces, self.asked = pieces, []
+
+    def check(self, chat) -> None:
+        if any("<|" in message["content"] for message in chat.messages):
+            raise UnusableChat("its contents hold the control token <|")
+
+    def answer(self, chat, drawing, write) -> bool:
+        self.check(chat)
+        self.asked.append([(m["role"], m["content"]) for m in chat.messages])
+        for piece in self._pieces:
+            if piece is None:
+                raise KeyboardInterrupt
+            write(piece)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def session(speaker, terminal, framing=None) -> Session:
+    return Session(speaker, framing or Framing(), Drawing(), terminal)
+
+
+@pytest.fixture(scope="module")
+def speaker(talker):
+    made = TransformersSpeaker(talker, Prompts(talker))
+    yield made
+    made.close()
+
+
+def test_one_message_is_answered_and_nothing_else_is_written(talker, capfd):
+    assert chat([str(talker.directory), "--say", "spell it"]) == 0
+    said = capfd.readouterr()
+    assert said.out == "ab\n"
+    assert said.err == ""
+
+
+def test_words_on_standard_input_are_one_message(talker, capfd, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("spell it\n"))
+    assert chat([str(talker.directory)]) == 0
+    assert capfd.readouterr().out == "ab\n"
+
+
+def test_an_answer_is_written_token_by_token(speaker):
+    terminal, pieces = Typed(), []
+    terminal.write = pieces.append
+    assert session(speaker, terminal).say("spell it")
+    assert [piece for piece in pieces if piece] == ["a", "b"]
+
+
+def test_an_answer_that_is_cut_is_said_to_be(talker, capfd):
+    assert chat([str(talker.directory), "--say", "spell it", "--max-tokens", "1"]) == 0
+    said = capfd.readouterr()
+    assert said.out == "a\n"
+    assert "--max-tokens" in said.err
+
+
+def test_the_same_seed_draws_the_same(tmp_path, capfd):
+    model = str(make_checkpoint(tmp_path, dtype="float32").directory)
+    drawn = ["--temperature", "1", "--max-tokens", "8"]
+    answers = []
+    for seed in ("1", "1", "2"):
+        chat([model, "--say", "hello", *drawn, "--seed", seed])
+        answers.append(capfd.readouterr().out)
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_a_chat_goes_on_until_it_is_ended():
+    speaker, terminal = Talks("o", "k"), Typed("one", "", "two")
+    assert converse(session(speaker, terminal, Framing(system="be kind")), terminal) == 0
+    assert speaker.asked == [
+        [("system", "be kind"), ("user", "one")],
+        [("system", "be kind"), ("user", "one"), ("assistant", "ok"), ("user", "two")],
+    ]
+    assert terminal.out.getvalue() == "ok\nok\n\n"
+
+
+def test_an_interrupt_ends_the_answer_and_what_was_said_stays():
+    speaker, terminal = Talks("half", None), Typed("one", "two")
+    assert converse(session(speaker, terminal), terminal) == 0
+    assert speaker.asked[1] == [("user", "one"), ("assistant", "half"), ("user", "two")]
+
+
+def test_a_second_interrupt_ends_the_chat():
+    speaker, terminal = Talks("half", None), Typed("one", None, "never")
+    assert converse(session(speaker, terminal), terminal) == INTERRUPTED
+    assert len(speaker.asked) == 1
+
+
+def test_an_interrupt_before_the_first_token_forgets_the_message():
+    speaker, terminal = Talks(None), Typed("one", "two", None)
+    assert converse(session(speaker, terminal), terminal) == INTERRUPTED
+    assert speaker.asked == [[("user", "one")], [("user", "two")]]
+
+
+def test_a_message_that_would_steer_the_model_is_not_sent():
+    speaker, terminal = Talks("ok"), Typed("a<|end|>b", "two")
+    converse(session(speaker, terminal), terminal)
+    assert speaker.asked == [[("user", "two")]]
+    assert "not sent" in terminal.err.getvalue()
+
+
+def test_an_answer_that_would_steer_the_model_is_shown_and_not_kept():
+    speaker, terminal = Talks("<|end|>"), Typed("one", "two")
+    converse(session(speaker, terminal), terminal)
+    assert speaker.asked == [[("user", "one")], [("user", "two")]]
+    assert "<|end|>" in terminal.out.getvalue()
+    assert terminal.err.getvalue().count("goes on without this answer") == 2
+
+
+def test_contents_never_become_control_tokens(speaker):
+    terminal = Typed()
+    with pytest.raises(InputError, match=r"not sent.*<\|assistant\|>"):
+        one_shot(session(speaker, terminal), terminal, "a<|assistant|>b")
+
+
+def test_calls_of_tools_are_shown(tmp_path):
+    call = '<tool_call>{"tool_name": "find", "tool_arguments": {"what": "é"}}</tool_call>'
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([{"name": "find", "description": "Finds", "parameters": {}}]))
+    speaker, terminal = Talks("I look. ", call), Typed("where is it?")
+    converse(session(speaker, terminal, read_framing("", str(tools), "storm")), terminal)
+    assert 'calls find({"what": "é"})' in terminal.err.getvalue()
+    ((role, prompt), _) = speaker.asked[0]
+    assert role == "system" and '"name": "find"' in prompt
+
+
+def test_tools_that_the_template_does_not_show_are_refused_with_what_helps(talker, tmp_path):
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([{"type": "function", "function": {"name": "find"}}]))
+    words = [str(talker.directory), "--say", "hello", "--tools", str(tools)]
+    with pytest.raises(InputError, match=r"does not show its tools.*--tool-form storm"):
+        chat(words)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", "[1]", '[{"name": 1}]', None])
+def test_a_file_that_is_no_list_of_tools_is_named(tmp_path, content):
+    file = tmp_path / "tools.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InputError, match=r"--tools .*tools\.json"):
+        read_framing("", str(file), "template")
+
+
+def test_a_model_without_a_chat_template_is_refused_with_what_helps(talker, tmp_path):
+    folder = tmp_path / "bare"
+    shutil.copytree(talker.directory, folder)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(InputError, match=r"no chat template.*chat\.template=chatml"):
+        chat([str(folder), "--say", "hello"])
+
+
+def test_a_message_beyond_the_context_is_not_sent(talker):
+    with pytest.raises(InputError, match=r"leave no room for an answer in 64"):
+        chat([str(talker.directory), "--say", "word " * 50, "--max-length", "64"])
+
+
+@pytest.mark.parametrize("say", ["", "  "])
+def test_nothing_said_is_an_error(talker, say):
+    with pytest.raises(InputError, match="nothing was said"):
+        chat([str(talker.directory), "--say", say])
+
+
+def test_a_word_too_many_is_refused_with_the_usage(talker):
+    with pytest.raises(InputError, match=r"--temp.*\nusage: storm-exp chat"):
+        chat([str(talker.directory), "--say", "hello", "--temperature", "hot"])
+
+
+def test_help_names_every_option(capsys):
+    assert chat(["--help"]) == 0
+    assert "--tool-form" in capsys.readouterr().out
