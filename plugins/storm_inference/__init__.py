@@ -40,8 +40,9 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
     """Return the verbs that manage environments and use models."""
     from storm_inference.chat.verb import chat
     from storm_inference.environments.verb import env
+    from storm_inference.serve.verb import serve
 
-    return {"chat": chat, "env": env}
+    return {"chat": chat, "env": env, "serve": serve}
 
 
 @hookimpl

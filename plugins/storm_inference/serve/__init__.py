@@ -1,0 +1,1 @@
+"""The verb `serve`: a model behind an address."""
