@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from storm_exp import hookimpl
@@ -29,6 +30,14 @@ def storm_components() -> list[type]:
 def storm_requires() -> tuple[tuple[str, ...], str]:
     """Return the packages that components need, and the extra that installs them."""
     return ("torch",), "train"
+
+
+@hookimpl
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return the verb that sends models to the hub."""
+    from storm_export.hub.verb import push
+
+    return {"push": push}
 
 
 @hookimpl

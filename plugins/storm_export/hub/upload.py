@@ -1,0 +1,146 @@
+"""A hub folder sent to a repository of the hub, in one commit."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from storm_exp import InputError
+from storm_export.hub.exporter import LOCK, HubFolder
+from storm_inference.targets.target import Target
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+MAIN = "main"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_CARD, _RESULTS = "README.md", ".eval_results"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What is sent, and where to."""
+
+    target: Target
+    repository: str
+    """OWNER/NAME."""
+    revision: str = MAIN
+    """A branch, which is made where there is none."""
+    private: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.repository):
+            problem = "should be OWNER/NAME, of letters, digits, '.', '_' and '-'"
+            raise InputError(f"'{self.repository}' {problem}")
+
+    def files(self) -> dict[str, int]:
+        """Return {name: bytes} of what is sent; raises InputError for what is no hub folder."""
+        target, manifest = self.target, self.target.manifest
+        if manifest is not None and manifest.artifact == HubFolder.__name__:
+            files = {name: size for name, (size, _) in sorted(manifest.files.items())}
+            for name, size in files.items():
+                place = target.place / name
+                if not place.is_file() or place.stat().st_size != size:
+                    raise InputError(f"{place} is not what was made (see store verify)")
+            return files
+        whole = all((target.place / name).is_file() for name in (_CARD, LOCK, "config.json"))
+        if manifest is not None or not whole:
+            kind = f" but {manifest.artifact}" if manifest else ""
+            raise InputError(
+                f"'{target.name}' is no folder for the hub{kind}: +exporter=hub_folder "
+                f"'+graph.exporter={{model: {target.name}}}' makes one, with a card of how the "
+                "model was made (docs/export.md)"
+            )
+        results = sorted((target.place / _RESULTS).glob("*.yaml"))
+        written = [_CARD, LOCK, *(f"{_RESULTS}/{file.name}" for file in results)]
+        for name in written:
+            if (target.place / name).is_symlink():
+                raise InputError(f"{target.place / name} is a link: put a copy in its place")
+        names = [*target.checkpoint().files(), *written]
+        return {name: (target.place / name).stat().st_size for name in sorted(names)}
+
+    def send(self) -> str:
+        """Send the files and return the commit's address.
+
+        The repository is made if need be. Raises InputError with nothing published: without a
+        token, or for one that is not valid, a repository of somebody else, a hub that cannot be
+        reached, or a public repository where a private one was asked for.
+        """
+        # Read when huggingface_hub is imported: it would add versions of what is installed here.
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+
+        files = self.files()
+        if constants.HF_HUB_OFFLINE:
+            raise InputError("HF_HUB_OFFLINE=1 keeps everything on this machine: unset it to push")
+        token = get_token()
+        if not token:
+            raise InputError("no token of the hub: set HF_TOKEN, or log in (hf auth login)")
+        api = HfApi(token=token)
+        with _in_words(api.endpoint, self.repository):
+            self._prepare(api)
+            operations = [CommitOperationAdd(name, self.target.place / name) for name in files]
+            message = "Upload a model made with storm-exp"
+            commit: Any = api.create_commit(
+                self.repository, operations, commit_message=message, revision=self.revision
+            )
+        return str(commit.commit_url)
+
+    def _prepare(self, api: HfApi) -> None:
+        """See that the repository and its branch are there, and as private as was asked for."""
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        api.whoami()
+        try:
+            found = api.model_info(self.repository)
+        except RepositoryNotFoundError:
+            api.create_repo(self.repository, private=self.private or None)
+        else:
+            if self.private and not found.private:
+                raise InputError(f"{self.repository} is public, and --private was asked for")
+        if self.revision != MAIN:
+            api.create_branch(self.repository, branch=self.revision, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _in_words(endpoint: str, repository: str) -> Iterator[None]:
+    """Raise InputErrors in place of huggingface_hub's and httpx's."""
+    import httpx
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        said = error.server_message or str(error).strip().partition("\n")[0]
+        reasons = {
+            401: f"{endpoint} does not accept the token (HF_TOKEN, or hf auth login)",
+            403: f"the token may not write to {repository}: another owner's, or it is for reading",
+        }
+        reason = reasons.get(status, f"{endpoint} refuses it")
+        raise InputError(f"nothing was published: {reason} ({status}: {said})") from error
+    except httpx.HTTPError as error:
+        reason = f"{endpoint} cannot be reached ({error or type(error).__name__})"
+        raise InputError(f"nothing was published: {reason}") from error
+    except ValueError as error:  # the card's metadata, or an answer that makes no sense
+        raise InputError(f"nothing was published: {error}") from error
+
+
+def shown_size(size: float) -> str:
+    """Return a number of bytes as people write it."""
+    for unit in ("B", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def listing(files: dict[str, int]) -> list[str]:
+    """Return lines with names and sizes, and what they are together."""
+    width = max(map(len, files))
+    lines = [f"  {name.ljust(width)}  {shown_size(size)}" for name, size in files.items()]
+    return [*lines, f"  {len(files)} files, {shown_size(sum(files.values()))}"]
