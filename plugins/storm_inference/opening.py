@@ -56,9 +56,7 @@ def open_engine(
     computed = served_dtype(model, dtype, serving.dtype)
     with contextlib.ExitStack() as opened:
         if settings.engine == VLLM:
-            servers = _start(
-                serving, stage, model.materialise(stage), device, computed, max_length
-            )
+            servers = _start(serving, stage, model.materialise(stage), device, computed, max_length)
         else:
             servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
         for server in servers:
@@ -66,9 +64,7 @@ def open_engine(
         if settings.engine != VLLM:
             quantised = bool(serving.quantisation or model.config().get("quantization_config"))
             for server in servers:
-                server.model = check_identity(
-                    server, stage, model, computed, quantised, max_length
-                )
+                server.model = check_identity(server, stage, model, computed, quantised, max_length)
         for server in servers:
             stage.say(f"uses {server.url} ({settings.engine} {_version(server)}, {computed})")
         opened.pop_all()

@@ -27,7 +27,7 @@ def serve_until_told(launch: Launched) -> None:
         _say("\n".join(how_to_ask(server.url, launch)))
         while not server.ended():
             time.sleep(_POLL_SECONDS)
-        raise InputError(f"{launch.engine} has ended{starting.last_words()}")
+        raise InputError(f"{launch.engine} has ended{starting.explanation()}")
     except KeyboardInterrupt:
         _say(f"{launch.engine} ends")
     finally:
