@@ -21,11 +21,11 @@ from storm_evaluation.harness.language_model import HarnessModel
 from storm_evaluation.held_out.continuation import Questions
 from storm_exp import InputError
 from storm_exp.testing import make_stage
+from storm_inference.calibration.samples import read_samples
 from storm_inference.engines.engine import Sampling
 from storm_inference.engines.transformers_engine import TransformersEngine
 from storm_inference.generation import Generator
 from storm_inference.shots import Shots
-from storm_minitron.calibration.samples import read_samples
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.chat.conversation import Conversation
 from storm_models.testing import make_checkpoint

@@ -5,7 +5,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from families import family_checkpoint
 from storm_data.dataset import DatasetSpec
-from storm_minitron.calibration.samples import Sample, make_batches
+from storm_inference.calibration.samples import Sample
+from storm_minitron.calibration.batches import make_batches
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.block_removal import score_runs
 from storm_minitron.width.activations import measure

@@ -1,1 +1,1 @@
-"""Calibration rows: their settings, and their batches."""
+"""Calibration for pruning: settings, and rows in batches."""

@@ -8,27 +8,22 @@ from collections.abc import Iterable
 from typing import Self
 
 from storm_data.dataset import DatasetSpec
-from storm_exp import Cost, InputError, SettingError, check_bounds, setting
+from storm_exp import Cost, SettingError, setting
+from storm_inference.calibration.settings import SampleSettings
 from storm_models.checkpoint.inference_cost import inference_cost
-from storm_models.checkpoint.spec import CheckpointSpec, check_template
+from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.devices import has_gpu
 from storm_models.dtype import Dtype
 from storm_models.families.flops import Reading
 from storm_models.families.support import check_changeable
 
-_SAMPLES, _TOKENS = 8, 256
-"""Most rows of a rehearsal, and most tokens of a row."""
-
 
 @dataclasses.dataclass(kw_only=True)
-class CalibrationSettings:
+class CalibrationSettings(SampleSettings):
     """Which rows are read, in what batches, and in what precision."""
 
     samples: int = setting(1024, at_least=1, unit="rows")
     """Rows to read, drawn from the split by the seed; all if there are fewer."""
-
-    max_length: int = setting(2048, at_least=2, unit="tokens")
-    """Most tokens of a row."""
 
     batch_size: int = setting(8, at_least=1, unit="rows")
     """Rows in a batch. A batch that is not full repeats a row, which is counted once."""
@@ -39,16 +34,10 @@ class CalibrationSettings:
     dtype: Dtype = Dtype.float32
     """Precision of the forward passes: float32, bfloat16 or float16. Sums are float64."""
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises SettingError."""
-        check_bounds(self)
-
     def rehearsal(self) -> Self:
         """Return the settings for a few short rows."""
         return dataclasses.replace(
-            self,
-            samples=min(self.samples, _SAMPLES),
-            max_length=min(self.max_length, _TOKENS),
+            super().rehearsal(),
             batch_size=min(self.batch_size, 4),
             dtype=self.dtype if has_gpu() else Dtype.float32,
         )
@@ -58,25 +47,9 @@ class CalibrationSettings:
 
         Raises InputError or SettingError.
         """
-        if data.splits is not None and data.splits.get(split, [0, 0])[1] < 1:
-            names = ", ".join(data.splits) or "none"
-            raise SettingError("split", split, f"the data set has no such rows (splits: {names})")
-        chats = data.columns is None or "messages" in data.columns
-        if data.columns is not None and not chats and "text" not in data.columns:
-            raise InputError(
-                "rows for calibration need a column `messages` or `text`; these have "
-                f"{', '.join(data.columns)}"
-            )
-        if chats and data.columns is not None:
-            check_template(model, "the rows are chats")
-        if model.config is None:
-            return
-        check_changeable(model.config)
-        positions = model.config.get("max_position_embeddings")
-        if positions is not None and self.max_length > positions:
-            raise SettingError(
-                "max_length", self.max_length, f"the model has {positions} positions"
-            )
+        self.check_rows(model, data, split)
+        if model.config is not None:
+            check_changeable(model.config)
 
     def check_finite(self, measured: Iterable[float]) -> None:
         """Raise SettingError for NaN or infinity in the measurements."""
@@ -101,9 +74,6 @@ class CalibrationSettings:
         `passes` is the number of passes through all layers, `heads` of those that compute logits,
         at most for every token (of chats, only answers are scored).
         """
-        rows = min(self.samples, (data.splits or {}).get(split, [0, self.samples])[1])
-        length = min(data.row_tokens or self.max_length, self.max_length)
-        tokens = rows * length
-        batch = Reading(self.batch_size * self.max_length, length, 0)
-        reading = Reading(tokens * passes, length, tokens * heads)
+        reading = self.reading(data, split, passes, heads)
+        batch = Reading(self.batch_size * self.max_length, reading.context, 0)
         return inference_cost(model, reading, batch, dtype=self.dtype)

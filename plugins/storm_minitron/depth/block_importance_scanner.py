@@ -67,7 +67,8 @@ class BlockImportanceScanner(CalibrationSettings):
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> BlockImportance:
         """Score the whole model and every candidate, and write `blocks.json`."""
-        from storm_minitron.calibration.samples import make_batches, read_samples
+        from storm_inference.calibration.samples import read_samples
+        from storm_minitron.calibration.batches import make_batches
         from storm_minitron.depth.block_removal import WHOLE, score_runs
 
         samples, left_out = read_samples(data, self.split, model, self, self.seed, whole=True)

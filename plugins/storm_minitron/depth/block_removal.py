@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from storm_minitron.calibration.samples import Batch
+from storm_minitron.calibration.batches import Batch
 from storm_minitron.depth.block_importance import AnswerScore
 
 if TYPE_CHECKING:

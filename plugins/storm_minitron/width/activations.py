@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from storm_minitron.calibration.samples import Batch
+from storm_minitron.calibration.batches import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -48,7 +48,8 @@ class ImportanceScanner(CalibrationSettings):
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Importance:
         """Measure, and write the importances and their concentration curves."""
-        from storm_minitron.calibration.samples import make_batches, read_samples
+        from storm_inference.calibration.samples import read_samples
+        from storm_minitron.calibration.batches import make_batches
         from storm_minitron.width.activations import measure
         from storm_models.folder.tensor_file import TensorWriter
 

@@ -6,7 +6,8 @@ import torch
 from storm_data.dataset import Dataset
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
-from storm_minitron.calibration.samples import make_batches, read_samples
+from storm_inference.calibration.samples import read_samples
+from storm_minitron.calibration.batches import make_batches
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import BOS_AND_TURNS, make_byte_tokenizer

@@ -6,7 +6,8 @@ import torch
 from families import FAMILIES, family_checkpoint
 from storm_exp import SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.calibration.samples import Sample, make_batches, read_samples
+from storm_inference.calibration.samples import Sample, read_samples
+from storm_minitron.calibration.batches import make_batches
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.depth.block_importance_scanner import BlockImportanceScanner
 from storm_minitron.depth.block_removal import WHOLE, score_runs

@@ -8,7 +8,8 @@ from families import FAMILIES, family_checkpoint
 from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
-from storm_minitron.calibration.samples import make_batches, read_samples
+from storm_inference.calibration.samples import read_samples
+from storm_minitron.calibration.batches import make_batches
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_minitron.width.activations import measure
 from storm_minitron.width.importance_scanner import ImportanceScanner, concentration

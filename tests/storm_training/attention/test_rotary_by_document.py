@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM
 from storm_evaluation.harness.language_model import HarnessModel
 from storm_exp import InputError
 from storm_exp.testing import make_stage
+from storm_inference.calibration.samples import Sample
 from storm_inference.label_scorer import LabelScorer
-from storm_minitron.calibration.samples import Sample, make_batches
+from storm_minitron.calibration.batches import make_batches
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.families.rope import reading, short_context

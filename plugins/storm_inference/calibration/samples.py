@@ -1,25 +1,19 @@
-"""Calibration rows as batches of token ids."""
+"""Calibration rows as token ids: those that a model reads to be measured."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import heapq
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from storm_data.dataset import Dataset
 from storm_exp import InputError
-from storm_inference.prefix_tree import batches
-from storm_minitron.calibration.settings import CalibrationSettings
+from storm_inference.calibration.settings import SampleSettings
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.renderer import ChatTokens
 from storm_models.chat.template import UnusableChat
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.families.model_config import ModelConfig
-from storm_models.families.rope import short_context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,31 +29,11 @@ class Sample:
     for all tokens but the first."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Rows of equal width, padded on the right, where a causal model does not see the padding."""
-
-    input_ids_RT: torch.Tensor
-    counted_RT: torch.Tensor
-    """True for tokens other than padding and repeated rows."""
-    answer_RT: torch.Tensor
-    """True for counted tokens that belong to an answer."""
-    position_ids_RT: torch.Tensor | None = None
-    """Positions that restart at padding, for models with other rotary factors for short rows; None:
-    the index in the row."""
-
-    def inputs(self) -> dict[str, torch.Tensor]:
-        """Return the model's keyword arguments."""
-        if self.position_ids_RT is None:
-            return {"input_ids": self.input_ids_RT}
-        return {"input_ids": self.input_ids_RT, "position_ids": self.position_ids_RT}
-
-
 def read_samples(
     data: Dataset,
     split: str,
     model: Checkpoint,
-    settings: CalibrationSettings,
+    settings: SampleSettings,
     seed: int,
     *,
     whole: bool = False,
@@ -89,35 +63,6 @@ def read_samples(
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise InputError(f"no row of the split '{split}' can be read ({reasons or 'no rows'})")
     return samples, left_out
-
-
-def make_batches(
-    samples: Sequence[Sample], settings: CalibrationSettings, device: str, config: ModelConfig
-) -> Iterator[Batch]:
-    """Yield all rows once, in batches of the settings' shape, short rows first.
-
-    `config` is the model's.
-    """
-    needs_positions = short_context(config) is not None
-    sizes = [len(sample.input_ids) for sample in samples]
-    for width, indices in batches(sizes, settings.batch_size, settings.pad_to_multiple_of):
-        shape = (len(indices), width)
-        input_ids = torch.zeros(shape, dtype=torch.long)
-        counted, answer = (torch.zeros(shape, dtype=torch.bool) for _ in range(2))
-        seen: set[int] = set()
-        for row, index in enumerate(indices):
-            sample = samples[index]
-            input_ids[row, : len(sample.input_ids)] = torch.tensor(sample.input_ids)
-            if index not in seen:
-                counted[row, : len(sample.input_ids)] = True
-                answer[row, : len(sample.input_ids)] = torch.tensor(sample.answer)
-            seen.add(index)
-        positions = None
-        if needs_positions:
-            lengths = torch.tensor([len(samples[index].input_ids) for index in indices])[:, None]
-            columns = torch.arange(width).expand(shape)
-            positions = torch.where(columns < lengths, columns, columns - lengths).to(device)
-        yield Batch(input_ids.to(device), counted.to(device), answer.to(device), positions)
 
 
 def _digest(seed: int, row_id: str, index: int) -> tuple[bytes, int]:
