@@ -18,12 +18,13 @@ storm_api = ">=1,<2"
 def storm_components() -> list[type]:
     """Return the compressors and exporters."""
     from storm_export.bf16 import Bf16
-    from storm_export.fp8 import Fp8Dynamic
+    from storm_export.fp8_dynamic import Fp8Dynamic
+    from storm_export.fp8_static import Fp8Static
     from storm_export.gguf.exporter import Gguf
     from storm_export.hub.exporter import HubFolderExporter
     from storm_export.ollama.exporter import Ollama
 
-    return [Bf16, Fp8Dynamic, Gguf, Ollama, HubFolderExporter]
+    return [Bf16, Fp8Dynamic, Fp8Static, Gguf, Ollama, HubFolderExporter]
 
 
 @hookimpl

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from storm_exp import SettingError, did_you_mean
+from storm_exp import InputError, SettingError, did_you_mean
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.weights import read_tensor
 from storm_models.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
+    from torch.utils.data import DataLoader
 
 
 def compress(
@@ -23,12 +26,15 @@ def compress(
     scheme: str,
     ignore: list[str],
     advance: Callable[[], None],
+    rows: Sequence[list[int]] = (),
+    device: str = "cpu",
 ) -> None:
-    """Quantise the linear layers of a checkpoint with a data-free scheme, and write `directory`.
+    """Quantise the linear layers of a checkpoint by a scheme, and write `directory`.
 
-    Files other than weights and config are copied from the model. `advance` is called after
-    loading, quantising and saving. Raises SettingError for an entry of `ignore` that matches no
-    module.
+    `rows` holds token ids, which the model reads on `device`, for schemes with fixed scales of
+    activations. Files other than weights and config are copied from the model. `advance` is called
+    after loading, for each row, and after quantising and saving. Raises SettingError for an entry
+    of `ignore` that matches no module.
     """
     with quiet():
         os.environ.setdefault("LLM_COMPRESSOR_LOG_DISABLED", "true")
@@ -36,11 +42,14 @@ def compress(
         from llmcompressor.modifiers.quantization import QuantizationModifier
         from transformers import GenerationConfig
 
-        network = model.load()
+        network = model.load(device=device)
         _check_ignored(network, ignore)
         advance()
         recipe = QuantizationModifier(targets="Linear", scheme=scheme, ignore=ignore)
-        oneshot(model=network, recipe=recipe, trust_remote_code_model=False)
+        calibration: dict[str, Any] = {}
+        if rows:  # the pipeline that llm-compressor would choose reads them layer by layer
+            calibration = {"dataset": _loader(rows, advance), "pipeline": "basic"}
+        oneshot(model=network, recipe=recipe, trust_remote_code_model=False, **calibration)
         advance()
         network.generation_config = GenerationConfig()  # the file is copied, valid or not
         with tempfile.TemporaryDirectory(dir=directory) as folder:
@@ -50,6 +59,31 @@ def compress(
                     file.rename(directory / file.name)
         advance()
     model.copy_companions(directory, but=("config.json",))
+
+
+def check_scales(result: Checkpoint) -> None:
+    """Raise InputError for scales that are no positive numbers."""
+    with result.open_weights() as weights:
+        for name in weights.headers:
+            if name.endswith("_scale"):
+                scale = float(read_tensor(weights, name).float().max())
+                if not 0 < scale < math.inf:
+                    raise InputError(
+                        f"{name} is {scale}: the model's weights or hidden states hold NaN or "
+                        "infinity"
+                    )
+
+
+def _loader(rows: Sequence[list[int]], advance: Callable[[], None]) -> DataLoader[Any]:
+    """Return what llm-compressor takes batches from: one row each, so that nothing is padded."""
+    from torch import tensor
+    from torch.utils.data import DataLoader
+
+    def batch(row: list[int]) -> dict[str, torch.Tensor]:
+        advance()
+        return {"input_ids": tensor([row])}
+
+    return DataLoader(rows, batch_size=None, collate_fn=batch)  # type: ignore[arg-type]
 
 
 def _check_ignored(network: torch.nn.Module, ignore: list[str]) -> None:

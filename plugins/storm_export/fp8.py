@@ -1,36 +1,34 @@
-"""The component `fp8_dynamic`: 8-bit floating-point weights and activations."""
+"""What the two FP8 quantisations share: their setting, plan, sizes, and the check of the result."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_exp import InputError, SettingError, StageContext, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.architecture import FAMILIES, is_quantised, ties_head
-from storm_models.families.memory import PROCESS, checkpoint_bytes, stored_width
+from storm_models.families.memory import checkpoint_bytes, stored_width
 from storm_models.families.model_config import ModelConfig
 from storm_models.families.support import Use, check_family
 
-_PACKAGES = ("torch", "transformers", "llmcompressor")
+PACKAGES = ("torch", "transformers", "llmcompressor")
 
 
-@component("compressor", "fp8_dynamic", version=1, requires=_PACKAGES, extra="fp8")
-class Fp8Dynamic:
-    """FP8 quantisation by llm-compressor: weights per channel, activations per token at run time.
-
-    Needs no calibration data. Linear layers are quantised, embeddings and norms are not. Loads in
-    transformers (decompressed) and vLLM (as FP8).
-    """
+@dataclasses.dataclass(kw_only=True)
+class Fp8:
+    """FP8 quantisation of linear layers by llm-compressor."""
 
     ignore: list[str] = setting(["lm_head"])
     """Names or types of modules to leave unquantised; `re:` marks a regular expression."""
 
     def __post_init__(self) -> None:
+        """Check the settings; raises SettingError."""
         if "" in self.ignore:
             raise SettingError("ignore", self.ignore, "an empty name matches nothing")
 
-    def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
+    def quantised_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the quantised model's spec; raises InputError if it is quantised already."""
         config = model.config or {}
         if is_quantised(config):
@@ -43,35 +41,28 @@ class Fp8Dynamic:
         config_known = quantised if model.config else None
         return dataclasses.replace(model, config=config_known, shapes=None)
 
-    def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Return the memory of llm-compressor: the model, and half of it again for packing."""
+    def sizes(self, model: CheckpointSpec) -> tuple[float, float] | None:
+        """Return the bytes of the weights before and after; None for unknown families."""
         config = model.config or {}
         size = checkpoint_bytes(config) if config else None
         if size is None:
             return None
         unquantised = config["vocab_size"] * config["hidden_size"] * stored_width(config)
         unquantised *= 1 if ties_head(config) else 1 + ("lm_head" in self.ignore)
-        disk = unquantised + (size - unquantised) / stored_width(config)
-        return Cost(memory=PROCESS + 1.5 * size, disk=disk, on_host=True)
+        return size, unquantised + (size - unquantised) / stored_width(config)
 
-    def run(self, stage: StageContext, model: Checkpoint) -> Checkpoint:
-        """Load, quantise and save; raises InputError when nothing was quantised."""
-        from storm_export.compression import compress
+    def finish(self, stage: StageContext, model: Checkpoint, **further: Any) -> Checkpoint:
+        """Return the result in the stage's directory, with its record, of which `further` is part.
+
+        Raises InputError when nothing was quantised, or when transformers cannot read it back.
+        """
         from storm_export.summary import summarise
 
-        with stage.compute(), stage.progress(3, "steps", "llm-compressor") as progress:
-            compress(
-                model,
-                stage.directory,
-                scheme="FP8_DYNAMIC",
-                ignore=list(self.ignore),
-                advance=progress.advance,
-            )
         result = Checkpoint(stage.directory)
         quantised = sum(dtype.startswith("F8") for dtype, _ in result.headers().values())
         if quantised == 0:
             raise InputError(f"ignore={self.ignore}: no linear layer is left to quantise")
         if result.config()["model_type"] not in FAMILIES:
             result.load()  # raises if llm-compressor has renamed tensors
-        summarise(stage, model, result, quantised)
+        summarise(stage, model, result, quantised, **further)
         return result

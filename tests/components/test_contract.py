@@ -106,6 +106,7 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "paired": lambda t: ({"resamples": 100}, {"evaluations": t.evaluations}),
     "bf16": lambda t: ({}, {"model": t.model}),
     "fp8_dynamic": lambda t: ({}, {"model": t.model}),
+    "fp8_static": lambda t: ({"samples": 8, "max_length": 96}, {"model": t.model, "data": t.chats}),
     "answers": lambda t: (
         {"max_new_tokens": 4, "unfinished": True},
         {"model": t.model, "data": t.chats},

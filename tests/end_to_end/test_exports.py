@@ -56,5 +56,5 @@ def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> No
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_runs(command: str, warm: Workplace) -> None:
     warm.run(*shlex.split(command))
-    assert warm.made().keys() <= {"exporter", "gguf", "ollama"}
+    assert warm.made().keys() <= {"exporter", "gguf", "ollama", "static"}
     assert len(warm.made()) > 0

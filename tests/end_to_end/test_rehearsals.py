@@ -60,6 +60,13 @@ def test_a_recipe_at_full_size_rehearses(shared, recipe):
     assert any(stage["component"] in ("model_twin", "new_model") for stage in stages)
 
 
+@pytest.mark.slow
+def test_static_eight_bits_at_full_size_rehearse(shared):
+    said = rehearse(shared, "recipe=storm_8b", "compressor=fp8_static", "targets=[compressor]")
+    assert "compressor (fp8_static): samples 512 → 8, max_length 2048 → 256" in said
+    assert "rehearsal passed" in said
+
+
 def test_a_missing_chat_template_is_named(work):
     said = rehearse(work, "recipe=storm_8b", "base_model=llama_3_1_8b", code=1)
     assert "judge: " in said

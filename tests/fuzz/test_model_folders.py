@@ -27,7 +27,7 @@ from storm_data.dataset import DatasetSpec
 from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import FileDigests, StormError
 from storm_export.bf16 import Bf16
-from storm_export.fp8 import Fp8Dynamic
+from storm_export.fp8_dynamic import Fp8Dynamic
 from storm_merging.methods.block_expand import BlockExpand
 from storm_merging.methods.depth_upscale import DepthUpscale
 from storm_merging.methods.slerp import Slerp

@@ -37,3 +37,26 @@ def test_published_forms_end_the_recipes(planned):
         assert nodes["hub"].settings.license
     generation = planned("recipe=storm_8b")["hub"].settings.generation
     assert generation == {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
+
+
+def test_one_word_makes_storms_eight_bits_static(planned):
+    for recipe in ("storm", "storm_8b", "smoke"):
+        nodes = planned(f"recipe={recipe}", "compressor=fp8_static")
+        made = nodes["compressor"]
+        assert {port: [each.label for each in those] for port, those in made.inputs.items()} == {
+            "model": ["merger"],
+            "data": ["curator"],
+        }
+        assert made.settings.samples == 512
+        assert planned(f"recipe={recipe}")["compressor"].inputs.keys() == {"model"}
+
+
+def test_a_recipe_makes_both_forms_of_eight_bits(planned):
+    both = ("+compressor@static=fp8_static", "+graph.static={model: merger, data: curator}")
+    nodes = planned("recipe=storm_8b", *both)
+    assert nodes["static"].component.name == "fp8_static"
+    assert nodes["compressor"].component.name == "fp8_dynamic"
+    alone = planned("recipe=storm_8b")
+    assert {n.key for n in alone.values()} == {n.key for n in nodes.values()} - {
+        nodes["static"].key
+    }

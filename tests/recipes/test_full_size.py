@@ -84,7 +84,7 @@ def test_what_the_user_adds_to_a_shipped_sweep_is_said(plan_cells):
     [
         (["finetuner=lora"], "unused: sft has no port 'data' (graph.finetuner.data)"),
         (["merger=slerp"], "unused: slerp has no port 'base' (graph.merger.base)"),
-        (["+graph.compressor.data=dataset"], "unused: "),
+        (["graph.compressor.data=dataset"], "unused: "),
     ],
 )
 def test_what_the_user_left_unused_is_said(plan, overrides, said):

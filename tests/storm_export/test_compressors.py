@@ -7,7 +7,7 @@ import torch
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage, run_component
 from storm_export.bf16 import Bf16
-from storm_export.fp8 import Fp8Dynamic
+from storm_export.fp8_dynamic import Fp8Dynamic
 from storm_models.testing import make_checkpoint
 
 IDS = torch.arange(40)[None]

@@ -18,7 +18,7 @@ from storm_evaluation.held_out.held_out import HeldOut
 from storm_exp import InputError, StoreError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
-from storm_export.fp8 import Fp8Dynamic
+from storm_export.fp8_dynamic import Fp8Dynamic
 from storm_merging.methods.linear import Linear
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic

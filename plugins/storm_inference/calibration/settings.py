@@ -49,11 +49,6 @@ class SampleSettings:
             )
         if chats and data.columns is not None:
             check_template(model, "the rows are chats")
-        positions = (model.config or {}).get("max_position_embeddings")
-        if positions is not None and self.max_length > positions:
-            raise SettingError(
-                "max_length", self.max_length, f"the model has {positions} positions"
-            )
 
     def reading(
         self, data: DatasetSpec, split: str, passes: float = 1.0, heads: float = 0.0

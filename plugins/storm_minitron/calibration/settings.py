@@ -48,8 +48,14 @@ class CalibrationSettings(SampleSettings):
         Raises InputError or SettingError.
         """
         self.check_rows(model, data, split)
-        if model.config is not None:
-            check_changeable(model.config)
+        if model.config is None:
+            return
+        check_changeable(model.config)
+        positions = model.config.get("max_position_embeddings")
+        if positions is not None and self.max_length > positions:
+            raise SettingError(
+                "max_length", self.max_length, f"the model has {positions} positions"
+            )
 
     def check_finite(self, measured: Iterable[float]) -> None:
         """Raise SettingError for NaN or infinity in the measurements."""

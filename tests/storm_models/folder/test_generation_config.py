@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from storm_data.sources.chat_jsonl import ChatJsonl
+from storm_data.testing import make_chats
 from storm_exp import InputError
 from storm_exp.testing import make_stage
 from storm_export.bf16 import Bf16
-from storm_export.fp8 import Fp8Dynamic
+from storm_export.fp8_dynamic import Fp8Dynamic
+from storm_export.fp8_static import Fp8Static
 from storm_merging.methods.block_expand import BlockExpand
 from storm_merging.methods.slerp import Slerp
 from storm_models.folder.generation_config import (
@@ -34,9 +37,16 @@ def finetuned(stage, model):
     return write_checkpoint(model, model.load("float32"), set(), stage.directory)
 
 
+def statically(stage, model):
+    file = make_chats(stage.directory.parent / "chats.jsonl", rows=9, characters=50)
+    chats = ChatJsonl(path=str(file)).run(make_stage(stage.directory.parent, "chats"))
+    return Fp8Static(samples=4, max_length=256, seed=0).run(stage, model, chats)
+
+
 WRITERS = {
     "bf16": lambda stage, model: Bf16().run(stage, model),
     "fp8_dynamic": lambda stage, model: Fp8Dynamic().run(stage, model),
+    "fp8_static": statically,
     "slerp": lambda stage, model: Slerp(t=0.5).run(stage, [model, model]),
     "block_expand": lambda stage, model: BlockExpand(every=1).run(stage, model),
     "finetuned": finetuned,
