@@ -13,6 +13,7 @@ from storm_inference.engines.settings import TRANSFORMERS, VLLM, AsksModel, Infe
 from storm_inference.environments.vllm import vllm
 from storm_inference.servers.identity import check_identity
 from storm_inference.servers.pool import Pool
+from storm_inference.servers.processor import check_processor_serves
 from storm_inference.servers.server import Server
 from storm_inference.servers.server_engine import ServerEngine
 from storm_inference.servers.vllm_server import ANSWER_SECONDS, Launch, Starting
@@ -91,6 +92,8 @@ def _start(
     """Start a server on every device of the runtime, all at the same time."""
     python, count = vllm().python(), stage.runtime.devices
     on_gpu = device.startswith("cuda") and bool(device_count("auto"))
+    if not on_gpu:
+        check_processor_serves(model.config())
     first = int(device.partition(":")[2] or 0)
     logs = stage.log.parent if stage.log else stage.scratch
     name = "".join(letter if letter.isalnum() else "_" for letter in stage.name)
