@@ -1,4 +1,4 @@
-"""Every recipe at full size runs end to end on twins, and a rehearsal names what is broken."""
+"""Every recipe at full size runs end to end on twins, and a rehearsal names what fails."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_missing_chat_template_is_named(work):
     assert "chat template" in said
 
 
-def test_a_window_that_answers_exceed_is_named(work):
+def test_answers_beyond_the_context_are_named(work):
     said = rehearse(work, "recipe=storm_phi3", "evaluator.max_new_tokens=5000", code=1)
     assert "max_new_tokens.leaderboard_ifeval=5000" in said
     assert "prompt and answer together can have 4096" in said
@@ -94,14 +94,14 @@ def test_a_package_that_a_task_needs_is_named(work, tmp_path):
     assert "leaderboard_ifeval" in said
 
 
-def test_rows_of_another_schema_are_named_where_they_break(work, tmp_path):
+def test_rows_of_another_schema_are_named(work, tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     rows = [json.dumps({"colour": "red", "number": number}) for number in range(20)]
     (source / "rows.jsonl").write_text("\n".join(rows))
     words = ("dataset=hub_chat", f"dataset.sources={{mine: '{source}'}}")
     said = rehearse(work, "recipe=storm_8b", *words, code=1)
-    assert "the rehearsal broke in dataset: " in said
+    assert "the rehearsal failed in dataset: " in said
     assert "colour" in said
 
 

@@ -96,7 +96,7 @@ def test_it_is_rehearsed_as_its_author_says(storm, tmp_path):
     said = storm("rehearse", "recipe=median", *paths)
     assert said.returncode == 0, said.stderr
     assert "drift (relative_distance): most None → 8" in said.stderr
-    assert "as they are, declaring no rehearsal: merger" in said.stdout
+    assert "unchanged, without a declared rehearsal: merger" in said.stdout
     drift = json.loads((tmp_path / "outputs/rehearsals/latest/drift/drift.json").read_text())
     assert len(drift) == 8
 

@@ -1,4 +1,4 @@
-"""How calls of tools are shown to a model: by its template, or written into the contents."""
+"""How tools and calls are shown to a model: by its template, or as text in the contents."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ Tools = list[dict[str, Any]] | None
 
 
 class ToolForm(Enum):
-    """How the calls, tools and results of a chat are written."""
+    """How tools, calls and results of a chat are written."""
 
     template = "template"
-    """As they are: the model's chat template shows them."""
+    """Unchanged: the model's chat template writes them."""
     storm_card = "storm"
-    """In Llama-3.1-Storm's form, as text that any template shows: the tools in the card's system
-    prompt, a call as `<tool_call>{"tool_name": …, "tool_arguments": {…}}</tool_call>`. Results, of
-    which the card says nothing, are the user's, inside `<tool_response>`."""
+    """In Llama-3.1-Storm's format, as text that any template can write: the tools in the card's
+    system prompt, a call as `<tool_call>{"tool_name": …, "tool_arguments": {…}}</tool_call>`.
+    Results, which the card does not mention, are user turns in `<tool_response>`."""
     storm = "storm"
     """Short for storm_card."""
     storm_guidelines = "storm_guidelines"
-    """The same with the prompt of Storm's evaluation: `[]` where no tool fits, or an argument that
-    is required is missing."""
+    """The same with the prompt of Storm's evaluation: `[]` if no tool is suitable or a required
+    argument is missing."""
     question = "question"
-    """As they are: the chat itself says which tools there are."""
+    """Unchanged and without tools: the chat itself describes the tools."""
     parsed = "parsed"
-    """Calls that stand in the contents, in any spelling of Storm's, are read, and shown by the
-    template."""
+    """Calls in the contents, in any of Storm's spellings, are parsed; the template writes them."""
 
     def written(
         self,
@@ -42,9 +41,9 @@ class ToolForm(Enum):
         tools: Tools = None,
         spelling: CallSpelling = CallSpelling.json,
     ) -> tuple[list[Message], Tools]:
-        """Return messages, in the form of rows, and tools as they are to be shown.
+        """Return messages, in the format of rows, and tools for the chat template.
 
-        Raises BadRow for a text that is to be read and holds a broken call.
+        Raises BadRow for a text with a malformed call that is to be parsed.
         """
         if self is ToolForm.template:
             return messages, tools

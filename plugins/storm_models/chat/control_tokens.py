@@ -1,4 +1,4 @@
-"""Control tokens, which only a template may write, and texts that hold them."""
+"""Control tokens, which only a template may write, and texts that contain them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CONTROL_TOKEN = "its contents hold the control token {}"
-"""The reason given for a chat whose contents hold a control token."""
+"""The reason why a chat with a control token in its contents is unusable."""
 
 _RARE = "⟦⟧\ue000"
 _SHIELD = "\ue000"
@@ -37,12 +37,12 @@ class ControlTokens:
         self._shields = re.compile(f"({'|'.join(shielded)})" if shielded else r"((?!))")
 
     def within(self, content: Any) -> str:
-        """Return the first control token in a text, list or dict; '' where there is none."""
+        """Return the first control token in a text, list or dict; '' if there is none."""
         matches = (self._pattern.search(text) for text in strings(content))
         return next((match.group() for match in matches if match), "")
 
     def check(self, content: Any) -> None:
-        """Raise UnusableChat where a content holds a control token."""
+        """Raise UnusableChat if a content contains a control token."""
         if token := self.within(content):
             raise UnusableChat(CONTROL_TOKEN.format(token))
 

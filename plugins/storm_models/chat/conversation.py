@@ -10,8 +10,8 @@ from typing import Any
 from storm_exp import InputError
 
 Message = dict[str, Any]
-"""A message in the form that chat templates take: `role`, `content`, and where there are any
-`tool_calls` (`{type: function, function: {name, arguments}}`, maybe with an `id`), `name` and
+"""A message in the format of chat templates: `role`, `content`, and optionally `tool_calls`
+(`{type: function, function: {name, arguments}}`, optionally with an `id`), `name` and
 `tool_call_id`."""
 
 WHOLE = "messages"
@@ -19,24 +19,24 @@ WHOLE = "messages"
 
 FIELDS = ("role", "content", "tool_calls", "name", "tool_call_id", "weight")
 """The fields of a message in a row. `tool_calls` is JSON text of a list of {id?, name, arguments};
-`weight` is null, or 0 for a turn that is context and never learnt. All but `role` and `content` may
-be null, or missing: older files have those two alone."""
+`weight` is null, or 0 for a turn that is context and never trained on. All but `role` and `content`
+may be null or missing: older files have only those two."""
 
 
 @dataclasses.dataclass
 class Conversation:
-    """Messages in the form that chat templates take, and the tools that may be called."""
+    """Messages in the format of chat templates, and the tools that may be called."""
 
     messages: list[Message]
     tools: list[dict[str, Any]] | None = None
-    """OpenAI's form: {type: function, function: {name, description, parameters}}."""
+    """OpenAI's format: {type: function, function: {name, description, parameters}}."""
     supervised: list[bool] = dataclasses.field(default_factory=list)
-    """Per message, whether it may be trained on: not where its weight is 0, nor where the assistant
-    speaks before the user, which answers nothing and is context. All by default. Which roles are
-    trained on is decided by the trainer."""
+    """Per message, whether it may be trained on: not if its weight is 0, nor if it is the
+    assistant's before the first user's. By default all may. Which roles are trained on is decided
+    by the trainer."""
 
     def __post_init__(self) -> None:
-        """Fill `supervised`; raises ValueError where its length differs from the messages'."""
+        """Fill `supervised`; raises ValueError if its length differs from the messages'."""
         self.supervised = self.supervised or [True] * len(self.messages)
         if len(self.supervised) != len(self.messages):
             raise ValueError(
@@ -92,12 +92,12 @@ class Conversation:
 
 
 def calls_text(calls: list[dict[str, Any]]) -> str | None:
-    """Return calls, {id?, name, arguments}, as a row's JSON text; None where there are none."""
+    """Return calls, {id?, name, arguments}, as a row's JSON text; None if there are none."""
     return json.dumps(calls, ensure_ascii=False) if calls else None
 
 
 def plain_text(message: Mapping[str, Any]) -> str:
-    """Return a row's message with its tool calls as text, for readers that know no tools.
+    """Return a row's message with its tool calls as text, for readers without tools.
 
     A call is a line such as `find({"what": "a"})` below the content.
     """

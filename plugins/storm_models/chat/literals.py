@@ -1,4 +1,4 @@
-"""Values written as text by a model: JSON, Python literals, or what lies between the two."""
+"""Parsing of values that a model wrote as JSON, Python literals or a mixture of both."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST = 1 << 16
-"""Characters of a text that is read. An honest call has a few hundred."""
+"""Maximum length of a parsed text in characters. A legitimate call has a few hundred."""
 DEEPEST = 32
-"""Lists and objects within each other."""
+"""Maximum nesting of lists and objects."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -31,11 +31,11 @@ class UnreadableLiteral(ValueError):
 
 
 def read_literal(text: str) -> Any:
-    """Return what a text says: objects, lists, texts, numbers, truth values and nothing.
+    """Return the value of a text: an object, list, string, number, boolean or null.
 
-    Quotes may be single or double, `true` and `True` are one, a comma may stand before a bracket
-    that closes, and a tuple is a list. Nothing is evaluated. Raises UnreadableLiteral for all
-    else, for a name that an object has twice, and beyond `LONGEST` and `DEEPEST`.
+    Quotes may be single or double, `true` equals `True`, a trailing comma is allowed, and a tuple
+    is a list. Nothing is executed. Raises UnreadableLiteral for anything else, for a duplicate key,
+    and beyond `LONGEST` and `DEEPEST`.
     """
     if len(text) > LONGEST:
         raise UnreadableLiteral(f"{len(text)} characters, more than {LONGEST}")
@@ -47,7 +47,7 @@ def read_literal(text: str) -> Any:
 
 class _Reader:
     def __init__(self, text: str) -> None:
-        self._text, self._place = text, 0
+        self._text, self._position = text, 0
         self._kind, self._token = "", ""
         self._advance()
 
@@ -55,7 +55,7 @@ class _Reader:
         kind, token = self._kind, self._token
         if kind == "mark" and token in _ENDS:
             if depth == DEEPEST:
-                raise UnreadableLiteral(f"more than {DEEPEST} lists and objects within each other")
+                raise UnreadableLiteral(f"more than {DEEPEST} nested lists and objects")
             self._advance()
             return self._object(depth + 1) if token == "{" else self._list(_ENDS[token], depth + 1)
         self._advance()
@@ -65,32 +65,33 @@ class _Reader:
             return self._number(token)
         if kind == "word" and token in _WORDS:
             return _WORDS[token]
-        raise UnreadableLiteral(f"{token[:40]!r} is no value" if token else "it ends too soon")
+        problem = f"{token[:40]!r} is not a value" if token else "the text ends too early"
+        raise UnreadableLiteral(problem)
 
     def expect_end(self) -> None:
         if self._kind:
-            raise UnreadableLiteral(f"{self._token[:40]!r} stands after the value")
+            raise UnreadableLiteral(f"{self._token[:40]!r} after the end of the value")
 
     def _list(self, end: str, depth: int) -> list[Any]:
-        found: list[Any] = []
-        self._members(end, lambda: found.append(self.value(depth)))
-        return found
+        items: list[Any] = []
+        self._members(end, lambda: items.append(self.value(depth)))
+        return items
 
     def _object(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
 
         def member() -> None:
             name = self.value(depth)
-            if not isinstance(name, str) or name in found:
-                problem = "is given twice" if isinstance(name, str) else "is no name"
+            if not isinstance(name, str) or name in members:
+                problem = "is given twice" if isinstance(name, str) else "is not a string"
                 raise UnreadableLiteral(f"{str(name)[:40]!r} {problem}")
             if self._token != ":" or self._kind != "mark":
                 raise UnreadableLiteral(f"no colon after {name[:40]!r}")
             self._advance()
-            found[name] = self.value(depth)
+            members[name] = self.value(depth)
 
         self._members("}", member)
-        return found
+        return members
 
     def _members(self, end: str, member: Callable[[], None]) -> None:
         while (self._kind, self._token) != ("mark", end):
@@ -98,7 +99,7 @@ class _Reader:
             if (self._kind, self._token) == ("mark", ","):
                 self._advance()
             elif (self._kind, self._token) != ("mark", end):
-                raise UnreadableLiteral(f"no {end} where {self._token[:40]!r} stands")
+                raise UnreadableLiteral(f"{self._token[:40]!r} instead of , or {end}")
         self._advance()
 
     def _string(self, token: str) -> str:
@@ -110,24 +111,24 @@ class _Reader:
         try:  # double quotes with Python's escapes
             return str(ast.literal_eval(token))
         except (ValueError, SyntaxError) as error:
-            raise UnreadableLiteral(f"{token[:40]} is no text") from error
+            raise UnreadableLiteral(f"{token[:40]} is not a valid string") from error
 
     def _number(self, token: str) -> int | float:
         try:
             number = float(token) if set(token) & set(".eE") else int(token)
-        except ValueError as error:  # of more digits than Python reads
-            raise UnreadableLiteral(f"{token[:40]} is no number") from error
+        except ValueError as error:  # it has more digits than Python converts
+            raise UnreadableLiteral(f"{token[:40]} is not a valid number") from error
         if number in (float("inf"), float("-inf")):
-            raise UnreadableLiteral(f"{token[:40]} is beyond any number")
+            raise UnreadableLiteral(f"{token[:40]} is too large")
         return number
 
     def _advance(self) -> None:
-        match = _TOKEN.match(self._text, self._place)
+        match = _TOKEN.match(self._text, self._position)
         if match is None:
-            rest = self._text[self._place :].strip()
+            rest = self._text[self._position :].strip()
             if rest:
-                raise UnreadableLiteral(f"{rest[:40]!r} is no value")
+                raise UnreadableLiteral(f"{rest[:40]!r} is not a value")
             self._kind = self._token = ""
             return
         self._kind = match.lastgroup or ""
-        self._token, self._place = match.group(self._kind), match.end()
+        self._token, self._position = match.group(self._kind), match.end()

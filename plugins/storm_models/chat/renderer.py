@@ -27,7 +27,7 @@ class ChatTokens:
     """One chat as the model sees it."""
 
     ids: list[int]
-    """Token ids, with exactly one BOS where the tokenizer has one."""
+    """Token ids, with exactly one BOS if the tokenizer has one."""
     supervised: list[bool]
     """True for every token of an assistant's turn, the token that ends the turn included."""
 
@@ -35,8 +35,8 @@ class ChatTokens:
 class ChatRenderer:
     """Renders chats with one template, one set of arguments and one date, and encodes them.
 
-    A chat is unusable where the template refuses it, leaves out what it says, or where a control
-    token stands in its contents: it would steer the model as if the template had written it.
+    A chat is unusable if the template refuses it or leaves out a content, or if its contents hold a
+    control token, which would steer the model as if the template had written it.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ChatRenderer:
 
     @functools.cached_property
     def ends(self) -> list[int]:
-        """The control tokens that end an answer; none where the template ends it in plain text."""
+        """The control tokens that end an answer; none if the template ends it in plain text."""
         (probe,) = self.encode([_PROBE])
         if isinstance(probe, UnusableChat):
             return []

@@ -1,8 +1,8 @@
 """A separate process that renders chat templates: python sandbox.py, JSON lines in and out.
 
 A template is a program that came with a model. transformers' sandbox keeps it from files and
-attributes but bounds neither time nor memory: `9**9**9` is computed before any Python line could
-check a clock. So templates run here, where the operating system ends what takes too long.
+attributes but limits neither time nor memory: `9**9**9` is computed before any Python line could
+check a clock. Templates therefore run here, where the operating system enforces limits.
 
 It imports nothing of this project, so that it starts quickly.
 """

@@ -1,4 +1,4 @@
-"""Settings of how chats are rendered, for components that bring a checkpoint into a recipe."""
+"""Settings of the rendering of chats, for components that bring a checkpoint into a recipe."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ChatSettings:
         return section
 
     def text(self) -> str | None:
-        """Return the template that replaces the model's own; None where none does.
+        """Return the template that replaces the model's own; None if none does.
 
         Raises SettingError for a file that cannot be read.
         """
@@ -119,7 +119,7 @@ class ChatSettings:
 
 
 def check(template: str, arguments: dict[str, Any], date: str, within: str = "") -> None:
-    """Raise SettingError for values that cannot work; `within` prefixes the settings' names."""
+    """Raise SettingError for invalid values; `within` prefixes the settings' names."""
     known = [OWN, NONE, *families()]
     if template not in known and not template.endswith(SUFFIX):
         problem = f"must be {OWN}, {NONE}, a family or a {SUFFIX} file"

@@ -29,7 +29,7 @@ class Rendered:
     """Characters of the turns to train on, from a turn's content through the token that ends it."""
     neutral: str | None
     """The rendering with marks as contents: other differences in control tokens come from the
-    contents. None where the template refuses it."""
+    contents. None if the template refuses it."""
 
 
 def render_spans(
@@ -94,7 +94,7 @@ def _spans(
 
 
 def _check_whole(chat: Chat, turns: list[int], text: str) -> None:
-    """Raise UnusableChat where a template leaves out a part of a prompt or of a turn to train on.
+    """Raise UnusableChat if a template leaves out a part of a prompt or of a turn to train on.
 
     Earlier answers that are context may lose their thinking blocks, as they do at inference.
     """
@@ -107,7 +107,7 @@ def _check_whole(chat: Chat, turns: list[int], text: str) -> None:
 
 
 def _holds(text: str, content: str) -> bool:
-    """Return whether a text holds the content, plain or as JSON, ignoring white space and case."""
+    """Return whether a text contains the content, plain or as JSON, ignoring spaces and case."""
     ways = (content, *(json.dumps(content, ensure_ascii=way)[1:-1] for way in (False, True)))
     squeezed = _squeezed(text)
     return any(_squeezed(way) in squeezed for way in ways)
@@ -125,7 +125,7 @@ def _spans_by_marks(
     controls: Sequence[str],
     text: str,
 ) -> list[Span] | None:
-    """Return the spans, None where a turn's beginning or end cannot be determined.
+    """Return the spans, None if a turn's beginning or end cannot be determined.
 
     `ending` is what follows a turn's last content when it is the last turn of the chat.
     """
@@ -159,7 +159,7 @@ def _spans_by_marks(
 
 
 def _after(header: str, text: str, start: int, end: int) -> int:
-    """Return the end of the last `header` between two positions, -1 where there is none.
+    """Return the end of the last `header` between two positions, -1 if there is none.
 
     A template may write the line break before an answer together with the answer.
     """
@@ -177,13 +177,13 @@ def _header(
     controls: Sequence[str],
     text: str,
 ) -> str:
-    """Return what the template writes before an assistant's words, from its last control token."""
+    """Return the text before an assistant's content, from the last control token on."""
     for turn, message in enumerate(chat.messages):
         if message["role"] == "assistant" and message["content"] and turn in by_message:
             number = by_message[turn][0]
             before = text[places[number - 1].end if number else 0 : places[number].start]
-            place = max((before.rfind(token) for token in controls), default=-1)
-            return before[place:] if place >= 0 else ""
+            start = max((before.rfind(token) for token in controls), default=-1)
+            return before[start:] if start >= 0 else ""
     return ""
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SELDOM = 0.01
-"""Share of answers below which a last token is no stop token: truncated answers, stray tokens."""
+"""Minimum share of answers that end in a stop token; rarer last tokens are truncations or stray."""
 
 
 def read_stops(directory: Path) -> list[int]:
-    """Return the ids at which a checkpoint stops, from generation_config.json or config.json."""
+    """Return the ids of a checkpoint's stop tokens, from generation_config.json or config.json."""
     content = read_generation_config(directory) or {}
     stops = special_ids(content, GENERATION_FILE).get("eos_token_id", [])
     return stops or special_ids(_config(directory), "config.json").get("eos_token_id", [])

@@ -1,7 +1,7 @@
-"""Calls of tools as text, in the form that Llama-3.1-Storm answers in: written, and read.
+"""Writing and parsing of tool calls in Llama-3.1-Storm's format.
 
 https://huggingface.co/akjindal53244/Llama-3.1-Storm-8B: `<tool_call>{"tool_name": …,
-"tool_arguments": {…}}</tool_call>`. The card asks for JSON, and its answers are Python literals.
+"tool_arguments": {…}}</tool_call>`. The card asks for JSON, but its answers are Python literals.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from storm_models.chat.literals import LONGEST, UnreadableLiteral, read_literal
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 NO_CALL = "[]"
-"""What Storm answers where no tool fits, or a required argument is missing."""
+"""Storm's answer if no tool is suitable or a required argument is missing."""
 
 MOST = 128
-"""Calls of one answer."""
+"""Maximum number of calls in an answer."""
 
 CALL_NAMES = ("tool_name", "name")
 CALL_ARGUMENTS = ("tool_arguments", "arguments", "parameters")
-"""What the name of a call, and its arguments, are called."""
+"""Accepted keys of a call for the name and the arguments."""
 
 
 class CallSpelling(Enum):
-    """How a call is spelled between its tags."""
+    """How a call is written between its tags."""
 
     json = "json"
-    """`{"tool_name": "find", "tool_arguments": {"new": true}}`: what the card asks for."""
+    """`{"tool_name": "find", "tool_arguments": {"new": true}}`: as the card demands."""
     python = "python"
-    """`{'tool_name': 'find', 'tool_arguments': {'new': True}}`: what its examples answer."""
+    """`{'tool_name': 'find', 'tool_arguments': {'new': True}}`: as in the card's examples."""
     json_name = "json_name"
-    """JSON with `name` and `arguments`, as Hermes and Qwen have it."""
+    """JSON with `name` and `arguments`, as in Hermes and Qwen."""
     python_name = "python_name"
     """Python literals with `name` and `arguments`."""
 
     @property
     def names(self) -> tuple[str, str]:
-        """Return what the name of a call and its arguments are called."""
+        """Return the keys for the name and the arguments."""
         short = self in (CallSpelling.json_name, CallSpelling.python_name)
         return ("name", "arguments") if short else ("tool_name", "tool_arguments")
 
@@ -52,7 +52,7 @@ class CallSpelling(Enum):
 
 @dataclasses.dataclass(frozen=True)
 class ToolCall:
-    """A tool that is called, and what it is given."""
+    """The name of a called tool, and its arguments."""
 
     name: str
     arguments: dict[str, Any]
@@ -64,23 +64,23 @@ class ToolCall:
 
 
 class MalformedCall(ValueError):
-    """Something that begins as a call and is none, with the reason."""
+    """A tagged text is not a valid call; the message has the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """What an answer says in words, and which tools it calls."""
+    """The text of an answer without its calls, and the calls."""
 
     words: str
     calls: list[ToolCall]
 
 
 def read_said(text: str, *, bare: bool = False) -> Said:
-    """Return the words and calls of an answer, in any spelling; raises MalformedCall.
+    """Return the text and the calls of an answer, in any spelling; raises MalformedCall.
 
-    Between a pair of tags stands one call, or a list of them; the last pair may lack its end, as
-    where an engine stops there. An answer that is `[]` calls nothing and says nothing else. With
-    `bare`, an answer without tags that is calls and nothing else is read as such.
+    A pair of tags encloses a call or a list of calls; the last closing tag may be missing, since
+    engines may stop there. An answer `[]` has neither calls nor text. With `bare`, an answer
+    without tags that consists of calls is parsed too.
     """
     if len(text) > LONGEST:
         raise MalformedCall(f"{len(text)} characters, more than {LONGEST}")
@@ -103,17 +103,17 @@ def _calls(body: str) -> list[ToolCall]:
     try:
         value = read_literal(body)
     except UnreadableLiteral as error:
-        raise MalformedCall(f"a call that cannot be read: {error}") from error
+        raise MalformedCall(f"a call cannot be parsed: {error}") from error
     return [_call(each) for each in (value if isinstance(value, list) else [value])]
 
 
 def _call(value: Any) -> ToolCall:
     if not isinstance(value, dict):
-        raise MalformedCall("a call that is no object")
+        raise MalformedCall("a call is not an object")
     name = next((value[key] for key in CALL_NAMES if key in value), None)
     arguments: Any = next((value[key] for key in CALL_ARGUMENTS if key in value), {})
     if not isinstance(name, str) or not name:
-        raise MalformedCall("a call without a name")
+        raise MalformedCall("a call has no name")
     if not isinstance(arguments, dict):
-        raise MalformedCall(f"the arguments of {name[:40]} are no object")
+        raise MalformedCall(f"the arguments of {name[:40]} are not an object")
     return ToolCall(name, arguments)

@@ -1,8 +1,8 @@
-"""The system prompts that Llama-3.1-Storm was trained and measured with.
+"""The system prompts for function calling with which Llama-3.1-Storm was trained and evaluated.
 
-Both are interfaces, word for word: the model card's (https://huggingface.co/akjindal53244/
-Llama-3.1-Storm-8B, "Prompt Format for Function Calling"), and the one of the authors' handler for
-the Berkeley leaderboard, which has guidelines for what is missing.
+The model depends on their exact words: the model card's (https://huggingface.co/akjindal53244/
+Llama-3.1-Storm-8B, "Prompt Format for Function Calling"), and that of the authors' handler for the
+Berkeley leaderboard, which has guidelines for missing tools and arguments.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def tool_prompt(
     guidelines: bool = False,
     spelling: CallSpelling = CallSpelling.json,
 ) -> str:
-    """Return the system prompt that offers functions ({name, description, parameters}).
+    """Return the system prompt for functions ({name, description, parameters}).
 
-    With `guidelines`, for the empty list where no function fits or a required argument is missing.
-    Keys of a call are those of `spelling`; the prompt's own are `tool_name`, `tool_arguments`.
+    With `guidelines`, it asks for an empty list if no function is suitable or a required argument
+    is missing. `spelling` sets the keys of a call; in the original prompts they are `tool_name` and
+    `tool_arguments`.
     """
     name, arguments = spelling.names
     call = f'{OPEN}{{"{name}": <function-name>, "{arguments}": <args-dict>}}{CLOSE}'

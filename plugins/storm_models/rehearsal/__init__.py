@@ -1,1 +1,1 @@
-"""Rehearsals: a recipe's graph, end to end, with small substitutes for large models and data."""
+"""Rehearsals: runs of a recipe's whole graph with small substitutes for large models and data."""

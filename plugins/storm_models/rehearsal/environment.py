@@ -26,9 +26,9 @@ def environment_digest() -> str:
 
 
 def installed_distributions() -> dict[str, str]:
-    """Return {name: version} of everything that is installed."""
-    found = {each.name: each.version for each in importlib.metadata.distributions()}
-    return dict(sorted(found.items()))
+    """Return {name: version} of all installed distributions."""
+    versions = {each.name: each.version for each in importlib.metadata.distributions()}
+    return dict(sorted(versions.items()))
 
 
 def _sources(module: str) -> list[Path]:

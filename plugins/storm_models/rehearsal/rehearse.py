@@ -1,4 +1,4 @@
-"""The verb `rehearse`: runs a rehearsal, and prints what it tells about the real run."""
+"""The verb `rehearse`: runs a rehearsal, and prints its verdict on the real run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDER = "rehearsals"
 """Folder in `outputs` for the store and the runs of rehearsals."""
 _NEVER_REHEARSED = (
     "memory, speed and disk of the real sizes (see `storm-exp plan`)",
-    "what models and data are worth: twins are random, so their scores mean nothing",
+    "the quality of models and data: twins are random, so their scores mean nothing",
 )
 
 
@@ -46,25 +46,25 @@ def rehearse(cells: list[Composition]) -> list[float | None]:
         Progress.write(f"  {part.line()}")
     account = _account(real, parts)
     total = len(plan.to_make())
-    kept = sum(node.status.value == "kept" for node in plan.nodes.values())
+    known = sum(node.status.value == "kept" for node in plan.nodes.values())
     try:
         carry_out(plan, cells, root, account)
     except StageError as error:
         ran = sum(node.manifest is not None for node in plan.to_make())
-        print("\n".join(["", f"rehearsal broke; {ran} of {total} stages ran", *account]))
-        raise StageError(f"the rehearsal broke in {error}") from error
+        print("\n".join(["", f"rehearsal failed; {ran} of {total} stages ran", *account]))
+        raise StageError(f"the rehearsal failed in {error}") from error
     seconds = time.monotonic() - started
-    again = f", {kept} were rehearsed before and nothing has changed since" if kept else ""
-    verdict = f"rehearsal passed: {total} stages ran in {seconds:.0f} s{again}"
+    earlier = f", {known} were rehearsed before and nothing has changed since" if known else ""
+    verdict = f"rehearsal passed: {total} stages ran in {seconds:.0f} s{earlier}"
     print("\n".join(["", verdict, *account]))
     return [None] * len(cells)
 
 
 def plan_rehearsal(real: Plan, root: Path) -> tuple[Plan, list[Understudy]]:
-    """Plan the cells of a plan as a rehearsal; return the plan and a description of its stages.
+    """Plan the rehearsal of a plan's cells; return the plan and descriptions of its stages.
 
-    Raises PlanError for a stage that cannot work in a rehearsal, and PluginError for a `rehearsal`
-    that returns something unsuitable.
+    Raises PlanError for a stage that cannot be rehearsed, and PluginError for a method `rehearsal`
+    that returns an unsuitable component.
     """
     parts: dict[tuple[str, str], Understudy] = {}
 
@@ -84,7 +84,7 @@ def _account(real: Plan, parts: list[Understudy]) -> list[str]:
     for title, stages in (
         ("replaced in whole or in part", [part.stage for part in parts if part.substitute]),
         ("with smaller settings", [part.stage for part in parts if part.reduced]),
-        ("as they are, declaring no rehearsal", [p.stage for p in parts if not p.declared]),
+        ("unchanged, without a declared rehearsal", [p.stage for p in parts if not p.declared]),
     ):
         if stages:
             lines.append(f"{title}: {', '.join(dict.fromkeys(stages))}")

@@ -1,8 +1,8 @@
-"""What a component's `rehearsal` puts in its place, and how it differs from the recipe's.
+"""The component that runs in a rehearsal instead of the recipe's, and how the two differ.
 
-A component may have a method `rehearsal(self, …)` that returns the component to run in its place:
-itself with smaller settings, or a substitute that makes the same type of artifact. For each port
-that it has a parameter for, it gets the spec planned by the recipe and that of the stand-in.
+A component may have a method `rehearsal(self, …)` that returns the component to run instead:
+itself with smaller settings, or a substitute that makes the same type of artifact. A parameter
+named like a port gets the specs of that input in the recipe and in the rehearsal.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ _SHOWN = 60
 
 @dataclasses.dataclass
 class Understudy:
-    """Stage of a rehearsal, compared with the recipe's."""
+    """A stage of a rehearsal, compared with the recipe's."""
 
     stage: str
     component: str
     substitute: str = ""
-    """Substitute: another component, or what the same one reads instead (`stands_for`)."""
+    """Name of another component, or description of what the same one reads (`stands_for`)."""
     declared: bool = True
     """Whether the component has a method `rehearsal`."""
     reduced: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     """{setting: (value in the recipe, value in the rehearsal)}"""
     left_out: list[str] = dataclasses.field(default_factory=list)
-    """What a rehearsal cannot tell about the stage."""
+    """Properties of the stage that a rehearsal does not test."""
 
     def line(self) -> str:
         """Return a one-line description."""
         name = f"{self.stage} ({self.component})"
         if not self.declared:
-            return f"{name}: as it is; the component declares no rehearsal"
+            return f"{name}: unchanged; the component declares no rehearsal"
         values = [f"{k} {_shown(a)} → {_shown(b)}" for k, (a, b) in self.reduced.items()]
         by = [f"replaced by {self.substitute}"] if self.substitute else []
-        return f"{name}: {', '.join([*by, *values]) or 'as it is'}"
+        return f"{name}: {', '.join([*by, *values]) or 'unchanged'}"
 
 
 def cast(stage: str, component: Any, inputs: dict[str, Any]) -> tuple[Any, Understudy]:
-    """Return the component that runs in place of one, and a description of the difference.
+    """Return the component that runs instead of `component`, and a description of the difference.
 
     `inputs` holds a `Rehearsed` for each port, or a list of them. Raises what the component's
     `rehearsal` raises.
@@ -55,14 +55,14 @@ def cast(stage: str, component: Any, inputs: dict[str, Any]) -> tuple[Any, Under
     if declared is None:
         part.declared = False
         return component, part
-    wanted = inspect.signature(declared).parameters
-    found = declared(**{port: each for port, each in inputs.items() if port in wanted})
-    same = type(found) is type(component)
-    part.substitute = str(getattr(found, "stands_for", "" if same else _name(found)))
+    parameters = inspect.signature(declared).parameters
+    replacement = declared(**{port: each for port, each in inputs.items() if port in parameters})
+    same = type(replacement) is type(component)
+    part.substitute = str(getattr(replacement, "stands_for", "" if same else _name(replacement)))
     if same:
-        before, after = _values(component), _values(found)
+        before, after = _values(component), _values(replacement)
         part.reduced = {k: (before.get(k), v) for k, v in after.items() if before.get(k) != v}
-    return found, part
+    return replacement, part
 
 
 def _name(component: Any) -> str:

@@ -1,4 +1,4 @@
-"""Calls as text: every spelling reads the same, and no text can hang, fill or run anything."""
+"""Calls as text: all spellings are equivalent, and no text can hang the parser or run code."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_calls_are_read_back_in_every_spelling(calls, spelling):
         "[{'name': 'web_chain_details', 'arguments': {'chain_slug': 'ethereum'}}]",
     ],
 )
-def test_the_cards_example_is_one_call_however_it_is_spelled(body):
+def test_the_cards_example_is_one_call_in_any_spelling(body):
     assert read_said(tagged(body)) == Said("", [ETHEREUM])
     assert read_said(f"Let me look.\n<tool_call>{body}") == Said("Let me look.", [ETHEREUM])
 
 
-def test_words_of_both_languages_may_be_mixed():
+def test_json_and_python_may_be_mixed():
     text = "{'a': true, \"b\": None, 'c': (1, -2.5e3, 'it\\'s'), 'd': \"it's\", 'e': '\\u00fc'}"
     assert read_literal(text) == {
         "a": True, "b": None, "c": [1, -2500.0, "it's"], "d": "it's", "e": "ü"
@@ -73,7 +73,7 @@ def test_the_empty_list_calls_nothing(text):
     assert read_said(text) == Said("", [])
 
 
-def test_an_answer_in_words_calls_nothing():
+def test_an_answer_in_prose_calls_nothing():
     assert read_said("It rains.") == Said("It rains.", [])
 
 
@@ -102,7 +102,7 @@ def test_an_answer_in_words_calls_nothing():
         "{'tool_name': 'find'",
     ],
 )
-def test_what_is_no_call_is_malformed(body):
+def test_invalid_calls_are_malformed(body):
     with pytest.raises(MalformedCall):
         read_said(tagged(body))
 
@@ -124,14 +124,14 @@ def test_what_is_no_call_is_malformed(body):
     ],
     ids=range(11),
 )
-def test_hostile_text_is_refused_in_no_time(text):
+def test_hostile_text_is_refused_quickly(text):
     start = time.process_time()
     with pytest.raises(UnreadableLiteral):
         read_literal(text)
     assert time.process_time() - start < 0.5
 
 
-def test_an_answer_of_endless_calls_is_refused():
+def test_an_answer_of_too_many_calls_is_refused():
     with pytest.raises(MalformedCall, match="more than 128 calls"):
         read_said(tagged("{'name': 'a'}") * 200)
     with pytest.raises(MalformedCall, match="characters"):
@@ -139,7 +139,7 @@ def test_an_answer_of_endless_calls_is_refused():
 
 
 @given(st.text(max_size=60) | st.text("{}[]()<tool_call>/'\",:0123 \\eE+-.", max_size=60))
-def test_any_text_is_read_or_malformed(text):
+def test_any_text_is_parsed_or_malformed(text):
     try:
         said = read_said(text)
     except MalformedCall:

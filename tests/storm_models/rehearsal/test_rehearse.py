@@ -1,4 +1,4 @@
-"""The verb `rehearse`: a recipe on stand-ins, in a store of its own, with a verdict."""
+"""The verb `rehearse`: a recipe with substitutes, in a separate store, with a verdict."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def test_a_rehearsal_runs_substitutes_and_reduced_settings(storm, tmp_path):
     assert stages["total"].metrics["value"] == 5 + 105 + 6
 
 
-def test_what_was_changed_and_what_was_not_is_told(storm):
+def test_changed_and_unchanged_stages_are_listed(storm):
     said = storm("rehearse", *LARGE, "other.amount=1")
     assert "source (large): replaced by stand_in" in said.err
     assert "adder (proportional): amount 1000.0 → 100.0" in said.err
-    assert "total (collect): as it is; the component declares no rehearsal" in said.err
+    assert "total (collect): unchanged; the component declares no rehearsal" in said.err
     verdict = said.out[said.out.index("rehearsal passed: 4 stages ran") :]
     assert "whether there is room for a large number" in verdict
     assert "memory, speed and disk" in verdict
     assert "replaced in whole or in part: source" in verdict
 
 
-def test_a_rehearsal_s_record_says_what_it_is_of(storm, tmp_path):
+def test_a_rehearsal_s_record_has_its_scale_and_verdict(storm, tmp_path):
     assert storm("rehearse", *LARGE, "other.amount=1").code == 0
     record = RunRecord.read((tmp_path / "outputs/rehearsals/latest").resolve())
     assert record.scale == "rehearsal on twins"
@@ -67,7 +67,7 @@ def test_a_rehearsal_s_record_says_what_it_is_of(storm, tmp_path):
     assert RunRecord.read((tmp_path / "outputs/latest").resolve()).rehearsal == []
 
 
-def test_a_rehearsal_leaves_store_and_latest_as_they_were(storm, tmp_path):
+def test_a_rehearsal_changes_neither_the_store_nor_latest(storm, tmp_path):
     assert storm("recipe=sum").code == 0
     latest = (tmp_path / "outputs/latest").readlink()
     kept = sorted((tmp_path / "outputs/store/artifacts").glob("??/*"))
@@ -76,10 +76,10 @@ def test_a_rehearsal_leaves_store_and_latest_as_they_were(storm, tmp_path):
     assert sorted((tmp_path / "outputs/store/artifacts").glob("??/*")) == kept
     others = {p.name for p in (tmp_path / "outputs/rehearsals/store/artifacts").glob("??/*")}
     assert others
-    assert not others & {place.name for place in kept}
+    assert not others & {folder.name for folder in kept}
 
 
-def test_what_was_rehearsed_is_not_made_again_until_something_changes(storm, monkeypatch, tmp_path):
+def test_a_stage_is_rehearsed_again_only_if_something_changed(storm, monkeypatch, tmp_path):
     assert storm("rehearse", "recipe=sum").code == 0
     said = storm("rehearse", "recipe=sum")
     assert "4 were rehearsed before and nothing has changed since" in said.out
@@ -92,14 +92,14 @@ def test_what_was_rehearsed_is_not_made_again_until_something_changes(storm, mon
     assert "rehearsed before" not in said.out
 
 
-def test_a_rehearsal_that_breaks_names_stage_and_cause(storm):
+def test_a_rehearsal_that_fails_names_stage_and_cause(storm):
     said = storm("rehearse", "recipe=sum", "adder=fussy", "adder.limit=0.5")
     assert said.code == 1
-    assert "the rehearsal broke in adder failed with ArithmeticError: that is too much" in said.err
-    assert "rehearsal broke; 2 of 4 stages ran" in said.out
+    assert "the rehearsal failed in adder failed with ArithmeticError: that is too much" in said.err
+    assert "rehearsal failed; 2 of 4 stages ran" in said.out
 
 
-def test_what_a_plan_refuses_ends_a_rehearsal_before_it_begins(storm, tmp_path):
+def test_a_recipe_that_the_plan_refuses_is_not_rehearsed(storm, tmp_path):
     said = storm("rehearse", "recipe=sum", "adder.amount=100")
     assert said.code == 1
     assert "adder.amount=100.0: the sum would be more than 100" in said.err

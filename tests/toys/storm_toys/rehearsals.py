@@ -1,4 +1,4 @@
-"""Components that say how they are rehearsed."""
+"""Components that declare how they are rehearsed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storm_exp.testing.toys import Text, Value, ValueSpec, write_value
 
 @component("source", "stand_in", version=1)
 class StandIn:
-    """What stands in for something large: a tenth of it."""
+    """A substitute for a large number: a tenth of it."""
 
     value: float = 0.0
 
@@ -42,7 +42,7 @@ class Large:
 
 @component("adder", "proportional", version=1)
 class Proportional:
-    """The number plus an amount, which is rehearsed in proportion to the number."""
+    """The number plus an amount, which a rehearsal scales with the number."""
 
     amount: float = 1000.0
     again: int = 1
@@ -69,7 +69,7 @@ class BadlyRehearsed(Proportional):
 
 @component("source", "words", version=1)
 class Words:
-    """A text, which nothing here can add."""
+    """A text, which cannot be added."""
 
     def run(self, stage: StageContext) -> Text:
         return Text(stage.directory)
