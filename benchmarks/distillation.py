@@ -41,13 +41,13 @@ class Inputs(NamedTuple):
     teacher_weight: torch.Tensor
 
 
-def draw() -> Inputs:
+def draw(vocabulary: int = VOCABULARY, positions: int = POSITIONS, hidden: int = HIDDEN) -> Inputs:
     """Return hidden states of unit size and heads that give logits of about ±1.5."""
     torch.manual_seed(0)
     pair = []
     for trains in (True, False):
-        pair.append(torch.randn(POSITIONS, HIDDEN).requires_grad_(trains))
-        weight = torch.empty(VOCABULARY, HIDDEN).normal_(std=1.5 / HIDDEN**0.5)
+        pair.append(torch.randn(positions, hidden).requires_grad_(trains))
+        weight = torch.empty(vocabulary, hidden).normal_(std=1.5 / hidden**0.5)
         pair.append(weight.requires_grad_(trains))
     return Inputs(*pair)
 
@@ -62,7 +62,7 @@ def naive(given: Inputs) -> torch.Tensor:
 
 def storm(given: Inputs) -> torch.Tensor:
     """Return ours."""
-    labels = torch.zeros(POSITIONS, dtype=torch.int64)
+    labels = torch.zeros(len(given.hidden), dtype=torch.int64, device=given.hidden.device)
     teacher = Head(given.teacher_weight)
     return divergence(given.hidden, Head(given.weight), given.teacher_hidden, teacher, labels).loss
 

@@ -1,7 +1,11 @@
-"""The GPU benchmark of training, in miniature, so that it runs at once where there is a GPU."""
+"""The GPU benchmark in miniature, so that it runs at once where there is a GPU."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import json
+import math
 import sys
 from pathlib import Path
 
@@ -10,17 +14,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-GPU_MODULES = [file.stem for file in BENCHMARKS.glob("training_gpu*.py")]
+MODULES = [file.stem for file in BENCHMARKS.glob("*.py")]
 
 
 @pytest.fixture
 def benchmark_module(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setenv("STORM_EXP_BENCH", str(tmp_path))
-    import training_gpu
+    import gpu
 
-    yield training_gpu
-    for name in (*GPU_MODULES, "training", "training_data", "results"):
+    yield gpu
+    for name in MODULES:
         sys.modules.pop(name, None)
 
 
@@ -34,7 +38,7 @@ def test_without_a_gpu_it_says_so_and_measures_nothing(benchmark_module, capsys,
 
 @pytest.fixture
 def spectrum_module(benchmark_module):
-    return sys.modules["training_gpu_spectrum"]
+    return importlib.import_module("training_gpu_spectrum")
 
 
 def test_spectrum_runs_in_miniature(spectrum_module):
@@ -65,5 +69,32 @@ def test_operations_are_those_that_torch_counts_in_forward_and_backward(spectrum
 @pytest.mark.slow
 def test_the_comparison_with_trl_runs_in_miniature(benchmark_module):
     pytest.importorskip("trl")
-    said = benchmark_module.against_trl(tiny=True)
-    assert "TRL, packed" in said and "within the tolerance" in said
+    found = benchmark_module.measure("trl", 600, miniature=True)
+    assert "TRL, packed" in found.body and "within the tolerance" in found.body
+    assert found.figures["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("name", ["judging", "distillation", "export"])
+def test_parts_run_in_miniature(benchmark_module, name):
+    found = benchmark_module.measure(name, 60, miniature=True)
+    assert "| --- |" in found.body
+    assert found.figures and all(math.isfinite(value) for value in found.figures.values())
+
+
+def test_one_call_prints_a_table_and_json_and_names_what_it_could_not_measure(
+    benchmark_module, capsys, monkeypatch
+):
+    parts = benchmark_module.PARTS
+    absent = dataclasses.replace(parts["trl"], package="no_such_package")
+    monkeypatch.setitem(parts, "trl", absent)
+    benchmark_module.main(["--miniature", "distillation", "trl"])
+    said = capsys.readouterr().out
+    found = json.loads(said.splitlines()[-1])
+    assert found["distillation"]["storm_seconds"] > 0
+    assert found["trl"] == {"not measured": "no_such_package is not installed"}
+    assert "| distillation | storm_seconds |" in said
+
+
+def test_a_part_that_takes_too_long_is_ended_and_named(benchmark_module):
+    found = benchmark_module.run_part("distillation", 0.2, miniature=True)
+    assert found == "not done in 0 s"
