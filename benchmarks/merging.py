@@ -3,6 +3,8 @@
 python benchmarks/merging.py                     measure, and write the section of RESULTS.md
 python benchmarks/merging.py parents FOLDER      only write the two checkpoints
 python benchmarks/merging.py compare ONE TWO     only count the weights in which two agree
+python benchmarks/merging.py --shapes 8b         8 B shapes beside reading and writing alone:
+                                                 see merging_large.py
 
 Both are whole commands in processes of their own, interleaved, on one core with one thread. The
 parents lie in the page cache, and a merge counts as done when its files are on the disk. Needs 8 GB
@@ -249,6 +251,10 @@ def main(words: list[str]) -> None:
             make_parents(Path(folder))
         case ["compare", one, two]:
             compare(Path(one), Path(two))
+        case ["--shapes", *_]:
+            import merging_large
+
+            merging_large.main(words)
         case _:
             sys.exit(__doc__)
 
