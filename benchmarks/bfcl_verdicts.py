@@ -1,7 +1,7 @@
-"""A program for the environment `bfcl`: python bfcl_verdicts.py, JSON lines in and out.
+"""Verdicts of bfcl-eval's checker, for its environment: python bfcl_verdicts.py, JSON lines.
 
-A line is [category, number of the question, calls as {name: arguments}]; its reply, by the checker
-of bfcl-eval, is [valid, kind of error].
+An input line is [category, index of the question, calls as {name: arguments}], the output line
+[valid, kind of error].
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import types
 from pathlib import Path
 
-# The checker imports the table of hosted models with all their clients: none of these is asked.
+# The checker imports the table of hosted models with all their clients, which are not needed.
 models = types.ModuleType("bfcl_eval.constants.model_config")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     for line in sys.stdin:
         category, number, calls = json.loads(line)
         if category.endswith("relevance"):
-            called = bool(calls)  # what their runner asks of an answer that could be decoded
+            called = bool(calls)  # the check of their runner for an answer that could be decoded
             reply = [called != category.endswith("irrelevance"), "relevance"]
         else:
             if category not in known:

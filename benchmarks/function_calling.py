@@ -1,10 +1,10 @@
-"""Our comparison of calls against the checker of bfcl-eval, on every question of the wheel.
+"""Compare our checker of calls with that of bfcl-eval on every question of the wheel.
 
     storm-exp env create bfcl
     python benchmarks/function_calling.py
 
-prints, by category and by the way in which answers were made, how many each of the two accepts and
-on how many they disagree, and every kind of disagreement with an example.
+prints, per category and per kind of generated answer, how many each of the two accepts and on how
+many they disagree, and every kind of disagreement with an example.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from made_calls import answers
 from storm_evaluation.function_calling.asking import judge
 from storm_evaluation.function_calling.berkeley import berkeley, berkeley_folder
 from storm_evaluation.function_calling.suite import Expected, Suite
-from storm_models.chat.tool_calls import CallSpelling, MalformedCall, ToolCall, read_said
+from storm_models.chat.tool_calls import CallSpelling, MalformedCall, ToolCall, parse_answer
 
 CATEGORIES = (
     "simple_python",
@@ -38,22 +38,23 @@ CATEGORIES = (
 VERDICTS = Path(__file__).with_name("bfcl_verdicts.py")
 NOTHING = {
     "the empty list": "[]",
-    "words": "I cannot.",
-    "a broken call": "<tool_call>{'tool_name': 'find', 'tool_arguments': </tool_call>",
+    "prose": "I cannot.",
+    "a malformed call": "<tool_call>{'tool_name': 'find', 'tool_arguments': </tool_call>",
 }
-"""Answers that call nothing."""
+"""Answers without a valid call."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdicts:
-    """Of one answer, what both say."""
+    """Both verdicts on one answer."""
 
     category: str
     question: str
     way: str
+    """How the answer was generated."""
     text: str
     ours: str
-    """What is wrong; empty where it is right."""
+    """The mistake; empty if the answer is right."""
     theirs: bool
     error: str
 
@@ -63,10 +64,10 @@ class Verdicts:
 
 
 def compare() -> list[Verdicts]:
-    """Return the verdicts on every answer that is made."""
+    """Return the verdicts on all generated answers."""
     suite = Suite(berkeley_folder())
-    made: list[tuple[str, str, str, str, str]] = []
-    asked: list[str] = []
+    judged: list[tuple[str, str, str, str, str]] = []
+    requests: list[str] = []
     for category in CATEGORIES:
         expected = suite.expected(category)
         for number, question in enumerate(suite.questions(category)):
@@ -81,37 +82,37 @@ def compare() -> list[Verdicts]:
                 texts += [("a call", call.text())] if call else []
             for way, text in texts:
                 ours = judge(text, question, expected)
-                made.append((category, question.id, way, text, ours))
-                asked.append(json.dumps([category, number, _called(text)]))
+                judged.append((category, question.id, way, text, ours))
+                requests.append(json.dumps([category, number, _calls(text)]))
     program = subprocess.run(
         [str(berkeley().python()), str(VERDICTS)],
-        input="\n".join(asked) + "\n",
+        input="\n".join(requests) + "\n",
         capture_output=True,
         text=True,
         check=True,
     )
     replies = [json.loads(line) for line in program.stdout.splitlines()]
-    return [Verdicts(*one, *reply) for one, reply in zip(made, replies, strict=True)]
+    return [Verdicts(*one, *reply) for one, reply in zip(judged, replies, strict=True)]
 
 
-def _called(text: str) -> list[dict[str, object]]:
-    """Return an answer's calls as their checker takes them; none where it cannot be read."""
+def _calls(text: str) -> list[dict[str, object]]:
+    """Return an answer's calls in the format of their checker; none if they are malformed."""
     try:
-        return [{call.name: call.arguments} for call in read_said(text).calls]
+        return [{call.name: call.arguments} for call in parse_answer(text).calls]
     except MalformedCall:
         return []
 
 
 def table(verdicts: list[Verdicts], by: str) -> str:
-    """Return the counts by a field of the verdicts, as a table in Markdown."""
-    found = collections.defaultdict(list)
+    """Return the counts per value of a field of the verdicts, as a table in Markdown."""
+    groups = collections.defaultdict(list)
     for verdict in verdicts:
-        found[getattr(verdict, by)].append(verdict)
+        groups[getattr(verdict, by)].append(verdict)
     head = f"| {by} | answers | ours accepts | theirs accepts | disagree |"
     rows = [
-        f"| {name} | {len(own):,} | {sum(not v.ours for v in own):,} "
-        f"| {sum(v.theirs for v in own):,} | {sum(not v.agree for v in own)} |"
-        for name, own in found.items()
+        f"| {name} | {len(group):,} | {sum(not v.ours for v in group):,} "
+        f"| {sum(v.theirs for v in group):,} | {sum(not v.agree for v in group)} |"
+        for name, group in groups.items()
     ]
     return "\n".join([head, "|---|--:|--:|--:|--:|", *rows])
 
@@ -124,10 +125,11 @@ def main() -> None:
         if not verdict.agree:
             kinds[verdict.ours or "right", verdict.error].append(verdict)
     print(f"\n{sum(map(len, kinds.values()))} of {len(verdicts):,} disagree")
-    for (ours, theirs), own in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
-        shown = own[0]
-        print(f"- {len(own)}: ours '{ours}', theirs '{theirs}': {shown.question} ({shown.way})")
-        print(f"  {shown.text[:300]}")
+    for (ours, theirs), group in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+        example = group[0]
+        source = f"{example.question} ({example.way})"
+        print(f"- {len(group)}: ours '{ours}', theirs '{theirs}': {source}")
+        print(f"  {example.text[:300]}")
 
 
 if __name__ == "__main__":

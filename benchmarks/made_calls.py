@@ -1,4 +1,4 @@
-"""Answers made from the calls that a question asks for: right ones, and wrong ones in ten ways."""
+"""Answers generated from a question's accepted calls: right ones, and wrong ones in twelve ways."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ Arguments = dict[str, Any]
 
 
 def answers(question: Question) -> Iterator[tuple[str, Calls]]:
-    """Yield answers by the way in which they were made; `right` begins the names of right ones."""
+    """Yield (how it was generated, answer); the first begins with `right` for right answers."""
     first = right(question, 0)
     yield "right: first values", first
     yield "right: last values", right(question, -1)
     yield "right: calls in reverse order", first[::-1]
     yield "right: other case and spaces", changed(first, _respelled)
-    yield "right: nothing that may be left out", right(question, 0, least=True)
+    yield "right: without optional arguments", right(question, 0, least=True)
     yield "right: integers for floats", changed(first, _to_integer)
     for way, make in WRONG.items():
-        made = make(question, copy.deepcopy(first))
-        if made is not None:
-            yield way, made
+        wrong = make(question, copy.deepcopy(first))
+        if wrong is not None:
+            yield way, wrong
 
 
-def right(question: Question, place: int, *, least: bool = False) -> Calls:
-    """Return calls of the values at a place of each argument's."""
+def right(question: Question, index: int, *, least: bool = False) -> Calls:
+    """Return calls with the accepted value of this index for each argument.
+
+    `least` omits the arguments that may be omitted.
+    """
     calls = []
     for entry in question.accepted or []:
         ((name, values),) = entry.items()
         given = {
-            argument: picked(options, place)
+            argument: picked(options, index)
             for argument, options in values.items()
             if [o for o in options if o != ""] and not (least and "" in options)
         }
@@ -42,19 +45,19 @@ def right(question: Question, place: int, *, least: bool = False) -> Calls:
     return calls
 
 
-def picked(options: list[Any], place: int) -> Any:
-    """Return one of the values that are right; of an object, one for each key."""
-    return _plain([option for option in options if option != ""][place], place)
+def picked(options: list[Any], index: int) -> Any:
+    """Return one of the accepted values, in objects one for each key."""
+    return _plain([option for option in options if option != ""][index], index)
 
 
-def _plain(option: Any, place: int) -> Any:
+def _plain(option: Any, index: int) -> Any:
     if isinstance(option, dict):
         return {
-            key: picked(values, place) if isinstance(values, list) else values
+            key: picked(values, index) if isinstance(values, list) else values
             for key, values in option.items()
             if not isinstance(values, list) or [v for v in values if v != ""]
         }
-    return [_plain(each, place) for each in option] if isinstance(option, list) else option
+    return [_plain(each, index) for each in option] if isinstance(option, list) else option
 
 
 def changed(calls: Calls, change: Callable[[Any], Any]) -> Calls:
@@ -83,7 +86,7 @@ def _other_type(value: Any) -> Any:
 
 
 def _near_type(value: Any) -> Any:
-    """Return what some languages take for the same: 1 for true, 3.0 for 3, one item for a list."""
+    """Return a value of a related type: 1 for true, 3.0 for 3."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
@@ -173,16 +176,16 @@ def _item_order(_: Question, calls: Calls) -> Calls | None:
 
 WRONG: dict[str, Callable[[Question, Calls], Calls | None]] = {
     "name of the function": _name,
-    "another function that is offered": _other_function,
+    "another offered function": _other_function,
     "type of a value": _type,
     "nearly the type: 1 for true, 3.0 for 3": _near,
     "value": _value,
     "an argument missing": _missing,
-    "an argument too many": _extra,
+    "a surplus argument": _extra,
     "names of the arguments": _renamed,
     "two values exchanged": _swapped,
     "order of a list": _item_order,
     "a call missing": lambda _, calls: calls[:-1],
     "a call twice": lambda _, calls: [*calls, calls[-1]],
 }
-"""Twelve ways: an answer that a way cannot make is left out."""
+"""{how a right answer is changed: function that returns None if it does not apply}"""

@@ -10,7 +10,7 @@ from typing import Any
 from storm_data.rows.bad_row import BadRow
 from storm_data.rows.tool_calls import CALLS
 from storm_models.chat.conversation import Message, calls_text
-from storm_models.chat.tool_calls import CallSpelling, MalformedCall, ToolCall, read_said
+from storm_models.chat.tool_calls import CallSpelling, MalformedCall, ToolCall, parse_answer
 from storm_models.chat.tool_prompt import tool_prompt
 
 Tools = list[dict[str, Any]] | None
@@ -78,13 +78,13 @@ def _from_text(message: Message) -> Message:
     if message["role"] != "assistant" or message.get("tool_calls"):
         return message
     try:
-        said = read_said(message["content"])
+        answer = parse_answer(message["content"])
     except MalformedCall as error:
         raise BadRow(CALLS, str(error)) from error
-    if not said.calls:
+    if not answer.calls:
         return message
-    calls = [{"name": call.name, "arguments": call.arguments} for call in said.calls]
-    return {**message, "content": said.words, "tool_calls": calls_text(calls)}
+    calls = [{"name": call.name, "arguments": call.arguments} for call in answer.calls]
+    return {**message, "content": answer.text, "tool_calls": calls_text(calls)}
 
 
 def _results_joined(messages: list[Message]) -> list[Message]:

@@ -17,7 +17,7 @@ from storm_exp import StageContext
 from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.generation import EMPTY, Answer, Generator
 from storm_inference.shots import Shots
-from storm_models.chat.tool_calls import CallSpelling, MalformedCall, read_said
+from storm_models.chat.tool_calls import CallSpelling, MalformedCall, parse_answer
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 MALFORMED, CALLED, NOT_CALLED = "malformed call", "unexpected call", "no call"
@@ -95,7 +95,7 @@ def judge(text: str, question: Question, expected: Expected, *, bare: bool = Fal
     `bare`: calls may have no tags, as with a model's own chat template.
     """
     try:
-        calls = read_said(text, bare=bare).calls
+        calls = parse_answer(text, bare=bare).calls
     except MalformedCall:
         if expected is Expected.calls:
             return MALFORMED

@@ -1,4 +1,4 @@
-"""A hub folder sent to a repository of the hub, in one commit."""
+"""Upload of a hub folder to a repository of the hub, in one commit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _CARD, _RESULTS = "README.md", ".eval_results"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Upload:
-    """What is sent, and where to."""
+    """An upload of a folder to a repository."""
 
     target: Target
     repository: str
     """OWNER/NAME."""
     revision: str = MAIN
-    """A branch, which is made where there is none."""
+    """The branch, which is created if it does not exist."""
     private: bool = False
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Upload:
             raise InputError(f"'{self.repository}' {problem}")
 
     def files(self) -> dict[str, int]:
-        """Return {name: bytes} of what is sent; raises InputError for what is no hub folder."""
+        """Return {name: bytes} of the files to send; raises InputError if it is no hub folder."""
         target, manifest = self.target, self.target.manifest
         if manifest is not None and manifest.artifact == HubFolder.__name__:
             files = {name: size for name, (size, _) in sorted(manifest.files.items())}
@@ -66,11 +66,11 @@ class Upload:
     def send(self) -> str:
         """Send the files and return the commit's address.
 
-        The repository is made if need be. Raises InputError with nothing published: without a
-        token, or for one that is not valid, a repository of somebody else, a hub that cannot be
-        reached, or a public repository where a private one was asked for.
+        The repository is created if necessary. Raises InputError, with nothing published, for a
+        missing or invalid token, another owner's repository, an unreachable hub, or a public
+        repository if a private one was requested.
         """
-        # Read when huggingface_hub is imported: it would add versions of what is installed here.
+        # Read when huggingface_hub is imported: it would send the versions of installed packages.
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 
@@ -91,16 +91,16 @@ class Upload:
         return str(commit.commit_url)
 
     def _prepare(self, api: HfApi) -> None:
-        """See that the repository and its branch are there, and as private as was asked for."""
+        """Create the repository and its branch if necessary, and check that it is private."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
         api.whoami()
         try:
-            found = api.model_info(self.repository)
+            info = api.model_info(self.repository)
         except RepositoryNotFoundError:
             api.create_repo(self.repository, private=self.private or None)
         else:
-            if self.private and not found.private:
+            if self.private and not info.private:
                 raise InputError(f"{self.repository} is public, and --private was asked for")
         if self.revision != MAIN:
             api.create_branch(self.repository, branch=self.revision, exist_ok=True)
@@ -108,7 +108,7 @@ class Upload:
 
 @contextlib.contextmanager
 def _in_words(endpoint: str, repository: str) -> Iterator[None]:
-    """Raise InputErrors in place of huggingface_hub's and httpx's."""
+    """Raise InputError instead of huggingface_hub's and httpx's errors."""
     import httpx
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -126,12 +126,12 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
     except httpx.HTTPError as error:
         reason = f"{endpoint} cannot be reached ({error or type(error).__name__})"
         raise InputError(f"nothing was published: {reason}") from error
-    except ValueError as error:  # the card's metadata, or an answer that makes no sense
+    except ValueError as error:  # invalid metadata of the card, or an invalid response
         raise InputError(f"nothing was published: {error}") from error
 
 
 def shown_size(size: float) -> str:
-    """Return a number of bytes as people write it."""
+    """Return a number of bytes in a readable unit."""
     for unit in ("B", "kB", "MB"):
         if size < 999.5:
             return f"{size:.3g} {unit}"
@@ -140,7 +140,7 @@ def shown_size(size: float) -> str:
 
 
 def listing(files: dict[str, int]) -> list[str]:
-    """Return lines with names and sizes, and what they are together."""
+    """Return lines with names and sizes, and their total."""
     width = max(map(len, files))
     lines = [f"  {name.ljust(width)}  {shown_size(size)}" for name, size in files.items()]
     return [*lines, f"  {len(files)} files, {shown_size(sum(files.values()))}"]

@@ -1,4 +1,4 @@
-"""Text of tokens that arrive one after another."""
+"""Incremental decoding of tokens."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _BROKEN = "\ufffd"
-"""What stands for bytes that are no character yet."""
+"""The replacement character, which decoding writes for incomplete characters."""
 
 
 class Detokenizer:
-    """Returns the text that every token adds, as soon as it is whole characters.
+    """Returns the text that each token adds, as soon as it consists of complete characters.
 
-    A token's text depends on the one before it (SentencePiece's spaces), so the newest tokens are
-    decoded together with those that came before; control tokens have no text.
+    The text of a token depends on the previous one (SentencePiece's spaces), so new tokens are
+    decoded together with the ones before them; control tokens have no text.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -25,12 +25,12 @@ class Detokenizer:
         self._before = self._shown = 0
 
     def add(self, token: int) -> str:
-        """Return the text that a token adds; empty where characters are not finished."""
+        """Return the text that a token adds; empty while a character is incomplete."""
         self._ids.append(token)
         return self._new(final=False)
 
     def rest(self) -> str:
-        """Return what unfinished characters at the end decode to."""
+        """Return the text of incomplete characters at the end."""
         return self._new(final=True)
 
     def _new(self, *, final: bool) -> str:

@@ -1,34 +1,36 @@
-"""The interface of what answers in a chat."""
+"""The interface of models that answer in a chat."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from storm_inference.chat.drawing import Drawing
+from storm_inference.chat.sampling import SamplingParameters
 from storm_models.chat.conversation import Conversation
 
 
 class Speaker(Protocol):
-    """Answers conversations with one model; to be closed."""
+    """A model that answers conversations; the caller closes it."""
 
     about: str
-    """What answers, in a few words."""
+    """Engine, dtype and device or address, in a few words."""
 
     def check(self, chat: Conversation) -> None:
-        """Raise UnusableChat where the template cannot render a chat, or leaves something out.
+        """Raise UnusableChat if the template refuses a chat or leaves out a part of it.
 
-        So it does where a control token stands in its contents: only a template may write one.
+        Also if its contents hold a control token, which only a template may write.
         """
         ...
 
-    def answer(self, chat: Conversation, drawing: Drawing, write: Callable[[str], None]) -> bool:
-        """Write the next answer, piece by piece; return whether it ended by itself.
+    def answer(
+        self, chat: Conversation, sampling: SamplingParameters, write: Callable[[str], None]
+    ) -> bool:
+        """Write the next answer, piece by piece; return whether it ended with a stop token.
 
-        Raises UnusableChat before anything is written, InputError where a server failed.
+        Raises UnusableChat before anything is written, and InputError if a server failed.
         """
         ...
 
     def close(self) -> None:
-        """End what was started."""
+        """Release the model, or end its server."""
         ...

@@ -1,4 +1,4 @@
-"""A program for the environment `llama_cpp`: llama.cpp's own server, until it is ended.
+"""llama.cpp's server, for the environment `llama_cpp`; it runs until a signal ends it.
 
 python llama_cpp_program.py '{"file": …, "host": …, "port": …, "name": …, "max_length": …,
 "threads": …}'. It imports nothing of this project.
@@ -14,7 +14,7 @@ import xllamacpp
 
 
 def main(settings: dict[str, object]) -> None:
-    """Serve a GGUF file; ends by a signal."""
+    """Serve a GGUF file until a signal ends the process."""
     params = xllamacpp.CommonParams()
     params.model.path = settings["file"]
     params.hostnames = [settings["host"]]

@@ -1,4 +1,4 @@
-"""llama.cpp's server for one GGUF file: how it is started."""
+"""The command line of llama.cpp's server for a GGUF file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROGRAM = Path(__file__).with_name("llama_cpp_program.py")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LlamaCppLaunch:
-    """What llama.cpp is to serve, and how."""
+    """A server's GGUF file and options."""
 
     engine: str = "llama.cpp"
     python: Path
@@ -23,12 +23,12 @@ class LlamaCppLaunch:
     """A GGUF file."""
     log: Path
     name: str = "model"
-    """What requests call the model."""
+    """Name of the model in requests."""
     host: str = HOST
     port: int = 0
-    """0: a free one."""
+    """0: a free port."""
     max_length: int | None = None
-    """Tokens of a prompt with its answer, at most; None: what the file says."""
+    """Maximum length of a prompt with its answer, in tokens; None: the file's context length."""
     threads: int = 1
 
     def words(self, port: int) -> list[str]:
@@ -44,5 +44,5 @@ class LlamaCppLaunch:
         return [str(self.python), str(_PROGRAM), json.dumps(settings)]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables, without what leads to this Python's packages."""
+        """Return the environment variables, without the path of this Python's packages."""
         return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

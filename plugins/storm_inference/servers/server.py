@@ -48,9 +48,9 @@ class Server:
         return self._read(path, lambda: self._client.get(path, timeout=seconds))
 
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the events of an answer as they come; raises Unavailable or Refused.
+        """Yield the events of a streamed response; raises Unavailable or Refused.
 
-        Who stops reading ends the request.
+        Closing the iterator cancels the request.
         """
         try:
             with self._client.stream("POST", path, json={**body, "stream": True}) as answer:

@@ -1,4 +1,4 @@
-"""Reading the words after a verb."""
+"""Parsing of the arguments of a verb."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from storm_exp import InputError
 
 
 class Words(argparse.ArgumentParser):
-    """A parser whose complaints are InputErrors, and which prints its help without ending."""
+    """A parser that raises InputError for errors, and prints its help without exiting."""
 
     def __init__(self, verb: str, description: str) -> None:
-        """Parse what stands after `storm-exp VERB`."""
+        """Parse the arguments after `storm-exp VERB`."""
         super().__init__(f"storm-exp {verb}", description=description, add_help=False)
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError with a complaint and the usage."""
+        """Raise InputError with the message and the usage."""
         raise InputError(f"{self.prog}: {message}\n{self.format_usage().rstrip()}")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:
-        """Return what the words say, None where they ask for help, which is printed."""
+        """Return the parsed arguments; None after printing help, if that was requested."""
         if {"-h", "--help"} & set(words):
             self.print_help()
             return None

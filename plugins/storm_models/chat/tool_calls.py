@@ -68,14 +68,14 @@ class MalformedCall(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
+class ParsedAnswer:
     """The text of an answer without its calls, and the calls."""
 
-    words: str
+    text: str
     calls: list[ToolCall]
 
 
-def read_said(text: str, *, bare: bool = False) -> Said:
+def parse_answer(text: str, *, bare: bool = False) -> ParsedAnswer:
     """Return the text and the calls of an answer, in any spelling; raises MalformedCall.
 
     A pair of tags encloses a call or a list of calls; the last closing tag may be missing, since
@@ -86,17 +86,17 @@ def read_said(text: str, *, bare: bool = False) -> Said:
         raise MalformedCall(f"{len(text)} characters, more than {LONGEST}")
     if bare and OPEN not in text:
         with contextlib.suppress(MalformedCall):
-            return Said("", _calls(text))
+            return ParsedAnswer("", _calls(text))
     before, *rest = text.split(OPEN)
-    words, calls = [before], []
-    for piece in rest:
-        body, _, after = piece.partition(CLOSE)
+    pieces, calls = [before], []
+    for part in rest:
+        body, _, after = part.partition(CLOSE)
         calls += _calls(body)
-        words.append(after)
+        pieces.append(after)
         if len(calls) > MOST:
             raise MalformedCall(f"more than {MOST} calls")
-    said = "".join(words).strip()
-    return Said("" if said == NO_CALL else said, calls)
+    plain = "".join(pieces).strip()
+    return ParsedAnswer("" if plain == NO_CALL else plain, calls)
 
 
 def _calls(body: str) -> list[ToolCall]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from storm_models.chat.tool_calls import read_said
+from storm_models.chat.tool_calls import parse_answer
 from storm_tinyworld.corpora.task_documents import task_examples
 from storm_tinyworld.skills.basic import EASY, TOOLS, Example
 
@@ -37,7 +37,7 @@ def suite() -> dict[str, str]:
         functions = _functions(example.instruction)
         own.append({"id": name, "question": [[message]], "function": functions})
         if not category.endswith(_NOTHING):
-            (call,) = read_said(example.response).calls
+            (call,) = parse_answer(example.response).calls
             values = {argument: [value] for argument, value in call.arguments.items()}
             truth = [{call.name: values}]
             answers.setdefault(category, []).append({"id": name, "ground_truth": truth})

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storm_models.chat.literals import LONGEST, UnreadableLiteral, read_literal
-from storm_models.chat.tool_calls import CallSpelling, MalformedCall, Said, ToolCall, read_said
+from storm_models.chat.tool_calls import (
+    CallSpelling,
+    MalformedCall,
+    ParsedAnswer,
+    ToolCall,
+    parse_answer,
+)
 from storm_models.chat.tool_prompt import tool_prompt
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -43,7 +49,7 @@ def test_a_value_is_read_back_as_json_and_as_a_python_literal(value):
 def test_calls_are_read_back_in_every_spelling(calls, spelling):
     written = "\n".join(call.text(spelling) for call in calls)
     if "<tool_call>" not in "".join(json.dumps([c.name, c.arguments]) for c in calls):
-        assert read_said(written) == Said("", calls)
+        assert parse_answer(written) == ParsedAnswer("", calls)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +63,10 @@ def test_calls_are_read_back_in_every_spelling(calls, spelling):
     ],
 )
 def test_the_cards_example_is_one_call_in_any_spelling(body):
-    assert read_said(tagged(body)) == Said("", [ETHEREUM])
-    assert read_said(f"Let me look.\n<tool_call>{body}") == Said("Let me look.", [ETHEREUM])
+    assert parse_answer(tagged(body)) == ParsedAnswer("", [ETHEREUM])
+    assert parse_answer(f"Let me look.\n<tool_call>{body}") == ParsedAnswer(
+        "Let me look.", [ETHEREUM]
+    )
 
 
 def test_json_and_python_may_be_mixed():
@@ -70,11 +78,11 @@ def test_json_and_python_may_be_mixed():
 
 @pytest.mark.parametrize("text", ["[]", " []\n", ""])
 def test_the_empty_list_calls_nothing(text):
-    assert read_said(text) == Said("", [])
+    assert parse_answer(text) == ParsedAnswer("", [])
 
 
 def test_an_answer_in_prose_calls_nothing():
-    assert read_said("It rains.") == Said("It rains.", [])
+    assert parse_answer("It rains.") == ParsedAnswer("It rains.", [])
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_an_answer_in_prose_calls_nothing():
 )
 def test_invalid_calls_are_malformed(body):
     with pytest.raises(MalformedCall):
-        read_said(tagged(body))
+        parse_answer(tagged(body))
 
 
 @pytest.mark.parametrize(
@@ -133,18 +141,18 @@ def test_hostile_text_is_refused_quickly(text):
 
 def test_an_answer_of_too_many_calls_is_refused():
     with pytest.raises(MalformedCall, match="more than 128 calls"):
-        read_said(tagged("{'name': 'a'}") * 200)
+        parse_answer(tagged("{'name': 'a'}") * 200)
     with pytest.raises(MalformedCall, match="characters"):
-        read_said("<tool_call>" * 100_000)
+        parse_answer("<tool_call>" * 100_000)
 
 
 @given(st.text(max_size=60) | st.text("{}[]()<tool_call>/'\",:0123 \\eE+-.", max_size=60))
 def test_any_text_is_parsed_or_malformed(text):
     try:
-        said = read_said(text)
+        answer = parse_answer(text)
     except MalformedCall:
         return
-    json.dumps([[call.name, call.arguments] for call in said.calls], allow_nan=False)
+    json.dumps([[call.name, call.arguments] for call in answer.calls], allow_nan=False)
 
 
 FIND = {"name": "find", "description": "Finds { a } thing.", "parameters": {"what": {}}}
