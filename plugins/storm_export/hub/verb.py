@@ -1,4 +1,4 @@
-"""The verb `push`, which imports what it needs only when it is called."""
+"""The verb `push`. What it imports while plugins are read is little; the rest follows."""
 
 from __future__ import annotations
 
@@ -11,28 +11,25 @@ def push(arguments: list[str]) -> int:
     from storm_inference.targets.target import STORE, find_target
     from storm_inference.targets.words import Words
 
-    parser = Words("push", "Send a folder made by exporter=hub_folder to a repository of the hub.")
+    parser = Words("push", "Send what exporter=hub_folder made to a repository of the hub.")
     add = parser.add_argument
     add("model", help="a stage of the latest run, the first digits of a key, or a folder")
-    add("repository", metavar="OWNER/NAME", help="created if it does not exist")
-    add("--private", action="store_true", help="visible to its owner only")
-    add("--revision", default=MAIN, metavar="BRANCH", help=f"the branch; default: {MAIN}")
-    add("--dry-run", action="store_true", help="list what would be sent, and send nothing")
-    add("--store", metavar="DIR", default=str(STORE), help=f"store of keys; default: {STORE}")
-    options = parser.read(arguments)
-    if options is None:
+    add("repository", metavar="OWNER/NAME", help="it is made where there is none")
+    add("--private", action="store_true", help="for nobody but its owner to see")
+    add("--revision", default=MAIN, metavar="BRANCH", help=f"the branch; {MAIN}")
+    add("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    add("--store", metavar="DIR", default=str(STORE), help=f"where keys are found; {STORE}")
+    said = parser.read(arguments)
+    if said is None:
         return 0
-    target = find_target(options.model, Path(options.store))
+    target = find_target(said.model, Path(said.store))
     upload = Upload(
-        target=target,
-        repository=options.repository,
-        revision=options.revision,
-        private=options.private,
+        target=target, repository=said.repository, revision=said.revision, private=said.private
     )
-    kind = "private" if options.private else "a new repository is public"
-    print(f"{target.place} → {options.repository} ({options.revision}; {kind}):")
+    kind = "private" if said.private else "a new repository is public"
+    print(f"{target.place} → {said.repository} ({said.revision}; {kind}):")
     print("\n".join(listing(upload.files())), flush=True)
-    if options.dry_run:
+    if said.dry_run:
         print("nothing was sent (--dry-run)")
         return 0
     print(upload.send())

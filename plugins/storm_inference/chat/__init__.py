@@ -1,1 +1,1 @@
-"""The verb `chat`: a conversation with a model in the terminal."""
+"""The verb `chat`: talking to a model."""

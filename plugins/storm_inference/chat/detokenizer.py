@@ -1,4 +1,4 @@
-"""Incremental decoding of tokens."""
+"""Text of tokens that arrive one after another."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _BROKEN = "\ufffd"
-"""The replacement character, which decoding writes for incomplete characters."""
+"""What stands for bytes that are no character yet."""
 
 
 class Detokenizer:
-    """Returns the text that each token adds, as soon as it consists of complete characters.
+    """Returns the text that every token adds, as soon as it is whole characters.
 
-    The text of a token depends on the previous one (SentencePiece's spaces), so new tokens are
-    decoded together with the ones before them; control tokens have no text.
+    A token's text depends on the one before it (SentencePiece's spaces), so the newest tokens are
+    decoded together with those that came before; control tokens have no text.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -25,12 +25,12 @@ class Detokenizer:
         self._before = self._shown = 0
 
     def add(self, token: int) -> str:
-        """Return the text that a token adds; empty while a character is incomplete."""
+        """Return the text that a token adds; empty where characters are not finished."""
         self._ids.append(token)
         return self._new(final=False)
 
     def rest(self) -> str:
-        """Return the text of incomplete characters at the end."""
+        """Return what unfinished characters at the end decode to."""
         return self._new(final=True)
 
     def _new(self, *, final: bool) -> str:

@@ -1,4 +1,4 @@
-"""The beginning of a conversation: system message and tools."""
+"""What a conversation begins with: the system's words, and tools."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from storm_exp import InputError
 from storm_models.chat.conversation import Conversation
 
 FORMS = [ToolForm.template.value, ToolForm.storm.value, ToolForm.storm_guidelines.value]
-"""Values of `--tool-form`."""
+"""How tools are shown, by the values of `tool_form`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Framing:
-    """System message and tools of a chat."""
+    """The same for every message of a chat."""
 
     system: str = ""
     tools: list[dict[str, Any]] | None = None
-    """OpenAI's format: {type: function, function: {name, description, parameters}}."""
+    """OpenAI's form: {type: function, function: {name, description, parameters}}."""
     form: ToolForm = ToolForm.template
 
     def around(self, messages: list[dict[str, Any]]) -> Conversation:
-        """Return a conversation that begins with system message and tools."""
+        """Return a conversation of messages that begins as it should."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         written, tools = self.form.written([*system, *messages], self.tools)
         return Conversation.of({"messages": written, "tools": json.dumps(tools) if tools else None})
 
     def remedy(self) -> str:
-        """Return advice for a template that writes no tools; empty if there are none."""
+        """Return what to do where a template shows no tools; empty where there are none."""
         if not self.tools or self.form is not ToolForm.template:
             return ""
-        return "; --tool-form storm writes tools into the system prompt, for any template"
+        return "; --tool-form storm puts tools into a system prompt, which any template shows"
 
 
 def read_framing(system: str, tools: str | None, form: str) -> Framing:
-    """Return the framing of a command line; raises InputError for an invalid file of tools."""
+    """Return what the command line says; raises InputError for a file that is no list of tools."""
     return Framing(
         system=system,
         tools=_tools(Path(tools)) if tools is not None else None,
@@ -47,7 +47,7 @@ def read_framing(system: str, tools: str | None, form: str) -> Framing:
 
 
 def _tools(file: Path) -> list[dict[str, Any]]:
-    """Return the functions of a file, which may be bare or in OpenAI's format."""
+    """Return the functions of a file, which may be bare, or in OpenAI's form."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -9,18 +9,18 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 class Prompts:
-    """Renders chats for a checkpoint, and limits their length."""
+    """Renders chats for a checkpoint, and says how long they may be."""
 
     def __init__(self, model: Checkpoint, max_length: int | None = None) -> None:
         """Read tokenizer and template; raises InputError without a template.
 
-        `max_length` is the maximum length of a prompt with its answer, in tokens; None: that of the
-        model's config.
+        `max_length` is the most that a prompt and its answer have together, in tokens; None: what
+        the model's config allows.
         """
         self._chat = model.chat()
         self.tokenizer = model.tokenizer()
         self.stops = answer_stops(model)
-        """Ids of the stop tokens."""
+        """The tokens at which answers end."""
         limits = (max_length, model.config().get("max_position_embeddings"))
         self.max_length = min((limit for limit in limits if limit), default=None)
 
@@ -34,6 +34,6 @@ class Prompts:
             raise UnusableChat(problem)
         return prompt
 
-    def room(self, prompt: list[int], tokens: int) -> int:
-        """Return how many of `tokens` an answer may have within the maximum length."""
-        return min(tokens, self.max_length - len(prompt)) if self.max_length else tokens
+    def room(self, prompt: list[int], wanted: int) -> int:
+        """Return how many tokens an answer may have: those wanted, or what is left."""
+        return min(wanted, self.max_length - len(prompt)) if self.max_length else wanted

@@ -1,4 +1,4 @@
-"""A conversation with a model in the terminal."""
+"""A chat: what was said so far, and what comes next."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from storm_exp import InputError
+from storm_inference.chat.drawing import Drawing
 from storm_inference.chat.framing import Framing
-from storm_inference.chat.sampling import SamplingParameters
 from storm_inference.chat.speaker import Speaker
 from storm_inference.chat.terminal import Terminal
 from storm_models.chat.template import UnusableChat
@@ -21,14 +21,14 @@ INTERRUPTED = 130
 
 
 class Session:
-    """A conversation; it writes each answer to the terminal."""
+    """Keeps a conversation, and has the next answer written."""
 
     def __init__(
-        self, speaker: Speaker, framing: Framing, sampling: SamplingParameters, terminal: Terminal
+        self, speaker: Speaker, framing: Framing, drawing: Drawing, terminal: Terminal
     ) -> None:
-        """Begin a conversation; raises InputError if the template cannot render its beginning."""
+        """Begin a conversation; raises InputError where the template cannot say how it begins."""
         self._speaker, self._framing = speaker, framing
-        self._sampling, self._terminal = sampling, terminal
+        self._drawing, self._terminal = drawing, terminal
         self._messages: list[dict[str, Any]] = []
         try:
             speaker.check(framing.around([_PROBE]))
@@ -36,61 +36,62 @@ class Session:
             raise InputError(f"the chat cannot begin: {reason}{framing.remedy()}") from reason
 
     def say(self, text: str) -> bool:
-        """Answer a message; return whether the answer ended with a stop token.
+        """Have a message answered; return whether the answer ended by itself.
 
-        Raises UnusableChat if the message was not sent. An interrupted answer stays in the
-        conversation as far as it was written.
+        Raises UnusableChat where the message was not sent. What an answer said before it was
+        interrupted stays in the conversation.
         """
-        question = {"role": "user", "content": text}
-        pieces: list[str] = []
+        asked = {"role": "user", "content": text}
+        said: list[str] = []
 
         def write(piece: str) -> None:
-            pieces.append(piece)
+            said.append(piece)
             self._terminal.write(piece)
 
-        seed = self._sampling.seed + len(self._messages)
-        sampling = dataclasses.replace(self._sampling, seed=seed)
+        seed = self._drawing.seed + len(self._messages)
+        drawing = dataclasses.replace(self._drawing, seed=seed)
         try:
-            chat = self._framing.around([*self._messages, question])
-            return self._speaker.answer(chat, sampling, write)
+            chat = self._framing.around([*self._messages, asked])
+            return self._speaker.answer(chat, drawing, write)
         finally:
-            if answer := "".join(pieces):
-                self._messages += [question, {"role": "assistant", "content": answer}]
+            if answer := "".join(said):
+                self._messages += [asked, {"role": "assistant", "content": answer}]
 
     def calls(self) -> list[str]:
-        """Return the calls of the last answer as text; raises MalformedCall."""
+        """Return the tools that the last answer calls, as text; raises MalformedCall."""
         if self._framing.tools is None or not self._messages:
             return []
         calls = parse_answer(self._messages[-1]["content"], bare=True).calls
         return [f"{c.name}({json.dumps(c.arguments, ensure_ascii=False)})" for c in calls]
 
     def settle(self) -> None:
-        """Remove an answer that cannot be rendered again from the conversation, with a note."""
+        """Leave out of the conversation an answer that cannot be rendered again, and say so."""
         if not self._messages:
             return
         try:
             self._speaker.check(self._framing.around([*self._messages, _PROBE]))
         except UnusableChat as reason:
-            self._terminal.note(f"(the conversation continues without this answer: {reason})")
+            self._terminal.note(f"(the conversation goes on without this answer: {reason})")
             del self._messages[-2:]
 
 
 def one_shot(session: Session, terminal: Terminal, text: str) -> int:
-    """Write the answer to a single message, and a newline; return the exit code."""
+    """Write the answer to one message, and a newline; return the exit code."""
     try:
         ended = session.say(text)
     except UnusableChat as reason:
         raise InputError(f"the message was not sent: {reason}") from reason
     terminal.write("\n")
     if not ended:
-        terminal.note("(the answer was truncated: --max-tokens)")
+        terminal.note("(the answer is cut there: --max-tokens)")
     return 0
 
 
 def converse(session: Session, terminal: Terminal) -> int:
-    """Answer messages until the user ends the chat; return the exit code.
+    """Answer what the user types until they end it; return the exit code.
 
-    Ctrl-C ends an answer; a second one without a message in between, or Ctrl-D, ends the chat.
+    Ctrl-C ends an answer; a second one, without a message between them, ends the chat, and so does
+    Ctrl-D.
     """
     interrupted = False
     while True:
@@ -113,7 +114,7 @@ def converse(session: Session, terminal: Terminal) -> int:
 
 
 def _answer(session: Session, terminal: Terminal, text: str) -> None:
-    """Answer a message, and note truncation, calls or why it was not sent."""
+    """Have a message answered, and tell what became of it."""
     try:
         ended = session.say(text)
     except UnusableChat as reason:
@@ -121,7 +122,7 @@ def _answer(session: Session, terminal: Terminal, text: str) -> None:
         return
     terminal.write("\n")
     if not ended:
-        terminal.note("(the answer was truncated: --max-tokens)")
+        terminal.note("(the answer is cut there: --max-tokens)")
     with contextlib.suppress(MalformedCall):
         for call in session.calls():
             terminal.note(f"calls {call}")

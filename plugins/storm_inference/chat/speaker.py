@@ -1,36 +1,34 @@
-"""The interface of models that answer in a chat."""
+"""The interface of what answers in a chat."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from storm_inference.chat.sampling import SamplingParameters
+from storm_inference.chat.drawing import Drawing
 from storm_models.chat.conversation import Conversation
 
 
 class Speaker(Protocol):
-    """A model that answers conversations; the caller closes it."""
+    """Answers conversations with one model; to be closed."""
 
     about: str
-    """Engine, dtype and device or address, in a few words."""
+    """What answers, in a few words."""
 
     def check(self, chat: Conversation) -> None:
-        """Raise UnusableChat if the template refuses a chat or leaves out a part of it.
+        """Raise UnusableChat where the template cannot render a chat, or leaves something out.
 
-        Also if its contents hold a control token, which only a template may write.
+        So it does where a control token stands in its contents: only a template may write one.
         """
         ...
 
-    def answer(
-        self, chat: Conversation, sampling: SamplingParameters, write: Callable[[str], None]
-    ) -> bool:
-        """Write the next answer, piece by piece; return whether it ended with a stop token.
+    def answer(self, chat: Conversation, drawing: Drawing, write: Callable[[str], None]) -> bool:
+        """Write the next answer, piece by piece; return whether it ended by itself.
 
-        Raises UnusableChat before anything is written, and InputError if a server failed.
+        Raises UnusableChat before anything is written, InputError where a server failed.
         """
         ...
 
     def close(self) -> None:
-        """Release the model, or end its server."""
+        """End what was started."""
         ...

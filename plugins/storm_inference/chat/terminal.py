@@ -1,4 +1,4 @@
-"""Input and output of a chat: text of models cannot control the terminal."""
+"""What is written to a terminal: texts of models are data, and steer nothing there."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import sys
 from typing import TextIO
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Control characters except tab and newline, and those that change the direction of text."""
+"""Control characters but tab and newline, and those that turn the direction of writing."""
 _PROMPT = "> "
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 
 def harmless(text: str) -> str:
-    """Return a text with its control characters escaped, for example as `\\x1b`."""
+    """Return a text whose control characters are spelled, as in `\\x1b`."""
     return _STEERING.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 class Terminal:
-    """Writes answers to standard output, everything else to standard error.
+    """The answer goes to standard output, everything else to standard error.
 
-    In a pipe or file the answer is not escaped.
+    What a program reads (a pipe, a file) is the answer as it is.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
@@ -31,21 +31,21 @@ class Terminal:
         self._spelled = self._out.isatty()
         self._coloured = self._err.isatty() and not os.environ.get("NO_COLOR")
         self.watched = self._err.isatty()
-        """Whether notes are shown in a terminal."""
+        """Whether somebody sees what is noted."""
 
     def write(self, text: str) -> None:
-        """Write a piece of an answer without delay."""
+        """Show a piece of an answer at once."""
         self._out.write(harmless(text) if self._spelled else text)
         self._out.flush()
 
     def note(self, text: str) -> None:
-        """Write a line about the chat."""
+        """Show a line about the chat."""
         line = harmless(text)
         self._err.write(f"{_DIM}{line}{_PLAIN}\n" if self._coloured else f"{line}\n")
         self._err.flush()
 
     def ask(self) -> str:
-        """Return the next line of input; raises EOFError at the end."""
+        """Return the line that the user types; raises EOFError at the end."""
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  input() then edits lines, and remembers them
         if self._spelled:
@@ -56,5 +56,5 @@ class Terminal:
 
 
 def readable(text: str) -> str:
-    """Return input with bytes that are not valid UTF-8 replaced."""
+    """Return what was typed or piped, with a sign in place of bytes that are no text."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""A model of transformers in this process, which streams its tokens."""
+"""A model of transformers in this process, which writes every token as it is drawn."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from transformers.generation.streamers import BaseStreamer
 
 from storm_exp import Runtime
 from storm_inference.chat.detokenizer import Detokenizer
+from storm_inference.chat.drawing import Drawing
 from storm_inference.chat.prompts import Prompts
-from storm_inference.chat.sampling import SamplingParameters
 from storm_inference.factor_change import generate_through
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -24,7 +24,7 @@ class TransformersSpeaker:
     """A loaded model."""
 
     def __init__(self, model: Checkpoint, prompts: Prompts) -> None:
-        """Load the model in its stored dtype, on the GPU if there is one."""
+        """Load it in its own number format, on the GPU where there is one."""
         self._model, self._prompts, self._closing = model, prompts, contextlib.ExitStack()
         self._device = self._closing.enter_context(computing(Runtime()))
         self._network: Any = model.load("auto", self._device)
@@ -32,23 +32,21 @@ class TransformersSpeaker:
         self.about = f"transformers, {dtype}, {self._device}"
 
     def check(self, chat: Conversation) -> None:
-        """Raise UnusableChat if the chat cannot be rendered."""
+        """Raise UnusableChat where the chat cannot be rendered."""
         self._prompts.of(chat)
 
     @torch.inference_mode()
-    def answer(
-        self, chat: Conversation, sampling: SamplingParameters, write: Callable[[str], None]
-    ) -> bool:
-        """Generate an answer; samples depend on the seed."""
+    def answer(self, chat: Conversation, drawing: Drawing, write: Callable[[str], None]) -> bool:
+        """Draw an answer with torch's generator, seeded."""
         prompt = self._prompts.of(chat)
-        torch.manual_seed(sampling.seed)
+        torch.manual_seed(drawing.seed)
         stops, tokens = self._prompts.stops, Detokenizer(self._prompts.tokenizer)
         streamer = _Streamer(stops, tokens, write)
-        drawn = sampling.temperature > 0
-        options: dict[str, Any] = {"repetition_penalty": sampling.repetition_penalty}
+        drawn = drawing.temperature > 0
+        options: dict[str, Any] = {"repetition_penalty": drawing.repetition_penalty}
         if drawn:
-            options |= {"temperature": sampling.temperature, "top_k": sampling.top_k}
-            options |= {"top_p": sampling.top_p, "min_p": sampling.min_p or None}
+            options |= {"temperature": drawing.temperature, "top_k": drawing.top_k}
+            options |= {"top_p": drawing.top_p, "min_p": drawing.min_p or None}
         self._network.generation_config = GenerationConfig(eos_token_id=stops)
 
         def generate(given: torch.Tensor, mask: torch.Tensor, max_length: int) -> torch.Tensor:
@@ -65,20 +63,20 @@ class TransformersSpeaker:
             return written
 
         given = torch.tensor([prompt], device=self._device)
-        longest = len(prompt) + self._prompts.room(prompt, sampling.max_new_tokens)
+        longest = len(prompt) + self._prompts.room(prompt, drawing.max_new_tokens)
         mask = torch.ones_like(given)
         written = generate_through(self._model.config(), given, mask, longest, stops, generate)
         write(tokens.rest())
         return int(written[0, -1]) in stops
 
     def close(self) -> None:
-        """Release the model."""
+        """Forget the model."""
         self._network = None
         self._closing.close()
 
 
 class _Streamer(BaseStreamer):
-    """Writes the text of tokens, without the prompt, which comes first."""
+    """Writes the text of tokens; the prompt, which comes first, is not shown."""
 
     def __init__(self, stops: list[int], tokens: Detokenizer, write: Callable[[str], None]) -> None:
         self._stops, self._tokens, self._write = stops, tokens, write
@@ -97,4 +95,4 @@ class _Streamer(BaseStreamer):
                 self._write(text)
 
     def end(self) -> None:
-        """Do nothing: the caller writes incomplete characters at the end."""
+        """Nothing is left: what the last tokens lack is written by who knows that they are."""

@@ -1,1 +1,1 @@
-"""The verb `serve`: serves a model over HTTP."""
+"""The verb `serve`: a model behind an address."""

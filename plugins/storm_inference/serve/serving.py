@@ -1,4 +1,4 @@
-"""Running a server in the foreground, until a signal or an error ends it."""
+"""A server in the foreground: until a signal ends it, or it ends by itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve_until_told(launch: Launched) -> None:
-    """Start a server, print how to use it, and wait for Ctrl-C, which ends it.
+    """Start a server, say how to ask it, and wait for Ctrl-C, which ends it.
 
-    Raises InputError, with the end of its log, if it does not start or ends unexpectedly.
+    Raises InputError, with the end of its log, where it does not start or ends by itself.
     """
     starting = None
     try:
@@ -36,7 +36,7 @@ def serve_until_told(launch: Launched) -> None:
 
 
 def how_to_ask(url: str, launch: Launched) -> list[str]:
-    """Return lines with the address, the model's name, and an example of a request."""
+    """Return lines with the address, the model's name, and a command that asks it."""
     message = {"role": "user", "content": "Hello"}
     body = json.dumps({"model": launch.name, "messages": [message]})
     words = ["curl", f"{url}/v1/chat/completions"]

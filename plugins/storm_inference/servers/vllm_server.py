@@ -21,7 +21,7 @@ from storm_inference.servers.server import Server
 
 HOST = "127.0.0.1"
 _EVERYWHERE = ("0.0.0.0", "::")
-"""Addresses that mean all interfaces of a machine."""
+"""Addresses that stand for all of a machine's."""
 ANSWER_SECONDS = 1800.0
 """Timeout of a request."""
 _POLL_SECONDS = 0.5
@@ -91,7 +91,7 @@ class Launch:
 
 
 class Launched(Protocol):
-    """The launch of a server of any engine."""
+    """What the server of any engine is started with."""
 
     @property
     def engine(self) -> str:
@@ -110,7 +110,7 @@ class Launched(Protocol):
 
     @property
     def port(self) -> int:
-        """The port to listen at; 0: a free port."""
+        """The port to listen at; 0: a free one."""
         ...
 
     @property
@@ -139,9 +139,9 @@ class Starting:
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("ab") as output:
             program = Program(launch.words(port), output, environment=launch.environment())
-        host = HOST if launch.host in _EVERYWHERE else launch.host
-        address = f"[{host}]" if ":" in host else host
-        self.server = Server(f"http://{address}:{port}", ANSWER_SECONDS, program)
+        asked = HOST if launch.host in _EVERYWHERE else launch.host
+        place = f"[{asked}]" if ":" in asked else asked
+        self.server = Server(f"http://{place}:{port}", ANSWER_SECONDS, program)
         self.server.model = launch.name
 
     def wait(self, seconds: float, check: Callable[[], None] = lambda: None) -> Server:

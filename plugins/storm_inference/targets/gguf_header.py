@@ -1,4 +1,4 @@
-"""Reading of a GGUF file's metadata: the keys and values before its tensors.
+"""What a GGUF file says of itself: the keys and values before its tensors.
 
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little endian.
 """
@@ -16,25 +16,25 @@ _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _FORMATS[12] = "d"
 _TEXT, _LIST = 8, 9
 _LONGEST = 1 << 26
-"""Maximum number of bytes of a string, and of entries of a list."""
+"""Bytes of a text, and entries of a list, at most."""
 
 
 def read_gguf_header(file: Path) -> dict[str, Any]:
-    """Return {key: value}, without lists; raises InputError for an invalid or incomplete file."""
+    """Return {key: value}, without lists; raises InputError for what is no whole GGUF file."""
     with file.open("rb") as stream:
         try:
             if stream.read(4) != _MAGIC:
-                raise InputError(f"{file} is not a GGUF file")
+                raise InputError(f"{file} is no GGUF file")
             version, _, keys = _numbers(stream, "IQQ")
             if version not in (2, 3):
-                raise InputError(f"{file} is GGUF of version {version}; supported: 2 and 3")
+                raise InputError(f"{file} is GGUF of version {version}; 2 and 3 can be read")
             return {_text(stream): _value(stream, _number(stream, "I")) for _ in range(keys)}
         except (EOFError, KeyError, ValueError) as error:
             raise InputError(f"{file}: its header is damaged ({error})") from error
 
 
 def _value(stream: IO[bytes], kind: int) -> Any:
-    """Return a value; None for a list, which is skipped."""
+    """Return a value; None for a list, which is passed over."""
     if kind == _TEXT:
         return _text(stream)
     if kind != _LIST:
@@ -65,7 +65,7 @@ def _numbers(stream: IO[bytes], form: str) -> tuple[Any, ...]:
 def _read(stream: IO[bytes], size: int) -> bytes:
     if size > _LONGEST * 8:
         raise ValueError(f"{size} bytes")
-    content = stream.read(size)
-    if len(content) < size:
-        raise EOFError("the file ends too early")
-    return content
+    found = stream.read(size)
+    if len(found) < size:
+        raise EOFError("it ends early")
+    return found

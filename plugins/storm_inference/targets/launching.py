@@ -1,4 +1,4 @@
-"""Choice of the engine for a target, and the options of its server."""
+"""Which engine answers for a target, and the server that it starts."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _TEMPLATE = "tokenizer.chat_template"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """Requested options of a server."""
+class Wishes:
+    """How a server is to run."""
 
     folder: Path
-    """For its log, and for the weights of a merge that is stored as a sum."""
+    """For its log, and for the weights of a merge that has none of its own."""
     name: str = "model"
-    """Name of the model in requests."""
+    """What requests call the model."""
     host: str = HOST
     port: int = 0
     max_length: int | None = None
-    """Maximum length of a prompt with its answer, in tokens; None: that of the model."""
+    """Tokens of a prompt with its answer, at most; None: what the model allows."""
     own_generation: bool = False
-    """Whether generation_config.json provides the defaults of requests."""
+    """Whether requests that do not say how to sample get what generation_config.json says."""
 
 
-def choose_engine(target: Target, requested: str | None, default: str) -> str:
-    """Return the requested engine; by default `default` for a folder, llama_cpp for GGUF files.
+def choose_engine(target: Target, wanted: str | None, default: str) -> str:
+    """Return which engine answers: `default` for a folder, llama_cpp for GGUF files.
 
-    Raises InputError if the target has no files that the engine can load.
+    Raises InputError where there is nothing that the engine `wanted` can read.
     """
     gguf, checkpoint = target.gguf_files(), target.has_checkpoint()
     if not gguf and not checkpoint:
@@ -50,7 +50,7 @@ def choose_engine(target: Target, requested: str | None, default: str) -> str:
             f"'{target.name}' is no model{kind}: {target.place} has neither config.json nor GGUF "
             "files"
         )
-    chosen = requested or (default if checkpoint else LLAMA_CPP)
+    chosen = wanted or (default if checkpoint else LLAMA_CPP)
     if chosen == LLAMA_CPP and not gguf:
         raise InputError(
             f"--inference llama_cpp reads GGUF files, and '{target.name}' has none: +exporter=gguf "
@@ -64,57 +64,57 @@ def choose_engine(target: Target, requested: str | None, default: str) -> str:
     return chosen
 
 
-def prepare(target: Target, engine: str, options: ServerOptions) -> Launched:
-    """Return the command of vLLM's or llama.cpp's server for a target.
+def prepare(target: Target, engine: str, wishes: Wishes) -> Launched:
+    """Return how to start vLLM or llama.cpp for a target.
 
-    Raises InputError, with the command that creates it, if the engine's environment is missing.
+    Raises InputError, with the command that makes it, where the engine's environment is missing.
     """
     if engine == LLAMA_CPP:
-        return _llama_cpp(target.gguf_files()[0], options)
-    return _vllm(target, options)
+        return _llama_cpp(target.gguf_files()[0], wishes)
+    return _vllm(target, wishes)
 
 
-def _vllm(target: Target, options: ServerOptions) -> Launch:
+def _vllm(target: Target, wishes: Wishes) -> Launch:
     python = vllm().python()
     model = target.checkpoint()
     chat = TemplateContext.read(model.directory)
     shown = date.fromisoformat(chat.date).strftime("%d %b %Y")
     return Launch(
         python=python,
-        model=model.materialise(_InFolder(options.folder)).directory,
-        log=options.folder / "vllm.log",
+        model=model.materialise(_InFolder(wishes.folder)).directory,
+        log=wishes.folder / "vllm.log",
         dtype=served_dtype(model),
-        max_length=options.max_length,
+        max_length=wishes.max_length,
         gpu=0 if device_count("auto") else None,
         threads=Runtime().thread_count(),
-        port=options.port,
-        host=options.host,
-        name=options.name,
-        own_generation=options.own_generation,
+        port=wishes.port,
+        host=wishes.host,
+        name=wishes.name,
+        own_generation=wishes.own_generation,
         template_arguments={**chat.arguments, "date_string": shown},
     )
 
 
-def _llama_cpp(file: Path, options: ServerOptions) -> LlamaCppLaunch:
+def _llama_cpp(file: Path, wishes: Wishes) -> LlamaCppLaunch:
     python = llama_cpp().python()
     context = context_length(file)
-    length = options.max_length or context
+    wanted = wishes.max_length or context
     return LlamaCppLaunch(
         python=python,
         file=file,
-        log=options.folder / "llama_cpp.log",
-        max_length=min(length, context) if length and context else length,
+        log=wishes.folder / "llama_cpp.log",
+        max_length=min(wanted, context) if wanted and context else wanted,
         threads=Runtime().thread_count(),
-        port=options.port,
-        host=options.host,
-        name=options.name,
+        port=wishes.port,
+        host=wishes.host,
+        name=wishes.name,
     )
 
 
 def context_length(file: Path) -> int | None:
-    """Return the context length of a GGUF file; raises InputError without a chat template.
+    """Return the tokens that a GGUF file's model reads; raises InputError without a chat template.
 
-    llama.cpp would use another model's template.
+    llama.cpp would write chats in another model's form.
     """
     header = read_gguf_header(file)
     if not header.get(_TEMPLATE):
@@ -122,12 +122,12 @@ def context_length(file: Path) -> int | None:
             f"{file} has no chat template, and llama.cpp would take another model's: set one for "
             "the model before it is exported, such as chat.template=chatml"
         )
-    length = header.get(f"{header.get('general.architecture')}.context_length")
-    return length if isinstance(length, int) else None
+    found = header.get(f"{header.get('general.architecture')}.context_length")
+    return found if isinstance(found, int) else None
 
 
 class _InFolder:
-    """Writes memos into a folder outside the store."""
+    """Keeps by-products in a folder, outside every store."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -142,7 +142,7 @@ class _InFolder:
         inputs: Mapping[str, Artifact | Sequence[Artifact]],
         fill: Callable[[Path], None],
     ) -> Path:
-        folder = self._folder / name
-        folder.mkdir(parents=True)
-        fill(folder)
-        return folder
+        place = self._folder / name
+        place.mkdir(parents=True)
+        fill(place)
+        return place

@@ -1,4 +1,4 @@
-"""A model named on the command line: by stage, key of the store, folder or file."""
+"""What a word on the command line names: a stage, an artifact of the store, a folder, a file."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.folder.json_file import read_json
 
 LATEST = Path("outputs/latest")
-"""Folder with links to the stages of the latest run."""
+"""The stages of the latest run."""
 STORE = Path("outputs/store")
 _KEY = re.compile("[0-9a-f]{4,64}")
 _GGUF = ".gguf"
 _SUMMARY = "gguf.json"
-"""The exporter's summary, which lists the files in order."""
+"""What the exporter `gguf` leaves beside its files, in their order."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A folder or a GGUF file."""
+    """A folder that was named, or a GGUF file."""
 
     name: str
-    """The stage's label, else the name of the folder or file."""
+    """What it is called: the stage's label, else the name of the folder or file."""
     place: Path
     manifest: Manifest | None = None
-    """Its manifest; None outside a store."""
+    """What the store says of it; None outside a store."""
 
     def has_checkpoint(self) -> bool:
         """Whether it is a model in Hugging Face layout."""
         return (self.place / "config.json").is_file()
 
     def checkpoint(self) -> Checkpoint:
-        """Return the model; raises InputError if it is not one in Hugging Face layout."""
+        """Return the model; raises InputError where it is none."""
         if not self.has_checkpoint():
             raise InputError(f"{self.place} is no model: it has no config.json")
         return Checkpoint(self.place, self.manifest.key if self.manifest else "")
 
     def gguf_files(self) -> list[Path]:
-        """Return its GGUF files, in the order of the exporter's setting `types` if known."""
+        """Return its GGUF files, the one that was asked for first before the others."""
         if self.place.is_file():
             return [self.place]
         files = sorted(self.place.glob(f"*{_GGUF}"))
@@ -53,11 +53,11 @@ class Target:
 
 
 def find_target(word: str, store: Path = STORE) -> Target:
-    """Return the target of a word.
+    """Return what a word names.
 
-    It may be the label of a stage of the latest run, the first digits of a key in `store`, or the
-    path of a folder or file (`./NAME` if a stage has the same name). Raises InputError, listing
-    what exists, if there is none.
+    That is a stage of the latest run by its label, an artifact of `store` by the first digits of
+    its key, or a folder or file by its path (`./NAME` where a stage has the same name). Raises
+    InputError, with what there is, where nothing has this name.
     """
     is_path = os.sep in word or word in (".", "..") or word.startswith("~")
     if not is_path and word:
@@ -109,5 +109,5 @@ def _known(word: str, store: Path) -> str:
 
 
 def is_model(place: Path) -> bool:
-    """Return whether a folder contains a model, in Hugging Face layout or as GGUF."""
+    """Return whether a folder has a model in it, in Hugging Face layout or as GGUF."""
     return (place / "config.json").is_file() or any(place.glob(f"*{_GGUF}"))

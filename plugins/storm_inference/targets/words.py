@@ -1,4 +1,4 @@
-"""Parsing of the arguments of a verb."""
+"""Reading the words after a verb."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from storm_exp import InputError
 
 
 class Words(argparse.ArgumentParser):
-    """A parser that raises InputError for errors, and prints its help without exiting."""
+    """A parser whose complaints are InputErrors, and which prints its help without ending."""
 
     def __init__(self, verb: str, description: str) -> None:
-        """Parse the arguments after `storm-exp VERB`."""
+        """Parse what stands after `storm-exp VERB`."""
         super().__init__(f"storm-exp {verb}", description=description, add_help=False)
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError with the message and the usage."""
+        """Raise InputError with a complaint and the usage."""
         raise InputError(f"{self.prog}: {message}\n{self.format_usage().rstrip()}")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:
-        """Return the parsed arguments; None after printing help, if that was requested."""
+        """Return what the words say, None where they ask for help, which is printed."""
         if {"-h", "--help"} & set(words):
             self.print_help()
             return None

@@ -1,4 +1,4 @@
-"""Temporary folders and signals of verbs that use a model."""
+"""What a verb that uses a model leaves behind: nothing, or the logs of what went wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def working_folder(verb: str) -> Iterator[Path]:
-    """Yield an empty folder that is removed at the end; its logs are kept after an error."""
+    """Yield an empty folder that is removed at the end; after an error its logs stay."""
     folder = Path(tempfile.mkdtemp(prefix=f"storm-exp-{verb}-"))
     try:
         yield folder
@@ -23,7 +23,7 @@ def working_folder(verb: str) -> Iterator[Path]:
             if entry.is_dir():
                 shutil.rmtree(entry)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # if there is no log
+            folder.rmdir()  # where there is no log
         raise
     except BaseException:
         shutil.rmtree(folder)
@@ -33,7 +33,7 @@ def working_folder(verb: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def ends_on_sigterm(code: int) -> Iterator[None]:
-    """Exit with `code` on SIGTERM, leaving the `with` block in order."""
+    """Let SIGTERM end what stands inside in order, with an exit code."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(code)

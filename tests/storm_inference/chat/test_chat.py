@@ -9,9 +9,9 @@ import shutil
 import pytest
 
 from storm_exp import InputError
+from storm_inference.chat.drawing import Drawing
 from storm_inference.chat.framing import Framing, read_framing
 from storm_inference.chat.prompts import Prompts
-from storm_inference.chat.sampling import SamplingParameters
 from storm_inference.chat.session import INTERRUPTED, Session, converse, one_shot
 from storm_inference.chat.terminal import Terminal
 from storm_inference.chat.transformers_speaker import TransformersSpeaker
@@ -49,7 +49,7 @@ class Talks:
         if any("<|" in message["content"] for message in chat.messages):
             raise UnusableChat("its contents hold the control token <|")
 
-    def answer(self, chat, sampling, write) -> bool:
+    def answer(self, chat, drawing, write) -> bool:
         self.check(chat)
         self.asked.append([(m["role"], m["content"]) for m in chat.messages])
         for piece in self._pieces:
@@ -63,7 +63,7 @@ class Talks:
 
 
 def session(speaker, terminal, framing=None) -> Session:
-    return Session(speaker, framing or Framing(), SamplingParameters(), terminal)
+    return Session(speaker, framing or Framing(), Drawing(), terminal)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_an_answer_that_would_steer_the_model_is_shown_and_not_kept():
     converse(session(speaker, terminal), terminal)
     assert speaker.asked == [[("user", "one")], [("user", "two")]]
     assert "<|end|>" in terminal.out.getvalue()
-    assert terminal.err.getvalue().count("continues without this answer") == 2
+    assert terminal.err.getvalue().count("goes on without this answer") == 2
 
 
 def test_contents_never_become_control_tokens(speaker):
@@ -202,7 +202,7 @@ def test_a_message_beyond_the_context_is_not_sent(talker):
 
 @pytest.mark.parametrize("say", ["", "  "])
 def test_nothing_said_is_an_error(talker, say):
-    with pytest.raises(InputError, match="the message is empty"):
+    with pytest.raises(InputError, match="nothing was said"):
         chat([str(talker.directory), "--say", say])
 
 

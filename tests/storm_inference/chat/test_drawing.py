@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import InputError
-from storm_inference.chat.sampling import MOST, SamplingParameters
+from storm_inference.chat.drawing import MOST, Drawing
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ from storm_inference.chat.sampling import MOST, SamplingParameters
     ],
 )
 def test_a_temperature_is_drawn_with_unless_the_model_says_no(config, said, temperature):
-    assert SamplingParameters.of(config, said).temperature == temperature
+    assert Drawing.of(config, said).temperature == temperature
 
 
 def test_what_is_said_stands_over_the_models_own():
     config = {"top_k": 100, "top_p": 0.95, "max_new_tokens": 7, "eos_token_id": 3}
-    sampling = SamplingParameters.of(config, {"top_k": 5, "top_p": None}, seed=4)
-    assert sampling == SamplingParameters(top_k=5, top_p=0.95, max_new_tokens=7, seed=4)
-    assert SamplingParameters.of({}, {}).max_new_tokens == MOST
+    drawing = Drawing.of(config, {"top_k": 5, "top_p": None}, seed=4)
+    assert drawing == Drawing(top_k=5, top_p=0.95, max_new_tokens=7, seed=4)
+    assert Drawing.of({}, {}).max_new_tokens == MOST
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_what_is_said_stands_over_the_models_own():
 )
 def test_a_number_out_of_bounds_is_named(config, said, shown):
     with pytest.raises(InputError, match=shown):
-        SamplingParameters.of(config, said)
+        Drawing.of(config, said)

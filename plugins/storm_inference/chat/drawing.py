@@ -1,4 +1,4 @@
-"""Sampling parameters of an answer: those of generation_config.json and of the command line."""
+"""How the tokens of an answer are drawn: generation_config.json, and what is said over it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 from storm_exp import InputError
 
 MOST = 1024
-"""Default maximum length of an answer, in tokens."""
+"""Tokens of an answer, where nobody says how many."""
 _BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_k": (0, 1 << 31),
@@ -22,11 +22,11 @@ _WHOLE = ("top_k", "max_new_tokens")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SamplingParameters:
-    """Sampling parameters, named as in generation_config.json."""
+class Drawing:
+    """What draws the next token, by the names of generation_config.json."""
 
     temperature: float = 0.0
-    """0: the most probable token at every step."""
+    """0 takes the most probable token at every step."""
     top_k: int = 0
     """0: all tokens."""
     top_p: float = 1.0
@@ -39,10 +39,10 @@ class SamplingParameters:
     def of(
         cls, config: Mapping[str, Any], said: Mapping[str, float | None], *, seed: int = 0
     ) -> Self:
-        """Return the parameters of a generation_config.json, overridden by those the user `said`.
+        """Return what a generation_config.json holds, and over it what the user `said`.
 
-        A temperature applies unless `do_sample` is false; without either, the most probable token
-        is taken. Raises InputError for a number out of its bounds.
+        A temperature is drawn with unless `do_sample` is false; without either, the most probable
+        token is taken. Raises InputError for a number that is out of its bounds.
         """
         values: dict[str, Any] = {}
         for name, (least, most) in _BOUNDS.items():
