@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 from made_calls import answers
-from storm_evaluation.function_calling.asking import judge
 from storm_evaluation.function_calling.berkeley import berkeley, berkeley_folder
+from storm_evaluation.function_calling.scoring import judge
 from storm_evaluation.function_calling.suite import Expected, Suite
 from storm_models.chat.tool_calls import CallSpelling, MalformedCall, ToolCall, parse_answer
 

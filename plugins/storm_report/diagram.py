@@ -14,7 +14,7 @@ _BOX, _ROW, _LANE = 42.0, 62.0, 26.0
 _LETTER, _WIDEST = 7.2, 170.0
 """Pixels: assumed width of a letter, and of the widest box."""
 
-Place = tuple[str, int]
+Vertex = tuple[str, int]
 """A node's name and a layer: the node, or the point where an edge from it passes that layer."""
 
 
@@ -72,9 +72,9 @@ def levels(names: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
     return level
 
 
-def _segments(level: dict[str, int], edges: list[tuple[str, str]]) -> list[tuple[Place, Place]]:
+def _segments(level: dict[str, int], edges: list[tuple[str, str]]) -> list[tuple[Vertex, Vertex]]:
     """Return the segments between adjacent layers; long edges of a node share a path."""
-    segments: dict[tuple[Place, Place], None] = {}
+    segments: dict[tuple[Vertex, Vertex], None] = {}
     for a, b in edges:
         for layer in range(level[a], level[b] - 1):
             segments[(a, layer), (a, layer + 1)] = None
@@ -83,11 +83,11 @@ def _segments(level: dict[str, int], edges: list[tuple[str, str]]) -> list[tuple
 
 
 def _order(
-    names: list[str], level: dict[str, int], segments: list[tuple[Place, Place]]
-) -> list[list[Place]]:
+    names: list[str], level: dict[str, int], segments: list[tuple[Vertex, Vertex]]
+) -> list[list[Vertex]]:
     """Return the order of every layer from top to bottom, with few crossings."""
     places = dict.fromkeys([(n, level[n]) for n in names] + [p for s in segments for p in s])
-    layers: list[list[Place]] = [[] for _ in range(max(level.values()) + 1)]
+    layers: list[list[Vertex]] = [[] for _ in range(max(level.values()) + 1)]
     for place in places:
         layers[place[1]].append(place)
     best, fewest = [list(layer) for layer in layers], _crossings(layers, segments)
@@ -104,7 +104,7 @@ def _order(
     return best
 
 
-def _crossings(layers: list[list[Place]], segments: list[tuple[Place, Place]]) -> int:
+def _crossings(layers: list[list[Vertex]], segments: list[tuple[Vertex, Vertex]]) -> int:
     rank = {p: i for layer in layers for i, p in enumerate(layer)}
     return sum(
         a[1] == c[1] and (rank[a] - rank[c]) * (rank[b] - rank[d]) < 0
@@ -113,11 +113,11 @@ def _crossings(layers: list[list[Place]], segments: list[tuple[Place, Place]]) -
 
 
 def _heights(
-    layers: list[list[Place]], level: dict[str, int], segments: list[tuple[Place, Place]]
-) -> dict[Place, float]:
+    layers: list[list[Vertex]], level: dict[str, int], segments: list[tuple[Vertex, Vertex]]
+) -> dict[Vertex, float]:
     """Return vertical centres: near adjacent layers' neighbours, without overlaps in a layer."""
 
-    def gap(a: Place, b: Place) -> float:
+    def gap(a: Vertex, b: Vertex) -> float:
         real = (level[a[0]] == a[1]) + (level[b[0]] == b[1])
         return _LANE + (_ROW - _LANE) * real / 2
 

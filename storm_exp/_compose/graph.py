@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_exp._compose.provenance import Origins
-from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import GraphError, did_you_mean, plugin_code
@@ -42,7 +42,7 @@ def read_graph(config: DictConfig) -> dict[str, dict[str, Any] | None]:
         try:
             graph = OmegaConf.to_container(graph, resolve=True)
         except OmegaConfBaseException as error:
-            raise GraphError(f"graph: {wrong_value(error)[1]}") from error
+            raise GraphError(f"graph: {explain_type_error(error)[1]}") from error
     if not isinstance(graph, dict):
         raise GraphError(f"graph={graph!r}: expected {{stage: {{port: stage}}}}")
     for name, edges in graph.items():

@@ -20,7 +20,7 @@ from yaml import YAMLError
 from storm_exp._compose.command_line import quoted
 from storm_exp._compose.presets import new_preset, new_setting, preset_folders
 from storm_exp._compose.provenance import groups_beside_menus
-from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
 
@@ -47,7 +47,7 @@ def _message(error: BaseException) -> str | None:
     if isinstance(error, ConfigCompositionException):
         return _composition(error)
     if isinstance(error, OmegaConfBaseException):
-        path, problem = wrong_value(error)
+        path, problem = explain_type_error(error)
         return _unknown_key(error, "") or problem + _interpolations(path, problem)
     if isinstance(error, YAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
@@ -189,7 +189,7 @@ def _composition(error: ConfigCompositionException) -> str:
         if written:
             where = f" (from the override `{written}`)"
         unknown = _unknown_key(cause, key.group(1) if key else "")
-        return f"{unknown or wrong_value(cause, written.partition('=')[0])[1]}{where}"
+        return f"{unknown or explain_type_error(cause, written.partition('=')[0])[1]}{where}"
     offered = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", text)
     if key and offered:
         near = did_you_mean(key.group(1), offered.group(1).split(", "))

@@ -20,7 +20,7 @@ from storm_exp._compose.graph import (
 )
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.settings import check_keys, check_seed, check_values, read_settings
-from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.bounds import check_bounds
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import ComposeError, GraphError, SettingError, did_you_mean
@@ -89,7 +89,7 @@ def read_place(config: DictConfig, path: str, origins: Origins) -> Path:
     try:
         value = OmegaConf.select(config, path)
     except OmegaConfBaseException as error:
-        raise ComposeError(f"{wrong_value(error, path)[1]} ({origins.of(path)})") from error
+        raise ComposeError(f"{explain_type_error(error, path)[1]} ({origins.of(path)})") from error
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         section = path.partition(".")[0]
         holds = section == path or isinstance(config.get(section), DictConfig)
@@ -132,7 +132,7 @@ def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -
         check_bounds(section)
         return section
     except OmegaConfBaseException as error:
-        path, problem = wrong_value(error)
+        path, problem = explain_type_error(error)
         raise ComposeError(f"{name}.{problem} ({origins.of(f'{name}.{path}')})") from error
     except SettingError as error:
         raise ComposeError(origins.locate(error, name)) from error

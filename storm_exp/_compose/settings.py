@@ -11,7 +11,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
-from storm_exp._compose.wrong_value import wrong_value
+from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.docstrings import explain_field
 from storm_exp._contract.errors import ComposeError, StormError, did_you_mean, plugin_code
 from storm_exp._contract.plugins import Plugins
@@ -75,7 +75,7 @@ def _build(config: DictConfig, stage: Stage, plugins: Plugins, origins: Origins)
     except StormError as error:
         raise ComposeError(origins.locate(error, name)) from error
     except OmegaConfBaseException as error:
-        path, problem = wrong_value(error)
+        path, problem = explain_type_error(error)
         raise ComposeError(f"{problem} ({origins.of(path or name)})") from error
     if isinstance(getattr(settings, "seed", None), int):
         check_seed(settings.seed, f"{name}.seed", origins)
@@ -93,7 +93,7 @@ def check_values(
     try:
         resolved = node._maybe_dereference_node()
     except OmegaConfBaseException as error:
-        problem = wrong_value(error)[1].removeprefix(f"{path}: ")
+        problem = explain_type_error(error)[1].removeprefix(f"{path}: ")
         raise ComposeError(f"{path}={node._value()}: {problem} ({origins.of(path)})") from error
     if resolved is None:
         return object()  # a missing value, refused later; equal to no other

@@ -115,7 +115,7 @@ class ToolCalls(AsksModel):
 
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Ask every question, and compare the calls in the answers."""
-        from storm_evaluation.function_calling.asking import Asked, ask
+        from storm_evaluation.function_calling.scoring import Asked, ask
         from storm_inference.opening import open_engine
 
         suite = self._suite()

@@ -15,14 +15,14 @@ TOOLS = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ContentSpan:
     """The span of a content, or of a function's or tool's name, in a rendered text."""
 
     message: int
     start: int
     end: int
     following: str
-    """What the template writes from `end` to the next place, or to the end of the text."""
+    """What the template writes from `end` to the next content, or to the end of the text."""
 
 
 class Marking:
@@ -54,32 +54,32 @@ class Marking:
         return Chat(self.chat.messages[:count], self.chat.tools)
 
     def check_shown(self, marked: str) -> None:
-        """Raise UnusableChat where a rendering of the marked chat leaves something out."""
+        """Raise UnusableChat if a rendering of the marked chat leaves out a mark."""
         seen = {int(number) for number in self._pattern.findall(marked)}
         for number, part in enumerate(self._described):
             if number not in seen:
                 raise UnusableChat(f"the chat template does not show {part}")
 
-    def places(self, marked: str, text: str) -> list[Place] | None:
-        """Return the places in `text` of what is marked in `marked`, in order.
+    def contents(self, marked: str, text: str) -> list[ContentSpan] | None:
+        """Return the spans in `text` of the contents that are marked in `marked`, in order.
 
-        None where `text` is not `marked` with the marks replaced: where the template changes
-        contents by more than the white space around them.
+        None if `text` is not `marked` with the marks replaced: the template changes more of a
+        content than the white space around it.
         """
         pieces = self._pattern.split(marked)
         if not text.startswith(pieces[0]):
             return None
         position = len(pieces[0])
-        places = []
+        contents = []
         for number, following in zip(pieces[1::2], pieces[2::2], strict=True):
             message, value = self._values[int(number)]
             written = _written(text, position, value, following)
             if written is None:
                 return None
             end = position + len(written)
-            places.append(Place(message, position, end, following))
+            contents.append(ContentSpan(message, position, end, following))
             position = end + len(following)
-        return places if position == len(text) else None
+        return contents if position == len(text) else None
 
     def after_last(self, marked: str) -> str:
         """Return the text after the last mark in a rendering of marked messages."""

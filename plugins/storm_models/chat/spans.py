@@ -11,7 +11,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from storm_models.chat.marking import Marking, Place, common_start, first_end
+from storm_models.chat.marking import ContentSpan, Marking, common_start, first_end
 from storm_models.chat.template import Chat, Template, UnusableChat
 
 Span = tuple[int, int]
@@ -81,14 +81,14 @@ def _spans(
     if isinstance(marked, UnusableChat):
         return Rendered(text, _spans_by_prefix(template, chat, turns, controls, text), None)
     marking.check_shown(marked)
-    places = marking.places(marked, text)
+    contents = marking.contents(marked, text)
     spans = None
-    if places is not None and not isinstance(cut, UnusableChat):
+    if contents is not None and not isinstance(cut, UnusableChat):
         ending = marking.after_last(cut)
-        spans = _spans_by_marks(chat, turns, places, ending, controls, text)
+        spans = _spans_by_marks(chat, turns, contents, ending, controls, text)
     if spans is None:
         spans = _spans_by_prefix(template, chat, turns, controls, text)
-    if places is None:
+    if contents is None:
         _check_whole(chat, turns, text)
     return Rendered(text, spans, marked)
 
@@ -120,7 +120,7 @@ def _squeezed(text: str) -> str:
 def _spans_by_marks(
     chat: Chat,
     turns: list[int],
-    places: list[Place],
+    contents: list[ContentSpan],
     ending: str,
     controls: Sequence[str],
     text: str,
@@ -130,15 +130,15 @@ def _spans_by_marks(
     `ending` is what follows a turn's last content when it is the last turn of the chat.
     """
     by_message: dict[int, list[int]] = {}
-    for number, place in enumerate(places):
-        by_message.setdefault(place.message, []).append(number)
-    header = _header(chat, places, by_message, controls, text)
+    for number, content in enumerate(contents):
+        by_message.setdefault(content.message, []).append(number)
+    header = _header(chat, contents, by_message, controls, text)
     spans = []
     for turn in turns:
         numbers = by_message.get(turn)
         if not numbers or numbers != list(range(numbers[0], numbers[-1] + 1)):
             return None
-        first, last = places[numbers[0]], places[numbers[-1]]
+        first, last = contents[numbers[0]], contents[numbers[-1]]
         calls = bool(chat.messages[turn].get("tool_calls"))
         if not calls:
             if len(numbers) > 1:
@@ -150,7 +150,7 @@ def _spans_by_marks(
         end = last.following.find(stop) if stop else -1
         start = first.start
         if not chat.messages[turn]["content"]:
-            before = places[numbers[0] - 1].end if numbers[0] else 0
+            before = contents[numbers[0] - 1].end if numbers[0] else 0
             start = _after(header, text, before, first.start)
         if end < 0 or start < 0:
             return None
@@ -172,7 +172,7 @@ def _after(header: str, text: str, start: int, end: int) -> int:
 
 def _header(
     chat: Chat,
-    places: list[Place],
+    contents: list[ContentSpan],
     by_message: dict[int, list[int]],
     controls: Sequence[str],
     text: str,
@@ -181,7 +181,7 @@ def _header(
     for turn, message in enumerate(chat.messages):
         if message["role"] == "assistant" and message["content"] and turn in by_message:
             number = by_message[turn][0]
-            before = text[places[number - 1].end if number else 0 : places[number].start]
+            before = text[contents[number - 1].end if number else 0 : contents[number].start]
             start = max((before.rfind(token) for token in controls), default=-1)
             return before[start:] if start >= 0 else ""
     return ""

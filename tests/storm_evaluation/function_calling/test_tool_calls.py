@@ -9,7 +9,7 @@ import pytest
 
 from storm_data.rows.tool_form import ToolForm
 from storm_evaluation.comparison.paired import Paired
-from storm_evaluation.function_calling.asking import CALLED, MALFORMED, NOT_CALLED, judge, row
+from storm_evaluation.function_calling.scoring import CALLED, MALFORMED, NOT_CALLED, judge, row
 from storm_evaluation.function_calling.suite import Expected, Question, Suite
 from storm_evaluation.function_calling.tool_calls import ToolCalls
 from storm_exp import InputError, SettingError

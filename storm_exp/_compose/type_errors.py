@@ -20,7 +20,7 @@ _KINDS = (
 )
 
 
-def wrong_value(error: OmegaConfBaseException, override: str = "") -> tuple[str, str]:
+def explain_type_error(error: OmegaConfBaseException, override: str = "") -> tuple[str, str]:
     """Return (path of the setting, `path=value: what would be right`).
 
     The path is empty if the error names none. For other errors the message is their first line.
