@@ -97,6 +97,7 @@ class Answers(AsksModel):
         from storm_inference.engines.engine import Sampling
         from storm_inference.generation import Generator, answer
         from storm_inference.opening import open_engine
+        from storm_inference.shards import Shards
 
         if not data.count("train"):
             raise InputError("the data set has no rows to answer in its split 'train'")
@@ -116,7 +117,7 @@ class Answers(AsksModel):
                 open_engine=functools.partial(
                     open_engine, self, stage, model, device=device, batch_size=self.batch_size
                 ),
-                scratch=stage.scratch,
+                shards=Shards(stage),
             )
             with contextlib.closing(generator):
                 return answer(generator, stage, data, self.shard_rows)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +17,10 @@ import torch
 
 from storm_data.dataset import Dataset
 from storm_exp import InputError, StageContext
+from storm_inference.batches import Batch, answer_batches, digest_of, shards_of
 from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.journal import Journal
+from storm_inference.shards import Shards
 from storm_inference.shots import Shots, put_before
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.template import UnusableChat
@@ -29,6 +31,7 @@ Row = dict[str, Any]
 EMPTY = "the answer is empty"
 Answer = tuple[str, str]
 """(text, why it cannot be used; empty if it can)."""
+Advance = Callable[[int], None]
 
 
 def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows: int) -> Dataset:
@@ -37,16 +40,22 @@ def answer(generator: Generator, stage: StageContext, data: Dataset, shard_rows:
     result, rejected = Dataset(stage.directory), []
     kept = 0
     with stage.progress(sum(data.count(name) for name in splits), "chats", "answering") as bar:
+        if stage.world > 1:  # every worker answers the shards that nobody else has taken
+            for split in splits:
+                for shard in _shards(data.rows(split), shard_rows):
+                    generator.offer(shard, bar.advance)
+            if stage.rank > 0:
+                return result
         for split in splits:
             rows: list[Row] = []
             for shard in _shards(data.rows(split), shard_rows):
-                for row, (text, problem) in zip(shard, generator.answer(shard), strict=True):
+                answers = generator.answer(shard, bar.advance)
+                for row, (text, problem) in zip(shard, answers, strict=True):
                     turns = [*_question_turns(row), {"role": "assistant", "content": text}]
                     if problem:
                         rejected.append({**row, "reason": problem})
                     else:
                         rows.append({**row, "messages": turns})
-                bar.advance(len(shard))
             if not rows:
                 reasons = Counter(row["reason"] for row in rejected).most_common(3)
                 counts = "; ".join(f"{count} times {reason}" for reason, count in reasons)
@@ -89,20 +98,21 @@ class Generator:
         unfinished: bool,
         batch_size: int | None,
         open_engine: Callable[[], Engine],
-        scratch: Path,
+        shards: Shards,
     ) -> None:
-        """Answer batches of `batch_size` chats (None: all); `scratch` stores finished shards.
+        """Answer batches of `batch_size` chats (None: all); `shards` keeps what is finished.
 
         With `unfinished`, answers that do not end within `max_new_tokens` are accepted, cut there.
         """
         self._model, self._sampling, self._shots = model, sampling, shots
-        self._batch_rows, self._scratch = batch_size, scratch
+        self._batch_rows, self._shards = batch_size, shards
         self._unfinished, self._open = unfinished, open_engine
         self._tokenizer = model.tokenizer()
         self._chat = model.chat()
         self._positions = model.config().get("max_position_embeddings")
         self._engine: Engine | None = None
         self._seed = sampling.seed
+        self._advance: Advance = lambda rows: None
 
     @property
     def engine(self) -> Engine | None:
@@ -114,14 +124,47 @@ class Generator:
         if self._engine is not None:
             self._engine.close()
 
-    def answer(self, rows: list[Row]) -> list[Answer]:
-        """Return an answer for every row, in order."""
-        digest = hashlib.sha256(
-            json.dumps([[row["messages"], row.get("tools")] for row in rows]).encode()
-        ).hexdigest()
-        file = self._scratch / f"{digest}.json"
-        if file.is_file():
-            return [(text, problem) for text, problem in json.loads(file.read_text())]
+    def offer(self, rows: list[Row], advance: Advance = lambda rows: None) -> None:
+        """Answer rows that form a shard, unless another worker is at them."""
+        name = _name(rows)
+        self._shards.make(name, functools.partial(self._answer, rows, name, advance))
+
+    def answer(self, rows: list[Row], advance: Advance = lambda rows: None) -> list[Answer]:
+        """Return an answer for every row of a shard, in order; waits for another worker's.
+
+        `advance` hears of numbers of answered rows.
+        """
+        name = _name(rows)
+        compute = functools.partial(self._answer, rows, name, advance)
+        answers = self._shards.result(name, compute)
+        if name not in self._shards.made:
+            advance(len(rows))
+        return [(text, problem) for text, problem in answers]
+
+    def answer_together(self, rows: list[Row], advance: Advance) -> list[Answer]:
+        """Return the most probable answer to every row, in order.
+
+        Workers that are given the same rows share their batches, and all return all answers.
+        """
+        assert self._sampling.temperature == 0, "a draw depends on those before it"
+        self._advance = advance
+        prompts, answers = self._prompts(rows)
+        usable = [index for index, (_, problem) in enumerate(answers) if not problem]
+        advance(len(rows) - len(usable))
+        asked = [prompts[index] for index in usable]
+        batches = self._batches(sorted(range(len(asked)), key=lambda n: len(asked[n])), asked)
+
+        def generate(batch: Batch) -> list[Answer]:
+            return self._generate([asked[index] for index in batch])
+
+        digest = digest_of([self._sampling.max_new_tokens, self._batch_rows, *asked])
+        written = answer_batches(self._shards, digest, shards_of(batches), generate, advance)
+        for index, (text, problem) in zip(usable, written, strict=True):
+            answers[index] = (text, problem)
+        return answers
+
+    def _prompts(self, rows: list[Row]) -> tuple[list[list[int]], list[Answer]]:
+        """Return the token ids of the rows' questions, and why some cannot be answered."""
         prompts: list[list[int]] = []
         answers: list[Answer] = []
         questions = map(question, rows)
@@ -133,17 +176,25 @@ class Generator:
             prompt, problem = self._check_prompt(chat, rendered)
             prompts.append(prompt)
             answers.append(("", problem))
+        return prompts, answers
+
+    def _answer(
+        self, rows: list[Row], digest: str, advance: Advance, journal: Journal
+    ) -> list[Answer]:
+        prompts, answers = self._prompts(rows)
         usable = [index for index, (_, problem) in enumerate(answers) if not problem]
         order = sorted(usable, key=lambda index: len(prompts[index]))
         self._seed = self._sampling.seed + int(digest[:8], 16)
         torch.manual_seed(self._seed)
-        journal = Journal(file.with_suffix(".journal"))
+        self._advance = advance
+        advance(len(rows) - len(usable))
         done = [entry["answers"] for entry in journal.entries]
         if journal.entries and self._sampling.temperature > 0:
             self._load().restore(journal.entries[-1]["random"])
         for number, batch in enumerate(self._batches(order, prompts)):
             if number < len(done):
                 batch_answers = [(text, problem) for text, problem in done[number]]
+                advance(len(batch))
             else:
                 batch_answers = self._generate([prompts[index] for index in batch])
                 sampled = self._sampling.temperature > 0
@@ -151,8 +202,6 @@ class Generator:
                 journal.append({"answers": batch_answers, "random": random})
             for index, answer in zip(batch, batch_answers, strict=True):
                 answers[index] = answer
-        _write_answers(file, answers)
-        journal.remove()
         return answers
 
     def _batches(self, order: list[int], prompts: list[list[int]]) -> list[list[int]]:
@@ -183,7 +232,8 @@ class Generator:
 
     def _generate(self, prompts: list[list[int]]) -> list[Answer]:
         sampling = dataclasses.replace(self._sampling, seed=self._seed)
-        return [self._decode(tokens) for tokens in self._load().generate(prompts, sampling)]
+        written = self._load().generate(prompts, sampling, self._advance)
+        return [self._decode(tokens) for tokens in written]
 
     def _decode(self, tokens: list[int]) -> Answer:
         """Return the text up to a stop token, and why it cannot be used."""
@@ -209,7 +259,6 @@ def _shards(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield shard
 
 
-def _write_answers(file: Path, answers: list[Answer]) -> None:
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(answers), encoding="utf-8")
-    partial.replace(file)
+def _name(rows: list[Row]) -> str:
+    contents = json.dumps([[row["messages"], row.get("tools")] for row in rows])
+    return hashlib.sha256(contents.encode()).hexdigest()

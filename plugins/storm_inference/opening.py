@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from storm_inference.servers.server_engine import ServerEngine
 from storm_inference.servers.vllm_server import ANSWER_SECONDS, Launch, Starting
 from storm_inference.stop_tokens import answer_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.devices import device_count
+from storm_models.devices import device_count, own_device
 
 
 def open_engine(
@@ -44,11 +43,10 @@ def open_engine(
     if settings.engine == TRANSFORMERS:
         from storm_inference.engines.transformers_engine import TransformersEngine
 
-        rank = os.environ.get("LOCAL_RANK", "")
         return TransformersEngine(
             model,
             dtype=dtype,
-            device=f"cuda:{rank}" if device == "cuda" and stage.world > 1 and rank else device,
+            device=own_device(device, stage.world),
             batch_size=batch_size,
             pad_to_multiple_of=pad_to_multiple_of,
             ends=model.chat().ends if model.has_chat_template() else [],

@@ -4,8 +4,84 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from storm_exp import StageContext
+from storm_inference.journal import Journal
+
+_POLL_SECONDS = 0.2
+
+Compute = Callable[[Journal], Any]
+"""Returns a shard's result, a JSON value; may keep its batches in a journal, which it finds again
+where it was interrupted."""
+
+
+class Shards:
+    """The shards of a stage, kept in its scratch folder: a finished one is not made again.
+
+    What a shard holds, and its name, must not depend on the number of workers.
+    """
+
+    def __init__(self, stage: StageContext) -> None:
+        """Share shards with the other workers of `stage`."""
+        self._stage = stage
+        self.made: set[str] = set()
+        """Names of the shards that this worker made."""
+
+    def finished(self) -> set[str]:
+        """Return the names of the shards that are there."""
+        return {file.stem for file in self._stage.scratch.glob("*.json")}
+
+    def make(self, name: str, compute: Compute) -> bool:
+        """Make a shard, if it is not there; return False where another worker is at it."""
+        if self.read(name) is not None:
+            return True
+        file = self._file(name)
+        with claimed(file) as mine:
+            if mine and self.read(name) is None:
+                journal = Journal(file.with_suffix(".journal"))
+                _publish(file, compute(journal))
+                journal.remove()
+                self.made.add(name)
+            return mine
+
+    def result(self, name: str, compute: Compute) -> Any:
+        """Return the result of a shard, which is made here or waited for."""
+        while (result := self.read(name)) is None:
+            self._stage.check()
+            if not self.make(name, compute):
+                time.sleep(_POLL_SECONDS)
+        return result
+
+    def each(self, shards: Mapping[str, Compute]) -> Iterator[tuple[str, Any]]:
+        """Yield name and result of every shard as it is finished, here or elsewhere.
+
+        Every worker makes the first that is there to be made.
+        """
+        left = dict(shards)
+        while left:
+            self._stage.check()
+            ready = next((name for name in left if self.make(name, left[name])), None)
+            if ready is None:
+                time.sleep(_POLL_SECONDS)
+            elif (result := self.read(ready)) is not None:
+                del left[ready]
+                yield ready, result
+
+    def read(self, name: str) -> Any:
+        """Return the result of a shard, None where there is none, or a damaged one."""
+        try:
+            return json.loads(self._file(name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _file(self, name: str) -> Path:
+        return self._stage.scratch / f"{name}.json"
 
 
 @contextlib.contextmanager
@@ -22,3 +98,13 @@ def claimed(file: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _publish(file: Path, result: Any) -> None:
+    """Write a shard atomically."""
+    partial = file.with_suffix(f".partial-{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as stream:
+        json.dump(result, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)

@@ -55,6 +55,12 @@ def choose_device(wanted: str) -> str:
     return ("cuda" if has_gpu() else "cpu") if wanted == "auto" else wanted
 
 
+def own_device(device: str, world: int) -> str:
+    """Return the device of one of `world` workers, which have a GPU of their node each."""
+    rank = os.environ.get("LOCAL_RANK", "")
+    return f"cuda:{rank}" if device == "cuda" and world > 1 and rank else device
+
+
 @contextlib.contextmanager
 def computing(runtime: Runtime) -> Iterator[str]:
     """Set torch's threads and full fp32 precision; yield the device to compute on."""

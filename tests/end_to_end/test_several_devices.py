@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from end_to_end.workplace import Workplace
+from waiting import until
 
 FINETUNER = ("recipe=smoke", "targets=[finetuner]")
 
@@ -49,3 +53,89 @@ def test_two_devices_judge_to_the_bits_of_one(warm: Workplace):
     assert stage["status"] == "made"
     assert warm.digests() == one
     assert "Traceback" not in output
+
+
+ASKED = {
+    # Likelihoods in one task, answers in the other.
+    "evaluator": (
+        *("evaluator=tinyworld/skills", "evaluator.tasks=[tinyworld_lookup,tinyworld_loss]"),
+        *("evaluator.limit=16", "evaluator.batch_size=4", "graph.evaluator.model=[base_model]"),
+    ),
+    "held": (
+        *("+evaluator@held=held_out", "held.limit=20", "held.batch_size=4"),
+        "+graph.held={model: base_model, data: dataset}",
+    ),
+    "calls": (
+        *("+evaluator@calls=tinyworld/function_calls", "calls.limit=8", "calls.batch_size=2"),
+        *("calls.max_new_tokens=16", "+graph.calls.model=base_model"),
+    ),
+    "answers": (
+        *("+generator@answers=answers", "answers.shard_rows=16", "answers.unfinished=true"),
+        *("answers.max_new_tokens=8", "answers.temperature=0.8"),
+        "+graph.answers={model: base_model, data: dataset}",
+    ),
+}
+"""What asks a model, on its own beside the stages of `smoke`."""
+
+
+def remove(place: Workplace, *stages: str) -> None:
+    """Remove the artifacts of stages of the latest run from the store."""
+    for stage in place.stages():
+        if stage["stage"] in stages:
+            key = stage["key"]
+            shutil.rmtree(place.folder / f"outputs/store/artifacts/{key[:2]}/{key}")
+
+
+@pytest.mark.slow
+def test_two_devices_answer_and_evaluate_to_the_bits_of_one(warm: Workplace):
+    words = (
+        "recipe=smoke",
+        f"targets=[{','.join(ASKED)}]",
+        *(w for ws in ASKED.values() for w in ws),
+    )
+    warm.run(*words)
+    one = warm.digests()
+    assert set(warm.made()) == set(ASKED)
+    remove(warm, *ASKED)
+    output = warm.run(*words, "runtime.devices=2")
+    assert set(warm.made()) == set(ASKED)
+    assert warm.digests() == one
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_what_a_killed_worker_finished_is_kept(warm: Workplace):
+    words = ("recipe=smoke", "targets=[answers]", *ASKED["answers"])
+    words += ("answers.shard_rows=2", "answers.max_new_tokens=48")
+    warm.run(*words)
+    one = warm.digests()
+    remove(warm, "answers")
+    process = warm.start(*words, "runtime.devices=2")
+    shards = warm.folder / "outputs/store/scratch"
+    until(lambda: list(shards.glob("*/*.json")))
+    os.kill(worker(warm.folder, rank=1), signal.SIGKILL)
+    output, _ = process.communicate()
+    assert process.returncode != 0
+    assert "answers" in output and "a worker ended without an error message" in output
+    finished = {file: file.stat().st_mtime_ns for file in shards.glob("*/*.json")}
+    assert 0 < len(finished) < 50
+    again = warm.start(*words, "runtime.devices=2")
+    until(lambda: len(list(shards.glob("*/*.json"))) > len(finished))
+    assert all(f.stat().st_mtime_ns == since for f, since in finished.items() if f.exists())
+    again.communicate()
+    assert again.returncode == 0
+    assert warm.digests() == one
+
+
+def worker(folder: Path, rank: int) -> int:
+    """Return the process of a worker that was started in a folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            variables = (process / "environ").read_bytes().split(b"\0")
+            here = (process / "cwd").readlink() == folder
+        except OSError:  # it ended, or is another user's
+            continue
+        if here and b"storm_exp._run.worker" in words and f"RANK={rank}".encode() in variables:
+            return int(process.name)
+    raise AssertionError("no such worker")

@@ -25,6 +25,7 @@ from storm_inference.calibration.samples import read_samples
 from storm_inference.engines.engine import Sampling
 from storm_inference.engines.transformers_engine import TransformersEngine
 from storm_inference.generation import Generator
+from storm_inference.shards import Shards
 from storm_inference.shots import Shots
 from storm_minitron.calibration.settings import CalibrationSettings
 from storm_models.chat.conversation import Conversation
@@ -186,7 +187,7 @@ def test_without_a_template_nothing_is_a_control_token(plain, rows):
         assert "".join(plain._controls.unshield("".join(request.args))) == question + answer
 
 
-def generate_with(kind, model, scratch):
+def generate_with(kind, model, stage):
     def opened():
         ends = model.chat().ends
         return TransformersEngine(model, dtype="auto", device="cpu", batch_size=16, ends=ends)
@@ -198,7 +199,7 @@ def generate_with(kind, model, scratch):
         unfinished=False,
         batch_size=16,
         open_engine=opened,
-        scratch=scratch,
+        shards=Shards(stage),
     )
 
 
@@ -219,7 +220,7 @@ def test_answers_are_asked_with_the_templates_control_tokens_alone(model, tmp_pa
             self.prompts.extend(prompts)
             return super()._generate(prompts)
 
-    generator = generate_with(Watched, model, stages.stage().scratch)
+    generator = generate_with(Watched, model, stages.stage())
     generator.prompts = []
     answers = generator.answer(stages.rows)
     assert [stages.control_tokens(ids) for ids in generator.prompts] == [ASKED] * len(
@@ -233,7 +234,7 @@ def test_answers_are_asked_with_the_templates_control_tokens_alone(model, tmp_pa
 
 @pytest.mark.parametrize("forged", ["<|user|>", "<|assistant|>", "<|pad|>"])
 def test_an_answer_in_which_the_model_forges_a_turn_is_refused(model, tmp_path, forged):
-    generator = generate_with(Generator, model, make_stage(tmp_path).scratch)
+    generator = generate_with(Generator, model, make_stage(tmp_path))
     generator._load()
     tokens = model.chat().controls.tokens
     spelled = model.tokenizer().encode(forged, split_special_tokens=True)

@@ -15,6 +15,7 @@ from storm_inference.answers import Answers
 from storm_inference.engines.engine import Sampling
 from storm_inference.engines.transformers_engine import TransformersEngine
 from storm_inference.generation import Generator, question
+from storm_inference.shards import Shards
 from storm_inference.shots import Shots
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -148,7 +149,7 @@ def test_sampling_is_reproducible_with_the_seed(tmp_path):
             unfinished=False,
             batch_size=16,
             open_engine=lambda: opened(model),
-            scratch=make_stage(tmp_path, name).scratch,
+            shards=Shards(make_stage(tmp_path, name)),
         )
         texts.append(generator.answer(list(data.rows("train"))))
     assert texts[0] == texts[1] != texts[2]
@@ -230,7 +231,7 @@ def test_sampling_is_from_all_tokens(tmp_path):
         unfinished=False,
         batch_size=16,
         open_engine=lambda: opened(model),
-        scratch=make_stage(tmp_path).scratch,
+        shards=Shards(make_stage(tmp_path)),
     )
     drawn = set()
     for _ in range(20):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,10 +27,9 @@ from storm_exp import InputError, StageContext
 from storm_inference.engines.engine import Engine
 from storm_inference.journal import Journal
 from storm_inference.opening import open_engine
-from storm_inference.shards import claimed
+from storm_inference.shards import Shards
 from storm_models.checkpoint.checkpoint import Checkpoint
 
-_POLL_SECONDS = 0.2
 Row = Mapping[str, Any]
 Judgement = dict[str, Any]
 """A row of scores.parquet."""
@@ -50,29 +49,25 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     prompt = JudgePrompt(settings, model.chat(), reason)
     summary = Summary(settings.questions())
     schema = score_schema(settings.questions())
-    started, before = time.monotonic(), {file.name for file in stage.scratch.glob("*.json")}
-    from_scratch = 0
+    shards = Shards(stage)
+    started, before, from_scratch = time.monotonic(), shards.finished(), 0
     with (
         stage.compute() as device,
         stage.progress(total, "rows") as bar,
         contextlib.closing(_Work(settings, stage, device, model, prompt)) as work,
     ):
         if stage.world > 1:  # every worker makes the shards that nobody else has taken
-            for shard, rows in _shards(settings, stage, data):
-                if not shard.is_file():
-                    _make(shard, rows, work, bar.advance)
+            for name, rows in _shards(settings, data):
+                shards.make(name, functools.partial(work.judge, rows, bar.advance))
             if stage.rank > 0:
                 return Scores(stage.directory)
         with _writer(stage.directory / "scores.parquet", schema) as writer:
-            for shard, rows in _shards(settings, stage, data):
-                if shard.name in before:
-                    from_scratch += len(rows)
-                if shard.is_file() and stage.world == 1:
+            for name, rows in _shards(settings, data):
+                judge_rows = functools.partial(work.judge, rows, bar.advance)
+                judgements: list[Judgement] = shards.result(name, judge_rows)
+                from_scratch += len(rows) if name in before else 0
+                if name not in shards.made:
                     bar.advance(len(rows))
-                while (judgements := _read(shard)) is None:
-                    stage.check()
-                    if not _make(shard, rows, work, bar.advance):
-                        time.sleep(_POLL_SECONDS)
                 writer.write_table(pa.Table.from_pylist(judgements, schema=schema))
                 summary.add(rows, judgements)
         figures = work.figures()
@@ -81,16 +76,6 @@ def judge(settings: JudgeSettings, stage: StageContext, model: Checkpoint, data:
     for name, value in figures.items():
         stage.metric(name, value)
     return Scores(stage.directory)
-
-
-def _make(shard: Path, rows: list[Row], work: _Work, advance: Callable[[int], None]) -> bool:
-    """Judge a shard unless another worker is at it; return whether this one was."""
-    with claimed(shard) as mine:
-        if mine and _read(shard) is None:
-            journal = Journal(shard.with_suffix(".journal"))
-            _publish(shard, work.judge(rows, advance, journal))
-            journal.remove()
-        return mine
 
 
 class _Work:
@@ -198,13 +183,11 @@ def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(file, schema, compression="zstd")
 
 
-def _shards(
-    settings: JudgeSettings, stage: StageContext, data: Dataset
-) -> Iterator[tuple[Path, list[Row]]]:
-    """Yield the rows shard by shard, each with the file that is to hold its judgements."""
+def _shards(settings: JudgeSettings, data: Dataset) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the rows shard by shard, each with its name."""
     rows: Iterator[Row] = data.rows("train")
     while shard := list(itertools.islice(rows, settings.shard_rows)):
-        yield stage.scratch / f"{_shard_digest(settings, shard)}.json", shard
+        yield _shard_digest(settings, shard), shard
 
 
 def _shard_digest(settings: JudgeSettings, rows: Sequence[Row]) -> str:
@@ -217,24 +200,6 @@ def _shard_digest(settings: JudgeSettings, rows: Sequence[Row]) -> str:
     del shown["inference"], shown["serving"]
     text = json.dumps([shown, contents], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _publish(file: Path, judgements: list[Judgement]) -> None:
-    """Write a shard atomically."""
-    partial = file.with_suffix(f".partial-{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as stream:
-        json.dump(judgements, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
-
-
-def _read(file: Path) -> list[Judgement] | None:
-    try:
-        judgements: list[Judgement] = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return judgements
 
 
 def _report(stage: StageContext, summary: Summary, rows_per_second: float) -> None:

@@ -8,7 +8,6 @@ from storm_curation.judge.scores import Scores, ScoresSpec
 from storm_curation.judge.settings import JudgeSettings
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_exp import Cost, InputError, StageContext, component
-from storm_inference.engines.settings import TRANSFORMERS
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec, check_template
@@ -35,11 +34,6 @@ class ZeroShot(JudgeSettings):
     held-out evaluation. Columns other than `messages` and `tools` (such as true labels) never enter
     a prompt.
     """
-
-    @property
-    def distributed(self) -> bool:
-        """Whether a worker computes on each device: servers are, where the engine has some."""
-        return self.engine == TRANSFORMERS
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> ScoresSpec:
         """Return the labels and the number of rows; raises SettingError or InputError."""

@@ -16,6 +16,7 @@ from storm_evaluation.function_calling.suite import Expected, Question, Suite
 from storm_exp import StageContext
 from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.generation import EMPTY, Answer, Generator
+from storm_inference.shards import Shards
 from storm_inference.shots import Shots
 from storm_models.chat.tool_calls import CallSpelling, MalformedCall, parse_answer
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -49,7 +50,7 @@ def ask(
 ) -> Iterator[tuple[str, list[Scored]]]:
     """Yield every category with the scores of its questions, in order.
 
-    Answers of finished categories are kept in the stage's scratch and survive a crash.
+    Finished shards of a category are kept in the stage's scratch and survive a crash.
     """
     generator = Generator(
         model,
@@ -58,7 +59,7 @@ def ask(
         unfinished=True,
         batch_size=asked.batch_size,
         open_engine=open_engine,
-        scratch=stage.scratch,
+        shards=Shards(stage),
     )
     chosen = {category: suite.questions(category)[:limit] for category in categories}
     total = sum(map(len, chosen.values()))
@@ -68,7 +69,7 @@ def ask(
     ):
         for category, questions in chosen.items():
             rows = [row(question, asked.tool_form, asked.spelling) for question in questions]
-            answers = generator.answer(rows)
+            answers = generator.answer_together(rows, progress.advance)
             expected = suite.expected(category)
             yield (
                 category,
@@ -77,7 +78,6 @@ def ask(
                     for question, answer in zip(questions, answers, strict=True)
                 ],
             )
-            progress.advance(len(questions))
 
 
 def row(question: Question, form: ToolForm, spelling: CallSpelling) -> dict[str, Any]:

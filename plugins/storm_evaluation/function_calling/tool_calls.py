@@ -137,6 +137,8 @@ class ToolCalls(AsksModel):
                 counts = Counter(mistake for _, mistake in scored if mistake)
                 mistakes[category] = dict(counts.most_common())
         evaluation = Evaluation(stage.directory)
+        if stage.rank > 0:
+            return evaluation
         settings: dict[str, Any] = {
             "suite": self.suite if self.suite == NAME else suite.directory.name,
             "tool_form": self.tool_form.name,

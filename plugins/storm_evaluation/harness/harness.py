@@ -31,7 +31,7 @@ from storm_exp import InputError, StageContext
 from storm_inference.engines.engine import Engine
 from storm_models.chat.control_tokens import ControlTokens
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.devices import choose_device
+from storm_models.devices import choose_device, own_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Harness:
         self._stage = stage
         self.engine: Engine | None = None
         """What writes answers in the model's place."""
-        device = device or choose_device(stage.runtime.device)
+        device = own_device(device or choose_device(stage.runtime.device), stage.world)
         self.version = f"lm_eval {importlib.metadata.version('lm_eval')}"
         self._quantization = checkpoint.config().get("quantization_config") or {}
         with quiet():

@@ -1,26 +1,33 @@
-"""The harness's Hugging Face model, with progress in the stage and a faster greedy decoder."""
+"""The harness's Hugging Face model, shared by workers, and with a faster greedy decoder."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import CacheHook
-from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from storm_evaluation.harness.chat_prompts import ChatPrompts
+from storm_evaluation.harness.batches import generation_batches, likelihood_batches
+from storm_evaluation.harness.chat_model import ChatModel
 from storm_evaluation.harness.greedy_decoder import GreedyDecoder
-from storm_evaluation.harness.shared_prompt import score_shared, share_of_tokens
-from storm_exp import InputError, Progress, StageContext
+from storm_evaluation.harness.shared_prompt import (
+    Request,
+    score_shared,
+    share_of_tokens,
+    shared_batches,
+)
+from storm_exp import InputError, StageContext
+from storm_inference.batches import Batch, answer_batches, digest_of, shards_of
 from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.factor_change import generate_through
-from storm_models.chat.control_tokens import ControlTokens
+from storm_inference.shards import Shards
 from storm_models.chat.renderer import ChatRenderer
 from storm_models.families.model_config import model_config
 from storm_models.families.rope import answered_alike, read_alike, short_context
@@ -29,10 +36,16 @@ _FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Families with a plain key-value cache; others are computed as HFLM does."""
 _SHARED_ENOUGH = 0.8
 """Contexts are shared where this leaves a smaller share of the tokens to compute."""
+_SERVED = 1024
+"""Requests given to servers at once."""
 
 
-class HarnessModel(HFLM):
-    """Answers the harness's requests as HFLM does, and shows progress in the stage."""
+class HarnessModel(ChatModel):
+    """Answers the harness's requests as HFLM does, in the same batches, and keeps the answers.
+
+    Every worker of the stage is asked the same requests, computes the batches that nobody else has
+    taken, and returns all answers.
+    """
 
     def __init__(
         self,
@@ -50,70 +63,12 @@ class HarnessModel(HFLM):
 
         Without a renderer, tasks cannot use a chat template. `engine` writes answers, if given.
         """
-        super().__init__(
-            pretrained=model,
-            tokenizer=tokenizer,
-            batch_size=batch_size,
-            max_length=max_length,
-            trust_remote_code=False,
-        )
-        self._stage = stage
+        super().__init__(model, tokenizer, renderer, batch_size=batch_size, max_length=max_length)
+        self._stage, self._shards = stage, Shards(stage)
+        self._advance: Callable[[int], None] = lambda requests: None
         self._rope = model_config(model.config.to_dict())
         self._max_new_tokens, self._engine = max_new_tokens, engine
-        self._controls = renderer.controls if renderer else ControlTokens(tokenizer)
-        self._end = tokenizer.eos_token_id
-        self._adds_end = tokenizer("a")["input_ids"][-1:] == [self._end]
-        self.prompts = ChatPrompts(renderer, self._controls)
-        """The prompts rendered so far."""
         self._decoder = GreedyDecoder(model, tokenizer)
-        self.beginnings: set[int] = set()
-        """The numbers of BOS tokens at the beginning of prompts."""
-
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """Return a chat as text; raises InputError for one that the template refuses."""
-        return self.prompts.render(chat_history, ask=add_generation_prompt)
-
-    def tok_encode(
-        self,
-        string: str,
-        add_special_tokens: bool | None = None,
-        left_truncate_len: int | None = None,
-        **further: Any,
-    ) -> list[int]:
-        """Return the ids of a text with at most one BOS, and shielded control tokens as text."""
-        first, *rest = self._controls.unshield(string)
-        ids = super().tok_encode(first, add_special_tokens, **further)
-        if self._adds_end:  # a text that continues must not end with an EOS that the tokenizer adds
-            bare = self.tokenizer.encode(first, add_special_tokens=False)
-            if count_leading(ids[::-1], self._end) > count_leading(bare[::-1], self._end):
-                ids = ids[:-1]
-        for number, piece in enumerate(rest):
-            ids += self.tokenizer.encode(
-                piece, add_special_tokens=False, split_special_tokens=number % 2 == 0
-            )
-        while count_leading(ids, self.tokenizer.bos_token_id) > 1:
-            ids = ids[1:]
-        return ids[-left_truncate_len:] if left_truncate_len else ids
-
-    def tok_batch_encode(
-        self,
-        strings: list[str],
-        padding_side: str = "left",
-        left_truncate_len: int | None = None,
-        truncation: bool = False,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the ids of several texts, encoded by `tok_encode` and padded, and their mask."""
-        rows = [self.tok_encode(text, left_truncate_len=left_truncate_len) for text in strings]
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for index, row in enumerate(rows):
-            filled = slice(width - len(row), None) if padding_side == "left" else slice(len(row))
-            ids[index, filled] = torch.tensor(row, dtype=torch.long)
-            mask[index, filled] = 1
-        return ids, mask
 
     @property
     def max_gen_toks(self) -> int:
@@ -126,38 +81,83 @@ class HarnessModel(HFLM):
         """Return (log-likelihood of the continuation, whether it is the greedy one)."""
         requests = self._shielded(requests)
         with self._counting(len(requests), "log-likelihoods"):
-            return super().loglikelihood(requests, disable_tqdm=True)
+            scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
+        return scores
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = True
     ) -> list[float]:
-        """Return the log-likelihoods of whole texts."""
-        return super().loglikelihood_rolling(self._shielded(requests), disable_tqdm=True)
+        """Return the log-likelihoods of whole texts, in windows as HFLM computes them."""
+        windows: list[Request] = []
+        counts = []
+        for request in self._shielded(requests):
+            found = get_rolling_token_windows(
+                token_list=self.tok_encode(request.args[0]),
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.max_length,
+                context_len=1,
+            )
+            before = len(windows)
+            windows += map(make_disjoint_window, found)
+            counts.append(len(windows) - before)
+        size = self.batch_size
+        in_order = [range(n, min(n + size, len(windows))) for n in range(0, len(windows), size)]
+
+        def score(batch: Batch) -> list[tuple[float, bool]]:
+            chosen = [windows[index] for index in batch]
+            scores: dict[int, tuple[float, bool]] = {}
+            compute, batches = self._likelihoods(chosen)
+            for each in batches:
+                scores |= zip(each, compute([chosen[index] for index in each]), strict=True)
+            self._advance(len(chosen))
+            return [scores[index] for index in range(len(chosen))]
+
+        with self._counting(len(windows), "windows of texts"):
+            scores = iter(self._divided("windows", windows, shards_of(in_order), score))
+        return [sum(next(scores)[0] for _ in range(count)) for count in counts]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Return the answers, truncated at the tasks' stop sequences."""
         requests = self._shielded(requests)
-        answers: dict[int, str] = {}
-        with self._counting(len(requests), "answers"):
-            for indices in self._answered_alike(requests):
-                batch = [requests[index] for index in indices]
-                texts = super().generate_until(batch, disable_tqdm=True)
-                answers |= dict(zip(indices, texts, strict=True))
-        return [answers[index] for index in range(len(requests))]
+        asked = [(prompt, options) for prompt, options in (each.args for each in requests)]
+        size = self.batch_size if self._engine is None else _SERVED
+        divided: list[Batch] = []
+        drawn: list[Batch] = []
+        for indices in self._answered_alike(asked):
+            chosen = [asked[index] for index in indices]
+            for batch in generation_batches(chosen, self._token_count, size):
+                options = normalize_gen_kwargs(chosen[batch[0]][1], self.max_gen_toks)
+                # A draw depends on those before it: they are one shard.
+                (drawn if options["do_sample"] else divided).append([indices[i] for i in batch])
 
-    def _answered_alike(self, requests: list[Instance]) -> list[list[int]]:
+        def answer(batch: Batch) -> list[str]:
+            chosen = [requests[index] for index in batch]
+            own, self.batch_size_per_gpu = self.batch_size, size
+            try:
+                texts: list[str] = super(HarnessModel, self).generate_until(chosen, True)
+            finally:
+                self.batch_size_per_gpu = own
+            return texts
+
+        shards = [*shards_of(divided), *([drawn] if drawn else [])]
+        with self._counting(len(requests), "answers"):
+            return self._divided("answers", asked, shards, answer)
+
+    def _token_count(self, prompt: str) -> int:
+        return len(self.tok_encode(prompt))
+
+    def _answered_alike(self, asked: list[tuple[str, dict[str, Any]]]) -> list[list[int]]:
         if short_context(self._rope) is None:
-            return [list(range(len(requests)))]
+            return [list(range(len(asked)))]
         lengths = []
-        for request in requests:
-            prompt, options = request.args
+        for prompt, options in asked:
             new = normalize_gen_kwargs(options, self.max_gen_toks)["max_gen_toks"]
-            lengths.append(min(len(self.tok_encode(prompt)) + new, self.max_length))
+            lengths.append(min(self._token_count(prompt) + new, self.max_length))
         return answered_alike(self._rope, lengths)
 
-    def score_tokens(self, requests: list[tuple[list[int], list[int]]]) -> list[float]:
+    def score_tokens(self, requests: list[Request]) -> list[float]:
         """Return Σ log p(continuation | context) for pairs of token ids."""
-        named = [(("", str(index)), *request) for index, request in enumerate(requests)]
+        named = [(("", ""), *request) for request in requests]
         with self._counting(len(requests), "held-out loss"):
             return [score for score, _ in self._loglikelihood_tokens(named, disable_tqdm=True)]
 
@@ -167,66 +167,56 @@ class HarnessModel(HFLM):
         disable_tqdm: bool = True,
         override_bs: int | None = None,
     ) -> list[tuple[float, bool]]:
-        longest = self.max_length + 1  # the last token is only predicted
-        lengths = [min(len(a) + len(b), longest) - 1 for _, a, b in requests]
-        if len(groups := read_alike(self._rope, lengths)) > 1:
-            return self._score_groups(requests, groups, override_bs)
         pairs = [(context, continuation) for _, context, continuation in requests]
-        fits = all(len(a) + len(b) <= self.max_length for a, b in pairs)
-        if not (fits and self._is_plain() and share_of_tokens(pairs) < _SHARED_ENOUGH):
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        for index, score, greedy in score_shared(self.model, pairs, self.batch_size):
-            answers[index] = (score, greedy)
-            self.cache_hook.add_partial("loglikelihood", requests[index][0], answers[index])
-        return answers
+        compute, batches = self._likelihoods(pairs)
 
-    def _score_groups(
-        self, requests: list[Any], groups: list[list[int]], override_bs: int | None
-    ) -> list[tuple[float, bool]]:
-        answers: dict[int, tuple[float, bool]] = {}
-        for indices in groups:
-            batch = [requests[index] for index in indices]
-            results = self._loglikelihood_tokens(batch, True, override_bs)
-            answers |= dict(zip(indices, results, strict=True))
-        return [answers[index] for index in range(len(requests))]
+        def score(batch: Batch) -> list[tuple[float, bool]]:
+            scores = compute([pairs[index] for index in batch])
+            self._advance(len(batch))
+            return scores
 
-    def note_beginning(self, prompt: list[int]) -> None:
-        """Record the number of BOS tokens that a prompt begins with."""
-        self.beginnings.add(count_leading(prompt, self.tokenizer.bos_token_id))
+        scores = self._divided("likelihoods", pairs, shards_of(batches), score)
+        return [(score, greedy) for score, greedy in scores]
 
-    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Return the ids of a prompt and of the answer to it.
+    def _likelihoods(
+        self, requests: list[Request]
+    ) -> tuple[Callable[[list[Request]], list[tuple[float, bool]]], list[list[int]]]:
+        """Return what computes a batch of requests, and the batches."""
+        fits = all(len(a) + len(b) <= self.max_length for a, b in requests)
+        if fits and self._is_plain() and share_of_tokens(requests) < _SHARED_ENOUGH:
+            batches = shared_batches(requests, self.batch_size)
+            return functools.partial(score_shared, self.model), batches
+        longest = self.max_length + 1  # the last token is only predicted
+        lengths = [min(len(a) + len(b), longest) - 1 for a, b in requests]
+        batches = [
+            [alike[index] for index in batch]
+            for alike in read_alike(self._rope, lengths)
+            for batch in likelihood_batches([requests[index] for index in alike], self.batch_size)
+        ]
+        return self._score_as_hflm, batches
 
-        The harness scores white space that ends a prompt as part of the answer. What a template
-        ends a prompt with (a line break, an empty thinking block) stays part of the prompt here, as
-        in training.
-        """
-        if not self.prompts.was_rendered(context):
-            pair: tuple[list[int], list[int]] = super()._encode_pair(context, continuation)
-            return pair
-        prompt, whole = self.tok_encode(context), self.tok_encode(context + continuation)
-        shared = 0
-        while shared < min(len(prompt), len(whole) - 1) and prompt[shared] == whole[shared]:
-            shared += 1
-        return whole[:shared], whole[shared:]
+    def _score_as_hflm(self, requests: list[Request]) -> list[tuple[float, bool]]:
+        named = [(("", ""), *request) for request in requests]
+        scores: list[tuple[float, bool]] = super()._loglikelihood_tokens(named, disable_tqdm=True)
+        return scores
 
-    def _shielded(self, requests: list[Instance]) -> list[Instance]:
-        """Return the requests with control tokens shielded in texts that no template rendered."""
-        shielded = []
-        for request in requests:
-            context, *rest = request.arguments
-            arguments = (
-                self.prompts.shield(context),
-                *(self._controls.shield(text) if isinstance(text, str) else text for text in rest),
-            )
-            shielded.append(dataclasses.replace(request, arguments=arguments))
-        if shielded and shielded[0].args[0]:
-            self.note_beginning(self.tok_encode(shielded[0].args[0]))
-        return shielded
+    def _divided(
+        self,
+        kind: str,
+        requests: Sequence[Any],
+        shards: Sequence[Sequence[Batch]],
+        answer: Callable[[Batch], Sequence[Any]],
+    ) -> list[Any]:
+        """Return the answers to requests, of which every worker of the stage computes shards."""
+        sizes = [self.batch_size, self.max_length, self.max_gen_toks]
+        digest = digest_of([[kind, *sizes], *requests])
+        return answer_batches(self._shards, digest, shards, answer, self._advance)
 
-    def _counting(self, total: int, label: str) -> _Count:
-        return _Count(self, self._stage.progress(total, "requests", label))
+    @contextlib.contextmanager
+    def _counting(self, total: int, label: str) -> Iterator[None]:
+        with self._stage.progress(total, "requests", label) as bar:
+            self._advance = bar.advance
+            yield
 
     def _model_generate(
         self,
@@ -242,8 +232,11 @@ class HarnessModel(HFLM):
                 self._engine, context, mask, new, stop, generation_kwargs
             )
         if mask is None or not self._is_plain_greedy(generation_kwargs):
-            return self._generate_as_hflm(context, max_length, stop, generation_kwargs)
-        return self._decoder.decode(context, mask, max_length - context.shape[1], stop)
+            answers = self._generate_as_hflm(context, max_length, stop, generation_kwargs)
+        else:
+            answers = self._decoder.decode(context, mask, max_length - context.shape[1], stop)
+        self._advance(len(context))
+        return answers
 
     def _generate_elsewhere(
         self,
@@ -270,7 +263,7 @@ class HarnessModel(HFLM):
         rows = zip(context_BT.tolist(), mask_BT.tolist(), strict=True)
         prompts = [list(itertools.compress(ids, kept)) for ids, kept in rows]
         answers = torch.full((len(prompts), steps), self.tokenizer.pad_token_id)
-        for row, tokens in enumerate(engine.generate(prompts, sampling)):
+        for row, tokens in enumerate(engine.generate(prompts, sampling, self._advance)):
             answers[row, : len(tokens)] = torch.tensor(tokens[:steps], dtype=torch.long)
         return torch.cat([context_BT, answers.to(context_BT.device)], dim=1)
 
@@ -295,30 +288,3 @@ class HarnessModel(HFLM):
 
     def _is_plain_greedy(self, options: dict[str, Any]) -> bool:
         return self._is_plain() and self._decoder.supports(options)
-
-
-def count_leading(ids: list[int], token: int | None) -> int:
-    """Return the number of `token` at the beginning of `ids`."""
-    count = 0
-    while token is not None and count < len(ids) and ids[count] == token:
-        count += 1
-    return count
-
-
-class _Count(CacheHook):
-    """A cache hook that counts answers instead of storing them."""
-
-    def __init__(self, model: HarnessModel, bar: Progress) -> None:
-        super().__init__(None)
-        self._model, self._bar = model, bar
-
-    def add_partial(self, attr: str, req: Iterable[Any], res: Any) -> None:
-        self._bar.advance()
-
-    def __enter__(self) -> None:
-        self._bar.__enter__()
-        self._model.set_cache_hook(self)
-
-    def __exit__(self, *error: Any) -> None:
-        self._model.set_cache_hook(CacheHook(None))
-        self._bar.__exit__(*error)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
+from filelock import FileLock
+
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.nltk_data import fetch
@@ -223,7 +225,8 @@ class LmEval(AsksModel):
         folder = TaskFolder(self.task_folder).directory if self.task_folder else None
         asked = self.asked()
         if not self.task_folder and not self.sample_rows:
-            fetch(resources(asked))
+            with FileLock(stage.scratch / "nltk.lock"):  # one worker after the other
+                fetch(resources(asked))
         tasks = HarnessTasks(
             names=tuple(self.tasks),
             task_folder=folder,
@@ -255,6 +258,8 @@ class LmEval(AsksModel):
             result = harness.evaluate(tasks)
             figures = harness.engine.figures() if harness.engine else {}
         evaluation = Evaluation(stage.directory)
+        if stage.rank > 0:
+            return evaluation
         described = {
             "by_task": describe_tasks(asked, result),
             "seed": self.seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedModel
@@ -21,43 +21,32 @@ def share_of_tokens(requests: Sequence[Request]) -> float:
     return left / max(1, sum(len(context) for context, _ in requests) + answers)
 
 
-def score_shared(
-    model: PreTrainedModel, requests: Sequence[Request], batch_size: int
-) -> Iterator[tuple[int, float, bool]]:
-    """Yield (index of the request, Σ log p(continuation | context), whether it is greedy).
+def shared_batches(requests: Sequence[Request], size: int) -> list[list[int]]:
+    """Return the indices of requests, batch by batch: whole contexts, the longest first.
 
-    Contexts are padded on the left, so that every continuation follows its context without a
-    gap. A batch holds whole contexts, and about `batch_size` continuations.
+    A batch has about `size` continuations.
     """
-    owners: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index, (prompt, _) in enumerate(requests):
-        owners[tuple(prompt)].append(index)
-    order = sorted(owners, key=lambda context: (-len(context), context))
-    batch: list[tuple[int, ...]] = []
-    rows = 0
-    for context in order:
-        batch.append(context)
-        rows += len(owners[context])
-        if rows >= batch_size:
-            yield from _score_batch(model, requests, batch, owners)
-            batch, rows = [], 0
-    if batch:
-        yield from _score_batch(model, requests, batch, owners)
+    batches: list[list[int]] = [[]]
+    for owned in _by_context(requests).values():
+        if len(batches[-1]) >= size:
+            batches.append([])
+        batches[-1] += owned
+    return batches
 
 
 @torch.inference_mode()
-def _score_batch(
-    model: PreTrainedModel,
-    requests: Sequence[Request],
-    contexts: list[tuple[int, ...]],
-    owners: dict[tuple[int, ...], list[int]],
-) -> list[tuple[int, float, bool]]:
+def score_shared(model: PreTrainedModel, requests: Sequence[Request]) -> list[tuple[float, bool]]:
+    """Return (Σ log p(continuation | context), whether it is the greedy one) for one batch.
+
+    Contexts are padded on the left, so that every continuation follows its context without a gap.
+    """
     device = model.device
-    indices = [index for context in contexts for index in owners[context]]
+    owners = _by_context(requests)
+    indices = [index for owned in owners.values() for index in owned]
     owner_R = torch.tensor(
-        [row for row, context in enumerate(contexts) for _ in owners[context]], device=device
+        [row for row, owned in enumerate(owners.values()) for _ in owned], device=device
     )
-    tokens_CT, mask_CT = _pad(contexts, left=True, device=device)
+    tokens_CT, mask_CT = _pad(list(owners), left=True, device=device)
     target_RT, target_mask_RT = _pad([requests[i][1] for i in indices], left=False, device=device)
     cache = DynamicCache(config=model.config)
     output = model(
@@ -85,7 +74,19 @@ def _score_batch(
     padding_RT = target_mask_RT == 0
     sums_R = logs_RT.masked_fill(padding_RT, 0.0).sum(-1)
     greedy_R = ((logits_RTV.argmax(-1) == target_RT) | padding_RT).all(-1)
-    return list(zip(indices, sums_R.tolist(), greedy_R.tolist(), strict=True))
+    scores = zip(sums_R.tolist(), greedy_R.tolist(), strict=True)
+    by_index = dict(zip(indices, scores, strict=True))
+    return [by_index[index] for index in range(len(requests))]
+
+
+def _by_context(requests: Sequence[Request]) -> dict[tuple[int, ...], list[int]]:
+    """Return the indices of requests by their context, the longest contexts first."""
+    owners: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, (prompt, _) in enumerate(requests):
+        owners[tuple(prompt)].append(index)
+    return {
+        context: owners[context] for context in sorted(owners, key=lambda each: (-len(each), each))
+    }
 
 
 def _pad(

@@ -39,6 +39,8 @@ _LONGER = 3
 class HeldOut:
     """Scores the loss on held-out answers, and the choice of the true answer among others."""
 
+    distributed = True
+
     split: str = "validation"
     """The split of the data that is asked."""
     limit: int | None = setting(200, at_least=2)
@@ -108,6 +110,8 @@ class HeldOut:
                 stage.say(f"{cut} answers were longer than the model's context and truncated")
             choice = score_choices(harness, rendering, questions, CHOICE, self.seed)
         evaluation = Evaluation(stage.directory)
+        if stage.rank > 0:
+            return evaluation
         settings = {
             "split": self.split,
             "limit": self.limit,

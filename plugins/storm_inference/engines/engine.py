@@ -48,8 +48,16 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
-        """Return the token ids of an answer to each prompt, with the stop token if it ended."""
+    def generate(
+        self,
+        prompts: Sequence[Tokens],
+        sampling: Sampling,
+        advance: Callable[[int], None] = lambda answers: None,
+    ) -> list[list[int]]:
+        """Return the token ids of an answer to each prompt, with the stop token if it ended.
+
+        `advance` is called with numbers of finished answers.
+        """
         ...
 
     def random_state(self) -> str:

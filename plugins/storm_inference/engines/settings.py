@@ -91,6 +91,11 @@ class AsksModel:
         return TRANSFORMERS if self.inference.startswith("${") else self.inference
 
     @property
+    def distributed(self) -> bool:
+        """Whether a worker computes on each device: servers are, where the engine has some."""
+        return self.engine == TRANSFORMERS
+
+    @property
     def serves(self) -> bool:
         """Whether a server is started on each device."""
         return self.engine == VLLM

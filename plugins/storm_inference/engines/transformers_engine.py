@@ -55,7 +55,12 @@ class TransformersEngine:
         return self._scorer.score(rows, labels, advance, journal)
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
+    def generate(
+        self,
+        prompts: Sequence[Tokens],
+        sampling: Sampling,
+        advance: Callable[[int], None] = lambda answers: None,
+    ) -> list[list[int]]:
         """Answer all prompts as one batch; samples from torch's generator in its current state."""
         assert not sampling.stop, "stop strings are supported by servers only"
         # The model's own sampling parameters (top_k, repetition_penalty) must not apply.
@@ -87,6 +92,7 @@ class TransformersEngine:
         given, mask = input_ids.to(device), mask.to(device)
         longest = width + sampling.max_new_tokens
         written = generate_through(self._config, given, mask, longest, self.stops, generate)
+        advance(len(prompts))
         return [self._ended(tokens) for tokens in written[:, width:].tolist()]
 
     def _ended(self, tokens: list[int]) -> list[int]:

@@ -58,7 +58,12 @@ class ServerEngine:
         ]
         return [row for rows_ in self._pool.ask(requests, advance) for row in rows_]
 
-    def generate(self, prompts: Sequence[Tokens], sampling: Sampling) -> list[list[int]]:
+    def generate(
+        self,
+        prompts: Sequence[Tokens],
+        sampling: Sampling,
+        advance: Callable[[int], None] = lambda answers: None,
+    ) -> list[list[int]]:
         """Return an answer to each prompt; samples depend on the seed and the prompt's index."""
         body: dict[str, Any] = {
             "max_tokens": sampling.max_new_tokens,
@@ -78,7 +83,7 @@ class ServerEngine:
             )
             for index, prompt in enumerate(prompts)
         ]
-        return self._pool.ask(requests, lambda rows: None)
+        return self._pool.ask(requests, advance)
 
     def _read_answer(self, answer: Any) -> list[int]:
         """Return an answer's token ids, with the stop token if it ended."""

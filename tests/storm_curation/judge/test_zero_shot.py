@@ -11,12 +11,12 @@ import sys
 import pytest
 import torch
 
-from storm_curation.judge import judging
 from storm_curation.judge.rubric import Question, judge_chat
 from storm_curation.judge.settings import Overlong
 from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
+from storm_inference import shards
 from storm_inference.label_scorer import LabelScorer
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -139,18 +139,18 @@ def test_the_same_rows_give_the_same_bits(judged, rows):
 
 KILLED = """
 import os, pathlib, pickle, signal, sys
-from storm_curation.judge import judging
 from storm_data.dataset import Dataset
 from storm_exp.testing import make_stage
+from storm_inference import shards
 from storm_models.checkpoint.checkpoint import Checkpoint
 settings, model, data, folder = pickle.load(open(sys.argv[1], "rb"))
-publish, done = judging._publish, []
+publish, done = shards._publish, []
 def publish_two(file, judgements):
     if len(done) == 2:
         file.with_suffix(".partial-0").write_text("[{")
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(publish(file, judgements))
-judging._publish = publish_two
+shards._publish = publish_two
 settings.run(make_stage(pathlib.Path(folder), "judge"), Checkpoint(model), Dataset(data))
 """
 
@@ -174,8 +174,8 @@ def test_a_killed_judge_goes_on_and_yields_the_bits_of_an_undisturbed_one(
     stage = make_stage(tmp_path / "killed", "judge")
     assert len(list(stage.scratch.glob("*.json"))) == 2
     again = []
-    publish = judging._publish
-    monkeypatch.setattr(judging, "_publish", lambda *a: again.append(publish(*a)))
+    publish = shards._publish
+    monkeypatch.setattr(shards, "_publish", lambda *a: again.append(publish(*a)))
     settings.run(stage, checkpoint, data)
     assert len(again) == 2
     assert digests(stage.directory) == digests(whole.directory)
