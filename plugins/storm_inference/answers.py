@@ -74,6 +74,7 @@ class Answers(AsksModel):
         """Return the component for short, truncated answers: a random model never ends one."""
         return dataclasses.replace(
             self,
+            inference=self.rehearsed_engine(),
             max_new_tokens=min(self.max_new_tokens, 8),
             unfinished=True,
             batch_size=min(self.batch_size, 8),

@@ -33,8 +33,8 @@ def answer_batches(
     """Return the answer to every request, a JSON value, in the order of the requests.
 
     `divided` are the batches of each shard, in which every request is once; `digest` is that of
-    requests and batches. Shards that are there are not computed again, and other workers' are
-    waited for: `advance` hears how many requests they held.
+    requests and batches. Finished shards are not computed again, those of other workers are waited
+    for: `advance` is called with their numbers of requests.
     """
     parts = {f"{digest}-{number}": part for number, part in enumerate(divided)}
 

@@ -132,7 +132,7 @@ class Generator:
     def answer(self, rows: list[Row], advance: Advance = lambda rows: None) -> list[Answer]:
         """Return an answer for every row of a shard, in order; waits for another worker's.
 
-        `advance` hears of numbers of answered rows.
+        `advance` is called with numbers of answered rows.
         """
         name = _name(rows)
         compute = functools.partial(self._answer, rows, name, advance)

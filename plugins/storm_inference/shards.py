@@ -1,4 +1,4 @@
-"""Locks by which several workers divide shards among themselves."""
+"""Shards of a stage's work, which several workers divide among themselves."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from storm_inference.journal import Journal
 _POLL_SECONDS = 0.2
 
 Compute = Callable[[Journal], Any]
-"""Returns a shard's result, a JSON value; may keep its batches in a journal, which it finds again
-where it was interrupted."""
+"""Computes a shard's result, a JSON value. The journal keeps its batches if it is interrupted."""
 
 
 class Shards:
-    """The shards of a stage, kept in its scratch folder: a finished one is not made again.
+    """The shards of a stage, in its scratch folder; finished ones are not computed again.
 
-    What a shard holds, and its name, must not depend on the number of workers.
+    Contents and names of shards must not depend on the number of workers.
     """
 
     def __init__(self, stage: StageContext) -> None:
@@ -34,11 +33,11 @@ class Shards:
         """Names of the shards that this worker made."""
 
     def finished(self) -> set[str]:
-        """Return the names of the shards that are there."""
+        """Return the names of the finished shards."""
         return {file.stem for file in self._stage.scratch.glob("*.json")}
 
     def make(self, name: str, compute: Compute) -> bool:
-        """Make a shard, if it is not there; return False where another worker is at it."""
+        """Compute a shard unless it is finished; return False if another worker has it."""
         if self.read(name) is not None:
             return True
         file = self._file(name)
@@ -51,7 +50,7 @@ class Shards:
             return mine
 
     def result(self, name: str, compute: Compute) -> Any:
-        """Return the result of a shard, which is made here or waited for."""
+        """Return a shard's result; computes it, or waits for the worker that does."""
         while (result := self.read(name)) is None:
             self._stage.check()
             if not self.make(name, compute):
@@ -59,9 +58,9 @@ class Shards:
         return result
 
     def each(self, shards: Mapping[str, Compute]) -> Iterator[tuple[str, Any]]:
-        """Yield name and result of every shard as it is finished, here or elsewhere.
+        """Yield name and result of every shard when it is finished, by whichever worker.
 
-        Every worker makes the first that is there to be made.
+        Every worker computes the first shard that is neither finished nor another's.
         """
         left = dict(shards)
         while left:
@@ -74,7 +73,7 @@ class Shards:
                 yield ready, result
 
     def read(self, name: str) -> Any:
-        """Return the result of a shard, None where there is none, or a damaged one."""
+        """Return a shard's result, None if it is not finished or its file is damaged."""
         try:
             return json.loads(self._file(name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

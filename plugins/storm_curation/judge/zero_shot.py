@@ -61,6 +61,7 @@ class ZeroShot(JudgeSettings):
         room = sum(len(text.encode()) for text in texts) // 2 + _EXAMPLE
         return dataclasses.replace(
             self,
+            inference=self.rehearsed_engine(),
             max_length=min(self.max_length, room),
             batch_size=min(self.batch_size, 4),
             shard_rows=min(self.shard_rows, _SHARD),

@@ -103,6 +103,7 @@ class ToolCalls(AsksModel):
         """Return the component for two questions of each category, with short answers."""
         return dataclasses.replace(
             self,
+            inference=self.rehearsed_engine(),
             limit=min(self.limit or 2, 2),
             batch_size=min(self.batch_size, 2),
             max_new_tokens=min(self.max_new_tokens, 16),

@@ -130,6 +130,7 @@ class LmEval(AsksModel):
             raise SettingError("tasks", self.tasks, problem)
         return dataclasses.replace(
             self,
+            inference=self.rehearsed_engine(),
             tasks=known,
             by_task=few_questions(self.by_task, known, self.tasks),
             limit=1,
@@ -148,10 +149,15 @@ class LmEval(AsksModel):
     def not_rehearsed(self) -> list[str]:
         """Return what a rehearsal with sample rows does not test."""
         if self.task_folder:
-            return []
+            return super().not_rehearsed()
         data = "the tasks' data: whether it can be fetched, and its rows (samples replace them)"
         further = [f"nltk's {name}, which a task fetches" for name in resources(self.asked())]
-        return [data, *further, *(f"the task {task}" for task in self._unknown())]
+        return [
+            *super().not_rehearsed(),
+            data,
+            *further,
+            *(f"the task {task}" for task in self._unknown()),
+        ]
 
     def _unknown(self) -> list[str]:
         """Return the named tasks whose data sets have no sample."""

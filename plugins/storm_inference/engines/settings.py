@@ -92,7 +92,7 @@ class AsksModel:
 
     @property
     def distributed(self) -> bool:
-        """Whether a worker computes on each device: servers are, where the engine has some."""
+        """Whether a worker runs on each device; servers use all devices without workers."""
         return self.engine == TRANSFORMERS
 
     @property
@@ -110,6 +110,24 @@ class AsksModel:
         elif self.engine == SERVER and not self.serving.given().urls:
             problem = "must list a server: inference.urls=[http://HOST:PORT]"
             raise SettingError("serving.urls", [], problem)
+
+    def rehearsed_engine(self) -> str:
+        """Return the engine of a rehearsal: transformers if the recipe's cannot be used.
+
+        Running servers serve the recipe's model, not its twin. vLLM may be missing here.
+        """
+        missing = any(each.problem() for each in AsksModel.environments(self).values())
+        return TRANSFORMERS if self.engine == SERVER or missing else self.engine
+
+    def not_rehearsed(self) -> list[str]:
+        """Return a line if transformers replaces the engine in a rehearsal."""
+        if self.rehearsed_engine() == self.engine:
+            return []
+        problems = [
+            f" (its environment {each.problem()}: {each.command})"
+            for each in AsksModel.environments(self).values()
+        ]
+        return [f"inference={self.engine}{''.join(problems)}: transformers answers in its place"]
 
     def environments(self) -> dict[str, Environment]:
         """Return {setting: environment that its value needs}."""
