@@ -55,7 +55,7 @@ def storm_environments() -> list[Environment]:
 
 
 @hookimpl
-def storm_check_plan(plan: Plan) -> None:
+def storm_check_machine(plan: Plan) -> None:
     """Refuse a plan that needs an environment which is missing."""
     from storm_inference.environments.needed import check_environments
 

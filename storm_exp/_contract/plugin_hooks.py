@@ -73,11 +73,6 @@ def storm_check_runtime(runtime: Runtime) -> None:
     """Raise SettingError for a name in the runtime that is unknown to the plugin in charge."""
 
 
-@hookspec
-def storm_check_machine(runtime: Runtime) -> None:
-    """Raise SettingError for devices or programs that this machine does not have."""
-
-
 @hookspec(firstresult=True)
 def storm_launcher(runtime: Runtime, worker: list[str], key: str) -> list[str] | None:
     """Return a command that starts the command `worker` on every device of every node.

@@ -82,12 +82,12 @@ def make_plan(compositions: list[Composition]) -> Plan:
 
 
 def check_here(plan: Plan) -> None:
-    """Raise PlanError if artifacts are to be made with devices that this machine does not have."""
+    """Raise PlanError if artifacts are to be made with what this machine does not have."""
     recipe = plan.cells[0].recipe
     if not plan.to_make():
         return
     try:
-        load_plugins().hook.storm_check_machine(runtime=recipe.runtime)
+        load_plugins().hook.storm_check_machine(runtime=recipe.runtime, plan=plan)
     except SettingError as error:
         raise PlanError(recipe.origins.locate(error, "runtime")) from error
 

@@ -10,11 +10,8 @@ def check_environments(plan: Plan) -> None:
     """Raise PlanError for an environment that a stage needs and that cannot be used.
 
     A component declares them by the method `environments(self)`, which returns
-    `{setting: Environment}`, with an empty name if the component needs it with any settings. Plans
-    for another machine are not checked.
+    `{setting: Environment}`, with an empty name if the component needs it with any settings.
     """
-    if plan.cells[0].recipe.runtime.accelerator:
-        return
     for node in plan.to_make():
         declare = getattr(node.settings, "environments", None)
         needed: dict[str, Environment] = declare() if declare is not None else {}

@@ -16,7 +16,11 @@ from storm_inference.engines.settings import InferenceSection, Serving
 
 
 def plan(folder: Path, *words: str, code: int = 0) -> str:
-    command = [sys.executable, "-m", "storm_exp", "plan", f"outputs={folder}", *words]
+    return run("plan", folder, *words, code=code)
+
+
+def run(verb: str, folder: Path, *words: str, code: int = 0) -> str:
+    command = [sys.executable, "-m", "storm_exp", verb, f"outputs={folder}", *words]
     surroundings = {**os.environ, "STORM_EXP_ENVIRONMENTS": str(folder / "none")}
     said = subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
     assert said.returncode == code, said.stderr
@@ -52,6 +56,21 @@ def test_a_full_size_plan_shows_the_engine_and_the_hours(tmp_path: Path) -> None
     said = plan(tmp_path, *words)
     assert "inference by vllm: judge, evaluator" in said
     assert "hours of wall time, one stage after another: judge and finetuner" in said
+
+
+def test_a_rehearsal_replaces_an_engine_that_is_not_on_this_machine(tmp_path: Path) -> None:
+    words = ("recipe=smoke", "targets=[judge]")
+    said = run("rehearse", tmp_path, *words, "inference=vllm")
+    assert "judge (zero_shot): inference vllm → transformers" in said
+    assert "rehearsal passed" in said
+    replaced = "inference=vllm (its environment does not exist: storm-exp env create vllm)"
+    assert f"not rehearsed:\n  {replaced}: transformers answers in its place" in said
+    # A server that is running has the real model, and is not asked.
+    said = run(
+        "rehearse", tmp_path, *words, "inference=server", "inference.urls=[http://0.0.0.0:9]"
+    )
+    assert "judge (zero_shot): inference server → transformers" in said
+    assert "rehearsal passed" in said
 
 
 def test_invalid_settings_are_named() -> None:
