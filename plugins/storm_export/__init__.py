@@ -35,7 +35,7 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
-    """Return the verb that sends models to the hub."""
+    """Return the verb that uploads models to the hub."""
     from storm_export.hub.verb import push
 
     return {"push": push}

@@ -45,26 +45,25 @@ class Upload:
             for name, size in files.items():
                 place = target.place / name
                 if not place.is_file() or place.stat().st_size != size:
-                    raise InputError(f"{place} is not what was made (see store verify)")
+                    raise InputError(f"{place} is damaged (see store verify)")
             return files
         whole = all((target.place / name).is_file() for name in (_CARD, LOCK, "config.json"))
         if manifest is not None or not whole:
-            kind = f" but {manifest.artifact}" if manifest else ""
+            kind = f" ({manifest.artifact})" if manifest else ""
             raise InputError(
-                f"'{target.name}' is no folder for the hub{kind}: +exporter=hub_folder "
-                f"'+graph.exporter={{model: {target.name}}}' makes one, with a card of how the "
-                "model was made (docs/export.md)"
+                f"'{target.name}' is not a hub folder{kind}: create one, with a model card, with "
+                f"+exporter=hub_folder +graph.exporter.model={target.name} (docs/export.md)"
             )
         results = sorted((target.place / _RESULTS).glob("*.yaml"))
         written = [_CARD, LOCK, *(f"{_RESULTS}/{file.name}" for file in results)]
         for name in written:
             if (target.place / name).is_symlink():
-                raise InputError(f"{target.place / name} is a link: put a copy in its place")
+                raise InputError(f"{target.place / name} is a link: replace it by a copy")
         names = [*target.checkpoint().files(), *written]
         return {name: (target.place / name).stat().st_size for name in sorted(names)}
 
     def send(self) -> str:
-        """Send the files and return the commit's address.
+        """Upload the files and return the commit's address.
 
         The repository is created if necessary. Raises InputError, with nothing published, for a
         missing or invalid token, another owner's repository, an unreachable hub, or a public
@@ -76,10 +75,10 @@ class Upload:
 
         files = self.files()
         if constants.HF_HUB_OFFLINE:
-            raise InputError("HF_HUB_OFFLINE=1 keeps everything on this machine: unset it to push")
+            raise InputError("HF_HUB_OFFLINE is set: unset it to push")
         token = get_token()
         if not token:
-            raise InputError("no token of the hub: set HF_TOKEN, or log in (hf auth login)")
+            raise InputError("there is no token for the hub: set HF_TOKEN, or run hf auth login")
         api = HfApi(token=token)
         with _in_words(api.endpoint, self.repository):
             self._prepare(api)
@@ -119,9 +118,9 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
         said = error.server_message or str(error).strip().partition("\n")[0]
         reasons = {
             401: f"{endpoint} does not accept the token (HF_TOKEN, or hf auth login)",
-            403: f"the token may not write to {repository}: another owner's, or it is for reading",
+            403: f"the token may not write to {repository}: read-only, or not your repository",
         }
-        reason = reasons.get(status, f"{endpoint} refuses it")
+        reason = reasons.get(status, f"{endpoint} refused the upload")
         raise InputError(f"nothing was published: {reason} ({status}: {said})") from error
     except httpx.HTTPError as error:
         reason = f"{endpoint} cannot be reached ({error or type(error).__name__})"

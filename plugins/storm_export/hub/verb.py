@@ -1,4 +1,4 @@
-"""The verb `push`. What it imports while plugins are read is little; the rest follows."""
+"""The verb `push`. Heavy imports are in functions: the module is imported with the plugin."""
 
 from __future__ import annotations
 
@@ -6,31 +6,38 @@ from pathlib import Path
 
 
 def push(arguments: list[str]) -> int:
-    """Send a hub folder to the hub: push STAGE, KEY or FOLDER OWNER/NAME [--dry-run] [--help]"""
+    """Upload a hub folder: push STAGE, KEY or FOLDER OWNER/NAME [--dry-run] [--help]"""
     from storm_export.hub.upload import MAIN, Upload, listing
+    from storm_inference.targets.options import OptionParser
     from storm_inference.targets.target import STORE, find_target
-    from storm_inference.targets.words import Words
 
-    parser = Words("push", "Send what exporter=hub_folder made to a repository of the hub.")
+    parser = OptionParser("push", "Upload a folder of exporter=hub_folder to the hub.")
     add = parser.add_argument
     add("model", help="a stage of the latest run, the first digits of a key, or a folder")
-    add("repository", metavar="OWNER/NAME", help="it is made where there is none")
-    add("--private", action="store_true", help="for nobody but its owner to see")
-    add("--revision", default=MAIN, metavar="BRANCH", help=f"the branch; {MAIN}")
-    add("--dry-run", action="store_true", help="say what would be sent, and send nothing")
-    add("--store", metavar="DIR", default=str(STORE), help=f"where keys are found; {STORE}")
-    said = parser.read(arguments)
-    if said is None:
-        return 0
-    target = find_target(said.model, Path(said.store))
-    upload = Upload(
-        target=target, repository=said.repository, revision=said.revision, private=said.private
+    add(
+        "repository",
+        metavar="OWNER/NAME",
+        help="a repository, which is created if it does not exist",
     )
-    kind = "private" if said.private else "a new repository is public"
-    print(f"{target.place} → {said.repository} ({said.revision}; {kind}):")
+    add("--private", action="store_true", help="the repository must be private")
+    add("--revision", default=MAIN, metavar="BRANCH", help=f"a branch (default: {MAIN})")
+    add("--dry-run", action="store_true", help="only list the files")
+    add("--store", metavar="DIR", default=str(STORE), help=f"store of keys (default: {STORE})")
+    options = parser.read(arguments)
+    if options is None:
+        return 0
+    target = find_target(options.model, Path(options.store))
+    upload = Upload(
+        target=target,
+        repository=options.repository,
+        revision=options.revision,
+        private=options.private,
+    )
+    kind = "private" if options.private else "public if it is new"
+    print(f"{target.place} → {options.repository} ({options.revision}; {kind}):")
     print("\n".join(listing(upload.files())), flush=True)
-    if said.dry_run:
-        print("nothing was sent (--dry-run)")
+    if options.dry_run:
+        print("nothing was uploaded (--dry-run)")
         return 0
     print(upload.send())
     return 0

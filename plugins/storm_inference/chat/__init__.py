@@ -1,1 +1,1 @@
-"""The verb `chat`: talking to a model."""
+"""The verb `chat`."""

@@ -1,4 +1,4 @@
-"""Text of tokens that arrive one after another."""
+"""Decoding of a stream of tokens."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_BROKEN = "\ufffd"
-"""What stands for bytes that are no character yet."""
+_INCOMPLETE = "\ufffd"
+"""The decoder's replacement for bytes that are not a character."""
 
 
 class Detokenizer:
-    """Returns the text that every token adds, as soon as it is whole characters.
+    """Decodes tokens one by one, without control tokens; characters appear once complete.
 
-    A token's text depends on the one before it (SentencePiece's spaces), so the newest tokens are
-    decoded together with those that came before; control tokens have no text.
+    The text of a token depends on the previous one (SentencePiece's spaces), so new tokens are
+    decoded together with those before them.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Start with no tokens."""
+        """Start without tokens."""
         self._tokenizer = tokenizer
         self._ids: list[int] = []
-        self._before = self._shown = 0
+        self._context_start = self._decoded = 0
 
     def add(self, token: int) -> str:
-        """Return the text that a token adds; empty where characters are not finished."""
+        """Return the text that a token adds; empty if it ends within a character."""
         self._ids.append(token)
-        return self._new(final=False)
+        return self._new_text(final=False)
 
     def rest(self) -> str:
-        """Return what unfinished characters at the end decode to."""
-        return self._new(final=True)
+        """Return the text of an incomplete character at the end."""
+        return self._new_text(final=True)
 
-    def _new(self, *, final: bool) -> str:
-        known = self._decode(self._ids[self._before : self._shown])
-        text = self._decode(self._ids[self._before :])
-        if not final and (text.endswith(_BROKEN) or len(text) <= len(known)):
+    def _new_text(self, *, final: bool) -> str:
+        known = self._decode(self._ids[self._context_start : self._decoded])
+        text = self._decode(self._ids[self._context_start :])
+        if not final and (text.endswith(_INCOMPLETE) or len(text) <= len(known)):
             return ""
-        self._before, self._shown = self._shown, len(self._ids)
+        self._context_start, self._decoded = self._decoded, len(self._ids)
         return text[len(known) :]
 
     def _decode(self, ids: list[int]) -> str:

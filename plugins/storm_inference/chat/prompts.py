@@ -1,4 +1,4 @@
-"""Prompts of a chat as token ids, rendered by the model's own template."""
+"""Prompts of a chat as token ids."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 class Prompts:
-    """Renders chats for a checkpoint, and says how long they may be."""
+    """Renders chats with the template of a checkpoint, and limits their length."""
 
     def __init__(self, model: Checkpoint, max_length: int | None = None) -> None:
-        """Read tokenizer and template; raises InputError without a template.
+        """Read tokenizer and template; raises InputError if there is no template.
 
-        `max_length` is the most that a prompt and its answer have together, in tokens; None: what
-        the model's config allows.
+        `max_length` limits the tokens of a prompt with its answer, besides the model's own limit.
         """
         self._chat = model.chat()
         self.tokenizer = model.tokenizer()
         self.stops = answer_stops(model)
-        """The tokens at which answers end."""
+        """Ids of the stop tokens."""
         limits = (max_length, model.config().get("max_position_embeddings"))
         self.max_length = min((limit for limit in limits if limit), default=None)
 
     def of(self, chat: Conversation) -> list[int]:
-        """Return a chat's ids, up to where the next answer begins; raises UnusableChat."""
+        """Return the ids of a chat up to its next answer.
+
+        Raises UnusableChat, also if there is no room for an answer.
+        """
         (prompt,) = self._chat.prompts([chat])
         if isinstance(prompt, UnusableChat):
             raise prompt
@@ -34,6 +36,8 @@ class Prompts:
             raise UnusableChat(problem)
         return prompt
 
-    def room(self, prompt: list[int], wanted: int) -> int:
-        """Return how many tokens an answer may have: those wanted, or what is left."""
-        return min(wanted, self.max_length - len(prompt)) if self.max_length else wanted
+    def room(self, prompt: list[int], max_new_tokens: int) -> int:
+        """Return the maximum length of an answer to a prompt."""
+        if self.max_length is None:
+            return max_new_tokens
+        return min(max_new_tokens, self.max_length - len(prompt))

@@ -1,4 +1,4 @@
-"""A chat: what was said so far, and what comes next."""
+"""A conversation with a model, and the loop of an interactive chat."""
 
 from __future__ import annotations
 
@@ -8,70 +8,76 @@ import json
 from typing import Any
 
 from storm_exp import InputError
-from storm_inference.chat.drawing import Drawing
-from storm_inference.chat.framing import Framing
-from storm_inference.chat.speaker import Speaker
-from storm_inference.chat.terminal import Terminal
+from storm_inference.chat.backend import ChatBackend
+from storm_inference.chat.preamble import Preamble
+from storm_inference.chat.sampling_options import SamplingOptions
+from storm_inference.chat.terminal import Terminal, escape_controls
 from storm_models.chat.template import UnusableChat
 from storm_models.chat.tool_calls import MalformedCall, parse_answer
 
 _PROBE = {"role": "user", "content": "Hello"}
+_CUT = "(the answer was cut off at the limit: --max-tokens)"
 INTERRUPTED = 130
-"""The exit code of a chat that Ctrl-C ended."""
+"""Exit code of a chat that Ctrl-C ended."""
 
 
 class Session:
-    """Keeps a conversation, and has the next answer written."""
+    """A conversation that grows with every message and its answer."""
 
     def __init__(
-        self, speaker: Speaker, framing: Framing, drawing: Drawing, terminal: Terminal
+        self,
+        backend: ChatBackend,
+        preamble: Preamble,
+        sampling: SamplingOptions,
+        terminal: Terminal,
     ) -> None:
-        """Begin a conversation; raises InputError where the template cannot say how it begins."""
-        self._speaker, self._framing = speaker, framing
-        self._drawing, self._terminal = drawing, terminal
+        """Start a conversation; raises InputError if the template cannot render the preamble."""
+        self._backend, self._preamble = backend, preamble
+        self._sampling, self._terminal = sampling, terminal
         self._messages: list[dict[str, Any]] = []
         try:
-            speaker.check(framing.around([_PROBE]))
+            backend.check(preamble.around([_PROBE]))
         except UnusableChat as reason:
-            raise InputError(f"the chat cannot begin: {reason}{framing.remedy()}") from reason
+            problem = escape_controls(f"the chat cannot start: {reason}{preamble.remedy()}")
+            raise InputError(problem) from reason
 
     def say(self, text: str) -> bool:
-        """Have a message answered; return whether the answer ended by itself.
+        """Write the answer to a message; return whether it ended with a stop token.
 
-        Raises UnusableChat where the message was not sent. What an answer said before it was
-        interrupted stays in the conversation.
+        Raises UnusableChat if the message cannot be sent. An answer that is interrupted stays in
+        the conversation as far as it was written.
         """
-        asked = {"role": "user", "content": text}
-        said: list[str] = []
+        message = {"role": "user", "content": text}
+        pieces: list[str] = []
 
         def write(piece: str) -> None:
-            said.append(piece)
+            pieces.append(piece)
             self._terminal.write(piece)
 
-        seed = self._drawing.seed + len(self._messages)
-        drawing = dataclasses.replace(self._drawing, seed=seed)
+        seed = self._sampling.seed + len(self._messages)
+        sampling = dataclasses.replace(self._sampling, seed=seed)
         try:
-            chat = self._framing.around([*self._messages, asked])
-            return self._speaker.answer(chat, drawing, write)
+            chat = self._preamble.around([*self._messages, message])
+            return self._backend.answer(chat, sampling, write)
         finally:
-            if answer := "".join(said):
-                self._messages += [asked, {"role": "assistant", "content": answer}]
+            if answer := "".join(pieces):
+                self._messages += [message, {"role": "assistant", "content": answer}]
 
     def calls(self) -> list[str]:
-        """Return the tools that the last answer calls, as text; raises MalformedCall."""
-        if self._framing.tools is None or not self._messages:
+        """Return the tool calls of the last answer as text; raises MalformedCall."""
+        if self._preamble.tools is None or not self._messages:
             return []
         calls = parse_answer(self._messages[-1]["content"], bare=True).calls
         return [f"{c.name}({json.dumps(c.arguments, ensure_ascii=False)})" for c in calls]
 
-    def settle(self) -> None:
-        """Leave out of the conversation an answer that cannot be rendered again, and say so."""
+    def drop_unusable(self) -> None:
+        """Remove the last answer and its message if the conversation cannot be rendered again."""
         if not self._messages:
             return
         try:
-            self._speaker.check(self._framing.around([*self._messages, _PROBE]))
+            self._backend.check(self._preamble.around([*self._messages, _PROBE]))
         except UnusableChat as reason:
-            self._terminal.note(f"(the conversation goes on without this answer: {reason})")
+            self._terminal.note(f"(the conversation continues without this answer: {reason})")
             del self._messages[-2:]
 
 
@@ -80,17 +86,17 @@ def one_shot(session: Session, terminal: Terminal, text: str) -> int:
     try:
         ended = session.say(text)
     except UnusableChat as reason:
-        raise InputError(f"the message was not sent: {reason}") from reason
+        raise InputError(escape_controls(f"the message was not sent: {reason}")) from reason
     terminal.write("\n")
     if not ended:
-        terminal.note("(the answer is cut there: --max-tokens)")
+        terminal.note(_CUT)
     return 0
 
 
 def converse(session: Session, terminal: Terminal) -> int:
-    """Answer what the user types until they end it; return the exit code.
+    """Answer the user's messages until the chat is ended; return the exit code.
 
-    Ctrl-C ends an answer; a second one, without a message between them, ends the chat, and so does
+    Ctrl-C ends an answer. A second Ctrl-C without a message in between ends the chat, as does
     Ctrl-D.
     """
     interrupted = False
@@ -109,12 +115,12 @@ def converse(session: Session, terminal: Terminal) -> int:
             if interrupted:
                 return INTERRUPTED
             interrupted = True
-            session.settle()
-            terminal.note("(Ctrl-C once more, or Ctrl-D, ends the chat)")
+            session.drop_unusable()
+            terminal.note("(Ctrl-C again, or Ctrl-D, ends the chat)")
 
 
 def _answer(session: Session, terminal: Terminal, text: str) -> None:
-    """Have a message answered, and tell what became of it."""
+    """Write the answer to a message, with notes on it."""
     try:
         ended = session.say(text)
     except UnusableChat as reason:
@@ -122,8 +128,8 @@ def _answer(session: Session, terminal: Terminal, text: str) -> None:
         return
     terminal.write("\n")
     if not ended:
-        terminal.note("(the answer is cut there: --max-tokens)")
+        terminal.note(_CUT)
     with contextlib.suppress(MalformedCall):
         for call in session.calls():
-            terminal.note(f"calls {call}")
-    session.settle()
+            terminal.note(f"tool call: {call}")
+    session.drop_unusable()

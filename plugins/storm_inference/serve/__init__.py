@@ -1,1 +1,1 @@
-"""The verb `serve`: a model behind an address."""
+"""The verb `serve`."""

@@ -1,4 +1,4 @@
-"""A server in the foreground: until a signal ends it, or it ends by itself."""
+"""A server in the foreground."""
 
 from __future__ import annotations
 
@@ -7,45 +7,41 @@ import shlex
 import time
 
 from storm_exp import InputError
-from storm_inference.servers.vllm_server import Launched, Starting
+from storm_inference.servers.vllm_server import ServerLaunch, Starting
 
-START_SECONDS = 1800.0
+_START_SECONDS = 1800.0
 _POLL_SECONDS = 0.5
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def serve_until_told(launch: Launched) -> None:
-    """Start a server, say how to ask it, and wait for Ctrl-C, which ends it.
+def run_server(launch: ServerLaunch) -> None:
+    """Start a server, print how to use it, and wait for Ctrl-C, which ends it.
 
-    Raises InputError, with the end of its log, where it does not start or ends by itself.
+    Raises InputError, with the end of the log, if it does not start or ends by itself.
     """
     starting = None
     try:
-        _say(f"starts {launch.engine}; its log: {launch.log}")
+        print(f"starting {launch.engine} (log: {launch.log})", flush=True)
         starting = Starting(launch)
-        server = starting.wait(START_SECONDS)
-        _say("\n".join(how_to_ask(server.url, launch)))
+        server = starting.wait(_START_SECONDS)
+        print("\n".join(instructions(server.url, launch)), flush=True)
         while not server.ended():
             time.sleep(_POLL_SECONDS)
-        raise InputError(f"{launch.engine} has ended{starting.explanation()}")
+        raise InputError(f"{launch.engine}: {server.ended()}{starting.explanation()}")
     except KeyboardInterrupt:
-        _say(f"{launch.engine} ends")
+        print(f"\nending {launch.engine}", flush=True)
     finally:
         if starting is not None:
             starting.server.close()
 
 
-def how_to_ask(url: str, launch: Launched) -> list[str]:
-    """Return lines with the address, the model's name, and a command that asks it."""
+def instructions(url: str, launch: ServerLaunch) -> list[str]:
+    """Return lines with the address, the model's name, and a curl command."""
     message = {"role": "user", "content": "Hello"}
     body = json.dumps({"model": launch.name, "messages": [message]})
     words = ["curl", f"{url}/v1/chat/completions"]
     words += ["-H", "Content-Type: application/json", "-d", body]
-    lines = [f"{url}/v1 serves the model '{launch.name}'; Ctrl-C ends it", shlex.join(words)]
+    lines = [f"{url}/v1 serves the model '{launch.name}'. Ctrl-C ends it", shlex.join(words)]
     if launch.host not in _LOOPBACK:
-        lines.append(f"whoever reaches {launch.host} may ask it: it has no key")
+        lines.append(f"anyone who can reach {launch.host} can use it: there is no authentication")
     return lines
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

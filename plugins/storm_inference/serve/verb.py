@@ -1,4 +1,4 @@
-"""The verb `serve`. What it imports while plugins are read is little; the rest follows."""
+"""The verb `serve`. Heavy imports are in functions: the module is imported with the plugin."""
 
 from __future__ import annotations
 
@@ -8,59 +8,64 @@ from pathlib import Path
 from storm_exp import InputError
 
 PORT = 8000
-"""vLLM's own."""
+"""The default port, as vLLM's."""
 
 
 def serve(arguments: list[str]) -> int:
-    """Put a model behind an address: serve STAGE, KEY, FOLDER or FILE.gguf [--port N] [--help]"""
-    from storm_inference.serve.serving import serve_until_told
+    """Serve a model over HTTP: serve STAGE, KEY, FOLDER or FILE.gguf [--port N] [--help]"""
+    from storm_inference.serve.serving import run_server
     from storm_inference.servers.vllm_server import check_port
-    from storm_inference.targets.launching import TRANSFORMERS, VLLM, Wishes, choose_engine, prepare
+    from storm_inference.targets.launching import (
+        TRANSFORMERS,
+        VLLM,
+        ServerOptions,
+        choose_engine,
+        prepare,
+    )
     from storm_inference.targets.target import find_target
-    from storm_inference.targets.working import ends_on_sigterm, working_folder
+    from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
 
-    said = _read(arguments)
-    if said is None:
+    options = _read(arguments)
+    if options is None:
         return 0
-    if said.inference == TRANSFORMERS:
+    if options.inference == TRANSFORMERS:
         raise InputError(
-            "--inference transformers: it has no server of its own; vllm serves folders in Hugging "
-            "Face layout, llama_cpp GGUF files"
+            "--inference transformers has no server: use vllm for folders in Hugging Face layout, "
+            "llama_cpp for GGUF files"
         )
-    target = find_target(said.model, Path(said.store))
-    engine = choose_engine(target, said.inference, VLLM)
-    if said.port:
-        check_port(said.port, said.host, "--port")
-    with ends_on_sigterm(0), working_folder("serve") as folder:
-        wishes = Wishes(
+    target = find_target(options.model, Path(options.store))
+    engine = choose_engine(target, options.inference, VLLM)
+    check_port(options.port, options.host, f"--host {options.host} --port")
+    with ends_on_sigterm(0), temporary_folder("serve") as folder:
+        server = ServerOptions(
             folder=folder,
-            name=said.name or target.name,
-            host=said.host,
-            port=said.port,
-            max_length=said.max_length,
+            name=options.name or target.name,
+            host=options.host,
+            port=options.port,
+            max_length=options.max_length,
             own_generation=True,
         )
-        serve_until_told(prepare(target, engine, wishes))
+        run_server(prepare(target, engine, server))
     return 0
 
 
 def _read(arguments: list[str]) -> argparse.Namespace | None:
     from storm_inference.servers.vllm_server import HOST
     from storm_inference.targets.launching import LLAMA_CPP, TRANSFORMERS, VLLM
+    from storm_inference.targets.options import OptionParser, port, positive
     from storm_inference.targets.target import STORE
-    from storm_inference.targets.words import Words, at_least_one, port
 
-    parser = Words("serve", "Put a model behind an address that speaks OpenAI's protocol.")
+    parser = OptionParser("serve", "Serve a model with OpenAI's protocol.")
     add = parser.add_argument
     add("model", help="a stage of the latest run, the first digits of a key, a folder, a GGUF file")
     add(
         "--inference",
         choices=[VLLM, LLAMA_CPP, TRANSFORMERS],
-        help="the engine; vllm, for GGUF files llama_cpp",
+        help=f"the engine (default: {VLLM}, for GGUF files {LLAMA_CPP})",
     )
-    add("--host", default=HOST, help=f"where it listens; {HOST}: for this machine alone")
-    add("--port", type=port, default=PORT, metavar="N", help=f"0: a free one; {PORT}")
-    add("--name", help="what requests call the model; its stage, folder or file")
-    add("--max-length", type=at_least_one, metavar="N", help="tokens of a chat, at most")
-    add("--store", metavar="DIR", default=str(STORE), help=f"where keys are found; {STORE}")
+    add("--host", default=HOST, help=f"address to listen at (default: {HOST})")
+    add("--port", type=port, default=PORT, metavar="N", help=f"0: a free one (default: {PORT})")
+    add("--name", help="name of the model in requests (default: that of its stage or folder)")
+    add("--max-length", type=positive, metavar="N", help="length of a chat, in tokens")
+    add("--store", metavar="DIR", default=str(STORE), help=f"store of keys (default: {STORE})")
     return parser.read(arguments)

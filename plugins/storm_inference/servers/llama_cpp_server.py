@@ -20,7 +20,6 @@ class LlamaCppLaunch:
     python: Path
     """The interpreter of llama.cpp's environment."""
     file: Path
-    """A GGUF file."""
     log: Path
     name: str = "model"
     """Name of the model in requests."""

@@ -90,7 +90,7 @@ class Launch:
         return {"VLLM_CPU_KVCACHE_SPACE": "1", **kept, **_QUIET, **own}
 
 
-class Launched(Protocol):
+class ServerLaunch(Protocol):
     """What the server of any engine is started with."""
 
     @property
@@ -130,7 +130,7 @@ class Launched(Protocol):
 class Starting:
     """A server that is starting."""
 
-    def __init__(self, launch: Launched) -> None:
+    def __init__(self, launch: ServerLaunch) -> None:
         """Start the server's program; raises InputError if its port is in use."""
         self._launch = launch
         port = launch.port or free_port()

@@ -1,1 +1,1 @@
-"""Models that a user names on the command line."""
+"""Models that are named on the command line."""

@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself: the keys and values before its tensors.
+"""The header of a GGUF file.
 
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little endian.
 """
@@ -16,25 +16,25 @@ _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _FORMATS[12] = "d"
 _TEXT, _LIST = 8, 9
 _LONGEST = 1 << 26
-"""Bytes of a text, and entries of a list, at most."""
+"""Maximum length of a list."""
 
 
 def read_gguf_header(file: Path) -> dict[str, Any]:
-    """Return {key: value}, without lists; raises InputError for what is no whole GGUF file."""
+    """Return the values of a GGUF file, None for lists; raises InputError if it is damaged."""
     with file.open("rb") as stream:
         try:
             if stream.read(4) != _MAGIC:
-                raise InputError(f"{file} is no GGUF file")
+                raise InputError(f"{file} is not a GGUF file")
             version, _, keys = _numbers(stream, "IQQ")
             if version not in (2, 3):
-                raise InputError(f"{file} is GGUF of version {version}; 2 and 3 can be read")
+                raise InputError(f"{file} has GGUF version {version}; supported are 2 and 3")
             return {_text(stream): _value(stream, _number(stream, "I")) for _ in range(keys)}
         except (EOFError, KeyError, ValueError) as error:
             raise InputError(f"{file}: its header is damaged ({error})") from error
 
 
 def _value(stream: IO[bytes], kind: int) -> Any:
-    """Return a value; None for a list, which is passed over."""
+    """Return a value; a list is skipped and gives None."""
     if kind == _TEXT:
         return _text(stream)
     if kind != _LIST:

@@ -1,4 +1,4 @@
-"""What a word on the command line names: a stage, an artifact of the store, a folder, a file."""
+"""Models named on the command line: by stage, by key, or by path."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ STORE = Path("outputs/store")
 _KEY = re.compile("[0-9a-f]{4,64}")
 _GGUF = ".gguf"
 _SUMMARY = "gguf.json"
-"""What the exporter `gguf` leaves beside its files, in their order."""
+"""The list of files that the exporter `gguf` writes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A folder that was named, or a GGUF file."""
+    """A folder or a GGUF file."""
 
     name: str
-    """What it is called: the stage's label, else the name of the folder or file."""
+    """The stage's label, or the name of the folder or file."""
     place: Path
     manifest: Manifest | None = None
-    """What the store says of it; None outside a store."""
+    """The artifact's manifest; None outside a store."""
 
     def has_checkpoint(self) -> bool:
-        """Whether it is a model in Hugging Face layout."""
+        """Return whether the folder has a model in Hugging Face layout."""
         return (self.place / "config.json").is_file()
 
     def checkpoint(self) -> Checkpoint:
-        """Return the model; raises InputError where it is none."""
+        """Return the model in Hugging Face layout; raises InputError if there is none."""
         if not self.has_checkpoint():
-            raise InputError(f"{self.place} is no model: it has no config.json")
+            raise InputError(f"{self.place} is not a model: it has no config.json")
         return Checkpoint(self.place, self.manifest.key if self.manifest else "")
 
     def gguf_files(self) -> list[Path]:
-        """Return its GGUF files, the one that was asked for first before the others."""
+        """Return the GGUF files, in the order of the exporter's `types`."""
         if self.place.is_file():
             return [self.place]
         files = sorted(self.place.glob(f"*{_GGUF}"))
@@ -53,11 +53,11 @@ class Target:
 
 
 def find_target(word: str, store: Path = STORE) -> Target:
-    """Return what a word names.
+    """Return the target of a word on the command line.
 
-    That is a stage of the latest run by its label, an artifact of `store` by the first digits of
-    its key, or a folder or file by its path (`./NAME` where a stage has the same name). Raises
-    InputError, with what there is, where nothing has this name.
+    The word is the label of a stage of the latest run, the first digits of the key of an artifact
+    in `store`, or a path (`./NAME` if a stage has the same name). Raises InputError, listing the
+    models of the latest run, if there is no such target.
     """
     is_path = os.sep in word or word in (".", "..") or word.startswith("~")
     if not is_path and word:
@@ -68,14 +68,14 @@ def find_target(word: str, store: Path = STORE) -> Target:
     path = Path(word).expanduser()
     if word and path.exists():
         return _opened(path.resolve().name, path)
-    raise InputError(f"no model '{word}': {_known(word, store)}")
+    raise InputError(f"no model '{word}': {_alternatives(word, store)}")
 
 
 def _opened(name: str, place: Path) -> Target:
     place = place.resolve()
     if place.is_file():
         if place.suffix != _GGUF:
-            raise InputError(f"{place} is neither a folder nor a GGUF file")
+            raise InputError(f"{place} is not a GGUF file")
         return Target(name=place.stem, place=place)
     if not _is_artifact(place):
         return Target(name=name, place=place)
@@ -97,17 +97,17 @@ def _of_key(prefix: str, store: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _known(word: str, store: Path) -> str:
+def _alternatives(word: str, store: Path) -> str:
     labels = sorted(place.name for place in LATEST.glob("*") if is_model(place))
     if not labels:
-        there = f"no run is there ({LATEST})"
+        there = f"there is no run ({LATEST})"
         if (LATEST / "cells").is_dir():
-            there = f"the latest run is a sweep: name a model below {LATEST}/cells"
+            there = f"the latest run is a sweep: give the path of a model in {LATEST}/cells"
     else:
-        there = f"the latest run's are {', '.join(labels)}{did_you_mean(word, labels)}"
-    return f"{there}; nor is it a key in {store}, or a folder or GGUF file"
+        there = f"the latest run has {', '.join(labels)}{did_you_mean(word, labels)}"
+    return f"{there}; it is not a key in {store}, a folder or a GGUF file either"
 
 
 def is_model(place: Path) -> bool:
-    """Return whether a folder has a model in it, in Hugging Face layout or as GGUF."""
+    """Return whether a folder has a model in Hugging Face layout, or GGUF files."""
     return (place / "config.json").is_file() or any(place.glob(f"*{_GGUF}"))

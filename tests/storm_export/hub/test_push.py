@@ -78,7 +78,7 @@ def test_nothing_is_told_of_this_machine(folder, hub, push):
 
 def test_a_dry_run_asks_nobody(folder, hub, push):
     said = push(folder, f"{OWNER}/small", "--dry-run", token="")
-    assert "model.safetensors" in said and "nothing was sent" in said
+    assert "model.safetensors" in said and "nothing was uploaded" in said
     assert hub.asked == []
 
 
@@ -86,9 +86,9 @@ def test_a_dry_run_asks_nobody(folder, hub, push):
     ("repository", "options", "reason"),
     [
         (f"{OWNER}/small", {"token": "hf_wrong"}, "does not accept the token"),
-        (f"{OWNER}/small", {"token": ""}, "no token of the hub: set HF_TOKEN"),
+        (f"{OWNER}/small", {"token": ""}, "no token for the hub: set HF_TOKEN"),
         (f"{OWNER}/small", {"endpoint": "http://127.0.0.1:9"}, "127.0.0.1:9 cannot be reached"),
-        (f"{OWNER}/small", {"offline": "1"}, "HF_HUB_OFFLINE=1"),
+        (f"{OWNER}/small", {"offline": "1"}, "HF_HUB_OFFLINE is set"),
         ("them/small", {}, "may not write to them/small"),
     ],
     ids=["wrong token", "no token", "no network", "offline", "another owner"],
@@ -127,7 +127,7 @@ def test_a_link_out_of_the_folder_is_not_followed(folder, tmp_path):
 
 def test_a_model_without_a_card_is_told_to_get_one(tmp_path):
     model = make_checkpoint(tmp_path / "model")
-    with pytest.raises(InputError, match=r"no folder for the hub.*\+exporter=hub_folder"):
+    with pytest.raises(InputError, match=r"not a hub folder.*\+exporter=hub_folder"):
         Upload(target=find_target(str(model.directory)), repository="me/small").files()
 
 

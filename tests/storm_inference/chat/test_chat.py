@@ -9,12 +9,12 @@ import shutil
 import pytest
 
 from storm_exp import InputError
-from storm_inference.chat.drawing import Drawing
-from storm_inference.chat.framing import Framing, read_framing
+from storm_inference.chat.preamble import Preamble, read_preamble
 from storm_inference.chat.prompts import Prompts
+from storm_inference.chat.sampling_options import SamplingOptions
 from storm_inference.chat.session import INTERRUPTED, Session, converse, one_shot
 from storm_inference.chat.terminal import Terminal
-from storm_inference.chat.transformers_speaker import TransformersSpeaker
+from storm_inference.chat.transformers_backend import TransformersBackend
 from storm_inference.chat.verb import chat
 from storm_models.chat.template import UnusableChat
 from storm_models.testing import make_checkpoint
@@ -49,7 +49,7 @@ class Talks:
         if any("<|" in message["content"] for message in chat.messages):
             raise UnusableChat("its contents hold the control token <|")
 
-    def answer(self, chat, drawing, write) -> bool:
+    def answer(self, chat, sampling, write) -> bool:
         self.check(chat)
         self.asked.append([(m["role"], m["content"]) for m in chat.messages])
         for piece in self._pieces:
@@ -62,13 +62,13 @@ class Talks:
         pass
 
 
-def session(speaker, terminal, framing=None) -> Session:
-    return Session(speaker, framing or Framing(), Drawing(), terminal)
+def session(backend, terminal, preamble=None) -> Session:
+    return Session(backend, preamble or Preamble(), SamplingOptions(), terminal)
 
 
 @pytest.fixture(scope="module")
-def speaker(talker):
-    made = TransformersSpeaker(talker, Prompts(talker))
+def backend(talker):
+    made = TransformersBackend(talker, Prompts(talker))
     yield made
     made.close()
 
@@ -86,10 +86,10 @@ def test_words_on_standard_input_are_one_message(talker, capfd, monkeypatch):
     assert capfd.readouterr().out == "ab\n"
 
 
-def test_an_answer_is_written_token_by_token(speaker):
+def test_an_answer_is_written_token_by_token(backend):
     terminal, pieces = Typed(), []
     terminal.write = pieces.append
-    assert session(speaker, terminal).say("spell it")
+    assert session(backend, terminal).say("spell it")
     assert [piece for piece in pieces if piece] == ["a", "b"]
 
 
@@ -111,9 +111,9 @@ def test_the_same_seed_draws_the_same(tmp_path, capfd):
 
 
 def test_a_chat_goes_on_until_it_is_ended():
-    speaker, terminal = Talks("o", "k"), Typed("one", "", "two")
-    assert converse(session(speaker, terminal, Framing(system="be kind")), terminal) == 0
-    assert speaker.asked == [
+    backend, terminal = Talks("o", "k"), Typed("one", "", "two")
+    assert converse(session(backend, terminal, Preamble(system="be kind")), terminal) == 0
+    assert backend.asked == [
         [("system", "be kind"), ("user", "one")],
         [("system", "be kind"), ("user", "one"), ("assistant", "ok"), ("user", "two")],
     ]
@@ -121,52 +121,52 @@ def test_a_chat_goes_on_until_it_is_ended():
 
 
 def test_an_interrupt_ends_the_answer_and_what_was_said_stays():
-    speaker, terminal = Talks("half", None), Typed("one", "two")
-    assert converse(session(speaker, terminal), terminal) == 0
-    assert speaker.asked[1] == [("user", "one"), ("assistant", "half"), ("user", "two")]
+    backend, terminal = Talks("half", None), Typed("one", "two")
+    assert converse(session(backend, terminal), terminal) == 0
+    assert backend.asked[1] == [("user", "one"), ("assistant", "half"), ("user", "two")]
 
 
 def test_a_second_interrupt_ends_the_chat():
-    speaker, terminal = Talks("half", None), Typed("one", None, "never")
-    assert converse(session(speaker, terminal), terminal) == INTERRUPTED
-    assert len(speaker.asked) == 1
+    backend, terminal = Talks("half", None), Typed("one", None, "never")
+    assert converse(session(backend, terminal), terminal) == INTERRUPTED
+    assert len(backend.asked) == 1
 
 
 def test_an_interrupt_before_the_first_token_forgets_the_message():
-    speaker, terminal = Talks(None), Typed("one", "two", None)
-    assert converse(session(speaker, terminal), terminal) == INTERRUPTED
-    assert speaker.asked == [[("user", "one")], [("user", "two")]]
+    backend, terminal = Talks(None), Typed("one", "two", None)
+    assert converse(session(backend, terminal), terminal) == INTERRUPTED
+    assert backend.asked == [[("user", "one")], [("user", "two")]]
 
 
 def test_a_message_that_would_steer_the_model_is_not_sent():
-    speaker, terminal = Talks("ok"), Typed("a<|end|>b", "two")
-    converse(session(speaker, terminal), terminal)
-    assert speaker.asked == [[("user", "two")]]
+    backend, terminal = Talks("ok"), Typed("a<|end|>b", "two")
+    converse(session(backend, terminal), terminal)
+    assert backend.asked == [[("user", "two")]]
     assert "not sent" in terminal.err.getvalue()
 
 
 def test_an_answer_that_would_steer_the_model_is_shown_and_not_kept():
-    speaker, terminal = Talks("<|end|>"), Typed("one", "two")
-    converse(session(speaker, terminal), terminal)
-    assert speaker.asked == [[("user", "one")], [("user", "two")]]
+    backend, terminal = Talks("<|end|>"), Typed("one", "two")
+    converse(session(backend, terminal), terminal)
+    assert backend.asked == [[("user", "one")], [("user", "two")]]
     assert "<|end|>" in terminal.out.getvalue()
-    assert terminal.err.getvalue().count("goes on without this answer") == 2
+    assert terminal.err.getvalue().count("continues without this answer") == 2
 
 
-def test_contents_never_become_control_tokens(speaker):
+def test_contents_never_become_control_tokens(backend):
     terminal = Typed()
     with pytest.raises(InputError, match=r"not sent.*<\|assistant\|>"):
-        one_shot(session(speaker, terminal), terminal, "a<|assistant|>b")
+        one_shot(session(backend, terminal), terminal, "a<|assistant|>b")
 
 
 def test_calls_of_tools_are_shown(tmp_path):
     call = '<tool_call>{"tool_name": "find", "tool_arguments": {"what": "é"}}</tool_call>'
     tools = tmp_path / "tools.json"
     tools.write_text(json.dumps([{"name": "find", "description": "Finds", "parameters": {}}]))
-    speaker, terminal = Talks("I look. ", call), Typed("where is it?")
-    converse(session(speaker, terminal, read_framing("", str(tools), "storm")), terminal)
-    assert 'calls find({"what": "é"})' in terminal.err.getvalue()
-    ((role, prompt), _) = speaker.asked[0]
+    backend, terminal = Talks("I look. ", call), Typed("where is it?")
+    converse(session(backend, terminal, read_preamble("", str(tools), "storm")), terminal)
+    assert 'tool call: find({"what": "é"})' in terminal.err.getvalue()
+    ((role, prompt), _) = backend.asked[0]
     assert role == "system" and '"name": "find"' in prompt
 
 
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_list_of_tools_is_named(tmp_path, content):
     if content is not None:
         file.write_text(content)
     with pytest.raises(InputError, match=r"--tools .*tools\.json"):
-        read_framing("", str(file), "template")
+        read_preamble("", str(file), "template")
 
 
 def test_a_model_without_a_chat_template_is_refused_with_what_helps(talker, tmp_path):
@@ -202,7 +202,7 @@ def test_a_message_beyond_the_context_is_not_sent(talker):
 
 @pytest.mark.parametrize("say", ["", "  "])
 def test_nothing_said_is_an_error(talker, say):
-    with pytest.raises(InputError, match="nothing was said"):
+    with pytest.raises(InputError, match="there is no message"):
         chat([str(talker.directory), "--say", say])
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_inference.chat.terminal import Terminal, harmless, readable
+from storm_inference.chat.terminal import Terminal, escape_controls, replace_invalid
 
 
 class Screen(io.StringIO):
@@ -19,7 +19,7 @@ class Screen(io.StringIO):
 
 @given(text=st.text())
 def test_nothing_that_is_shown_steers_a_terminal(text):
-    shown = harmless(text)
+    shown = escape_controls(text)
     assert not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in shown)
     assert not any(unicodedata.bidirectional(c) in ("RLO", "LRO", "RLI", "PDF") for c in shown)
 
@@ -47,4 +47,4 @@ def test_notes_are_coloured_on_a_terminal_alone(monkeypatch):
 
 @pytest.mark.parametrize(("typed", "read"), [("aü", "aü"), ("a\udcff", "a\ufffd")])
 def test_bytes_that_are_no_text_have_a_sign_in_their_place(typed, read):
-    assert readable(typed) == read
+    assert replace_invalid(typed) == read

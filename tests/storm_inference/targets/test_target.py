@@ -81,13 +81,13 @@ def test_a_label_stands_before_a_folder_of_the_same_name(work):
 
 @pytest.mark.parametrize("word", ["mergr", "", "./nothing", "abcd"])
 def test_a_word_that_names_nothing_is_answered_with_what_there_is(work, word):
-    with pytest.raises(InputError, match=r"latest run's are merger"):
+    with pytest.raises(InputError, match=r"latest run has merger"):
         find_target(word)
 
 
 def test_a_run_that_is_not_there_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no run is there"):
+    with pytest.raises(InputError, match="there is no run"):
         find_target("merger")
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_manifest_is_named(work):
 
 
 def test_what_is_no_model_is_refused_with_its_type(work):
-    with pytest.raises(InputError, match=r"'dataset' is no model \(Toy\)"):
+    with pytest.raises(InputError, match=r"'dataset' is not a model \(Toy\)"):
         choose_engine(find_target("dataset"), None, "transformers")
 
 
@@ -126,7 +126,7 @@ def test_the_first_of_several_gguf_files_is_the_one_that_was_asked_for_first(tmp
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     (tmp_path / "model.bin").touch()
-    with pytest.raises(InputError, match="neither a folder nor a GGUF file"):
+    with pytest.raises(InputError, match="is not a GGUF file"):
         find_target(str(tmp_path / "model.bin"))
 
 
@@ -141,9 +141,9 @@ def test_the_engine_is_what_reads_the_files(tmp_path):
         if (place, wanted) != (folder, "llama_cpp")
     ]
     assert chosen == ["vllm", "vllm", "llama_cpp", "llama_cpp", "llama_cpp"]
-    with pytest.raises(InputError, match=r"llama_cpp reads GGUF files.*\+exporter=gguf"):
+    with pytest.raises(InputError, match=r"llama_cpp needs a GGUF file.*\+exporter=gguf"):
         choose_engine(find_target(str(folder)), "llama_cpp", "vllm")
-    with pytest.raises(InputError, match=r"take llama_cpp"):
+    with pytest.raises(InputError, match="use llama_cpp"):
         choose_engine(find_target(str(gguf)), "transformers", "vllm")
 
 

@@ -1,41 +1,43 @@
-"""A model in vLLM's server, which is given prompts as token ids."""
+"""Chat through vLLM's server, which receives prompts as token ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from storm_exp import InputError
-from storm_inference.chat.drawing import Drawing
 from storm_inference.chat.prompts import Prompts
+from storm_inference.chat.sampling_options import SamplingOptions
 from storm_inference.servers.server import Refused, Server, Unavailable
 from storm_models.chat.conversation import Conversation
 
 
-class VllmSpeaker:
-    """A server that was started for this chat."""
+class VllmBackend:
+    """A server of the chat's own."""
 
     def __init__(self, server: Server, prompts: Prompts) -> None:
-        """Ask `server`, which ends with the chat."""
+        """Use `server`, and end it with the chat."""
         self._server, self._prompts = server, prompts
         self.about = f"vLLM at {server.url}"
 
     def check(self, chat: Conversation) -> None:
-        """Raise UnusableChat where the chat cannot be rendered."""
+        """Raise UnusableChat if the chat cannot be rendered."""
         self._prompts.of(chat)
 
-    def answer(self, chat: Conversation, drawing: Drawing, write: Callable[[str], None]) -> bool:
-        """Write what the server streams."""
+    def answer(
+        self, chat: Conversation, sampling: SamplingOptions, write: Callable[[str], None]
+    ) -> bool:
+        """Write the stream of the server."""
         prompt = self._prompts.of(chat)
         body = {
             "model": self._server.model,
             "prompt": prompt,
-            "max_tokens": self._prompts.room(prompt, drawing.max_new_tokens),
-            "temperature": drawing.temperature,
-            "top_k": drawing.top_k or -1,
-            "top_p": drawing.top_p or 1e-6,
-            "min_p": drawing.min_p,
-            "repetition_penalty": drawing.repetition_penalty,
-            "seed": drawing.seed,
+            "max_tokens": self._prompts.room(prompt, sampling.max_new_tokens),
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k or -1,
+            "top_p": sampling.top_p or 1e-6,
+            "min_p": sampling.min_p,
+            "repetition_penalty": sampling.repetition_penalty,
+            "seed": sampling.seed,
             "stop_token_ids": self._prompts.stops,
         }
         ended = False

@@ -1,4 +1,4 @@
-"""What a verb that uses a model leaves behind: nothing, or the logs of what went wrong."""
+"""Temporary files of verbs, and their end on SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def working_folder(verb: str) -> Iterator[Path]:
-    """Yield an empty folder that is removed at the end; after an error its logs stay."""
+def temporary_folder(verb: str) -> Iterator[Path]:
+    """Yield an empty folder; at the end it is removed, except for log files after an error."""
     folder = Path(tempfile.mkdtemp(prefix=f"storm-exp-{verb}-"))
     try:
         yield folder
@@ -23,7 +23,7 @@ def working_folder(verb: str) -> Iterator[Path]:
             if entry.is_dir():
                 shutil.rmtree(entry)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # where there is no log
+            folder.rmdir()  # without log files
         raise
     except BaseException:
         shutil.rmtree(folder)
@@ -33,7 +33,7 @@ def working_folder(verb: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def ends_on_sigterm(code: int) -> Iterator[None]:
-    """Let SIGTERM end what stands inside in order, with an exit code."""
+    """Exit with `code` on SIGTERM, leaving context managers in order."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(code)

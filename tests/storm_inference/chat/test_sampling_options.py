@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import InputError
-from storm_inference.chat.drawing import MOST, Drawing
+from storm_inference.chat.sampling_options import MAX_NEW_TOKENS, SamplingOptions
 
 
 @pytest.mark.parametrize(
@@ -22,27 +22,27 @@ from storm_inference.chat.drawing import MOST, Drawing
     ],
 )
 def test_a_temperature_is_drawn_with_unless_the_model_says_no(config, said, temperature):
-    assert Drawing.of(config, said).temperature == temperature
+    assert SamplingOptions.of(config, said).temperature == temperature
 
 
 def test_what_is_said_stands_over_the_models_own():
     config = {"top_k": 100, "top_p": 0.95, "max_new_tokens": 7, "eos_token_id": 3}
-    drawing = Drawing.of(config, {"top_k": 5, "top_p": None}, seed=4)
-    assert drawing == Drawing(top_k=5, top_p=0.95, max_new_tokens=7, seed=4)
-    assert Drawing.of({}, {}).max_new_tokens == MOST
+    sampling = SamplingOptions.of(config, {"top_k": 5, "top_p": None}, seed=4)
+    assert sampling == SamplingOptions(top_k=5, top_p=0.95, max_new_tokens=7, seed=4)
+    assert SamplingOptions.of({}, {}).max_new_tokens == MAX_NEW_TOKENS
 
 
 @pytest.mark.parametrize(
     ("config", "said", "shown"),
     [
-        ({}, {"temperature": -1}, "temperature=-1"),
-        ({}, {"top_p": 1.5}, "top_p=1.5"),
-        ({}, {"max_new_tokens": 0}, "max_new_tokens=0"),
-        ({}, {"temperature": float("nan")}, "temperature=nan"),
-        ({"top_k": "many"}, {}, "top_k='many'"),
-        ({"min_p": True}, {}, "min_p=True"),
+        ({}, {"temperature": -1}, "--temperature=-1"),
+        ({}, {"top_p": 1.5}, "--top-p=1.5"),
+        ({}, {"max_new_tokens": 0}, "--max-tokens=0"),
+        ({}, {"temperature": float("nan")}, "--temperature=nan"),
+        ({"top_k": "many"}, {}, "generation_config.json: top_k='many'"),
+        ({"min_p": True}, {}, "generation_config.json: min_p=True"),
     ],
 )
 def test_a_number_out_of_bounds_is_named(config, said, shown):
     with pytest.raises(InputError, match=shown):
-        Drawing.of(config, said)
+        SamplingOptions.of(config, said)

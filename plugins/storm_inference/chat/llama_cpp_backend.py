@@ -1,4 +1,4 @@
-"""A GGUF file in llama.cpp's server, which renders chats by the template in the file."""
+"""Chat through llama.cpp's server, which renders chats with the template in the GGUF file."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ from collections.abc import Callable
 from typing import Any
 
 from storm_exp import InputError
-from storm_inference.chat.drawing import Drawing
+from storm_inference.chat.sampling_options import SamplingOptions
 from storm_inference.servers.server import Refused, Server, Unavailable
 from storm_models.chat.control_tokens import strings
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.template import UnusableChat
 
 
-class LlamaCppSpeaker:
-    """A server that was started for this chat."""
+class LlamaCppBackend:
+    """A server of the chat's own."""
 
     def __init__(self, server: Server, context: int) -> None:
-        """Ask `server`, which reads `context` tokens and ends with the chat."""
+        """Use `server`, whose context has `context` tokens, and end it with the chat."""
         self._server, self._context = server, context
         self.about = f"llama.cpp at {server.url}"
         self._tokens = functools.lru_cache(maxsize=1024)(self._ids)
 
     def check(self, chat: Conversation) -> None:
-        """Raise UnusableChat where the chat cannot be rendered, or steers the model."""
+        """Raise UnusableChat if the chat cannot be rendered, or holds a control token."""
         self._prompt(chat)
 
-    def answer(self, chat: Conversation, drawing: Drawing, write: Callable[[str], None]) -> bool:
-        """Write what the server streams."""
+    def answer(
+        self, chat: Conversation, sampling: SamplingOptions, write: Callable[[str], None]
+    ) -> bool:
+        """Write the stream of the server."""
         text = self._prompt(chat)
         length = len(self._ids(text, True))
         if length >= self._context:
             raise UnusableChat(f"{length} tokens leave no room for an answer in {self._context}")
         body = {
             "prompt": text,
-            "n_predict": min(drawing.max_new_tokens, self._context - length),
-            "temperature": drawing.temperature,
-            "top_k": drawing.top_k,
-            "top_p": drawing.top_p,
-            "min_p": drawing.min_p,
-            "repeat_penalty": drawing.repetition_penalty,
-            "seed": drawing.seed,
+            "n_predict": min(sampling.max_new_tokens, self._context - length),
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repetition_penalty,
+            "seed": sampling.seed,
         }
         ended = False
         try:
@@ -59,7 +61,7 @@ class LlamaCppSpeaker:
 
     def _prompt(self, chat: Conversation) -> str:
         for text in strings([chat.messages, chat.tools]):
-            # Only what stands in a template may be a control token.
+            # The ids differ only if control tokens are parsed: only the template may write them.
             if self._tokens(text, True) != self._tokens(text, False):
                 raise UnusableChat("its contents hold a control token")
         body: dict[str, Any] = {"messages": chat.messages}

@@ -1,4 +1,4 @@
-"""Reading the words after a verb."""
+"""Options of verbs."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import NoReturn
 from storm_exp import InputError
 
 
-class Words(argparse.ArgumentParser):
-    """A parser whose complaints are InputErrors, and which prints its help without ending."""
+class OptionParser(argparse.ArgumentParser):
+    """A parser that raises InputErrors, and returns after printing help."""
 
     def __init__(self, verb: str, description: str) -> None:
-        """Parse what stands after `storm-exp VERB`."""
+        """Create the parser of `storm-exp VERB`."""
         super().__init__(f"storm-exp {verb}", description=description, add_help=False)
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError with a complaint and the usage."""
+        """Raise InputError with the message and the usage."""
         raise InputError(f"{self.prog}: {message}\n{self.format_usage().rstrip()}")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:
-        """Return what the words say, None where they ask for help, which is printed."""
+        """Return the parsed options; None after printing help."""
         if {"-h", "--help"} & set(words):
             self.print_help()
             return None
         return self.parse_args(words)
 
 
-def at_least_one(text: str) -> int:
-    """Return a whole number above 0; raises argparse's error."""
+def positive(text: str) -> int:
+    """Return a positive whole number; raises ArgumentTypeError."""
     try:
         number = int(text)
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} should be a positive whole number")
     return number
 
 
 def port(text: str) -> int:
-    """Return the number of a port, 0 for a free one; raises argparse's error."""
+    """Return a port number, 0 for a free port; raises ArgumentTypeError."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} should be from 0 to 65535")
     return int(text)

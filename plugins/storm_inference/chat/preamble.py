@@ -1,4 +1,4 @@
-"""What a conversation begins with: the system's words, and tools."""
+"""The beginning of a conversation: the system prompt and the tools."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from storm_exp import InputError
 from storm_models.chat.conversation import Conversation
 
 FORMS = [ToolForm.template.value, ToolForm.storm.value, ToolForm.storm_guidelines.value]
-"""How tools are shown, by the values of `tool_form`."""
+"""Values of `--tool-form`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Framing:
-    """The same for every message of a chat."""
+class Preamble:
+    """System prompt and tools of a chat."""
 
     system: str = ""
     tools: list[dict[str, Any]] | None = None
@@ -25,21 +25,21 @@ class Framing:
     form: ToolForm = ToolForm.template
 
     def around(self, messages: list[dict[str, Any]]) -> Conversation:
-        """Return a conversation of messages that begins as it should."""
+        """Return the conversation that has these messages after the preamble."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         written, tools = self.form.written([*system, *messages], self.tools)
         return Conversation.of({"messages": written, "tools": json.dumps(tools) if tools else None})
 
     def remedy(self) -> str:
-        """Return what to do where a template shows no tools; empty where there are none."""
+        """Return advice for a template that does not show the tools; empty if it does not apply."""
         if not self.tools or self.form is not ToolForm.template:
             return ""
-        return "; --tool-form storm puts tools into a system prompt, which any template shows"
+        return "; --tool-form storm shows tools in the system prompt, with any template"
 
 
-def read_framing(system: str, tools: str | None, form: str) -> Framing:
-    """Return what the command line says; raises InputError for a file that is no list of tools."""
-    return Framing(
+def read_preamble(system: str, tools: str | None, form: str) -> Preamble:
+    """Return the preamble; raises InputError if the file `tools` is not a list of functions."""
+    return Preamble(
         system=system,
         tools=_tools(Path(tools)) if tools is not None else None,
         form=ToolForm(form),
@@ -47,11 +47,11 @@ def read_framing(system: str, tools: str | None, form: str) -> Framing:
 
 
 def _tools(file: Path) -> list[dict[str, Any]]:
-    """Return the functions of a file, which may be bare, or in OpenAI's form."""
+    """Return the functions in a file, which are bare or in OpenAI's form."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"--tools {file}: cannot be read as JSON ({error})") from error
+        raise InputError(f"--tools {file}: is not readable as JSON ({error})") from error
     tools = []
     for entry in content if isinstance(content, list) else [None]:
         function = entry.get("function", entry) if isinstance(entry, dict) else None

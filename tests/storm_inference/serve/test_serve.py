@@ -1,0 +1,161 @@
+"""What `serve` prints, and how its server ends, with a small server in an engine's place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+import signal
+import socket
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from storm_exp import InputError
+from storm_inference.serve.serving import instructions, run_server
+from storm_inference.serve.verb import serve
+from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
+
+SERVER = """
+    import http.server, os, sys
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/end":
+                print("out of luck", flush=True)
+                os._exit(3)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(str(os.getpid()).encode())
+
+    http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToyLaunch:
+    log: Path
+    code: str = SERVER
+    engine: str = "a toy"
+    host: str = "127.0.0.1"
+    name: str = "small"
+    port: int = 0
+
+    def words(self, port: int) -> list[str]:
+        return [sys.executable, "-c", textwrap.dedent(self.code), str(port)]
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+
+def when_it_serves(capfd, act) -> list[str]:
+    """Call `act` with the address once it is printed, from a thread; returns all that is said."""
+    said: list[str] = []
+
+    def watch() -> None:
+        while not any("serves the model" in text for text in said):
+            said.append(capfd.readouterr().out)
+            time.sleep(0.1)
+        act("".join(said).split("/v1 serves")[0].split()[-1])
+
+    threading.Thread(target=watch, daemon=True).start()
+    return said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_leaves_nothing(capfd, number):
+    pids = []
+
+    def end(address: str) -> None:
+        pids.append(int(httpx.get(address, trust_env=False).text))
+        os.kill(os.getpid(), number)
+
+    when_it_serves(capfd, end)
+    code = None
+    try:
+        with ends_on_sigterm(0), temporary_folder("serve") as folder:
+            run_server(ToyLaunch(log=folder / "toy.log"))
+    except SystemExit as ending:
+        code = ending.code
+    assert code == (0 if number == signal.SIGTERM else None)
+    assert not Path(f"/proc/{pids[0]}").exists()
+    assert not folder.exists()
+
+
+def test_a_server_that_ends_by_itself_is_an_error_with_its_log(capfd):
+    def end(address: str) -> None:
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"{address}/end", trust_env=False)
+
+    when_it_serves(capfd, end)
+    said = r"(?s)a toy: the server has ended with 3.*out of luck"
+    with pytest.raises(InputError, match=said), temporary_folder("serve") as folder:
+        run_server(ToyLaunch(log=folder / "toy.log"))
+    assert "out of luck" in (folder / "toy.log").read_text()
+
+
+def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path):
+    launch = ToyLaunch(log=tmp_path / "toy.log", code="raise SystemExit('no such file')")
+    with pytest.raises(InputError, match=r"(?s)a toy did not start.*no such file"):
+        run_server(launch)
+
+
+def test_the_command_that_is_printed_asks_the_model_by_its_name():
+    launch = ToyLaunch(log=Path("toy.log"), name="it's small")
+    first, curl = instructions("http://127.0.0.1:80", launch)
+    assert first.startswith("http://127.0.0.1:80/v1 serves the model 'it's small'")
+    words = shlex.split(curl)
+    assert words[:2] == ["curl", "http://127.0.0.1:80/v1/chat/completions"]
+    assert '"model": "it\'s small"' in words[-1]
+
+
+def test_a_server_that_others_can_reach_is_said_to_have_no_authentication():
+    launch = ToyLaunch(log=Path("toy.log"), host="0.0.0.0")
+    assert "no authentication" in instructions("http://127.0.0.1:80", launch)[-1]
+
+
+def test_a_port_in_use_is_said_before_anything_starts(talker, capfd):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=rf"--port: port {port} cannot be used"):
+            serve([str(talker.directory), "--port", str(port)])
+    assert capfd.readouterr().out == ""
+
+
+def test_a_host_that_is_not_of_this_machine_is_refused(talker):
+    with pytest.raises(InputError, match=r"--host 192\.0\.2\.1"):
+        serve([str(talker.directory), "--host", "192.0.2.1"])
+
+
+def test_transformers_has_no_server(talker):
+    with pytest.raises(InputError, match=r"has no server: use vllm .* llama_cpp for GGUF"):
+        serve([str(talker.directory), "--inference", "transformers"])
+
+
+@pytest.mark.parametrize("engine", ["vllm", "llama_cpp"])
+def test_an_environment_that_is_missing_is_named_with_its_command(
+    talker, tmp_path, monkeypatch, engine
+):
+    monkeypatch.setenv("STORM_EXP_ENVIRONMENTS", str(tmp_path))
+    (tmp_path / "model.gguf").touch()
+    model = talker.directory if engine == "vllm" else tmp_path / "model.gguf"
+    with pytest.raises(InputError, match=f"storm-exp env create {engine}"):
+        serve([str(model), "--port", "0"])
+
+
+@pytest.mark.parametrize("words", [["--port", "65536"], ["--port", "x"], ["--max-length", "0"]])
+def test_a_number_that_is_out_of_bounds_is_refused_with_the_usage(talker, words):
+    with pytest.raises(InputError, match=rf"{words[0]}.*\nusage: storm-exp serve"):
+        serve([str(talker.directory), *words])
+
+
+def test_help_names_every_option(capsys):
+    assert serve(["--help"]) == 0
+    assert "--max-length" in capsys.readouterr().out
