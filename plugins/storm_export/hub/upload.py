@@ -123,7 +123,7 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
         reason = reasons.get(status, f"{endpoint} refused the upload")
         raise InputError(f"nothing was published: {reason} ({status}: {said})") from error
     except httpx.HTTPError as error:
-        reason = f"{endpoint} cannot be reached ({error or type(error).__name__})"
+        reason = f"{endpoint} cannot be reached ({str(error) or type(error).__name__})"
         raise InputError(f"nothing was published: {reason}") from error
     except ValueError as error:  # invalid metadata of the card, or an invalid response
         raise InputError(f"nothing was published: {error}") from error

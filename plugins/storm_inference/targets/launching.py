@@ -11,6 +11,7 @@ from storm_inference.environments.llama_cpp import llama_cpp
 from storm_inference.environments.vllm import vllm
 from storm_inference.opening import served_dtype
 from storm_inference.servers.llama_cpp_server import LlamaCppLaunch
+from storm_inference.servers.processor import check_processor_serves
 from storm_inference.servers.vllm_server import HOST, Launch, ServerLaunch
 from storm_inference.targets.gguf_header import read_gguf_header
 from storm_inference.targets.memo_folder import MemoFolder
@@ -77,14 +78,16 @@ def prepare(target: Target, engine: str, options: ServerOptions) -> ServerLaunch
 def _vllm(target: Target, options: ServerOptions) -> Launch:
     python = vllm().python()
     model = target.checkpoint()
-    chat = TemplateContext.read(model.directory)
+    chat, gpus = TemplateContext.read(model.directory), device_count("auto")
+    if not gpus:
+        check_processor_serves(model.config())
     return Launch(
         python=python,
         model=model.materialise(MemoFolder(options.folder)).directory,
         log=options.folder / "vllm.log",
         dtype=served_dtype(model),
         max_length=options.max_length,
-        gpu=0 if device_count("auto") else None,
+        gpu=0 if gpus else None,
         threads=Runtime().thread_count(),
         port=options.port,
         host=options.host,
