@@ -36,8 +36,10 @@ class LlamaCpp:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        streams = (self._process.stdin, self._process.stdout, self._process.stderr)
+        for stream in streams:
+            assert stream is not None
+            stream.close()
         self._process.wait(30)
 
     def ask(self, path: str, **body: Any) -> Any:
