@@ -8,7 +8,9 @@ import pytest
 
 from end_to_end.workplace import Workplace
 from storm_command.smollm2.environment import smollm2
+from storm_inference.environments.llama_cpp import llama_cpp
 
+QUESTION = "What is the capital of France?"
 EIGHT = ("runtime.accelerator=h100", "runtime.devices=8")
 needs_wheel = pytest.mark.skipif(bool(smollm2().problem()), reason=f"needs {smollm2().command}")
 
@@ -25,17 +27,38 @@ def test_a_plan_that_lacks_the_wheel_names_the_command(place: Workplace) -> None
     assert "create it: storm-exp env create smollm2" in said
 
 
+FEW = (
+    "dataset.rows=24",
+    "dataset.validation_rows=8",
+    "curator.train_rows=12",
+    "curator.validation=2",
+    "partner.rows=24",
+    "partner.steps=2",
+    "finetuner.steps=2",
+    "finetuner.validation_rows=2",
+    "evaluator.limit=1",
+    "held_out.limit=2",
+)
+
+
 @pytest.mark.slow
 @pytest.mark.engines
 @pytest.mark.timeout(3600)
 @needs_wheel
 def test_the_whole_of_storm_runs_on_a_real_model(place: Workplace) -> None:
-    few = ("dataset.rows=24", "dataset.validation_rows=8", "partner.rows=24", "partner.steps=2")
-    few += ("finetuner.steps=2", "finetuner.validation_rows=2", "finetuner.validation_every=2")
-    few += ("evaluator.limit=1", "held_out.limit=4")
-    place.run_interpreter("recipe=storm_smollm2", *few)
+    place.run_interpreter("recipe=storm_smollm2", *FEW)
     assert all(stage["status"] == "made" for stage in place.stages())
-    figures = place.folder / "outputs/latest/held_out/base_model/evaluation.json"
-    assert json.loads(figures.read_text(encoding="utf-8"))["tasks"]["held_out_loss"]["score"] > 0
-    config = place.folder / "outputs/latest/compressor/config.json"
-    assert json.loads(config.read_text(encoding="utf-8"))["vocab_size"] == 49_152
+    latest = place.folder / "outputs/latest"
+    figures = json.loads((latest / "held_out/base_model/evaluation.json").read_text("utf-8"))
+    assert figures["tasks"]["held_out_loss"]["score"] > 0
+    for model in ("compressor", "hub"):
+        config = json.loads((latest / model / "config.json").read_text("utf-8"))
+        assert config["vocab_size"] == 49_152
+    kept = next(stage for stage in place.stages() if stage["stage"] == "curator")
+    assert kept["metrics"]["rows_kept"] == 14, "as many as the ranking is asked for"
+    files = sorted(file.name for file in (latest / "gguf").glob("*.gguf"))
+    assert files == ["model-Q4_0.gguf", "model-Q8_0.gguf"]
+    for model in ("merger", "gguf") if llama_cpp().is_here() else ("merger",):
+        words = ("--temperature", "0", "--max-tokens", "12")
+        answer = place.run_interpreter("chat", model, "--say", QUESTION, *words)
+        assert "Paris" in answer, model
