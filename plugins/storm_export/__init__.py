@@ -43,10 +43,11 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
 
 @hookimpl
 def storm_plan_notices(plan: Plan) -> list[str]:
-    """Return a line for each stage that needs llama.cpp's libraries where they are missing."""
+    """Return lines on exports that a sweep leaves out, and on missing libraries of llama.cpp."""
     from storm_export.gguf.needed import notices
+    from storm_export.swept import left_out
 
-    return notices(plan)
+    return [*left_out(plan), *notices(plan)]
 
 
 @hookimpl

@@ -43,11 +43,12 @@ class Recipe:
 
 
 def read_recipe(
-    config: DictConfig, plugins: Plugins, origins: Origins, shared: dict[Any, Any]
+    config: DictConfig, plugins: Plugins, origins: Origins, shared: dict[Any, Any], cell: str
 ) -> Recipe:
     """Read a composed configuration; raises ComposeError or GraphError if it cannot work.
 
     `shared` holds the components of earlier cells of a sweep: equal settings share one instance.
+    `cell` names the cell; it is empty outside sweeps.
     """
     sections = plugins.sections()
     _check_sections(config, sections, origins)
@@ -67,7 +68,7 @@ def read_recipe(
     for stage in stages.values():
         connect(stage, graph.get(stage.name) or {}, stages, deleted, plugins, origins)
     ordered = in_order(stages, list(stages))
-    targets = _read_targets(config, graph, stages, origins)
+    targets = _read_targets(config, graph, stages, origins, cell)
     needed = set(targets)
     for stage in reversed(ordered):
         if stage.name in needed:
@@ -180,11 +181,17 @@ def _read_targets(
     graph: dict[str, dict[str, Any] | None],
     stages: dict[str, Stage],
     origins: Origins,
+    cell: str,
 ) -> list[str]:
+    """Return what `targets` names, or the sinks of the graph.
+
+    A sweep's graph lacks components whose attribute `swept` is false, such as exporters.
+    """
     written = config.targets
     targets: list[Any] = list(written) if isinstance(written, ListConfig) else [written]
     for target in targets:
         if target not in stages:
             near = did_you_mean(str(target), stages)
             raise GraphError(f"targets: no stage '{target}'{near} ({origins.of('targets')})")
-    return targets or sinks(graph, stages)
+    kept = {n: s for n, s in stages.items() if not cell or getattr(s.component.cls, "swept", True)}
+    return targets or sinks({name: graph[name] for name in graph.keys() & kept}, kept)

@@ -71,7 +71,7 @@ def make_plan(compositions: list[Composition]) -> Plan:
     for composition in compositions:
         origins = read_origins(composition.hydra)
         try:
-            recipe = read_recipe(composition.config, plugins, origins, shared)
+            recipe = read_recipe(composition.config, plugins, origins, shared, composition.name)
             plan.add(composition.name, recipe, origins.overrides)
         except StormError as error:
             if not composition.name:

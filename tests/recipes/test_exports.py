@@ -2,6 +2,7 @@
 
 from storm_export.gguf.libllama import FOLDER
 from storm_export.gguf.needed import notices
+from storm_export.swept import left_out
 from storm_models.testing import make_checkpoint
 
 WIDE = {"hidden_size": 256, "head_dim": 64, "intermediate_size": 512}
@@ -37,6 +38,18 @@ def test_published_forms_end_the_recipes(planned):
         assert nodes["hub"].settings.license
     generation = planned("recipe=storm_8b")["hub"].settings.generation
     assert generation == {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
+
+
+def test_a_sweep_exports_nothing_unless_it_is_asked_to(plan):
+    swept = ("-m", "recipe=storm", "merger.t=0.3,0.6")
+    planned = plan(*swept)
+    assert {node.stage for node in planned.nodes.values()}.isdisjoint({"hub", "gguf", "ollama"})
+    assert "comparison" in {node.stage for node in planned.nodes.values()}
+    (line,) = left_out(planned)
+    assert "a sweep does not export its models" in line and "targets=[hub,gguf,ollama]" in line
+    asked = plan(*swept, "targets=[comparison,hub,ollama]")
+    assert sum(node.stage in ("hub", "gguf", "ollama") for node in asked.nodes.values()) == 6
+    assert left_out(asked) == left_out(plan("recipe=storm")) == []
 
 
 def test_one_word_makes_storms_eight_bits_static(planned):

@@ -29,6 +29,8 @@ class Gguf:
     llama.cpp would compute differently from transformers is refused, with the reason.
     """
 
+    swept = False
+
     types: list[GgufType] = setting([GgufType.q8_0])
     """Formats of the matrices: f32, f16, bf16, q8_0, q4_0; q4_k_m and the other K types need
     libllama and rows whose length is a multiple of 256."""

@@ -32,6 +32,8 @@ class HubFolderExporter:
     the scores of connected evaluations. Weights are hard links, not copies.
     """
 
+    swept = False
+
     title: str = "model"
     """The card's heading."""
     license: str = ""

@@ -32,6 +32,8 @@ class Ollama:
     of generation_config.json.
     """
 
+    swept = False
+
     license: str = setting("", semantic=False)
     """File with the text of the licence for the Modelfile; empty for none."""
 

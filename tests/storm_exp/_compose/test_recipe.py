@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from storm_exp.testing.toys.totals import Collect
+
 
 def test_a_recipe_makes_what_its_graph_says(storm, values):
     assert storm("recipe=sum").code == 0
@@ -289,6 +291,17 @@ def test_deleting_a_stage_that_is_not_there_is_an_error(storm, write_recipe):
     assert (
         "graph.totl: no stage has this name; did you mean 'total'? (from recipe/mine)" in said.err
     )
+
+
+def test_a_sweep_leaves_out_what_is_not_swept_unless_a_target_names_it(plan, monkeypatch):
+    monkeypatch.setattr(Collect, "swept", False, raising=False)
+    assert "total" in plan("recipe=sum").cells[0].placed
+    for cell in plan("-m", "recipe=sum", "source.value=1,2").cells:
+        # What only the total needed is made nevertheless.
+        assert cell.placed.keys() == {"source", "adder", "other"}
+        assert cell.recipe.idle == ["total"]
+    for cell in plan("-m", "recipe=sum", "source.value=1,2", "targets=[total]").cells:
+        assert cell.placed.keys() == {"source", "adder", "other", "total"}
 
 
 def test_the_plan_names_the_stages_that_nothing_needs(storm):
