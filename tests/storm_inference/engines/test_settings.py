@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from storm_curation.judge.zero_shot import ZeroShot
 from storm_exp import SettingError
 from storm_inference.answers import Answers
 from storm_inference.engines.settings import InferenceSection, Serving
+from storm_inference.environments.vllm import vllm
 
 
 def plan(folder: Path, *words: str, code: int = 0) -> str:
@@ -36,6 +38,26 @@ def test_a_missing_environment_is_refused_with_the_command_that_creates_it(tmp_p
     said = plan(tmp_path, "recipe=smoke", "judge.inference=vllm", code=1)
     assert "judge.inference=" in said and "storm-exp env create vllm" in said
     assert "override `judge.inference=vllm`" in said
+
+
+def test_an_environment_of_another_version_is_refused_with_the_plan(tmp_path: Path) -> None:
+    environment = vllm()
+    folder = tmp_path / "none" / environment.folder.name
+    packages = folder / "lib/python3.11/site-packages"
+    ((engine, version),) = (pin for pin in environment.pins().items() if pin[0].startswith("vllm"))
+    for name, pinned in environment.pins().items():
+        found = "0.31.0" if name == engine else pinned
+        (packages / f"{name.replace('-', '_')}-{found}.dist-info").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    (folder / "bin/python").touch()
+    stamp = folder / "storm-exp.json"
+    stamp.write_text(json.dumps({"requirements": environment.digest()}))
+    said = plan(tmp_path, "recipe=smoke", "judge.inference=vllm", code=1)
+    assert f"should have {engine} {version}, and has 0.31.0" in said
+    assert "judge.inference='vllm'" in said and "storm-exp env create vllm" in said
+    stamp.write_text(json.dumps({"requirements": "those of last year"}))
+    said = plan(tmp_path, "recipe=smoke", "judge.inference=vllm", code=1)
+    assert "created from requirements other than those of this storm-exp" in said
 
 
 def test_one_override_changes_the_engine_of_all_stages_that_use_one(tmp_path: Path) -> None:
