@@ -50,6 +50,12 @@ class Forked:
         reader.close()
 
     @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """The exit code, -N after signal N; None while it runs."""
         return self._process.exitcode
@@ -57,8 +63,7 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.returncode is None:
-            assert self._process.pid is not None
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Wait for its end and return the exit code."""

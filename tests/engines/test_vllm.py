@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from end_to_end.workplace import Workplace
@@ -27,64 +21,8 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 
-def scores(place: Workplace) -> dict[str, list[object]]:
-    (stage,) = (s for s in place.stages() if s["stage"] == "judge")
-    store = place.folder / "outputs/store/artifacts"
-    (file,) = store.glob(f"*/{stage['key']}/scores.parquet")
-    found: dict[str, list[object]] = pq.read_table(file).to_pydict()
-    return found
-
-
-def processes_of(word: str) -> list[int]:
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = file.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if word in words and "vllm" in words:
-            found.append(int(file.parent.name))
-    return found
-
-
-def command_of(number: int) -> str:
-    return Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace")
-
-
-def descendants(parent: int) -> list[int]:
-    found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            above = int(file.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if above == parent:
-            number = int(file.parent.name)
-            found += [number, *descendants(number)]
-    return found
-
-
 def asked(url: str) -> AsksModel:
     return AsksModel(inference="server", serving=Serving(urls=[url], patience_seconds=5.0))
-
-
-def test_a_judge_has_the_label_probabilities_of_transformers(judged: Workplace) -> None:
-    own = scores(judged)
-    said = judged.run("recipe=smoke", "targets=[judge]", "inference=vllm")
-    assert "judge: asks http://127.0.0.1:" in said and "vllm 0.32.0, float32" in said
-    theirs = scores(judged)
-    assert theirs["id"] == own["id"] and theirs["status"] == own["status"]
-    numbers = [name for name in own if "_p_" in name or name.endswith(("_mass", "_expected"))]
-    assert len(numbers) > 8
-    for name in numbers:
-        assert theirs[name] == pytest.approx(own[name], abs=1e-4), name
-    (stage,) = (s for s in judged.stages() if s["stage"] == "judge")
-    # A block of the CPU build's prefix cache has 128 tokens, more than these prompts.
-    assert stage["metrics"]["prefix_hit_rate"] == 0
-    assert stage["metrics"]["prompt_tokens"] > 0
-    assert list((judged.folder / "outputs/latest").glob("vllm-judge-0.log"))
-    assert not processes_of(str(judged.folder))
-    judged.run("recipe=smoke", "targets=[judge]")
 
 
 def test_an_evaluation_that_generates_has_the_scores_of_transformers(
@@ -164,30 +102,6 @@ def test_a_prompt_beyond_the_context_is_refused(
         engine.score_labels([[[5] * 600]], [[6]])
 
 
-def test_a_server_ends_with_the_process_that_started_it(base_model: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path\n"
-        "from storm_inference.environments.vllm import vllm\n"
-        "from storm_inference.servers.vllm_server import Launch, Starting\n"
-        "Starting(Launch(python=vllm().python(), model=Path(sys.argv[1]),"
-        " log=Path(sys.argv[2]), dtype='float32')); time.sleep(600)"
-    )
-    model = tmp_path / "linked"
-    model.symlink_to(base_model)
-    words = [sys.executable, "-c", code, str(model), str(tmp_path / "vllm.log")]
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(words, env=surroundings) as process:
-        until = time.monotonic() + 120
-        while len(processes_of(str(model))) < 3:  # this one, the guardian, and vLLM
-            assert process.poll() is None and time.monotonic() < until
-            time.sleep(0.2)
-        process.send_signal(signal.SIGKILL)
-    until = time.monotonic() + 30
-    while processes_of(str(model)):
-        assert time.monotonic() < until
-        time.sleep(0.2)
-
-
 def test_too_little_memory_is_reported_with_a_remedy(
     base_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,22 +111,3 @@ def test_too_little_memory_is_reported_with_a_remedy(
     )
     with pytest.raises(InputError, match=r"(?s)did not start: .*lower inference\.memory"):
         Starting(launch).wait(900)
-
-
-def test_a_server_that_is_killed_in_between_ends_the_scoring(
-    base_model: Path, server: Server, tmp_path: Path
-) -> None:
-    """The last test with the shared server, which is killed here."""
-    engine = open_engine(
-        asked(server.url), make_stage(tmp_path), Checkpoint(base_model), device="cpu"
-    )
-    rows = [[[5, 6, 7 + number % 90]] for number in range(4)]
-    assert len(engine.score_labels(rows, [[8, 9]])) == 4
-    assert server.program is not None
-    (core,) = (n for n in descendants(server.program.pid) if "EngineCore" in command_of(n))
-    os.kill(core, signal.SIGKILL)
-    started = time.monotonic()
-    with pytest.raises(InputError, match=rf"no server is left: {server.url}"):
-        engine.score_labels(rows * 400, [[8, 9]])
-    assert time.monotonic() - started < 120
-    engine.close()
