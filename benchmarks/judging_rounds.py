@@ -105,7 +105,7 @@ def describe(taken: Runs, rows: Rows) -> str:
         return text
     faster = seconds[WRITTEN] / seconds[PAIRED]
     few = seconds[WRITTEN_FEW] / seconds[PAIRED_FEW]
-    share = prefill[PAIRED] / prefill[APART]
+    share, beside = (prefill[name] / prefill[APART] for name in (PAIRED, ROW_BY_ROW))
     further = (seconds[WRITTEN] - seconds[FIRST]) / (ANSWER_TOKENS - 1)
     read = seconds[FIRST] / prefill[FIRST]
     needed = (WRITTEN_BAR * seconds[PAIRED] - seconds[FIRST]) / (ANSWER_TOKENS - 1)
@@ -115,7 +115,8 @@ def describe(taken: Runs, rows: Rows) -> str:
   ({_verdict(faster >= WRITTEN_BAR)}: at least {WRITTEN_BAR:g}), and {few:.2f} times where {FEW}
   rows are asked at once.
 - They compute {share:.2f} of the prompt tokens of a request a question
-  ({_verdict(share <= PREFILL_BAR)}: at most {PREFILL_BAR:g}).
+  ({_verdict(share <= PREFILL_BAR)}: at most {PREFILL_BAR:g}). Where each is a request of its own
+  and those of a row follow each other, it is {beside:.2f}.
 - A token of a prompt takes {1e3 * read:.3f} ms, one of an answer {1e3 * further:.3f} ms,
   {further / read:.1f} times as much: an answer costs as much as
   {ANSWER_TOKENS * further / read:.0f} tokens of prompt, and a row has {prefill[FIRST]:.0f}.
