@@ -16,15 +16,24 @@ storm_api = ">=1,<2"
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the compressors and exporters."""
+    """Return the compressors, the exporters, and the scanner of inputs."""
     from storm_export.bf16 import Bf16
     from storm_export.fp8_dynamic import Fp8Dynamic
     from storm_export.fp8_static import Fp8Static
     from storm_export.gguf.exporter import Gguf
+    from storm_export.gguf.importance_scanner import ImportanceMatrixScanner
     from storm_export.hub.exporter import HubFolderExporter
     from storm_export.ollama.exporter import Ollama
 
-    return [Bf16, Fp8Dynamic, Fp8Static, Gguf, Ollama, HubFolderExporter]
+    return [
+        Bf16,
+        Fp8Dynamic,
+        Fp8Static,
+        ImportanceMatrixScanner,
+        Gguf,
+        Ollama,
+        HubFolderExporter,
+    ]
 
 
 @hookimpl

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Self
 
 from omegaconf import II
 
@@ -16,7 +15,6 @@ from storm_models.checkpoint.inference_cost import inference_cost
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.flops import Reading
 from storm_models.families.memory import PROCESS
-from storm_models.families.model_config import ModelConfig
 
 
 @component("compressor", "fp8_static", version=1, requires=PACKAGES, extra="fp8")
@@ -51,7 +49,7 @@ class Fp8Static(Fp8, SampleSettings):
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Return the cost of one forward pass over the rows, and of packing the result."""
-        sizes, rows = self.sizes(model), self._fitting(model.config)
+        sizes, rows = self.sizes(model), self.fitting(model.config)
         row = Reading(rows.max_length, rows.max_length, rows.max_length)
         reading = rows.reading(data, self.split, heads=1.0)
         cost = inference_cost(model, reading, row)
@@ -64,9 +62,9 @@ class Fp8Static(Fp8, SampleSettings):
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Checkpoint:
         """Read the rows, quantise and save; raises InputError without rows or layers to use."""
         from storm_export.compression import check_scales, compress
-        from storm_inference.calibration.samples import read_samples
+        from storm_inference.calibration.samples import Account, read_samples
 
-        fitting = self._fitting(model.config())
+        fitting = self.fitting(model.config())
         samples, left_out = read_samples(data, self.split, model, fitting, self.seed)
         rows = [sample.input_ids for sample in samples]
         steps = 3 + len(rows)
@@ -80,30 +78,9 @@ class Fp8Static(Fp8, SampleSettings):
                 rows=rows,
                 device=device,
             )
-        figures: dict[str, Any] = {
-            "calibration_rows": len(rows),
-            "calibration_tokens": sum(map(len, rows)),
-            "samples": self.samples,
-            "left_out": left_out,
-        }
-        stage.say(_words(figures))
-        result = self.finish(stage, model, **figures)
+        account = Account.of(samples, left_out, self.samples)
+        stage.say(account.line())
+        result = self.finish(stage, model, **dataclasses.asdict(account))
         check_scales(result)
         stage.metric("rows", len(rows))
         return result
-
-    def _fitting(self, config: ModelConfig | None) -> Self:
-        """Return the settings with rows that are no longer than the model's positions."""
-        positions = (config or {}).get("max_position_embeddings") or self.max_length
-        return dataclasses.replace(self, max_length=min(self.max_length, positions))
-
-
-def _words(figures: dict[str, Any]) -> str:
-    """Return a line on what was read, which says if it was less than asked for."""
-    rows, tokens = figures["calibration_rows"], figures["calibration_tokens"]
-    text = f"calibrated on {rows} rows, {tokens} tokens"
-    if rows < figures["samples"]:
-        text += f", fewer than samples={figures['samples']}"
-        reasons = [f"{count} {reason}" for reason, count in figures["left_out"].items()]
-        text += f"; left out: {', '.join(reasons)}" if reasons else ""
-    return text

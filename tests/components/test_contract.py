@@ -127,6 +127,10 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "sce": differences,
     "mergekit": lambda t: models(t, method="linear", parameters={"weight": [0.5, 0.5]}),
     "importance": lambda t: ({"samples": 8, "max_length": 96}, {"model": t.model, "data": t.chats}),
+    "importance_matrix": lambda t: (
+        {"samples": 8, "max_length": 96},
+        {"model": t.model, "data": t.chats},
+    ),
     "block_importance": lambda t: (
         {"samples": 8, "max_length": 96, "counts": [1, 2]},
         {"model": t.model, "data": t.chats},

@@ -67,6 +67,14 @@ def test_static_eight_bits_at_full_size_rehearse(shared):
     assert "rehearsal passed" in said
 
 
+@pytest.mark.slow
+def test_an_importance_matrix_rehearses(shared):
+    words = ("+scanner@matrix=importance_matrix", "+graph.matrix={model: merger, data: curator}")
+    said = rehearse(shared, "recipe=storm_8b", *words, "targets=[matrix]")
+    assert "matrix (importance_matrix): samples 512 → 8, max_length 2048 → 256" in said
+    assert "rehearsal passed" in said
+
+
 def test_a_missing_chat_template_is_named(work):
     said = rehearse(work, "recipe=storm_8b", "base_model=llama_3_1_8b", code=1)
     assert "judge: " in said

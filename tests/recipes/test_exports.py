@@ -1,5 +1,6 @@
 """Exports as the last stages of recipes."""
 
+from storm_exp._plan.notices import list_notices
 from storm_export.gguf.libllama import FOLDER
 from storm_export.gguf.needed import notices
 from storm_export.swept import left_out
@@ -73,3 +74,32 @@ def test_a_recipe_makes_both_forms_of_eight_bits(planned):
     assert {n.key for n in alone.values()} == {n.key for n in nodes.values()} - {
         nodes["static"].key
     }
+
+
+MATRIX = ("+scanner@matrix=importance_matrix", "+graph.matrix={model: merger, data: curator}")
+
+
+def test_an_importance_matrix_is_a_stage_of_the_plan(planned):
+    nodes = planned("recipe=storm_8b", *MATRIX, "+graph.gguf.importance=matrix")
+    alone = planned("recipe=storm_8b")
+    assert nodes.keys() - alone.keys() == {"matrix"}
+    matrix = nodes["matrix"]
+    assert nodes["gguf"].inputs["importance"] == [matrix]
+    assert matrix.inputs["model"] == [nodes["merger"]]
+    assert matrix.inputs["data"] == [nodes["curator"]]
+    assert {label for label in alone if alone[label].key != nodes[label].key} == {"gguf", "ollama"}
+
+
+def test_a_matrix_that_no_type_is_rounded_by_is_not_measured(plan):
+    words = ("recipe=storm", *MATRIX, "+graph.gguf.importance=matrix", "gguf.types=[q8_0]")
+    made = plan(*words)
+    assert not any(node.label == "matrix" for node in made.to_make())
+    (line,) = [each for each in list_notices(made) if each.startswith("unused")]
+    assert "graph.gguf.importance" in line
+
+
+def test_a_plan_says_that_libllama_is_missing_for_a_matrix(plan, monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    words = ("recipe=storm", *MATRIX, "+graph.gguf.importance=matrix")
+    assert any("gguf: q4_0 will need" in line for line in notices(plan(*words)))
+    assert notices(plan("recipe=storm")) == []

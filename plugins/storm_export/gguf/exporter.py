@@ -9,6 +9,7 @@ from storm_exp import Cost, InputError, SettingError, StageContext, component, s
 from storm_export.gguf.architecture import architecture
 from storm_export.gguf.files import SUMMARY, GgufFiles, GgufSpec
 from storm_export.gguf.formats import BITS, K_BLOCK, GgufType, k_widths
+from storm_export.gguf.importance_matrix import ImportanceMatrix, ImportanceMatrixSpec
 from storm_export.gguf.libllama import quantise
 from storm_export.gguf.special import model_name
 from storm_export.gguf.tensors import gguf_tensors
@@ -33,14 +34,28 @@ class Gguf:
 
     types: list[GgufType] = setting([GgufType.q8_0])
     """Formats of the matrices: f32, f16, bf16, q8_0, q4_0; q4_k_m and the other K types need
-    libllama and rows whose length is a multiple of 256."""
+    libllama and rows whose length is a multiple of 256. With an importance matrix, these and q4_0
+    are rounded by it, q4_0 by libllama too."""
 
     def __post_init__(self) -> None:
         if not self.types or len(set(self.types)) < len(self.types):
             raise SettingError("types", self.types, "must list at least one type, each only once")
 
-    def plan_spec(self, model: CheckpointSpec) -> GgufSpec:
-        """Return the types; raises InputError for a model or tokenizer that llama.cpp lacks."""
+    def idle_ports(self) -> set[str]:
+        """Return `importance` if none of the types is rounded by it."""
+        return set() if any(type_.is_weighted for type_ in self.types) else {"importance"}
+
+    def plan_spec(
+        self, model: CheckpointSpec, importance: ImportanceMatrixSpec | None = None
+    ) -> GgufSpec:
+        """Return the types.
+
+        Raises InputError for a model or tokenizer that llama.cpp lacks, and for the importance
+        matrix of a model with other tensors.
+        """
+        measured = importance.shapes if importance else None
+        if measured and model.shapes and measured != model.shapes:
+            raise InputError("the importance matrix is of a model with other tensor shapes")
         if model.config is not None:
             architecture(model.config)
             self._check_widths(model.config)
@@ -82,8 +97,10 @@ class Gguf:
             return []
         return [f"rows that are not multiples of {K_BLOCK} are stored in other types ({odd})"]
 
-    def run(self, stage: StageContext, model: Checkpoint) -> GgufFiles:
-        """Stream the weights once per type; K types are quantised from a 16- or 32-bit file."""
+    def run(
+        self, stage: StageContext, model: Checkpoint, importance: ImportanceMatrix | None = None
+    ) -> GgufFiles:
+        """Stream the weights once per type; libllama's types are quantised from a plain file."""
         from storm_export.gguf.metadata import metadata
         from storm_export.gguf.writer import GgufContents, count_types, write_gguf
 
@@ -93,11 +110,13 @@ class Gguf:
         tensors = gguf_tensors(model.config(), model.headers())
         contents = GgufContents(described.name, keys, described.factors, tensors)
         plain = _as_stored(model)
-        ours = [type_ for type_ in self.types if not type_.is_k]
-        for_k = stage.scratch / plain.file_name()
+        weighted = {type_ for type_ in self.types if importance and type_.is_weighted}
+        by_llama = [type_ for type_ in self.types if type_.is_k or type_ in weighted]
+        ours = [type_ for type_ in self.types if type_ not in by_llama]
+        for_llama = stage.scratch / plain.file_name()
         targets = {type_: stage.directory / type_.file_name() for type_ in ours}
-        if len(ours) < len(self.types) and plain not in ours:
-            targets[plain] = for_k
+        if by_llama and plain not in ours:
+            targets[plain] = for_llama
         with (
             model.open_weights() as weights,
             stage.progress(len(tensors) * len(targets), "tensors") as bar,
@@ -106,22 +125,23 @@ class Gguf:
                 type_: write_gguf(file, contents, weights, type_, bar.advance)
                 for type_, file in targets.items()
             }
-        k_types = [type_ for type_ in self.types if type_.is_k]
-        if k_types:
-            with stage.progress(len(k_types), "types", "llama.cpp") as bar:
-                for type_ in k_types:
+        if by_llama:
+            with stage.progress(len(by_llama), "types", "llama.cpp") as bar:
+                for type_ in by_llama:
                     file = stage.directory / type_.file_name()
                     threads = stage.runtime.thread_count()
-                    quantise(targets[plain], file, type_, threads, stage.check)
+                    by = importance.file if importance and type_ in weighted else None
+                    quantise(targets[plain], file, type_, threads, stage.check, by)
                     counts[type_] = count_types(file)
                     bar.advance()
-            for_k.unlink(missing_ok=True)
+            for_llama.unlink(missing_ok=True)
         files = [
             {
                 "type": type_.value,
                 "file": type_.file_name(),
                 "bytes": (stage.directory / type_.file_name()).stat().st_size,
                 "tensors": counts[type_],
+                **({"importance_matrix": True} if type_ in weighted else {}),
             }
             for type_ in self.types
         ]

@@ -29,6 +29,11 @@ class GgufType(StrEnum):
         """Whether the type is quantised by libllama, in blocks of 256."""
         return self.value.startswith("q") and "_k" in self.value
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether libllama rounds by an importance matrix, if it has one."""
+        return self.is_k or self is GgufType.q4_0
+
     def file_name(self) -> str:
         """Return the file name, for example model-Q8_0.gguf."""
         return f"model-{self.value.upper()}.gguf"

@@ -30,9 +30,14 @@ def find_libllama() -> Path | None:
 
 
 def quantise(
-    source: Path, target: Path, type_: GgufType, threads: int, check: Callable[[], None]
+    source: Path,
+    target: Path,
+    type_: GgufType,
+    threads: int,
+    check: Callable[[], None],
+    importance: Path | None = None,
 ) -> None:
-    """Quantise a file to a K type; raises InputError with llama.cpp's last messages.
+    """Quantise a file, by an importance matrix if given; raises InputError with llama.cpp's words.
 
     `check` is called repeatedly; the process is ended if it raises.
     """
@@ -41,12 +46,14 @@ def quantise(
         raise InputError(f"types={type_.value}: needs {HOW}")
     program = Path(__file__).with_name("quantise.py")
     words = [str(folder), str(source), str(target), str(FILE_TYPES[type_]), str(threads)]
+    words += [str(importance)] if importance else []
     with target.with_suffix(".log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", str(program), *words],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         try:
             while process.poll() is None:
@@ -59,6 +66,7 @@ def quantise(
         messages = log.read().strip().splitlines()[-5:]
     Path(log.name).unlink()
     if process.returncode != 0 or not target.is_file():
-        raise InputError(
-            f"types={type_.value}: llama.cpp ended with {process.returncode}: {messages}"
-        )
+        ended = f"types={type_.value}: llama.cpp ended with {process.returncode}: {messages}"
+        if importance and process.returncode < 0:
+            ended += " (libraries from before April 2026 take no importance matrix in this form)"
+        raise InputError(ended)

@@ -65,6 +65,33 @@ def read_samples(
     return samples, left_out
 
 
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """What was read for calibration, compared with what was asked for."""
+
+    calibration_rows: int
+    calibration_tokens: int
+    samples: int
+    """Rows asked for."""
+    left_out: dict[str, int]
+    """{reason: rows}"""
+
+    @classmethod
+    def of(cls, read: list[Sample], left_out: dict[str, int], asked: int) -> Account:
+        """Return the account of samples."""
+        tokens = sum(len(sample.input_ids) for sample in read)
+        return cls(len(read), tokens, asked, left_out)
+
+    def line(self) -> str:
+        """Return a sentence, which says whether rows were fewer than asked for, and why."""
+        text = f"calibrated on {self.calibration_rows} rows, {self.calibration_tokens} tokens"
+        if self.calibration_rows < self.samples:
+            text += f", fewer than samples={self.samples}"
+            reasons = [f"{count} {reason}" for reason, count in self.left_out.items()]
+            text += f"; left out: {', '.join(reasons)}" if reasons else ""
+        return text
+
+
 def _digest(seed: int, row_id: str, index: int) -> tuple[bytes, int]:
     return hashlib.sha256(f"{seed}\0{row_id}".encode()).digest(), index
 

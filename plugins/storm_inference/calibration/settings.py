@@ -9,6 +9,7 @@ from storm_data.dataset import DatasetSpec
 from storm_exp import InputError, SettingError, check_bounds, setting
 from storm_models.checkpoint.spec import CheckpointSpec, check_template
 from storm_models.families.flops import Reading
+from storm_models.families.model_config import ModelConfig
 
 _SAMPLES, _TOKENS = 8, 256
 """Most rows of a rehearsal, and most tokens of a row."""
@@ -35,6 +36,11 @@ class SampleSettings:
             samples=min(self.samples, _SAMPLES),
             max_length=min(self.max_length, _TOKENS),
         )
+
+    def fitting(self, config: ModelConfig | None) -> Self:
+        """Return the settings with rows that are no longer than the model's positions."""
+        positions = (config or {}).get("max_position_embeddings") or self.max_length
+        return dataclasses.replace(self, max_length=min(self.max_length, positions))
 
     def check_rows(self, model: CheckpointSpec, data: DatasetSpec, split: str) -> None:
         """Raise InputError or SettingError for a data set without rows that the model can read."""
