@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +64,7 @@ class SumWeights:
         self.headers = headers
         self._coefficients = coefficients
         self._parents = parents
+        self._kept = threading.local()  # transformers reads in several threads
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return the elements, flat; raises InputError for NaN, infinity or overflow."""
@@ -70,12 +72,25 @@ class SumWeights:
         used = [i for i, coefficient in enumerate(coefficients) if coefficient] or [0]
         tensors = [self._parents[i].read(name, start, stop) for i in used]
         dtype = DTYPES[self.headers[name][0]]
-        total = weighted_sum([coefficients[i] for i in used], tensors, dtype)
+        buffers = self._room(stop - start, accumulator(*tensors))
+        total = weighted_sum([coefficients[i] for i in used], tensors, dtype, buffers)
         if not math.isfinite(float(total.sum())) and not bool(total.isfinite().all()):
             raise InputError(
                 f"{name}: merging gives NaN or infinity (a parent holds them, or {dtype} overflows)"
             )
         return total
+
+    def _room(self, size: int, working: torch.dtype) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return two tensors of `size` elements, which this thread uses again for every piece.
+
+        New ones would be new pages of memory each time, which take longer than the sum.
+        """
+        if size > PIECE:
+            return None
+        buffers: dict[torch.dtype, torch.Tensor] = self._kept.__dict__.setdefault("buffers", {})
+        if working not in buffers:
+            buffers[working] = torch.empty((2, PIECE), dtype=working)
+        return buffers[working][0, :size], buffers[working][1, :size]
 
 
 def pieces(size: int) -> Iterator[tuple[int, int]]:
@@ -106,25 +121,33 @@ def write_weights(weights: Weights, file: Path, advance: Callable[[], None]) -> 
 
 
 def weighted_sum(
-    coefficients: Sequence[float], tensors: Sequence[torch.Tensor], dtype: torch.dtype
+    coefficients: Sequence[float],
+    tensors: Sequence[torch.Tensor],
+    dtype: torch.dtype,
+    buffers: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Return Σ coefficient · tensor, in fp32 (fp64 for fp64 input), rounded once to `dtype`.
 
     A tensor whose coefficient is 0 is skipped and a single one with coefficient 1 is copied, so the
     ends of an interpolation give the parents bit by bit. Products are rounded before they are
     added: fused, their last bits would differ between machines, and between the ends of a piece and
-    its middle.
+    its middle. `buffers`, of the tensors' shape and the working dtype, are overwritten.
     """
     working = accumulator(*tensors)
-    total: torch.Tensor | None = None
-    for coefficient, tensor in zip(coefficients, tensors, strict=True):
-        if coefficient == 0.0:
-            continue
-        product = tensor.to(working, copy=True).mul_(coefficient)
-        total = product if total is None else total.add_(product)
-    if total is None:
-        total = torch.zeros_like(tensors[0], dtype=working)
-    return total.to(dtype)
+    if buffers is None:
+        first = tensors[0]
+        buffers = (torch.empty_like(first, dtype=working), torch.empty_like(first, dtype=working))
+    total, product = buffers
+    pairs = zip(coefficients, tensors, strict=True)
+    used = [(coefficient, tensor) for coefficient, tensor in pairs if coefficient != 0.0]
+    if not used:
+        total.zero_()
+    for place, (coefficient, tensor) in enumerate(used):
+        if place == 0:
+            total.copy_(tensor).mul_(coefficient)
+        else:
+            total.add_(product.copy_(tensor).mul_(coefficient))
+    return total.to(dtype, copy=True)
 
 
 def accumulator(*tensors: torch.Tensor) -> torch.dtype:

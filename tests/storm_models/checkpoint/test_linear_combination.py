@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import hypothesis.strategies as st
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 
 from storm_exp import InputError
 from storm_models.checkpoint.linear_combination import LinearCombination
-from storm_models.checkpoint.weights import weighted_sum
+from storm_models.checkpoint.weights import PIECE, SumWeights, weighted_sum
 from storm_models.folder.files import SUM_FILE
 from storm_models.folder.header import file_size
 from storm_models.testing import make_checkpoint
@@ -56,6 +57,31 @@ def test_a_sum_is_the_same_bits_in_whatever_pieces(seed, coefficients, cut, dtyp
         for start, stop in ((0, cut), (cut, 70))
     ]
     assert torch.equal(torch.cat(parts), whole)
+
+
+class Held:
+    """Weights in memory."""
+
+    def __init__(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.held = torch.randn(3 * PIECE, generator=generator).bfloat16()
+        self.headers = {"a": ("BF16", (3 * PIECE,))}
+
+    def read(self, name, start, stop):
+        return self.held[start:stop]
+
+
+def test_threads_that_read_a_sum_at_once_do_not_disturb_each_other():
+    parents = [Held(0), Held(1)]
+    weights = SumWeights(parents[0].headers, {"a": [0.4, 0.6]}, parents)
+    expected = (parents[0].held.float() * 0.4 + parents[1].held.float() * 0.6).bfloat16()
+    starts = [*range(0, 2 * PIECE, PIECE // 4)] * 8
+    lengths = [PIECE, PIECE // 2, PIECE + 5]  # the last is more than is kept
+    wanted = [(start, start + lengths[i % 3]) for i, start in enumerate(starts)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda piece: weights.read("a", *piece), wanted))
+    for (start, stop), piece in zip(wanted, found, strict=True):
+        assert torch.equal(piece, expected[start:stop])
 
 
 def test_the_size_of_a_file_is_known_before_it_is_written(tmp_path):
