@@ -89,6 +89,8 @@ def _start(
 ) -> list[Server]:
     """Start a server on every device of the runtime, all at the same time."""
     python, count = vllm().python(), stage.runtime.devices
+    # The threads of a worker are already those of one device.
+    threads = max(1, stage.runtime.thread_count() // (count if stage.world == 1 else 1))
     on_gpu = device.startswith("cuda") and bool(device_count("auto"))
     if not on_gpu:
         check_processor_serves(model.config())
@@ -109,7 +111,7 @@ def _start(
                 requests=serving.requests,
                 memory=serving.memory,
                 gpu=first + index if on_gpu else None,
-                threads=max(1, stage.runtime.thread_count() // count),
+                threads=threads,
                 port=serving.port + index if serving.port else 0,
             )
             starting.append(Starting(launch))

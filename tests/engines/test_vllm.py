@@ -39,6 +39,23 @@ def test_an_evaluation_that_generates_has_the_scores_of_transformers(
     assert {name: theirs["metrics"][name] for name in same} == pytest.approx(same, abs=1e-6)
 
 
+def test_workers_compute_likelihoods_while_one_has_answers_generated(
+    judged: Workplace, server: Server
+) -> None:
+    words = ["recipe=smoke", "targets=[evaluator]", "graph.evaluator.model=[base_model]"]
+    words += ["evaluator.tasks=[tinyworld_lookup,tinyworld_loss]", "evaluator.batch_size=2"]
+    judged.run(*words)
+    (own,) = (s for s in judged.stages() if s["stage"] == "evaluator")
+    words += ["evaluator.inference=server", f"evaluator.serving.urls=[{server.url}]"]
+    said = judged.run(*words, "runtime.devices=2")
+    assert said.count("uses http://") == 1, "one of the workers asks the server"
+    (theirs,) = (s for s in judged.stages() if s["stage"] == "evaluator")
+    assert theirs["metrics"]["prompt_tokens"] > 0
+    assert theirs["metrics"]["score/tinyworld_loss"] == own["metrics"]["score/tinyworld_loss"]
+    assert theirs["metrics"]["mean_score"] == pytest.approx(own["metrics"]["mean_score"])
+    assert theirs["metrics"]["documents"] == own["metrics"]["documents"]
+
+
 def test_answers_are_the_tokens_that_transformers_generates(
     base_model: Path, server: Server, tmp_path: Path
 ) -> None:

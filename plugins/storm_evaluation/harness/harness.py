@@ -70,6 +70,8 @@ class Harness:
         `batch_size` is for requests outside of tasks.
         """
         self._stage = stage
+        self.left_to_others: set[str] = set()
+        """Tasks that another worker evaluates."""
         self.engine: Engine | None = None
         """What writes answers in the model's place."""
         device = own_device(device or choose_device(stage.runtime.device), stage.world)
@@ -109,7 +111,10 @@ class Harness:
         return sorted(ends - {None})
 
     def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
-        """Score every document; raises InputError for tasks that the harness cannot score."""
+        """Score every document; raises InputError for tasks that the harness cannot score.
+
+        The result is empty if tasks are left to others.
+        """
         local = tasks.task_folder is not None or not tasks.by_name
         network = offline() if local else contextlib.nullcontext()
         with quiet(), network, _cached_templates():
@@ -118,6 +123,7 @@ class Harness:
                 _anchor_data_files(manager, self._stage.scratch / "datasets")
             with sampled(tasks.sample_rows) if tasks.sample_rows else contextlib.nullcontext():
                 members, loaded = _load(manager, tasks)
+            loaded = {n: task for n, task in loaded.items() if n not in self.left_to_others}
             by_call: dict[Any, list[str]] = {}
             for name, task in loaded.items():
                 _configure(task, tasks.settings[name], tasks.seed)
@@ -126,6 +132,8 @@ class Harness:
                 self._ask({name: loaded[name] for name in names}, tasks)
                 for names in by_call.values()
             ]
+        if self.left_to_others:
+            return HarnessResult(samples=[], metrics={}, fewshot={}, scored_by={})
         metrics = {name: s.metric for name, s in tasks.settings.items() if s.metric}
         return collect(_merged(results), members, loaded, metrics)
 

@@ -97,6 +97,12 @@ class LmEval(AsksModel):
         if repeated:
             raise SettingError("tasks", repeated[0], "is listed twice")
 
+    @property
+    def distributed(self) -> bool:
+        """Whether a worker runs on each device: they compute likelihoods with every engine."""
+        scores = any(not leaf.generates for leaf, _ in self.asked().values())
+        return super().distributed or scores
+
     def plan_spec(self, model: CheckpointSpec) -> EvaluationSpec:
         """Check tasks and chat template; raises SettingError or InputError."""
         tasks = self.asked()
@@ -248,7 +254,9 @@ class LmEval(AsksModel):
             harness = Harness(
                 stage, model, self.max_length, self.dtype, device="cpu" if alone else ""
             )
-            if elsewhere:
+            if elsewhere and stage.rank > 0:
+                harness.left_to_others = set(writers)
+            elif elsewhere:
                 harness.engine = open_engine(
                     self,
                     stage,

@@ -27,6 +27,16 @@ ANSWER_SECONDS = 1800.0
 _POLL_SECONDS = 0.5
 _TAIL = 25
 """Lines of the server's log that an error shows."""
+_OWN = (
+    "PYTHONPATH",
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+"""Environment variables that servers must not inherit: vLLM would join torchrun's process group."""
 _QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _LABELS = 64
 """Maximum number of labels in a request."""
@@ -82,12 +92,16 @@ class Launch:
         return [*words, "--gpu-memory-utilization", str(self.memory)]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables, without the path of this Python's packages."""
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        """Return the environment variables, without this Python's path and a worker's place."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _OWN and not name.startswith("TORCHELASTIC_")
+        }
         if self.gpu is not None:
             return {**kept, **_QUIET, "CUDA_VISIBLE_DEVICES": str(self.gpu)}
-        own = {"OMP_NUM_THREADS": str(self.threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-        return {"VLLM_CPU_KVCACHE_SPACE": "1", **kept, **_QUIET, **own}
+        threads = {"OMP_NUM_THREADS": str(self.threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        return {"VLLM_CPU_KVCACHE_SPACE": "1", **kept, **_QUIET, **threads}
 
 
 class ServerLaunch(Protocol):

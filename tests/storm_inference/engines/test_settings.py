@@ -80,6 +80,18 @@ def test_a_full_size_plan_shows_the_engine_and_the_hours(tmp_path: Path) -> None
     assert "hours of wall time, one stage after another: judge and finetuner" in said
 
 
+@pytest.mark.parametrize(
+    ("recipe", "stages"),
+    [
+        ("storm_8b", "judge and finetuner and evaluator on all 8 devices"),
+        ("birbal_7b", "attempts and finetuner on all 8 devices"),
+    ],
+)
+def test_transformers_uses_all_devices(tmp_path: Path, recipe: str, stages: str) -> None:
+    said = plan(tmp_path, f"recipe={recipe}", "runtime.accelerator=h100", "runtime.devices=8")
+    assert f"hours of wall time, one stage after another: {stages}" in said
+
+
 def test_a_rehearsal_replaces_an_engine_that_is_not_on_this_machine(tmp_path: Path) -> None:
     words = ("recipe=smoke", "targets=[judge]")
     said = run("rehearse", tmp_path, *words, "inference=vllm")
