@@ -24,6 +24,8 @@ class StandInHub:
         """{OWNER/NAME: {private, branches: {branch: {path: bytes}}}}"""
         self.large: dict[str, bytes] = {}
         """What came by git-lfs, by its sha256."""
+        self.full = False
+        """Whether there is no room for large files."""
         self.asked: list[tuple[str, str, str]] = []
         """(method, path, user agent) of every request."""
         hub = self
@@ -99,6 +101,8 @@ class StandInHub:
                 return self._commit(f"{owner}/{name}", branch, body)
             case "POST", owner, _, "info", "lfs", "objects", "batch" if owner == OWNER:
                 return 200, {"transfer": "basic", "objects": self._batch(json.loads(body))}
+            case "PUT", "large", _ if self.full:
+                return 413, {"error": "There is no room"}
             case "PUT", "large", digest:
                 self.large[digest] = body
                 return 200, {}

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from end_to_end.workplace import STORM, Workplace
 from storm_inference.chat.prompts import Prompts
@@ -21,6 +22,7 @@ from storm_inference.engines.transformers_engine import TransformersEngine
 from storm_inference.targets.memo_folder import MemoFolder
 from storm_inference.targets.target import find_target
 from storm_models.chat.conversation import Conversation
+from storm_models.testing import make_checkpoint
 
 PAGE = (Path(__file__).parents[2] / "docs/using-a-model.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    python -m storm_exp (.*)$", PAGE, re.M)
@@ -109,12 +111,12 @@ class Keyboard:
         end = time.monotonic() + seconds
         while text not in self.shown:
             assert time.monotonic() < end, self.shown
-            if select.select([self._screen], [], [], 1)[0]:
-                try:
-                    self.shown += os.read(self._screen, 4096).decode()
-                except OSError:  # the other side is closed
-                    break
-        assert text in self.shown, self.shown
+            self.read()
+
+    def read(self) -> None:
+        """Wait a second at most for what is shown next."""
+        if select.select([self._screen], [], [], 1)[0]:
+            self.shown += os.read(self._screen, 4096).decode(errors="replace")
 
     def press(self, keys: str) -> None:
         self.shown = ""
@@ -139,3 +141,32 @@ def test_a_chat_on_a_terminal(exported: Workplace) -> None:
     chat.wait_for("Ctrl-C again")
     chat.press("\x03")
     assert chat.process.wait(30) == 128 + signal.SIGINT
+
+
+def never_stopping(folder: Path) -> Path:
+    """Write a model whose next token is always "a"."""
+    model = make_checkpoint(folder, max_position_embeddings=100_000, num_hidden_layers=1)
+    network = model.load("float32")
+    with torch.no_grad():
+        network.lm_head.weight.zero_()
+        network.lm_head.weight[model.tokenizer().convert_tokens_to_ids("a")] = 1
+        network.model.embed_tokens.weight.fill_(1)
+        for block in network.model.layers:
+            block.self_attn.o_proj.weight.zero_()
+            block.mlp.down_proj.weight.zero_()
+    network.save_pretrained(folder)
+    return folder
+
+
+def test_ctrl_c_ends_an_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
+    model = never_stopping(tmp_path / "model")
+    chat = Keyboard(tmp_path, "chat", str(model), "--max-tokens", "90000")
+    chat.wait_for("> ")
+    for _ in range(2):
+        chat.press("hello\r")
+        chat.wait_for("aaaaaaaaaa")
+        chat.press("\x03")
+        chat.wait_for("Ctrl-C again")
+        chat.wait_for("> ")
+    chat.press("\x04")
+    assert chat.process.wait(30) == 0

@@ -115,7 +115,7 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
         yield
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
-        said = error.server_message or str(error).strip().partition("\n")[0]
+        said = _reason(error)
         reasons = {
             401: f"{endpoint} does not accept the token (HF_TOKEN, or hf auth login)",
             403: f"the token may not write to {repository}: read-only, or not your repository",
@@ -125,8 +125,16 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
     except httpx.HTTPError as error:
         reason = f"{endpoint} cannot be reached ({str(error) or type(error).__name__})"
         raise InputError(f"nothing was published: {reason}") from error
-    except ValueError as error:  # invalid metadata of the card, or an invalid response
-        raise InputError(f"nothing was published: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        # Invalid metadata of the card, an invalid response, or a file that did not arrive.
+        cause = f" ({_reason(error.__cause__)})" if error.__cause__ else ""
+        raise InputError(f"nothing was published: {error}{cause}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the message of the hub, or else the first line of the error."""
+    message = getattr(error, "server_message", None) or str(error).strip()
+    return str(message).partition("\n")[0] or type(error).__name__
 
 
 def shown_size(size: float) -> str:
