@@ -13,7 +13,7 @@ from storm_exp import InputError, StageContext
 from storm_merging.parents.compatibility import Headers
 from storm_merging.parents.spherical import Angle
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.weights import pieces
+from storm_models.checkpoint.weights import keep_freed_memory, pieces
 
 _VERSION = 1
 
@@ -36,6 +36,7 @@ def _pair_sums(
 ) -> dict[str, list[float]]:
     """Return {tensor name: [Σ a², Σ b², Σ a·b]}."""
     sums = {}
+    keep_freed_memory()
     with (
         first.open_weights() as first_weights,
         second.open_weights() as second_weights,

@@ -18,6 +18,9 @@ from storm_models.folder.tensor_file import DTYPES, TensorReader, TensorWriter
 PIECE = 1 << 18
 """Elements of a tensor in memory at a time, per parent; they fit a processor's cache."""
 
+_LARGE_BLOCK = (1 << 25) - (1 << 16)
+"""Bytes: a little less than the largest block that raises the threshold."""
+
 Headers = Mapping[str, tuple[str, tuple[int, ...]]]
 """{tensor name: (safetensors dtype, shape)}"""
 
@@ -99,6 +102,16 @@ def pieces(size: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + PIECE, size)
 
 
+def keep_freed_memory() -> None:
+    """Have the C library keep what pieces free for the next ones, where it is glibc.
+
+    It returns freed memory of more than a threshold to the system, and raises the threshold when a
+    larger block is freed (mallopt(3), M_MMAP_THRESHOLD); new pages for every piece cost more than
+    the arithmetic. The block is never written to, so it takes no memory.
+    """
+    torch.empty(_LARGE_BLOCK, dtype=torch.uint8)
+
+
 def read_tensor(weights: Weights, name: str) -> torch.Tensor:
     """Return a whole tensor in its shape."""
     dtype, shape = weights.headers[name]
@@ -113,6 +126,7 @@ def read_tensor(weights: Weights, name: str) -> torch.Tensor:
 
 def write_weights(weights: Weights, file: Path, advance: Callable[[], None]) -> None:
     """Write all tensors to a safetensors file, in pieces; `advance` is called after each tensor."""
+    keep_freed_memory()
     with TensorWriter(file, weights.headers) as writer:
         for name, (_, shape) in weights.headers.items():
             for start, stop in pieces(math.prod(shape)):
