@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from storm_inference.chat.sampling_options import SamplingOptions
+from storm_inference.chat.sampling import SamplingOptions
 from storm_models.chat.conversation import Conversation
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from storm_exp import InputError
-from storm_inference.chat.sampling_options import SamplingOptions
+from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.servers.server import Refused, Server, Unavailable
 from storm_models.chat.control_tokens import strings
 from storm_models.chat.conversation import Conversation

@@ -12,7 +12,7 @@ from storm_inference.targets.launching import (
     LLAMA_CPP,
     TRANSFORMERS,
     VLLM,
-    ServerOptions,
+    LaunchOptions,
     choose_engine,
     context_length,
     prepare,
@@ -43,7 +43,7 @@ def open_backend(
 
         context = context_length(target.gguf_files()[0]) or MAX_LENGTH
         length = min(context, max_length or MAX_LENGTH)
-        launch = prepare(target, engine, ServerOptions(folder=folder, max_length=length))
+        launch = prepare(target, engine, LaunchOptions(folder=folder, max_length=length))
         return LlamaCppBackend(_start(launch, note), length)
     from storm_inference.chat.prompts import Prompts
 
@@ -52,7 +52,7 @@ def open_backend(
         from storm_inference.chat.vllm_backend import VllmBackend
 
         prompts = Prompts(model, max_length or MAX_LENGTH)
-        options = ServerOptions(folder=folder, max_length=prompts.max_length)
+        options = LaunchOptions(folder=folder, max_length=prompts.max_length)
         return VllmBackend(_start(prepare(target, engine, options), note), prompts)
     from storm_inference.chat.transformers_backend import TransformersBackend
 

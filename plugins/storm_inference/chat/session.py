@@ -9,8 +9,8 @@ from typing import Any
 
 from storm_exp import InputError
 from storm_inference.chat.backend import ChatBackend
-from storm_inference.chat.preamble import Preamble
-from storm_inference.chat.sampling_options import SamplingOptions
+from storm_inference.chat.chat_setup import ChatSetup
+from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.chat.terminal import Terminal, escape_controls
 from storm_models.chat.template import UnusableChat
 from storm_models.chat.tool_calls import MalformedCall, parse_answer
@@ -27,18 +27,18 @@ class Session:
     def __init__(
         self,
         backend: ChatBackend,
-        preamble: Preamble,
+        setup: ChatSetup,
         sampling: SamplingOptions,
         terminal: Terminal,
     ) -> None:
-        """Start a conversation; raises InputError if the template cannot render the preamble."""
-        self._backend, self._preamble = backend, preamble
+        """Start a conversation; raises InputError if the template cannot render it."""
+        self._backend, self._setup = backend, setup
         self._sampling, self._terminal = sampling, terminal
         self._messages: list[dict[str, Any]] = []
         try:
-            backend.check(preamble.around([_PROBE]))
+            backend.check(setup.around([_PROBE]))
         except UnusableChat as reason:
-            problem = escape_controls(f"the chat cannot start: {reason}{preamble.remedy()}")
+            problem = escape_controls(f"the chat cannot start: {reason}{setup.remedy()}")
             raise InputError(problem) from reason
 
     def say(self, text: str) -> bool:
@@ -57,7 +57,7 @@ class Session:
         seed = self._sampling.seed + len(self._messages)
         sampling = dataclasses.replace(self._sampling, seed=seed)
         try:
-            chat = self._preamble.around([*self._messages, message])
+            chat = self._setup.around([*self._messages, message])
             return self._backend.answer(chat, sampling, write)
         finally:
             if answer := "".join(pieces):
@@ -65,7 +65,7 @@ class Session:
 
     def calls(self) -> list[str]:
         """Return the tool calls of the last answer as text; raises MalformedCall."""
-        if self._preamble.tools is None or not self._messages:
+        if self._setup.tools is None or not self._messages:
             return []
         calls = parse_answer(self._messages[-1]["content"], bare=True).calls
         return [f"{c.name}({json.dumps(c.arguments, ensure_ascii=False)})" for c in calls]
@@ -75,7 +75,7 @@ class Session:
         if not self._messages:
             return
         try:
-            self._backend.check(self._preamble.around([*self._messages, _PROBE]))
+            self._backend.check(self._setup.around([*self._messages, _PROBE]))
         except UnusableChat as reason:
             self._terminal.note(f"(the conversation continues without this answer: {reason})")
             del self._messages[-2:]

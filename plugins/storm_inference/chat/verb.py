@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from storm_exp import InputError
 
 if TYPE_CHECKING:
-    from storm_inference.chat.sampling_options import SamplingOptions
+    from storm_inference.chat.sampling import SamplingOptions
 
 
 def chat(arguments: list[str]) -> int:
     """Chat with a model: chat STAGE, KEY, FOLDER or FILE.gguf [--say TEXT] [--help]"""
+    from storm_inference.chat.chat_setup import read_chat_setup
     from storm_inference.chat.opening import open_backend
-    from storm_inference.chat.preamble import read_preamble
     from storm_inference.chat.session import Session, converse, one_shot
     from storm_inference.chat.terminal import Terminal, replace_invalid
     from storm_inference.targets.target import find_target
@@ -29,7 +29,7 @@ def chat(arguments: list[str]) -> int:
         return 0
     terminal = Terminal()
     text = _message(options.say)
-    preamble = read_preamble(replace_invalid(options.system), options.tools, options.tool_form)
+    setup = read_chat_setup(replace_invalid(options.system), options.tools, options.tool_form)
     target = find_target(options.model, Path(options.store))
     sampling = _sampling(options, target.place)
     with contextlib.ExitStack() as opened:
@@ -39,7 +39,7 @@ def chat(arguments: list[str]) -> int:
         note(f"opening {target.place}")
         backend = open_backend(target, options.inference, folder, options.max_length, note)
         opened.callback(backend.close)
-        session = Session(backend, preamble, sampling, terminal)
+        session = Session(backend, setup, sampling, terminal)
         if text is not None:
             return one_shot(session, terminal, text)
         note(f"{target.name} ({backend.about}). Ctrl-C ends an answer, Ctrl-D the chat")
@@ -47,8 +47,8 @@ def chat(arguments: list[str]) -> int:
 
 
 def _read(arguments: list[str]) -> argparse.Namespace | None:
-    from storm_inference.chat.preamble import FORMS
-    from storm_inference.chat.sampling_options import MAX_NEW_TOKENS
+    from storm_inference.chat.chat_setup import FORMS
+    from storm_inference.chat.sampling import MAX_NEW_TOKENS
     from storm_inference.targets.launching import LLAMA_CPP, TRANSFORMERS, VLLM
     from storm_inference.targets.options import OptionParser, positive
     from storm_inference.targets.target import STORE
@@ -100,7 +100,7 @@ def _message(say: str | None) -> str | None:
 
 
 def _sampling(options: argparse.Namespace, place: Path) -> SamplingOptions:
-    from storm_inference.chat.sampling_options import SamplingOptions
+    from storm_inference.chat.sampling import SamplingOptions
     from storm_models.folder.generation_config import read_generation_config
 
     stated = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from storm_exp import InputError
 from storm_inference.chat.prompts import Prompts
-from storm_inference.chat.sampling_options import SamplingOptions
+from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.servers.server import Refused, Server, Unavailable
 from storm_models.chat.conversation import Conversation
 

@@ -18,7 +18,7 @@ def serve(arguments: list[str]) -> int:
     from storm_inference.targets.launching import (
         TRANSFORMERS,
         VLLM,
-        ServerOptions,
+        LaunchOptions,
         choose_engine,
         prepare,
     )
@@ -37,7 +37,7 @@ def serve(arguments: list[str]) -> int:
     engine = choose_engine(target, options.inference, VLLM)
     check_port(options.port, options.host, f"--host {options.host} --port")
     with ends_on_sigterm(0), temporary_folder("serve") as folder:
-        server = ServerOptions(
+        server = LaunchOptions(
             folder=folder,
             name=options.name or target.name,
             host=options.host,

@@ -24,7 +24,7 @@ _TEMPLATE = "tokenizer.chat_template"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ServerOptions:
+class LaunchOptions:
     """Options of a server."""
 
     folder: Path
@@ -65,7 +65,7 @@ def choose_engine(target: Target, wanted: str | None, default: str) -> str:
     return chosen
 
 
-def prepare(target: Target, engine: str, options: ServerOptions) -> ServerLaunch:
+def prepare(target: Target, engine: str, options: LaunchOptions) -> ServerLaunch:
     """Return the launch of vLLM or llama.cpp for a target.
 
     Raises InputError if the engine's environment is missing, naming the command that creates it.
@@ -75,7 +75,7 @@ def prepare(target: Target, engine: str, options: ServerOptions) -> ServerLaunch
     return _vllm(target, options)
 
 
-def _vllm(target: Target, options: ServerOptions) -> Launch:
+def _vllm(target: Target, options: LaunchOptions) -> Launch:
     python = vllm().python()
     model = target.checkpoint()
     chat, gpus = TemplateContext.read(model.directory), device_count("auto")
@@ -100,7 +100,7 @@ def _vllm(target: Target, options: ServerOptions) -> Launch:
     )
 
 
-def _llama_cpp(file: Path, options: ServerOptions) -> LlamaCppLaunch:
+def _llama_cpp(file: Path, options: LaunchOptions) -> LlamaCppLaunch:
     python = llama_cpp().python()
     lengths = [length for length in (options.max_length, context_length(file)) if length]
     return LlamaCppLaunch(

@@ -9,9 +9,9 @@ import shutil
 import pytest
 
 from storm_exp import InputError
-from storm_inference.chat.preamble import Preamble, read_preamble
+from storm_inference.chat.chat_setup import ChatSetup, read_chat_setup
 from storm_inference.chat.prompts import Prompts
-from storm_inference.chat.sampling_options import SamplingOptions
+from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.chat.session import INTERRUPTED, Session, converse, one_shot
 from storm_inference.chat.terminal import Terminal
 from storm_inference.chat.transformers_backend import TransformersBackend
@@ -62,8 +62,8 @@ class Talks:
         pass
 
 
-def session(backend, terminal, preamble=None) -> Session:
-    return Session(backend, preamble or Preamble(), SamplingOptions(), terminal)
+def session(backend, terminal, setup=None) -> Session:
+    return Session(backend, setup or ChatSetup(), SamplingOptions(), terminal)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_the_same_seed_draws_the_same(tmp_path, capfd):
 
 def test_a_chat_goes_on_until_it_is_ended():
     backend, terminal = Talks("o", "k"), Typed("one", "", "two")
-    assert converse(session(backend, terminal, Preamble(system="be kind")), terminal) == 0
+    assert converse(session(backend, terminal, ChatSetup(system="be kind")), terminal) == 0
     assert backend.asked == [
         [("system", "be kind"), ("user", "one")],
         [("system", "be kind"), ("user", "one"), ("assistant", "ok"), ("user", "two")],
@@ -164,7 +164,7 @@ def test_calls_of_tools_are_shown(tmp_path):
     tools = tmp_path / "tools.json"
     tools.write_text(json.dumps([{"name": "find", "description": "Finds", "parameters": {}}]))
     backend, terminal = Talks("I look. ", call), Typed("where is it?")
-    converse(session(backend, terminal, read_preamble("", str(tools), "storm")), terminal)
+    converse(session(backend, terminal, read_chat_setup("", str(tools), "storm")), terminal)
     assert 'tool call: find({"what": "é"})' in terminal.err.getvalue()
     ((role, prompt), _) = backend.asked[0]
     assert role == "system" and '"name": "find"' in prompt
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_list_of_tools_is_named(tmp_path, content):
     if content is not None:
         file.write_text(content)
     with pytest.raises(InputError, match=r"--tools .*tools\.json"):
-        read_preamble("", str(file), "template")
+        read_chat_setup("", str(file), "template")
 
 
 def test_a_model_without_a_chat_template_is_refused_with_what_helps(talker, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storm_exp import InputError
-from storm_inference.chat.sampling_options import MAX_NEW_TOKENS, SamplingOptions
+from storm_inference.chat.sampling import MAX_NEW_TOKENS, SamplingOptions
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FORMS = [ToolForm.template.value, ToolForm.storm.value, ToolForm.storm_guideline
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Preamble:
+class ChatSetup:
     """System prompt and tools of a chat."""
 
     system: str = ""
@@ -25,7 +25,7 @@ class Preamble:
     form: ToolForm = ToolForm.template
 
     def around(self, messages: list[dict[str, Any]]) -> Conversation:
-        """Return the conversation that has these messages after the preamble."""
+        """Return the conversation that has these messages after the system prompt."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         written, tools = self.form.written([*system, *messages], self.tools)
         return Conversation.of({"messages": written, "tools": json.dumps(tools) if tools else None})
@@ -37,9 +37,9 @@ class Preamble:
         return "; --tool-form storm shows tools in the system prompt, with any template"
 
 
-def read_preamble(system: str, tools: str | None, form: str) -> Preamble:
-    """Return the preamble; raises InputError if the file `tools` is not a list of functions."""
-    return Preamble(
+def read_chat_setup(system: str, tools: str | None, form: str) -> ChatSetup:
+    """Return a chat's setup; raises InputError if the file `tools` is not a list of functions."""
+    return ChatSetup(
         system=system,
         tools=_tools(Path(tools)) if tools is not None else None,
         form=ToolForm(form),
