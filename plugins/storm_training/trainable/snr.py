@@ -28,20 +28,19 @@ def singular_values(matrix: torch.Tensor) -> torch.Tensor:
     Computed in fp64 as square roots of the eigenvalues of the smaller Gram matrix, which is cheaper
     than an SVD. Raises ValueError for a matrix that is not finite.
     """
-    scale = float(torch.linalg.vector_norm(matrix, float("inf")))
-    if not math.isfinite(scale):
-        raise ValueError("not finite")
-    if scale == 0:
-        return torch.zeros(min(matrix.shape), dtype=torch.float64)
-    gram = _gram(matrix, scale)
-    with _threads_for(len(gram)):
-        values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
-    return torch.where(values < _NEGLIGIBLE * values[-1], 0.0, values) * scale
+    with _threads_for(min(matrix.shape)):
+        scale = float(torch.linalg.vector_norm(matrix, float("inf")))
+        if not math.isfinite(scale):
+            raise ValueError("not finite")
+        if scale == 0:
+            return torch.zeros(min(matrix.shape), dtype=torch.float64)
+        values = torch.linalg.eigvalsh(_gram(matrix, scale)).clamp(min=0).sqrt()
+        return torch.where(values < _NEGLIGIBLE * values[-1], 0.0, values) * scale
 
 
 @contextlib.contextmanager
 def _threads_for(order: int) -> Iterator[None]:
-    """Let one thread compute the eigenvalues of a small matrix, whatever torch has."""
+    """Let one thread compute what has a small Gram matrix, whatever torch has."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if order <= _ALONE else threads)
     try:
