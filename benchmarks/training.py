@@ -4,17 +4,18 @@ pip install 'storm-exp[bench]'
 python benchmarks/training.py sft    supervised fine-tuning, against SFTTrainer
 python benchmarks/training.py dpo    preferences, against DPOTrainer
 python benchmarks/training.py        both
-python benchmarks/training.py sft --model smollm2    SmolLM2, 135 M parameters and 49,152 tokens
+python benchmarks/training.py sft --model smollm2 --precision 32 --rounds 1
+                                     SmolLM2, 135 M parameters and 49,152 tokens, in ten minutes
 
-With --threads 1 it can be run beside other work: two threads that wait for each other measure who
-else is there. --rows and --rounds make it shorter.
+A large model trains in bf16 only where the processor multiplies it, unless --precision says so. With
+--threads 1 it can be run beside other work: two threads that wait for each other measure who else is
+there. --rows and --rounds make it shorter.
 
 TRL runs with chats at random and each batch padded to its longest, as its users run it on a CPU;
 with chats grouped by length; and, for sft, packed. A plain loop of transformers and torch, without
 a trainer, trains on the rows that we pack, and on chats at random. (TRL documents packing for
 FlashAttention, which a CPU does not have; but transformers' sdpa keeps documents apart by their
-positions, and the run
-checks that it did.) Of the variants of each, the fastest in a short trial is measured. The time is
+positions, and the run checks that it did.) Of the variants of each, the fastest in a short trial is measured. The time is
 that of the training loop, from the end of the first step to the end of the last: imports, loading
 and tokenisation are not in it.
 """
@@ -35,6 +36,7 @@ import numpy as np
 
 from results import table, write_section
 from training_data import make_smollm2, make_trained_model
+from training_ways import PLAIN, PRECISIONS, TASKS, Options, precisions, ways
 
 WORK = Path(os.environ.get("STORM_EXP_BENCH", "outputs/bench")).absolute()
 SIDE = Path(__file__).parent / "training_side.py"
@@ -43,34 +45,6 @@ WINDOWS = 6
 TOLERANCE = 0.02
 """Share by which losses at equal tokens may differ: each side draws its batches in its own way."""
 
-PRECISIONS = ("bf16-mixed", "32")
-LENGTH, ROWS = 1024, 2
-"""Of a packed row, and how many of them are a step."""
-
-Options = dict[str, Any]
-PADDED: dict[str, list[Options]] = {
-    "storm": [{"side": "storm", "sequence_length": LENGTH, "batch_rows": ROWS}],
-    "TRL, at random": [{"side": "trl"}],
-    "TRL, by length": [{"side": "trl", "sampling": "group_by_length"}],
-}
-PACKED: dict[str, list[Options]] = {
-    "TRL, packed": [
-        {"side": "trl", "packed": LENGTH, "batch": 1, "accumulation": ROWS},
-        {"side": "trl", "packed": LENGTH, "batch": ROWS},
-    ]
-}
-PLAIN: dict[str, list[Options]] = {
-    "plain loop, packed": [
-        {"side": "plain", "packed": LENGTH, "sequence_length": LENGTH, "batch_rows": ROWS}
-    ],
-    "plain loop, at random": [{"side": "plain"}],
-}
-SIDES = {"sft": PADDED | PACKED | PLAIN, "dpo": PADDED}
-"""The ways that are compared, each with the variants that are tried."""
-TASKS: dict[str, dict[str, Any]] = {
-    "sft": {"rows": 600, "held_out": 60, "learning_rate": 1e-3},
-    "dpo": {"rows": 300, "held_out": 40, "learning_rate": 1e-5},
-}
 PEERS = {"sft": "SFTTrainer", "dpo": "DPOTrainer"}
 BARS = {
     ("small", "sft"): 2.5,
@@ -113,29 +87,42 @@ def measure(**plan: Any) -> Run:
 
 
 def compare(
-    objective: str, *, model: str = "small", rounds: int = ROUNDS, **changes: Any
+    objective: str,
+    *,
+    model: str = "small",
+    precision: str | None = None,
+    rounds: int = ROUNDS,
+    **changes: Any,
 ) -> dict[str, list[Run]]:
-    """Measure all ways of an objective in turn; returns the runs of each, in order."""
+    """Measure all ways of an objective in turn; returns the runs of each, in order.
+
+    `precision` is that of all of them, else each has its fastest.
+    """
     WORK.mkdir(parents=True, exist_ok=True)
     _, make, place = MODELS[model]
     threads = len(os.sched_getaffinity(0))
     plan: Options = {"objective": objective, "model": str(make(WORK / place)), "threads": threads}
-    plan |= TASKS[objective] | changes
-    short = plan | {"rows": plan["rows"] // 3, "score": False}
-    first = measure(**plan | {"score": False}, **PADDED["storm"][0], precision=PRECISIONS[0])
+    plan |= TASKS[model][objective] | changes
+    kinds = (precision,) if precision else precisions(model)
+    compared = ways(objective, plan["batch_rows"])
+    # Time is counted from the end of the first step: a trial needs two.
+    short = plan | {"rows": max(plan["rows"] // 3, 16 * plan["batch_rows"]), "score": False}
+    first = measure(**plan | {"score": False} | compared["storm"][0], precision=kinds[0])
     # As many chats in a step as fill the rows of one of ours: as many steps, of as many tokens.
     batch = {"batch": max(1, round(plan["rows"] / len(first["losses"])))}
     trials: dict[str, list[tuple[Options, Run]]] = {}
-    for name, variants in SIDES[objective].items():
-        tried = [batch | options | {"precision": p} for options in variants for p in PRECISIONS]
-        trials[name] = [(options, measure(**short | options)) for options in tried]
-    best = {name: max(tried, key=lambda one: speed(one[1])) for name, tried in trials.items()}
-    runs: dict[str, list[Run]] = {name: [] for name in trials}
+    chosen: dict[str, Options] = {}
+    for name, variants in compared.items():
+        tried = [batch | options | {"precision": p} for options in variants for p in kinds]
+        chosen[name] = tried[0]
+        if len(tried) > 1:
+            trials[name] = [(options, measure(**short | options)) for options in tried]
+            chosen[name] = max(trials[name], key=lambda one: speed(one[1]))[0]
+    runs: dict[str, list[Run]] = {name: [] for name in chosen}
     for number in range(rounds):
-        for name, (options, _) in best.items():
+        for name, options in chosen.items():
             runs[name].append(measure(**plan | options, seed=number))
-    chosen = {name: one[0] for name, one in best.items()}
-    report(objective, model, plan | batch, trials, chosen, runs)
+    report(objective, model, precision, plan | batch, trials, chosen, runs)
     return runs
 
 
@@ -154,6 +141,7 @@ def mean(runs: list[Run], figure: str) -> float:
 def report(
     objective: str,
     model: str,
+    precision: str | None,
     plan: Options,
     trials: dict[str, list[tuple[Options, Run]]],
     best: dict[str, Options],
@@ -177,6 +165,7 @@ def report(
             f"{median(found, 'tokens_per_processor_second'):,.0f}",
             f"{run['filled']:.0%}",
             f"{len(run['losses'])} × {sum(run['tokens']) / len(run['losses']):,.0f}",
+            str(best[name]["precision"]),
             f"{median(found, 'peak_bytes') / 2**30:.2f} GiB",
             f"{mean(found, 'held_out'):.4f}",
         ]
@@ -191,14 +180,22 @@ def report(
         "of positions real",
         "steps × tokens",
     ]
-    header += ["peak RSS", "held-out loss", *(["reference"] if objective == "dpo" else [])]
+    header += [
+        "precision",
+        "peak RSS",
+        "held-out loss",
+        *(["reference"] if objective == "dpo" else []),
+    ]
     tried = [
         [name, _words(options), f"{speed(run):,.0f}", "taken" if options == best[name] else ""]
         for name, found in trials.items()
         for options, run in found
     ]
-    curves = {name: np.mean([curve(run) for run in found], axis=0) for name, found in runs.items()}
-    points = [f"{(number + 1) / WINDOWS:.0%}" for number in range(WINDOWS)]
+    parts = min(WINDOWS, *(len(run["losses"]) for run in last.values()))
+    curves = {
+        name: np.mean([curve(run, parts) for run in found], axis=0) for name, found in runs.items()
+    }
+    points = [f"{(number + 1) / parts:.0%}" for number in range(parts)]
     losses = [[name, *(f"{value:.3f}" for value in found)] for name, found in curves.items()]
     load = max(run["load"] for found in runs.values() for run in found)
     bars = {name: PLAIN_BAR if name in PLAIN else bar for name in ratios if name != "storm"}
@@ -207,6 +204,8 @@ def report(
         f" and {PLAIN_BAR} × the plain loop" if PLAIN.keys() & bars else ""
     )
     pairs = objective == "dpo"
+    variants = "Variants tried on a part of the rows:\n\n" if tried else ""
+    variants += table(["", "", "real tokens/s", ""], tried) if tried else ""
     body = f"""
 {MODELS[model][0]}, {plan["rows"]:,} docstring {"pairs" if pairs else "chats"},
 {sum(last["storm"]["tokens"]):,} real tokens, {sum(last["storm"]["supervised"]):,} of them
@@ -220,20 +219,19 @@ loop is timed, without imports, loading and tokenisation. Load average before a 
 
 The bar is {against}. {"; ".join(verdicts)}.
 
-Loss per {"pair" if pairs else "supervised token"}, as training saw it, in {WINDOWS} parts of the
+Loss per {"pair" if pairs else "supervised token"}, as training saw it, in {parts} parts of the
 epoch (by length, a part has chats of another length; packed, TRL's rows are sorted):
 
 {table(["until", *points], losses)}
 
 {_agreement(objective, curves, runs)}
 
-Variants tried on a third of the rows:
-
-{table(["", "", "real tokens/s", ""], tried)}
+{variants}
 """
     title = f"Training against TRL: {objective}" + ("" if model == "small" else f", {model}")
     command = f"python benchmarks/training.py {objective} --threads {plan['threads']}"
     command += "" if model == "small" else f" --model {model}"
+    command += f" --precision {precision}" if precision else ""
     command += f" --rows {plan['rows']} --rounds {len(runs['storm'])}"
     write_section(title, command, body, packages=("trl", "accelerate"))
 
@@ -250,7 +248,7 @@ def _verdict(name: str, ratio: float, bar: float) -> str:
 def _agreement(objective: str, curves: dict[str, Any], runs: dict[str, list[Run]]) -> str:
     """Say whether losses are equal at equal tokens: held-out ones, for sft the curves, too."""
     pairs = zip(curves["storm"], curves["TRL, at random"], strict=True)
-    apart = max(abs(one - other) / other for one, other in pairs)
+    apart = float(np.nanmax([abs(one - other) / other for one, other in pairs]))
     ours = mean(runs["storm"], "held_out")
     scores = [mean(found, "held_out") for name, found in runs.items() if name != "storm"]
     held = max(abs(ours / score - 1) for score in scores)
@@ -268,12 +266,12 @@ def _agreement(objective: str, curves: dict[str, Any], runs: dict[str, list[Run]
     )
 
 
-def curve(run: Run) -> list[float]:
-    """Return the mean loss of each of WINDOWS parts of a run, by what the loss counts."""
+def curve(run: Run, windows: int = WINDOWS) -> list[float]:
+    """Return the mean loss of each of `windows` parts of a run, by what the loss counts."""
     total, done = sum(run["tokens"]), 0
-    sums, weights = [0.0] * WINDOWS, [0.0] * WINDOWS
+    sums, weights = [0.0] * windows, [0.0] * windows
     for tokens, counted, loss in zip(run["tokens"], run["counted"], run["losses"], strict=True):
-        part = min(WINDOWS - 1, int((done + tokens / 2) / total * WINDOWS))
+        part = min(windows - 1, int((done + tokens / 2) / total * windows))
         done += tokens
         sums[part] += loss * counted
         weights[part] += counted
@@ -285,14 +283,15 @@ def curve(run: Run) -> list[float]:
 def main() -> None:
     """Compare the objectives that are named, or both."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("objectives", nargs="*", metavar="|".join(TASKS))
+    parser.add_argument("objectives", nargs="*", metavar="|".join(PEERS))
     for name in ("threads", "rows", "rounds"):
         parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
     parser.add_argument("--model", choices=MODELS, default="small")
+    parser.add_argument("--precision", choices=PRECISIONS)
     given = vars(parser.parse_args())
-    objectives = given.pop("objectives") or list(TASKS)
-    if unknown := set(objectives) - set(TASKS):
-        parser.error(f"no task {', '.join(sorted(unknown))}; there are {', '.join(TASKS)}")
+    objectives = given.pop("objectives") or list(PEERS)
+    if unknown := set(objectives) - set(PEERS):
+        parser.error(f"no task {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     for objective in objectives:
         compare(objective, **given)
 
