@@ -7,17 +7,17 @@ python benchmarks/training.py        both
 python benchmarks/training.py sft --model smollm2 --precision 32 --rounds 1
                                      SmolLM2, 135 M parameters and 49,152 tokens, in ten minutes
 
-A large model trains in bf16 only where the processor multiplies it, unless --precision says so. With
---threads 1 it can be run beside other work: two threads that wait for each other measure who else is
-there. --rows and --rounds make it shorter.
+A large model trains in bf16 only where the processor multiplies it, unless --precision says so.
+With --threads 1 it can be run beside other work: two threads that wait for each other measure who
+else is there. --rows and --rounds make it shorter.
 
 TRL runs with chats at random and each batch padded to its longest, as its users run it on a CPU;
 with chats grouped by length; and, for sft, packed. A plain loop of transformers and torch, without
 a trainer, trains on the rows that we pack, and on chats at random. (TRL documents packing for
 FlashAttention, which a CPU does not have; but transformers' sdpa keeps documents apart by their
-positions, and the run checks that it did.) Of the variants of each, the fastest in a short trial is measured. The time is
-that of the training loop, from the end of the first step to the end of the last: imports, loading
-and tokenisation are not in it.
+positions, and the run checks that it did.) Of the variants of each, the fastest in a short trial is
+measured. The time is that of the training loop, from the end of the first step to the end of the
+last: imports, loading and tokenisation are not in it.
 """
 
 from __future__ import annotations
