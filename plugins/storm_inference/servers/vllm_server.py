@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -37,6 +38,8 @@ _OWN = (
     "MASTER_PORT",
 )
 """Environment variables that servers must not inherit: vLLM would join torchrun's process group."""
+_SEARCHED = 1000
+"""Lines of the server's log that are searched for a lack of memory."""
 _QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _LABELS = 64
 """Maximum number of labels in a request."""
@@ -182,8 +185,10 @@ class Starting:
         """Return the end of the log, with advice if memory may be missing."""
         with self._launch.log.open("rb") as output:
             lines = last_lines(output, _TAIL)
+            said = last_lines(output, _SEARCHED)
         hint = ""
-        if "memory" in lines.lower():
+        # The cause stands above the tracebacks of the processes that it ended.
+        if re.search(r"error.*memory", said, re.IGNORECASE):
             hint = "; if memory is short, lower inference.memory, inference.requests or the stage's"
             hint += " max_length"
         return f"{hint} (log: {self._launch.log}):\n{lines}"
