@@ -151,7 +151,7 @@ def test_rows_beyond_the_context_are_shortened_or_refused_as_with_transformers(
     ("word", "problem"),
     [
         ("judge.education.answers=[1,2,3,4,10]", "judge.education.answers.*must be one token"),
-        ("inference.port={port}", r"inference\.port: {port} cannot be listened at"),
+        ("inference.port={port}", r"inference\.port: port {port} cannot be used"),
     ],
 )
 def test_what_no_server_can_mend_is_said_before_one_starts(
