@@ -96,7 +96,8 @@ def _dispatch(arguments: list[str]) -> int:
         from storm_exp._compose.hydra_errors import recipe_of_this_name
 
         meant = recipe_of_this_name(first) or did_you_mean(first, known)
-        raise StormError(f"no verb '{first}'{meant or '.'} To run a recipe, write recipe=NAME")
+        failures = load_plugins().failures()
+        raise StormError(f"no verb '{first}'{meant}; to run a recipe, write recipe=NAME{failures}")
     return known[first](arguments[1:])
 
 

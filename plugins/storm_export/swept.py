@@ -7,16 +7,16 @@ from storm_exp import Plan
 
 def left_out(plan: Plan) -> list[str]:
     """Return a line if no cell of a sweep is exported, because no target is an exporter."""
-    if len(plan.cells) == 1:
-        return []
+    targets: dict[str, None] = {}
     names: dict[str, None] = {}
     for cell in plan.cells:
-        menus = cell.recipe.origins.menus
-        names |= {name: None for name in cell.recipe.idle if menus.get(name, name) == "exporter"}
+        if cell.name:  # of a sweep
+            menus, idle = cell.recipe.origins.menus, cell.recipe.idle
+            targets |= dict.fromkeys(cell.recipe.targets)
+            names |= {name: None for name in idle if menus.get(name, name) == "exporter"}
     if not names:
         return []
-    shown = ",".join(names)
     return [
-        f"a sweep does not export its models: run the settings of one without -m, or all with "
-        f"'targets=[{shown}]' (and further stages that you want)"
+        f"a sweep does not export its models ({', '.join(names)}): run the settings of one without "
+        f"-m, or export all with 'targets=[{','.join([*targets, *names])}]'"
     ]

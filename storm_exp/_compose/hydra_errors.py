@@ -19,7 +19,7 @@ from yaml import YAMLError
 
 from storm_exp._compose.command_line import quoted
 from storm_exp._compose.presets import new_preset, new_setting, preset_folders
-from storm_exp._compose.provenance import groups_beside_menus
+from storm_exp._compose.provenance import NO_PACKAGE, groups_beside_menus
 from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
@@ -226,7 +226,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), section)
     new = new_setting(owner, name, known)
     near = f"; did you mean '{new}'?" if new else did_you_mean(name, known)
-    return f"'{full}' is not a setting{near}"
+    return f"'{full}' is not a setting{NO_PACKAGE if 'recipe' in known else near}"
 
 
 def _no_option(text: str) -> str:

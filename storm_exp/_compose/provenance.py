@@ -13,6 +13,8 @@ from storm_exp._contract.errors import StormError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.setting_values import flat
 
+NO_PACKAGE = ": the first line of a recipe's file must be `# @package _global_`"
+"""What a recipe lacks whose settings are found below the name of the folder of recipes."""
 _LONGEST_PATH = 1000
 
 

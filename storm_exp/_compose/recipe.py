@@ -18,7 +18,7 @@ from storm_exp._compose.graph import (
     read_graph,
     sinks,
 )
-from storm_exp._compose.provenance import Origins
+from storm_exp._compose.provenance import NO_PACKAGE, Origins
 from storm_exp._compose.settings import check_keys, check_seed, check_values, read_settings
 from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.bounds import check_bounds
@@ -164,9 +164,8 @@ def _component(config: DictConfig, name: str, plugins: Plugins, origins: Origins
                 "with one, as in `defaults: [slerp, _self_]`, and it must not share its name"
             )
         near = did_you_mean(name, {*SECTIONS, *map(str, config)} - {name})
-        if name == "recipe":  # the folder of recipes: a file in it describes the whole experiment
-            near = ": the first line of a recipe's file must be `# @package _global_`"
-        raise ComposeError(f"'{name}' is neither a stage nor a section{near} ({where})")
+        lacks = NO_PACKAGE if name == "recipe" else near
+        raise ComposeError(f"'{name}' is neither a stage nor a section{lacks} ({where})")
     return component
 
 

@@ -148,20 +148,18 @@ class StageContext:
         """Return a folder whose contents depend on artifacts alone, filled by the first caller.
 
         A memo is a by-product that other stages can use, such as the angles between two models.
-        It is kept under `name`, `version` (raise it when `fill` gives a different result) and the
-        keys of `inputs`. One process fills it while others wait. Where memos are not kept (see
-        `keeps`), it is filled in the stage's scratch folder. Raises what `fill` raises.
+        It is kept under the package of `fill`, `name`, `version` (raise it when `fill` gives a
+        different result) and the keys of `inputs`. A setting that `fill` reads has to be part of
+        `name`. One process fills it while others wait. Where memos are not kept (see `keeps`), it
+        is filled in the stage's scratch folder. Raises what `fill` raises.
         """
-        keys: dict[str, str | list[str]] = {
-            port: given.key if isinstance(given, Artifact) else [each.key for each in given]
-            for port, given in inputs.items()
-        }
-        lists = [[each] if isinstance(each, Artifact) else each for each in inputs.values()]
-        artifacts = [artifact for artifacts in lists for artifact in artifacts]
+        given = {n: [of] if isinstance(of, Artifact) else list(of) for n, of in inputs.items()}
+        artifacts = [artifact for each in given.values() for artifact in each]
         if self.keep_memo is None or not self.keeps(*artifacts):
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
             fill(folder)
             return folder
+        keys = {port: [artifact.key for artifact in each] for port, each in given.items()}
         key, folder = self.keep_memo(name, version, keys, fill)
         self.memos.append(key)
         return folder

@@ -133,10 +133,12 @@ class Maker:
     ) -> tuple[str, Path]:
         """Return key and folder of the memo `name` of artifacts, given by their keys.
 
-        `version` is to be raised when `fill` gives a different result. Raises what `fill` raises,
-        and ChangedError if an adopted file of an input was written meanwhile.
+        The package of `fill` keeps memos of equal names in two plugins apart. `version` is to be
+        raised when `fill` gives a different result. Raises what `fill` raises, and ChangedError if
+        an adopted file of an input was written meanwhile.
         """
-        key = value_digest({"memo": name, "version": version, "inputs": inputs})
+        package = getattr(fill, "func", fill).__module__.partition(".")[0]  # of a partial, too
+        key = value_digest([package, {"memo": name, "version": version, "inputs": inputs}])
         if self.store.find(key).manifest is None:
             given = [[keys] if isinstance(keys, str) else keys for keys in inputs.values()]
             parents = [each for keys in given for each in keys]

@@ -47,7 +47,9 @@ def test_a_sweep_exports_nothing_unless_it_is_asked_to(plan):
     assert {node.stage for node in planned.nodes.values()}.isdisjoint({"hub", "gguf", "ollama"})
     assert "comparison" in {node.stage for node in planned.nodes.values()}
     (line,) = left_out(planned)
-    assert "a sweep does not export its models" in line and "targets=[hub,gguf,ollama]" in line
+    assert "a sweep does not export its models" in line
+    assert "targets=[comparison,hub,gguf,ollama]" in line
+    assert left_out(plan("-m", "recipe=storm", "merger.t=0.3")) == [line]
     asked = plan(*swept, "targets=[comparison,hub,ollama]")
     assert sum(node.stage in ("hub", "gguf", "ollama") for node in asked.nodes.values()) == 6
     assert left_out(asked) == left_out(plan("recipe=storm")) == []

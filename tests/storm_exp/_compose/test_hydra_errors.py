@@ -157,9 +157,10 @@ def test_a_recipe_without_its_package_line_is_told_the_line(storm, tmp_path):
     recipe = tmp_path / "mine/recipe/own.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text("defaults:\n  - /adder: add\ngraph:\n  adder: {}\n", encoding="utf-8")
-    said = storm("-cd", str(tmp_path / "mine"), "recipe=own")
-    assert said.code == 1
-    assert "the first line of a recipe's file must be `# @package _global_`" in said.err
+    for setting in ((), ("adder.amount=1",)):
+        said = storm("-cd", str(tmp_path / "mine"), "recipe=own", *setting)
+        assert said.code == 1
+        assert "the first line of a recipe's file must be `# @package _global_`" in said.err
 
 
 def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch, tmp_path):

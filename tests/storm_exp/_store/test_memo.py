@@ -1,3 +1,4 @@
+import functools
 import re
 import threading
 import time
@@ -47,6 +48,14 @@ def test_name_version_and_inputs_tell_derived_artifacts_apart(store):
     asked.append(("other", 1, {"of": "a"}))
     places = [derive(store, *each, writes(str(each))) for each in asked]
     assert [(place / "text").read_text() for place in places] == list(map(str, asked))
+
+
+def test_memos_of_two_packages_with_one_name_are_kept_apart(store):
+    mine, theirs = writes("mine"), writes("theirs")
+    theirs.__module__ = "another_plugin.memos"
+    bound = functools.partial(theirs)
+    places = [derive(store, "norms", 1, {"of": "a"}, fill) for fill in (mine, theirs, bound)]
+    assert [(place / "text").read_text() for place in places] == ["mine", "theirs", "theirs"]
 
 
 def test_what_failed_is_not_kept_and_is_tried_again(store):

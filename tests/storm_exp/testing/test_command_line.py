@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import logging
 import os
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,17 @@ def test_a_plugin_is_installed_for_a_time(tmp_path):
         assert run(tmp_path, "plan", "recipe=sum").code == 0
     assert (sys.path, str(ConfigStore.instance().repo)) == (path, options)
     assert "no verb 'greet'" in run(tmp_path, "greet").error
+
+
+def test_a_module_that_is_no_plugin_is_not_installed_in_silence():
+    module = types.ModuleType("storm_without_version")
+    module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
+    with (
+        pytest.raises(PluginError, match="'storm_without_version' could not be loaded"),
+        installed(module),
+    ):
+        pass
+    assert "storm_without_version" not in str(load_plugins().plugins)
 
 
 def test_two_plugins_of_one_name_are_told_as_the_command_line_tells_them(tmp_path):
