@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import InputError
@@ -10,6 +12,7 @@ from storm_export.gguf.architecture import Architecture
 from storm_export.gguf.special import model_name, special_keys
 from storm_export.gguf.tokens import Space
 from storm_export.gguf.vocabulary import vocabulary
+from storm_models.chat.chat_file import TemplateContext
 from storm_models.chat.conversation import Conversation
 
 if TYPE_CHECKING:
@@ -42,13 +45,15 @@ def metadata(model: Checkpoint, architecture: Architecture) -> tuple[dict[str, A
         "add_space_prefix": converted.space is Space.EVERYWHERE,
         **special_keys(model, tokenizer),
     }
+    templates = _templates(model, tokenizer, converted.space)
+    remarks += _variables(model, templates.values())
     keys: dict[str, Any] = {
         "general.type": "model",
         "general.name": model_name(content),
         "general.quantization_version": _QUANTISATION_VERSION,
         **architecture.keys,
         **{f"tokenizer.ggml.{key}": value for key, value in own.items() if value is not None},
-        **_templates(model, tokenizer, converted.space),
+        **templates,
     }
     if converted.space is Space.FIRST:
         remarks.append(
@@ -63,6 +68,20 @@ def begins_with_text(model: Checkpoint) -> bool:
     renderer = model.chat()
     text = renderer.text(_PROBE, ask=True)
     return not any(text.startswith(name) for name in renderer.controls.tokens)
+
+
+def _variables(model: Checkpoint, templates: Iterable[str]) -> list[str]:
+    """Return a remark where templates read variables for which llama.cpp has its own values."""
+    context = TemplateContext.read(model.directory)
+    values = {**context.arguments, "date_string": context.date, "strftime_now": context.date}
+    words = {word for text in templates for word in re.findall(r"\w+", text)}
+    read = ", ".join(f"{name} ({value!r})" for name, value in values.items() if name in words)
+    if not read:
+        return []
+    return [
+        f"the chat template reads {read}: llama.cpp has values of its own for them, such as "
+        "today's date; chat_template_kwargs of a request changes arguments"
+    ]
 
 
 def _templates(model: Checkpoint, tokenizer: Any, space: Space) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Contents of GGUF files, read back with the package `gguf`."""
 
+import json
 import subprocess
 import sys
 
@@ -105,6 +106,17 @@ def test_rows_that_are_no_multiple_of_a_block_stay_in_16_bits(export, tmp_path):
     _, tensors = read(export(model, "q8_0").files()[GgufType.q8_0])
     assert tensors["blk.0.ffn_down.weight"][0] == "F16"
     assert tensors["blk.0.ffn_up.weight"][0] == "Q8_0"
+
+
+def test_a_template_that_reads_arguments_and_the_date_is_remarked_upon(export, tmp_path):
+    model = make_checkpoint(tmp_path / "model")
+    assert not [each for each in export(model, "f32").remarks() if "chat template" in each]
+    text = "{{ strftime_now('%d') }}{% if enable_thinking %}<think>{% endif %}{{ messages }}"
+    (model.directory / "chat_template.jinja").write_text(text, encoding="utf-8")
+    chat = {"arguments": {"enable_thinking": False}, "date": "2026-07-26"}
+    (model.directory / "chat.json").write_text(json.dumps(chat), encoding="utf-8")
+    (remark,) = [each for each in export(model, "q8_0").remarks() if "chat template" in each]
+    assert "reads enable_thinking (False), strftime_now ('2026-07-26'): llama.cpp" in remark
 
 
 def test_several_types_are_several_files_of_the_same_metadata(export, tmp_path):
