@@ -53,7 +53,7 @@ each, slerped; the result in FP8 (dynamic, by llm-compressor) and as GGUF (Q8_0,
 
 def components() -> Iterator[tuple[str, Any, str]]:
     """Yield what is measured: its name, the component, and the package that it needs."""
-    from storm_export.fp8 import Fp8Dynamic
+    from storm_export.fp8_dynamic import Fp8Dynamic
     from storm_export.gguf.exporter import Gguf
     from storm_export.gguf.formats import GgufType
     from storm_merging.methods.slerp import Slerp

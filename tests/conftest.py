@@ -4,6 +4,8 @@ import os
 import signal
 import sysconfig
 
+# torch.compile imports distutils, and setuptools after it, which wants to be the first.
+import setuptools  # noqa: F401
 from hypothesis import settings
 
 # A busy machine is no fault of the code, and the same commit tries the same examples.
