@@ -44,8 +44,8 @@ class Part:
 
     title: str
     """Of its section."""
-    place: str
-    """module:function"""
+    entry: str
+    """The function that measures it, as module:function."""
     share: float
     """Of the time, beside those of the parts that follow."""
     package: str = "torch"
@@ -89,7 +89,7 @@ def run_part(name: str, seconds: float, *, miniature: bool) -> Measured | str:
 
 def measure(name: str, seconds: float, *, miniature: bool) -> Measured:
     """Measure a part in this process; it is to end some time before it is ended."""
-    module, _, function = PARTS[name].place.partition(":")
+    module, _, function = PARTS[name].entry.partition(":")
     part = getattr(importlib.import_module(module), function)
     found: Measured = part(Deadline(0.85 * seconds), miniature=miniature)
     return found

@@ -153,7 +153,7 @@ class StageContext:
         `name`. One process fills it while others wait. Where memos are not kept (see `keeps`), it
         is filled in the stage's scratch folder. Raises what `fill` raises.
         """
-        given = {n: [of] if isinstance(of, Artifact) else list(of) for n, of in inputs.items()}
+        given = {port: [a] if isinstance(a, Artifact) else list(a) for port, a in inputs.items()}
         artifacts = [artifact for each in given.values() for artifact in each]
         if self.keep_memo is None or not self.keeps(*artifacts):
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
