@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.util
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO
 
@@ -51,7 +51,9 @@ def _build(environment: Environment, lock: int) -> None:
     python, log = str(environment.interpreter), environment.folder.with_suffix(".log")
     venv = [sys.executable, "-m", "venv", str(environment.folder)]
     pip = [python, "-m", "pip"]
-    if importlib.util.find_spec("pip") is not None:  # this Python's pip can install into it
+    # This Python's pip can install into it. The hook of setuptools for `find_spec("pip")` unloads
+    # distutils from this process, and warns.
+    if PathFinder.find_spec("pip") is not None:
         venv += ["--without-pip"]
         pip = [sys.executable, "-m", "pip", "--python", python]
     pip += ["install", "--no-deps", "--no-input", "--progress-bar=off"]
