@@ -148,7 +148,7 @@ def report(
     runs: dict[str, list[Run]],
 ) -> None:
     """Check that all did the same work, and write the section."""
-    peer, bar = PEERS[objective], BARS[model][objective]
+    peer, bar = PEERS[objective], BARS[model, objective]
     last = {name: found[-1] for name, found in runs.items()}
     for figure in ("tokens", "supervised"):
         sums = {name: sum(run[figure]) for name, run in last.items()}
@@ -201,7 +201,7 @@ def report(
     bars = {name: PLAIN_BAR if name in PLAIN else bar for name in ratios if name != "storm"}
     verdicts = [_verdict(name, ratios[name], bar) for name, bar in bars.items()]
     against = f"{bar} × {peer}" + (
-        f" and {PLAIN_BAR} × the plain loop" if PLAIN.keys() & bars else ""
+        f" and {PLAIN_BAR} × the plain loop" if set(PLAIN) & set(bars) else ""
     )
     pairs = objective == "dpo"
     variants = "Variants tried on a part of the rows:\n\n" if tried else ""
