@@ -105,7 +105,8 @@ def fresh(side: str, folder: str = "") -> dict[str, float]:
         text=True,
         check=True,
     )
-    return json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def differences(folder: Path) -> dict[str, float]:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from results import table, write_section
 from storm_data.testing import make_chats
@@ -48,12 +49,14 @@ def run(arguments: list[str], **environment: str) -> tuple[float, str]:
     return seconds, done.stdout
 
 
-def record() -> dict:
+def record() -> dict[str, Any]:
     """Return the record of the latest run."""
-    return json.loads((WORK / "outputs" / "latest" / "run.json").read_text(encoding="utf-8"))
+    file = WORK / "outputs" / "latest" / "run.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
-def stages(run_record: dict) -> list[dict]:
+def stages(run_record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the artifacts of all cells, each once."""
     return list({s["key"]: s for cell in run_record["cells"] for s in cell["stages"]}.values())
 

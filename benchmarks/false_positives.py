@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -99,7 +100,9 @@ def _response(mean: float, sd: float, own_sd: float, effect: float) -> tuple[flo
 
 def _joined(parts: list[Spread]) -> Spread:
     names = ("difference", "own", "pooled", "questions", "reach")
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    columns: dict[str, Any] = {}
+    for name in names:
+        columns[name] = np.concatenate([getattr(part, name) for part in parts])
     return dataclasses.replace(parts[0], **columns)
 
 

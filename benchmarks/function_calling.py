@@ -13,7 +13,6 @@ import collections
 import dataclasses
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from made_calls import answers
@@ -133,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -97,7 +97,8 @@ def measure(name: str, seconds: float, *, miniature: bool) -> Measured:
 
 def measure_all(names: list[str], seconds: float, *, miniature: bool) -> dict[str, Any]:
     """Measure parts in turn, and return their figures by name; pages are written on the way."""
-    until, found = time.monotonic() + seconds, {}
+    until = time.monotonic() + seconds
+    found: dict[str, Any] = {}
     for place, name in enumerate(names):
         shares = [PARTS[each].share for each in names[place:]]
         room = (until - time.monotonic()) * shares[0] / sum(shares)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 
 import torch
 
 from distillation import SIDES, Inputs, draw
 from gpu_part import Deadline, Measured
-from results import table
+from results import CHOICES, table
 from training_gpu_models import describe_device
 
 VOCABULARY, POSITIONS, HIDDEN = 128_256, 8_192, 4_096
@@ -35,7 +34,7 @@ def distil(deadline: Deadline, *, miniature: bool) -> Measured:
             break
     seconds, peaks, losses = (
         {side: choose(run[i] for run in runs) for side, runs in taken.items()}
-        for i, choose in enumerate((statistics.median, max, statistics.median))
+        for i, choose in enumerate(CHOICES)
     )
     apart = abs(losses["storm"] / losses["naive"] - 1)
     assert apart < 1e-4, f"losses differ by {apart:.1e}"

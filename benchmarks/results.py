@@ -7,9 +7,17 @@ import importlib.metadata
 import os
 import platform
 import re
+import statistics
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+CHOICES: tuple[Callable[[Iterable[float]], float], ...] = (
+    statistics.median,
+    max,
+    statistics.median,
+)
+"""What is reported of several rounds' seconds, peak of memory, and a third figure."""
 _PACKAGES = (
     "hydra-core",
     "torch",

@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,7 +83,7 @@ def scan(layers: str) -> dict[str, float | bool]:
         before = resident()
         rows = SnrScanner().run(make_stage(folder), model).modules()
         peak = resident(most=True) - before
-        exact = []
+        exact: list[Any] = []
         for row in rows:
             values = torch.linalg.svdvals(model.tensor(row["name"]).double()).flip(0)
             snr = signal_to_noise(values, (row["shape"][0], row["shape"][1]))
@@ -167,7 +169,8 @@ def _columns(seconds: dict[str, float]) -> list[str]:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         torch.set_num_threads(1)
-        answer = {"speed": speed, "scan": scan, "model": model}[sys.argv[1]](*sys.argv[2:])
+        steps: dict[str, Callable[..., Any]] = {"speed": speed, "scan": scan, "model": model}
+        answer = steps[sys.argv[1]](*sys.argv[2:])
         if answer is not None:
             print(json.dumps(answer))
     else:

@@ -188,7 +188,7 @@ def main() -> None:
         WORK.mkdir(parents=True, exist_ok=True)
         parts = [part for page in pages for part in RUNS[page].items()]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            found = pool.map(lambda part: run(*part, asked.seeds), parts)
+            found = pool.map(lambda part: run(part[0], part[1], asked.seeds), parts)
             failures = [problem for problem in found if problem]
     for page in pages:
         if missing := [name for name in RUNS[page] if not (WORK / f"{name}.txt").exists()]:

@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 EXAMPLES = 1_000_000
 SIDES = ("ours", "lists")
 
 
-def lengths(count: int):
+def lengths(count: int) -> Any:
     import numpy as np
 
     return np.random.default_rng(0).integers(20, 400, count)
@@ -36,7 +37,8 @@ def ours(folder: Path) -> None:
 
     with SplitWriter(folder, "train") as writer:
         for length in lengths(EXAMPLES).tolist():
-            writer.add([(np.arange(length), None)])
+            ids: Any = np.arange(length)
+            writer.add([(ids, None)])
     sequences = write_content(folder, CHATS, "", {"train": writer.spec()}).sequences("train")
     settings = small_settings(steps=None, epochs=2, sequence_length=2048, batch_size=8)
     steps = plan_run(sequences, settings)

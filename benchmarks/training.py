@@ -135,7 +135,7 @@ def median(runs: list[Run], figure: str) -> float:
 
 
 def mean(runs: list[Run], figure: str) -> float:
-    return statistics.mean(run[figure] for run in runs)
+    return float(statistics.mean(run[figure] for run in runs))
 
 
 def report(
@@ -238,7 +238,7 @@ epoch (by length, a part has chats of another length; packed, TRL's rows are sor
 
 def _words(options: Options) -> str:
     rows = f", {options.get('accumulation', 1)} × {options['batch']} rows"
-    return options["precision"] + (rows if options.get("packed") else "")
+    return str(options["precision"]) + (rows if options.get("packed") else "")
 
 
 def _verdict(name: str, ratio: float, bar: float) -> str:

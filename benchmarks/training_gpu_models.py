@@ -50,7 +50,8 @@ def build(config: dict[str, Any], dtype: torch.dtype, device: str = "") -> PreTr
     settings = AutoConfig.for_model(kind, **options, bos_token_id=None, eos_token_id=None)
     torch.manual_seed(0)
     with torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")):
-        return AutoModelForCausalLM.from_config(settings, dtype=dtype)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(settings, dtype=dtype)
+        return model
 
 
 def describe_device() -> str:

@@ -17,8 +17,9 @@ from transformers import PreTrainedModel
 
 from gpu_part import Deadline, Measured
 from results import table
-from training import Options, Run
+from training import Run
 from training_gpu_models import EIGHT_BILLION, TINY, build, describe_device
+from training_ways import Options
 
 BAR = 0.5
 """Share of the GPU's measured matmul rate (MFU) that the 8 B model is to reach."""
@@ -117,7 +118,7 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
     from storm_training.data.token_sequences import TokenSequences
     from storm_training.loop.trainer import train
     from storm_training.objectives.objective import NextToken
-    from storm_training.optim.settings import TrainingSettings
+    from storm_training.optim.settings import Rounding, TrainingSettings
 
     network = build(plan.config, torch.bfloat16)
     choose_half(network)
@@ -131,7 +132,7 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
         batch_size=plan.batch_rows,
         gradient_accumulation_steps=max(1, plan.rows // plan.batch_rows),
         precision=plan.precision,
-        rounding=plan.rounding,
+        rounding=Rounding(plan.rounding),
         activation_checkpointing=plan.activation_checkpointing,
         compile=plan.compile,
         checkpoint_every=None,
@@ -169,10 +170,10 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
 def choose_half(network: PreTrainedModel) -> set[str]:
     """Freeze all parameters but those that Spectrum at 50 % trains, and return their names."""
     from storm_training.trainable.selection import choose
-    from storm_training.trainable.settings import TrainableSettings
+    from storm_training.trainable.settings import Method, TrainableSettings
 
     named = dict(network.named_parameters())
-    chosen = choose(TrainableSettings(method="spectrum"), named, modules=_layer_rows(network))
+    chosen = choose(TrainableSettings(method=Method.spectrum), named, modules=_layer_rows(network))
     for name, parameter in named.items():
         parameter.requires_grad_(name in chosen)
     return chosen
@@ -204,7 +205,7 @@ def operations_per_token(network: PreTrainedModel, context: int) -> int:
     config = network.config
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = size * config.num_attention_heads
-    return total + 3 * 2 * context * width * config.num_hidden_layers
+    return int(total + 3 * 2 * context * width * config.num_hidden_layers)
 
 
 def matmul_rate(size: int, rounds: int = 30) -> float:

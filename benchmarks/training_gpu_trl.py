@@ -10,9 +10,10 @@ import torch
 
 from gpu_part import Deadline, Measured
 from results import table
-from training import ROUNDS, TOLERANCE, Options, Run, curve, measure, median, speed
+from training import ROUNDS, TOLERANCE, Run, curve, measure, median, speed
 from training_data import TEMPLATE
 from training_gpu_models import HALF_BILLION, TINY, build, describe_device
+from training_ways import Options
 
 WORK = Path(os.environ.get("STORM_EXP_BENCH", "outputs/bench")).absolute()
 

@@ -64,8 +64,9 @@ def train_plainly(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Cour
 
 
 def _packed(plan: Plan, sequences: Any) -> Iterator[Batch]:
-    for step in plan_run(sequences, training_settings(plan)):
-        for rows in step:
+    steps = plan_run(sequences, training_settings(plan))
+    for number in range(len(steps)):
+        for rows in steps[number]:
             batch = build_batch(sequences, rows)
             inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids}
             yield inputs, batch.labels, batch.tokens

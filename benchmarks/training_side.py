@@ -66,18 +66,16 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
 
     course = Course()
 
-    class Watched:
-        """Notes when each step ended: figures are asked for after the optimiser's step."""
-
+    # Notes when each step ended: figures are asked for after the optimiser's step.
+    class WatchedNextToken(NextToken):
         def figures(self) -> dict[str, tuple[float, float]]:
             course.end_step()
             return super().figures()
 
-    class WatchedNextToken(Watched, NextToken):
-        pass
-
-    class WatchedPreference(Watched, Preference):
-        pass
+    class WatchedPreference(Preference):
+        def figures(self) -> dict[str, tuple[float, float]]:
+            course.end_step()
+            return super().figures()
 
     checkpoint = Checkpoint(Path(plan.model))
     settings = training_settings(plan)
@@ -101,8 +99,10 @@ def _storm(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Course]:
     log = train(
         network, sequences, settings, make_stage(plan, folder, "train"), objective=objective
     )
-    for step, entry in zip(plan_run(sequences, settings), log.steps, strict=True):
-        batches = [build_batch(sequences, packed) for packed in step]
+    steps = plan_run(sequences, settings)
+    assert len(steps) == len(log.steps)
+    for number, entry in enumerate(log.steps):
+        batches = [build_batch(sequences, packed) for packed in steps[number]]
         course.positions.append(sum(batch.input_ids.numel() for batch in batches))
         course.supervised.append(sum(batch.targets for batch in batches))
         course.tokens.append(entry["tokens"])

@@ -28,7 +28,9 @@ def make_token_set(plan: Plan, rows: list[Chat], folder: Path) -> Any:
     """Return the chats, or pairs, as the model's tokens."""
     data = Dataset(folder / "data")
     data.directory.mkdir()
-    named = [turns(row) | {"id": str(number), "source": ""} for number, row in enumerate(rows)]
+    named: list[dict[str, Any]] = [
+        turns(row) | {"id": str(number), "source": ""} for number, row in enumerate(rows)
+    ]
     if plan.objective == "sft":
         messages = [{**row, "messages": row["prompt"] + row["chosen"]} for row in named]
         data.write("train", messages, chat_schema())

@@ -31,12 +31,13 @@ def train_with_trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Cou
         def on_step_end(self, *_: Any, **__: Any) -> None:
             course.end_step()
 
-        def on_log(self, _: Any, __: Any, ___: Any, logs: dict[str, float], **____: Any) -> None:
+        def on_log(self, *_: Any, **given: Any) -> None:
+            logs: dict[str, float] = given["logs"]
             if "loss" in logs:
                 course.losses.append(logs["loss"])
                 course.rates.append(logs["learning_rate"])
 
-    class Timed(DPOTrainer):
+    class Timed(DPOTrainer):  # type: ignore[misc]  # TRL is not where types are checked
         """Times the reference's log-probabilities."""
 
         def _precompute_ref_logps(self, *arguments: Any) -> datasets.Dataset:
@@ -116,7 +117,7 @@ def train_with_trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Cou
     collate, counts, pairs = trainer.data_collator, [], plan.objective == "dpo"
 
     def counted(examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = collate(examples)
+        batch: dict[str, Any] = collate(examples)
         positions = batch["input_ids"].numel()
         tokens = int(batch["attention_mask"].sum()) if "attention_mask" in batch else positions
         marks = batch["labels"] != -100 if "labels" in batch else batch["completion_mask"]
