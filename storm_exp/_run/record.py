@@ -17,7 +17,7 @@ from storm_exp._contract.errors import RunFolderError, writing
 from storm_exp._contract.setting_values import all_settings
 from storm_exp._contract.stage_context import MEASURED
 from storm_exp._plan.cells import varying_settings
-from storm_exp._plan.plan import Cell
+from storm_exp._plan.plan import Cell, Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 from storm_exp._store import typed_json
 from storm_exp._store.store import Store
@@ -101,13 +101,15 @@ class RunRecord:
     scale: str
     when: str
     argv: list[str]
-    seconds: float
-    status: str
+    seconds: float = 0.0
+    status: str = "failed"
     """finished, failed, or interrupted."""
     environment: dict[str, Any]
     cells: list[CellRecord]
     rehearsal: list[str] = dataclasses.field(default_factory=list)
     """For a rehearsal: what was replaced, and what it cannot tell; else empty."""
+    problems: list[str] = dataclasses.field(default_factory=list)
+    """What failed beside the stages, such as a tracker; no run ends for it."""
 
     @property
     def is_sweep(self) -> bool:
@@ -143,15 +145,8 @@ class RunRecord:
         return typed_json.read(cls, directory / RECORD, directory=directory)
 
 
-def record_cell(
-    cell: Cell, config: DictConfig, store: Store, outcomes: dict[str, Any]
-) -> CellRecord:
-    """Return the record of a cell; `outcomes` holds the result or error of making each key."""
-    stages = [
-        _record_node(stage, element, node, store, outcomes)
-        for stage, elements in cell.placed.items()
-        for element, node in elements.items()
-    ]
+def record_cell(cell: Cell, config: DictConfig) -> CellRecord:
+    """Return the record of a cell, without its stages."""
     resolved = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(resolved, dict)
     for name, use in cell.recipe.stages.items():
@@ -161,9 +156,19 @@ def record_cell(
         name=cell.name,
         overrides=cell.overrides,
         config={str(key): value for key, value in resolved.items()},
-        stages=stages,
+        stages=[],
         unused_edges=unused,
     )
+
+
+def record_stages(record: RunRecord, plan: Plan, outcomes: dict[str, Any]) -> None:
+    """Record the stages of all cells; `outcomes` holds the result or error of making each key."""
+    for cell, planned in zip(record.cells, plan.cells, strict=True):
+        cell.stages = [
+            _record_node(stage, element, node, plan.store, outcomes)
+            for stage, elements in planned.placed.items()
+            for element, node in elements.items()
+        ]
 
 
 def _record_node(

@@ -36,6 +36,7 @@ from storm_exp._run.record import (
     new_run_folder,
     point_latest,
     record_cell,
+    record_stages,
 )
 from storm_exp._run.report import closing_table, write_report
 from storm_exp._run.signals import Signals
@@ -137,26 +138,24 @@ def carry_out(
     folder = new_run_folder(outputs, name.replace("/", "-") or "run")
     console.announce(plan, folder)
     recipe.runtime.limit_threads()
+    configs = [composition.config for composition in compositions]
     record = RunRecord(
         directory=folder,
         recipe=recipe.name,
         scale=plan.scale,
         when=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         argv=command_line(),
-        seconds=0.0,
-        status="failed",
         environment=describe_environment(),
-        cells=[],
+        cells=[record_cell(*cell) for cell in zip(plan.cells, configs, strict=True)],
         rehearsal=list(rehearsal),
     )
     outcomes: dict[str, MadeArtifact | BaseException] = {}
     with logging_to(folder / "log.txt"), Signals() as signals:
         executor = Executor(plan.store, recipe.runtime, folder / "log.txt", signals)
-        failure = _make_missing(plan, executor, outcomes, signals)
-        record.cells = [
-            record_cell(cell, composition.config, plan.store, outcomes)
-            for cell, composition in zip(plan.cells, compositions, strict=True)
-        ]
+        record_stages(record, plan, outcomes)
+        _notify("storm_run_started", record)
+        failure = _make_missing(plan, executor, outcomes, record, signals)
+        record_stages(record, plan, outcomes)
         if failure is None and not compositions[0].name:
             failure = _write_out(plan, executor, record)
         if failure is None:
@@ -184,6 +183,7 @@ def _make_missing(
     plan: Plan,
     executor: Executor,
     outcomes: dict[str, MadeArtifact | BaseException],
+    record: RunRecord,
     signals: Signals,
 ) -> BaseException | None:
     """Make every missing node whose inputs exist; return the first failure or interruption."""
@@ -196,7 +196,7 @@ def _make_missing(
         try:
             outcomes[node.key] = made = executor.make(node)
             console.end_stage(node, made.made_here, made.seconds)
-            _notify("storm_stage_finished", label=node.label, manifest=made.manifest)
+            _notify("storm_stage_finished", record, label=node.label, manifest=made.manifest)
             for refused, error in plan.learn(node):
                 outcomes[refused.key] = error
                 failure = failure or error
@@ -248,13 +248,17 @@ def _finish(record: RunRecord, outputs: Path) -> None:
         rows, table = closing_table(record, load_plugins())
         report = write_report(record, load_plugins())
     console.conclude(record, rows, {"report": report, "table": table})
-    _notify("storm_run_finished", run=record)
+    _notify("storm_run_finished", record)
+    if record.problems:
+        with writing(record.directory):
+            record.write()
 
 
-def _notify(event: str, **arguments: Any) -> None:
-    """Call a lifecycle hook; errors of plugins are printed and do not end the run."""
-    for problem in load_plugins().notify(event, **arguments):
+def _notify(event: str, record: RunRecord, **arguments: Any) -> None:
+    """Call a lifecycle hook; errors of plugins are printed, recorded, and do not end the run."""
+    for problem in load_plugins().notify(event, run=record, **arguments):
         console.say(f"  {problem}")
+        record.problems.append(problem)
 
 
 @contextmanager

@@ -38,10 +38,21 @@ def storm_closing_table(run: RunRecord) -> tuple[list[list[str]], Path | None] |
 
 
 @hookspec
-def storm_stage_finished(label: str, manifest: Manifest) -> None:
+def storm_run_started(run: RunRecord) -> None:
+    """Be notified of a run before its first stage (for trackers).
+
+    Of a stage that is to be made, the record says `not reached`. The run's folder exists.
+    """
+
+
+@hookspec
+def storm_stage_finished(run: RunRecord, label: str, manifest: Manifest) -> None:
     """Be notified of a stage that was made (for trackers)."""
 
 
 @hookspec
 def storm_run_finished(run: RunRecord) -> None:
-    """Be notified of the end of a run, after its record was written (for trackers)."""
+    """Be notified of the end of a run, after its record and report were written (for trackers).
+
+    A line that is added to `run.problems`, here or in the hooks above, is kept in the record.
+    """

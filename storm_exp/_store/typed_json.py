@@ -53,11 +53,8 @@ def build(hint: Any, value: Any, where: str = "") -> Any:
         return hint[value] if value in hint.__members__ else hint(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if (
-        not isinstance(hint, type)
-        or not isinstance(value, hint)
-        or (isinstance(value, bool) and hint is not bool)
-    ):
+    fits = isinstance(hint, type) and isinstance(value, hint)
+    if not fits or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"'{where.lstrip('.')}' has an impossible value")
     return value
 

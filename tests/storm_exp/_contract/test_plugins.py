@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,6 +217,35 @@ def test_a_tracker_that_fails_does_not_end_the_run(storm, folder, statuses):
         in said.err
     )
     assert set(statuses().values()) == {"made"}
+    record = json.loads(Path("outputs/latest/run.json").read_text())
+    (problem,) = record["problems"]
+    assert problem.endswith("failed with RuntimeError: the tracker is down")
+
+
+STARTS = """
+from storm_exp import hookimpl
+
+@hookimpl
+def storm_run_started(run):
+    (cell,) = run.cells
+    assert run.directory.is_dir() and cell.config["seed"] == 0
+    print("begins:", *(f"{stage.label} {stage.status}" for stage in run.stages()))
+    run.problems.append("something to remember")
+
+@hookimpl
+def storm_stage_finished(run, label):
+    print(label, "of", run.recipe)
+"""
+
+
+def test_a_tracker_hears_of_a_run_before_its_first_stage(storm, folder):
+    install(folder, "early_toys", STARTS)
+    reached = "begins: source not reached adder not reached other not reached total not reached"
+    said = storm("recipe=sum")
+    assert said.out.startswith(f"{reached}\nsource of sum\nadder of sum\n")
+    assert storm("recipe=sum").out.startswith("begins: source kept adder kept other kept")
+    record = json.loads(Path("outputs/latest/run.json").read_text())
+    assert record["problems"] == ["something to remember"]
 
 
 def test_a_plugin_cannot_replace_a_verb_of_the_engine(storm, folder):
