@@ -133,7 +133,7 @@ def main() -> None:
     body = f"""
 {words} in fp32 on {threads} cores; {given.rows} rows of {mean_tokens(rows):.0f} tokens a
 question, {given.requests} requests at once, {given.rounds} rounds in turn, each from an empty
-prefix cache, whose blocks have 128 tokens. Log-probabilities of labels are at most {off:.1g} from
+prefix cache. Log-probabilities of labels are at most {off:.1g} from
 our scorer's. Load average when this was written: {os.getloadavg()[0]:.1f}.
 
 {describe(taken, rows)}

@@ -97,8 +97,7 @@ def test_a_killed_server_loses_nothing_and_the_judge_goes_on_to_the_labels_of_tr
     assert {name for name, problem in problems.items() if problem == "kept"} == ids
     assert_same_labels(theirs, own)
     (stage,) = (s for s in judged.stages() if s["stage"] == "judge")
-    # A block of the CPU build's prefix cache has 128 tokens, more than these prompts.
-    assert stage["metrics"]["prefix_hit_rate"] == 0
+    assert 0.2 < stage["metrics"]["prefix_hit_rate"] < 0.6, "the questions of a row share no prefix"
     assert stage["metrics"]["prompt_tokens"] > 0
     assert list((judged.folder / "outputs/latest").glob("vllm-judge-0.log"))
 

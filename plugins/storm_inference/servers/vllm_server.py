@@ -41,6 +41,9 @@ _OWN = (
 _SEARCHED = 1000
 """Lines of the server's log that are searched for a lack of memory."""
 _QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+_CPU_BLOCK = 32
+"""Tokens of a block of the prefix cache, the least that vLLM's kernels for CPUs advise (not 128):
+only whole blocks of a prefix that two questions share are computed once."""
 _LABELS = 64
 """Maximum number of labels in a request."""
 
@@ -91,7 +94,7 @@ class Launch:
         if self.max_length is not None:
             words += ["--max-model-len", str(self.max_length)]
         if self.gpu is None:
-            return [*words, "--enforce-eager"]
+            return [*words, "--enforce-eager", "--block-size", str(_CPU_BLOCK)]
         return [*words, "--gpu-memory-utilization", str(self.memory)]
 
     def environment(self) -> dict[str, str]:
