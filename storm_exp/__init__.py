@@ -10,13 +10,15 @@ if _complaint:
         sys.exit(f"error: {_complaint}")
     raise ModuleNotFoundError(_complaint)
 
+from storm_exp._compose.presets import preset_folders
 from storm_exp._contract import plugin_hooks as _contract_hooks
 from storm_exp._contract.api_version import API_VERSION
 from storm_exp._contract.artifact import Artifact, Memos, Spec
-from storm_exp._contract.bounds import check_bounds
+from storm_exp._contract.bounds import Bounds, check_bounds, read_bounds
 from storm_exp._contract.component import Component, Port, component, describe, setting
 from storm_exp._contract.cost import Cost
 from storm_exp._contract.digest import FileDigests, value_digest
+from storm_exp._contract.docstrings import field_docstrings
 from storm_exp._contract.errors import (
     ComposeError,
     GraphError,
@@ -31,7 +33,7 @@ from storm_exp._contract.errors import (
 )
 from storm_exp._contract.plugin_hooks import hookimpl
 from storm_exp._contract.plugins import SPECS as _SPECS
-from storm_exp._contract.plugins import from_plugins
+from storm_exp._contract.plugins import from_plugins, load_plugins
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.rehearsed import Rehearsed
 from storm_exp._contract.runtime import Runtime
@@ -41,6 +43,8 @@ from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._plan.substitution import substitute
 from storm_exp._run import run_hooks as _run_hooks
+from storm_exp._run.answer import Answer
+from storm_exp._run.console import align
 from storm_exp._run.run import Composition, carry_out, make_plan
 from storm_exp._store.lineage import lineage
 from storm_exp._store.manifest import Manifest, referenced
@@ -51,7 +55,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "API_VERSION",
+    "Answer",
     "Artifact",
+    "Bounds",
     "Component",
     "ComposeError",
     "Composition",
@@ -75,15 +81,20 @@ __all__ = [
     "StageError",
     "StoreError",
     "StormError",
+    "align",
     "carry_out",
     "check_bounds",
     "component",
     "describe",
     "did_you_mean",
+    "field_docstrings",
     "from_plugins",
     "hookimpl",
     "lineage",
+    "load_plugins",
     "make_plan",
+    "preset_folders",
+    "read_bounds",
     "referenced",
     "setting",
     "substitute",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
@@ -12,26 +13,21 @@ from storm_exp._contract.errors import Interrupted, StormError, did_you_mean
 from storm_exp._contract.interpreter import TO_RUN, complaint
 from storm_exp._run.unexpected import SHOWN, report_unexpected
 
-USAGE = """\
-usage: storm-exp recipe=NAME [setting=value …]        run a recipe
-       storm-exp -m recipe=NAME setting=a,b,c         run a sweep: every combination
-       storm-exp sweep=NAME                           run a named sweep
-       storm-exp plan recipe=NAME … [-m] [--why]      what a run would do
-       storm-exp plugins [NAME]                       components, their settings and ports
-       storm-exp store ls | show KEY | verify         what is kept
-       storm-exp report [RUN]                         write a run's report again
-"""
-EXAMPLES = """
-for example:
-       storm-exp recipe=storm
-       storm-exp -m recipe=storm curator.min_education=2,3,4 merger.t=0.25,0.5,0.75
-"""
-
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code.
+    """Run a recipe or a sweep, or one of the verbs.
 
-    0, 1 for an error, 130 when interrupted, 143 when terminated.
+    usage: storm-exp recipe=NAME [setting=value …]        run a recipe
+           storm-exp -m recipe=NAME setting=a,b,c         run a sweep: every combination
+           storm-exp sweep=NAME                           run a named sweep
+           storm-exp VERB …                               one of the verbs below
+
+    The exit code is 0, 1 for an error, 130 when interrupted, 143 when terminated.
+
+    for example:
+        storm-exp recipe=storm
+        storm-exp -m recipe=storm curator.min_education=2,3,4 merger.t=0.25,0.5,0.75
+        storm-exp list --help
     """
     for stream in (sys.stdout, sys.stderr):
         # A path or an error may contain characters that the terminal or a file cannot encode.
@@ -54,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        print(f"error: {_message(error, arguments)}", file=sys.stderr)
+        from storm_exp._run.answer import Answer
+
+        Answer(arguments[0], error=_message(error, arguments)).print(arguments)
         if os.environ.get(SHOWN):
             traceback.print_exception(error)
         return 1
@@ -73,29 +71,36 @@ def _message(error: Exception, arguments: list[str]) -> str:
 
 
 def _print_usage() -> None:
-    """Print how the command line is used, a line for each verb of a plugin too."""
-    from storm_exp._run.verbs import plugin_verb_lines
+    """Print how the command line is used, and a line for each verb."""
+    from storm_exp._run.verbs import verb_lines
 
-    print(USAGE, *(f"{line}\n" for line in plugin_verb_lines()), EXAMPLES, sep="", end="")
+    print(inspect.getdoc(main), "", "verbs:", *verb_lines(), sep="\n")
 
 
 def _dispatch(arguments: list[str]) -> int:
     from storm_exp._contract.plugins import load_plugins
     from storm_exp._run import application, verbs
 
-    first = arguments[0]
-    answers_itself = any(first in plugin.verbs for plugin in load_plugins().plugins)
-    if {"-h", "--help"} & set(arguments) and not answers_itself:
-        _print_usage()
-        return 0
-    if first.startswith("-") or "=" in first or first.startswith(("+", "~")):
+    first, wants_help = arguments[0], bool({"-h", "--help"} & set(arguments))
+    if "--version" in arguments:
+        return verbs.version(arguments)
+    composes = "=" in first or first.startswith(("-", "+", "~"))
+    if composes and not wants_help:
         application.compose_and_act(arguments)
         return 0
     known: dict[str, Callable[[list[str]], int]] = {**verbs.VERBS, **verbs.plugin_verbs()}
+    described = inspect.getdoc(known[first]) or "" if wants_help and first in known else ""
+    if "usage: " in described:
+        print(described)
+        return 0
+    if wants_help and not any(first in plugin.verbs for plugin in load_plugins().plugins):
+        _print_usage()
+        return 0
     if first not in known:
         from storm_exp._compose.hydra_errors import recipe_of_this_name
+        from storm_exp._compose.presets import new_verb
 
-        meant = recipe_of_this_name(first) or did_you_mean(first, known)
+        meant = recipe_of_this_name(first) or new_verb(first) or did_you_mean(first, known)
         failures = load_plugins().failures()
         raise StormError(f"no verb '{first}'{meant}; to run a recipe, write recipe=NAME{failures}")
     return known[first](arguments[1:])

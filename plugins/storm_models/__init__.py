@@ -36,7 +36,17 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None
     """Return the verb that runs a recipe on small substitutes for large models and data."""
 
     def rehearse(cells: list[Composition]) -> list[float | None]:
-        """Run a recipe on small stand-ins first: rehearse recipe=NAME …"""
+        """Run a recipe on small stand-ins first.
+
+        usage: storm-exp rehearse recipe=NAME [setting=value …]
+
+        The same graph, components and settings run end to end, on small models and a few rows. A
+        verdict tells what ran, what was replaced, where it broke, and what remains untested.
+
+        for example:
+            storm-exp rehearse recipe=storm_8b
+            storm-exp rehearse recipe=storm_own base_model.path=MODEL dataset.path=CHATS.jsonl
+        """
         from storm_models.rehearsal.rehearse import rehearse
 
         return rehearse(cells)

@@ -1,4 +1,4 @@
-"""Folders of presets, and other names of presets and settings.
+"""Folders of presets, and other names of presets, settings and verbs.
 
 The file `other_names.yaml` of a folder lists former names, and those that other libraries use.
 """
@@ -43,6 +43,12 @@ def new_setting(component: str, setting: str, known: list[str]) -> str | None:
     """
     everywhere = _look_up("settings", "*", setting)
     return _look_up("settings", component, setting) or (everywhere if everywhere in known else None)
+
+
+def new_verb(word: str) -> str:
+    """Return `; did you mean 'X'?` if a verb has another name now, else nothing."""
+    new = _look_up("verbs", word)
+    return f"; did you mean '{new}'?" if new else ""
 
 
 def _look_up(*names: str) -> str | None:

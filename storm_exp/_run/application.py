@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
-from storm_exp._compose.command_line import arrange, check
+from storm_exp._compose.command_line import arrange, check, without_verb
 from storm_exp._compose.presets import config_folder
 from storm_exp._compose.provenance import as_typed
 from storm_exp._contract.errors import ComposeError
@@ -53,14 +52,14 @@ def act(compositions: list[Composition]) -> list[float | None]:
 def compose_and_act(arguments: list[str], action: Action = run_cells) -> None:
     """Compose the configurations of a command line by Hydra, and apply `action` to them."""
     global _action
-    if "--version" in arguments:
-        print(f"storm-exp {importlib.metadata.version('storm-exp')}, Hydra {hydra.__version__}")
-        return
     words = arrange(arguments)
     flags = check(words, load_plugins())
     # Makes Hydra raise errors instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *words]
+    if flags.shell_completion:
+        sys.argv[0] = "storm-exp"  # the command that is completed, however this was called
+        os.environ["COMP_LINE"] = without_verb(os.environ.get("COMP_LINE", ""))
     _action = action
     try:
         if flags.cfg or flags.info or flags.shell_completion:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
-from storm_exp._contract.errors import PlanError, plugin_code
+from storm_exp._contract.errors import plugin_code
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.difference import explain_difference
 from storm_exp._plan.notices import list_notices
 from storm_exp._plan.plan import Plan
 from storm_exp._run import console
+from storm_exp._run.answer import Answer
 from storm_exp._run.run import Composition, check_here, make_plan
 from storm_exp._store.manifest import Manifest
 
 
-def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Plan:
-    """Print stages, keys, status and specs.
+def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Answer:
+    """Return stages, keys, status and specs; an error for downloads that are not available.
 
-    With `why`, also print differences to artifacts in the store. With `online`, ask the network
-    about downloads, and raise PlanError for those that are not available.
+    With `why`, also differences to artifacts in the store. With `online`, the network is asked
+    about downloads.
     """
     plan = make_plan(compositions)
     if not plan.cells[0].recipe.runtime.accelerator:  # the plan is for another machine
         check_here(plan)
-    print(console.headline(plan))
     rows = [["stage", "component", "key", "", "spec"]]
+    items: list[dict[str, Any]] = []
     named = plan.labels()
     for key, node in plan.nodes.items():
         status = "damaged" if node.damage else node.status.value
@@ -32,25 +34,26 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
         with plugin_code(f"{named[key]}: the component '{node.component.name}' (summary)"):
             summary = node.spec.summary()
         rows.append([named[key], node.component.name, node.key[:12], status, summary])
-    print("\n".join(console.align(rows)))
+        items.append(
+            {"stage": named[key], "component": node.component.name, "key": key, "status": status}
+            | {"spec": summary, "inputs": node.input_keys()}
+        )
     hook = load_plugins().hook
     answers = hook.storm_look_up(plan=plan, online=online)
     online_lines = itertools.chain(*(lines for lines, _ in answers))
     problems = list(itertools.chain(*(lines for _, lines in answers)))
     notices = itertools.chain(*hook.storm_plan_notices(plan=plan))
-    for line in [*notices, *list_notices(plan), *online_lines]:
-        print(line)
+    notes = [*notices, *list_notices(plan), *online_lines]
     kept = kept_memos(plan)
     if kept:
         many = "memos" if len(kept) > 1 else "memo"
-        print(f"kept beside the artifacts: {len(kept)} {many} of stages (store ls names them)")
+        notes += [f"kept beside the artifacts: {len(kept)} {many} of stages (store ls names them)"]
     if why:
         manifests = list(plan.store.manifests())
         for node in plan.to_make():
-            print(f"why {named[node.key]}: {'; '.join(explain_difference(node, manifests))}")
-    if problems:
-        raise PlanError("; ".join(problems))
-    return plan
+            notes += [f"why {named[node.key]}: {'; '.join(explain_difference(node, manifests))}"]
+    table = [console.headline(plan), *console.align(rows)]
+    return Answer("plan", items, table, notes, "; ".join(problems))
 
 
 def kept_memos(plan: Plan) -> list[str]:

@@ -1,23 +1,19 @@
-"""The verbs of the command line besides running: plan, plugins, store, report."""
+"""The verbs of the command line besides running: plan, store, report, version."""
 
 from __future__ import annotations
 
-import dataclasses
-import enum
+import importlib.metadata
 import inspect
 import json
 import sys
-import textwrap
-import typing
 from pathlib import Path
-from typing import Any
 
-from storm_exp._contract.bounds import Bounds, read_bounds
-from storm_exp._contract.component import Component
-from storm_exp._contract.docstrings import field_docstrings
+import hydra
+
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
 from storm_exp._run import application, console, show_plan
+from storm_exp._run.answer import Answer
 from storm_exp._run.record import RunRecord
 from storm_exp._run.report import write_report
 from storm_exp._run.run import Action, Composition
@@ -25,73 +21,56 @@ from storm_exp._store.store import Store
 
 
 def plan(arguments: list[str]) -> int:
-    """Print what a run or a sweep would do."""
-    flags = ("--why", "--online")
-    why, online = (flag in arguments for flag in flags)
+    """Print what a run or a sweep would do.
+
+    usage: storm-exp plan recipe=NAME [setting=value …] [-m] [--why] [--online] [--json]
+
+    Nothing is made and nothing is loaded. --why says what differs from what the store has, --online
+    asks the hub for what would be fetched, -m plans every combination of lists of values.
+
+    for example:
+        storm-exp plan recipe=storm merger.t=0.3 --why
+        storm-exp plan -m recipe=storm merger.t=0.25,0.5,0.75
+        storm-exp plan recipe=storm_8b runtime.accelerator=h100 runtime.devices=8
+    """
+    flags = ("--why", "--online", "--json")
+    why, online, _ = (flag in arguments for flag in flags)
+
+    codes = []
 
     def show(cells: list[Composition]) -> list[float | None]:
-        show_plan.show(cells, why=why, online=online)
+        codes.append(show_plan.show(cells, why=why, online=online).print(arguments))
         return [None] * len(cells)
 
     application.compose_and_act([word for word in arguments if word not in flags], show)
-    return 0
+    return max(codes, default=0)
 
 
-def plugins(arguments: list[str]) -> int:
-    """List plugins and components, or describe the given components."""
-    loaded = load_plugins()
-    if arguments:
-        for name in arguments:
-            _describe(loaded.component(name))
-        return 0
-    for plugin in loaded.plugins:
-        state = f"broken: {plugin.error}" if plugin.error else ", ".join(plugin.components)
-        print(f"{plugin.name} ({plugin.distribution}): {state}")
-    print()
-    for menu, components in sorted(loaded.menus().items()):
-        print(menu)
-        for component in components:
-            lacks = loaded.lacks(component)
-            print(f"  {component}" + (f"  [unavailable: {lacks}]" if lacks else ""))
-    print("\nstorm-exp plugins NAME describes a component's settings")
-    return 0
+def version(arguments: list[str]) -> int:
+    """Print the versions of storm-exp and of Hydra.
 
+    usage: storm-exp version [--json]
 
-def _describe(component: Component) -> None:
-    print(f"{component}\n  menus: {', '.join(component.menus)}; version {component.version}")
-    print(textwrap.indent(inspect.getdoc(component.cls) or "", "  "))
-    _describe_fields(component.cls, "")
+    `storm-exp --version` is the same.
 
-
-def _describe_fields(cls: Any, prefix: str) -> None:
-    """Print the settings of a dataclass: its own before inherited ones, nested ones in place."""
-    documented, hints = field_docstrings(cls), typing.get_type_hints(cls)
-    for field in sorted(
-        dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__
-    ):
-        if dataclasses.is_dataclass(hints[field.name]):
-            _describe_fields(hints[field.name], f"{prefix}{field.name}.")
-            continue
-        default = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        note = _bounds_note(read_bounds(cls, field.name, hints[field.name]))
-        note += "" if field.metadata.get("semantic", True) else "  (not part of the key)"
-        kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
-        shown = default.name if isinstance(default, enum.Enum) else repr(default)
-        print(f"\n  {prefix}{field.name}: {kind} = {shown}{note}")
-        if field.name in documented:
-            print(textwrap.indent(documented[field.name], "      "))
-
-
-def _bounds_note(bounds: Bounds | None) -> str:
-    """Return, for example, `  (tokens, at least 1)`; empty for a field without bounds."""
-    parts = [bounds.unit, str(bounds)] if bounds else []
-    return f"  ({', '.join(filter(None, parts))})" if parts else ""
+    for example:
+        storm-exp version --json
+    """
+    found = {"storm-exp": importlib.metadata.version("storm-exp"), "Hydra": hydra.__version__}
+    items = [{"name": name, "version": version} for name, version in found.items()]
+    line = ", ".join(f"{name} {version}" for name, version in found.items())
+    return Answer("version", items, [line]).print(arguments)
 
 
 def store_verb(arguments: list[str]) -> int:
-    """List, show or verify artifacts of the store at `store.path=DIR`."""
+    """List, show or verify what is kept.
+
+    usage: storm-exp store ls | show KEY … | verify [KEY …] [store.path=DIR]
+
+    for example:
+        storm-exp store ls
+        storm-exp store verify store.path=outputs/store
+    """
     words = [a for a in arguments if not a.startswith("store.path=")]
     paths = [a.partition("=")[2] for a in arguments if a.startswith("store.path=")]
     store = Store(Path(paths[-1] if paths else "outputs/store"))
@@ -147,17 +126,24 @@ def _verify(store: Store, words: list[str]) -> int:
 
 
 def report(arguments: list[str]) -> int:
-    """Write the report of a finished run again; by default, of the latest one."""
+    """Write the report of a run again; by default, of the latest.
+
+    usage: storm-exp report [RUN]
+
+    for example:
+        storm-exp report
+        storm-exp report outputs/latest
+    """
     record = RunRecord.read(Path(arguments[0] if arguments else "outputs/latest").resolve())
     print(write_report(record, load_plugins()) or "no plugin writes reports")
     return 0
 
 
-def plugin_verb_lines() -> list[str]:
-    """Return a line of help for each verb of a plugin: its name, and how its docstring begins."""
+def verb_lines() -> list[str]:
+    """Return a line of help for each verb: its name, and how its docstring begins."""
     return [
-        f"       storm-exp {name:<36} {''.join((inspect.getdoc(verb) or '').splitlines()[:1])}"
-        for name, verb in sorted(load_plugins().verbs(VERBS)[0].items())
+        f"    storm-exp {name:<10} {''.join((inspect.getdoc(verb) or '').splitlines()[:1])}"
+        for name, verb in sorted((VERBS | load_plugins().verbs(VERBS)[0]).items())
     ]
 
 
@@ -177,12 +163,13 @@ def _acting(action: Action) -> Verb:
         application.compose_and_act(arguments, action)
         return 0
 
+    verb.__doc__ = action.__doc__
     return verb
 
 
 VERBS: dict[str, Verb] = {
     "plan": plan,
-    "plugins": plugins,
     "store": store_verb,
     "report": report,
+    "version": version,
 }

@@ -92,7 +92,7 @@ def check_class(component: Component) -> None:
     silent = list(undocumented(cls))
     assert not silent, (
         f"{name}: nobody says what these settings are: {', '.join(silent)}. Write a docstring "
-        "under each field; `storm-exp plugins` shows it"
+        "under each field; `storm-exp show` shows it"
     )
     for port in component.ports.values():
         assert port.artifact is not Artifact, (

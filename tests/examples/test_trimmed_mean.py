@@ -127,6 +127,6 @@ def test_its_typos_are_answered_as_the_engines_own(ask, overrides, parts):
 
 
 def test_its_settings_are_described(ask):
-    said = ask("plugins", "trimmed_mean")
+    said = ask("show", "trimmed_mean")
     assert "trimmed_mean(models: list[Checkpoint]) → Checkpoint" in said
     assert "0 is the mean, 0.5 the median" in said

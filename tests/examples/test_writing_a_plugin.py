@@ -93,7 +93,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_every_command_of_the_page_does_what_the_page_says(walked):
     words = {command.split()[0] for command in COMMANDS}
     assert words == {"pip", "storm-exp", "python", "pytest"}
-    described = next(out for command, out in walked.items() if "plugins" in command)
+    described = next(out for command, out in walked.items() if "show" in command)
     assert "trimmed_mean(models: list[Checkpoint]) → Checkpoint" in described
     assert "trim: float = 0.25  (between 0 and 0.5)" in described
     assert "most: int | None = None  (tensors, at least 1)" in described

@@ -6,12 +6,17 @@ from pathlib import Path
 
 
 def push(arguments: list[str]) -> int:
-    """Upload a hub folder: push STAGE, KEY or FOLDER OWNER/NAME [--dry-run] [--help]"""
+    """Upload a folder of exporter=hub_folder to the hub."""
     from storm_export.hub.upload import MAIN, Upload, listing
     from storm_inference.targets.options import OptionParser
     from storm_inference.targets.target import STORE, find_target
 
-    parser = OptionParser("push", "Upload a folder of exporter=hub_folder to the hub.")
+    parser = OptionParser(
+        "push",
+        "Upload a folder of exporter=hub_folder to the hub.",
+        "hub OWNER/NAME --dry-run",
+        "hub OWNER/NAME --private",
+    )
     add = parser.add_argument
     add("model", help="a stage of the latest run, the first digits of a key, or a folder")
     add(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def chat(arguments: list[str]) -> int:
-    """Chat with a model: chat STAGE, KEY, FOLDER or FILE.gguf [--say TEXT] [--help]"""
+    """Chat with a model."""
     from storm_inference.chat.chat_setup import read_chat_setup
     from storm_inference.chat.opening import open_backend
     from storm_inference.chat.session import Session, converse, one_shot
@@ -53,7 +53,12 @@ def _read(arguments: list[str]) -> argparse.Namespace | None:
     from storm_inference.targets.options import OptionParser, positive
     from storm_inference.targets.target import STORE
 
-    parser = OptionParser("chat", "Chat with a model, or with --say or a pipe send one message.")
+    parser = OptionParser(
+        "chat",
+        "Chat with a model, or with --say or a pipe send one message.",
+        "merger",
+        'outputs/latest/finetuner --say "What is 2 plus 2?" --temperature 0',
+    )
     add, config = parser.add_argument, "overrides generation_config.json"
     add("model", help="a stage of the latest run, the first digits of a key, a folder, a GGUF file")
     add("--say", metavar="TEXT", help="send one message and write only the answer")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from storm_exp import InputError, did_you_mean, from_plugins
+from storm_exp import Answer, InputError, did_you_mean, from_plugins
 from storm_inference.environments.building import create
 from storm_inference.environments.environment import Environment, environments_folder
 
-USAGE = "storm-exp env ls | env create NAME"
+USAGE = "storm-exp env ls [--json] | env create NAME …"
 
 
 def env(arguments: list[str]) -> int:
-    """List environments of engines, or create one: env ls | env create NAME"""
-    if {"-h", "--help"} & set(arguments):
-        print(f"usage: {USAGE}")
-        return 0
-    if arguments in ([], ["ls"]):
-        _list()
-        return 0
+    """List the environments of engines, or create one.
+
+    usage: storm-exp env ls [--json] | env create NAME …
+
+    for example:
+        storm-exp env ls
+        storm-exp env create vllm
+    """
+    if [word for word in arguments if word != "--json"] in ([], ["ls"]):
+        return _list().print(arguments)
     if arguments[0] != "create" or len(arguments) < 2:
         raise InputError(f"env {' '.join(arguments)}: usage: {USAGE}")
     for name in arguments[1:]:
@@ -44,11 +47,17 @@ def known_environments() -> dict[str, Environment]:
     return known
 
 
-def _list() -> None:
-    print(f"in {environments_folder()}:")
+def _list() -> Answer:
     known = known_environments()
+    items, lines = [], [f"in {environments_folder()}:"]
     width = max(map(len, known), default=0)
     for name, environment in known.items():
         problem = environment.problem()
-        state = f"{problem}: {environment.command}" if problem else str(environment.python())
-        print(f"  {name.ljust(width)}  {environment.purpose}; {state}")
+        python = "" if problem else str(environment.python())
+        state = f"{problem}: {environment.command}" if problem else python
+        lines.append(f"  {name.ljust(width)}  {environment.purpose}; {state}")
+        items.append(
+            {"name": name, "purpose": environment.purpose, "problem": problem}
+            | {"python": python, "create": environment.command}
+        )
+    return Answer("env", items, lines)

@@ -12,7 +12,7 @@ PORT = 8000
 
 
 def serve(arguments: list[str]) -> int:
-    """Serve a model over HTTP: serve STAGE, KEY, FOLDER or FILE.gguf [--port N] [--help]"""
+    """Serve a model over HTTP."""
     from storm_inference.serve.serving import run_server
     from storm_inference.servers.vllm_server import check_port
     from storm_inference.targets.launching import (
@@ -55,7 +55,12 @@ def _read(arguments: list[str]) -> argparse.Namespace | None:
     from storm_inference.targets.options import OptionParser, port, positive
     from storm_inference.targets.target import STORE
 
-    parser = OptionParser("serve", "Serve a model with OpenAI's protocol.")
+    parser = OptionParser(
+        "serve",
+        "Serve a model over HTTP, with OpenAI's protocol.",
+        "merger",
+        "outputs/latest/gguf/model.gguf --port 8080",
+    )
     add = parser.add_argument
     add("model", help="a stage of the latest run, the first digits of a key, a folder, a GGUF file")
     add(

@@ -12,9 +12,20 @@ from storm_exp import InputError
 class OptionParser(argparse.ArgumentParser):
     """A parser that raises InputErrors, and returns after printing help."""
 
-    def __init__(self, verb: str, description: str) -> None:
-        """Create the parser of `storm-exp VERB`."""
-        super().__init__(f"storm-exp {verb}", description=description, add_help=False)
+    def __init__(self, verb: str, about: str, *examples: str) -> None:
+        """Create the parser of `storm-exp VERB`; examples are what stands behind the verb."""
+        lines = "".join(f"\n    storm-exp {verb} {example}" for example in examples)
+        super().__init__(
+            f"storm-exp {verb}",
+            epilog=f"for example:{lines}",
+            add_help=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._about = about
+
+    def format_help(self) -> str:
+        """Return what the verb does, its usage, options and examples, as the help of every verb."""
+        return f"{self._about}\n\n{super().format_help()}"
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError with the message and the usage."""

@@ -54,7 +54,7 @@ SAID = [
 @pytest.mark.parametrize(("says", "answer"), SAID)
 def test_a_plugin_for_other_versions_is_broken_and_not_imported(storm, tmp_path, says, answer):
     with installed(write(tmp_path / "site", says)):
-        said = storm("plugins")
+        said = storm("list", "plugins")
         assert said.code == 0
         assert f"stranger (storm-stranger): broken: {answer}\n" in said.out
         assert storm("recipe=sum").code == 0

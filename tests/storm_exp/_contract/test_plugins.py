@@ -68,7 +68,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_broken_plugin_is_named_and_the_others_work(storm, folder, values):
     install(folder, "broken_toys", "import no_such_module\n", "broken-toys")
-    said = storm("plugins")
+    said = storm("list", "plugins")
     assert said.code == 0
     assert (
         "broken_toys (broken-toys): broken: ModuleNotFoundError: No module named 'no_such_module'"
@@ -264,7 +264,7 @@ def test_a_plugin_cannot_replace_a_verb_of_the_engine(storm, folder):
 @pytest.mark.parametrize("leaves", ["raise SystemExit(3)", "import sys; sys.exit()"])
 def test_a_plugin_that_leaves_when_it_is_loaded_is_named(storm, folder, leaves):
     install(folder, "leaving_toys", f"{leaves}\n")
-    said = storm("plugins")
+    said = storm("list", "plugins")
     assert said.code == 0
     assert "leaving_toys (leaving_toys): broken: SystemExit: " in said.out
     assert storm("recipe=sum").code == 0
@@ -283,6 +283,6 @@ def test_a_tracker_that_leaves_is_named_and_the_others_hear(storm, folder, statu
 
 
 def test_an_unavailable_component_is_listed_with_the_extra_to_install(storm):
-    said = storm("plugins")
+    said = storm("list", "components")
     assert "unavailable() → Value  [unavailable: needs no_such_package; pip install" in said.out
     assert "'storm-toys[rare]'" in said.out

@@ -1,4 +1,4 @@
-"""The verbs besides running: plan, plugins, store, report."""
+"""The verbs besides running: plan, store, report, version."""
 
 from __future__ import annotations
 
@@ -74,30 +74,6 @@ def test_plan_warns_of_a_changed_source_under_the_same_version(storm, monkeypatc
         "warning: the source of 'add' (version 1) changed since adder, other was made" in said.out
     )
     assert "raise its version" in said.out
-
-
-def test_plugins_lists_components_with_their_ports(storm):
-    said = storm("plugins")
-    assert said.code == 0
-    assert "storm_toys (storm-toys): settled, from_nested" in said.out
-    assert "toys (storm-toys): number, drawn" in said.out
-    assert "weighted(number: Value, weight?: Value) → Value" in said.out
-    assert "collect(numbers: list[Value]) → Value" in said.out
-
-
-def test_plugins_name_describes_settings(storm):
-    said = storm("plugins", "settled")
-    assert said.code == 0
-    assert "menus: source; version 3" in said.out
-    assert "A component with settings of every kind." in said.out
-    assert "title: str | None = None" in said.out
-    assert "Shape = ROUND" in said.out
-    assert "workers: int = 1  (not part of the key)" in said.out
-    assert "How many work at it: cannot change the result." in said.out
-    assert "inner.depth: int = 2" in said.out
-    said = storm("plugins", "setled")
-    assert said.code == 1
-    assert "did you mean 'settled'?" in said.err
 
 
 def test_store_ls_show_and_verify(storm, tmp_path, record):

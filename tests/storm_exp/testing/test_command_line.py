@@ -119,7 +119,7 @@ def test_a_plugin_is_installed_for_a_time(tmp_path):
     path, options = sys.path[:], str(ConfigStore.instance().repo)
     with installed(storm_passing):
         assert run(tmp_path, "greet", "you").out == "hello you\n"
-        assert "storm_passing (storm-passing): " in run(tmp_path, "plugins").out
+        assert "storm_passing (storm-passing): " in run(tmp_path, "list", "plugins").out
         assert run(tmp_path, "plan", "recipe=sum").code == 0
     assert (sys.path, str(ConfigStore.instance().repo)) == (path, options)
     assert "no verb 'greet'" in run(tmp_path, "greet").error
@@ -140,4 +140,4 @@ def test_two_plugins_of_one_name_are_told_as_the_command_line_tells_them(tmp_pat
     with installed(toys):
         with pytest.raises(PluginError, match="two plugins are named 'toys'"):
             load_plugins()
-        assert "two plugins are named 'toys'" in run(tmp_path, "plugins").error
+        assert "two plugins are named 'toys'" in run(tmp_path, "list", "plugins").error

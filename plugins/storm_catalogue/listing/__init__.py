@@ -1,0 +1,1 @@
+"""The verb `list`: names and summaries."""

@@ -1,0 +1,1 @@
+"""The verb `schema`: JSON schemas of components and recipes."""

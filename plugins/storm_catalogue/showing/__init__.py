@@ -1,0 +1,1 @@
+"""The verb `show`: one thing, described in full."""
