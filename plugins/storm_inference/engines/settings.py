@@ -7,6 +7,7 @@ import dataclasses
 from omegaconf import II
 
 from storm_exp import SettingError, setting
+from storm_inference.engines.urls import check_urls
 from storm_inference.environments.environment import Environment
 from storm_models.dtype import LoadedDtype
 
@@ -36,9 +37,8 @@ class InferenceSection:
                     problem = "is used by the engines vllm and server; for a single stage that "
                     problem += f"uses one of them, set STAGE.serving.{name}"
                     raise SettingError(name, getattr(self, name), problem)
-        if self.engine == SERVER and not self.urls:
-            problem = "must list a server: inference.urls=[http://HOST:PORT]"
-            raise SettingError("urls", self.urls, problem)
+        if self.engine == SERVER:
+            check_urls(self.urls, "urls")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -107,9 +107,8 @@ class AsksModel:
             plain = dataclasses.asdict(InferenceSection())
             del plain["engine"]
             self.serving = Serving(**plain)
-        elif self.engine == SERVER and not self.serving.given().urls:
-            problem = "must list a server: inference.urls=[http://HOST:PORT]"
-            raise SettingError("serving.urls", [], problem)
+        elif self.engine == SERVER:
+            check_urls(self.serving.given().urls, "serving.urls")
 
     def rehearsed_engine(self) -> str:
         """Return the engine of a rehearsal: transformers if the recipe's cannot be used.

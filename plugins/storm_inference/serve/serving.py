@@ -22,7 +22,7 @@ def run_server(launch: ServerLaunch) -> None:
     starting = None
     try:
         print(f"starting {launch.engine} (log: {launch.log})", flush=True)
-        starting = Starting(launch)
+        starting = Starting(launch, "--port")
         server = starting.wait(_START_SECONDS)
         print("\n".join(instructions(server.url, launch)), flush=True)
         while not server.ended():

@@ -14,7 +14,7 @@ PORT = 8000
 def serve(arguments: list[str]) -> int:
     """Serve a model over HTTP."""
     from storm_inference.serve.serving import run_server
-    from storm_inference.servers.vllm_server import check_port
+    from storm_inference.servers.port import check_port
     from storm_inference.targets.launching import (
         TRANSFORMERS,
         VLLM,
@@ -50,7 +50,7 @@ def serve(arguments: list[str]) -> int:
 
 
 def _read(arguments: list[str]) -> argparse.Namespace | None:
-    from storm_inference.servers.vllm_server import HOST
+    from storm_inference.servers.port import HOST
     from storm_inference.targets.launching import LLAMA_CPP, TRANSFORMERS, VLLM
     from storm_inference.targets.options import OptionParser, port, positive
     from storm_inference.targets.target import STORE

@@ -35,7 +35,10 @@ def check_identity(
     the server accepts less than `max_length` tokens. `quantised` raises the tolerance.
     """
     try:
-        served = _only_model(server.get("/v1/models"), server)
+        models = server.models()
+        if not models:
+            raise InputError(f"{server.url}/v1/models lists no model")
+        served = models[0]
         length = served.get("max_model_len")
         if max_length is not None and isinstance(length, int) and length < max_length:
             problem = f"accepts at most {length} tokens, and this stage needs up to {max_length}"
@@ -72,13 +75,6 @@ def canary(stage: StageContext, model: Checkpoint) -> dict[str, Any]:
     folder = stage.memo("canary", _VERSION, {"model": model}, fill)
     expected: dict[str, Any] = json.loads((folder / file).read_text(encoding="utf-8"))
     return expected
-
-
-def _only_model(answer: Any, server: Server) -> dict[str, Any]:
-    models = answer.get("data") if isinstance(answer, dict) else None
-    if not models or not isinstance(models[0], dict) or "id" not in models[0]:
-        raise InputError(f"{server.url}/v1/models lists no model")
-    return dict(models[0])
 
 
 def _check_tokens(server: Server, name: str, ids: list[int]) -> None:

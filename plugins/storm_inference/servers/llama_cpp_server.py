@@ -7,7 +7,8 @@ import json
 import os
 from pathlib import Path
 
-from storm_inference.servers.vllm_server import HOST
+from storm_inference.servers.port import HOST
+from storm_inference.servers.vllm_server import unique_name
 
 _PROGRAM = Path(__file__).with_name("llama_cpp_program.py")
 
@@ -21,7 +22,7 @@ class LlamaCppLaunch:
     """The interpreter of llama.cpp's environment."""
     file: Path
     log: Path
-    name: str = "model"
+    name: str = dataclasses.field(default_factory=unique_name)
     """Name of the model in requests."""
     host: str = HOST
     port: int = 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from storm_inference.engines.urls import root_of
 from storm_inference.programs.program import Program
 
 _LOOK_SECONDS = 5.0
@@ -30,7 +31,7 @@ class Server:
 
     def __init__(self, url: str, seconds: float, program: Program | None = None) -> None:
         """Connect to the server at `url`; a response may take `seconds`."""
-        self.url = url.rstrip("/").removesuffix("/v1")
+        self.url = root_of(url)
         self.program = program
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._client = httpx.Client(
@@ -46,6 +47,13 @@ class Server:
     def get(self, path: str, seconds: float = _LOOK_SECONDS) -> Any:
         """Return the JSON or the text of a response; raises Unavailable or Refused."""
         return self._read(path, lambda: self._client.get(path, timeout=seconds))
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the models of its list, each with its `id`; raises Unavailable or Refused."""
+        answer = self.get("/v1/models")
+        models = answer.get("data") if isinstance(answer, dict) else None
+        entries = models if isinstance(models, list) else []
+        return [model for model in entries if isinstance(model, dict) and "id" in model]
 
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the events of a streamed response; raises Unavailable or Refused.

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import re
-import socket
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 from storm_exp import InputError
 from storm_inference.programs.program import Program, last_lines
-from storm_inference.servers.server import Server
+from storm_inference.servers.port import HOST, check_port, claim_port, free_port
+from storm_inference.servers.server import Refused, Server, Unavailable
 
-HOST = "127.0.0.1"
 _EVERYWHERE = ("0.0.0.0", "::")
 """Addresses that stand for all of a machine's."""
 ANSWER_SECONDS = 1800.0
@@ -48,6 +48,11 @@ _LABELS = 64
 """Maximum number of labels in a request."""
 
 
+def unique_name() -> str:
+    """Return a model's name that no other server has."""
+    return f"model-{secrets.token_hex(4)}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Launch:
     """A server's checkpoint and options."""
@@ -71,7 +76,7 @@ class Launch:
     port: int = 0
     """0: a free port."""
     host: str = HOST
-    name: str = "model"
+    name: str = dataclasses.field(default_factory=unique_name)
     """Name of the model in requests."""
     own_generation: bool = False
     """Whether generation_config.json provides the defaults of requests."""
@@ -150,15 +155,20 @@ class ServerLaunch(Protocol):
 class Starting:
     """A server that is starting."""
 
-    def __init__(self, launch: ServerLaunch) -> None:
-        """Start the server's program; raises InputError if its port is in use."""
+    def __init__(self, launch: ServerLaunch, setting: str = "inference.port") -> None:
+        """Start the server's program; raises InputError, naming `setting`, if its port is taken."""
         self._launch = launch
         port = launch.port or free_port()
-        if launch.port:
-            check_port(port, launch.host)
         launch.log.parent.mkdir(parents=True, exist_ok=True)
-        with launch.log.open("ab") as output:
-            program = Program(launch.words(port), output, environment=launch.environment())
+        with contextlib.ExitStack() as opened:
+            lock = None
+            if launch.port:
+                check_port(port, launch.host, setting)
+                lock = opened.enter_context(claim_port(port, setting)).fileno()
+            output = opened.enter_context(launch.log.open("ab"))
+            program = Program(
+                launch.words(port), output, environment=launch.environment(), lock=lock
+            )
         asked = HOST if launch.host in _EVERYWHERE else launch.host
         place = f"[{asked}]" if ":" in asked else asked
         self.server = Server(f"http://{place}:{port}", ANSWER_SECONDS, program)
@@ -167,7 +177,8 @@ class Starting:
     def wait(self, seconds: float, check: Callable[[], None] = lambda: None) -> Server:
         """Return the server once it is available; raises InputError with the end of its log.
 
-        `check` is called meanwhile and may raise. Any error ends the program.
+        `check` is called meanwhile and may raise. Any error ends the program. A server that
+        answers at the address without having the model's name is another one.
         """
         until, engine = time.monotonic() + seconds, self._launch.engine
         try:
@@ -179,10 +190,21 @@ class Starting:
                     limit = f"within {seconds:g} s (inference.start_seconds)"
                     raise InputError(f"{engine} did not start {limit}{self.explanation()}")
                 time.sleep(_POLL_SECONDS)
+            self._check_own()
         except BaseException:
             self.server.close()
             raise
         return self.server
+
+    def _check_own(self) -> None:
+        names, launch = [], self._launch
+        with contextlib.suppress(Unavailable, Refused):
+            names = [str(model["id"]) for model in self.server.models()]
+        if launch.name not in names:
+            raise InputError(
+                f"{launch.engine} did not start: another server answers at {self.server.url}, with "
+                f"{', '.join(names) or 'no model'}; use another port{self.explanation()}"
+            )
 
     def explanation(self) -> str:
         """Return the end of the log, with advice if memory may be missing."""
@@ -195,22 +217,3 @@ class Starting:
             hint = "; if memory is short, lower inference.memory, inference.requests or the stage's"
             hint += " max_length"
         return f"{hint} (log: {self._launch.log}):\n{lines}"
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def check_port(port: int, host: str = HOST, setting: str = "inference.port") -> None:
-    """Raise InputError, naming the setting, for a port that is in use."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.closing(socket.socket(family)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            text = f"{setting}: port {port} cannot be used ({error.strerror}); 0 takes a free one"
-            raise InputError(text) from error

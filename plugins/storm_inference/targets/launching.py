@@ -11,8 +11,9 @@ from storm_inference.environments.llama_cpp import llama_cpp
 from storm_inference.environments.vllm import vllm
 from storm_inference.opening import served_dtype
 from storm_inference.servers.llama_cpp_server import LlamaCppLaunch
+from storm_inference.servers.port import HOST
 from storm_inference.servers.processor import check_processor_serves
-from storm_inference.servers.vllm_server import HOST, Launch, ServerLaunch
+from storm_inference.servers.vllm_server import Launch, ServerLaunch, unique_name
 from storm_inference.targets.gguf_header import read_gguf_header
 from storm_inference.targets.memo_folder import MemoFolder
 from storm_inference.targets.target import Target
@@ -29,7 +30,7 @@ class LaunchOptions:
 
     folder: Path
     """For the log, and for the weights of a merge that is stored as a sum."""
-    name: str = "model"
+    name: str = dataclasses.field(default_factory=unique_name)
     """Name of the model in requests."""
     host: str = HOST
     port: int = 0

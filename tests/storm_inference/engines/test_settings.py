@@ -107,6 +107,23 @@ def test_a_rehearsal_replaces_an_engine_that_is_not_on_this_machine(tmp_path: Pa
     assert "rehearsal passed" in said
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000", "ftp://host:1", "http://", "http://h:99999", "http://[h", "http://h?a"],
+)
+def test_what_is_no_address_of_a_server_is_refused_with_the_plan(url: str) -> None:
+    with pytest.raises(SettingError, match=r"urls=.*should be the address of a server: http://"):
+        InferenceSection(engine="server", urls=["http://good:1/v1", url])
+    with pytest.raises(SettingError, match=r"serving\.urls=.*should be the address of a server"):
+        ZeroShot(inference="server", serving=Serving(urls=[url]))
+
+
+@pytest.mark.parametrize("again", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
+def test_a_server_that_is_listed_twice_is_refused(again: str) -> None:
+    with pytest.raises(SettingError, match="is listed twice"):
+        InferenceSection(engine="server", urls=["http://h:1", again])
+
+
 def test_invalid_settings_are_named() -> None:
     with pytest.raises(SettingError, match="must list a server"):
         ZeroShot(inference="server", serving=Serving(urls=[]))

@@ -16,9 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stand_in import running
 from storm_exp import InputError
 from storm_inference.serve.serving import instructions, run_server
 from storm_inference.serve.verb import serve
+from storm_inference.servers.port import free_port
+from storm_inference.servers.server import Server
+from storm_inference.servers.vllm_server import Starting
 from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
 
 SERVER = """
@@ -29,9 +33,13 @@ SERVER = """
             if self.path == "/end":
                 print("out of luck", flush=True)
                 os._exit(3)
+            content, kind = str(os.getpid()), "text/plain"
+            if self.path == "/v1/models":
+                content, kind = '{"data": [{"id": "small"}]}', "application/json"
             self.send_response(200)
+            self.send_header("Content-Type", kind)
             self.end_headers()
-            self.wfile.write(str(os.getpid()).encode())
+            self.wfile.write(content.encode())
 
     http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
@@ -127,6 +135,29 @@ def test_a_port_in_use_is_said_before_anything_starts(talker, capfd):
         with pytest.raises(InputError, match=rf"--port: port {port} cannot be used"):
             serve([str(talker.directory), "--port", str(port)])
     assert capfd.readouterr().out == ""
+
+
+def test_two_servers_that_start_at_once_cannot_have_one_port(tmp_path):
+    """Until the first one listens, the operating system would give the port to both."""
+    port = free_port()
+    first = ToyLaunch(log=tmp_path / "first.log", port=port, code="import time; time.sleep(60)")
+    starting = Starting(first)
+    try:
+        with pytest.raises(InputError, match=rf"--port: port {port} cannot be used \(another run"):
+            run_server(ToyLaunch(log=tmp_path / "second.log", port=port))
+    finally:
+        starting.server.close()
+    Starting(ToyLaunch(log=tmp_path / "third.log", port=port)).wait(30).close()
+
+
+def test_another_server_that_answers_at_the_port_is_not_taken_for_the_own(tmp_path):
+    with running() as other:
+        launch = ToyLaunch(log=tmp_path / "toy.log", code="import time; time.sleep(60)")
+        starting = Starting(launch)
+        starting.server.close()  # its program; its address becomes the other's
+        starting.server = Server(other.url, 30)
+        with pytest.raises(InputError, match=r"another server answers at http\S+, with toy"):
+            starting.wait(30)
 
 
 def test_a_host_that_is_not_of_this_machine_is_refused(talker):

@@ -12,9 +12,9 @@ from stand_in import StandIn, expected, running
 from storm_exp import InputError
 from storm_inference.engines.engine import Sampling
 from storm_inference.servers.pool import Pool
+from storm_inference.servers.port import free_port
 from storm_inference.servers.server import Server
 from storm_inference.servers.server_engine import ServerEngine
-from storm_inference.servers.vllm_server import free_port
 
 ROWS = [[[1, 2, row], [1, 2, row + 100]] for row in range(40)]
 LABELS = [[4, 5], [6, 7, 8]]
@@ -168,7 +168,7 @@ def test_an_interruption_cancels_the_requests(pair):
 
 
 def test_a_port_in_use_is_refused():
-    from storm_inference.servers.vllm_server import check_port
+    from storm_inference.servers.port import check_port
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -177,6 +177,8 @@ def test_a_port_in_use_is_refused():
         with pytest.raises(InputError, match=rf"inference\.port: port {port} cannot be used"):
             check_port(port)
     check_port(port)
+    with pytest.raises(InputError, match=r"inference\.port: there is no port 65536"):
+        check_port(65536)
 
 
 def _with_logs(answer, logs):
