@@ -91,7 +91,8 @@ class Environment:
     def is_here(self) -> bool:
         """Whether this Python can import its modules, because the extra is installed."""
         specs = [importlib.util.find_spec(name) for name in self.imports]
-        return bool(self.extra) and None not in specs
+        # A folder of the same name in the working directory would be a namespace, without origin.
+        return bool(self.extra) and all(spec and spec.origin for spec in specs)
 
 
 def environments_folder() -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -134,3 +136,16 @@ def test_the_verb_lists_environments_and_refuses_unknown_names(
         verb.env(["create", "vlm"])
     with pytest.raises(InputError, match=r"env delete: usage: "):
         verb.env(["delete"])
+
+
+def test_a_folder_of_a_modules_name_does_not_stand_for_its_extra(
+    toy: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout of vLLM in the working directory is a folder `vllm`, which `python -m` can see."""
+    (tmp_path / "place/toy_engine").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "place")
+    with_extra = dataclasses.replace(toy, extra="toy")
+    assert not with_extra.is_here() and with_extra.problem() == "does not exist"
+    (tmp_path / "place/toy_engine/__init__.py").touch()
+    importlib.invalidate_caches()
+    assert with_extra.is_here()
