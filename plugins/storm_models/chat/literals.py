@@ -103,6 +103,14 @@ class _Reader:
         self._advance()
 
     def _string(self, token: str) -> str:
+        text = self._unescaped(token)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # an escape of half a surrogate pair
+            raise UnreadableLiteral(f"{token[:40]} is not valid Unicode") from error
+        return text
+
+    def _unescaped(self, token: str) -> str:
         try:
             text = str(json.loads(token, strict=False) if token[0] == '"' else "")
             return text if token[0] == '"' else str(ast.literal_eval(token))

@@ -45,9 +45,12 @@ class CallSpelling(Enum):
         return ("name", "arguments") if short else ("tool_name", "tool_arguments")
 
     def write(self, value: Any) -> str:
-        """Return a value as text."""
+        """Return a value as text; a tag in one of its strings is escaped."""
         python = self in (CallSpelling.python, CallSpelling.python_name)
-        return repr(value) if python else json.dumps(value, ensure_ascii=False)
+        text = repr(value) if python else json.dumps(value, ensure_ascii=False)
+        for tag in (OPEN, CLOSE):
+            text = text.replace(tag, tag.replace("<", "\\u003c"))
+        return text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,8 @@ from storm_models.chat.tool_calls import (
 )
 from storm_models.chat.tool_prompt import tool_prompt
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+TAGS = st.sampled_from(["<tool_call>", "a </tool_call>", "\\</tool_call>'\"\x00"])
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | TAGS
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -137,6 +138,14 @@ def test_hostile_text_is_refused_quickly(text):
     with pytest.raises(UnreadableLiteral):
         read_literal(text)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_half_of_a_surrogate_pair_is_malformed_as_no_file_could_hold_it(quote):
+    for text in (r"\ud83d", r"\ude00 \ud83d"):
+        with pytest.raises(UnreadableLiteral, match="is not valid Unicode"):
+            read_literal(f"{quote}{text}{quote}")
+    assert read_literal(r'"\ud83d\ude00"') == "😀"
 
 
 def test_an_answer_of_too_many_calls_is_refused():
