@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_evaluation.function_calling.checker import Accepted, Function
+from storm_evaluation.function_calling.suite_form import check_accepted, check_question
 from storm_exp import InputError, SettingError, did_you_mean
 
 ANSWERS = "possible_answer"
@@ -86,21 +87,22 @@ class Suite:
     def questions(self, category: str) -> list[Question]:
         """Return a category's questions in order; raises InputError for malformed ones."""
         file = self._file(category)
-        answers: dict[str, Any] = {}
-        if self.expected(category) is Expected.calls:
-            lines = _lines(self.directory / ANSWERS / file.name)
-            answers = {line["id"]: line["ground_truth"] for line in lines}
+        expects_calls = self.expected(category) is Expected.calls
+        accepted = _by_id(self.directory / ANSWERS / file.name) if expects_calls else {}
         questions = []
-        for line in _lines(file):
-            name = line.get("id")
-            if answers and name not in answers:
+        for name, line in _by_id(file).items():
+            if expects_calls and name not in accepted:
                 raise InputError(f"{file}: {name!r} has no answer in {ANSWERS}")
             try:
                 messages, functions = line["question"][0], line["function"]
-                _check(messages, functions)
-            except (KeyError, TypeError, IndexError) as error:
-                raise InputError(f"{file}: {name!r} is malformed ({error})") from error
-            questions.append(Question(str(name), messages, functions, answers.get(str(name))))
+                check_question(messages, functions)
+                entries = accepted[name]["ground_truth"] if expects_calls else None
+                if entries is not None:
+                    check_accepted(entries, {function["name"] for function in functions})
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+                raise InputError(f"{file}: {name!r} is malformed: {problem}") from error
+            questions.append(Question(name, messages, functions, entries))
         if not questions:
             raise InputError(f"{file}: no questions")
         return questions
@@ -110,19 +112,25 @@ class Suite:
         return plain if plain.is_file() else self.directory / f"{_BERKELEY}{category}.json"
 
 
-def _check(messages: Any, functions: Any) -> None:
-    for message in messages:
-        if not isinstance(message["role"], str) or not isinstance(message["content"], str):
-            raise TypeError("the role or content of a message is not a string")
-    for function in functions:
-        if not isinstance(function["name"], str) or not isinstance(function["parameters"], dict):
-            raise TypeError("a function without a name or parameters")
+def _by_id(file: Path) -> dict[str, dict[str, Any]]:
+    """Return {id: line}; raises InputError for a line without an id, or with that of another."""
+    lines: dict[str, dict[str, Any]] = {}
+    for line in _lines(file):
+        if "id" not in line:
+            raise InputError(f"{file}: a line has no id: {str(line)[:80]}")
+        name = str(line["id"])
+        if name in lines:
+            raise InputError(f"{file}: two lines have the id {name!r}")
+        lines[name] = line
+    return lines
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     try:
         with file.open(encoding="utf-8") as stream:
             for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
                 content = json.loads(line)
                 if not isinstance(content, dict):
                     raise InputError(f"{file}, line {number}: not a JSON object")

@@ -80,12 +80,53 @@ def test_a_suite_has_the_expected_answers_of_its_categories(folder):
         (asked(1, function=[{"name": "find"}]), "'q1' is malformed"),
         (asked(9), "'q9' has no answer"),
         ([1], "line 1: not a JSON object"),
+        ({"question": []}, "a line has no id"),
+        (asked(1, question=[[]]), "'q1' is malformed: .*should be a list of messages"),
+        (asked(1, function=FIND), "'q1' is malformed: 'function' should be a list"),
+        (asked(1, function=[{"name": "find", "parameters": {"properties": None}}]), "properties"),
+        (asked(1, function=[{"name": "find", "parameters": {"required": None}}]), "required"),
+        (asked(1, function=[{**FIND, "name": "seek"}]), "'find' is accepted, and not one of its"),
     ],
 )
 def test_a_malformed_question_is_named(folder, line, problem):
     write(folder, "simple.json", line)
     with pytest.raises(InputError, match=problem):
         Suite(folder).questions("simple")
+
+
+@pytest.mark.parametrize(
+    ("truth", "problem"),
+    [
+        ({"find": {"what": ["1"]}}, "'ground_truth' should be a list of calls"),
+        (["find(what=1)"], "an accepted call should be {NAME: {…}}, not find"),
+        ([{"find": {}, "seek": {}}], "an accepted call should be"),
+        ([{"find": {"what": "1"}}], r"should be {ARGUMENT: \[values\]}"),
+        ([{"find": ["1"]}], r"should be {ARGUMENT: \[values\]}"),
+    ],
+)
+def test_a_malformed_answer_is_named_before_anything_is_asked(folder, truth, problem):
+    write(folder, "possible_answer/simple.json", {"id": "q1", "ground_truth": truth})
+    write(folder, "simple.json", asked(1))
+    settings = ToolCalls(suite=str(folder), categories=["simple"])
+    with pytest.raises(InputError, match=f"'q1' is malformed: .*{problem}"):
+        settings.plan_spec(CheckpointSpec(has_chat_template=True))
+
+
+def test_each_question_has_an_id_of_its_own_and_its_answer(folder):
+    write(folder, "simple.json", asked(1), asked(1))
+    with pytest.raises(InputError, match="two lines have the id 'q1'"):
+        Suite(folder).questions("simple")
+    write(folder, "simple.json", asked(1))
+    write(folder, "possible_answer/simple.json")
+    with pytest.raises(InputError, match="'q1' has no answer"):
+        Suite(folder).questions("simple")
+    write(folder, "possible_answer/simple.json", {"ground_truth": []})
+    with pytest.raises(InputError, match="a line has no id"):
+        Suite(folder).questions("simple")
+    write(folder, "simple.json", asked(1, id=1))
+    write(folder, "possible_answer/simple.json", {"id": 1, "ground_truth": [{"find": {}}]})
+    (question,) = Suite(folder).questions("simple")
+    assert question.id == "1" and question.accepted == [{"find": {}}]
 
 
 CALL = '<tool_call>{"tool_name": "find", "tool_arguments": {"what": "it"}}</tool_call>'
