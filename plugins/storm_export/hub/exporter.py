@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storm_exp import Artifact, Cost, SettingError, StageContext, component, setting
+from storm_exp import Artifact, Cost, SettingError, StageContext, component, did_you_mean, setting
 from storm_export.hard_link import hard_link
+from storm_export.hub.generation import check_generation
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.folder.generation_config import read_generation_config, write_generation_config
@@ -48,6 +49,8 @@ class HubFolderExporter:
     """{task: owner/data set, or owner/data set:task} of scores for the hub's leaderboards."""
 
     def __post_init__(self) -> None:
+        """Check benchmarks and generation settings; raises SettingError."""
+        check_generation(self.generation)
         for task, benchmark in self.benchmarks.items():
             if benchmark.partition(":")[0].count("/") != 1:
                 problem = "should be a data set of the hub: owner/name, or owner/name:task"
@@ -78,6 +81,7 @@ class HubFolderExporter:
             write_generation_config(stage.directory, generation)
         history, evaluated = History.of(model), read_scores(evaluations or [])
         own = [score for each in evaluated if each.model == model.key for score in each.scores]
+        self._check_scored([score.task for score in own])
         stated = {"license": self.license, "language": self.language, "tags": self.tags}
         drawn = {name: value for name, value in generation.items() if not name.endswith("_id")}
         card = front_matter(self.title, history, own, stated)
@@ -88,6 +92,14 @@ class HubFolderExporter:
         self._write_results(stage.directory, own)
         stage.metric("scores", len(own))
         return HubFolder(stage.directory)
+
+    def _check_scored(self, tasks: Sequence[str]) -> None:
+        """Raise SettingError for a benchmark's task of which the model has no score."""
+        for task, benchmark in self.benchmarks.items():
+            if task not in tasks:
+                problem = "no connected evaluation has a score of this task for the model"
+                problem += did_you_mean(task, tasks)
+                raise SettingError(f"benchmarks.{task}", benchmark, problem)
 
     def _write_results(self, directory: Path, own: Sequence[Any]) -> None:
         """Write a file for each scored task of `benchmarks`."""

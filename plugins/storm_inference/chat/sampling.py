@@ -11,7 +11,7 @@ from storm_models.folder.generation_config import GENERATION_FILE
 
 MAX_NEW_TOKENS = 1024
 """Default maximum length of an answer."""
-_BOUNDS: dict[str, tuple[float, float]] = {
+BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_k": (0, 1 << 31),
     "top_p": (0, 1),
@@ -19,6 +19,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "repetition_penalty": (0.01, 100),
     "max_new_tokens": (1, 1 << 31),
 }
+"""{parameter: its least and its greatest value}"""
 _WHOLE = ("top_k", "max_new_tokens")
 _OPTIONS = {"max_new_tokens": "--max-tokens"}
 
@@ -48,14 +49,13 @@ class SamplingOptions:
         for a value that is out of bounds.
         """
         values: dict[str, Any] = {}
-        for name, (least, most) in _BOUNDS.items():
+        for name, (least, most) in BOUNDS.items():
             value, source = stated.get(name), _OPTIONS.get(name, f"--{name.replace('_', '-')}")
             if value is None:
                 value, source = config.get(name), f"{GENERATION_FILE}: {name}"
             if value is None:
                 continue
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not least <= value <= most:
+            if not in_bounds(name, value):
                 raise InputError(
                     f"{source}={value!r} should be a number from {least:g} to {most:g}"
                 )
@@ -67,3 +67,11 @@ class SamplingOptions:
             elif do_sample is True:
                 values.setdefault("temperature", 1.0)
         return cls(seed=seed, **values)
+
+
+def in_bounds(name: str, value: object) -> bool:
+    """Return whether a value is a number within the bounds of a parameter."""
+    least, most = BOUNDS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least <= value <= most

@@ -113,3 +113,33 @@ def test_a_folder_loads_with_the_generation_settings(tmp_path):
 def test_a_benchmark_is_a_data_set_of_the_hub(dataset):
     with pytest.raises(SettingError, match=r"benchmarks\.gsm8k"):
         HubFolderExporter(benchmarks={"gsm8k": dataset})
+
+
+@pytest.mark.parametrize(
+    ("generation", "problem"),
+    [
+        ({"temperature": "hot"}, "generation.temperature='hot': should be a number from 0 to 100"),
+        ({"top_p": 1.5}, "generation.top_p=1.5: should be a number from 0 to 1"),
+        ({"top_k": True}, "generation.top_k=True: should be a number"),
+        (
+            {"temprature": 0.5},
+            "generation.temprature=0.5: is not in .*; did you mean 'temperature'",
+        ),
+    ],
+)
+def test_generation_settings_are_checked_with_the_plan(generation, problem):
+    with pytest.raises(SettingError, match=problem):
+        HubFolderExporter(generation=generation)
+
+
+def test_any_setting_of_transformers_may_be_given():
+    HubFolderExporter(generation={"num_beams": 2, "temperature": 0, "do_sample": False})
+
+
+def test_a_benchmark_without_a_score_is_refused(tmp_path):
+    model = make_checkpoint(tmp_path / "model")
+    exporter = HubFolderExporter(benchmarks={"gsm8k": "openai/gsm8k"})
+    with pytest.raises(
+        SettingError, match=r"benchmarks\.gsm8k=.*no connected evaluation has a score of this"
+    ):
+        run_component(exporter, make_stage(tmp_path, "hub"), model)
