@@ -11,9 +11,10 @@ from storm_exp import InputError
 from storm_inference.chat.backend import ChatBackend
 from storm_inference.chat.chat_setup import ChatSetup
 from storm_inference.chat.sampling import SamplingOptions
-from storm_inference.chat.terminal import Terminal, escape_controls
+from storm_inference.chat.terminal import Terminal
 from storm_models.chat.template import UnusableChat
 from storm_models.chat.tool_calls import MalformedCall, parse_answer
+from storm_report.controls import escape_controls
 
 _PROBE = {"role": "user", "content": "Hello"}
 _CUT = "(the answer was cut off at the limit: --max-tokens)"

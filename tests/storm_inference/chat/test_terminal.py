@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from storm_inference.chat.terminal import Terminal, escape_controls, replace_invalid
+from storm_inference.chat.terminal import Terminal, replace_invalid
 
 
 class Screen(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@given(text=st.text())
-def test_nothing_that_is_shown_steers_a_terminal(text):
-    shown = escape_controls(text)
-    assert not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in shown)
-    assert not any(unicodedata.bidirectional(c) in ("RLO", "LRO", "RLI", "PDF") for c in shown)
 
 
 def test_escape_sequences_of_an_answer_are_spelled():
