@@ -11,11 +11,11 @@ from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from storm_exp import Runtime
-from storm_inference.chat.detokenizer import Detokenizer
 from storm_inference.chat.prompts import Prompts
 from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.factor_change import generate_through
 from storm_models.chat.conversation import Conversation
+from storm_models.chat.detokenizer import Detokenizer
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.devices import computing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_inference.chat.detokenizer import Detokenizer
+from storm_models.chat.detokenizer import Detokenizer
 from storm_models.testing import make_byte_tokenizer
 
 BYTES = make_byte_tokenizer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,15 +13,15 @@ _INCOMPLETE = "\ufffd"
 
 
 class Detokenizer:
-    """Decodes tokens one by one, without control tokens; characters appear once complete.
+    """Decodes tokens one by one; characters appear once complete.
 
     The text of a token depends on the previous one (SentencePiece's spaces), so new tokens are
     decoded together with those before them.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Start without tokens."""
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, controls: bool = False) -> None:
+        """Start without tokens; `controls` spells control tokens, which are left out otherwise."""
+        self._tokenizer, self._controls = tokenizer, controls
         self._ids: list[int] = []
         self._context_start = self._decoded = 0
 
@@ -44,6 +45,18 @@ class Detokenizer:
     def _decode(self, ids: list[int]) -> str:
         return str(
             self._tokenizer.decode(
-                ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+                ids, skip_special_tokens=not self._controls, clean_up_tokenization_spaces=False
             )
         )
+
+
+def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int]) -> list[str]:
+    """Return the text of every token, control tokens included; together they are the whole text.
+
+    A character of several tokens is the text of its last one.
+    """
+    detokenizer = Detokenizer(tokenizer, controls=True)
+    texts = [detokenizer.add(int(token)) for token in ids]
+    if texts:
+        texts[-1] += detokenizer.rest()
+    return texts
