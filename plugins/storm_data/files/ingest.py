@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
-from storm_data.files.funnel import DUPLICATE, EXCLUDED, Funnel
+from storm_data.files.funnel import DUPLICATE, Funnel
 from storm_data.files.missed_columns import missed_columns
+from storm_data.files.row_checks import RowChecks, row_id
 from storm_data.files.row_file import RowFile
 from storm_data.files.split_settings import SplitSettings, validation_count
 from storm_data.rows.bad_row import BadRow, short_list
-from storm_data.rows.row_schema import Content, RowSchema, content_digest
+from storm_data.rows.row_schema import RowSchema, content_digest
 from storm_exp import InputError, SettingError, StageContext
 
 _SHOWN_CHARACTERS = 2000
 _SHOWN_EXAMPLES = 3
-_MOST_COLUMNS = 1000
 
 
 class Ingest:
@@ -36,14 +35,11 @@ class Ingest:
     ) -> None:
         """Keep the rows in files under `scratch` until they are split."""
         self._settings = settings
-        self._exclude = {name: re.compile(text) for name, text in settings.exclude.items()}
-        self._seen: set[str] = set()
-        """Columns of rows: up to `_MOST_COLUMNS`, and all that rows are excluded by."""
+        self._checks = RowChecks(settings)
         self._schema = schema
         self._schemas = {id(schema): schema}
         self._good = RowFile(scratch / "accepted.parquet", schema.schema())
         self._bad = RowFile(scratch / "rejected.parquet", rejected_schema(schema))
-        self._ids: set[bytes] = set()
         self._ranks: list[bytes] = []
         self._held_out: set[int] = set()
         self._trained: set[bytes] = set()
@@ -67,19 +63,15 @@ class Ingest:
         schema = schema or self._schema
         self._schemas[id(schema)] = schema
         try:
-            self._check_excluded(row)
-            content = _read(schema, row)
-            if content.characters > self._settings.max_characters:
-                raise BadRow("enormous", f"{content.characters} characters")
+            content = self._checks.read(row, schema)
             digest = content_digest(content.identity)
             group = digest if content.group is None else content_digest(content.group)
             rank = hashlib.sha256(f"{seed}\0{group}".encode()).digest()[:16]
-            name = _row_id(row) or digest
             if held_out and rank in self._trained:
                 raise BadRow(DUPLICATE, "training has a row with the same prompt")
-            self._check_duplicate(name, digest)
+            name = self._checks.name(row, digest)
         except BadRow as error:
-            self.reject(error, line, source, _row_text(row), _row_id(row))
+            self.reject(error, line, source, _row_text(row), row_id(row))
             return
         if held_out:
             self._held_out.add(self.accepted)
@@ -146,7 +138,7 @@ class Ingest:
         """
         funnel = self._funnel
         missed = missed_columns(
-            self._settings, [schema.names for schema in self._schemas.values()], self._seen
+            self._settings, [schema.names for schema in self._schemas.values()], self._checks.seen
         )
         if self.accepted and missed:
             raise SettingError(*missed[0])
@@ -197,25 +189,6 @@ class Ingest:
             output.close()
         return {name: output.count for name, output in outputs.items()}
 
-    def _check_excluded(self, row: dict[str, Any]) -> None:
-        self._seen.update(row if len(self._seen) < _MOST_COLUMNS else row.keys() & self._exclude)
-        for name, pattern in self._exclude.items():
-            if name not in row:
-                continue
-            if isinstance(row[name], str | int) and pattern.fullmatch(str(row[name])):
-                raise BadRow(f"{EXCLUDED}{name}", f"{row[name]} matches {pattern.pattern}"[:200])
-
-    def _check_duplicate(self, name: str, content: str) -> None:
-        id_key, content_key = (
-            hashlib.sha256(text.encode(errors="replace")).digest()[:16]
-            for text in (f"id {name}", f"content {content}")
-        )
-        if content_key in self._ids:
-            raise BadRow(DUPLICATE, "an earlier row has the same content")
-        if id_key in self._ids:
-            raise BadRow("id given twice", f"an earlier row of other content has {name}"[:200])
-        self._ids.update((id_key, content_key))
-
     def __enter__(self) -> Self:
         return self
 
@@ -232,20 +205,6 @@ class Ingest:
 def rejected_schema(schema: RowSchema) -> pa.Schema:
     """Return the Arrow schema of rejected rows: empty content columns, line, reason and text."""
     return schema.schema(line="int64", reason="string", detail="string", text="string")
-
-
-def _read(schema: RowSchema, row: dict[str, Any]) -> Content:
-    try:
-        return schema.read(row)
-    except RecursionError as error:
-        raise BadRow("malformed row", "nested too deeply") from error
-
-
-def _row_id(row: dict[str, Any]) -> str | None:
-    value = row.get("id")
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        return None
-    return str(value).encode(errors="replace").decode()
 
 
 def _row_source(row: dict[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,29 +82,44 @@ def take_rows(
 
     Where there are several files, `within` names this one and prefixes the ids of its rows.
     """
-    from storm_data.files.jsonl import parse_row, read_rows
-
-    longest = 8 * settings.max_characters + 65_536
     number = 0
-    for number, line, complete in read_rows(file, longest):
+    for number, line, row in parsed_rows(file, settings.max_characters):
         if limit is not None and number > limit:
             return limit
         progress.advance(len(line))
+        if isinstance(row, BadRow):
+            name = f"{within}:{number}" if within else None
+            ingest.reject(row, number, source, decoded(line), name)
+            continue
+        ingest.take(_prefixed(row, within, number), number, source, settings.seed)
+    return number
+
+
+def parsed_rows(
+    file: Path, max_characters: int
+) -> Iterator[tuple[int, bytes, dict[str, Any] | BadRow]]:
+    """Yield (number from 1, text, the row's object or why it is none) of a file's rows.
+
+    A row of many more bytes than `max_characters` can have is not read to its end.
+    """
+    from storm_data.files.jsonl import parse_row, read_rows
+
+    longest = 8 * max_characters + 65_536
+    for number, line, complete in read_rows(file, longest):
+        row: dict[str, Any] | BadRow
         try:
             if not complete:
                 raise BadRow("enormous", f"a row of more than {longest} bytes")
             row = parse_row(line)
         except BadRow as error:
-            name = f"{within}:{number}" if within else None
-            ingest.reject(error, number, source, _decoded(line), name)
-            continue
-        ingest.take(_prefixed(row, within, number), number, source, settings.seed)
-    return number
+            row = error
+        yield number, line, row
 
 
 def _prefixed(row: dict[str, Any], within: str, number: int) -> dict[str, Any]:
     return {**row, "id": f"{within}:{row.get('id', number)}"} if within else row
 
 
-def _decoded(line: bytes) -> str:
+def decoded(line: bytes) -> str:
+    """Return the beginning of a row that cannot be used, as text."""
     return line[:8000].decode(errors="replace").rstrip("\n")
