@@ -22,6 +22,15 @@ class Shown:
 
 def distinct(record: RunRecord, payload: str) -> list[Shown]:
     """Return every artifact once whose payload has the JSON file `payload`."""
+    return [
+        Shown(label=label, stage=stage, cell=cell, contents=contents)
+        for label, stage, cell in labelled(record)
+        if (contents := stage.read(payload)) is not None
+    ]
+
+
+def labelled(record: RunRecord) -> list[tuple[str, StageRecord, CellRecord]]:
+    """Return every artifact once, with its label in the report and the first cell that holds it."""
     settings = record.cell_settings()
     holders: dict[str, tuple[StageRecord, list[int]]] = {}
     for number, cell in enumerate(record.cells):
@@ -29,19 +38,9 @@ def distinct(record: RunRecord, payload: str) -> list[Shown]:
             holders.setdefault(stage.key, (stage, []))[1].append(number)
     shown = []
     for stage, cells in holders.values():
-        contents = stage.read(payload)
-        if contents is None:
-            continue
         first = settings[cells[0]].items()
         common = [f"{k}={v}" for k, v in first if all(settings[c][k] == v for c in cells)]
-        shown.append(
-            Shown(
-                label=" · ".join([stage.label, *common]),
-                stage=stage,
-                cell=record.cells[cells[0]],
-                contents=contents,
-            )
-        )
+        shown.append((" · ".join([stage.label, *common]), stage, record.cells[cells[0]]))
     return shown
 
 

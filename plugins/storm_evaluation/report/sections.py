@@ -2,65 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
 
+from storm_evaluation.report.lineup import Lineup, find_lineups
 from storm_evaluation.report.over_runs import difference_cells
-from storm_evaluation.report.steps import in_a_sentence, step_differences, steps
+from storm_evaluation.report.steps import in_a_sentence, step_differences
 from storm_evaluation.tasks.names import short_names
 from storm_evaluation.tasks.record import COLUMNS, rows_of
-from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
+from storm_exp.report import Place, RunRecord, Section
 from storm_report.chart import Bars, bar_chart
 from storm_report.markup import figure, folded, table
-from storm_report.shown import colours, distinct
+from storm_report.shown import colours
 from storm_report.svg import WIDTH
 
 _MEAN = "mean"
 _NOTHING = "they come from a rehearsal and have no meaning."
 
 
-@dataclasses.dataclass
-class _Lineup:
-    """The models of a cell that are compared, in order."""
-
-    label: str
-    cell: CellRecord
-    stages: list[StageRecord]
-    evaluations: list[dict[str, Any]]
-    comparison: dict[str, Any] | None
-    rehearsed: bool = False
-    """Whether the scores come from a rehearsal and have no meaning."""
-
-    @property
-    def runs(self) -> int:
-        """The number of runs of each model."""
-        return int((self.comparison or {}).get("runs", 1))
-
-    @property
-    def models(self) -> int:
-        """The number of models."""
-        return len(self.stages) // self.runs
-
-    def name(self, position: int) -> str:
-        """Return the name of a model, of several runs that of the first."""
-        stage = self.stages[position * self.runs]
-        return stage.element or stage.label
-
-    def steps(self) -> list[tuple[int, int]]:
-        """Return (parent, child) of models of which one was made from the other."""
-        keys = [str(s.inputs.get("model", "")) for s in self.stages[:: self.runs]]
-        return steps(self.cell, keys)
-
-    def tasks(self) -> dict[str, dict[str, Any]]:
-        return {task: entry for e in self.evaluations for task, entry in e["tasks"].items()}
-
-
 def sections(run: RunRecord) -> list[Section]:
     """Return the figure of all models over all tasks, and the paired differences."""
-    lineups = _lineups(run)
+    lineups = find_lineups(run)
     if not lineups:
         return []
     palette = colours(run)
@@ -71,43 +35,13 @@ def sections(run: RunRecord) -> list[Section]:
     return [Section("Models over tasks", folded(parts), stage=stage, place=Place.LEAD)]
 
 
-def _part(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+def _part(lineup: Lineup, palette: dict[str, int]) -> Markup:
     """Return a lineup's charts and tables; a rehearsal's have no ranks, differences or verdicts."""
     html = scores(lineup, palette) + _asked(lineup)
     return html if lineup.rehearsed else in_words(lineup) + html + differences(lineup, palette)
 
 
-def _lineups(run: RunRecord) -> list[_Lineup]:
-    """Return the models to show together; cells with the same models are shown once."""
-    contents = {s.stage.key: s.contents for s in distinct(run, "evaluation.json")}
-    compared = distinct(run, "comparison.json")
-    lineups: dict[tuple[str, ...], _Lineup] = {}
-    for cell in run.cells:
-        comparisons = [s for s in compared if s.stage.key in {x.key for x in cell.stages}]
-        for shown in comparisons:
-            keys = shown.stage.inputs.get("evaluations", [])
-            _add(lineups, cell, shown.label, keys, contents, shown.contents)
-        if not comparisons:
-            keys = [s.key for s in cell.stages if s.key in contents]
-            _add(lineups, cell, cell.name or "evaluations", keys, contents, None)
-    return list(lineups.values())
-
-
-def _add(
-    lineups: dict[tuple[str, ...], _Lineup],
-    cell: CellRecord,
-    label: str,
-    keys: list[str],
-    contents: dict[str, Any],
-    comparison: dict[str, Any] | None,
-) -> None:
-    stages = [stage for key in keys if (stage := cell.find(key)) and key in contents]
-    if stages and len(stages) == len(keys):
-        evaluations = [contents[key] for key in keys]
-        lineups.setdefault(tuple(keys), _Lineup(label, cell, stages, evaluations, comparison))
-
-
-def in_words(lineup: _Lineup) -> Markup:
+def in_words(lineup: Lineup) -> Markup:
     """Return a sentence on which steps helped, or on differences to the first model."""
     comparison = lineup.comparison or {}
     measure = "mean" if comparison.get("mean") else "loss"
@@ -128,7 +62,7 @@ def in_words(lineup: _Lineup) -> Markup:
     )
 
 
-def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+def scores(lineup: Lineup, palette: dict[str, int]) -> Markup:
     """Return a bar chart per kind of metric, with error bars of one standard error, and a table."""
     tasks = lineup.tasks()
     shares = [t for t, e in tasks.items() if e.get("higher_is_better", True)]
@@ -167,7 +101,7 @@ def scores(lineup: _Lineup, palette: dict[str, int]) -> Markup:
     )
 
 
-def _entry(lineup: _Lineup, position: int, task: str) -> dict[str, Any]:
+def _entry(lineup: Lineup, position: int, task: str) -> dict[str, Any]:
     """Return a model's score and standard error on a task, or for the mean over tasks."""
     if task != _MEAN:
         if lineup.comparison and lineup.runs > 1:
@@ -182,7 +116,7 @@ def _shown(tasks: Iterable[str], column: str) -> str:
     return short_names(tasks).get(column, column)
 
 
-def _score_table(lineup: _Lineup, columns: list[str], palette: dict[str, int]) -> Markup:
+def _score_table(lineup: Lineup, columns: list[str], palette: dict[str, int]) -> Markup:
     tasks, rows = lineup.tasks(), []
     best = {}
     for column in columns:
@@ -214,13 +148,13 @@ def _strong(text: str) -> Markup:
     return Markup("<strong>{}</strong>").format(text) if text else Markup()
 
 
-def _model(lineup: _Lineup, position: int, palette: dict[str, int]) -> Markup:
+def _model(lineup: Lineup, position: int, palette: dict[str, int]) -> Markup:
     name = lineup.name(position)
     colour = palette.get(name, position)
     return Markup('<span class="swatch s{}"></span>{}').format(colour, name)
 
 
-def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
+def differences(lineup: Lineup, palette: dict[str, int]) -> Markup:
     """Return the paired differences to the first model, of the means and task by task."""
     against = (lineup.comparison or {}).get("against_first") or []
     if not against or lineup.comparison is None:
@@ -252,7 +186,7 @@ def differences(lineup: _Lineup, palette: dict[str, int]) -> Markup:
 
 
 def _step_table(
-    lineup: _Lineup, palette: dict[str, int], header: list[str], margin: float
+    lineup: Lineup, palette: dict[str, int], header: list[str], margin: float
 ) -> Markup:
     """Return the differences of every model to those that it was made from."""
     html = Markup()
@@ -270,7 +204,7 @@ def _step_table(
     return html
 
 
-def _asked(lineup: _Lineup) -> Markup:
+def _asked(lineup: Lineup) -> Markup:
     """Return the tasks' settings, where they are the same for all models."""
     tables = [rows_of(evaluation) for evaluation in lineup.evaluations]
     if not tables[0] or any(rows != tables[0] for rows in tables):
@@ -279,7 +213,7 @@ def _asked(lineup: _Lineup) -> Markup:
     return Markup("<details><summary>Settings of every task</summary>{}</details>").format(inner)
 
 
-def _scope(lineup: _Lineup) -> str:
+def _scope(lineup: Lineup) -> str:
     """Return what the differences hold for: these trained models, or the arms."""
     if lineup.runs > 1:
         return (

@@ -59,16 +59,25 @@ def find_target(word: str, store: Path = STORE) -> Target:
     in `store`, or a path (`./NAME` if a stage has the same name). Raises InputError, listing the
     models of the latest run, if there is no such target.
     """
+    located = locate(word, store)
+    if located is None:
+        raise InputError(f"no model '{word}': {_alternatives(word, store)}")
+    return _opened(*located)
+
+
+def locate(word: str, store: Path = STORE) -> tuple[str, Path] | None:
+    """Return the name and place of the stage, artifact, folder or file that a word names.
+
+    None if there is none. Raises InputError if several keys begin with the word.
+    """
     is_path = os.sep in word or word in (".", "..") or word.startswith("~")
     if not is_path and word:
         if (stage := LATEST / word).is_dir():
-            return _opened(word, stage)
+            return word, stage
         if _KEY.fullmatch(word) and (found := _of_key(word, store)) is not None:
-            return _opened(word, found)
+            return word, found
     path = Path(word).expanduser()
-    if word and path.exists():
-        return _opened(path.resolve().name, path)
-    raise InputError(f"no model '{word}': {_alternatives(word, store)}")
+    return (path.resolve().name, path) if word and path.exists() else None
 
 
 def _opened(name: str, place: Path) -> Target:
@@ -77,7 +86,7 @@ def _opened(name: str, place: Path) -> Target:
         if place.suffix != _GGUF:
             raise InputError(f"{place} is not a GGUF file")
         return Target(name=place.stem, place=place)
-    if not _is_artifact(place):
+    if not is_artifact(place):
         return Target(name=name, place=place)
     manifest = Manifest.read(place)
     if manifest is None:
@@ -85,13 +94,14 @@ def _opened(name: str, place: Path) -> Target:
     return Target(name=name, place=manifest.payload(place), manifest=manifest)
 
 
-def _is_artifact(place: Path) -> bool:
+def is_artifact(place: Path) -> bool:
+    """Return whether a path is the directory of an artifact, by its name and its parent's."""
     named = re.fullmatch("[0-9a-f]{64}", place.name) is not None
     return named and place.parent.name == place.name[:2]
 
 
 def _of_key(prefix: str, store: Path) -> Path | None:
-    found = [place for place in store.glob(f"artifacts/*/{prefix}*") if _is_artifact(place)]
+    found = [place for place in store.glob(f"artifacts/*/{prefix}*") if is_artifact(place)]
     if len(found) > 1:
         raise InputError(f"{len(found)} artifacts begin with '{prefix}': give more digits")
     return found[0] if found else None
