@@ -8,6 +8,7 @@ from storm_exp import hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
+    from storm_report.look.view import View
 
 storm_api = ">=1,<2"
 
@@ -48,3 +49,12 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
     from storm_data.report import sections
 
     return sections(run)
+
+
+@hookimpl
+def storm_views() -> list[View]:
+    """Return the views of data sets and of files of rows."""
+    from storm_data.look.dataset_view import DatasetView
+    from storm_data.look.file_view import FileView
+
+    return [DatasetView(), FileView()]

@@ -9,6 +9,7 @@ from storm_exp import hookimpl
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
     from storm_inference.environments.environment import Environment
+    from storm_report.look.view import View
 
 storm_api = ">=1,<2"
 
@@ -40,7 +41,16 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on all models over all tasks, and on learning curves."""
-    from storm_evaluation.report import learning_curve, over_runs, sections
+    """Return the report's sections on all models over all tasks, learning curves and answers."""
+    from storm_evaluation.report import answers, learning_curve, over_runs, sections
 
-    return [*over_runs.sections(run), *sections.sections(run), *learning_curve.sections(run)]
+    parts = (over_runs, sections, learning_curve, answers)
+    return [section for part in parts for section in part.sections(run)]
+
+
+@hookimpl
+def storm_views() -> list[View]:
+    """Return the view of evaluations."""
+    from storm_evaluation.look.evaluation_view import EvaluationView
+
+    return [EvaluationView()]

@@ -8,6 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+PAGE_STYLE = Path(__file__).parent / "page.css"
+"""The style of tables, figures and examples."""
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,

@@ -7,12 +7,14 @@ model, and `loop.trainer.train(model, sequences, settings, stage)` runs the trai
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
+    from storm_report.look.view import View
 
 storm_api = ">=1,<2"
 
@@ -48,3 +50,20 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
     from storm_training.report import sections
 
     return sections(run)
+
+
+@hookimpl
+def storm_views() -> list[View]:
+    """Return the views of token sets and of what a training reads."""
+    from storm_training.look.token_set_view import TokenSetView
+    from storm_training.look.training_view import TrainingView
+
+    return [TokenSetView(), TrainingView()]
+
+
+@hookimpl
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return the verb that shows data as training sees it."""
+    from storm_training.look.verb import look
+
+    return {"look": look}

@@ -9,15 +9,19 @@ from markupsafe import Markup
 
 from storm_exp.report import RunRecord, Section
 from storm_report.chart import Line, heat_map, line_chart
+from storm_report.look.listing import from_json
+from storm_report.look.markup import LEGEND, examples_markup
 from storm_report.markup import figure, folded, table
 from storm_report.shown import Shown, colours, distinct
+from storm_training.data.examples_file import EXAMPLES_FILE
+from storm_training.data.examples_file import LEGEND as LOSS_LEGEND
 
 _POINTS = 300
 """Points of a drawn curve; a longer run is averaged over neighbouring steps."""
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return the section on trained parameters and their SNR, then that of the loss curves."""
+    """Return the sections on trained parameters and their SNR, packed rows, and loss curves."""
     trained = [s for s in distinct(run, "training.json") if s.contents.get("steps")]
     scanned = [s for s in distinct(run, "layers.json") if s.contents.get("modules")]
     result = []
@@ -25,6 +29,10 @@ def sections(run: RunRecord) -> list[Section]:
         maps = [(s.label, ratios(s, _trained_from(s, trained))) for s in scanned]
         html = (folded(maps) if maps else Markup()) + what_trains(trained)
         result.append(Section("What trains", html, stage=(scanned or trained)[0].stage.stage))
+    seen = distinct(run, EXAMPLES_FILE)
+    if seen:
+        parts = [(s.label, what_it_sees(s.contents)) for s in seen]
+        result.append(Section("What training sees", folded(parts), stage=seen[-1].stage.stage))
     if trained:
         result.append(Section("Training", losses(run, trained), stage=trained[-1].stage.stage))
     return result
@@ -59,6 +67,13 @@ def ratios(scan: Shown, trained: Shown | None) -> Markup:
     if trained:
         caption += f" Outlined: the {len(marked)} that {trained.stage.label} trains; the rest stay."
     return figure(chart, caption)
+
+
+def what_it_sees(kept: dict[str, Any]) -> Markup:
+    """Return the first packed rows of a training, coloured by the loss mask."""
+    note = Markup("<p class='note'>{}</p>").format(kept["packing"])
+    examples = examples_markup(from_json(values) for values in kept["examples"])
+    return note + LEGEND.format(LOSS_LEGEND) + examples
 
 
 def what_trains(trained: list[Shown]) -> Markup:

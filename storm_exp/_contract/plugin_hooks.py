@@ -80,3 +80,8 @@ def storm_launcher(runtime: Runtime, worker: list[str], key: str) -> list[str] |
     `worker` begins with an interpreter. The launcher sets RANK and WORLD_SIZE in the environment
     of each process; `key` is that of the artifact to make.
     """
+
+
+@hookspec
+def storm_views() -> list[object]:  # type: ignore[empty-body]
+    """Return views of artifacts and files for `storm-exp look`: storm_report.look.view.View."""

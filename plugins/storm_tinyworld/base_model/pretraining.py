@@ -20,7 +20,9 @@ from storm_models.quiet import quiet
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture, Text, pretraining_texts
 from storm_tinyworld.base_model.tokenizer import build_tokenizer
+from storm_training.data.packed_rows import write_examples
 from storm_training.data.token_sequences import TokenSequences
+from storm_training.loop.loader import plan_run
 from storm_training.loop.trainer import train
 from storm_training.objectives.objective import NextToken
 from storm_training.optim.settings import TrainingSettings
@@ -67,6 +69,11 @@ def pretrain(
         "steps": log.steps,
     }
     (stage.directory / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    length = settings.sequence_length
+    plan = plan_run(sequences, settings)
+    write_examples(
+        stage.directory, tokenizer, sequences, plan, longest=length, cut=False, capacity=length
+    )
     last = log.steps[-max(1, len(log.steps) // 10) :]
     stage.metric("training_loss", sum(e["loss"] for e in last) / len(last), main=True)
     return Checkpoint(stage.directory)

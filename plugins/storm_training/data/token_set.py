@@ -20,6 +20,8 @@ DOCUMENTS = "documents"
 PREFERENCES = "preferences"
 KINDS = (CHATS, DOCUMENTS, PREFERENCES)
 """What the examples are: chats, documents, or pairs of a chosen and a rejected answer."""
+SIDES = ("chosen", "rejected")
+"""The sequences of a pair, in order."""
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -17,9 +17,11 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.depth import read_new_layers
 from storm_models.checkpoint.spec import readable_count
 from storm_models.folder.generation_config import GENERATION_FILE
+from storm_training.data.packed_rows import write_examples
 from storm_training.data.token_set import TokenSet
 from storm_training.data.training_rows import TrainingRows, read_rows, require_rows
 from storm_training.loop.finetuned_checkpoint import stored_names, write_changed, write_checkpoint
+from storm_training.loop.loader import plan_run
 from storm_training.loop.trainer import train
 from storm_training.loop.training_log import TrainingLog
 from storm_training.objectives.objective import Objective
@@ -96,6 +98,15 @@ def finetune(
         "steps": log.steps,
     }
     (stage.directory / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    write_examples(
+        stage.directory,
+        model.tokenizer(),
+        rows.sequences,
+        plan_run(rows.sequences, settings),
+        longest=longest,
+        cut=cut,
+        capacity=settings.sequence_length,
+    )
     measured = f"{objective.name} on {held_out.sequences.digest()}" if held_out else ""
     _report(stage, log, table, measured)
     return result

@@ -1,0 +1,1 @@
+"""Data sets and files of rows, as `storm-exp look` shows them."""

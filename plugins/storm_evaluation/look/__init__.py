@@ -1,0 +1,1 @@
+"""The answers of models, side by side."""

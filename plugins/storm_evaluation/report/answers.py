@@ -1,0 +1,61 @@
+"""The report's section on answers: documents with the answers of all models, side by side."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+from markupsafe import Markup
+
+from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.look.answers import Answered, answered
+from storm_evaluation.report.lineup import Lineup, find_lineups
+from storm_exp.report import RunRecord, Section
+from storm_report.look.markup import examples_markup
+from storm_report.markup import folded
+
+_SHOWN, _OF_A_TASK, _MODELS, _LINEUPS = 6, 2, 8, 3
+"""The most documents in all and of a task, models, and groups of models that are shown."""
+_READ = 2000
+"""Documents among which they are looked for."""
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """Return a section on answers of models; none where no evaluation has kept any."""
+    lineups = [] if run.rehearsal else find_lineups(run)[:_LINEUPS]
+    parts = [(lineup.label, html) for lineup in lineups if (html := answers(lineup))]
+    if not parts:
+        return []
+    return [Section("Answers", folded(parts), stage=lineups[0].stages[0].stage)]
+
+
+def answers(lineup: Lineup) -> Markup:
+    """Return a few documents, first those that the models answer with different success."""
+    shown = lineup.stages[:: lineup.runs][:_MODELS]
+    named = [
+        (stage.element or stage.label, Evaluation(Path(stage.directory)))
+        for stage in shown
+        if Path(stage.directory, "samples.jsonl").is_file()
+    ]
+    found = list(enumerate(itertools.islice(answered(named), _READ), start=1))
+    if not found:
+        return Markup()
+    caption = (
+        "A few documents, first those that models answered with different scores. All of them: "
+        "storm-exp look RUN, with the folder of the run."
+    )
+    note = Markup("<p class='note'>{}</p>").format(caption)
+    return note + examples_markup(pair[1].example(pair[0]) for pair in _chosen(found))
+
+
+def _chosen(found: list[tuple[int, Answered]]) -> list[tuple[int, Answered]]:
+    """Return a few documents of every task, those with different scores before others."""
+    taken: Counter[str] = Counter()
+    chosen: list[tuple[int, Answered]] = []
+    for number, document in sorted(found, key=lambda pair: not pair[1].differs()):
+        task = document.document.task
+        if taken[task] < _OF_A_TASK and len(chosen) < _SHOWN:
+            taken[task] += 1
+            chosen.append((number, document))
+    return chosen

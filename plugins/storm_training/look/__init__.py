@@ -1,0 +1,1 @@
+"""What training sees: the verb `look`, and the views of token sets and of packed rows."""
