@@ -24,6 +24,11 @@ class Subject:
     store: Path | None = None
     """The root of its store; None outside one."""
 
+    def is_there(self) -> bool:
+        """Return whether all files are still there; a store may have given up those of the past."""
+        files = self.manifest.files if self.manifest else ()
+        return self.place.exists() and all((self.place / name).is_file() for name in files)
+
     def input(self, port: str) -> Subject | None:
         """Return the artifact at a port, the first of several; None if it is not in the store."""
         keys = (self.manifest.inputs if self.manifest else {}).get(port)
@@ -39,7 +44,8 @@ class Subject:
         if manifest is None:
             return None
         payload = manifest.payload(place)
-        return Subject(name=name, place=payload, manifest=manifest, store=self.store)
+        found = Subject(name=name, place=payload, manifest=manifest, store=self.store)
+        return found if found.is_there() else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

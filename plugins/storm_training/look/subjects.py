@@ -23,11 +23,22 @@ class Viewed:
     subjects: list[Subject]
 
 
-def find_subjects(word: str, store: Path) -> tuple[str, list[Viewed]]:
-    """Return a title, and what a word on the command line names, in the order of a run.
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a word on the command line names."""
 
-    Raises InputError, listing what can be looked at, for a word that names nothing, and for what no
-    view can show.
+    title: str
+    viewed: list[Viewed]
+    """In the order of a run."""
+    gone: list[str]
+    """Stages of a run whose files are no longer there."""
+
+
+def find_subjects(word: str, store: Path) -> Found:
+    """Return what a word on the command line names.
+
+    Raises InputError, listing what can be looked at, for a word that names nothing, for what no
+    view can show, and for what is no longer there.
     """
     located = locate(word, store)
     if located is None and not word.startswith(("/", ".", "~")) and (LATEST / word).exists():
@@ -37,11 +48,15 @@ def find_subjects(word: str, store: Path) -> tuple[str, list[Viewed]]:
     name, place = located
     if (place / _RECORD).is_file():
         record = RunRecord.read(place.resolve())
-        return f"{record.recipe or 'run'} · {record.when[:16].replace('T', ' ')}", _of_run(record)
+        title = f"{record.recipe or 'run'} · {record.when[:16].replace('T', ' ')}"
+        return _of_run(title, record)
     folders = [place] if place.is_file() or is_artifact(place.resolve()) else _elements(place)
     subjects = [
         _subject(name if each == place else f"{name}/{each.name}", each) for each in folders
     ]
+    gone = [subject.name for subject in subjects if not subject.is_there()]
+    if gone:
+        raise InputError(f"{', '.join(gone)}: its files are no longer in the store")
     viewed = _viewed(subjects)
     if not viewed:
         kinds = ", ".join(sorted({_kind(subject) for subject in subjects}))
@@ -49,7 +64,7 @@ def find_subjects(word: str, store: Path) -> tuple[str, list[Viewed]]:
             f"'{word}' ({kinds}) holds nothing to look at: give a data set, a token set, a trained "
             "model, an evaluation, a run, or a file of rows (.jsonl, .json, .parquet)"
         )
-    return name, viewed
+    return Found(name, viewed, [])
 
 
 def find_model(word: str, store: Path) -> Subject:
@@ -63,12 +78,16 @@ def find_model(word: str, store: Path) -> Subject:
     return subject
 
 
-def _of_run(record: RunRecord) -> list[Viewed]:
-    """Return what can be looked at of a run's artifacts, as far as they still exist."""
+def _of_run(title: str, record: RunRecord) -> Found:
+    """Return what can be looked at of a run's artifacts, as far as they are still there."""
     subjects: list[Subject] = []
+    gone = []
     for label, stage, _ in labelled(record):
         place = Path(stage.directory)
-        if not stage.directory or not place.is_dir():
+        if not stage.directory:
+            continue
+        if not place.is_dir():
+            gone.append(label)
             continue
         subject = _subject(label, place)
         if subject.manifest is None:  # adopted: its files are outside the store
@@ -76,10 +95,11 @@ def _of_run(record: RunRecord) -> list[Viewed]:
             known = Subject(name=label, place=place, store=root).neighbour(label, stage.key)
             subject = known or subject
         subjects.append(subject)
-    viewed = _viewed(subjects)
+    gone += [subject.name for subject in subjects if not subject.is_there()]
+    viewed = _viewed([subject for subject in subjects if subject.name not in gone])
     if not viewed:
         raise InputError(f"{record.directory}: no artifact of the run can be looked at")
-    return viewed
+    return Found(title, viewed, gone)
 
 
 def _viewed(subjects: Sequence[Subject]) -> list[Viewed]:

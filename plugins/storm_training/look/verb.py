@@ -22,6 +22,7 @@ _ROWS, _ROWS_OF_RUN = 5, 2
 
 def look(arguments: list[str]) -> int:
     """Show data as training sees it: look DATASET, TOKENS, STAGE or RUN [--dropped] [--help]"""
+    from storm_report.controls import escape_controls
     from storm_report.look.view import Choice
     from storm_training.look.subjects import find_model, find_subjects
 
@@ -30,20 +31,22 @@ def look(arguments: list[str]) -> int:
         return 0
     page = _page_file(options.page)
     store = Path(options.store)
-    title, viewed = find_subjects(options.what, store)
+    found = find_subjects(options.what, store)
     choice = Choice(
         split=options.split,
         dropped=options.dropped,
         first=(options.row or 1) - 1,
         model=find_model(options.model, store) if options.model else None,
     )
-    rows = options.rows or (1 if options.row else _ROWS if len(viewed) == 1 else _ROWS_OF_RUN)
-    listings = [each.view.show(each.subjects, choice) for each in viewed]
+    rows = options.rows or (1 if options.row else _ROWS if len(found.viewed) == 1 else _ROWS_OF_RUN)
+    listings = [each.view.show(each.subjects, choice) for each in found.viewed]
     if page is None:
         _print(listings, rows, options)
     else:
         command = shlex.join(["storm-exp", "look", *arguments])
-        _write(page, title, command, listings, rows, options)
+        _write(page, found.title, command, listings, rows, options)
+    if found.gone:
+        print(f"\nno longer in the store: {escape_controls(', '.join(found.gone))}")
     return 0
 
 

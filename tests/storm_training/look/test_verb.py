@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -113,3 +114,17 @@ def test_the_report_shows_what_was_trained_on(trained):
     html = (folder / "outputs/latest/report.html").read_text(encoding="utf-8")
     page = Page(html)
     assert "What training sees" in page.text and "packed row 1 · optimiser step 1" in page.text
+
+
+def test_what_the_store_gave_up_is_said(trained, tmp_path):
+    """A store may keep the manifest of an artifact whose files it removed."""
+    folder = tmp_path / "copy"
+    shutil.copytree(trained[0], folder, symlinks=True)
+    tokens = (folder / "outputs/latest/tokens").resolve()
+    (tokens / "train.input_ids.bin").unlink()
+    record = folder / "outputs/latest/run.json"
+    record.write_text(record.read_text("utf-8").replace(str(trained[0]), str(folder)), "utf-8")
+    said = run(folder, "look")
+    assert said.code == 0 and "no longer in the store: tokens\n" in said.out
+    assert "These are the rows that training kept" in said.out
+    assert "tokens: its files are no longer in the store" in run(folder, "look", "tokens").err

@@ -33,7 +33,7 @@ def subject(trained, monkeypatch):
     monkeypatch.chdir(trained[0])
 
     def find(label: str) -> Subject:
-        (viewed,) = find_subjects(label, Path("outputs/store"))[1]
+        (viewed,) = find_subjects(label, Path("outputs/store")).viewed
         return viewed.subjects[0]
 
     return find
