@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -18,6 +21,8 @@ from storm_training.data.examples_file import LEGEND as LOSS_LEGEND
 
 _POINTS = 300
 """Points of a drawn curve; a longer run is averaged over neighbouring steps."""
+_DROPPED, _NAMED = 1000, 3
+"""Rows left out among which examples are looked for, and examples of a reason."""
 
 
 def sections(run: RunRecord) -> list[Section]:
@@ -31,7 +36,7 @@ def sections(run: RunRecord) -> list[Section]:
         result.append(Section("What trains", html, stage=(scanned or trained)[0].stage.stage))
     seen = distinct(run, EXAMPLES_FILE)
     if seen:
-        parts = [(s.label, what_it_sees(s.contents)) for s in seen]
+        parts = [(s.label, what_it_sees(s.contents) + left_out(s)) for s in seen]
         result.append(Section("What training sees", folded(parts), stage=seen[-1].stage.stage))
     if trained:
         result.append(Section("Training", losses(run, trained), stage=trained[-1].stage.stage))
@@ -74,6 +79,27 @@ def what_it_sees(kept: dict[str, Any]) -> Markup:
     note = Markup("<p class='note'>{}</p>").format(kept["packing"])
     examples = examples_markup(from_json(values) for values in kept["examples"])
     return note + LEGEND.format(LOSS_LEGEND) + examples
+
+
+def left_out(shown: Shown) -> Markup:
+    """Return a table of the rows that were left out by reason, with the ids of a few."""
+    training = shown.stage.read("training.json") or {}
+    reasons = training.get("rows", {}).get("dropped") or {}
+    if not isinstance(reasons, dict) or not any(reasons.values()):
+        return Markup()
+    tokens = shown.cell.find(str(shown.stage.inputs.get("tokens", "")))
+    file = Path(tokens.directory if tokens else "", "train.dropped.jsonl")
+    names: dict[str, list[str]] = {}
+    if tokens and tokens.directory and file.is_file():
+        with file.open(encoding="utf-8") as stream:
+            for entry in map(json.loads, itertools.islice(stream, _DROPPED)):
+                names.setdefault(entry["reason"], []).append(entry["id"])
+    rows = [
+        [reason, f"{count:,}", ", ".join(names.get(reason, [])[:_NAMED])]
+        for reason, count in reasons.items()
+    ]
+    caption = "Rows that were left out. Their texts: storm-exp look STAGE --dropped."
+    return figure(table(["reason", "rows", "for example"], rows), caption)
 
 
 def what_trains(trained: list[Shown]) -> Markup:

@@ -48,4 +48,10 @@ def _contents(source: Subject, split: str, ids: set[str]) -> dict[str, dict[str,
     data = source.input("data")
     if data is None or not Dataset(data.place).count(split):
         return {}
-    return {row["id"]: row for row in Dataset(data.place).rows(split) if row["id"] in ids}
+    found: dict[str, dict[str, Any]] = {}
+    for row in Dataset(data.place).rows(split):
+        if row["id"] in ids:
+            found[row["id"]] = row
+            if len(found) == len(ids):
+                break
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -114,6 +115,7 @@ def test_the_report_shows_what_was_trained_on(trained):
     html = (folder / "outputs/latest/report.html").read_text(encoding="utf-8")
     page = Page(html)
     assert "What training sees" in page.text and "packed row 1 · optimiser step 1" in page.text
+    assert re.search(r"longer than 20 tokens \d+ train\d+, train\d+, train\d+", page.text)
 
 
 def test_what_the_store_gave_up_is_said(trained, tmp_path):
