@@ -14,7 +14,8 @@ from judging_rounds import describe, figures, furthest, take_turns
 from judging_ways import ANSWER_TOKENS, prepare
 from storm_exp import InputError
 from storm_inference.environments.vllm import vllm
-from storm_inference.servers.vllm_server import Launch, Starting
+from storm_inference.servers.starting import Starting
+from storm_inference.servers.vllm_server import Launch
 from training_gpu_models import HALF_BILLION, TINY, describe_device
 
 ROWS, ROUNDS = 256, 5

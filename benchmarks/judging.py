@@ -26,7 +26,8 @@ from results import write_section
 from storm_curation.judge.settings import JudgeSettings
 from storm_inference.engines.transformers_engine import TransformersEngine
 from storm_inference.environments.vllm import vllm
-from storm_inference.servers.vllm_server import Launch, Starting
+from storm_inference.servers.starting import Starting
+from storm_inference.servers.vllm_server import Launch
 from storm_models.checkpoint.checkpoint import Checkpoint
 from training_data import TEMPLATE, Chat, docstrings, make_smollm2
 

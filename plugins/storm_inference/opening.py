@@ -15,7 +15,8 @@ from storm_inference.servers.pool import Pool
 from storm_inference.servers.processor import check_processor_serves
 from storm_inference.servers.server import Server
 from storm_inference.servers.server_engine import ServerEngine
-from storm_inference.servers.vllm_server import ANSWER_SECONDS, Launch, Starting
+from storm_inference.servers.starting import ANSWER_SECONDS, Starting
+from storm_inference.servers.vllm_server import Launch
 from storm_inference.stop_tokens import answer_stops
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.devices import device_count, own_device

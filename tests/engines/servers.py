@@ -8,7 +8,8 @@ from typing import Any
 
 from storm_inference.environments.vllm import vllm
 from storm_inference.servers.server import Server
-from storm_inference.servers.vllm_server import Launch, Starting
+from storm_inference.servers.starting import Starting
+from storm_inference.servers.vllm_server import Launch
 
 START_SECONDS = 900
 

@@ -16,7 +16,8 @@ from storm_inference.engines.settings import AsksModel, Serving
 from storm_inference.environments.vllm import vllm
 from storm_inference.opening import open_engine
 from storm_inference.servers.server import Server
-from storm_inference.servers.vllm_server import Launch, Starting
+from storm_inference.servers.starting import Starting
+from storm_inference.servers.vllm_server import Launch
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storm_inference.chat.backend import ChatBackend
 from storm_inference.servers.server import Server
-from storm_inference.servers.vllm_server import ServerLaunch, Starting
+from storm_inference.servers.starting import OF_VERBS, ServerLaunch, Starting
 from storm_inference.targets.launching import (
     LLAMA_CPP,
     TRANSFORMERS,
@@ -61,4 +61,4 @@ def open_backend(
 
 def _start(launch: ServerLaunch, note: Callable[[str], None]) -> Server:
     note(f"starting {launch.engine} (log: {launch.log})")
-    return Starting(launch).wait(_START_SECONDS)
+    return Starting(launch, OF_VERBS).wait(_START_SECONDS)

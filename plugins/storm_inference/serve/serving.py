@@ -7,7 +7,7 @@ import shlex
 import time
 
 from storm_exp import InputError
-from storm_inference.servers.vllm_server import ServerLaunch, Starting
+from storm_inference.servers.starting import OF_VERBS, ServerLaunch, Starting
 
 _START_SECONDS = 1800.0
 _POLL_SECONDS = 0.5
@@ -22,7 +22,7 @@ def run_server(launch: ServerLaunch) -> None:
     starting = None
     try:
         print(f"starting {launch.engine} (log: {launch.log})", flush=True)
-        starting = Starting(launch, "--port")
+        starting = Starting(launch, OF_VERBS)
         server = starting.wait(_START_SECONDS)
         print("\n".join(instructions(server.url, launch)), flush=True)
         while not server.ended():

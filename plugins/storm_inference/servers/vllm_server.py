@@ -1,33 +1,16 @@
-"""vLLM's server for a checkpoint on one device: it is started, watched and ended with the run.
-
-`Starting` starts the servers of other engines too.
-"""
+"""The command line and environment of vLLM's server for a checkpoint on one device."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import re
 import secrets
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from storm_exp import InputError
-from storm_inference.programs.program import Program, last_lines
-from storm_inference.servers.port import HOST, check_port, claim_port, free_port
-from storm_inference.servers.server import Refused, Server, Unavailable
+from storm_inference.servers.port import HOST
 
-_EVERYWHERE = ("0.0.0.0", "::")
-"""Addresses that stand for all of a machine's."""
-ANSWER_SECONDS = 1800.0
-"""Timeout of a request."""
-_POLL_SECONDS = 0.5
-_TAIL = 25
-"""Lines of the server's log that an error shows."""
 _OWN = (
     "PYTHONPATH",
     "RANK",
@@ -38,8 +21,6 @@ _OWN = (
     "MASTER_PORT",
 )
 """Environment variables that servers must not inherit: vLLM would join torchrun's process group."""
-_SEARCHED = 1000
-"""Lines of the server's log that are searched for a lack of memory."""
 _QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _CPU_BLOCK = 32
 """Tokens of a block of the prefix cache, the least that vLLM's kernels for CPUs advise (not 128):
@@ -113,107 +94,3 @@ class Launch:
             return {**kept, **_QUIET, "CUDA_VISIBLE_DEVICES": str(self.gpu)}
         threads = {"OMP_NUM_THREADS": str(self.threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
         return {"VLLM_CPU_KVCACHE_SPACE": "1", **kept, **_QUIET, **threads}
-
-
-class ServerLaunch(Protocol):
-    """What the server of any engine is started with."""
-
-    @property
-    def engine(self) -> str:
-        """The engine's name in messages."""
-        ...
-
-    @property
-    def log(self) -> Path:
-        """File for the server's output."""
-        ...
-
-    @property
-    def host(self) -> str:
-        """The address to listen at."""
-        ...
-
-    @property
-    def port(self) -> int:
-        """The port to listen at; 0: a free one."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Name of the model in requests."""
-        ...
-
-    def words(self, port: int) -> list[str]:
-        """Return the command line."""
-        ...
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables."""
-        ...
-
-
-class Starting:
-    """A server that is starting."""
-
-    def __init__(self, launch: ServerLaunch, setting: str = "inference.port") -> None:
-        """Start the server's program; raises InputError, naming `setting`, if its port is taken."""
-        self._launch = launch
-        port = launch.port or free_port()
-        launch.log.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as opened:
-            lock = None
-            if launch.port:
-                check_port(port, launch.host, setting)
-                lock = opened.enter_context(claim_port(port, setting)).fileno()
-            output = opened.enter_context(launch.log.open("ab"))
-            program = Program(
-                launch.words(port), output, environment=launch.environment(), lock=lock
-            )
-        asked = HOST if launch.host in _EVERYWHERE else launch.host
-        place = f"[{asked}]" if ":" in asked else asked
-        self.server = Server(f"http://{place}:{port}", ANSWER_SECONDS, program)
-        self.server.model = launch.name
-
-    def wait(self, seconds: float, check: Callable[[], None] = lambda: None) -> Server:
-        """Return the server once it is available; raises InputError with the end of its log.
-
-        `check` is called meanwhile and may raise. Any error ends the program. A server that
-        answers at the address without having the model's name is another one.
-        """
-        until, engine = time.monotonic() + seconds, self._launch.engine
-        try:
-            while self.server.problem():
-                check()
-                if ended := self.server.ended():
-                    raise InputError(f"{engine} did not start: {ended}{self.explanation()}")
-                if time.monotonic() > until:
-                    limit = f"within {seconds:g} s (inference.start_seconds)"
-                    raise InputError(f"{engine} did not start {limit}{self.explanation()}")
-                time.sleep(_POLL_SECONDS)
-            self._check_own()
-        except BaseException:
-            self.server.close()
-            raise
-        return self.server
-
-    def _check_own(self) -> None:
-        names, launch = [], self._launch
-        with contextlib.suppress(Unavailable, Refused):
-            names = [str(model["id"]) for model in self.server.models()]
-        if launch.name not in names:
-            raise InputError(
-                f"{launch.engine} did not start: another server answers at {self.server.url}, with "
-                f"{', '.join(names) or 'no model'}; use another port{self.explanation()}"
-            )
-
-    def explanation(self) -> str:
-        """Return the end of the log, with advice if memory may be missing."""
-        with self._launch.log.open("rb") as output:
-            lines = last_lines(output, _TAIL)
-            said = last_lines(output, _SEARCHED)
-        hint = ""
-        # The cause stands above the tracebacks of the processes that it ended.
-        if re.search(r"error.*memory", said, re.IGNORECASE):
-            hint = "; if memory is short, lower inference.memory, inference.requests or the stage's"
-            hint += " max_length"
-        return f"{hint} (log: {self._launch.log}):\n{lines}"

@@ -13,7 +13,8 @@ from storm_inference.opening import served_dtype
 from storm_inference.servers.llama_cpp_server import LlamaCppLaunch
 from storm_inference.servers.port import HOST
 from storm_inference.servers.processor import check_processor_serves
-from storm_inference.servers.vllm_server import Launch, ServerLaunch, unique_name
+from storm_inference.servers.starting import ServerLaunch
+from storm_inference.servers.vllm_server import Launch, unique_name
 from storm_inference.targets.gguf_header import read_gguf_header
 from storm_inference.targets.memo_folder import MemoFolder
 from storm_inference.targets.target import Target

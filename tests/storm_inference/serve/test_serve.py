@@ -22,7 +22,7 @@ from storm_inference.serve.serving import instructions, run_server
 from storm_inference.serve.verb import serve
 from storm_inference.servers.port import free_port
 from storm_inference.servers.server import Server
-from storm_inference.servers.vllm_server import Starting
+from storm_inference.servers.starting import OF_VERBS, Starting
 from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
 
 SERVER = """
@@ -111,6 +111,23 @@ def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path):
     launch = ToyLaunch(log=tmp_path / "toy.log", code="raise SystemExit('no such file')")
     with pytest.raises(InputError, match=r"(?s)a toy did not start.*no such file"):
         run_server(launch)
+
+
+def test_a_lack_of_memory_is_answered_with_what_the_verb_offers(tmp_path):
+    launch = ToyLaunch(log=tmp_path / "toy.log", code="raise SystemExit('error: no memory left')")
+    with pytest.raises(InputError, match="memory is short, give a smaller --max-length") as raised:
+        run_server(launch)
+    assert "inference." not in str(raised.value)
+    with pytest.raises(InputError, match=r"lower inference\.memory, inference\.requests"):
+        Starting(launch).wait(60)
+
+
+def test_only_a_stage_has_a_setting_for_how_long_a_server_may_take(tmp_path):
+    launch = ToyLaunch(log=tmp_path / "toy.log", code="input()")
+    with pytest.raises(InputError, match=r"within 0 s \(inference\.start_seconds\)"):
+        Starting(launch).wait(0)
+    with pytest.raises(InputError, match=r"within 0 s \(log"):
+        Starting(launch, OF_VERBS).wait(0)
 
 
 def test_the_command_that_is_printed_asks_the_model_by_its_name():
