@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import shutil
 
 import pytest
 import torch
+from transformers.utils import logging as transformers_logging
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import chat_schema
@@ -307,3 +309,15 @@ def test_an_answer_does_not_depend_on_the_rest_of_its_batch(tmp_path, monkeypatc
             logits = network(torch.tensor([ids]), use_cache=False).logits
             ids.append(int(logits[0, -1].argmax()))
         assert ids[len(prompt) :] == ast.literal_eval(answer), "differs without a KV cache"
+
+
+def test_transformers_warns_of_nothing_when_it_answers(talker, caplog, monkeypatch):
+    """Whatever it warns of once, and was told by its configuration to keep to itself."""
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    monkeypatch.setattr(transformers_logging.get_logger(), "level", logging.INFO)
+    transformers_logging.get_logger().warning_once.cache_clear()
+    engine = TransformersEngine(talker, dtype="float32", device="cpu", batch_size=2)
+    with caplog.at_level(logging.INFO):
+        for temperature in (0.0, 0.7):
+            engine.generate([[5, 6], [5]], Sampling(max_new_tokens=2, temperature=temperature))
+    assert [record.getMessage() for record in caplog.records] == []

@@ -74,7 +74,9 @@ class TransformersEngine:
             input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
         samples = sampling.temperature > 0
-        options = {"temperature": sampling.temperature, "top_p": sampling.top_p} if samples else {}
+        options: dict[str, Any] = {}
+        if samples:  # transformers warns of them where nothing is sampled
+            options = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
 
         def generate(given: torch.Tensor, mask: torch.Tensor, max_length: int) -> torch.Tensor:
             written: torch.Tensor = self._network.generate(
@@ -82,7 +84,6 @@ class TransformersEngine:
                 attention_mask=mask,
                 max_new_tokens=max_length - given.shape[1],
                 do_sample=samples,
-                top_k=0,
                 pad_token_id=padding,
                 **options,
             )
