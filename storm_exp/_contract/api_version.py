@@ -28,7 +28,7 @@ def check_api(module: str, distribution: str) -> None:
     if tree is None:
         return
     stated = _read_statement(tree)
-    if stated is None:
+    if stated is None or not stated.strip():  # which every version would satisfy
         raise PluginError(
             f"does not say for which versions of storm-exp's API it is: its author adds the line "
             f'{STATEMENT} = "{_RANGE}" to the module {module}'

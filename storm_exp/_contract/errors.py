@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from storm_exp._contract.setting_values import all_settings, plain
+
 
 class StormError(Exception):
     """Base class of errors whose message is meant for the user of a recipe."""
@@ -21,7 +23,7 @@ class SettingError(StormError):
 
     def __init__(self, setting: str, value: object, problem: str) -> None:
         """`setting` is the field's name; `problem` tells what is allowed."""
-        super().__init__(f"{setting}={value!r}: {problem}")
+        super().__init__(f"{setting}={plain(value, all_settings)!r}: {problem}")
         self.setting = setting
 
 

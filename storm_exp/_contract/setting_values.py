@@ -17,7 +17,7 @@ def semantic_settings(settings: Any) -> dict[str, Any]:
     dataclasses, and a nested dataclass of which nothing is left.
     """
     found = {
-        field.name: (_plain(value, semantic_settings), dataclasses.is_dataclass(value))
+        field.name: (plain(value, semantic_settings), dataclasses.is_dataclass(value))
         for field in dataclasses.fields(settings)
         if field.metadata.get("semantic", True)
         and (value := getattr(settings, field.name)) != field.metadata.get("neutral", _UNSET)
@@ -28,7 +28,7 @@ def semantic_settings(settings: Any) -> dict[str, Any]:
 def all_settings(settings: Any) -> dict[str, Any]:
     """Return every setting as JSON values, for records and tables."""
     return {
-        field.name: _plain(getattr(settings, field.name), all_settings)
+        field.name: plain(getattr(settings, field.name), all_settings)
         for field in dataclasses.fields(settings)
     }
 
@@ -44,14 +44,14 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _plain(value: Any, inner: Callable[[Any], dict[str, Any]]) -> Any:
+def plain(value: Any, inner: Callable[[Any], dict[str, Any]]) -> Any:
     """Return a value as JSON, with dataclasses in it converted by `inner`."""
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return inner(value)
     if isinstance(value, dict):
-        return {str(name): _plain(item, inner) for name, item in value.items()}
+        return {str(name): plain(item, inner) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item, inner) for item in value]
+        return [plain(item, inner) for item in value]
     return value

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MAIN = "main"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_PART = "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?!.*(?:\.\.|--|\.git$)){_PART}/{_PART}")
+"""Names that the hub accepts, by huggingface_hub's `validate_repo_id`."""
 _CARD, _RESULTS = "README.md", ".eval_results"
 
 
@@ -34,8 +36,10 @@ class Upload:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.repository):
-            problem = "should be OWNER/NAME, of letters, digits, '.', '_' and '-'"
-            raise InputError(f"'{self.repository}' {problem}")
+            raise InputError(
+                f"'{self.repository}' should be OWNER/NAME, each of up to 96 letters, digits, '.', "
+                "'_' and '-', without '..', '--', '.git' at the end, or '.' and '-' at either end"
+            )
 
     def files(self) -> dict[str, int]:
         """Return {name: bytes} of the files to send; raises InputError if it is no hub folder."""

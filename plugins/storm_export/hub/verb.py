@@ -38,9 +38,10 @@ def push(arguments: list[str]) -> int:
         revision=options.revision,
         private=options.private,
     )
+    listed = listing(upload.files())
     kind = "private" if options.private else "public if it is new"
     print(f"{target.place} → {options.repository} ({options.revision}; {kind}):")
-    print("\n".join(listing(upload.files())), flush=True)
+    print("\n".join(listed), flush=True)
     if options.dry_run:
         print("nothing was uploaded (--dry-run)")
         return 0

@@ -114,7 +114,9 @@ def _alternatives(word: str, store: Path) -> str:
         if (LATEST / "cells").is_dir():
             there = f"the latest run is a sweep: give the path of a model in {LATEST}/cells"
     else:
-        there = f"the latest run has {', '.join(labels)}{did_you_mean(word, labels)}"
+        near = did_you_mean(word, labels)
+        listed = near if near.startswith("; known") else ""
+        there = f"the latest run has {', '.join(labels)}{near.removeprefix(listed)}"
     return f"{there}; it is not a key in {store}, a folder or a GGUF file either"
 
 

@@ -45,6 +45,11 @@ SAID = [
         'storm_api = ">=1,<2" to the module storm_stranger',
     ),
     (
+        'storm_api = " "',
+        "does not say for which versions of storm-exp's API it is: its author adds the line "
+        'storm_api = ">=1,<2" to the module storm_stranger',
+    ),
+    (
         'storm_api = "one"',
         'storm_api = "one" in storm_stranger is no range of versions, such as ">=1,<2"',
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from end_to_end.workplace import Workplace
 from stand_in_hub import OWNER, TOKEN, StandInHub
@@ -148,13 +150,16 @@ def test_a_card_that_the_hub_refuses_is_not_sent(folder, hub, push, tmp_path):
     assert hub.repositories[f"{OWNER}/small"]["branches"]["main"] == {}
 
 
-def test_a_link_out_of_the_folder_is_not_followed(folder, tmp_path):
+def test_a_link_out_of_the_folder_is_not_followed(folder, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / "recipe.lock.json").unlink()
     (copy / "recipe.lock.json").symlink_to(folder / ".env")
     with pytest.raises(InputError, match=r"recipe\.lock\.json is a link"):
         Upload(target=find_target(str(copy)), repository="me/small").files()
+    with pytest.raises(InputError, match=r"recipe\.lock\.json is a link"):
+        push_verb([str(copy), "me/small"])
+    assert capsys.readouterr().out == ""
 
 
 def test_a_model_without_a_card_is_told_to_get_one(tmp_path):
@@ -163,10 +168,33 @@ def test_a_model_without_a_card_is_told_to_get_one(tmp_path):
         Upload(target=find_target(str(model.directory)), repository="me/small").files()
 
 
-@pytest.mark.parametrize("name", ["small", "a/b/c", "me/", "../x", "me/sm all", "-/x"])
+REFUSED = [
+    "small",
+    "a/b/c",
+    "me/",
+    "../x",
+    "me/sm all",
+    "-/x",
+    "a..b/c",
+    "a/b--c",
+    "a/b.git",
+    "a/b.",
+]
+REFUSED += [f"a/{'b' * 97}"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
 def test_a_repository_is_owner_and_name(folder, name):
     with pytest.raises(InputError, match="OWNER/NAME"):
         Upload(target=find_target(str(folder)), repository=name)
+    with pytest.raises(HFValidationError):  # so does the hub
+        validate_repo_id(f"{name}/" if name == "small" else name)
+
+
+@pytest.mark.parametrize("name", ["me/small", "A.b-c_d/0.5B_x-2", f"a/{'b' * 96}"])
+def test_a_repository_that_the_hub_accepts_is_accepted(folder, name):
+    validate_repo_id(name)
+    Upload(target=find_target(str(folder)), repository=name)
 
 
 @pytest.mark.parametrize(
