@@ -46,8 +46,11 @@ from storm_exp._run import run_hooks as _run_hooks
 from storm_exp._run.answer import Answer
 from storm_exp._run.console import align
 from storm_exp._run.run import Composition, carry_out, make_plan
+from storm_exp._store.claim import COLLECTION
+from storm_exp._store.eviction import evict, evictable
 from storm_exp._store.lineage import lineage
 from storm_exp._store.manifest import Manifest, referenced
+from storm_exp._store.store import Store
 
 _SPECS += [_contract_hooks, _plan_hooks, _run_hooks]
 
@@ -55,6 +58,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "API_VERSION",
+    "COLLECTION",
     "Answer",
     "Artifact",
     "Bounds",
@@ -79,6 +83,7 @@ __all__ = [
     "Spec",
     "StageContext",
     "StageError",
+    "Store",
     "StoreError",
     "StormError",
     "align",
@@ -87,6 +92,8 @@ __all__ = [
     "component",
     "describe",
     "did_you_mean",
+    "evict",
+    "evictable",
     "field_docstrings",
     "from_plugins",
     "hookimpl",

@@ -1,7 +1,11 @@
-"""The sections of every report (sweep, stages, settings, machine), and charts for others."""
+"""The sections of every report (sweep, stages, settings, machine), and charts for others.
+
+The verbs about runs and their store are here too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +27,15 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
 
 @hookimpl
 def storm_closing_table(run: RunRecord) -> tuple[list[list[str]], Path | None]:
-    """Return the rows of a run's table; a sweep's is written to `sweep.csv`, too."""
+    """Return the rows of a run's table; of a sweep, write `sweep.csv` and `cells.csv`, too."""
     from storm_report.run_table import stage_rows, sweep_table, write_sweep_table
 
     if not run.is_sweep:
         return stage_rows(run), None
+    from storm_report.whereabouts import write_cells
+
     header, rows = sweep_table(run)
+    write_cells(run)
     return [header, *rows], write_sweep_table(run)
 
 
@@ -38,3 +45,20 @@ def storm_report_page(run: RunRecord, sections: list[Section]) -> Path:
     from storm_report.page import write_page
 
     return write_page(run, sections)
+
+
+@hookimpl
+def storm_closing_lines(run: RunRecord) -> list[str]:
+    """Return where the models of a run are."""
+    from storm_report.whereabouts import whereabouts
+
+    return whereabouts(run)
+
+
+@hookimpl
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return the verbs about runs and their store."""
+    from storm_report.runs.verb import runs
+    from storm_report.store.verb import store
+
+    return {"runs": runs, "store": store}

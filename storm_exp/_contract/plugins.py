@@ -19,7 +19,7 @@ from storm_exp._contract.errors import PluginError, StormError, did_you_mean
 
 ENTRY_POINT_GROUP = "storm_exp"
 
-SECTIONS = ("graph", "targets", "seed", "store", "outputs", "runtime", "hydra")
+SECTIONS = ("graph", "targets", "seed", "name", "tags", "store", "outputs", "runtime", "hydra")
 """Root keys of every configuration that are not stages."""
 SPECS: list[ModuleType] = []
 """Modules with the engine's hook specifications; filled by `storm_exp`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from storm_exp._contract.runtime import Runtime
 
 MEASURED = ("metrics", "main_metric", "shown_metrics", "measured_on")
 """Fields about numbers that a stage reports, in its context, its manifest and its record."""
+LOG_TIME = "%Y-%m-%d %H:%M:%S"
+"""Form of the times in the log of a run."""
 RECORDED = (*MEASURED, "references", "memos", "adopted")
 """Fields that a manifest takes from a stage's context."""
 
@@ -102,7 +105,8 @@ class StageContext:
             return
         Progress.write(f"  {self.name}: {message}")
         if self.log is not None:
-            line = f"{self.name}: {message}\n".encode(errors="backslashreplace")
+            text = f"{time.strftime(LOG_TIME)} {self.name}: {message}\n"
+            line = text.encode(errors="backslashreplace")
             # A full disk under the log is no reason for a stage to fail.
             with suppress(OSError), self.log.open("ab") as stream:
                 stream.write(line)

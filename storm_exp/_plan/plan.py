@@ -115,6 +115,12 @@ class Plan:
             labels[node.key] = " · ".join([node.label, *(common if likes[node.label] > 1 else [])])
         return labels
 
+    def check_kept(self) -> None:
+        """Raise PlanError if an artifact that is kept was evicted after the plan was made."""
+        for node in self.nodes.values():
+            if node.status is Status.KEPT and self.store.find(node.key).manifest is None:
+                raise PlanError(f"{node.label} was evicted a moment ago: run it again")
+
     def to_make(self) -> list[PlannedArtifact]:
         """Return the nodes that a run would make, ordered by level."""
         missing = [node for node in self.nodes.values() if node.status is Status.TO_MAKE]
@@ -224,7 +230,7 @@ class Plan:
             if node.key in self.nodes:
                 return node
             found = self.store.find(node.key)
-            node.manifest, node.damage = found.manifest, found.damage
+            node.manifest, node.damage, node.evicted = found.manifest, found.damage, found.evicted
             node.spec = self._current_spec(node)
         except StormError as error:
             message = cell.recipe.origins.locate(error, stage.name, label, stage.settings)

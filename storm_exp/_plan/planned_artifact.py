@@ -44,6 +44,8 @@ class PlannedArtifact:
     """{path: digest} of the files that its fingerprint depends on."""
     refused: bool = False
     """Whether its `plan_spec` refused the actual specs of its inputs."""
+    evicted: Manifest | None = None
+    """Manifest of the artifact if its payload was evicted."""
     locate: Callable[[StormError], str] = str
     """Function that returns an error's message with the stage and provenance of settings."""
 
@@ -51,6 +53,8 @@ class PlannedArtifact:
         inputs = (node.level for nodes in self.inputs.values() for node in nodes)
         self.level: int = 1 + max(inputs, default=-1)
         """Length of the longest path to it from a node without inputs."""
+        self.title = self.label
+        """Its label; in a run, with settings of its cells where several nodes have this label."""
 
     @property
     def stage(self) -> str:

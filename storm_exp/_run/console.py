@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from storm_exp._contract.errors import GOES_ON
@@ -16,8 +18,9 @@ from storm_exp._run.record import RunRecord
 
 
 def say(text: str) -> None:
-    """Write a line, without breaking progress bars."""
+    """Write a line, without breaking progress bars; while a run goes on, into its log too."""
     Progress.write(text)
+    logging.getLogger("storm_exp").info(text.strip())
 
 
 def announce(plan: Plan, folder: Path) -> None:
@@ -52,7 +55,7 @@ def _count(nodes: list[PlannedArtifact]) -> str:
 
 def start_stage(node: PlannedArtifact, position: int, total: int) -> None:
     """Write that a stage begins."""
-    say(f"[{position}/{total}] {node.label} ({node.component.name})")
+    say(f"[{position}/{total}] {node.title} ({node.component.name})")
 
 
 def end_stage(node: PlannedArtifact, made_here: bool, seconds: float) -> None:
@@ -60,7 +63,7 @@ def end_stage(node: PlannedArtifact, made_here: bool, seconds: float) -> None:
     assert node.manifest is not None
     text = main_metric(node.manifest.metrics, node.manifest.main_metric)
     verb = "made in" if made_here else "made by another process, waited"
-    say(f"  {node.label}: {verb} {seconds:.1f} s" + (f" · {text}" if text else ""))
+    say(f"  {node.title}: {verb} {seconds:.1f} s" + (f" · {text}" if text else ""))
 
 
 def main_metric(metrics: dict[str, float], name: str) -> str:
@@ -68,20 +71,21 @@ def main_metric(metrics: dict[str, float], name: str) -> str:
     return f"{name} {metrics[name]:.4g}" if name in metrics else ""
 
 
-def conclude(record: RunRecord, rows: list[list[str]], files: dict[str, Path | None]) -> None:
-    """Write the closing table of a run, how it ended, and where its files are."""
-    out = ["", *align(rows), "", _outcome(record)]
+def conclude(
+    record: RunRecord,
+    rows: list[list[str]],
+    files: dict[str, Path | None],
+    lines: Sequence[str] = (),
+) -> None:
+    """Write the closing table of a run, how it ended, where its files are, and plugins' lines."""
+    outcome = _outcome(record)
+    logging.getLogger("storm_exp").info(outcome)
+    out = ["", *align(rows), "", outcome]
     latest = record.directory.parent.parent / "latest"
     if latest.resolve() != record.directory.resolve():  # on file systems without links
         latest = record.directory
     out += [f"{name:<8} {shorten(latest / file.name)}" for name, file in files.items() if file]
-    shown = {s.stage: s.shown_as for s in record.cells[0].stages if s.shown_as and s.directory}
-    if record.is_sweep:
-        names = " and ".join(f"{name}s" for name in dict.fromkeys(shown.values())) or "stages"
-        out.append(f"{names:<8} {shorten(latest / 'cells')}/<cell>/<stage>")
-    else:
-        out += [f"{shown[stage]:<8} {shorten(latest / stage)}" for stage in sorted(shown)]
-    print("\n".join(out), file=sys.stdout, flush=True)
+    print("\n".join([*out, *lines]), file=sys.stdout, flush=True)
 
 
 def _outcome(record: RunRecord) -> str:

@@ -53,7 +53,7 @@ class Executor:
         try:
             made = self._maker.make(
                 node.key,
-                node.label,
+                node.title,
                 kind,
                 lambda: marks_of_files(node, self._store),
                 lambda stage: self._fill(node, stage),
@@ -68,10 +68,10 @@ class Executor:
     def write_out(self, node: PlannedArtifact) -> Path:
         """Return a directory with all files of a node's artifact; raises StageError."""
         try:
-            stage = self._maker.stage(node.label, node.key, self._payload(node))
+            stage = self._maker.stage(node.title, node.key, self._payload(node))
             return self._open(node).materialise(stage).directory
         except (StormError, OSError) as error:
-            raise StageError(f"{node.label}: {error}") from error
+            raise StageError(f"{node.title}: {error}") from error
 
     def _fill(self, node: PlannedArtifact, stage: StageContext) -> Manifest:
         """Run a node's component; return the manifest to publish."""
@@ -115,7 +115,7 @@ class Executor:
         return node.component.output(self._payload(node), node.key)
 
     def _payload(self, node: PlannedArtifact) -> Path:
-        assert node.manifest is not None, f"{node.label} was not made before what needs it"
+        assert node.manifest is not None, f"{node.title} was not made before what needs it"
         return node.manifest.payload(self._store.place(node.key))
 
     def _interruption(self, node: PlannedArtifact, seconds: float) -> Interrupted:
@@ -123,7 +123,7 @@ class Executor:
         scratch = self._store.scratch(node.key)
         unfinished = any(not f.name.startswith(".") for f in scratch.glob("*"))
         next_time = GOES_ON if unfinished else "starts from the beginning"
-        text = f"{node.label}: interrupted after {seconds:.1f} s; the next run {next_time}"
+        text = f"{node.title}: interrupted after {seconds:.1f} s; the next run {next_time}"
         return Interrupted(text)
 
     def _failure(self, node: PlannedArtifact, error: BaseException) -> StageError:
@@ -133,7 +133,7 @@ class Executor:
             file = self._store.note_failure(
                 node.key,
                 {
-                    "stage": node.label,
+                    "stage": node.title,
                     "component": node.component.name,
                     "settings": semantic_settings(node.settings),
                     "error": f"{type(error).__name__}: {error}",
@@ -141,13 +141,13 @@ class Executor:
                 },
             )
         except OSError:
-            Progress.write(f"  {node.label}: the failure could not be recorded in the store")
+            Progress.write(f"  {node.title}: the failure could not be recorded in the store")
         details = f"; details in {file}" if file else ""
         if isinstance(error, StormError):
             return StageError(node.locate(error))
         if isinstance(error, OSError) and error.filename is None:
             details = f" (what stages write is in {self._store.root}){details}"
-        return StageError(f"{node.label} failed with {type(error).__name__}: {error}{details}")
+        return StageError(f"{node.title} failed with {type(error).__name__}: {error}{details}")
 
 
 def check_output(component: Component, artifact: Any, stage: StageContext) -> None:

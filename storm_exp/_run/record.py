@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import secrets
 import time
 from contextlib import suppress
@@ -23,6 +24,8 @@ from storm_exp._store import typed_json
 from storm_exp._store.store import Store
 
 RECORD = "run.json"
+_LONGEST_NAME = 150
+"""Length of the name of a cell's folder; file systems take 255 bytes."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -38,7 +41,8 @@ class StageRecord:
     key: str
     inputs: dict[str, Any]
     status: str
-    """made, kept, waited (made elsewhere), failed, interrupted, not reached, or not needed."""
+    """made, kept, waited (made elsewhere), failed, interrupted, not reached, not needed, or
+    evicted: of its files, the store has small JSON files alone."""
     settings: dict[str, Any]
     spec: dict[str, Any]
     seconds: float | None = None
@@ -64,6 +68,11 @@ class StageRecord:
     def label(self) -> str:
         """Name in tables, such as `evaluator[merger]`."""
         return f"{self.stage}[{self.element}]" if self.element else self.stage
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its files exist."""
+        return bool(self.directory) and self.status != "evicted"
 
     def read(self, name: str) -> Any:
         """Return the contents of a JSON file of the artifact, None if it does not exist."""
@@ -106,6 +115,9 @@ class RunRecord:
     """finished, failed, or interrupted."""
     environment: dict[str, Any]
     cells: list[CellRecord]
+    name: str = ""
+    """Given by the user, as `name=`."""
+    tags: list[str] = dataclasses.field(default_factory=list)
     rehearsal: list[str] = dataclasses.field(default_factory=list)
     """For a rehearsal: what was replaced, and what it cannot tell; else empty."""
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -123,6 +135,23 @@ class RunRecord:
     def cell_settings(self) -> list[dict[str, str]]:
         """Return for each cell the overrides with different values across cells."""
         return varying_settings([cell.overrides for cell in self.cells])
+
+    def cell_folders(self) -> list[str]:
+        """Return for each cell the folder with its links, relative to that of the run.
+
+        In a sweep it is named by the settings that differ, as in `cells/merger.t=0.3`.
+        """
+        if not self.is_sweep:
+            return [""]
+        names = [
+            re.sub(r"[^\w.,=+-]+", "-", ",".join(f"{k}={v}" for k, v in settings.items()))
+            for settings in self.cell_settings()
+        ]
+        plain = len(set(names)) == len(names) and max(map(len, names)) <= _LONGEST_NAME
+        return [
+            f"cells/{name}" if plain and name else f"cells/{number},{name[:_LONGEST_NAME]}"
+            for number, name in enumerate(names)
+        ]
 
     def write(self) -> Path:
         """Write `run.json` and return its path."""
@@ -183,6 +212,8 @@ def _record_node(
     elif node.manifest is None and node.status is Status.TO_MAKE:
         status = "not reached"
     manifest = node.manifest
+    if manifest is None and node.status is Status.NOT_NEEDED and node.evicted is not None:
+        status, manifest = "evicted", node.evicted
     record = StageRecord(
         stage=stage,
         element=element,
@@ -224,7 +255,7 @@ def link_artifacts(folder: Path, cell: CellRecord) -> None:
     """Link the stages of a cell to their artifacts: `folder/merger`, `folder/evaluator/merger`."""
     folder.mkdir(parents=True, exist_ok=True)
     for record in cell.stages:
-        if not record.directory:
+        if not record.is_whole:
             continue
         link = folder / record.stage / record.element if record.element else folder / record.stage
         link.parent.mkdir(parents=True, exist_ok=True)

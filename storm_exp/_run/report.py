@@ -32,6 +32,12 @@ def closing_table(record: RunRecord, plugins: Plugins) -> tuple[list[list[str]],
     return table or ([], None)
 
 
+def closing_lines(record: RunRecord, plugins: Plugins) -> list[str]:
+    """Return what plugins have a run end with."""
+    with plugin_code("a plugin that has lines for the end of a run", OSError):
+        return [line for lines in plugins.hook.storm_closing_lines(run=record) for line in lines]
+
+
 def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
     """Return the sections of all plugins; a section about the error replaces those that fail."""
     implementations: list[Any] = plugins.hook.storm_report_sections.get_hookimpls()

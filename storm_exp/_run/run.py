@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from storm_exp._compose.provenance import read_origins
 from storm_exp._compose.recipe import read_place, read_recipe
+from storm_exp._compose.run_names import read_run_names
 from storm_exp._contract.errors import (
     ComposeError,
     Interrupted,
@@ -25,6 +26,7 @@ from storm_exp._contract.errors import (
     writing,
 )
 from storm_exp._contract.plugins import load_plugins
+from storm_exp._contract.stage_context import LOG_TIME
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run import console
@@ -38,9 +40,10 @@ from storm_exp._run.record import (
     record_cell,
     record_stages,
 )
-from storm_exp._run.report import closing_table, write_report
+from storm_exp._run.report import closing_lines, closing_table, write_report
 from storm_exp._run.signals import Signals
 from storm_exp._store.artifact_maker import MadeArtifact
+from storm_exp._store.claim import claim
 from storm_exp._store.store import Store
 
 _BRIEF = 400
@@ -94,16 +97,17 @@ def check_here(plan: Plan) -> None:
 
 
 def _check_shared(compositions: list[Composition]) -> None:
-    """Raise ComposeError for invalid folders, and for cells with different ones."""
+    """Raise ComposeError for invalid folders or names, and for cells with different ones."""
     first = compositions[0]
     for name in ("outputs", "store.path"):
         read_place(first.config, name, read_origins(first.hydra))
-    for name in ("outputs", "store", "runtime"):
+    read_run_names(first.config, read_origins(first.hydra))
+    for name in ("name", "tags", "outputs", "store", "runtime"):
         for other in compositions[1:]:
-            here, there = first.config[name], other.config[name]
+            here, there = first.config.get(name), other.config.get(name)
             if here == there:
                 continue
-            if name != "outputs":
+            if isinstance(here, DictConfig):
                 key = next(k for k in {**here, **there} if here.get(k) != there.get(k))
                 name, here, there = f"{name}.{key}", here.get(key), there.get(key)
             raise ComposeError(
@@ -132,15 +136,17 @@ def carry_out(
     """
     started = time.monotonic()
     recipe = plan.cells[0].recipe
-    name = recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep"
+    name, tags = read_run_names(compositions[0].config, recipe.origins)
+    shown = name or (recipe.name if len(plan.cells) == 1 else f"{recipe.name}-sweep")
     if plan.to_make():
         plan.store.prepare()
-    folder = new_run_folder(outputs, name.replace("/", "-") or "run")
-    console.announce(plan, folder)
+    folder = new_run_folder(outputs, shown.replace("/", "-") or "run")
     recipe.runtime.limit_threads()
     configs = [composition.config for composition in compositions]
     record = RunRecord(
         directory=folder,
+        name=name,
+        tags=tags,
         recipe=recipe.name,
         scale=plan.scale,
         when=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -150,7 +156,17 @@ def carry_out(
         rehearsal=list(rehearsal),
     )
     outcomes: dict[str, MadeArtifact | BaseException] = {}
-    with logging_to(folder / "log.txt"), Signals() as signals:
+    with (
+        logging_to(folder / "log.txt"),
+        Signals() as signals,
+        claim(plan.store, folder, list(plan.nodes)),
+    ):
+        if plan.to_make():
+            plan.check_kept()
+        plan.store.note_use(plan.nodes)
+        for key, title in plan.labels().items():
+            plan.nodes[key].title = title
+        console.announce(plan, folder)
         executor = Executor(plan.store, recipe.runtime, folder / "log.txt", signals)
         record_stages(record, plan, outcomes)
         _notify("storm_run_started", record)
@@ -202,7 +218,7 @@ def _make_missing(
                 failure = failure or error
                 console.say(f"  {error}")
             if signals.came:  # and the stage finished nevertheless
-                raise Interrupted(f"interrupted after {node.label}")
+                raise Interrupted(f"interrupted after {node.title}")
         except StageError as error:
             outcomes[node.key] = error
             failure = failure or error
@@ -212,7 +228,7 @@ def _make_missing(
             console.say(f"  {interruption}")
             return interruption
         except KeyboardInterrupt:
-            return Interrupted(f"interrupted after {node.label}")
+            return Interrupted(f"interrupted after {node.title}")
     return failure
 
 
@@ -220,7 +236,7 @@ def _write_out(plan: Plan, executor: Executor, record: RunRecord) -> BaseExcepti
     """Materialise every artifact of a run of a single recipe; return an error, if any."""
     try:
         for stage in record.stages():
-            if stage.directory:
+            if stage.is_whole:
                 stage.written = str(executor.write_out(plan.nodes[stage.key]))
     except StageError as error:
         return error
@@ -238,16 +254,16 @@ def _finish(record: RunRecord, outputs: Path) -> None:
     with writing(record.directory):
         record.write()
     try:
-        for number, cell in enumerate(record.cells):
-            below = record.directory / "cells" / str(number)
-            link_artifacts(below if record.is_sweep else record.directory, cell)
+        for folder, cell in zip(record.cell_folders(), record.cells, strict=True):
+            link_artifacts(record.directory / folder, cell)
         point_latest(outputs, record.directory)
     except OSError as error:  # some file systems have no links, and the run is complete
         console.say(f"  cannot link to what was made: {error}")
     with writing(record.directory):
         rows, table = closing_table(record, load_plugins())
         report = write_report(record, load_plugins())
-    console.conclude(record, rows, {"report": report, "table": table})
+        lines = closing_lines(record, load_plugins())
+    console.conclude(record, rows, {"report": report, "table": table}, lines)
     _notify("storm_run_finished", record)
     if record.problems:
         with writing(record.directory):
@@ -268,7 +284,8 @@ def logging_to(file: Path) -> Iterator[None]:
         handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     # A full disk under the log is no reason for a run to fail.
     handler.handleError = lambda record: None  # type: ignore[method-assign]
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(logging.Formatter(line, LOG_TIME))
     root = logging.getLogger()
     before = root.handlers[:], root.level
     root.handlers = [handler]

@@ -38,6 +38,11 @@ def storm_closing_table(run: RunRecord) -> tuple[list[list[str]], Path | None] |
 
 
 @hookspec
+def storm_closing_lines(run: RunRecord) -> list[str]:  # type: ignore[empty-body]
+    """Return lines that a run ends with, such as where its models are."""
+
+
+@hookspec
 def storm_run_started(run: RunRecord) -> None:
     """Be notified of a run before its first stage (for trackers).
 

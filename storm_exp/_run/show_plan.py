@@ -10,6 +10,7 @@ from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.difference import explain_difference
 from storm_exp._plan.notices import list_notices
 from storm_exp._plan.plan import Plan
+from storm_exp._plan.planned_artifact import Status
 from storm_exp._run import console
 from storm_exp._run.answer import Answer
 from storm_exp._run.run import Composition, check_here, make_plan
@@ -30,6 +31,8 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     named = plan.labels()
     for key, node in plan.nodes.items():
         status = "damaged" if node.damage else node.status.value
+        if node.evicted and node.status is Status.NOT_NEEDED:
+            status = "evicted"
         # Values from a damaged manifest may be of any type.
         with plugin_code(f"{named[key]}: the component '{node.component.name}' (summary)"):
             summary = node.spec.summary()
@@ -67,7 +70,9 @@ def kept_memos(plan: Plan) -> list[str]:
     return [
         memo.key
         for memo in plan.store.manifests()
-        if memo.artifact == "memo" and (memo.key in used or manifests.keys() >= parents(memo))
+        if memo.artifact == "memo"
+        and (memo.key in used or manifests.keys() >= parents(memo))
+        and plan.store.find(memo.key).manifest is not None
     ]
 
 

@@ -1,23 +1,20 @@
-"""The verbs of the command line besides running: plan, store, report, version."""
+"""The verbs of the command line besides running: plan, report, version."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import inspect
-import json
 import sys
 from pathlib import Path
 
 import hydra
 
-from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import Verb, load_plugins
-from storm_exp._run import application, console, show_plan
+from storm_exp._run import application, show_plan
 from storm_exp._run.answer import Answer
 from storm_exp._run.record import RunRecord
 from storm_exp._run.report import write_report
 from storm_exp._run.run import Action, Composition
-from storm_exp._store.store import Store
 
 
 def plan(arguments: list[str]) -> int:
@@ -60,69 +57,6 @@ def version(arguments: list[str]) -> int:
     items = [{"name": name, "version": version} for name, version in found.items()]
     line = ", ".join(f"{name} {version}" for name, version in found.items())
     return Answer("version", items, [line]).print(arguments)
-
-
-def store_verb(arguments: list[str]) -> int:
-    """List, show or verify what is kept.
-
-    usage: storm-exp store ls | show KEY … | verify [KEY …] [store.path=DIR]
-
-    for example:
-        storm-exp store ls
-        storm-exp store verify store.path=outputs/store
-    """
-    words = [a for a in arguments if not a.startswith("store.path=")]
-    paths = [a.partition("=")[2] for a in arguments if a.startswith("store.path=")]
-    store = Store(Path(paths[-1] if paths else "outputs/store"))
-    if not store.root.is_dir():
-        raise StormError(f"there is no store at {store.root}; give one with store.path=DIR")
-    store.check_format()
-    actions = {"ls": _list, "show": _show, "verify": _verify}
-    action = words[0] if words else "ls"
-    if action not in actions:
-        raise StormError(f"store {action}: no such action{did_you_mean(action, actions)}")
-    return actions[action](store, words[1:])
-
-
-def _list(store: Store, words: list[str]) -> int:
-    rows = [["key", "component", "artifact", "megabytes", "made", "main metric"]]
-    for manifest in sorted(store.manifests(), key=lambda m: str(m.made.get("when", ""))):
-        own = manifest.files.keys() - manifest.adopted_mtimes.keys()
-        size = f"{sum(manifest.files[name][0] for name in own) / 1e6:.1f}"
-        metric = console.main_metric(manifest.metrics, manifest.main_metric)
-        when = str(manifest.made.get("when", ""))[:16].replace("T", " ")
-        names = [manifest.key[:12], manifest.component, manifest.artifact]
-        rows.append([*names, size, when, metric])
-    print("\n".join(console.align(rows)))
-    return 0
-
-
-def _show(store: Store, words: list[str]) -> int:
-    if not words:
-        raise StormError("store show KEY: give the first digits of a key (see store ls)")
-    for prefix in words:
-        key = store.resolve(prefix)
-        manifest = store.find(key).manifest
-        print(store.place(key))
-        print(json.dumps(manifest.to_json() if manifest else store.find(key).damage, indent=1))
-    return 0
-
-
-def _verify(store: Store, words: list[str]) -> int:
-    keys = [store.resolve(prefix) for prefix in words]
-    strays = [] if keys else store.strays()
-    keys = keys or store.keys()
-    damaged = 0
-    for key in keys:
-        problem = store.verify(key)
-        if problem:
-            damaged += 1
-            print(f"{key[:12]}  damaged: {problem}")
-    for stray in strays:
-        unfinished = " (unfinished, from a run in progress or a failed one)"
-        print(f"{stray}: no artifact" + unfinished * stray.name.startswith(".partial-"))
-    print(f"{len(keys)} artifacts, {damaged} damaged")
-    return 1 if damaged else 0
 
 
 def report(arguments: list[str]) -> int:
@@ -169,7 +103,6 @@ def _acting(action: Action) -> Verb:
 
 VERBS: dict[str, Verb] = {
     "plan": plan,
-    "store": store_verb,
     "report": report,
     "version": version,
 }

@@ -18,8 +18,10 @@ from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
 from storm_exp._store.adopted_files import ChangedError, Marks, compare, marks_of_adopted
+from storm_exp._store.eviction import changed_files
+from storm_exp._store.lookup import Lookup
 from storm_exp._store.manifest import Manifest
-from storm_exp._store.store import Lookup, Store
+from storm_exp._store.store import Store
 
 if TYPE_CHECKING:
     from storm_exp._store.lease import Lease
@@ -78,7 +80,7 @@ class Maker:
                     f"  {name}: the {kind} in the store cannot be used "
                     f"({found.damage}); it was moved to {aside} and is made again"
                 )
-            return self._attempt(key, name, lease, look, fill)
+            return self._attempt(key, name, lease, look, fill, found.evicted)
 
         made = self.store.make_once(key, tell, attempt)
         if made is not None:
@@ -94,6 +96,7 @@ class Maker:
         lease: Lease,
         look: Callable[[], Marks],
         fill: Callable[[StageContext], Manifest],
+        former: Manifest | None,
     ) -> MadeArtifact:
         store = self.store
         partial = store.open_partial(key)
@@ -122,6 +125,12 @@ class Maker:
             if isinstance(error, ChangedError):  # the scratch may come from other contents
                 shutil.rmtree(store.scratch(key), ignore_errors=True)
             raise
+        changed = changed_files(former, published) if former is not None else []
+        if changed:
+            stage.say(
+                f"{', '.join(changed)}: not what was evicted, although the key is the same; what "
+                "was built from it before is kept as it is"
+            )
         return MadeArtifact(published, published is manifest, seconds)
 
     def memo(

@@ -82,6 +82,11 @@ class Lease:
         self._token = self._lease.token
         return True
 
+    def acquire_at_once(self) -> bool:
+        """Acquire the lease unless a living process has it; raises OSError if it cannot."""
+        attempts = iter(range(1))  # the first attempt breaks the lease of a dead process
+        return self.acquire(lambda: next(attempts, None) is None, lambda _: None)
+
     def release(self) -> None:
         """Release the lease, if it is still ours."""
         self._lease.release()

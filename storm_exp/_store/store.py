@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import os
 import re
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from storm_exp._contract.digest import FileDigests, file_digest
 from storm_exp._contract.errors import StoreError
+from storm_exp._store.eviction import finish_replacement, make_way
+from storm_exp._store.lookup import Lookup, inspect
 from storm_exp._store.manifest import (
     MANIFEST,
     Manifest,
@@ -35,22 +37,14 @@ FORMAT = 2
 _FORMAT_FILE, _PLACES = "format", "artifacts/*/*"
 
 
-@dataclasses.dataclass
-class Lookup:
-    """Result of looking up a key."""
-
-    manifest: Manifest | None = None
-    """Manifest of an intact artifact."""
-    damage: str = ""
-    """Why the artifact cannot be used; empty if it is intact or does not exist."""
-
-
 class Store:
     """A directory of artifacts that any number of processes and hosts may share."""
 
     def __init__(self, root: Path) -> None:
         """Open the store at `root`, which is created when it is first written to."""
         self.root = Path(root).expanduser().absolute()
+        self.claims = self.root / "claims"
+        """Folder with the claims of runs that go on."""
         self.digests = FileDigests(self.root / "digests.json")
 
     def place(self, key: str) -> Path:
@@ -63,10 +57,14 @@ class Store:
 
     def lease(self, key: str) -> Lease:
         """Return the lease for making a key."""
-        # Imported here, as a run that makes nothing needs none.
+        # Imported here, as plans need none.
         from storm_exp._store.lease import PATIENCE_SECONDS, Lease
 
-        return Lease(self.root / "leases" / key, PATIENCE_SECONDS)
+        return Lease(self.lease_file(key), PATIENCE_SECONDS)
+
+    def lease_file(self, key: str) -> Path:
+        """Return the file of the lease for making a key; it exists while somebody holds it."""
+        return self.root / "leases" / key
 
     def make_once(
         self, key: str, waiting: Callable[[str], None], make: Callable[[Lease, Lookup], T]
@@ -116,31 +114,11 @@ class Store:
 
     def find(self, key: str) -> Lookup:
         """Look up a key. Every file of an intact artifact, and of its references, has its size."""
-        place = self.place(key)
-        if not place.is_dir():
-            return Lookup()
-        manifest = Manifest.read(place)
-        if manifest is None:
-            return Lookup(damage=f"{MANIFEST} is missing or unreadable")
-        if manifest.key != key:
-            return Lookup(damage=f"{MANIFEST} belongs to {manifest.key[:12]}")
-        for name, (size, _) in manifest.files.items():
-            file = manifest.payload(place) / name
-            try:
-                status = file.stat()
-            except (FileNotFoundError, NotADirectoryError):
-                return Lookup(damage=f"{file} is gone")
-            except OSError as error:
-                raise StoreError(f"cannot read the store: {error}") from error
-            if status.st_size != size:
-                return Lookup(damage=f"{file} has {status.st_size} bytes, {size} were published")
-            outside = manifest.adopted or name in manifest.adopted_mtimes
-            if outside and manifest.adopted_mtimes.get(name) != status.st_mtime_ns:
-                return Lookup(damage=f"{file} was modified since it was adopted")
-        for reference in manifest.references:
+        found = inspect(self.place(key), key)
+        for reference in found.manifest.references if found.manifest is not None else []:
             if self.find(reference).manifest is None:
                 return Lookup(damage=f"it references {reference[:12]}, which is not in the store")
-        return Lookup(manifest)
+        return found
 
     def prepare(self) -> None:
         """Create the store if necessary; raises StoreError if it cannot be written to."""
@@ -169,6 +147,7 @@ class Store:
         place = self.place(key)
         with self._writing():
             place.parent.mkdir(parents=True, exist_ok=True)
+            finish_replacement(place)
             for leftover in place.parent.glob(f".partial-{key}-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             partial = place.parent / f".partial-{key}-{secrets.token_hex(4)}"
@@ -223,6 +202,7 @@ class Store:
         fsync_tree(partial)
         place = self.place(manifest.key)
         confirm()
+        make_way(place)
         try:
             partial.rename(place)
         except OSError:
@@ -231,9 +211,17 @@ class Store:
                 raise
             shutil.rmtree(partial, ignore_errors=True)
             return found.manifest
+        finally:
+            finish_replacement(place)
         fsync(place.parent)
         shutil.rmtree(self.scratch(manifest.key), ignore_errors=True)
         return manifest
+
+    def note_use(self, keys: Iterable[str]) -> None:
+        """Record that artifacts were used: those that were not for longest are evicted first."""
+        for key in keys:
+            with suppress(OSError):  # the store is somebody else's, or read-only
+                os.utime(self.place(key) / MANIFEST)
 
     def set_aside(self, key: str) -> Path:
         """Move a damaged artifact aside and return its new place."""

@@ -121,7 +121,7 @@ def lines_of_code(files: list[Path]) -> int:
 def test_the_engine_stays_small():
     engine = [file for file in ENGINE if TESTING not in file.parents]
     # What there is. A tenth of it checks command lines and explains Hydra's errors.
-    assert lines_of_code(engine) < 4440
+    assert lines_of_code(engine) < 4590
 
 
 def test_what_is_there_for_tests_stays_small():

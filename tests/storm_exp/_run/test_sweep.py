@@ -100,8 +100,8 @@ def test_the_table_groups_over_seeds_and_shows_only_what_differs(storm, tmp_path
 def test_every_cell_has_links_to_what_it_made(storm, tmp_path):
     assert storm("-m", "recipe=sum", "adder.amount=1,2").code == 0
     cells = tmp_path / "outputs/latest/cells"
-    assert (cells / "0/adder/value.json").read_text() == "2.0"
-    assert (cells / "1/adder/value.json").read_text() == "3.0"
+    assert (cells / "adder.amount=1/adder/value.json").read_text() == "2.0"
+    assert (cells / "adder.amount=2/adder/value.json").read_text() == "3.0"
 
 
 def test_cells_share_the_settings_that_they_agree_on(storm):

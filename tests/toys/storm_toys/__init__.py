@@ -8,7 +8,7 @@ storm_api = ">=1,<2"
 @hookimpl
 def storm_components() -> list[type]:
     """Return the components of this plugin."""
-    from storm_toys import adders, faulty, memos, rehearsals, sources, workers
+    from storm_toys import adders, faulty, memos, payloads, rehearsals, sources, workers
 
     return [
         sources.Settled,
@@ -22,6 +22,8 @@ def storm_components() -> list[type]:
         adders.Patient,
         faulty.PlansOtherwise,
         memos.Remembering,
+        payloads.Storing,
+        payloads.Referring,
         workers.SharedOut,
         workers.Elsewhere,
         rehearsals.StandIn,

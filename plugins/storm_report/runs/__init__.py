@@ -1,0 +1,1 @@
+"""The verb `runs`: the runs of a folder, listed, shown and removed."""
