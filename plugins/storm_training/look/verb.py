@@ -21,7 +21,7 @@ _ROWS, _ROWS_OF_RUN = 5, 2
 
 
 def look(arguments: list[str]) -> int:
-    """Show data as training sees it: look DATASET, TOKENS, STAGE or RUN [--dropped] [--help]"""
+    """Show data as training sees it."""
     from storm_report.controls import escape_controls
     from storm_report.look.view import Choice
     from storm_training.look.subjects import find_model, find_subjects
@@ -56,8 +56,11 @@ def _read(arguments: list[str]) -> argparse.Namespace | None:
 
     parser = OptionParser(
         "look",
-        "Show data as training sees it: rows of a data set, tokens with the loss mask, packed rows "
-        "of a training, rows that were left out with the reasons, and the answers of all models.",
+        "Show data as training sees it: rows of a data set, tokens with the loss mask, packed\n"
+        "rows of a training, rows left out with the reasons, and the answers of all models.",
+        "tokens --rows 3",
+        "curator --dropped",
+        "CHATS.jsonl --model outputs/latest/finetuner --page look",
     )
     add = parser.add_argument
     add(
