@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm_exp import Manifest, hookimpl
@@ -19,6 +20,12 @@ def storm_sections() -> dict[str, type]:
     from storm_trackers.section import TrackerSection
 
     return {"tracker": TrackerSection}
+
+
+@hookimpl
+def storm_config_folder() -> str:
+    """Return the folder of the section's presets: `tracker=wandb`."""
+    return str(Path(__file__).parent / "conf")
 
 
 @hookimpl

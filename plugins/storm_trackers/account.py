@@ -14,6 +14,7 @@ LINEAGE = "lineage.json"
 _95_PERCENT = 1.96
 _STDERR = "_stderr"
 _LARGEST_FILE = 2**20
+_LONGEST_NAME = 100
 
 Settings = dict[str, Any]
 """Settings by dotted name: numbers, texts, truth values; lists as JSON."""
@@ -23,7 +24,9 @@ Settings = dict[str, Any]
 class StageAccount:
     """What a tracker is told of a stage."""
 
-    label: str
+    path: str
+    """`merger`, `evaluator/merger` for `evaluator[merger]`; and, where the cells of a sweep have
+    several stages of this name, the first cell that has this one: `merger/merger.t=0.3`."""
     status: str
     """made, kept (a hit), waited, failed, interrupted, not reached, or not needed."""
     settings: Settings
@@ -32,11 +35,6 @@ class StageAccount:
     """Metrics; one with a standard error has the 95 % interval as NAME_low and NAME_high."""
     facts: dict[str, Any]
     """Key, digest, type, inputs, folder, cells, error: for people, not for charts."""
-
-    @property
-    def path(self) -> str:
-        """The label as a path: `evaluator/merger` for `evaluator[merger]`."""
-        return self.label.replace("[", "/").rstrip("]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,12 +72,22 @@ def stage_account(run: RunRecord, stage: StageRecord) -> StageAccount:
         "error": stage.error,
     }
     return StageAccount(
-        label=stage.label,
+        path=path_of(run, stage),
         status=stage.status,
         settings={"component": stage.component, **flat(stage.settings)},
         metrics=metrics,
         facts={name: value for name, value in facts.items() if value},
     )
+
+
+def path_of(run: RunRecord, stage: StageRecord) -> str:
+    """Return the name of a stage in a tracker, which no other stage of the run has."""
+    path = _path(stage)
+    if len({other.key for other in run.stages() if other.label == stage.label}) == 1:
+        return path
+    number, cell = next((n, c) for n, c in enumerate(run.cells) if c.find(stage.key))
+    name = cell.name if len(cell.name) <= _LONGEST_NAME else f"{number} {cell.name[:_LONGEST_NAME]}"
+    return f"{path}/{name}"
 
 
 def cell_accounts(run: RunRecord) -> list[CellAccount]:
@@ -91,7 +99,7 @@ def cell_accounts(run: RunRecord) -> list[CellAccount]:
             name=cell.name,
             settings=dict(settings),
             metrics={
-                f"{stage_account(run, stage).path}/{name}": stage.metrics[name]
+                f"{_path(stage)}/{name}": stage.metrics[name]
                 for stage in cell.stages
                 for name in (stage.main_metric, *stage.shown_metrics)
                 if name in stage.metrics
@@ -115,24 +123,39 @@ def with_intervals(metrics: dict[str, float]) -> dict[str, float]:
     return more
 
 
+def run_facts(run: RunRecord) -> dict[str, str]:
+    """Return what a run is: recipe, size, command, commit."""
+    commit = run.environment.get("git", {}).get("commit", "")
+    facts = {"recipe": run.recipe, "scale": run.scale, "commit": commit}
+    return {**facts, "command": " ".join(run.argv), "folder": str(run.directory)}
+
+
+def whole_settings(run: RunRecord) -> Settings:
+    """Return the resolved settings that all cells share, by dotted name."""
+    first, *others = (flat(cell.config) for cell in run.cells)
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in others)
+    }
+
+
 def run_settings(run: RunRecord) -> Settings:
-    """Return the resolved configuration of the first cell; stages are told of by themselves."""
-    config = run.cells[0].config
+    """Return those of `whole_settings` that are not of a stage."""
     stages = {stage.stage for cell in run.cells for stage in cell.stages}
-    own = {name: value for name, value in config.items() if name not in stages}
-    facts = {"recipe": run.recipe, "scale": run.scale, "command": " ".join(run.argv)}
-    return facts | flat(own)
+    settings = whole_settings(run).items()
+    return {name: value for name, value in settings if name.partition(".")[0] not in stages}
 
 
 def tables(run: RunRecord) -> dict[str, Table]:
     """Return the tables of a run: its stages, its scores, and the cells of a sweep."""
     accounts = [stage_account(run, stage) for stage in run.stages()]
     stages = [
-        [a.label, a.settings["component"], a.status, a.facts["key"], a.metrics.get("seconds")]
+        [a.path, a.settings["component"], a.status, a.facts["key"], a.metrics.get("seconds")]
         for a in accounts
     ]
     scores = [
-        [stage.label, name, value, *_interval(with_intervals(stage.metrics), name)]
+        [path_of(run, stage), name, value, *_interval(with_intervals(stage.metrics), name)]
         for stage in run.stages()
         for name, value in stage.metrics.items()
         if not name.endswith(_STDERR)
@@ -162,7 +185,7 @@ def files(run: RunRecord) -> dict[str, Path]:
         folder = Path(stage.directory) if stage.directory else None
         for file in sorted(folder.glob("*.json")) if folder else []:
             if file.stat().st_size <= _LARGEST_FILE:
-                found[f"stages/{stage_account(run, stage).path}/{file.name}"] = file
+                found[f"stages/{path_of(run, stage)}/{file.name}"] = file
     return found | {LINEAGE: _write_lineage(run)}
 
 
@@ -196,6 +219,10 @@ def _write_lineage(run: RunRecord) -> Path:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(artifacts, indent=1) + "\n", encoding="utf-8")
     return file
+
+
+def _path(stage: StageRecord) -> str:
+    return stage.label.replace("[", "/").rstrip("]")
 
 
 def _interval(metrics: dict[str, float], name: str) -> list[float | None]:

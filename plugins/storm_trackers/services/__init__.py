@@ -1,0 +1,1 @@
+"""The trackers that a run can be shown in, one a file."""

@@ -1,0 +1,33 @@
+"""The verb `track`. Heavy imports are in functions: the module is imported with the plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def track(arguments: list[str]) -> int:
+    """Show a finished run in a tracker: track RUN mlflow|wandb|trackio|tensorboard [--help]"""
+    from storm_exp import StormError
+    from storm_exp.report import RunRecord
+    from storm_inference.targets.options import OptionParser
+    from storm_trackers.section import KINDS, NONE, TrackerSection
+    from storm_trackers.services.opening import open_service
+    from storm_trackers.telling import Telling
+
+    parser = OptionParser("track", "Show a finished run in a tracker.")
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="the folder of a run, such as outputs/latest")
+    add("kind", choices=[kind for kind in KINDS if kind != NONE], help="the tracker")
+    add("--project", default="storm-exp", help="project or experiment (default: storm-exp)")
+    options = parser.read(arguments)
+    if options is None:
+        return 0
+    section = TrackerSection(kind=options.kind, project=options.project)
+    run = RunRecord.read(options.run.resolve())
+    try:
+        service = open_service(section.kind, section.project, run)
+        Telling(service, run).end(run)
+    except Exception as error:  # trackers raise anything
+        raise StormError(f"{section.kind} failed with {type(error).__name__}: {error}") from error
+    print(f"{section.kind}: {service.where}")
+    return 0
