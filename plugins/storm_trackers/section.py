@@ -6,7 +6,7 @@ import dataclasses
 import os
 from importlib.util import find_spec
 
-from storm_exp import SettingError, setting
+from storm_exp import SettingError, check_bounds, setting
 
 NONE, MLFLOW, WANDB, TRACKIO, TENSORBOARD = "none", "mlflow", "wandb", "trackio", "tensorboard"
 KINDS = (NONE, MLFLOW, WANDB, TRACKIO, TENSORBOARD)
@@ -25,6 +25,7 @@ class TrackerSection:
 
     def __post_init__(self) -> None:
         """Check the name of the project, and that the tracker is installed; raises SettingError."""
+        check_bounds(self)
         if not self.project.strip():
             raise SettingError("project", self.project, "must not be empty")
         missing = missing_packages(self.kind)

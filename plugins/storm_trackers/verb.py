@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def track(arguments: list[str]) -> int:
-    """Show a finished run in a tracker: track RUN mlflow|wandb|trackio|tensorboard [--help]"""
+    """Show a finished run in a tracker."""
     from storm_exp import StormError
     from storm_exp.report import RunRecord
     from storm_inference.targets.options import OptionParser
@@ -14,7 +14,12 @@ def track(arguments: list[str]) -> int:
     from storm_trackers.services.opening import open_service
     from storm_trackers.telling import Telling
 
-    parser = OptionParser("track", "Show a finished run in a tracker.")
+    parser = OptionParser(
+        "track",
+        "Show a finished run in a tracker.",
+        "outputs/latest wandb",
+        "outputs/latest mlflow --project mine",
+    )
     add = parser.add_argument
     add("run", metavar="RUN", type=Path, help="the folder of a run, such as outputs/latest")
     add("kind", choices=[kind for kind in KINDS if kind != NONE], help="the tracker")
