@@ -25,12 +25,13 @@ class Answer:
         """Print lines, notes and error; with `--json` among the arguments, an object instead.
 
         Its fields are the same for every verb: `storm_exp` (the version), `verb`, `items`, `notes`
-        and `error`, which is empty if the command succeeded. Returns the exit code.
+        and `error`, which is empty if the command succeeded. It is ASCII, so that no character of
+        the data acts on a terminal. Returns the exit code.
         """
         if "--json" in arguments:
             version = {"storm_exp": importlib.metadata.version("storm-exp")}
             shown = version | {name: value for name, value in vars(self).items() if name != "lines"}
-            print(json.dumps(shown, indent=1, ensure_ascii=False))
+            print(json.dumps(shown, indent=1))
         else:
             print(*(f"{line}\n" for line in [*self.lines, *self.notes]), sep="", end="")
             if self.error:

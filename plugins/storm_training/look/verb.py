@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import itertools
 import os
@@ -40,6 +41,8 @@ def look(arguments: list[str]) -> int:
     )
     rows = options.rows or (1 if options.row else _ROWS if len(found.viewed) == 1 else _ROWS_OF_RUN)
     listings = [each.view.show(each.subjects, choice) for each in found.viewed]
+    if options.json:
+        return _print_objects(listings, rows, options, found.gone)
     if page is None:
         _print(listings, rows, options)
     else:
@@ -56,11 +59,11 @@ def _read(arguments: list[str]) -> argparse.Namespace | None:
 
     parser = OptionParser(
         "look",
-        "Show data as training sees it: rows of a data set, tokens with the loss mask, packed\n"
-        "rows of a training, rows left out with the reasons, and the answers of all models.",
-        "tokens --rows 3",
-        "curator --dropped",
-        "CHATS.jsonl --model outputs/latest/finetuner --page look",
+        "Show data as training sees it: rows, tokens with the loss mask, packed rows, and answers.",
+        "CHATS.jsonl --dropped",
+        "tokens --row 3 --ids",
+        "finetuner",
+        "--page run.html",
     )
     add = parser.add_argument
     add(
@@ -79,6 +82,7 @@ def _read(arguments: list[str]) -> argparse.Namespace | None:
     add("--ids", action="store_true", help="a line per token, with position and id")
     add("--full", action="store_true", help="show rows of any length")
     add("--page", metavar="FILE", help="write a page, FILE.html, instead of text")
+    add("--json", action="store_true", help="print one JSON object, with the rows of each listing")
     add("--store", metavar="DIR", default=str(STORE), help=f"store of keys (default: {STORE})")
     return parser.read(arguments)
 
@@ -104,6 +108,24 @@ def _nothing(options: argparse.Namespace) -> str:
         return f"no row contains {options.search!r}"
     kind = "rows that were left out" if options.dropped else "rows"
     return f"no {kind}" + (f" from number {options.row} on" if options.row else "")
+
+
+def _print_objects(
+    listings: list[Listing], rows: int, options: argparse.Namespace, gone: list[str]
+) -> int:
+    from storm_exp import Answer
+
+    items = [
+        {
+            "title": listing.title,
+            "facts": listing.facts,
+            "left_out": listing.left_out,
+            "rows": [dataclasses.asdict(row) for row in _chosen(listing, rows, options.search)],
+        }
+        for listing in listings
+    ]
+    notes = [f"no longer in the store: {name}" for name in gone]
+    return Answer("look", items, notes=notes).print(["--json"])
 
 
 def _print(listings: list[Listing], rows: int, options: argparse.Namespace) -> None:

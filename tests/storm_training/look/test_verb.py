@@ -65,6 +65,16 @@ def test_a_run_shows_every_stage_that_holds_data(look):
     assert rows(said) == 6
 
 
+def test_a_program_gets_the_rows_as_an_object(look):
+    found = json.loads(look("tokens", "--row", "2", "--json"))
+    assert (found["verb"], found["error"]) == ("look", "")
+    ((row,),) = [item["rows"] for item in found["items"]]
+    (part,) = row["parts"]
+    assert row["title"] == "example 2"
+    assert {"text", "supervised", "id"} == set(part["pieces"][0])
+    assert "".join(p["text"] for p in part["pieces"] if p["supervised"]) in look("tokens")
+
+
 def test_a_page_is_one_file_that_runs_no_script(look, trained):
     file = trained[0] / "seen.html"
     assert str(file) in look("--page", str(file))
@@ -83,7 +93,8 @@ def test_escapes_of_a_file_do_not_reach_the_terminal(look, tmp_path):
     ]
     file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     good, bad = look(str(file)), look(str(file), "--dropped")
-    assert not set(good + bad) & set("\x1b\x07\r\u202e")
+    objects = look(str(file), "--json") + look(str(file), "--dropped", "--json")
+    assert not set(good + bad + objects) & set("\x1b\x07\r\u202e")
     assert r"row 1 · \x1b[1A" in good and r"a\x1b]0;title\x07\rb\u202e" in good
     assert r"row 2 · \x1b[1A" in bad and "broken UTF-8" in bad
 
