@@ -15,7 +15,8 @@ storm_api = ">=1,<2"
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the sources of data."""
+    """Return the sources of data, and the exporter of rows."""
+    from storm_data.exports.jsonl_files import Jsonl
     from storm_data.sources.chat_jsonl import ChatJsonl
     from storm_data.sources.dataset_excerpt import DatasetExcerpt
     from storm_data.sources.dataset_path import DatasetPath
@@ -34,6 +35,7 @@ def storm_components() -> list[type]:
         HubPreferences,
         DatasetPath,
         DatasetExcerpt,
+        Jsonl,
     ]
 
 

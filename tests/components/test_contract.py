@@ -93,6 +93,7 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "preference_jsonl": lambda t: ({"path": str(t.pairs_file), "validation_rows": 2}, {}),
     "dataset_path": lambda t: ({"path": str(t.chats.directory)}, {}),
     "dataset_excerpt": lambda t: ({"path": str(t.chats.directory), "rows": 10}, {}),
+    "jsonl": lambda t: ({}, {"data": t.chats}),
     "held_out": lambda t: ({"limit": 4}, {"model": t.model, "data": t.chats}),
     "tool_calls": lambda t: (
         {
