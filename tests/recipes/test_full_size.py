@@ -15,9 +15,16 @@ from storm_exp._plan.notices import list_notices
 from storm_exp._run import application
 from storm_exp._run.run import make_plan
 
+_OWN = ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"]
 NEEDED = {
+    **dict.fromkeys(("storm_own", "sft", "curate"), _OWN),
+    "dpo": ["base_model.path={models}/a", "dataset.path={models}/pairs.jsonl"],
+    "pretrain": ["base_model.path={models}/a", "dataset.path={models}/text.txt"],
+    "distil": ["teacher.path={models}/b", *_OWN],
+    "evaluate": [*_OWN, "evaluator=held_out"],
     "merge": ["base_model.path={models}/a", "partner.path={models}/b"],
-    "storm_own": ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"],
+    "prune": [*_OWN, "compressor.hidden_ratio=0.5"],
+    "export": ["base_model.path={models}/a"],
     "storm_smollm2": ["runtime.accelerator=h100"],
 }
 """Settings of recipes that read the user's files, or need an environment that may be missing."""
@@ -36,6 +43,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "chats.jsonl").write_text(text, encoding="utf-8")
+    pairs = [{"prompt": str(n), "chosen": "a", "rejected": "b"} for n in range(400)]
+    text = "".join(json.dumps(row) + "\n" for row in pairs)
+    (folder / "pairs.jsonl").write_text(text, encoding="utf-8")
+    (folder / "text.txt").write_text("A text.", encoding="utf-8")
     return folder
 
 
