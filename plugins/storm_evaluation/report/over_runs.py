@@ -20,14 +20,19 @@ Arms = dict[str, list[StageRecord]]
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return the comparison of a sweep's arms over seeds; nothing with a single seed."""
+    """Return the comparison of a sweep's arms over seeds, or over questions alone.
+
+    With a single seed only models are compared that were given to the run, not trained in it.
+    """
     if run.rehearsal:
         return []
     parts = [_part(title, arms) for title, arms in comparisons(run).items()]
     parts += [_uneven(title, arms) for title, arms in _arms(run).items() if not _even(arms)]
     if not parts:
         return []
-    return [Section("Over runs and questions", Markup().join(parts), place=Place.LEAD)]
+    several = any(len(by_seeds) > 1 for arms in _arms(run).values() for by_seeds in arms.values())
+    title = "Over runs and questions" if several else "Over questions"
+    return [Section(title, Markup().join(parts), place=Place.LEAD)]
 
 
 def comparisons(run: RunRecord) -> dict[str, Arms]:
@@ -43,7 +48,8 @@ def comparisons(run: RunRecord) -> dict[str, Arms]:
             by_title[title] = {
                 arm: [by_seeds[seed] for seed in seeds] for arm, by_seeds in arms.items()
             }
-    return {title: arms for title, arms in by_title.items() if _comparable(arms)}
+    given = {stage.key for cell in run.cells for stage in cell.stages if not stage.inputs}
+    return {title: arms for title, arms in by_title.items() if _comparable(arms, given)}
 
 
 _BySeeds = dict[tuple[str, ...], StageRecord]
@@ -69,11 +75,12 @@ def _even(arms: dict[str, _BySeeds]) -> bool:
     return len({frozenset(own) for own in arms.values()}) == 1
 
 
-def _comparable(arms: Arms) -> bool:
-    """Return whether there are several different arms of several runs each."""
+def _comparable(arms: Arms, given: set[str]) -> bool:
+    """Return whether there are several different arms: of several runs each, or of given models."""
     runs = {len(stages) for stages in arms.values()}
     keys = {tuple(stage.key for stage in stages) for stages in arms.values()}
-    return len(keys) > 1 and min(runs) > 1
+    models = {str(stage.inputs.get("model")) for stages in arms.values() for stage in stages}
+    return len(keys) > 1 and (min(runs) > 1 or models <= given)
 
 
 def _uneven(title: str, arms: dict[str, _BySeeds]) -> Markup:
@@ -138,8 +145,13 @@ def in_words(verdict: str, margin: float) -> str:
 
 
 def explain(title: str, content: dict[str, Any], paired: Paired) -> str:
-    """Return the caption of a table over runs."""
+    """Return the caption of a table over runs, or over questions alone."""
     runs = content["runs"]
+    if runs == 1:
+        return (
+            f"{title}: paired over questions, p-values corrected for all arms. The models were "
+            "given, and it is for them that the differences hold, however they were made."
+        )
     text = (
         f"{title}: {runs} runs of each arm, with standard errors and intervals over runs and "
         "questions. They hold for the arms, not only for these trained models; p-values are "
