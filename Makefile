@@ -13,8 +13,12 @@ LIBLLAMA ?= $(abspath $(VENV))/node_modules/@node-llama-cpp/linux-x64/bins/linux
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
-	@echo "for more, activate the environment in this shell, once: source $(VENV)/bin/activate"
-	@echo "then, for example: python -m storm_exp -m recipe=storm merger.t=0.25,0.5,0.75"
+	@echo
+	@echo "next, once in every new shell:  source $(BIN)/activate"
+	@echo "then a sweep of this recipe:    storm-exp -m recipe=storm merger.t=0.25,0.5,0.75"
+	@echo "or your own model and chats:    storm-exp recipe=sft base_model.path=MODEL dataset.path=CHATS.jsonl"
+	@echo "or a project of your own:       storm-exp new my-project"
+	@echo "docs/cookbook.md has a line for every usual step"
 
 test: $(INSTALLED)  ## the default suite: all tests but those that take long
 	$(PYTEST) -m "not slow and not engines"
@@ -57,9 +61,11 @@ bench: $(INSTALLED) vllm  ## figures of benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/gpu.py
 
 $(INSTALLED): pyproject.toml constraints.txt
+	@echo "1. a virtual environment in $(VENV), of $$($(PYTHON) --version): torch and what else storm-exp needs, a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt torch -e '.[all,test]'
-	touch $@
+	$(BIN)/python -m pip install $(PIP_OPTIONS) -c constraints.txt torch -e '.[all,test]'
+	@touch $@
+	@echo "2. installed in $(VENV)"
 
 clean:
 	rm -rf $(VENV)
