@@ -24,7 +24,7 @@ from storm_training.loop.callbacks.stopping import Stopping
 from storm_training.loop.callbacks.validation import Validator
 from storm_training.loop.distributed import Distributed
 from storm_training.loop.loader import StepLoader, plan_run
-from storm_training.loop.loggers import tracked
+from storm_training.loop.loggers import build_loggers
 from storm_training.loop.module import TrainingModule
 from storm_training.loop.precision import choose_precision, hold_weights
 from storm_training.loop.training_log import TrainingLog
@@ -104,7 +104,7 @@ def train(
                 "bf16-mixed" if log.precision == "bf16-mixed" else "32-true"
             ),
             max_epochs=1,
-            logger=contexts.enter_context(tracked(settings, stage)),
+            logger=build_loggers(settings, stage),
             callbacks=callbacks,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -34,7 +34,6 @@ def few_steps(settings: S) -> S:
         checkpoint_every=long.checkpoint_every and min(long.checkpoint_every, 2),
         gradient_accumulation_steps=min(long.gradient_accumulation_steps, ACCUMULATION),
         compile=False,
-        loggers=[name for name in long.loggers if name in ("csv", "tensorboard")],
         **short_passes(long),
     )
     return short

@@ -62,8 +62,9 @@ class Keep(StrEnum):
     best = "best"
 
 
-LOGGERS = {"csv": "", "tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
+LOGGERS = {"csv": "", "tensorboard": "tensorboard"}
 """The package that each logger needs."""
+_TRACKERS = ("mlflow", "wandb", "trackio")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -142,16 +143,17 @@ class TrainingSettings:
     check_saving: bool = setting(True, semantic=False)
     """Write the model after the first step, read it back, and delete it."""
     loggers: list[str] = setting(["csv", "tensorboard"], semantic=False, one_of=tuple(LOGGERS))
-    """Where every step is logged: csv, tensorboard, mlflow, wandb."""
-    tracking_project: str = setting("storm-exp", semantic=False)
-    """The project in wandb, and the experiment in mlflow."""
-    tracking_name: str = setting("", semantic=False)
-    """The run's name in wandb and mlflow; empty: the run's folder and the stage's name."""
+    """Files in the run's folder that have every step: csv, tensorboard. A tracker of the whole run
+    (`tracker=wandb`) reads the first."""
     seed: int = II("seed")
     """Seed of the order of rows, of dropout and of other noise."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
+        for tracker in _TRACKERS:
+            if tracker in self.loggers:
+                problem = f"is a tracker, which shows the whole run: tracker={tracker}"
+                raise SettingError("loggers", tracker, problem)
         check_bounds(self)
         ordered = self.schedule_from < self.schedule_to
         problem = f"must be above schedule_from ({self.schedule_from})"
@@ -159,7 +161,6 @@ class TrainingSettings:
         for name, unused in (("keep", Keep.last), ("patience", None)):
             scored = getattr(self, name) == unused or self.validation_every is not None
             self._require(name, scored, "needs validation_every, the steps between validations")
-        self._require("tracking_project", bool(self.tracking_project), "must not be empty")
         for logger in self.loggers:
             if LOGGERS[logger] and not find_spec(LOGGERS[logger]):
                 problem = f"needs the package {LOGGERS[logger]}: pip install {LOGGERS[logger]}"
@@ -177,8 +178,7 @@ class TrainingSettings:
 
     def not_rehearsed(self) -> list[str]:
         """Return the settings that a rehearsal does not exercise."""
-        lines = [f"loggers={name}" for name in self.loggers if name not in ("csv", "tensorboard")]
-        return lines + ["compile=true"] * self.compile
+        return ["compile=true"] * self.compile
 
     def _require(self, name: str, holds: bool, problem: str) -> None:
         if not holds:
