@@ -82,9 +82,12 @@ class Memos(Protocol):
         name: str,
         version: int,
         inputs: Mapping[str, Artifact | Sequence[Artifact]],
-        fill: Callable[[Path], None],
+        fill: Callable[[Path], dict[str, list[Any]] | None],
     ) -> Path:
-        """Return a folder whose contents depend on artifacts alone, filled by the first caller."""
+        """Return a folder whose contents depend on artifacts alone, filled by the first caller.
+
+        `fill` may return {name: [bytes, sha256]} of files that it digested on the way.
+        """
 
 
 class Artifact:

@@ -147,7 +147,7 @@ class StageContext:
         name: str,
         version: int,
         inputs: Mapping[str, Artifact | Sequence[Artifact]],
-        fill: Callable[[Path], None],
+        fill: Callable[[Path], dict[str, list[Any]] | None],
     ) -> Path:
         """Return a folder whose contents depend on artifacts alone, filled by the first caller.
 
@@ -155,7 +155,9 @@ class StageContext:
         It is kept under the package of `fill`, `name`, `version` (raise it when `fill` gives a
         different result) and the keys of `inputs`. A setting that `fill` reads has to be part of
         `name`. One process fills it while others wait. Where memos are not kept (see `keeps`), it
-        is filled in the stage's scratch folder. Raises what `fill` raises.
+        is filled in the stage's scratch folder. `fill` may return {name: [bytes, sha256]} of
+        large files that it digested while it wrote them, which are then not read again. Raises what
+        `fill` raises.
         """
         given = {port: [a] if isinstance(a, Artifact) else list(a) for port, a in inputs.items()}
         artifacts = [artifact for each in given.values() for artifact in each]

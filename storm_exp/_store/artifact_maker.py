@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storm_exp._contract.digest import value_digest
 from storm_exp._contract.progress import Progress
@@ -138,7 +138,7 @@ class Maker:
         name: str,
         version: int,
         inputs: Mapping[str, str | list[str]],
-        fill: Callable[[Path], None],
+        fill: Callable[[Path], dict[str, list[Any]] | None],
     ) -> tuple[str, Path]:
         """Return key and folder of the memo `name` of artifacts, given by their keys.
 
@@ -153,7 +153,6 @@ class Maker:
             parents = [each for keys in given for each in keys]
 
             def run(stage: StageContext) -> Manifest:
-                fill(stage.directory)
                 return Manifest(
                     key=key,
                     component=name,
@@ -165,7 +164,7 @@ class Maker:
                     spec={},
                     metrics={},
                     main_metric="",
-                    files={},
+                    files=fill(stage.directory) or {},
                 )
 
             self.make(key, name, "memo", lambda: marks_of_adopted(parents, self.store), run)

@@ -107,14 +107,14 @@ def _is_entry(item: tuple[str, list[Any]]) -> bool:
     return inside and len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)
 
 
-def list_files(directory: Path, linked: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """Return {relative path: [bytes, sha256]} of the files of a directory except `linked` ones.
+def list_files(directory: Path, known: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return {relative path: [bytes, sha256]} of the files of a directory except `known` ones.
 
     Raises StoreError for other links and for anything that is not a regular file.
     """
     files: dict[str, list[Any]] = {}
     for path in sorted(directory.rglob("*")):
-        if path.parent == directory and path.name in linked:
+        if path.parent == directory and path.name in known:
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise StoreError(f"{path}: an artifact holds plain files and folders only")

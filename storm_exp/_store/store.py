@@ -180,16 +180,18 @@ class Store:
     ) -> Manifest:
         """Publish a filled folder under the manifest's key; return the manifest published there.
 
-        If another process published the key first, its manifest is returned. `confirm` is called
-        immediately before publication and may raise an error to prevent it.
+        Files that the manifest has an entry of are not digested again. If another process published
+        the key first, its manifest is returned. `confirm` is called immediately before publication
+        and may raise an error to prevent it.
         """
         if manifest.adopted is not None:
             manifest.files, manifest.adopted_mtimes = list_adopted(
                 Path(manifest.adopted), adopted_files, self.digests
             )
         else:
+            known = manifest.files
             outside, manifest.adopted_mtimes = list_adopted(partial, linked, self.digests)
-            manifest.files = {**list_files(partial, linked), **outside}
+            manifest.files = {**known, **list_files(partial, [*linked, *known]), **outside}
             if not manifest.files:
                 raise StoreError("no file was written into the stage's directory")
         manifest.seal = manifest.sealed()

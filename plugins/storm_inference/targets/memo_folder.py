@@ -24,7 +24,7 @@ class MemoFolder:
         name: str,
         version: int,
         inputs: Mapping[str, Artifact | Sequence[Artifact]],
-        fill: Callable[[Path], None],
+        fill: Callable[[Path], object],
     ) -> Path:
         """Return a new folder that `fill` has filled."""
         place = self._folder / name

@@ -13,7 +13,7 @@ from storm_exp import InputError, StageContext
 from storm_merging.parents.compatibility import Headers
 from storm_merging.parents.spherical import Angle
 from storm_models.checkpoint.checkpoint import Checkpoint
-from storm_models.checkpoint.weights import keep_freed_memory, pieces
+from storm_models.checkpoint.read_ahead import ReadAhead
 
 _VERSION = 1
 
@@ -36,18 +36,16 @@ def _pair_sums(
 ) -> dict[str, list[float]]:
     """Return {tensor name: [Σ a², Σ b², Σ a·b]}."""
     sums = {}
-    keep_freed_memory()
     with (
         first.open_weights() as first_weights,
         second.open_weights() as second_weights,
+        ReadAhead([first_weights, second_weights], names) as ahead,
         stage.progress(len(names), "tensors", "angles between the models") as progress,
     ):
-        for name, (_, shape) in names.items():
+        for name in names:
             angle = Angle()
-            for start, stop in pieces(math.prod(shape)):
-                angle.add(
-                    first_weights.read(name, start, stop), second_weights.read(name, start, stop)
-                )
+            for _, (a, b) in ahead.read(name):
+                angle.add(a, b)
             if not angle.finite:
                 raise InputError(f"{name} holds NaN or infinity in one of the models")
             sums[name] = [angle.square_a, angle.square_b, angle.product]
@@ -73,12 +71,13 @@ def _largest_weights(stage: StageContext, model: Checkpoint) -> dict[str, float]
     names = model.headers()
     with (
         model.open_weights() as weights,
+        ReadAhead([weights], names) as ahead,
         stage.progress(len(names), "tensors", "looking for NaN") as progress,
     ):
-        for name, (_, shape) in names.items():
+        for name in names:
             largest[name] = 0.0
-            for start, stop in pieces(math.prod(shape)):
-                piece_largest = float(weights.read(name, start, stop).abs().max())
+            for _, (piece,) in ahead.read(name):
+                piece_largest = float(piece.abs().max())
                 if not math.isfinite(piece_largest):
                     raise InputError(f"{name} holds NaN or infinity in one of the models")
                 largest[name] = max(largest[name], piece_largest)

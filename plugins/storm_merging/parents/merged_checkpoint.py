@@ -11,7 +11,8 @@ from storm_exp import StageContext
 from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.linear_combination import LinearCombination
-from storm_models.checkpoint.weights import SumWeights, write_weights
+from storm_models.checkpoint.weight_file import write_weights
+from storm_models.checkpoint.weights import SumWeights
 from storm_models.folder.files import WEIGHT_FILE
 
 

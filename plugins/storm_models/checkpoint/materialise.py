@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Memos, Progress, StoreError
 from storm_models.folder.files import SUM_FILE, WEIGHT_FILE
@@ -31,8 +31,8 @@ def materialise(
             f"{total.directory}: a sum of checkpoints can only be written out within its store"
         )
 
-    def fill(directory: Path) -> None:
-        from storm_models.checkpoint.weights import write_weights
+    def fill(directory: Path) -> dict[str, list[Any]]:
+        from storm_models.checkpoint.weight_file import write_weights
 
         for file in sorted(total.directory.iterdir()):
             if file.name not in (SUM_FILE, "manifest.json"):
@@ -41,6 +41,7 @@ def materialise(
             open_weights() as weights,
             Progress("writing the merged weights", len(weights.headers), "tensors") as progress,
         ):
-            write_weights(weights, directory / WEIGHT_FILE, progress.advance)
+            entry = write_weights(weights, directory / WEIGHT_FILE, progress.advance)
+        return {WEIGHT_FILE: entry}
 
     return stage.memo("written", _VERSION, {"model": total}, fill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,13 +13,10 @@ import torch
 
 from storm_exp import InputError
 from storm_models.families.architecture import EMBEDDING, HEAD
-from storm_models.folder.tensor_file import DTYPES, TensorReader, TensorWriter
+from storm_models.folder.tensor_file import DTYPES, TensorReader
 
 PIECE = 1 << 18
 """Elements of a tensor in memory at a time, per parent; they fit a processor's cache."""
-
-_LARGE_BLOCK = (1 << 25) - (1 << 16)
-"""Bytes: a little less than the largest block that raises the threshold."""
 
 Headers = Mapping[str, tuple[str, tuple[int, ...]]]
 """{tensor name: (safetensors dtype, shape)}"""
@@ -102,16 +99,6 @@ def pieces(size: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + PIECE, size)
 
 
-def keep_freed_memory() -> None:
-    """Have the C library keep what pieces free for the next ones, where it is glibc.
-
-    It returns freed memory of more than a threshold to the system, and raises the threshold when a
-    larger block is freed (mallopt(3), M_MMAP_THRESHOLD); new pages for every piece cost more than
-    the arithmetic. The block is never written to, so it takes no memory.
-    """
-    torch.empty(_LARGE_BLOCK, dtype=torch.uint8)
-
-
 def read_tensor(weights: Weights, name: str) -> torch.Tensor:
     """Return a whole tensor in its shape."""
     dtype, shape = weights.headers[name]
@@ -122,16 +109,6 @@ def read_tensor(weights: Weights, name: str) -> torch.Tensor:
     for start, stop in pieces(size):
         tensor[start:stop] = weights.read(name, start, stop)
     return tensor.reshape(shape)
-
-
-def write_weights(weights: Weights, file: Path, advance: Callable[[], None]) -> None:
-    """Write all tensors to a safetensors file, in pieces; `advance` is called after each tensor."""
-    keep_freed_memory()
-    with TensorWriter(file, weights.headers) as writer:
-        for name, (_, shape) in weights.headers.items():
-            for start, stop in pieces(math.prod(shape)):
-                writer.write(name, weights.read(name, start, stop), start)
-            advance()
 
 
 def weighted_sum(

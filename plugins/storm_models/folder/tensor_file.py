@@ -12,6 +12,7 @@ from typing import Self
 import torch
 
 from storm_exp import InputError
+from storm_models.folder.background_digest import BackgroundDigest
 from storm_models.folder.header import file_size, new_layout, read_layout
 
 DTYPES: dict[str, torch.dtype] = {
@@ -91,16 +92,33 @@ class TensorWriter:
     The bytes do not depend on the order of the writes.
     """
 
-    def __init__(self, file: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
-        """Create `file` for {name: (safetensors dtype, shape)} and write its header."""
+    def __init__(
+        self,
+        file: Path,
+        tensors: Mapping[str, tuple[str, tuple[int, ...]]],
+        digest: BackgroundDigest | None = None,
+    ) -> None:
+        """Create `file` for {name: (safetensors dtype, shape)} and write its header.
+
+        A `digest` gets all bytes of the file; the tensors must then be written in the order of
+        `names`, each from its beginning to its end.
+        """
         beginning, self._entries = new_layout(tensors)
-        self._start = len(beginning)
+        self._start = self._end = len(beginning)
         self._left = {name: math.prod(shape) for name, (_, shape) in tensors.items()}
         self._file = file
         self._stream = file.open("wb")
         self._stream.write(beginning)
         self._stream.flush()
         os.truncate(file, file_size(tensors))
+        self._digest = digest
+        if digest:
+            digest.update(beginning)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the tensors, in the order of the file."""
+        return list(self._entries)
 
     def write(self, name: str, values: torch.Tensor, start: int = 0) -> None:
         """Write `values` from element `start` of a tensor on; they must have the declared dtype."""
@@ -111,6 +129,10 @@ class TensorWriter:
         assert begin + len(data) <= entry["data_offsets"][1], name
         self._stream.seek(self._start + begin)
         self._stream.write(data)
+        if self._digest:
+            assert self._start + begin == self._end, f"{name} is digested before what precedes it"
+            self._digest.update(data)
+            self._end += len(data)
         self._left[name] -= values.numel()
 
     def __enter__(self) -> Self:

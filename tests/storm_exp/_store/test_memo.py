@@ -1,4 +1,5 @@
 import functools
+import hashlib
 import re
 import threading
 import time
@@ -8,7 +9,9 @@ import pytest
 
 from end_to_end.workplace import Workplace
 from storm_exp import Artifact, InputError, Runtime
+from storm_exp._store import manifest
 from storm_exp._store.artifact_maker import Maker
+from storm_exp._store.manifest import Manifest
 from storm_exp._store.store import Store
 from storm_exp.testing import make_stage
 from storm_models.testing import make_checkpoint
@@ -76,6 +79,30 @@ def test_what_a_dead_process_left_is_made_again(store):
     place.rename(store.root / "gone")
     assert (derive(store, "thing", 1, {}, writes("whole")) / "text").read_text() == "whole"
     assert not partial.exists()
+
+
+def test_files_that_were_digested_on_the_way_are_not_read_again(store, monkeypatch):
+    read = []
+    monkeypatch.setattr(manifest, "file_digest", lambda file: read.append(file.name) or "other")
+    right = hashlib.sha256(b"large").hexdigest()
+
+    def fill(directory):
+        (directory / "large").write_text("large")
+        (directory / "small").write_text("small")
+        return {"large": [5, right]}
+
+    place = derive(store, "thing", 1, {"of": "a"}, fill)
+    assert read == ["small"]
+    assert Manifest.read(place).files == {"large": [5, right], "small": [5, "other"]}
+
+
+@pytest.mark.parametrize("said", [[5, "ab" * 32], [6, hashlib.sha256(b"large").hexdigest()]])
+def test_a_wrong_digest_of_a_memo_is_found(store, said):
+    def fill(directory):
+        (directory / "large").write_text("large")
+        return {"large": said}
+
+    assert store.verify(derive(store, "thing", 1, {"of": "a"}, fill).name)
 
 
 def test_a_parent_that_is_overwritten_meanwhile_is_named_and_nothing_is_kept(tmp_path):

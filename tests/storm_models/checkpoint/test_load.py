@@ -8,7 +8,8 @@ from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.linear_combination import LinearCombination
-from storm_models.checkpoint.weights import SumWeights, write_weights
+from storm_models.checkpoint.weight_file import write_weights
+from storm_models.checkpoint.weights import SumWeights
 from storm_models.testing import make_checkpoint
 
 
