@@ -84,15 +84,15 @@ def make_parents(folder: Path) -> None:
             second.write(name, (tensor + change).bfloat16())
 
 
-def run(arguments: list[str | Path], folder: Path, result: str = "") -> Run:
-    """Run a command on one core; return what it took until `result` in `folder` is on the disk."""
-    core = min(os.sched_getaffinity(0))
+def run(arguments: list[str | Path], folder: Path, result: str = "", cores: int = 1) -> Run:
+    """Run a command on so many cores; return what it took until `result` is on the disk."""
+    chosen = ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     os.sync()  # nobody pays for what the run before left to be written
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *map(str, arguments)],
+            ["taskset", "-c", chosen, *map(str, arguments)],
             cwd=folder,
             env=environment,
             stdout=output,
@@ -126,13 +126,15 @@ def merge_with_mergekit(folder: Path, parents: list[Path], weight: float) -> Run
     return run([MERGEKIT, file, folder / "theirs", *options], folder, "theirs")
 
 
-def storm(folder: Path, parents: list[Path], *words: str, empty: bool = False) -> Run:
+def storm(
+    folder: Path, parents: list[Path], *words: str, empty: bool = False, cores: int = 1
+) -> Run:
     """Run the recipe `merge`, with an empty store or with what lies in `folder/outputs`."""
     if empty:
         shutil.rmtree(folder / "outputs", ignore_errors=True)
     command = [sys.executable, "-m", "storm_exp", *words, "recipe=merge"]
     places = [f"base_model.path={parents[0]}", f"partner.path={parents[1]}"]
-    return run([*command, *places], folder, "outputs/store")
+    return run([*command, *places], folder, "outputs/store", cores)
 
 
 def blend(folder: Path, parents: list[Path]) -> tuple[float, float, int]:

@@ -3,10 +3,11 @@
 python benchmarks/merging.py --shapes 8b                measure, and write the section
 python benchmarks/merging.py --shapes 8b --layers 2     with two layers, beside embedding and head
 
-Both are whole commands in processes of their own, on one core with one thread, in turn: ours merges
-two models that the store holds; the other one reads both files in the same pieces, writes one of
-them again, and flushes it to the disk. Before each, the parents' pages are dropped from the page
-cache, and the result of the run before is deleted.
+Both are whole commands in processes of their own, on the same two cores, in turn: ours merges two
+models that the store holds; the other one reads both files in the same pieces, writes one of them
+again, and flushes it to the disk, either in one thread or with two more that read ahead. Before
+each, the parents' pages are dropped from the page cache, and the result of the run before is
+deleted.
 
 As many layers are taken as the disk holds thrice (the parents, and a result) with 12 GB left over,
 `--layers` at most.
@@ -23,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from merging import Run, run, storm
@@ -30,7 +32,7 @@ from results import table, write_section
 
 GIGABYTE = 1e9
 MARGIN = 12 * GIGABYTE
-LAYERS, ROUNDS, BAR = 8, 3, 1.5
+LAYERS, ROUNDS, CORES, BAR = 6, 3, 2, 1.5
 WEIGHTS = "model.safetensors"
 PIECE = 1 << 19
 """Bytes that are read or written at once: 2^18 weights in bfloat16, as merges take them."""
@@ -91,6 +93,7 @@ def make_parents(folder: Path, layers: int) -> None:
         (parent / "config.json").write_text(json.dumps(config_of(layers)), encoding="utf-8")
         make_byte_tokenizer().save_pretrained(parent)
     draw = torch.Generator().manual_seed(0)
+    change = torch.randn(DRAWN, generator=draw) * 0.01
     first, second = (TensorWriter(parent / WEIGHTS, headers) for parent in parents)
     with first, second:
         for name, shape in shapes.items():
@@ -98,9 +101,8 @@ def make_parents(folder: Path, layers: int) -> None:
             for start in range(0, size, DRAWN):
                 count = min(DRAWN, size - start)
                 weights = torch.randn(count, generator=draw) * 0.02 + centre
-                change = torch.randn(count, generator=draw) * 0.01
                 first.write(name, weights.bfloat16(), start)
-                second.write(name, (weights + change).bfloat16(), start)
+                second.write(name, (weights + change[:count]).bfloat16(), start)
 
 
 def copy(one: Path, two: Path, target: Path) -> None:
@@ -110,6 +112,24 @@ def copy(one: Path, two: Path, target: Path) -> None:
         while count := first.readinto(buffers[0]):
             second.readinto(buffers[1])
             written.write(buffers[0][:count])
+        os.fsync(written.fileno())
+
+
+def copy_ahead(one: Path, two: Path, target: Path) -> None:
+    """Do the same, reading the next pieces of both files in two threads while one is written."""
+    buffers = [[memoryview(bytearray(PIECE)) for _ in range(2)] for _ in range(2)]
+    with (
+        one.open("rb", 0) as first,
+        two.open("rb", 0) as second,
+        target.open("wb", 0) as written,
+        ThreadPoolExecutor(2) as readers,
+    ):
+        reading = list(map(readers.submit, (first.readinto, second.readinto), buffers[0]))
+        while count := min(each.result() for each in reading):
+            read = buffers[0][0][:count]
+            buffers.reverse()
+            reading = list(map(readers.submit, (first.readinto, second.readinto), buffers[0]))
+            written.write(read)
         os.fsync(written.fileno())
 
 
@@ -127,10 +147,10 @@ def one_round(folder: Path, number: int) -> dict[str, Run]:
     files = [parent / WEIGHTS for parent in parents]
     target = folder / "copied"
 
-    def copied() -> Run:
-        command = [sys.executable, __file__, "copy", *files, target]
+    def copied(way: str = "copy") -> Run:
+        command = [sys.executable, __file__, way, *files, target]
         try:
-            return run(command, folder)
+            return run(command, folder, cores=CORES)
         finally:
             target.unlink(missing_ok=True)
 
@@ -138,11 +158,11 @@ def one_round(folder: Path, number: int) -> dict[str, Run]:
         storm(folder, parents, "targets=[base_model,partner]", empty=True)
         drop(*files)
         try:
-            return storm(folder, parents, "merger.t=0.4")
+            return storm(folder, parents, "merger.t=0.4", cores=CORES)
         finally:
             shutil.rmtree(folder / "outputs", ignore_errors=True)
 
-    ways = {"copied": copied, "merged": merged}
+    ways = {"copied": copied, "copied ahead": lambda: copied("copy-ahead"), "merged": merged}
     taken = {}
     for name in sorted(ways, reverse=bool(number % 2)):
         drop(*files)
@@ -167,13 +187,20 @@ def measure(most: int, rounds: int) -> None:
         layers, size = json.loads(apart("parents", name, str(most)))
         print(f"{layers} layers, {size / GIGABYTE:.1f} GB a model", flush=True)
         runs = [one_round(folder, number) for number in range(rounds)]
-    ways = ("copied", "merged")
+    ways = ("copied", "copied ahead", "merged")
     seconds, peak, processor = (
         {way: choose(each[way][i] for each in runs) for way in ways}
         for i, choose in enumerate((statistics.median, max, statistics.median))
     )
     ratio = seconds["merged"] / seconds["copied"]
-    header = ["", "read and written", "slerp", "ratio", "at most"]
+    header = [
+        "",
+        "read and written",
+        "the same, reading ahead",
+        "slerp",
+        "slerp / first",
+        "at most",
+    ]
     rows = [
         ["seconds, median", *(f"{seconds[way]:.1f}" for way in ways), f"{ratio:.2f}", f"{BAR}"],
         ["of the processor", *(f"{processor[way]:.1f}" for way in ways), "", ""],
@@ -186,7 +213,8 @@ Two models of Llama-3.1-8B's shapes with {layers} of its 32 layers, {size / GIGA
 in bfloat16, which the store holds. Ours is the whole command, with the angles of all pairs of
 tensors, the digest of the result, record and report; the other one reads both files once and
 writes one, in pieces of {PIECE >> 10} KiB. Parents are read from the disk, results are flushed to
-it. {rounds} rounds in turn, one core, one thread.
+it. {rounds} rounds in turn, on {CORES} cores: the first has one thread, the
+second one and ours read ahead in two more, and ours digests in another.
 """
     command = f"python benchmarks/merging.py --shapes 8b --layers {layers}"
     write_section("Merging an 8 B model's shapes", command, body)
@@ -201,6 +229,8 @@ def main(words: list[str]) -> None:
             print(json.dumps([layers, bytes_of(layers)]))
         case ["copy", one, two, target]:
             copy(Path(one), Path(two), Path(target))
+        case ["copy-ahead", one, two, target]:
+            copy_ahead(Path(one), Path(two), Path(target))
         case _:
             parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
             parser.add_argument("--shapes", choices=["8b"], required=True)

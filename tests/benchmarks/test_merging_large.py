@@ -40,9 +40,10 @@ def test_a_disk_that_holds_none_is_refused(module, monkeypatch, tmp_path):
         module.layers_that_fit(tmp_path, 8)
 
 
-def test_copying_reads_both_and_writes_the_first(module, tmp_path):
+@pytest.mark.parametrize("way", ["copy", "copy_ahead"])
+def test_copying_reads_both_and_writes_the_first(module, tmp_path, way):
     one, two = (tmp_path / name for name in ("one", "two"))
     one.write_bytes(bytes(range(256)) * 5000)
     two.write_bytes(bytes(1_280_000))
-    module.copy(one, two, tmp_path / "target")
+    getattr(module, way)(one, two, tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == one.read_bytes()
