@@ -54,6 +54,8 @@ def in_files(kind: str, groups: list[str], own: list[str]) -> list[Option]:
     for folder in folders(own):
         for group in groups:
             for file in sorted((folder / group).rglob("*.yaml")):
+                if not file.is_file():
+                    continue
                 name = str(file.relative_to(folder / group).with_suffix(""))
                 option = Option(kind, (group,), name, _first_sentence(comment(file)), Place(file))
                 found.setdefault((group, name), option)

@@ -214,3 +214,25 @@ def test_errors_say_what_to_write(storm, words, answer):
     said = storm("show", *words)
     assert said.code == 1
     assert answer in said.error
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("t: 0.25\n", "mine/merger/odd.yaml: names no component"),
+        ("defaults: [slerp, _self_]\nt: [\n", "odd.yaml: not YAML"),
+        ("defaults: [nosuch, _self_]\n", "nosuch"),
+        ("- 1\n", "odd.yaml: must hold settings"),
+        ("", "mine/merger/odd.yaml: names no component"),
+    ],
+)
+def test_a_file_that_is_no_preset_is_listed_and_not_shown(storm, tmp_path, text, answer):
+    mine = tmp_path / "mine" / "merger"
+    (mine / "folder.yaml").mkdir(parents=True)
+    (mine / "odd.yaml").write_text(text, encoding="utf-8")
+    assert "\n  odd\n" in storm("list", "presets", "merger", "-cd", "mine").out
+    assert storm("show", "slerp", "-cd", "mine").code == 0
+    said = storm("show", "odd", "-cd", "mine")
+    assert said.code == 1
+    assert answer in said.error
+    assert "unexpected failure" not in said.error

@@ -12,7 +12,7 @@ from storm_catalogue.composition import Composed, Value, compose
 from storm_catalogue.option import Option, comment, preset_lines, section_classes
 from storm_catalogue.setting import Setting, plain, settings_of
 from storm_catalogue.showing.graph import draw_stages, read_stages
-from storm_exp import Component, align, load_plugins
+from storm_exp import Component, InputError, align, load_plugins
 
 Description = tuple[dict[str, Any], list[str]]
 """An item and lines."""
@@ -77,8 +77,13 @@ def describe_preset(option: Option, own: list[str]) -> Description:
     group = option.groups[0]
     section = section_classes().get(group)
     composed = compose([f"{'' if section else '+'}{option.words}", "~recipe"], own)
-    component = None if section else composed.stages()[group]
-    cls = section or composed.stages()[group].cls
+    component = composed.stages().get(group)
+    cls = section or (component.cls if component else None)
+    if cls is None:
+        raise InputError(
+            f"{option.place}: names no component: its `defaults` must begin with one, as in "
+            "`defaults: [slerp, _self_]`"
+        )
     values = composed.values(group, cls)
     doc = comment(option.place.file) if option.place else ""
     what = f"component {component.name}" if component else f"section {group}"

@@ -60,4 +60,4 @@ def _list() -> Answer:
             {"name": name, "purpose": environment.purpose, "problem": problem}
             | {"python": python, "create": environment.command}
         )
-    return Answer("env", items, lines)
+    return Answer("env ls", items, lines)
