@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from storm_exp import Store, StormError, align
 from storm_report.run_folders import find_run
 from storm_report.store.claims import collection
@@ -55,6 +57,9 @@ def unpin(store: Store, words: Words) -> int:
     if not words.names:
         raise StormError("store unpin NAME: give the name of a pin (see store pin)")
     for name in words.names:
+        pinned = {each.name for each in read_pins(store)}
+        with suppress(StormError):
+            name = name if name in pinned else find_run(words.outputs, name).folder.name
         remove_pin(store, name)
     lines = [f"unpinned {name}" for name in words.names]
     return words.answer([{"name": n} for n in words.names], lines)
