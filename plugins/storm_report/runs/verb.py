@@ -103,9 +103,11 @@ def _described(run: Run) -> list[str]:
         ["command", shlex.join(record.argv)],
     ]
     lines = [f"{name:<8} {text}" for name, text in facts if text]
-    gone = [stage.label for stage in record.stages() if stage.directory and _is_gone(stage)]
+    gone = [stage for stage in record.stages() if stage.directory and _is_gone(stage)]
     if gone:
-        lines.append(f"gone     {', '.join(gone)}: evicted or deleted; the command makes it again")
+        labels = ", ".join(stage.label for stage in gone)
+        targets = ",".join(dict.fromkeys(stage.stage for stage in gone))
+        lines.append(f"gone     {labels}: evicted or deleted; made again with targets=[{targets}]")
     report = run.folder / "report.html"
     if report.is_file():
         lines.append(f"report   {os.path.relpath(report)}")

@@ -64,6 +64,14 @@ def test_a_key_or_a_path_names_an_artifact(work, word):
     assert find_target(word).place.name == KEY
 
 
+def test_an_artifact_whose_weights_were_evicted_says_how_to_make_them_again(work):
+    place = work / "outputs/store/artifacts/ab" / KEY
+    files = {"config.json": [2, ""], "model.safetensors": [9, ""]}
+    (place / "manifest.json").write_text(json.dumps(MANIFEST | {"files": files}))
+    with pytest.raises(InputError, match="merger: model.safetensors was evicted from the store or"):
+        find_target("merger")
+
+
 def test_an_artifact_whose_files_are_elsewhere_is_opened_there(work):
     place = work / "outputs/store/artifacts/ab" / KEY
     elsewhere = a_model(work / "elsewhere")

@@ -126,8 +126,9 @@ def test_an_artifact_of_a_pinned_run_that_was_removed_by_hand_is_named(storm, st
     assert line.endswith("  adder")
     assert storm("store", "gc", "--to", "1MB").code == 0
     shown = storm("runs", "show", "good")
-    assert "gone     adder: evicted or deleted; the command makes it again" in shown.out
-    assert storm(*STORED, "total.factor=7").code == 0
+    assert "gone     adder: evicted or deleted; made again with targets=[adder]" in shown.out
+    assert storm(*STORED, "targets=[adder]").stage("adder").status == "made"
+    assert "gone" not in storm("runs", "show", "good").out
 
 
 def test_what_is_left_over_is_listed_and_removed(storm, store):
