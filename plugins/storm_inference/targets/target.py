@@ -94,8 +94,8 @@ def _opened(name: str, place: Path) -> Target:
     gone = [file for file in manifest.files if not (manifest.payload(place) / file).exists()]
     if gone:
         raise InputError(
-            f"{name}: {gone[0]} was evicted from the store or deleted; the command of its run makes "
-            "it again with targets=[STAGE] (storm-exp runs show)"
+            f"{name}: {gone[0]} was evicted from the store or deleted; the command of its run "
+            "makes it again with targets=[STAGE] (storm-exp runs show)"
         )
     return Target(name=name, place=manifest.payload(place), manifest=manifest)
 

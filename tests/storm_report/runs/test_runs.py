@@ -97,5 +97,5 @@ def test_every_line_of_the_log_has_a_time(storm):
     made = storm(*SUM, "adder=stored")
     lines = (made.record.directory / "log.txt").read_text(encoding="utf-8").splitlines()
     assert all(line[:4].isdigit() and line[10] == " " and line[13] == ":" for line in lines)
-    assert any(line.endswith("adder: made in 0.0 s · value 2") for line in lines)
-    assert lines[-1].endswith("made 4 artifacts in 0 s")
+    assert any("adder: made in " in line and line.endswith("value 2") for line in lines)
+    assert "made 4 artifacts in " in lines[-1]
