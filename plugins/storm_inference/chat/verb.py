@@ -22,7 +22,7 @@ def chat(arguments: list[str]) -> int:
     from storm_inference.chat.session import Session, converse, one_shot
     from storm_inference.chat.terminal import Terminal, replace_invalid
     from storm_inference.targets.target import find_target
-    from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
+    from storm_inference.targets.temporary_folder import ends_on_signals, temporary_folder
 
     options = _read(arguments)
     if options is None:
@@ -33,7 +33,7 @@ def chat(arguments: list[str]) -> int:
     target = find_target(options.model, Path(options.store))
     sampling = _sampling(options, target.place)
     with contextlib.ExitStack() as opened:
-        opened.enter_context(ends_on_sigterm(143))
+        opened.enter_context(ends_on_signals(143))
         folder = opened.enter_context(temporary_folder("chat"))
         note = terminal.note if terminal.watched else _ignore
         note(f"opening {target.place}")

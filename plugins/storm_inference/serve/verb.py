@@ -23,7 +23,7 @@ def serve(arguments: list[str]) -> int:
         prepare,
     )
     from storm_inference.targets.target import find_target
-    from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
+    from storm_inference.targets.temporary_folder import ends_on_signals, temporary_folder
 
     options = _read(arguments)
     if options is None:
@@ -36,7 +36,7 @@ def serve(arguments: list[str]) -> int:
     target = find_target(options.model, Path(options.store))
     engine = choose_engine(target, options.inference, VLLM)
     check_port(options.port, options.host, f"--host {options.host} --port")
-    with ends_on_sigterm(0), temporary_folder("serve") as folder:
+    with ends_on_signals(0), temporary_folder("serve") as folder:
         server = LaunchOptions(
             folder=folder,
             name=options.name or target.name,

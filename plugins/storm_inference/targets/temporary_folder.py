@@ -1,4 +1,4 @@
-"""Temporary files of verbs, and their end on SIGTERM."""
+"""Temporary files of verbs, and their end on signals."""
 
 from __future__ import annotations
 
@@ -32,14 +32,22 @@ def temporary_folder(verb: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def ends_on_sigterm(code: int) -> Iterator[None]:
-    """Exit with `code` on SIGTERM, leaving context managers in order."""
+def ends_on_signals(code: int) -> Iterator[None]:
+    """Exit with `code` on SIGTERM, and on SIGHUP (a closed terminal), leaving contexts in order.
+
+    SIGHUP stays ignored under nohup.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
-        sys.exit(code)
+        sys.exit(code if number == signal.SIGTERM else 128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -23,7 +23,7 @@ from storm_inference.serve.verb import serve
 from storm_inference.servers.port import free_port
 from storm_inference.servers.server import Server
 from storm_inference.servers.starting import OF_VERBS, Starting
-from storm_inference.targets.temporary_folder import ends_on_sigterm, temporary_folder
+from storm_inference.targets.temporary_folder import ends_on_signals, temporary_folder
 
 SERVER = """
     import http.server, os, sys
@@ -75,7 +75,7 @@ def when_it_serves(capfd, act) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_server_and_leaves_nothing(capfd, number):
     pids = []
 
@@ -86,13 +86,24 @@ def test_a_signal_ends_the_server_and_leaves_nothing(capfd, number):
     when_it_serves(capfd, end)
     code = None
     try:
-        with ends_on_sigterm(0), temporary_folder("serve") as folder:
+        with ends_on_signals(0), temporary_folder("serve") as folder:
             run_server(ToyLaunch(log=folder / "toy.log"))
     except SystemExit as ending:
         code = ending.code
-    assert code == (0 if number == signal.SIGTERM else None)
+    codes = {signal.SIGINT: None, signal.SIGTERM: 0, signal.SIGHUP: 129}
+    assert code == codes[number]
     assert not Path(f"/proc/{pids[0]}").exists()
     assert not folder.exists()
+
+
+def test_nohup_keeps_a_server_when_its_terminal_is_closed():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ends_on_signals(0):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_server_that_ends_by_itself_is_an_error_with_its_log(capfd):
