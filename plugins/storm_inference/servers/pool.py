@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from storm_exp import InputError
-from storm_inference.servers.server import Refused, Server, Unavailable
+from storm_inference.servers.server import Busy, Refused, Server, Unavailable
 
 ATTEMPTS = 4
 """Number of failed attempts after which a request fails."""
 _POLL_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Unreadable(Exception):
@@ -97,6 +98,11 @@ class Pool:
                 result = request.read(server.post(request.path, body))
             except Refused as error:
                 queue.fail(str(error))
+            except Busy as error:
+                queue.return_(number, server)
+                if problem := self._wait_while_busy(server, queue, str(error)):
+                    queue.lost.setdefault(server, problem)
+                    return
             except (Unavailable, Unreadable) as error:
                 queue.put_back(number, server, str(error))
                 if queue.over(0):
@@ -115,8 +121,16 @@ class Pool:
                 return problem
             if queue.over(pause):
                 return ""
-            pause = min(2 * pause, 5.0)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         return ""
+
+    def _wait_while_busy(self, server: Server, queue: _Queue, problem: str) -> str:
+        """Pause, longer if a server has long answered nothing; return why it is dropped, or ''."""
+        idle = queue.seconds_without_answer(server)
+        if idle > self._patience or server in queue.lost:
+            return problem
+        queue.over(min(max(idle, _POLL_SECONDS), _LONGEST_PAUSE_SECONDS))
+        return self._wait_for(server, queue)
 
 
 class _Queue:
@@ -133,6 +147,9 @@ class _Queue:
         self._asked: dict[int, dict[Server, float]] = {}
         """{request: {server that processes it: start time}}"""
         self._attempts = collections.Counter[int]()
+        self._started = time.monotonic()
+        self._answered: dict[Server, float] = {}
+        """{server: time of its latest answer}"""
         self._results: dict[int, Any] = {}
         self._counted = 0
         self._failure = ""
@@ -163,23 +180,38 @@ class _Queue:
     def finish(self, number: int, server: Server, result: Any) -> None:
         """Store the result of a request, unless it has one."""
         with self._change:
+            self._answered[server] = time.monotonic()
             self.overtaken |= self._asked.pop(number, {}).keys() - {server}
             self._results.setdefault(number, result)
             self._change.notify_all()
 
     def put_back(self, number: int, server: Server, problem: str) -> None:
-        """Queue a request again, unless it failed too often or another server processes it."""
+        """Queue a request that failed again, unless it failed too often."""
         with self._change:
             self._attempts[number] += 1
-            others = self._asked.get(number, {})
-            others.pop(server, None)
-            if number in self._results or others:
-                return
-            self._asked.pop(number, None)
-            self._waiting.append(number)
-            if self._attempts[number] >= ATTEMPTS:
+            if self._requeue(number, server) and self._attempts[number] >= ATTEMPTS:
                 self._failure = self._failure or f"{ATTEMPTS} attempts failed: {problem}"
-            self._change.notify_all()
+
+    def return_(self, number: int, server: Server) -> None:
+        """Queue a request again that a busy server did not take."""
+        with self._change:
+            self._requeue(number, server)
+
+    def _requeue(self, number: int, server: Server) -> bool:
+        """Return whether a request waits again: another server may process or have answered it."""
+        others = self._asked.get(number, {})
+        others.pop(server, None)
+        if number in self._results or others:
+            return False
+        self._asked.pop(number, None)
+        self._waiting.append(number)
+        self._change.notify_all()
+        return True
+
+    def seconds_without_answer(self, server: Server) -> float:
+        """Return the time since a server's latest answer."""
+        with self._change:
+            return time.monotonic() - self._answered.get(server, self._started)
 
     def fail(self, problem: str) -> None:
         """Cancel all requests because of a failure."""

@@ -22,6 +22,10 @@ class Unavailable(Exception):
     """A server did not respond, or not properly: the request may be retried."""
 
 
+class Busy(Unavailable):
+    """A server has too much to do (429, 503): the request is to be sent again later."""
+
+
 class Refused(Exception):
     """A server rejected a request as invalid: it must not be retried."""
 
@@ -87,7 +91,9 @@ class Server:
             problem = str(error) or type(error).__name__
             raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
         shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"
-        if answer.status_code in (408, 429) or answer.status_code >= 500:
+        if answer.status_code in (429, 503):
+            raise Busy(shown)
+        if answer.status_code == 408 or answer.status_code >= 500:
             raise Unavailable(shown)
         if answer.status_code >= 400:
             raise Refused(shown)

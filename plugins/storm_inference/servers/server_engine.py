@@ -14,6 +14,8 @@ COMPLETIONS = "/v1/completions"
 QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 _ROWS = 4
 """Rows per request."""
+_ROUNDING = 1e-3
+"""By how much the labels' probabilities, and their sum, may exceed 1."""
 
 
 class ServerEngine:
@@ -150,7 +152,8 @@ class _LabelReader:
         except (KeyError, TypeError, ValueError) as error:
             text = f"an answer without the labels' log-probabilities ({error!r}): {choice!s:.200}"
             raise Unreadable(text) from error
-        if not all(math.isfinite(value) and value <= 1e-3 for value in logs):
+        finite = all(math.isfinite(value) and value <= _ROUNDING for value in logs)
+        if not finite or math.fsum(map(math.exp, logs)) > 1 + _ROUNDING:
             raise Unreadable(f"invalid log-probabilities: {logs}")
         return logs
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from stand_in import StandIn, expected, running
 from storm_exp import InputError
 from storm_inference.engines.engine import Sampling
-from storm_inference.servers.pool import Pool
+from storm_inference.servers.pool import ATTEMPTS, Pool
 from storm_inference.servers.port import free_port
 from storm_inference.servers.server import Server
 from storm_inference.servers.server_engine import ServerEngine
@@ -98,6 +100,33 @@ def test_a_server_that_fails_for_a_short_time_is_kept(pair):
     assert engine(server.url, patience=30).score_labels(ROWS, LABELS) == RIGHT
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_as_often_as_it_takes(pair, status):
+    server, (guard, refused) = pair[0], (threading.Lock(), collections.Counter())
+
+    def refuse(body):
+        with guard:
+            request = str(body["prompt"])
+            refused[request] += 1
+            return status if refused[request] <= ATTEMPTS else None
+
+    server.before = refuse
+    assert engine(server.url, requests=10, patience=30).score_labels(ROWS, LABELS) == RIGHT
+    assert set(refused.values()) == {ATTEMPTS + 1}
+
+
+def test_a_server_that_is_always_busy_is_dropped(pair):
+    busy, good = pair
+    busy.before = lambda body: 429
+    good.seconds = 0.1
+    said: list[str] = []
+    both = engine(busy.url, good.url, patience=0.3, requests=1, said=said)
+    assert both.score_labels(ROWS, LABELS) == RIGHT
+    assert len(said) == 1 and busy.url in said[0] and "HTTP 429" in said[0]
+    with pytest.raises(InputError, match=r"no server is left: .*HTTP 429"):
+        engine(busy.url, patience=0.3).score_labels(ROWS, LABELS)
+
+
 def test_without_a_server_there_is_an_error():
     nobody = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(InputError, match=rf"no server is left: {nobody}"):
@@ -113,6 +142,10 @@ def test_without_a_server_there_is_an_error():
         (lambda answer: _with_logs(answer, {"token_id:4": -1.0}), "without the labels'"),
         (
             lambda answer: _with_logs(answer, {f"token_id:{n}": 2.0 for n in range(9)}),
+            "invalid log",
+        ),
+        (  # each may be a probability, but not all of them
+            lambda answer: _with_logs(answer, {f"token_id:{n}": 0.0 for n in range(9)}),
             "invalid log",
         ),
         (lambda answer: _with_logs(answer, None), "without the labels'"),
