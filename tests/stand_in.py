@@ -27,6 +27,8 @@ class StandIn(ThreadingHTTPServer):
         """Runs before an answer; a status that it returns is answered instead."""
         self.seconds = 0.0
         """How long an answer takes."""
+        self.metrics = ""
+        """The text of /metrics."""
         self.after: Callable[[dict[str, Any]], Any] = lambda answer: answer
         """Changes an answer."""
 
@@ -48,6 +50,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200 if self.server.healthy else 503, {})
         elif self.path == "/v1/models":
             self._send(200, {"data": [{"id": "toy", "max_model_len": 64}]})
+        elif self.path == "/metrics":
+            self._send(200, self.server.metrics.encode(), "text/plain")
         else:
             self._send(404, {})
 
@@ -70,10 +74,10 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self._send(200, stand_in.after(complete(body)))
 
-    def _send(self, status: int, content: Any) -> None:
+    def _send(self, status: int, content: Any, kind: str = "application/json") -> None:
         text = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)

@@ -10,7 +10,7 @@ from storm_exp import StageContext
 from storm_inference.engines.engine import Engine
 from storm_inference.engines.settings import TRANSFORMERS, VLLM, AsksModel, InferenceSection
 from storm_inference.environments.vllm import vllm
-from storm_inference.servers.identity import check_identity
+from storm_inference.servers.identity import Identity, canary
 from storm_inference.servers.pool import Pool
 from storm_inference.servers.processor import check_processor_serves
 from storm_inference.servers.server import Server
@@ -61,10 +61,16 @@ def open_engine(
             servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
         for server in servers:
             opened.callback(server.close)
+        identity = None
         if settings.engine != VLLM:
-            quantised = bool(serving.quantisation or model.config().get("quantization_config"))
+            identity = Identity(
+                expected=canary(stage, model),
+                dtype=computed,
+                quantised=bool(serving.quantisation or model.config().get("quantization_config")),
+                max_length=max_length,
+            )
             for server in servers:
-                server.model = check_identity(server, stage, model, computed, quantised, max_length)
+                server.model = identity.check(server)
         for server in servers:
             stage.say(f"uses {server.url} ({settings.engine} {_version(server)}, {computed})")
         opened.pop_all()
@@ -76,6 +82,7 @@ def open_engine(
         patience=serving.patience_seconds,
         say=stage.say,
         check=stage.check,
+        changed=identity.problem if identity else None,
     )
     return ServerEngine(pool, list(stops))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -21,37 +22,47 @@ rounding in the number format or of quantised weights; fine-tuning usually chang
 _VERSION = 1
 
 
-def check_identity(
-    server: Server,
-    stage: StageContext,
-    model: Checkpoint,
-    dtype: str,
-    quantised: bool,
-    max_length: int | None,
-) -> str:
-    """Return the name under which a server serves `model`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Identity:
+    """How to recognise a server of a checkpoint."""
 
-    Raises InputError if the token ids or log-probabilities of a text differ from the model's, or if
-    the server accepts less than `max_length` tokens. `quantised` raises the tolerance.
-    """
-    try:
-        models = server.models()
-        if not models:
-            raise InputError(f"{server.url}/v1/models lists no model")
-        served = models[0]
-        length = served.get("max_model_len")
-        if max_length is not None and isinstance(length, int) and length < max_length:
-            problem = f"accepts at most {length} tokens, and this stage needs up to {max_length}"
-            raise InputError(f"{server.url} {problem}: start it with --max-model-len {max_length}")
-        name = str(served["id"])
-        expected = canary(stage, model)
-        _check_tokens(server, name, expected["ids"])
-        tolerance = _TOLERANCE.get(dtype, _TOLERANCE["bfloat16"])
-        tolerance = _QUANTISED_TOLERANCE if quantised else tolerance
-        _check_logs(server, name, expected, tolerance)
-    except (Unavailable, Refused) as error:
-        raise InputError(f"inference.urls: {error}") from error
-    return name
+    expected: dict[str, Any]
+    """What `canary` returns for the checkpoint."""
+    dtype: str
+    quantised: bool
+    """Raises the tolerance."""
+    max_length: int | None
+
+    def check(self, server: Server) -> str:
+        """Return the name under which a server serves the checkpoint.
+
+        Raises InputError if the token ids or log-probabilities of a text differ, or if the server
+        accepts less than `max_length` tokens.
+        """
+        try:
+            models = server.models()
+            if not models:
+                raise InputError(f"{server.url}/v1/models lists no model")
+            length, most = models[0].get("max_model_len"), self.max_length
+            if most is not None and isinstance(length, int) and length < most:
+                problem = f"accepts at most {length} tokens, and this stage needs up to {most}"
+                raise InputError(f"{server.url} {problem}: start it with --max-model-len {most}")
+            name = str(models[0]["id"])
+            _check_tokens(server, name, self.expected["ids"])
+            tolerance = _TOLERANCE.get(self.dtype, _TOLERANCE["bfloat16"])
+            tolerance = _QUANTISED_TOLERANCE if self.quantised else tolerance
+            _check_logs(server, name, self.expected, tolerance)
+        except (Unavailable, Refused) as error:
+            raise InputError(f"inference.urls: {error}") from error
+        return name
+
+    def problem(self, server: Server) -> str:
+        """Return why a server does not serve the checkpoint under the same name; '' if it does."""
+        try:
+            name = self.check(server)
+        except InputError as error:
+            return str(error)
+        return "" if name == server.model else f"its model is called {name}, not {server.model}"
 
 
 def canary(stage: StageContext, model: Checkpoint) -> dict[str, Any]:

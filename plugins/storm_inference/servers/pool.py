@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from storm_exp import InputError
-from storm_inference.servers.server import Busy, Refused, Server, Unavailable
+from storm_inference.servers.server import NotTaken, Refused, Server, Unavailable
 
 ATTEMPTS = 4
 """Number of failed attempts after which a request fails."""
@@ -45,15 +45,17 @@ class Pool:
         patience: float,
         say: Callable[[str], None] = lambda text: None,
         check: Callable[[], None] = lambda: None,
+        changed: Callable[[Server], str] | None = None,
     ) -> None:
         """Send each server up to `requests` concurrent requests.
 
         A server that fails for `patience` seconds is dropped, which is reported through `say`.
-        `check` is called regularly and may raise to cancel the requests.
+        `check` is called regularly and may raise to cancel the requests. `changed` returns why a
+        server that failed and is available again is not the same one any more, or ''.
         """
         self.servers = list(servers)
         self._requests, self._patience = requests, patience
-        self._say, self._check = say, check
+        self._say, self._check, self._changed = say, check, changed
 
     def ask(self, requests: Sequence[Request], advance: Callable[[int], None]) -> list[Any]:
         """Return the results in the order of the requests.
@@ -98,9 +100,9 @@ class Pool:
                 result = request.read(server.post(request.path, body))
             except Refused as error:
                 queue.fail(str(error))
-            except Busy as error:
+            except NotTaken as error:
                 queue.return_(number, server)
-                if problem := self._wait_while_busy(server, queue, str(error)):
+                if problem := self._wait_to_retry(server, queue, str(error)):
                     queue.lost.setdefault(server, problem)
                     return
             except (Unavailable, Unreadable) as error:
@@ -113,10 +115,11 @@ class Pool:
             else:
                 queue.finish(number, server, result)
 
-    def _wait_for(self, server: Server, queue: _Queue) -> str:
-        """Wait until a server that failed is available; return why it is dropped, or ''."""
+    def _wait_for(self, server: Server, queue: _Queue, *, failed: bool = True) -> str:
+        """Wait until a server is available, and the same if it failed; return why it is dropped."""
         until, pause = time.monotonic() + self._patience, _POLL_SECONDS
-        while problem := server.problem():
+        while problem := server.problem() or (self._difference(server) if failed else ""):
+            failed = True
             if server.ended() or server in queue.lost or time.monotonic() > until:
                 return problem
             if queue.over(pause):
@@ -124,13 +127,16 @@ class Pool:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         return ""
 
-    def _wait_while_busy(self, server: Server, queue: _Queue, problem: str) -> str:
-        """Pause, longer if a server has long answered nothing; return why it is dropped, or ''."""
-        idle = queue.seconds_without_answer(server)
-        if idle > self._patience or server in queue.lost:
+    def _difference(self, server: Server) -> str:
+        return self._changed(server) if self._changed else ""
+
+    def _wait_to_retry(self, server: Server, queue: _Queue, problem: str) -> str:
+        """Pause before a server that took no request gets one; return why it is dropped, or ''."""
+        seconds, works = queue.not_taken(server)
+        if server in queue.lost or (seconds > self._patience and not works):
             return problem
-        queue.over(min(max(idle, _POLL_SECONDS), _LONGEST_PAUSE_SECONDS))
-        return self._wait_for(server, queue)
+        queue.over(min(max(seconds, _POLL_SECONDS), _LONGEST_PAUSE_SECONDS))
+        return self._wait_for(server, queue, failed=False)
 
 
 class _Queue:
@@ -147,9 +153,8 @@ class _Queue:
         self._asked: dict[int, dict[Server, float]] = {}
         """{request: {server that processes it: start time}}"""
         self._attempts = collections.Counter[int]()
-        self._started = time.monotonic()
-        self._answered: dict[Server, float] = {}
-        """{server: time of its latest answer}"""
+        self._not_taken: dict[Server, float] = {}
+        """{server: since when it takes no requests}"""
         self._results: dict[int, Any] = {}
         self._counted = 0
         self._failure = ""
@@ -180,7 +185,7 @@ class _Queue:
     def finish(self, number: int, server: Server, result: Any) -> None:
         """Store the result of a request, unless it has one."""
         with self._change:
-            self._answered[server] = time.monotonic()
+            self._not_taken.pop(server, None)
             self.overtaken |= self._asked.pop(number, {}).keys() - {server}
             self._results.setdefault(number, result)
             self._change.notify_all()
@@ -193,7 +198,7 @@ class _Queue:
                 self._failure = self._failure or f"{ATTEMPTS} attempts failed: {problem}"
 
     def return_(self, number: int, server: Server) -> None:
-        """Queue a request again that a busy server did not take."""
+        """Queue a request again that a server did not take."""
         with self._change:
             self._requeue(number, server)
 
@@ -208,10 +213,12 @@ class _Queue:
         self._change.notify_all()
         return True
 
-    def seconds_without_answer(self, server: Server) -> float:
-        """Return the time since a server's latest answer."""
+    def not_taken(self, server: Server) -> tuple[float, bool]:
+        """Return how long a server has taken no request, and whether it processes one."""
+        now = time.monotonic()
         with self._change:
-            return time.monotonic() - self._answered.get(server, self._started)
+            works = any(server in servers for servers in self._asked.values())
+            return now - self._not_taken.setdefault(server, now), works
 
     def fail(self, problem: str) -> None:
         """Cancel all requests because of a failure."""

@@ -22,8 +22,8 @@ class Unavailable(Exception):
     """A server did not respond, or not properly: the request may be retried."""
 
 
-class Busy(Unavailable):
-    """A server has too much to do (429, 503): the request is to be sent again later."""
+class NotTaken(Unavailable):
+    """A server is too busy for a request (429, 503), or cannot be reached: to be sent later."""
 
 
 class Refused(Exception):
@@ -87,12 +87,15 @@ class Server:
     def _read(self, path: str, ask: Any) -> Any:
         try:
             answer: httpx.Response = ask()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            text = self.ended() or str(error) or type(error).__name__
+            raise NotTaken(f"{self.url}{path}: {text}") from error
         except (httpx.HTTPError, OSError, RuntimeError) as error:  # the last: it was closed
             problem = str(error) or type(error).__name__
             raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
         shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"
         if answer.status_code in (429, 503):
-            raise Busy(shown)
+            raise NotTaken(shown)
         if answer.status_code == 408 or answer.status_code >= 500:
             raise Unavailable(shown)
         if answer.status_code >= 400:

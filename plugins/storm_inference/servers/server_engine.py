@@ -26,7 +26,7 @@ class ServerEngine:
         self.stops = stops
         self._pool = pool
         self._servers = list(pool.servers)
-        self._before = self._counted()
+        self._before = {server: server.counters(QUERIES, HITS) for server in self._servers}
 
     def score_labels(
         self,
@@ -110,17 +110,17 @@ class ServerEngine:
         return "; ".join(filter(None, (server.problem() for server in self._pool.servers)))
 
     def figures(self) -> dict[str, float]:
-        """Return the number of prompt tokens, and the hit rate of the servers' prefix caches."""
-        queries, hits = (
-            after - before for after, before in zip(self._counted(), self._before, strict=True)
-        )
-        if queries <= 0:
-            return {}
-        return {"prompt_tokens": queries, "prefix_hit_rate": hits / queries}
+        """Return the number of prompt tokens, and the hit rate of the servers' prefix caches.
 
-    def _counted(self) -> list[float]:
-        counts = [server.counters(QUERIES, HITS) for server in self._servers]
-        return [sum(column) for column in zip(*counts, strict=True)]
+        A server that ended or was restarted no longer tells, and is left out.
+        """
+        queries = hits = 0.0
+        for server, before in self._before.items():
+            after = server.counters(QUERIES, HITS)
+            if after[0] >= before[0]:
+                queries += after[0] - before[0]
+                hits += after[1] - before[1]
+        return {"prompt_tokens": queries, "prefix_hit_rate": hits / queries} if queries > 0 else {}
 
     def close(self) -> None:
         """Close the connections, and end the servers that were started."""

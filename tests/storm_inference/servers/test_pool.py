@@ -15,7 +15,7 @@ from storm_exp import InputError
 from storm_inference.engines.engine import Sampling
 from storm_inference.servers.pool import ATTEMPTS, Pool
 from storm_inference.servers.port import free_port
-from storm_inference.servers.server import Server
+from storm_inference.servers.server import NotTaken, Server
 from storm_inference.servers.server_engine import ServerEngine
 
 ROWS = [[[1, 2, row], [1, 2, row + 100]] for row in range(40)]
@@ -115,6 +115,32 @@ def test_a_busy_server_is_asked_again_as_often_as_it_takes(pair, status):
     assert set(refused.values()) == {ATTEMPTS + 1}
 
 
+def test_a_server_that_cannot_be_reached_took_no_request():
+    """Such attempts are not counted: its many threads would use them up with the last request."""
+    OPENED.append(Server(f"http://127.0.0.1:{free_port()}", 30.0))
+    with pytest.raises(NotTaken, match="Connection refused"):
+        OPENED[-1].post("/v1/completions", {})
+
+
+def test_a_server_that_comes_back_with_another_model_is_dropped(pair):
+    restarted, good = pair
+    good.seconds = 0.1
+    count, said = itertools.count(), []
+    restarted.before = lambda body: 500 if next(count) == 0 else None
+    servers = [Server(server.url, 30.0) for server in pair]
+    pool = Pool(
+        servers,
+        requests=1,
+        patience=0.3,
+        say=said.append,
+        changed=lambda server: "serves another model" if server is servers[0] else "",
+    )
+    OPENED.append(ServerEngine(pool, [7]))
+    assert OPENED[-1].score_labels(ROWS, LABELS) == RIGHT
+    assert said == [f"{restarted.url} is not used any more: serves another model"]
+    assert len(restarted.asked) == 1
+
+
 def test_a_server_that_is_always_busy_is_dropped(pair):
     busy, good = pair
     busy.before = lambda body: 429
@@ -125,6 +151,17 @@ def test_a_server_that_is_always_busy_is_dropped(pair):
     assert len(said) == 1 and busy.url in said[0] and "HTTP 429" in said[0]
     with pytest.raises(InputError, match=r"no server is left: .*HTTP 429"):
         engine(busy.url, patience=0.3).score_labels(ROWS, LABELS)
+
+
+def test_figures_are_those_of_the_servers_that_are_left(pair):
+    lines = 'vllm:prefix_cache_queries_total{{engine="0"}} {}\nvllm:prefix_cache_hits_total {}\n'
+    for server in pair:
+        server.metrics = lines.format(1000, 900)
+    both = engine(*(server.url for server in pair))
+    pair[0].metrics, pair[1].metrics = lines.format(1100, 920), lines.format(1300, 960)
+    assert both.figures() == {"prompt_tokens": 400, "prefix_hit_rate": 0.2}
+    pair[0].metrics = ""
+    assert both.figures() == {"prompt_tokens": 300, "prefix_hit_rate": 0.2}
 
 
 def test_without_a_server_there_is_an_error():
