@@ -161,14 +161,14 @@ def write(page: str) -> None:
     print(f"wrote {file.relative_to(ROOT)}")
 
 
-def write_readme() -> None:
-    """Write the README's table, where all of its runs are there."""
-    file = ROOT / "README.md"
+def write_overview() -> None:
+    """Write the table of all recipes, where all of its runs are there."""
+    file = ROOT / "docs/recipes/README.md"
     before, _, rest = file.read_text(encoding="utf-8").partition("<!-- study -->")
     _, _, after = rest.partition("<!-- /study -->")
     body = f"<!-- study -->\n{headline()}\n<!-- /study -->"
     file.write_text(before + body + after, encoding="utf-8")
-    print("wrote README.md")
+    print("wrote docs/recipes/README.md")
 
 
 def main() -> None:
@@ -196,7 +196,7 @@ def main() -> None:
         else:
             write(page)
     if all((WORK / f"{name}.txt").exists() for runs in RUNS.values() for name in runs):
-        write_readme()
+        write_overview()
     if failures:
         sys.exit("\n".join(["", *failures]))
 

@@ -1,4 +1,4 @@
-"""The README's table: every recipe's arms on the same questions, beside the untuned base model."""
+"""The overview's table: all recipes' arms on the same questions, beside the untuned base model."""
 
 from __future__ import annotations
 

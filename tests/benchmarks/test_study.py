@@ -115,7 +115,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(study, monkeypatch, caps
 def test_without_a_name_every_page_is_written(study, monkeypatch, tmp_path) -> None:
     written = []
     monkeypatch.setattr(study, "write", written.append)
-    monkeypatch.setattr(study, "write_readme", lambda: written.append("README"))
+    monkeypatch.setattr(study, "write_overview", lambda: written.append("overview"))
     for runs in study.RUNS.values():
         for name in runs:
             (tmp_path / f"{name}.txt").write_text("outputs/runs/one")
@@ -123,7 +123,7 @@ def test_without_a_name_every_page_is_written(study, monkeypatch, tmp_path) -> N
         written.clear()
         monkeypatch.setattr(sys, "argv", ["study.py", "--only-write", *arguments])
         study.main()
-        assert written == [*pages, "README"]
+        assert written == [*pages, "overview"]
 
 
 def test_every_page_can_be_written_and_its_arms_are_of_its_runs(study, monkeypatch, groups) -> None:
@@ -153,7 +153,7 @@ def test_every_page_can_be_written_and_its_arms_are_of_its_runs(study, monkeypat
         assert "3 seeds" in text and "| undecided |" not in text.partition("| verdict |")[0]
 
 
-def test_the_readme_s_arms_are_of_runs_of_the_study(study, monkeypatch, groups) -> None:
+def test_the_overview_s_arms_are_of_runs_of_the_study(study, monkeypatch, groups) -> None:
     import study_headline
 
     asked = []
