@@ -1,4 +1,4 @@
-"""A safetensors file of a checkpoint's weights, written in pieces and digested meanwhile."""
+"""A safetensors file of a checkpoint's weights: digested and flushed while it is written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from storm_models.checkpoint.read_ahead import ReadAhead
 from storm_models.checkpoint.weights import Weights
 from storm_models.folder.background_digest import BackgroundDigest
+from storm_models.folder.background_flush import BackgroundFlush
 from storm_models.folder.tensor_file import TensorWriter
 
 
@@ -20,6 +21,7 @@ def write_weights(weights: Weights, file: Path, advance: Callable[[], None]) -> 
     with (
         BackgroundDigest() as digest,
         TensorWriter(file, weights.headers, digest) as writer,
+        BackgroundFlush(file),
         ReadAhead([weights], writer.names) as ahead,
     ):
         for name in writer.names:
