@@ -124,9 +124,10 @@ def with_intervals(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def run_facts(run: RunRecord) -> dict[str, str]:
-    """Return what a run is: recipe, size, command, commit."""
+    """Return what a run is: recipe, size, name, tags, command, commit."""
     commit = run.environment.get("git", {}).get("commit", "")
     facts = {"recipe": run.recipe, "scale": run.scale, "commit": commit}
+    facts |= {"name": run.name, "tags": ", ".join(run.tags)}
     return {**facts, "command": " ".join(run.argv), "folder": str(run.directory)}
 
 

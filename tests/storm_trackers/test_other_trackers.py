@@ -39,6 +39,7 @@ def wandb_run(file: Path) -> dict[str, Any]:
         which = record.WhichOneof("record_type")
         if which == "run":
             found |= {"name": record.run.display_name, "group": record.run.run_group}
+            found["tags"] = list(record.run.tags)
             updates = record.run.config.update
         else:
             updates = record.config.update if which == "config" else []
@@ -56,11 +57,12 @@ def wandb_run(file: Path) -> dict[str, Any]:
 def test_wandb_has_a_run_with_stages_tables_and_files(storm, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    done = storm("recipe=sum", "tracker=wandb")
+    done = storm("recipe=sum", "tracker=wandb", "name=first", "tags=[draft]")
     assert done.record.problems == []
     (file,) = (tmp_path / "outputs/wandb").glob("offline-run-*/*.wandb")
     shown = wandb_run(file)
     assert shown["name"] == done.record.directory.name and shown["exit"] == 0
+    assert shown["tags"] == ["draft"] and json.loads(shown["config"]["name"]) == "first"
     assert shown["summary"]["adder/value"] == 2.0
     assert shown["summary"]["adder/status"] == "made"
     assert {"tables/stages", "tables/scores", "report"} <= {

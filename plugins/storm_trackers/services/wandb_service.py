@@ -25,6 +25,7 @@ class WandbService(Service):
             name=run.directory.name,
             job_type="sweep" if run.is_sweep else "run",
             config=run_facts(run) | whole_settings(run),
+            tags=run.tags or None,
         )
         self._charted: set[str] = set()
         self.where = self._run.url or str(Path(self._run.dir).parent)
