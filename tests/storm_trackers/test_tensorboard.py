@@ -62,7 +62,7 @@ def test_the_cells_of_a_sweep_are_a_group(storm, tmp_path):
     assert scalars(shown / "source")["value"] == [(0, 1.0)]
     table = text(shown, "cells").splitlines()
     assert table[0].startswith("|cell|adder.amount|")
-    assert "adder.amount" not in text(shown, "settings")
+    assert "|adder.amount|" not in text(shown, "settings")
 
 
 def test_a_finished_run_can_be_shown_later(storm, tmp_path):
