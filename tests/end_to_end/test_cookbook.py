@@ -64,7 +64,7 @@ def test_curated_rows_leave_as_jsonl(kitchen: Workplace) -> None:
 def test_models_of_a_sweep_are_compared_question_by_question(kitchen: Workplace) -> None:
     words = "-m recipe=evaluate base_model.path=A,B evaluator=held_out dataset.path=CHATS.jsonl"
     said = kitchen.run(*words.split(), "evaluator.limit=4")
-    assert re.search(r"base_model\.path=A .*\n.*base_model\.path=B ", said), said
+    assert re.search(r"^base_model\.path +evaluator loss\nA +\S+ ± .*\nB +\S+ ± ", said, re.M), said
     report = (kitchen.folder / "outputs/latest/report.html").read_text(encoding="utf-8")
     assert "Over questions" in report
     assert "evaluator: paired over questions" in report
