@@ -49,6 +49,8 @@ def recipe_schema(option: Option, own: list[str]) -> Schema:
         "graph": _graph(composed),
         "targets": {"type": "array", "items": _TEXT | {"examples": list(stages)}},
         "seed": {"anyOf": [_SEED, REFERENCE]},
+        "name": {"type": ["string", "null"], "description": "Name of the run."},
+        "tags": {"type": "array", "items": _TEXT, "description": "Tags of the run."},
         "outputs": _TEXT,
         "store": {"type": "object", "properties": {"path": _TEXT}, "additionalProperties": False},
         "hydra": {"type": "object"},
