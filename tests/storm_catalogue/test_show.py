@@ -53,7 +53,7 @@ def test_a_component_says_what_it_needs_takes_and_makes_and_its_presets(ask, sto
 
 
 def test_units_and_choices_are_shown(ask, storm):
-    (item,) = ask("show", "sft")["items"]
+    (item,) = ask("show", "finetuner=sft")["items"]
     found = {each["name"]: each for each in item["settings"]}
     assert found["sequence_length"]["unit"] == "tokens"
     assert found["precision"]["choices"][:1] == ["32"] or "32" in found["precision"]["choices"]
@@ -87,7 +87,9 @@ def test_a_preset_of_a_preset_has_values_of_both(ask):
     values = {each["path"]: each["origin"] for each in item["settings"]}
     assert "/epoch_2.yaml:" in values["finetuner.schedule_from"]
     assert "/epoch_1.yaml:" in values["finetuner.learning_rate"]
-    assert values["finetuner.seed"].endswith("conf/config.yaml:14")
+    lines = (ROOT / "conf/config.yaml").read_text(encoding="utf-8").splitlines()
+    line = 1 + lines.index("seed: 0")
+    assert values["finetuner.seed"].endswith(f"conf/config.yaml:{line}")
 
 
 @pytest.mark.parametrize(

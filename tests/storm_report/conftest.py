@@ -15,9 +15,9 @@ from storm_exp.testing import run as run_in
 TOYS = Path(__file__).parents[1] / "toys"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def toys() -> Iterator[None]:
-    """Install the toys."""
+    """Install the toys for the tests of a module."""
     with installed(TOYS):
         yield
 

@@ -103,7 +103,8 @@ def test_a_reference_to_what_was_evicted_is_no_hit(store):
     other = "cd" + 62 * "0"
     partial = store.open_partial(other)
     (partial / "sum.json").write_text("{}")
-    store.publish(partial, Manifest(**{**vars(manifest), "key": other, "references": [KEY]}))
+    changes = {"key": other, "references": [KEY], "files": {}}
+    store.publish(partial, Manifest(**{**vars(manifest), **changes}))
     assert store.find(other).manifest is not None
     evict(store.place(KEY), manifest)
     assert "it references ab0000000000" in store.find(other).damage
