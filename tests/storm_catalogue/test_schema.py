@@ -96,6 +96,7 @@ def test_defaults_and_descriptions_are_in_the_schema(schemas):
     assert t["description"] == "Weight of the second checkpoint."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke", "storm_8b", "minitron_width"])
 def test_a_recipe_as_it_is_composed_fits_its_schema(written, name):
     schema = json.loads((written[0] / f"schemas/recipe/{name}.json").read_text(encoding="utf-8"))
@@ -110,6 +111,7 @@ def test_a_recipe_as_it_is_composed_fits_its_schema(written, name):
     assert f"$.graph.{stage}" in found
 
 
+@pytest.mark.slow
 def test_the_file_of_every_recipe_fits_its_schema(written):
     for name, file in RECIPES.items():
         schema = json.loads((written[0] / f"schemas/{name}.json").read_text(encoding="utf-8"))
@@ -118,6 +120,7 @@ def test_the_file_of_every_recipe_fits_its_schema(written):
         assert errors(schema, body) == [], name
 
 
+@pytest.mark.slow
 def test_all_schemas_are_written_and_a_recipe_without_one_is_named(written):
     folder, said = written
     assert said.code == 0, said.err

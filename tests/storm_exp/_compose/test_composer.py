@@ -119,7 +119,14 @@ def same(
     return len(expected) == 2
 
 
-@pytest.mark.parametrize(("recipe", "count"), [("storm", 20), ("solar", 10), ("minitron_width", 6)])
+@pytest.mark.parametrize(
+    ("recipe", "count"),
+    [
+        pytest.param("storm", 20, marks=pytest.mark.slow),
+        pytest.param("solar", 10, marks=pytest.mark.slow),
+        ("minitron_width", 6),
+    ],
+)
 def test_a_cell_is_what_hydra_would_have_composed(loader, recipe, count):
     hydra_words = ["hydra.mode=MULTIRUN", "hydra.job.config.override_dirname.kv_sep=-"]
     master = loader.load_configuration(

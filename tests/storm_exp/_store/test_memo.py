@@ -105,6 +105,7 @@ def test_a_wrong_digest_of_a_memo_is_found(store, said):
     assert store.verify(derive(store, "thing", 1, {"of": "a"}, fill).name)
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_overwritten_meanwhile_is_named_and_nothing_is_kept(tmp_path):
     one, two = (make_checkpoint(tmp_path / name, seed=ord(name)).directory for name in "ab")
     place = Workplace(tmp_path / "work")
