@@ -81,6 +81,7 @@ def test_parts_run_in_miniature(benchmark_module, name):
     assert found.figures and all(math.isfinite(value) for value in found.figures.values())
 
 
+@pytest.mark.slow
 def test_one_call_prints_a_table_and_json_and_names_what_it_could_not_measure(
     benchmark_module, capsys, monkeypatch
 ):

@@ -20,6 +20,7 @@ def module(monkeypatch, tmp_path):
         sys.modules.pop(file.stem, None)
 
 
+@pytest.mark.slow
 def test_a_row_has_two_questions_on_one_chat_and_a_prompt_for_json(module, tmp_path):
     judging, ways = module("judging"), module("judging_ways")
     models = module("training_gpu_models")

@@ -36,6 +36,7 @@ def run(monkeypatch, tmp_path):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_a_plain_loop_on_our_rows_has_our_losses(run):
     ours, plain = run("storm", epochs=3), run("plain", packed=1024, epochs=3)
     assert len(ours.losses) > 1
@@ -45,6 +46,7 @@ def test_a_plain_loop_on_our_rows_has_our_losses(run):
         assert getattr(plain, figure) == getattr(ours, figure)
 
 
+@pytest.mark.slow
 def test_padded_it_sees_the_same_tokens(run):
     ours, padded = run("storm"), run("plain", batch=4)
     assert sum(padded.tokens) == sum(ours.tokens)

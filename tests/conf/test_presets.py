@@ -54,6 +54,7 @@ def test_a_preset_restates_nothing_of_what_it_starts_from(preset):
     assert restated == []
 
 
+@pytest.mark.slow
 def test_a_preset_that_differs_from_another_in_two_values_inherits_it():
     chosen = {name: own_values(name) for name in PRESETS}
     for one, other in itertools.combinations(PRESETS, 2):

@@ -51,6 +51,7 @@ def test_every_recipe_of_one_step_is_on_the_page_in_miniature_and_for_ones_own()
     assert {f"recipe={folder}{name}" for name in STEPS for folder in ("", FOLDER)} <= words
 
 
+@pytest.mark.slow
 def test_curated_rows_leave_as_jsonl(kitchen: Workplace) -> None:
     kitchen.run(*quick_words("recipe=tinyworld/curate"))
     latest = kitchen.folder / "outputs/latest"

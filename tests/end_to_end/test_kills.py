@@ -6,6 +6,8 @@ import re
 import signal
 import time
 
+import pytest
+
 from end_to_end.workplace import Workplace
 
 STARTED = re.compile(r"^\[\d+/\d+\] (\w+)")
@@ -29,6 +31,7 @@ def kill_in_next_kind_of_stage(place: Workplace, seen: set[str]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_killed_in_each_kind_of_stage_a_run_ends_in_the_same_bits(
     smoked: Workplace, place: Workplace
 ) -> None:
@@ -44,6 +47,7 @@ def test_killed_in_each_kind_of_stage_a_run_ends_in_the_same_bits(
     assert not list((place.folder / "outputs/store").glob("artifacts/??/.partial-*"))
 
 
+@pytest.mark.slow
 def test_eight_processes_make_each_stage_once(smoked: Workplace, place: Workplace) -> None:
     processes = [place.start("recipe=smoke") for _ in range(8)]
     outputs = [process.communicate()[0] for process in processes]

@@ -26,6 +26,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_model(folder / "model"), make_chats(folder / "chats.jsonl", rows=120)
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_runs_on_a_directory_and_a_file(
     own: tuple[Path, Path], place: Workplace
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_package_that_a_task_needs_is_named(work, tmp_path):
     assert "leaderboard_ifeval" in said
 
 
+@pytest.mark.slow
 def test_rows_of_another_schema_are_named(work, tmp_path):
     source = tmp_path / "source"
     source.mkdir()

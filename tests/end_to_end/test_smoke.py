@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from end_to_end.workplace import Workplace
 
 STAGES = {
@@ -53,6 +55,7 @@ def test_a_second_run_makes_nothing_says_so_and_imports_no_torch(warm: Workplace
     assert not imported & {"torch", "numpy", "pyarrow", "transformers", "lightning"}
 
 
+@pytest.mark.slow
 def test_a_wheel_runs_smoke_in_another_folder_to_the_same_bits(
     smoked: Workplace, place: Workplace, tmp_path: Path
 ) -> None:

@@ -80,7 +80,7 @@ def test_what_it_brings_is_found_by_name(plugin, tmp_path):
 
 
 def test_every_file_has_the_name_of_the_project(project):
-    files = [f for f in project.rglob("*") if f.is_file()]
+    files = [f for f in project.rglob("*") if f.is_file() and f.suffix != ".pyc"]
     assert {f.name for f in files} >= {"README.md", ".gitignore", "pyproject.toml"}
     for file in files:
         text = str(file.relative_to(project)) + file.read_text(encoding="utf-8")

@@ -92,6 +92,7 @@ def test_transformers_uses_all_devices(tmp_path: Path, recipe: str, stages: str)
     assert f"hours of wall time, one stage after another: {stages}" in said
 
 
+@pytest.mark.slow
 def test_a_rehearsal_replaces_an_engine_that_is_not_on_this_machine(tmp_path: Path) -> None:
     words = ("recipe=smoke", "targets=[judge]")
     said = run("rehearse", tmp_path, *words, "inference=vllm")
