@@ -15,6 +15,7 @@ from storm_inference.servers.port import HOST
 from storm_inference.servers.processor import check_processor_serves
 from storm_inference.servers.starting import ServerLaunch
 from storm_inference.servers.vllm_server import Launch, unique_name
+from storm_inference.targets.exporting import export_command
 from storm_inference.targets.gguf_header import read_gguf_header
 from storm_inference.targets.memo_folder import MemoFolder
 from storm_inference.targets.target import Target
@@ -50,19 +51,19 @@ def choose_engine(target: Target, wanted: str | None, default: str) -> str:
     if not gguf and not checkpoint:
         kind = f" ({target.manifest.artifact})" if target.manifest else ""
         raise InputError(
-            f"'{target.name}' is not a model{kind}: {target.place} has neither config.json nor "
+            f"'{target.word}' is not a model{kind}: {target.place} has neither config.json nor "
             "GGUF files"
         )
     chosen = wanted or (default if checkpoint else LLAMA_CPP)
     if chosen == LLAMA_CPP and not gguf:
         raise InputError(
-            f"--inference llama_cpp needs a GGUF file, and '{target.name}' has none; create one "
-            f"with +exporter=gguf +graph.exporter.model={target.name} (docs/export.md)"
+            f"--inference llama_cpp needs a GGUF file, and '{target.word}' has none: to make one, "
+            f"{export_command(target, 'gguf')}"
         )
     if chosen != LLAMA_CPP and not checkpoint:
         raise InputError(
-            f"--inference {chosen} needs a folder in Hugging Face layout, and '{target.name}' is "
-            "GGUF; use llama_cpp, or the model from which it was exported"
+            f"--inference {chosen} needs a folder in Hugging Face layout, and '{target.word}' has "
+            "llama.cpp's format (GGUF): use llama_cpp, or the model from which it was exported"
         )
     return chosen
 

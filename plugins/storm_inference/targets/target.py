@@ -26,7 +26,12 @@ class Target:
 
     name: str
     """The stage's label, or the name of the folder or file."""
+    word: str
+    """What was typed."""
+    path: Path
+    """Where it was found: the typed path, or that of the stage or artifact."""
     place: Path
+    """`path` without links: the folder of the files."""
     manifest: Manifest | None = None
     """The artifact's manifest; None outside a store."""
 
@@ -62,7 +67,7 @@ def find_target(word: str, store: Path = STORE) -> Target:
     located = locate(word, store)
     if located is None:
         raise InputError(f"no model '{word}': {_alternatives(word, store)}")
-    return _opened(*located)
+    return _opened(word, *located)
 
 
 def locate(word: str, store: Path = STORE) -> tuple[str, Path] | None:
@@ -80,14 +85,14 @@ def locate(word: str, store: Path = STORE) -> tuple[str, Path] | None:
     return (path.resolve().name, path) if word and path.exists() else None
 
 
-def _opened(name: str, place: Path) -> Target:
-    place = place.resolve()
+def _opened(word: str, name: str, path: Path) -> Target:
+    place = path.resolve()
     if place.is_file():
         if place.suffix != _GGUF:
             raise InputError(f"{place} is not a GGUF file")
-        return Target(name=place.stem, place=place)
+        return Target(name=place.stem, word=word, path=path, place=place)
     if not is_artifact(place):
-        return Target(name=name, place=place)
+        return Target(name=name, word=word, path=path, place=place)
     manifest = Manifest.read(place)
     if manifest is None:
         raise InputError(f"{place}: its manifest is damaged (see store verify)")
@@ -97,7 +102,8 @@ def _opened(name: str, place: Path) -> Target:
             f"{name}: {gone[0]} was evicted from the store or deleted; the command of its run "
             "makes it again with targets=[STAGE] (storm-exp runs show)"
         )
-    return Target(name=name, place=manifest.payload(place), manifest=manifest)
+    files = manifest.payload(place)
+    return Target(name=name, word=word, path=path, place=files, manifest=manifest)
 
 
 def is_artifact(place: Path) -> bool:

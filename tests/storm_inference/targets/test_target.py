@@ -150,7 +150,7 @@ def test_the_engine_is_what_reads_the_files(tmp_path):
         if (place, wanted) != (folder, "llama_cpp")
     ]
     assert chosen == ["vllm", "vllm", "llama_cpp", "llama_cpp", "llama_cpp"]
-    with pytest.raises(InputError, match=r"llama_cpp needs a GGUF file.*\+exporter=gguf"):
+    with pytest.raises(InputError, match=r"llama_cpp needs a GGUF file.*recipe=export"):
         choose_engine(find_target(str(folder)), "llama_cpp", "vllm")
     with pytest.raises(InputError, match="use llama_cpp"):
         choose_engine(find_target(str(gguf)), "transformers", "vllm")
