@@ -21,6 +21,7 @@ from storm_exp._compose.command_line import quoted
 from storm_exp._compose.presets import new_preset, new_setting, preset_folders
 from storm_exp._compose.provenance import NO_PACKAGE, groups_beside_menus
 from storm_exp._compose.type_errors import explain_type_error
+from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
 
@@ -38,8 +39,6 @@ def explain(error: BaseException) -> str | None:
 
 
 def _message(error: BaseException) -> str | None:
-    if isinstance(error, StormError):
-        return str(error)
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override), _first_line(error))
     if isinstance(error, MissingConfigException):
@@ -51,7 +50,7 @@ def _message(error: BaseException) -> str | None:
         return _unknown_key(error, "") or problem + _interpolations(path, problem)
     if isinstance(error, YAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
-    if isinstance(error, HydraException):
+    if isinstance(error, HydraException | StormError):
         return str(error)
     if isinstance(error, RecursionError):
         return _circle(error)
@@ -162,7 +161,8 @@ def _composition(error: ConfigCompositionException) -> str:
     text = str(error)
     cause = error.__cause__ or error.__context__
     override = re.search(r"\+?Error merging override (\S+)", text)
-    key = re.search(r"Could not override '([^']+)'", text)
+    found = re.search(r"Could not override '([^']+)'", text)
+    key = found[1] if found else ""
     file = re.match(r"In '([^']+)'", text)
     if "You must specify" in text:
         return _no_option(text)
@@ -184,28 +184,33 @@ def _composition(error: ConfigCompositionException) -> str:
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause.__cause__, OmegaConfBaseException):
             cause = cause.__cause__
-        written = override.group(1) if override else _written(key)
-        where = f" (from {file.group(1)})" if file else ""
-        if written:
-            where = f" (from the override `{written}`)"
-        unknown = _unknown_key(cause, key.group(1) if key else "")
-        return f"{unknown or explain_type_error(cause, written.partition('=')[0])[1]}{where}"
+        written = override[1] if override else _written(key)
+        place = f"the override `{written}`" if written else file[1] if file else ""
+        key_at_root = not written and "." not in str(getattr(cause, "full_key", "."))
+        if key_at_root and (
+            root := _component_at(cause)
+        ):  # its settings are those of the whole configuration
+            chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in root.menus]
+            return (
+                f"{' '.join(chosen) or f'{root.menus[0]}=…'}: the first line of its file must not "
+                f"be `# @package _global_`, by which '{root.name}' takes the place of the recipe"
+            )
+        unknown = _unknown_key(cause, key)
+        problem = unknown or explain_type_error(cause, written.partition("=")[0])[1]
+        return f"{problem} (from {place})" if place else problem
     offered = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", text)
     if key and offered:
-        near = did_you_mean(key.group(1), offered.group(1).split(", "))
-        return f"'{key.group(1)}' is not in this recipe{near}"
+        return f"'{key}' is not in this recipe{did_you_mean(key, offered[1].split(', '))}"
     if key and "No match in the defaults list" in text:
-        name = key.group(1)
-        return f"'{name}' is neither a menu nor a setting of this recipe" + did_you_mean(
-            name.split("@")[-1], [*load_plugins().menus(), *groups_beside_menus(), "hydra"]
+        return f"'{key}' is neither a menu nor a setting of this recipe" + did_you_mean(
+            key.split("@")[-1], [*load_plugins().menus(), *groups_beside_menus(), "hydra"]
         )
     return text
 
 
-def _written(key: re.Match[str] | None) -> str:
+def _written(key: str) -> str:
     """Return the override of a key as it was written."""
-    name = key.group(1) if key else ""
-    return next((word for word in sys.argv if word.lstrip("+~").startswith(f"{name}=")), name)
+    return next((word for word in sys.argv if word.lstrip("+~").startswith(f"{key}=")), key)
 
 
 def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
@@ -222,11 +227,17 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     section, _, within = full.partition(".")
     if "." in within and section in load_plugins().sections():
         return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
-    cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
-    owner = next((c.name for c in load_plugins().components.values() if c.cls is cls), section)
-    new = new_setting(owner, name, known)
+    owner = _component_at(error)
+    new = new_setting(owner.name if owner else section, name, known)
     near = f"; did you mean '{new}'?" if new else did_you_mean(name, known)
     return f"'{full}' is not a setting{NO_PACKAGE if 'recipe' in known else near}"
+
+
+def _component_at(error: OmegaConfBaseException) -> Component | None:
+    """Return the component whose settings lack the key that an error is about, if it is one."""
+    parent = getattr(error, "parent_node", None)
+    cls = OmegaConf.get_type(parent) if isinstance(parent, DictConfig) else None
+    return next((c for c in load_plugins().components.values() if c.cls is cls), None)
 
 
 def _no_option(text: str) -> str:

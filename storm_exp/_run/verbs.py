@@ -31,8 +31,7 @@ def plan(arguments: list[str]) -> int:
         storm-exp plan recipe=storm_8b runtime.accelerator=h100 runtime.devices=8
     """
     flags = ("--why", "--online", "--json")
-    why, online, _ = (flag in arguments for flag in flags)
-
+    why, online = (flag in arguments for flag in flags[:2])
     codes = []
 
     def show(cells: list[Composition]) -> list[float | None]:
@@ -101,8 +100,4 @@ def _acting(action: Action) -> Verb:
     return verb
 
 
-VERBS: dict[str, Verb] = {
-    "plan": plan,
-    "report": report,
-    "version": version,
-}
+VERBS: dict[str, Verb] = {"plan": plan, "report": report, "version": version}

@@ -163,6 +163,15 @@ def test_a_recipe_without_its_package_line_is_told_the_line(storm, tmp_path):
         assert "the first line of a recipe's file must be `# @package _global_`" in said.err
 
 
+def test_a_preset_with_the_package_line_of_a_recipe_is_named(storm, tmp_path):
+    preset = tmp_path / "mine/adder/own.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\ndefaults: [add, _self_]\namount: 2\n", encoding="utf-8")
+    said = storm("-cd", str(tmp_path / "mine"), "recipe=sum", "adder=own")
+    assert said.code == 1
+    assert "adder=own: the first line of its file must not be `# @package _global_`" in said.err
+
+
 def test_a_bug_is_told_in_a_few_words_and_its_traceback_kept(storm, monkeypatch, tmp_path):
     from storm_exp._run import run
 
