@@ -32,7 +32,7 @@ from results import table, write_section
 
 GIGABYTE = 1e9
 MARGIN = 12 * GIGABYTE
-LAYERS, ROUNDS, CORES, BAR = 6, 3, 2, 1.5
+LAYERS, ROUNDS, CORES, BAR = 14, 3, 2, 1.5
 WEIGHTS = "model.safetensors"
 PIECE = 1 << 19
 """Bytes that are read or written at once: 2^18 weights in bfloat16, as merges take them."""
