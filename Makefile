@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-l
 # llama.cpp's library, which writes K types: npm brings it to Linux. Without it their tests are skipped.
 LIBLLAMA ?= $(abspath $(VENV))/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 
-.PHONY: run test slow vllm engines lint study bench clean
+.PHONY: run test slow vllm engines lint site study bench clean
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
@@ -44,6 +44,14 @@ lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: $(VENV)/.docs  ## this documentation as pages, in build/site
+	$(BIN)/python -m sphinx -q -E -j 2 --fail-on-warning -c docs/site -d build/doctrees . build/site
+	@echo "written: build/site/index.html"
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt -e '.[docs]'
+	@touch $@
 
 study: $(INSTALLED)  ## three seeds and the sweeps: writes docs/ and benchmarks/ (hours)
 	$(BIN)/python benchmarks/study.py

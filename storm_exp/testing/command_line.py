@@ -42,7 +42,7 @@ class CommandResult:
 
     @property
     def error(self) -> str:
-        """The message behind `error: `, empty where the command line did not refuse or fail."""
+        """The message behind `error:`, empty where the command line did not refuse or fail."""
         return f"\n{self.err}".partition("\nerror: ")[2].strip()
 
     def stage(self, label: str) -> StageRecord:

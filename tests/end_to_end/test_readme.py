@@ -51,7 +51,7 @@ def test_a_command_of_the_readme_runs(command: str, warm: Workplace) -> None:
     assert warm.run(*words)
 
 
-@pytest.mark.parametrize("target", ["run", "test", "slow", "lint", "study", "bench"])
+@pytest.mark.parametrize("target", ["run", "test", "slow", "lint", "site", "study", "bench"])
 def test_a_make_target_that_is_named_exists(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.M)
@@ -76,7 +76,7 @@ def test_what_make_test_leaves_out_runs_in_ci() -> None:
         "engines --dist loadgroup",
     ]
     steps = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    assert {"make test", "make slow", "make engines"} <= set(steps)
+    assert {"make test", "make slow", "make engines", "make site"} <= set(steps)
 
 
 def test_links_of_the_documentation_lead_somewhere() -> None:
