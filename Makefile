@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-l
 # llama.cpp's library, which writes K types: npm brings it to Linux. Without it their tests are skipped.
 LIBLLAMA ?= $(abspath $(VENV))/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 
-.PHONY: run test slow vllm engines lint site study bench clean
+.PHONY: run test slow vllm engines lint site release study bench clean
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	$(BIN)/python -m storm_exp recipe=storm
@@ -51,6 +51,19 @@ site: $(VENV)/.docs  ## this documentation as pages, in build/site
 
 $(VENV)/.docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt -e '.[docs]'
+	@touch $@
+
+release: $(VENV)/.release  ## sdist and wheel in dist/, and the wheel tried in an environment of its own
+	rm -rf dist build/release
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install $(PIP_OPTIONS) -c constraints.txt torch "$$(echo dist/*.whl)[all]"
+	cd build/release && for words in --version "plan recipe=storm" "plan recipe=storm_8b"; do \
+		bin/storm-exp $$words || exit 1; done
+
+$(VENV)/.release: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c constraints.txt -e '.[release]'
 	@touch $@
 
 study: $(INSTALLED)  ## three seeds and the sweeps: writes docs/ and benchmarks/ (hours)
