@@ -8,7 +8,9 @@ from typing import Any
 from storm_export.hub.escaping import escape, table
 from storm_export.hub.history import History, input_keys
 from storm_export.hub.scores import Evaluated, Score
+from storm_models.trainable_settings import read_settings
 
+UNRECORDED = "a folder outside a store of storm-exp, so how it was made is not recorded"
 _SHOWN_DIGITS = 12
 
 
@@ -59,19 +61,25 @@ def body(
     parts = [f"# {escape(name)}", "Made with [storm-exp](https://pypi.org/project/storm-exp/)."]
     if evaluated:
         parts += ["## Scores", _scores(evaluated, key)]
-        parts.append("± is the half width of an interval of 95 % over the documents of a task.")
+        parts.append(
+            "In parentheses: intervals of 95 % over the documents of a task; for shares of right "
+            "answers, Wilson's."
+        )
     if history.steps:
         parts += ["## How it was made", _steps(history)]
         parts.append("`recipe.lock.json` has the settings of every step.")
     if history.trained():
-        parts += ["## What was trained", *map(_trained, history.trained())]
-    sources = [step for step in history.sources() if step.settings.get("repo")]
-    if sources:
-        parts.append("## Where it comes from")
-        parts += [f"- {escape(s.settings['repo'])} ({escape(s.artifact)})" for s in sources]
+        parts += ["## What was trained", "\n".join(map(_trained, history.trained()))]
+    repositories = [step for step in history.sources() if step.settings.get("repo")]
+    unknown = [f"`{step.key[:_SHOWN_DIGITS]}`" for step in history.unrecorded()]
+    if not history.steps:
+        unknown = ["the model"]
+    if repositories or unknown:
+        lines = [f"- {escape(s.settings['repo'])} ({escape(s.artifact)})" for s in repositories]
+        lines += [f"- {each}: {UNRECORDED}" for each in unknown]
+        parts += ["## Where it comes from", "\n".join(lines)]
     if generation:
-        shown = ", ".join(f"{escape(k)} {escape(v)}" for k, v in generation.items())
-        parts += ["## Generation settings", shown]
+        parts += ["## Generation settings", _settings(generation)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -105,6 +113,9 @@ def _steps(history: History) -> str:
 
 
 def _trained(step: Any) -> str:
-    trainable = step.settings["trainable"]
-    what = ", ".join(f"{escape(k)} {escape(v)}" for k, v in trainable.items() if v is not None)
+    what = _settings(read_settings(step.settings["trainable"]))
     return f"- {escape(step.component)} `{step.key[:_SHOWN_DIGITS]}`: {what}"
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{escape(name)} {escape(value)}" for name, value in values.items())

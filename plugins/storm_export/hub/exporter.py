@@ -9,7 +9,7 @@ from typing import Any
 
 from storm_exp import Artifact, Cost, SettingError, StageContext, component, did_you_mean, setting
 from storm_export.hard_link import hard_link
-from storm_export.hub.generation import check_generation
+from storm_export.hub.generation import check_generation, shown_generation
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.folder.generation_config import read_generation_config, write_generation_config
@@ -24,7 +24,7 @@ class HubFolder(Checkpoint):
 
 
 @component(
-    "exporter", "hub_folder", version=1, requires=("torch", "huggingface_hub"), extra="train"
+    "exporter", "hub_folder", version=2, requires=("torch", "huggingface_hub"), extra="train"
 )
 class HubFolderExporter:
     """Collects weights, tokenizer, chat template and a model card of how the model was made.
@@ -68,7 +68,7 @@ class HubFolderExporter:
         self, stage: StageContext, model: Checkpoint, evaluations: list[Artifact] | None = None
     ) -> HubFolder:
         """Write the folder; the scores of `evaluations` go into the card."""
-        from storm_export.hub.card import body, front_matter
+        from storm_export.hub.card import UNRECORDED, body, front_matter
         from storm_export.hub.history import History
         from storm_export.hub.scores import read_scores
 
@@ -83,9 +83,11 @@ class HubFolderExporter:
         own = [score for each in evaluated if each.model == model.key for score in each.scores]
         self._check_scored([score.task for score in own])
         stated = {"license": self.license, "language": self.language, "tags": self.tags}
-        drawn = {name: value for name, value in generation.items() if not name.endswith("_id")}
+        if history.unrecorded() == list(history.steps[-1:]):
+            stage.say(f"the model card cannot tell how the model was made: it is {UNRECORDED}")
+        shown = shown_generation(generation)
         card = front_matter(self.title, history, own, stated)
-        card += "\n" + body(self.title, history, evaluated, model.key, drawn)
+        card += "\n" + body(self.title, history, evaluated, model.key, shown)
         (stage.directory / "README.md").write_text(card, encoding="utf-8")
         text = json.dumps({"model": model.key, "steps": history.lock()}, indent=1, sort_keys=True)
         (stage.directory / LOCK).write_text(text + "\n", encoding="utf-8")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from storm_exp import Artifact, lineage
 from storm_models.folder.json_file import read_json
-
-_95_PERCENT = 1.96
+from storm_report.score_interval import score_interval
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,9 +22,10 @@ class Score:
 
     def shown(self) -> str:
         """Return the score, with its 95 % interval where one is known."""
-        if self.stderr is None:
+        interval = score_interval(self.value, self.stderr, self.documents)
+        if interval is None:
             return f"{self.value:.4g}"
-        return f"{self.value:.4g} ± {_95_PERCENT * self.stderr:.2g}"
+        return f"{self.value:.4g} ({interval[0]:.3g} to {interval[1]:.3g})"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,17 @@ from storm_models.folder.files import checkpoint_files
 
 
 def adopt(stage: StageContext, checkpoint: Checkpoint, chat: ChatSettings) -> Checkpoint:
-    """Link to the weights, copy the files beside them, and write the chat settings."""
-    files = checkpoint_files(checkpoint.directory)
+    """Link to the weights, copy the files beside them, and write the chat settings.
+
+    A folder that is itself a link, which may change (outputs/latest/merger), is adopted where it
+    leads.
+    """
+    directory = checkpoint.directory.resolve()
+    files = checkpoint_files(directory)
     beside = [*files.companions, *([files.index] if files.index else [])]
     for name in beside:
-        shutil.copyfile(checkpoint.directory / name, stage.directory / name)
+        shutil.copyfile(directory / name, stage.directory / name)
     for name in files.weights:
-        stage.link(checkpoint.directory / name)
+        stage.link(directory / name)
     write_chat_settings(stage.directory, chat)
     return Checkpoint(stage.directory)

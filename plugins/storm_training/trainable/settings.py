@@ -7,6 +7,7 @@ import re
 from enum import StrEnum
 
 from storm_exp import SettingError, check_bounds, setting
+from storm_models.trainable_settings import READS
 
 
 class Method(StrEnum):
@@ -19,18 +20,6 @@ class Method(StrEnum):
     new_layers = "new_layers"
     lora = "lora"
     qlora = "qlora"
-
-
-READS: dict[str, tuple[str, ...]] = {
-    "all": (),
-    "spectrum": ("fraction", "embedding", "head", "norms", "norm_layers"),
-    "last_layers": ("layers", "head", "norms"),
-    "named": ("names",),
-    "new_layers": (),
-    "lora": ("rank", "alpha", "dropout", "modules"),
-    "qlora": ("rank", "alpha", "dropout", "modules"),
-}
-"""The settings that each method reads, besides `method` itself."""
 
 
 @dataclasses.dataclass(kw_only=True)

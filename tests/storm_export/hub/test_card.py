@@ -4,15 +4,20 @@ import dataclasses
 
 import pytest
 import yaml
+from transformers import GenerationConfig
 
 from storm_exp import Manifest, SettingError
 from storm_exp.testing import make_stage, run_component
 from storm_export.hub.card import body, front_matter
 from storm_export.hub.escaping import escape
 from storm_export.hub.exporter import LOCK, HubFolderExporter
+from storm_export.hub.generation import DEFAULTS, shown_generation
 from storm_export.hub.history import History, without_folders
 from storm_export.hub.scores import Evaluated, Score
 from storm_models.testing import make_checkpoint
+from storm_models.trainable_settings import READS
+from storm_report.score_interval import score_interval
+from storm_training.trainable.settings import Method, TrainableSettings
 
 EVIL = "x|<script>alert(1)</script>\n# [no](http://y) `z` & **w**"
 
@@ -67,6 +72,8 @@ def test_the_relation_to_the_base_is_that_of_the_last_step():
     small = step("e", "fp8_dynamic", {}, {"model": "d"}, config=packed)
     assert History([*STEPS, merge]).relation() == "merge"
     assert History([*STEPS, merge, small]).relation() == "quantized"
+    adopted = step("f", "path", {}, {"path": "d"})
+    assert History([*STEPS, merge, adopted]).relation() == "merge"
     assert History(STEPS[:1]).relation() == ""
     assert History([]).relation() == ""
 
@@ -78,12 +85,98 @@ def test_text_from_data_is_escaped():
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     unescaped = [row.replace("\\|", "").count("|") for row in rows]
     assert set(unescaped[:3]) == {4} and set(unescaped[3:]) == {6}
-    assert "0.5 ± 0.02" in text and "`" + "c" * 12 + "`" in text
+    assert "0.5 (0.48 to 0.52)" in text and "`" + "c" * 12 + "`" in text
 
 
 def test_escaped_text_is_one_line():
     assert escape("a\nb | c") == "a b \\| c"
     assert escape("<&>") == "&lt;&amp;&gt;"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://evil.com/a_b", "HTTPS://evil.com?q=1&r", "www.evil.com", "me@evil.com", "ftp://x.y"],
+)
+def test_an_address_in_a_title_is_no_link(address):
+    text = body(f"Best `of` {address}|**x**", History([]), [], "", {})
+    title = text.splitlines()[0]
+    assert title == f"# Best \\`of\\` `{address}`\\|\\*\\*x\\*\\*"
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    # (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), z = 1.95996 (Wilson 1927)
+    for right, documents, shown in ((0, 6, "0 (0 to 0.39)"), (6, 6, "1 (0.61 to 1)")):
+        score = Score(
+            task="t", metric="acc", value=right / documents, stderr=0.0, documents=documents
+        )
+        assert score.shown() == shown
+    n, p, z = 40, 0.75, 1.959964
+    error = (p * (1 - p) / (n - 1)) ** 0.5
+    low, high = score_interval(p, error, n)
+    half = z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    assert (low, high) == pytest.approx(
+        [(p + z * z / (2 * n) + sign * half) / (1 + z * z / n) for sign in (-1, 1)], abs=1e-6
+    )
+
+
+def test_the_interval_of_other_scores_is_of_standard_errors():
+    assert score_interval(2.5, 0.1, 40) == pytest.approx((2.304, 2.696))
+    assert score_interval(0.5, 0.1, 7) == pytest.approx((0.304, 0.696))
+    assert score_interval(37.5, 0.0, 8) is None
+    assert score_interval(2.5, None, 1) is None
+
+
+def test_only_settings_that_change_what_is_generated_are_shown():
+    config = {
+        "_from_model_config": True,
+        "bos_token_id": 1,
+        "do_sample": True,
+        "max_new_tokens": None,
+        "output_attentions": False,
+        "temperature": 0.01,
+        "top_k": 50,
+        "top_p": 0.95,
+        "transformers_version": "5.0.0",
+        "use_cache": True,
+    }
+    assert shown_generation(config) == {"do_sample": True, "temperature": 0.01, "top_p": 0.95}
+    assert shown_generation(config | {"do_sample": False}) == {}
+    assert shown_generation({"num_beams": 2, "length_penalty": 1.0}) == {"num_beams": 2}
+
+
+def test_the_values_of_absent_settings_are_those_of_transformers():
+    known = GenerationConfig._get_default_generation_params()
+    names = GenerationConfig().to_dict()
+    for name, value in DEFAULTS.items():
+        assert name in names or name in known, name
+        assert known.get(name, value) == value, name
+
+
+@pytest.mark.parametrize(
+    ("trainable", "shown"),
+    [
+        ({"method": "all", "rank": 16, "alpha": 32.0, "fraction": 0.5}, "method all"),
+        (
+            {"method": "spectrum", "rank": 16, "fraction": 0.5, "norms": False},
+            "method spectrum, fraction 0.5, norms False",
+        ),
+        (
+            {"method": "lora", "rank": 16, "fraction": 0.5, "modules": []},
+            "method lora, rank 16",
+        ),
+        ({"method": "mine", "depth": 3}, "method mine, depth 3"),
+    ],
+)
+def test_only_the_settings_of_the_chosen_method_are_shown(trainable, shown):
+    trained = History([step("c", "sft", {"trainable": trainable})])
+    text = body("name", trained, [], "", {})
+    assert f"- sft `{'c' * 12}`: {shown}\n" in text
+
+
+def test_every_setting_of_a_training_belongs_to_a_method():
+    fields = {field.name for field in dataclasses.fields(TrainableSettings)} - {"method"}
+    assert fields == {name for names in READS.values() for name in names}
+    assert set(READS) == {method.value for method in Method}
 
 
 def test_folders_of_the_machine_are_left_out():
@@ -106,6 +199,7 @@ def test_a_folder_loads_with_the_generation_settings(tmp_path):
     assert "top_k" not in (model.directory / "generation_config.json").read_text()
     assert "# Mine" in (made.directory / "README.md").read_text()
     assert '"steps": []' in (made.directory / LOCK).read_text()
+    assert "how it was made is not recorded" in (made.directory / "README.md").read_text()
     assert made.spec() == model.spec()
 
 

@@ -1,0 +1,38 @@
+"""The interval of a score: a mean over documents."""
+
+from __future__ import annotations
+
+import math
+
+_95_PERCENT = 1.96
+
+
+def score_interval(
+    score: float, stderr: float | None, documents: int
+) -> tuple[float, float] | None:
+    """Return the bounds of a 95 % interval of a mean over documents; None if none is known.
+
+    For a share of right answers it is Wilson's (Wilson 1927, by scipy), which has a width also
+    where all answers are right, or none; for other scores it is ± 1.96 standard errors.
+    """
+    if _is_share(score, stderr, documents):
+        from scipy.stats import binomtest
+
+        interval = binomtest(round(score * documents), documents).proportion_ci(0.95, "wilson")
+        return float(interval.low), float(interval.high)
+    if not stderr:
+        return None
+    return score - _95_PERCENT * stderr, score + _95_PERCENT * stderr
+
+
+def _is_share(score: float, stderr: float | None, documents: int) -> bool:
+    """Return whether every document can have scored 0 or 1: the mean and its error say so."""
+    if documents < 1 or not 0 <= score <= 1:
+        return False
+    right = score * documents
+    if not math.isclose(right, round(right), abs_tol=1e-6):
+        return False
+    if stderr is None:
+        return documents == 1
+    error = math.sqrt(score * (1 - score) / (documents - 1)) if documents > 1 else 0.0
+    return math.isclose(stderr, error, rel_tol=1e-6, abs_tol=1e-12)
