@@ -110,14 +110,15 @@ def cell_accounts(run: RunRecord) -> list[CellAccount]:
 
 
 def with_intervals(metrics: dict[str, float]) -> dict[str, float]:
-    """Return metrics with the bounds of a 95 % interval for each that has a standard error.
+    """Return metrics with the bounds of a 95 % interval for each that has a standard error above 0.
 
-    It is the normal one, value ± 1.96 standard errors.
+    It is the normal one, value ± 1.96 standard errors. Where all documents scored alike, the error
+    is 0, and the normal interval is none.
     """
     more = dict(metrics)
     for name, value in metrics.items():
         error = metrics.get(f"{name}{_STDERR}")
-        if error is not None:
+        if error:
             more[f"{name}_low"] = value - _95_PERCENT * error
             more[f"{name}_high"] = value + _95_PERCENT * error
     return more
