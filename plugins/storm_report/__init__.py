@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storm_exp import hookimpl
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
 
 storm_api = ">=1,<2"
+
+
+@hookimpl
+def storm_describe_environment() -> dict[str, Any]:
+    """Return machine, versions and commit."""
+    from storm_report.machine import describe_environment
+
+    return describe_environment()
 
 
 @hookimpl

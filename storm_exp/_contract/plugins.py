@@ -15,7 +15,9 @@ import pluggy
 
 from storm_exp._contract.api_version import check_api
 from storm_exp._contract.component import Component, describe
-from storm_exp._contract.errors import PluginError, StormError, did_you_mean
+from storm_exp._contract.errors import PluginError, StormError, did_you_mean, plugin_code
+from storm_exp._contract.hook_results import checked
+from storm_exp._contract.plugin_hooks import hookimpl
 
 ENTRY_POINT_GROUP = "storm_exp"
 
@@ -72,15 +74,23 @@ class Plugins:
         self.plugins.append(plugin)
         try:
             plugin.module = load()
+            for name in vars(self.manager.hook):  # what has the name of a hook needs no mark
+                hook = getattr(plugin.module, name, None)
+                if callable(hook) and not hasattr(hook, "storm_exp_impl"):
+                    hookimpl(hook)
             self.manager.register(plugin.module, name=plugin.name)
             self.manager.check_pending()  # a hook that does not exist
-            components = [describe(cls) for cls in _call(plugin, "storm_components") or []]
-            folder = _call(plugin, "storm_config_folder")
+            provided = self._check_results(plugin)
+            components = [describe(cls) for cls in provided("storm_components") or []]
+            folder = provided("storm_config_folder")
             plugin.config_folder = Path(folder) if folder is not None else None
-            plugin.verbs = dict(_call(plugin, "storm_verbs") or {})
-            plugin.actions = dict(_call(plugin, "storm_actions") or {})
-            plugin.sections = dict(_call(plugin, "storm_sections") or {})
-            plugin.requires, plugin.extra = _call(plugin, "storm_requires") or ((), "")
+            plugin.verbs = provided("storm_verbs") or {}
+            plugin.actions = provided("storm_actions") or {}
+            sections = provided("storm_sections") or {}
+            if amiss := [name for name, k in sections.items() if not dataclasses.is_dataclass(k)]:
+                raise PluginError(f"storm_sections: {amiss[0]} should be a dataclass of settings")
+            plugin.sections = sections
+            plugin.requires, plugin.extra = provided("storm_requires") or ((), "")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything
@@ -91,6 +101,20 @@ class Plugins:
             return
         for component in components:
             self._register(plugin, component)
+
+    def _check_results(self, plugin: Plugin) -> Callable[[str], Any]:
+        """Have the hooks of a registered plugin checked; return a function that calls one of them.
+
+        Called by others, they raise errors that name hook and plugin, for whatever they raise.
+        """
+        hooks: dict[str, Callable[[], Any]] = {}
+        for caller in self.manager.get_hookcallers(plugin.module) or []:
+            for each in caller.get_hookimpls():
+                if each.plugin is plugin.module and caller.spec is not None:
+                    what = f"{caller.name}: the plugin '{plugin.name}'"
+                    hook = hooks[caller.name] = checked(what, caller.spec.function, each.function)
+                    each.function = plugin_code(what, OSError)(hook)  # type: ignore[misc]
+        return lambda name: hooks[name]() if name in hooks else None
 
     def _register(self, plugin: Plugin, component: Component) -> None:
         if component.name in self.components:
@@ -184,12 +208,11 @@ class Plugins:
         for implementation in getattr(self.hook, event).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
+            except (StormError, OSError) as error:
+                cause = error.__cause__ or error
                 problems.append(
                     f"{event}: the plugin '{implementation.plugin_name}' failed with "
-                    f"{type(error).__name__}: {error}"
+                    f"{type(cause).__name__}: {cause}"
                 )
         return problems
 
@@ -199,11 +222,6 @@ class Plugins:
             near = did_you_mean(name, self.components)
             raise PluginError(f"no component '{name}'{near}{self.failures()}")
         return self.components[name]
-
-
-def _call(plugin: Plugin, hook: str) -> Any:
-    implementation = getattr(plugin.module, hook, None)
-    return implementation() if implementation is not None else None
 
 
 def root_sections() -> list[str]:

@@ -14,13 +14,13 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
+from storm_exp._contract import typed_json
 from storm_exp._contract.errors import RunFolderError, writing
 from storm_exp._contract.setting_values import all_settings
 from storm_exp._contract.stage_context import MEASURED
 from storm_exp._plan.cells import varying_settings
 from storm_exp._plan.plan import Cell, Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact, Status
-from storm_exp._store import typed_json
 from storm_exp._store.store import Store
 
 RECORD = "run.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp._contract.errors import plugin_code
+from storm_exp._contract.errors import StormError
 from storm_exp._contract.plugins import Plugins
 from storm_exp._run.record import RunRecord
 from storm_exp._run.section import Section
@@ -19,23 +19,20 @@ _TEXTS = ("title", "html", "stage", "style")
 def write_report(record: RunRecord, plugins: Plugins) -> Path | None:
     """Write a report by a plugin; return its path, None if no plugin writes one."""
     sections = plugin_sections(record, plugins)
-    with plugin_code("the plugin that writes the report", OSError):
-        file: Path | None = plugins.hook.storm_report_page(run=record, sections=sections)
+    file: Path | None = plugins.hook.storm_report_page(run=record, sections=sections)
     return file
 
 
 def closing_table(record: RunRecord, plugins: Plugins) -> tuple[list[list[str]], Path | None]:
     """Return the rows of the closing table that a plugin makes, and a file with it, if any."""
-    with plugin_code("the plugin that makes the table", OSError):
-        table: tuple[list[list[str]], Path | None] | None
-        table = plugins.hook.storm_closing_table(run=record)
+    table: tuple[list[list[str]], Path | None] | None
+    table = plugins.hook.storm_closing_table(run=record)
     return table or ([], None)
 
 
 def closing_lines(record: RunRecord, plugins: Plugins) -> list[str]:
     """Return what plugins have a run end with."""
-    with plugin_code("a plugin that has lines for the end of a run", OSError):
-        return [line for lines in plugins.hook.storm_closing_lines(run=record) for line in lines]
+    return [line for lines in plugins.hook.storm_closing_lines(run=record) for line in lines]
 
 
 def plugin_sections(record: RunRecord, plugins: Plugins) -> list[Section]:
@@ -60,10 +57,9 @@ def _sections_of(implementation: Any, record: RunRecord) -> list[Section]:
             # A title is part of a link, and may contain a path that cannot be encoded.
             encodable = section.title.encode(errors="backslashreplace").decode()
             sections.append(dataclasses.replace(section, title=encodable))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a plugin may raise anything, and the run is complete
-        sections.append(Section(title, message.format(type(error).__name__, error)))
+    except (StormError, OSError) as error:  # the run is complete
+        cause = error.__cause__ or error
+        sections.append(Section(title, message.format(type(cause).__name__, cause)))
     return sections
 
 

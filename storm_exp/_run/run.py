@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,7 +31,6 @@ from storm_exp._contract.stage_context import LOG_TIME
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run import console
-from storm_exp._run.environment import command_line, describe_environment
 from storm_exp._run.executor import Executor
 from storm_exp._run.record import (
     RunRecord,
@@ -150,8 +150,8 @@ def carry_out(
         recipe=recipe.name,
         scale=plan.scale,
         when=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        argv=command_line(),
-        environment=describe_environment(),
+        argv=["storm-exp", *sys.argv[1:]],
+        environment=load_plugins().hook.storm_describe_environment() or {},
         cells=[record_cell(*cell) for cell in zip(plan.cells, configs, strict=True)],
         rehearsal=list(rehearsal),
     )

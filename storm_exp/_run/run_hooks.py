@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storm_exp._contract.plugin_hooks import hookspec
 
 if TYPE_CHECKING:
     from storm_exp._run.record import RunRecord
-    from storm_exp._run.run import Action
+    from storm_exp._run.run import Composition
     from storm_exp._run.section import Section
     from storm_exp._store.manifest import Manifest
 
 
 @hookspec
-def storm_actions() -> dict[str, Action]:  # type: ignore[empty-body]
+def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:  # type: ignore[empty-body]
     """Return verbs for which the rest of the command line is composed: functions of the cells.
 
     They return the objective of each cell, which may be None. `storm_verbs` is for other verbs.
     """
+
+
+@hookspec(firstresult=True)
+def storm_describe_environment() -> dict[str, Any] | None:
+    """Return machine, versions and commit for the record of a run; they are part of no key."""
 
 
 @hookspec

@@ -20,12 +20,12 @@ from storm_exp._contract.errors import StormError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
+from storm_exp._contract.typed_json import build
 from storm_exp._run.executor import check_output, peak_memory
 from storm_exp._run.run import logging_to
 from storm_exp._run.worker_launcher import FAILURE, OUTCOME, WATCHED
 from storm_exp._store.artifact_maker import Maker
 from storm_exp._store.store import Store
-from storm_exp._store.typed_json import build
 
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""

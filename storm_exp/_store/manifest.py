@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, Self
 
+from storm_exp._contract import typed_json
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.digest import FileDigests, file_digest, value_digest
 from storm_exp._contract.errors import StoreError
-from storm_exp._store import typed_json
 
 MANIFEST = "manifest.json"
 

@@ -120,6 +120,67 @@ def test_a_plugin_whose_hook_asks_for_something_else_is_broken(event):
     assert event in broken.error and "something" in broken.error
 
 
+AMISS = [
+    ("storm_components", 5, "list[type]"),
+    ("storm_components", ["Slerp"], "list[type]"),
+    ("storm_requires", ("torch", "train"), "tuple[tuple[str, ...], str]"),
+    ("storm_requires", (("torch",), "train", "more"), "tuple[tuple[str, ...], str]"),
+    ("storm_config_folder", 3, "str"),
+    ("storm_verbs", {"greet": "hello"}, "dict[str, Callable[[list[str]], int]]"),
+    ("storm_sections", {"mine": {"a": 1}}, "dict[str, type]"),
+    (
+        "storm_actions",
+        {"act": None},
+        "dict[str, Callable[[list[Composition]], list[float | None]]]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("hook", "result", "stated"), AMISS)
+def test_a_plugin_whose_hook_returns_something_else_is_broken(hook, result, stated):
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(**{hook: result}))
+    (broken,) = plugins.broken()
+    assert broken.error == (
+        f"{hook}: the plugin 'bad' returned {result!r}, which should be {stated}"
+    )
+
+
+def test_a_section_that_is_no_dataclass_is_named():
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(storm_sections={"mine": int}))
+    assert plugins.broken()[0].error == "storm_sections: mine should be a dataclass of settings"
+    assert plugins.sections() == {}
+
+
+@pytest.mark.parametrize(
+    ("hook", "result"),
+    [
+        ("storm_plan_notices", "a text"),
+        ("storm_plan_notices", [5]),
+        ("storm_look_up", ["a line"]),
+        ("storm_compute", "cpu"),
+        ("storm_report_page", "report.html"),
+        ("storm_closing_table", [["stage"]]),
+    ],
+)
+def test_a_hook_that_returns_something_else_later_names_its_plugin(hook, result):
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(**{hook: result}))
+    assert not plugins.broken()
+    arguments = dict.fromkeys(getattr(plugins.hook, hook).spec.argnames)
+    with pytest.raises(PluginError, match=rf"^{hook}: the plugin 'bad' returned .* should be "):
+        getattr(plugins.hook, hook)(**arguments)
+
+
+def test_a_hook_that_fails_names_its_plugin():
+    plugins = Plugins()
+    plugins.add(Plugin("bad", "bad-dist"), lambda: a_plugin(storm_plan_notices=ValueError("oh")))
+    told = "storm_plan_notices: the plugin 'bad' failed with ValueError: oh"
+    with pytest.raises(PluginError, match=told):
+        plugins.hook.storm_plan_notices(plan=None)
+
+
 def test_a_plugin_with_a_hook_that_does_not_exist_is_broken():
     module = SimpleNamespace(storm_component=hookimpl(lambda: []))
     plugins = Plugins()

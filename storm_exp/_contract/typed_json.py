@@ -36,7 +36,10 @@ def read(cls: type[T], file: Path, **known: Any) -> T:
 
 
 def build(hint: Any, value: Any, where: str = "") -> Any:
-    """Return a JSON value converted to the type `hint`; raises ValueError if it cannot be."""
+    """Return a value, such as JSON, converted to the type `hint`.
+
+    Raises ValueError if it cannot be.
+    """
     arms = typing.get_args(hint)
     if hint is Any:
         return value
@@ -47,13 +50,17 @@ def build(hint: Any, value: Any, where: str = "") -> Any:
         return [build(arms[0], item, where) for item in value]
     if typing.get_origin(hint) is dict and isinstance(value, dict):
         return {name: build(arms[1], item, f"{where}.{name}") for name, item in value.items()}
+    if typing.get_origin(hint) is tuple and isinstance(value, tuple):
+        arms = arms[:1] * len(value) if arms[-1] is ... else arms
+        return tuple(build(arm, item, where) for arm, item in zip(arms, value, strict=True))
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build_dataclass(hint, value, where)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint[value] if value in hint.__members__ else hint(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return value
-    fits = isinstance(hint, type) and isinstance(value, hint)
+    kind = typing.get_origin(hint) or hint
+    fits = isinstance(kind, type) and isinstance(value, kind)
     if not fits or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"'{where.lstrip('.')}' has an impossible value")
     return value

@@ -1,4 +1,4 @@
-"""The environment of a run: versions, machine, commit, command line."""
+"""The machine that a run is on: hardware, versions, commit."""
 
 from __future__ import annotations
 
@@ -61,8 +61,3 @@ def _git() -> dict[str, str]:
         return {"commit": commit, "diff": ask("diff", "HEAD")[:100_000]} if commit else {}
     except (OSError, subprocess.TimeoutExpired):
         return {}
-
-
-def command_line() -> list[str]:
-    """Return the command line of this process, without the path of the interpreter."""
-    return ["storm-exp", *sys.argv[1:]]
