@@ -340,7 +340,8 @@ def refuse_template(task: str) -> NoReturn:
     raise SettingError(
         name,
         True,
-        "the model has no chat template; set this to false, or set a template for the model",
+        "the model has no chat template: set this to false, or chat.template=chatml for every "
+        "model of the recipe, or base_model.chat.template=… for the one it comes from",
     )
 
 

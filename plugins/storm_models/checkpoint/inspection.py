@@ -29,10 +29,11 @@ def inspect_checkpoint(checkpoint: Checkpoint) -> CheckpointSpec:
     if not config.get("model_type"):
         raise InputError(f"{checkpoint.directory}/config.json: no model_type")
     if architectures and not any(name.endswith("ForCausalLM") for name in architectures):
-        raise InputError(
-            f"{checkpoint.directory}/config.json: {', '.join(architectures)} is not a causal "
-            "language model (…ForCausalLM)"
-        )
+        problem = "is not a causal language model (…ForCausalLM)"
+        if any(name.endswith("LMHeadModel") for name in architectures):  # GPT-2 and its kin
+            problem = "is a language model of a family that is not read: supported are …ForCausalLM"
+        named = ", ".join(architectures)
+        raise InputError(f"{checkpoint.directory}/config.json: {named} {problem}")
     if config.get("transformers_weights") is not None:
         raise InputError(
             f"{checkpoint.directory}/config.json: transformers_weights names files of weights that "

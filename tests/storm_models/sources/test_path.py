@@ -105,6 +105,7 @@ def test_truncated_weights_are_refused(folder):
     ("changes", "message"),
     [
         ({"architectures": ["LlamaForSequenceClassification"]}, "not a causal language model"),
+        ({"architectures": ["GPT2LMHeadModel"]}, "GPT2LMHeadModel is a language model of a family"),
         ({"model_type": ""}, "no model_type"),
         ({"num_hidden_layers": 3}, "lack model.layers.2.*which config.json implies"),
         ({"num_hidden_layers": 1}, "the weights hold model.layers.1"),
