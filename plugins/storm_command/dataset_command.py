@@ -86,7 +86,7 @@ class DatasetCommand(SplitSettings, Program):
             )
         others = sorted(file.name for file in out.iterdir() if file not in (*lines, *tables))
         if others:
-            stage.say(f"files of the program that are not read: {', '.join(others)}"[:500])
+            stage.warn(f"files of the program that are not read: {', '.join(others)}"[:500])
         if lines:
             self._read_rows(stage, lines)
         for table in tables:

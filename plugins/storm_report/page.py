@@ -23,6 +23,7 @@ def write_page(record: RunRecord, sections: Sequence[Section]) -> Path:
         duration=duration(record.seconds),
         command=shlex.join(record.argv),
         counts=Counter(s.status for s in stages),
+        warnings=record.warnings(),
         failures=[s for s in stages if s.status in ("failed", "interrupted")],
         sections=sections,
         styles=[Markup(style) for style in dict.fromkeys(s.style for s in sections) if style],

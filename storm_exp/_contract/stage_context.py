@@ -51,6 +51,7 @@ class StageContext:
         self.main_metric = ""
         self.shown_metrics: list[str] = []
         self.measured_on: dict[str, str] = {}
+        self.warnings: list[str] = []
         self.adopted: str | None = None
         self.adopted_files: list[str] = []
         self.linked: list[str] = []
@@ -110,6 +111,15 @@ class StageContext:
             # A full disk under the log is no reason for a stage to fail.
             with suppress(OSError), self.log.open("ab") as stream:
                 stream.write(line)
+
+    def warn(self, message: str) -> None:
+        """Say what makes the artifact doubtful although it is finished.
+
+        It is kept with the artifact: every run that uses it ends with the warning, and so begins
+        its report.
+        """
+        self.say(message)
+        self.warnings.append(message)
 
     def adopt(self, directory: Path, files: Iterable[str]) -> Path:
         """Use finished files in another directory instead of filling this stage's own.
@@ -172,7 +182,8 @@ class StageContext:
 
     def reported(self) -> dict[str, Any]:
         """Return everything reported so far, as JSON values."""
-        return {name: getattr(self, name) for name in (*RECORDED, "adopted_files", "linked")}
+        others = ("adopted_files", "linked", "warnings")
+        return {name: getattr(self, name) for name in (*RECORDED, *others)}
 
     def take_over(self, reported: dict[str, Any]) -> None:
         """Adopt what the stage in another process has `reported`."""

@@ -80,7 +80,8 @@ def conclude(
     """Write the closing table of a run, how it ended, where its files are, and plugins' lines."""
     outcome = _outcome(record)
     logging.getLogger("storm_exp").info(outcome)
-    out = ["", *align(rows), "", outcome]
+    warnings = [f"warning: {text}" for text in record.warnings()]
+    out = ["", *align(rows), "", *warnings, outcome]
     latest = record.directory.parent.parent / "latest"
     if latest.resolve() != record.directory.resolve():  # on file systems without links
         latest = record.directory

@@ -79,7 +79,7 @@ class Executor:
         memory = self._run(node, stage)
         spec = node.component.output(stage.payload).spec()
         for line in node.spec.contradictions(spec):
-            stage.say(f"{line}, which is a fault of the component '{node.component.name}'")
+            stage.warn(f"{line}, which is a fault of the component '{node.component.name}'")
         return Manifest(
             key=node.key,
             component=node.component.name,
@@ -94,6 +94,7 @@ class Executor:
             made={
                 "peak_memory": sum(memory),
                 "workers": len(memory),
+                "warnings": stage.warnings,
                 "host": socket.gethostname(),
                 "machine": platform.machine(),
                 "python": platform.python_version(),

@@ -48,7 +48,7 @@ class StageRecord:
     seconds: float | None = None
     """Seconds that it took to make, in this run or an earlier one."""
     peak_memory: int | None = None
-    """Bytes."""
+    """Bytes that the process held at most while the stage ran; its libraries are part of it."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     main_metric: str = ""
     shown_metrics: list[str] = dataclasses.field(default_factory=list)
@@ -61,6 +61,8 @@ class StageRecord:
     written: str = ""
     """Directory of the materialised artifact, known after a run of a single recipe."""
     error: str = ""
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    """What its stage warned of when it was made, in this run or an earlier one."""
     shown_as: str = ""
     """Its name in the last lines of a run."""
 
@@ -131,6 +133,11 @@ class RunRecord:
     def stages(self) -> list[StageRecord]:
         """Return the artifacts of all cells, without duplicates."""
         return list({stage.key: stage for cell in self.cells for stage in cell.stages}.values())
+
+    def warnings(self) -> list[str]:
+        """Return what the stages of all cells warned of, without duplicates."""
+        texts = (f"{stage.label}: {text}" for stage in self.stages() for text in stage.warnings)
+        return list(dict.fromkeys(texts))
 
     def cell_settings(self) -> list[dict[str, str]]:
         """Return for each cell the overrides with different values across cells."""
@@ -230,6 +237,7 @@ def _record_node(
     if manifest is not None:
         record.seconds = manifest.made.get("seconds")
         record.peak_memory = manifest.made.get("peak_memory")
+        record.warnings = manifest.made.get("warnings", [])
         for name in (*MEASURED, "spec"):
             setattr(record, name, getattr(manifest, name))
         record.digest = manifest.digest()

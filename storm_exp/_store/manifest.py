@@ -51,7 +51,8 @@ class Manifest:
     memos: list[str] = dataclasses.field(default_factory=list)
     """Keys of memos that its stage made or used; the artifact does not depend on them."""
     made: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """When, where, how long, and with which versions it was made; not part of the key."""
+    """When, where, how long and with which versions it was made, and what its stage warned of; not
+    part of the key."""
     seal: str = ""
     """Digest of all other fields."""
 

@@ -219,7 +219,7 @@ def _report(stage: StageContext, summary: Summary, rows_per_second: float) -> No
         stage.say(f"{content['rows'] - judged} of {content['rows']} rows could not be judged")
     for name, mass in masses.items():
         if mass < 0.5:
-            stage.say(
+            stage.warn(
                 f"the mean label mass of {name} is {mass:.2g}: the model seldom gives one of the "
                 "answers, so do not rely on its judgement"
             )

@@ -107,7 +107,7 @@ class HeldOut:
             )
             loss, cut = score_answers(harness, continuations, LOSS)
             if cut:
-                stage.say(f"{cut} answers were longer than the model's context and truncated")
+                stage.warn(f"{cut} answers were longer than the model's context and truncated")
             choice = score_choices(harness, rendering, questions, CHOICE, self.seed)
         evaluation = Evaluation(stage.directory)
         if stage.rank > 0:

@@ -146,7 +146,7 @@ class Gguf:
             for type_ in self.types
         ]
         for remark in remarks:
-            stage.say(remark)
+            stage.warn(remark)
         text = json.dumps({"files": files, "remarks": remarks}, indent=1) + "\n"
         (stage.directory / SUMMARY).write_text(text, encoding="utf-8")
         sizes = [file.stat().st_size for file in stage.directory.glob("*.gguf")]

@@ -73,7 +73,7 @@ class Ollama:
             (stage.directory / name).write_text(text, encoding="utf-8")
         remarks = [*gguf.remarks(), *remarks]
         for remark in remarks:
-            stage.say(remark)
+            stage.warn(remark)
         text = json.dumps({"stops": stops, "parameters": values, "remarks": remarks}, indent=1)
         (stage.directory / "ollama.json").write_text(text + "\n", encoding="utf-8")
         return OllamaFolder(stage.directory)

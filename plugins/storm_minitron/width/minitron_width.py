@@ -147,7 +147,7 @@ class MinitronWidth(WidthTargets):
     def _warn(stage: StageContext, config: ModelConfig, widths: Widths) -> None:
         implied = widths.hidden // widths.heads == config["head_dim"]
         if config["model_type"] in _HEAD_DIM_IMPLIED and not implied:
-            stage.say(
+            stage.warn(
                 f"configs of {config['model_type']} usually have no head_dim: transformers reads "
                 "this one, other programs may not"
             )

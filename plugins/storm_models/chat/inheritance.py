@@ -27,7 +27,7 @@ def inherit_chat(stage: StageContext, directory: Path, parents: Sequence[Path]) 
     first, *others = (_chat(parent) for parent in parents)
     differ = [number for number, chat in enumerate(others, start=2) if chat != first]
     if differ:
-        stage.say(
+        stage.warn(
             "chats are rendered with the first model's template, arguments and date, from which "
             f"those of model {', '.join(map(str, differ))} differ"
         )

@@ -106,7 +106,7 @@ class Hub:
         checkpoint = Checkpoint(fetch(self.repo, self.revision, _PATTERNS))
         spec = self._inspect(checkpoint)
         for notice in ignored_files(checkpoint):
-            stage.say(notice)
+            stage.warn(notice)
         stage.metric("parameters", spec.parameters or 0, main=True)
         return adopt(stage, checkpoint, self.chat)
 

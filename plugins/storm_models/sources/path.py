@@ -61,7 +61,7 @@ class Path:
         """Adopt the directory."""
         checkpoint = self._checkpoint()
         for notice in ignored_files(checkpoint):
-            stage.say(notice)
+            stage.warn(notice)
         spec = inspect_checkpoint(checkpoint)
         stage.metric("parameters", spec.parameters or 0, main=True)
         return adopt(stage, checkpoint, self.chat)

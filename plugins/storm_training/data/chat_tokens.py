@@ -57,7 +57,7 @@ class ChatTokenSet:
         renderer = model.chat()
         ends: Counter[int] = Counter()
         if not renderer.ends:
-            stage.say(
+            stage.warn(
                 "the chat template ends answers in plain text, without a special token: engines "
                 "that serve the tuned model will not know where to stop"
             )
