@@ -10,6 +10,7 @@ from omegaconf import Container, DictConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from storm_exp._compose.graph import Stage
+from storm_exp._compose.presets import new_setting
 from storm_exp._compose.provenance import Origins
 from storm_exp._compose.type_errors import explain_type_error
 from storm_exp._contract.docstrings import explain_field
@@ -26,7 +27,7 @@ def check_keys(node: Any, path: str, origins: Origins) -> None:
     for key in map(str, node):
         full = f"{path}.{key}"
         if key not in fields:
-            near = did_you_mean(key, fields)
+            near = did_you_mean(new_setting("*", key, fields) or key, fields)
             raise ComposeError(f"'{full}' is not a setting{near} ({origins.of(full)})")
         child = node._get_node(key)
         if isinstance(child, DictConfig):

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf, open_dict
 
+from storm_exp import ComposeError
 from storm_exp._compose.presets import new_setting
+from storm_exp._compose.provenance import Origins
+from storm_exp._compose.settings import check_keys
 from storm_exp._contract.plugins import load_plugins
 
 OTHER_NAMES = Path(__file__).parents[2] / "conf" / "other_names.yaml"
@@ -55,6 +59,16 @@ def test_the_new_name_is_one_of_a_component_that_lacks_the_old(old, new):
 def test_an_old_name_is_answered_with_the_new_one(component, old, new):
     (names, *_) = groups()[component]
     assert new_setting(component, old, sorted(names)) == new
+
+
+def test_another_name_that_is_added_is_answered_with_ours_too():
+    stage = OmegaConf.structured(load_plugins().component("sft").cls)
+    with open_dict(stage):
+        stage.lr = 1e-4
+    origins = Origins("", ["+finetuner.lr=1e-4"], {}, {})
+    told = r"'finetuner\.lr' is not a setting; did you mean 'learning_rate'\? \(from the override"
+    with pytest.raises(ComposeError, match=told):
+        check_keys(stage, "finetuner", origins)
 
 
 def test_a_name_that_others_had_is_not_taken_for_an_old_one():
