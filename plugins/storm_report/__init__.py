@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
+    from storm_exp import Plan
     from storm_exp.report import RunRecord, Section
 
 storm_api = ">=1,<2"
@@ -61,6 +62,14 @@ def storm_closing_lines(run: RunRecord) -> list[str]:
     from storm_report.whereabouts import whereabouts
 
     return whereabouts(run)
+
+
+@hookimpl
+def storm_plan_notices(plan: Plan) -> list[str]:
+    """Return how many memos are kept of what is in a plan."""
+    from storm_report.store.memos import memo_notices
+
+    return memo_notices(plan)
 
 
 @hookimpl

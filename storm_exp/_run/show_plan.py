@@ -9,12 +9,10 @@ from storm_exp._contract.errors import plugin_code
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._plan.difference import explain_difference
 from storm_exp._plan.notices import list_notices
-from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import Status
 from storm_exp._run import console
 from storm_exp._run.answer import Answer
 from storm_exp._run.run import Composition, check_here, make_plan
-from storm_exp._store.manifest import Manifest
 
 
 def show(compositions: list[Composition], *, why: bool = False, online: bool = False) -> Answer:
@@ -47,36 +45,9 @@ def show(compositions: list[Composition], *, why: bool = False, online: bool = F
     problems = list(itertools.chain(*(lines for _, lines in answers)))
     notices = itertools.chain(*hook.storm_plan_notices(plan=plan))
     notes = [*notices, *list_notices(plan), *online_lines]
-    kept = kept_memos(plan)
-    if kept:
-        many = "memos" if len(kept) > 1 else "memo"
-        notes += [f"kept beside the artifacts: {len(kept)} {many} of stages (store ls names them)"]
     if why:
         manifests = list(plan.store.manifests())
         for node in plan.to_make():
             notes += [f"why {named[node.key]}: {'; '.join(explain_difference(node, manifests))}"]
     table = [console.headline(plan), *console.align(rows)]
     return Answer("plan", items, table, notes, "; ".join(problems))
-
-
-def kept_memos(plan: Plan) -> list[str]:
-    """Return the keys of the memos that a plan's store keeps of what is in the plan.
-
-    Those that a stage used, and those that follow from its artifacts alone, such as the weights of
-    a merge in files.
-    """
-    manifests = {key: node.manifest for key, node in plan.nodes.items() if node.manifest}
-    used = {key for manifest in manifests.values() for key in manifest.memos}
-    return [
-        memo.key
-        for memo in plan.store.manifests()
-        if memo.artifact == "memo"
-        and (memo.key in used or manifests.keys() >= parents(memo))
-        and plan.store.find(memo.key).manifest is not None
-    ]
-
-
-def parents(manifest: Manifest) -> set[str]:
-    """Return the keys of all inputs."""
-    given = ([keys] if isinstance(keys, str) else keys for keys in manifest.inputs.values())
-    return {key for keys in given for key in keys}
