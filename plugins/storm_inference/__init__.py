@@ -64,12 +64,17 @@ def storm_check_machine(plan: Plan) -> None:
 
 @hookimpl
 def storm_plan_notices(plan: Plan) -> list[str]:
-    """Return a line per engine other than transformers with the stages that use it."""
+    """Return a line per engine other than transformers with the stages that use it.
+
+    And one per environment that only another machine can have.
+    """
     from storm_inference.engines.settings import TRANSFORMERS
+    from storm_inference.environments.needed import environments_elsewhere
 
     stages_of: dict[str, dict[str, None]] = {}
     for node in plan.to_make():
         engine = getattr(node.settings, "engine", TRANSFORMERS)
         if engine != TRANSFORMERS:
             stages_of.setdefault(engine, {})[node.stage] = None
-    return [f"inference by {engine}: {', '.join(stages)}" for engine, stages in stages_of.items()]
+    lines = [f"inference by {engine}: {', '.join(stages)}" for engine, stages in stages_of.items()]
+    return [*lines, *environments_elsewhere(plan)]

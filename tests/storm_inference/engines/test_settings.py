@@ -78,6 +78,8 @@ def test_a_full_size_plan_shows_the_engine_and_the_hours(tmp_path: Path) -> None
     said = plan(tmp_path, *words)
     assert "inference by vllm: judge, evaluator" in said
     assert "hours of wall time, one stage after another: judge and finetuner" in said
+    # The machine that runs it needs vLLM, which is said once and refuses nothing.
+    assert said.count("storm-exp env create vllm (judge, evaluator)") == 1
 
 
 @pytest.mark.parametrize(
