@@ -17,17 +17,17 @@ from storm_export.gguf.libllama import FOLDER, find_libllama
 PAGE = (Path(__file__).parents[2] / "docs/export.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    python -m storm_exp (.*)$", PAGE, re.M)
 HUB = (
-    "+exporter=hub_folder",
-    "exporter.license=apache-2.0",
-    "+graph.exporter={model: merger, evaluations: evaluator}",
+    "+exporter@hub=hub_folder",
+    "hub.license=apache-2.0",
+    "+graph.hub={model: merger, evaluations: evaluator}",
 )
 
 
 def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> None:
     warm.run("recipe=smoke", *HUB)
-    assert warm.made() == {"exporter": 1}
+    assert warm.made() == {"hub": 1}
     stages = warm.stages()
-    (exported,) = [stage for stage in stages if stage["stage"] == "exporter"]
+    (exported,) = [stage for stage in stages if stage["stage"] == "hub"]
     (merger,) = [stage for stage in stages if stage["stage"] == "merger"]
     folder = Path(exported["directory"])
     lock = json.loads((folder / "recipe.lock.json").read_text())
@@ -63,5 +63,5 @@ def test_a_command_of_the_page_runs(command: str, warm: Workplace) -> None:
     if "importance: matrix" in command and find_libllama() is None:
         pytest.skip(f"{FOLDER} names no folder with libllama")
     warm.run(*shlex.split(command))
-    assert warm.made().keys() <= {"exporter", "gguf", "ollama", "static", "matrix"}
+    assert warm.made().keys() <= {"hub", "gguf", "ollama", "static", "matrix"}
     assert len(warm.made()) > 0

@@ -89,7 +89,8 @@ def test_a_merge_that_is_stored_as_a_sum_gets_files_for_a_server(
 
 def test_a_model_without_a_card_is_not_pushed(exported: Workplace) -> None:
     said = exported.run("push", "merger", "me/small", "--dry-run", code=1)
-    assert "+exporter=hub_folder" in said
+    assert "'merger' holds a model, not a folder for the hub" in said
+    assert "of the latest run, hub can be pushed" in said
 
 
 class Keyboard:

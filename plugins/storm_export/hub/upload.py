@@ -7,11 +7,14 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import InputError
+from storm_export.hub.alternatives import CARD, alternatives, is_hub_folder
 from storm_export.hub.exporter import LOCK, HubFolder
-from storm_inference.targets.target import Target
+from storm_inference.targets.contents import what_it_holds
+from storm_inference.targets.target import Target, locate, open_target
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -20,7 +23,7 @@ MAIN = "main"
 _PART = "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?!.*(?:\.\.|--|\.git$)){_PART}/{_PART}")
 """Names that the hub accepts, by huggingface_hub's `validate_repo_id`."""
-_CARD, _RESULTS = "README.md", ".eval_results"
+_RESULTS = ".eval_results"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,15 +54,13 @@ class Upload:
                 if not place.is_file() or place.stat().st_size != size:
                     raise InputError(f"{place} is damaged (see store verify)")
             return files
-        whole = all((target.place / name).is_file() for name in (_CARD, LOCK, "config.json"))
-        if manifest is not None or not whole:
-            kind = f" ({manifest.artifact})" if manifest else ""
+        if manifest is not None or not is_hub_folder(target.place):
             raise InputError(
-                f"'{target.name}' is not a hub folder{kind}: create one, with a model card, with "
-                f"+exporter=hub_folder +graph.exporter.model={target.name} (docs/export.md)"
+                f"'{target.word}' holds {what_it_holds(target)}, not a folder for the hub (a model "
+                f"with its card): {alternatives(target)}"
             )
         results = sorted((target.place / _RESULTS).glob("*.yaml"))
-        written = [_CARD, LOCK, *(f"{_RESULTS}/{file.name}" for file in results)]
+        written = [CARD, LOCK, *(f"{_RESULTS}/{file.name}" for file in results)]
         for name in written:
             if (target.place / name).is_symlink():
                 raise InputError(f"{target.place / name} is a link: replace it by a copy")
@@ -107,6 +108,17 @@ class Upload:
                 raise InputError(f"{self.repository} is public, and --private was asked for")
         if self.revision != MAIN:
             api.create_branch(self.repository, branch=self.revision, exist_ok=True)
+
+
+def find_upload(word: str, store: Path) -> Target:
+    """Return the target of a word; raises InputError, with what can be pushed, if there is none."""
+    located = locate(word, store)
+    if located is None:
+        raise InputError(
+            f"there is no stage, key or folder '{word}' to push: {alternatives()}; keys are those "
+            f"in {store}"
+        )
+    return open_target(word, *located)
 
 
 @contextlib.contextmanager

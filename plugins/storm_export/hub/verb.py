@@ -7,9 +7,9 @@ from pathlib import Path
 
 def push(arguments: list[str]) -> int:
     """Upload a folder of exporter=hub_folder to the hub."""
-    from storm_export.hub.upload import MAIN, Upload, listing
+    from storm_export.hub.upload import MAIN, Upload, find_upload, listing
     from storm_inference.targets.options import OptionParser
-    from storm_inference.targets.target import STORE, find_target
+    from storm_inference.targets.target import STORE
 
     parser = OptionParser(
         "push",
@@ -18,7 +18,10 @@ def push(arguments: list[str]) -> int:
         "hub OWNER/NAME --private",
     )
     add = parser.add_argument
-    add("model", help="a stage of the latest run, the first digits of a key, or a folder")
+    add(
+        "model",
+        help="a stage (hub in the latest run), the first digits of a key, or a folder",
+    )
     add(
         "repository",
         metavar="OWNER/NAME",
@@ -31,7 +34,7 @@ def push(arguments: list[str]) -> int:
     options = parser.read(arguments)
     if options is None:
         return 0
-    target = find_target(options.model, Path(options.store))
+    target = find_upload(options.model, Path(options.store))
     upload = Upload(
         target=target,
         repository=options.repository,

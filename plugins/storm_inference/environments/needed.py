@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storm_exp import Plan, PlannedArtifact, PlanError, SettingError
+from storm_exp import Plan, PlanError, PlannedArtifact, SettingError
 from storm_inference.environments.environment import Environment
 
 

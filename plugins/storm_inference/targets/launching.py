@@ -15,6 +15,7 @@ from storm_inference.servers.port import HOST
 from storm_inference.servers.processor import check_processor_serves
 from storm_inference.servers.starting import ServerLaunch
 from storm_inference.servers.vllm_server import Launch, unique_name
+from storm_inference.targets.contents import what_it_holds
 from storm_inference.targets.exporting import export_command
 from storm_inference.targets.gguf_header import read_gguf_header
 from storm_inference.targets.memo_folder import MemoFolder
@@ -49,10 +50,9 @@ def choose_engine(target: Target, wanted: str | None, default: str) -> str:
     """
     gguf, checkpoint = target.gguf_files(), target.has_checkpoint()
     if not gguf and not checkpoint:
-        kind = f" ({target.manifest.artifact})" if target.manifest else ""
         raise InputError(
-            f"'{target.word}' is not a model{kind}: {target.place} has neither config.json nor "
-            "GGUF files"
+            f"'{target.word}' holds {what_it_holds(target)}, not a model: {target.place} has "
+            "neither config.json nor GGUF files"
         )
     chosen = wanted or (default if checkpoint else LLAMA_CPP)
     if chosen == LLAMA_CPP and not gguf:

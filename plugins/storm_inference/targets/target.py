@@ -67,7 +67,7 @@ def find_target(word: str, store: Path = STORE) -> Target:
     located = locate(word, store)
     if located is None:
         raise InputError(f"no model '{word}': {_alternatives(word, store)}")
-    return _opened(word, *located)
+    return open_target(word, *located)
 
 
 def locate(word: str, store: Path = STORE) -> tuple[str, Path] | None:
@@ -85,7 +85,8 @@ def locate(word: str, store: Path = STORE) -> tuple[str, Path] | None:
     return (path.resolve().name, path) if word and path.exists() else None
 
 
-def _opened(word: str, name: str, path: Path) -> Target:
+def open_target(word: str, name: str, path: Path) -> Target:
+    """Return the target that `locate` found; raises InputError if it is damaged or was evicted."""
     place = path.resolve()
     if place.is_file():
         if place.suffix != _GGUF:

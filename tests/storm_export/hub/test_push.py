@@ -164,8 +164,43 @@ def test_a_link_out_of_the_folder_is_not_followed(folder, tmp_path, capsys):
 
 def test_a_model_without_a_card_is_told_to_get_one(tmp_path):
     model = make_checkpoint(tmp_path / "model")
-    with pytest.raises(InputError, match=r"not a hub folder.*\+exporter=hub_folder"):
+    with pytest.raises(InputError, match=r"not a folder for the hub.*recipe=export"):
         Upload(target=find_target(str(model.directory)), repository="me/small").files()
+
+
+@pytest.fixture
+def latest(folder, tmp_path, monkeypatch):
+    """The latest run, in an empty working directory: its stage merger has a model."""
+    monkeypatch.chdir(tmp_path)
+    latest = tmp_path / "outputs/latest"
+    make_checkpoint(latest / "merger")
+    (latest / "gguf").mkdir()
+    (latest / "gguf/model-Q8_0.gguf").touch()
+    return latest
+
+
+@pytest.mark.parametrize("word", ["hub", "hubb", "gguf", "merger"])
+def test_a_run_without_a_hub_folder_is_told_how_to_get_one(latest, word):
+    add = r"add \+exporter@hub=hub_folder \+graph\.hub\.model=(merger to|STAGE .* is one of merger)"
+    with pytest.raises(InputError, match=f"the latest run has no such stage; {add}"):
+        push_verb([word, "me/small"])
+
+
+@pytest.mark.parametrize("word", ["hubb", "gguf", "merger"])
+def test_another_stage_is_answered_with_the_one_that_can_be_pushed(latest, folder, word):
+    (latest / "hub").symlink_to(folder)
+    with pytest.raises(InputError, match="of the latest run, hub can be pushed"):
+        push_verb([word, "me/small"])
+
+
+def test_a_sweep_and_no_run_at_all_are_told_how_to_get_a_hub_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export = r"recipe=export base_model\.path=MODEL"
+    with pytest.raises(InputError, match=f"there is no run .*{export}"):
+        push_verb(["hub", "me/small"])
+    (tmp_path / "outputs/latest/cells").mkdir(parents=True)
+    with pytest.raises(InputError, match=f"the latest run is a sweep.*{export}"):
+        push_verb(["hub", "me/small"])
 
 
 REFUSED = [

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from storm_exp import InputError
+from storm_inference.targets.contents import what_it_holds
 from storm_inference.targets.gguf_header import read_gguf_header
 from storm_inference.targets.launching import choose_engine, context_length
 from storm_inference.targets.target import find_target
@@ -120,8 +121,27 @@ def test_a_damaged_manifest_is_named(work):
 
 
 def test_what_is_no_model_is_refused_with_its_type(work):
-    with pytest.raises(InputError, match=r"'dataset' is not a model \(Toy\)"):
+    with pytest.raises(InputError, match="'dataset' holds a toy, not a model"):
         choose_engine(find_target("dataset"), None, "transformers")
+
+
+@pytest.mark.parametrize(
+    ("files", "artifact", "words"),
+    [
+        (["config.json"], "memo", "a model"),
+        (["model-Q8_0.gguf"], "GgufFiles", "GGUF files"),
+        ([], "LayerTable", "a layer table"),
+        ([], "Evaluation", "an evaluation"),
+        ([], "Scores", "scores"),
+    ],
+)
+def test_what_an_artifact_holds_is_said_in_plain_words(work, files, artifact, words):
+    place = work / "outputs/store/artifacts/ac" / ("ac" + "1" * 62)
+    manifest = json.dumps(MANIFEST | {"key": place.name, "artifact": artifact})
+    (place / "manifest.json").write_text(manifest)
+    for file in files:
+        (place / file).touch()
+    assert what_it_holds(find_target("dataset")) == words
 
 
 def test_the_first_of_several_gguf_files_is_the_one_that_was_asked_for_first(tmp_path):
