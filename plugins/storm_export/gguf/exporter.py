@@ -8,7 +8,7 @@ import json
 from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
 from storm_export.gguf.architecture import architecture
 from storm_export.gguf.files import SUMMARY, GgufFiles, GgufSpec
-from storm_export.gguf.formats import BITS, K_BLOCK, GgufType, k_widths
+from storm_export.gguf.formats import K_BLOCK, GgufType, k_widths
 from storm_export.gguf.importance_matrix import ImportanceMatrix, ImportanceMatrixSpec
 from storm_export.gguf.libllama import quantise
 from storm_export.gguf.special import model_name
@@ -16,10 +16,13 @@ from storm_export.gguf.tensors import gguf_tensors
 from storm_export.gguf.vocabulary import check_kind
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_models.families.architecture import axis_sizes
+from storm_models.families.architecture import axis_sizes, tensor_shapes
 from storm_models.families.model_config import ModelConfig
 from storm_models.folder.json_file import read_json
 from storm_models.folder.tokenizer import FOLDERS
+
+_TOKEN_BYTES = 35
+"""What a token of the vocabulary takes in a file, with its type and its merge: about that."""
 
 
 @component("exporter", "gguf", version=1, requires=("torch", "gguf"), extra="gguf")
@@ -74,11 +77,15 @@ class Gguf:
         return dataclasses.replace(self, types=plain or [GgufType.q8_0])
 
     def cost(self, model: CheckpointSpec) -> Cost | None:
-        """Estimate the disk space of the files."""
-        if model.parameters is None:
+        """Return the disk space of the files, in which only the vocabulary's is estimated."""
+        shapes = tensor_shapes(model.config) if model.config is not None else None
+        if model.config is None or shapes is None:
             return None
-        bits = sum(BITS[type_] for type_ in self.types)
-        return Cost(disk=model.parameters * bits / 8, on_host=True)
+        headers = {name: ("", shape) for name, shape in shapes.items()}
+        tensors = gguf_tensors(model.config, headers)
+        vocabulary = _TOKEN_BYTES * int(model.config["vocab_size"])
+        disk = sum(tensor.size(type_) for type_ in self.types for tensor in tensors)
+        return Cost(disk=disk + vocabulary * len(self.types), on_host=True)
 
     def _check_widths(self, config: ModelConfig) -> list[str]:
         """Return remarks on rows that do not fit K blocks; raises SettingError if most do not."""

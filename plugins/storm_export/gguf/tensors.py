@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 
 from storm_exp import InputError
+from storm_export.gguf.formats import BITS, GgufType, stored_type
 from storm_models.families.architecture import (
     EMBEDDING,
     HEAD,
@@ -57,6 +59,16 @@ class GgufTensor:
 
     is_head: bool = False
     """Whether logits are computed with it: the head, or the embedding if it is tied."""
+
+    def stored_as(self, type_: GgufType) -> GgufType:
+        """Return the tensor's type in a file of a type: vectors stay in 32 bits."""
+        if len(self.shape) == 1:
+            return GgufType.f32
+        return stored_type(type_, self.shape[-1], self.is_head)
+
+    def size(self, type_: GgufType) -> int:
+        """Return its bytes in a file of a type; K types are mixed by libllama, and approximate."""
+        return int(math.prod(self.shape) * BITS[self.stored_as(type_)] / 8)
 
 
 def gguf_tensors(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 
 from storm_exp import InputError
 from storm_export.gguf.blocks import encode
-from storm_export.gguf.formats import FILE_TYPES, GgufType, stored_type
+from storm_export.gguf.formats import FILE_TYPES, GgufType
 from storm_export.gguf.tensors import GgufTensor
 from storm_models.checkpoint.weights import Weights
 
@@ -54,11 +53,9 @@ def write_gguf(
     for name, values in factors.items():
         writer.add_tensor_info(name, (len(values),), np.dtype(np.float32), 4 * len(values))
     for tensor in tensors:
-        kind = gguf.GGMLQuantizationType[_kind(tensor, type_).name.upper()]
-        block, size = gguf.GGML_QUANT_SIZES[kind]
-        stored = math.prod(tensor.shape) // block * size
+        kind = gguf.GGMLQuantizationType[tensor.stored_as(type_).name.upper()]
         writer.add_tensor_info(
-            tensor.name, tensor.shape, np.dtype(np.float32), stored, raw_dtype=kind
+            tensor.name, tensor.shape, np.dtype(np.float32), tensor.size(type_), raw_dtype=kind
         )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -73,14 +70,14 @@ def write_gguf(
         for tensor in tensors:
             for rows in _rows(tensor, weights):
                 try:
-                    stream.write(encode(rows, _kind(tensor, type_)).data)
+                    stream.write(encode(rows, tensor.stored_as(type_)).data)
                 except InputError as error:
                     raise InputError(f"{tensor.source}: {error}") from None
             writer.write_padding(stream, stream.tell())
             advance()
     finally:
         writer.close()
-    kinds = [_kind(tensor, type_).value for tensor in tensors]
+    kinds = [tensor.stored_as(type_).value for tensor in tensors]
     kinds += [GgufType.f32.value] * len(factors)
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
@@ -89,13 +86,6 @@ def count_types(file: Path) -> dict[str, int]:
     """Return {type: number of tensors} of a file that llama.cpp wrote."""
     kinds = [tensor.tensor_type.name.lower() for tensor in gguf.GGUFReader(file).tensors]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
-
-
-def _kind(tensor: GgufTensor, type_: GgufType) -> GgufType:
-    """Return the type of a tensor: vectors stay in 32 bits."""
-    if len(tensor.shape) == 1:
-        return GgufType.f32
-    return stored_type(type_, tensor.shape[-1], tensor.is_head)
 
 
 def _rows(tensor: GgufTensor, weights: Weights) -> Iterator[torch.Tensor]:

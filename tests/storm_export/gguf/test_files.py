@@ -71,6 +71,17 @@ def test_every_tensor_of_every_family_is_there(family, export, tmp_path):
     assert fields["general.file_type"] == 0
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_plan_counts_the_bytes_of_the_tensors_that_are_written(family, export, tmp_path):
+    model = family_checkpoint(tmp_path / "model", family)
+    types = ("f32", "f16", "q8_0", "q4_0")
+    written = export(model, *types).files()
+    readers = [gguf.GGUFReader(file) for file in written.values()]
+    tensors = sum(int(tensor.n_bytes) for reader in readers for tensor in reader.tensors)
+    counted = Gguf(types=[GgufType(type_) for type_ in types]).cost(model.spec()).disk
+    assert counted == tensors + len(types) * 35 * model.config()["vocab_size"]
+
+
 @pytest.mark.parametrize("type_", ["f16", "bf16", "q8_0", "q4_0"])
 def test_matrices_have_the_type_and_vectors_stay_in_32_bits(type_, export, tmp_path):
     model = make_checkpoint(tmp_path / "model", dtype="float32", tie_word_embeddings=True)
