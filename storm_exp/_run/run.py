@@ -128,11 +128,16 @@ def run(compositions: list[Composition]) -> RunRecord:
 
 
 def carry_out(
-    plan: Plan, compositions: list[Composition], outputs: Path, rehearsal: Sequence[str] = ()
+    plan: Plan,
+    compositions: list[Composition],
+    outputs: Path,
+    rehearsal: Sequence[str] = (),
+    maker: Callable[..., Executor] = Executor,
 ) -> RunRecord:
     """Make the missing artifacts of a plan of these compositions; write the record to `outputs`.
 
-    `rehearsal` holds lines for the record of a rehearsal. Raises what `run` raises.
+    `rehearsal` holds lines for the record of a rehearsal. `maker` takes the arguments of Executor,
+    and has its methods. Raises what `run` raises.
     """
     started = time.monotonic()
     recipe = plan.cells[0].recipe
@@ -167,7 +172,7 @@ def carry_out(
         for key, title in plan.labels().items():
             plan.nodes[key].title = title
         console.announce(plan, folder)
-        executor = Executor(plan.store, recipe.runtime, folder / "log.txt", signals)
+        executor = maker(plan.store, recipe.runtime, folder / "log.txt", signals)
         record_stages(record, plan, outcomes)
         _notify("storm_run_started", record)
         failure = _make_missing(plan, executor, outcomes, record, signals)

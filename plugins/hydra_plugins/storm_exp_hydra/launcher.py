@@ -6,12 +6,16 @@ dataclasses look postponed annotations up there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from storm_exp._run.run import Composition
 
 
 @dataclass
@@ -41,8 +45,15 @@ class StagesLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run a batch of cells as one plan; return their objectives in order."""
-        from storm_exp._compose.provenance import as_typed
         from storm_exp._run import application
+
+        cells = self.compose(job_overrides, initial_job_idx)
+        return self.results(cells, application.act(cells))
+
+    def compose(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> list["Composition"]:
+        """Compose a batch of cells, each named by its own overrides."""
         from storm_exp._run.run import Composition
 
         setup_globals()
@@ -57,7 +68,15 @@ class StagesLauncher(Launcher):
                 config.hydra.job.num = number
                 hydra = config.pop("hydra")
             cells.append(Composition(name, config, hydra))
-        objectives = application.act(cells)
+        return cells
+
+    @staticmethod
+    def results(
+        cells: Sequence["Composition"], objectives: Sequence[float | None]
+    ) -> list[JobReturn]:
+        """Return the objectives of cells in Hydra's form."""
+        from storm_exp._compose.provenance import as_typed
+
         return [
             JobReturn(
                 overrides=as_typed(cell.hydra),

@@ -15,6 +15,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweepe
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from storm_exp import ComposeError
 
@@ -35,7 +37,24 @@ ConfigStore.instance().store(
 
 
 class CellsSweeper(BasicSweeper):
-    """Hydra's own sweeper, without composing all cells where the launcher `stages` does so."""
+    """Hydra's own sweeper, whose cells are planned as one and become one run."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Set up the launcher; one that runs cells by themselves is made to record the sweep."""
+        from hydra_plugins.storm_exp_hydra.cell_task import CellTask
+        from hydra_plugins.storm_exp_hydra.launcher import StagesLauncher
+        from hydra_plugins.storm_exp_hydra.separate_cells import SeparateCells
+
+        task = CellTask(task_function)
+        super().setup(hydra_context=hydra_context, task_function=task, config=config)
+        if type(self.launcher).__name__ == "StagesLauncher":
+            return
+        stages = StagesLauncher()
+        stages.setup(hydra_context=hydra_context, task_function=task, config=config)
+        name = config.hydra.runtime.choices["hydra/launcher"]
+        self.launcher = SeparateCells(self.launcher, stages, name)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Sweep, and remove `multirun.yaml`, as a run has a record of its own."""
@@ -66,9 +85,7 @@ class CellsSweeper(BasicSweeper):
         return BasicSweeper.split_arguments(overrides, max_batch_size)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose every cell, unless the launcher does so before the first one runs."""
-        if type(self.launcher).__name__ != "StagesLauncher":
-            super().validate_batch_is_legal(batch)
+        """Leave it to the launcher, which composes every cell before the first one runs."""
 
 
 def _values(override: Override) -> int:
