@@ -18,20 +18,35 @@ NAUGHTY = "<script>alert('x')</script>"
 
 
 class Page(HTMLParser):
-    """The tags, attributes and text of a page."""
+    """The tags, attributes and text that a page shows in a wide window, and its scripts."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
+        self._open: list[tuple[str, str]] = []
         self.feed(html)
         self.text = re.sub(r"\s+", " ", " ".join(self.words))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        values = dict(attrs)
+        if tag not in ("meta", "br", "link", "img"):
+            self._open.append((tag, values.get("class") or ""))
+        if self._shows():
+            self.tags.append((tag, values))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        if self._open and self._open[-1][0] == "script":
+            self.scripts.append(data)
+        elif self._shows():
+            self.words.append(data)
+
+    def _shows(self) -> bool:
+        return not any("at-narrow" in class_ for _, class_ in self._open)
 
 
 Files = dict[str, Any]

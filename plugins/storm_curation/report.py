@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +12,7 @@ from storm_exp.report import RunRecord, Section
 from storm_report.chart import Bars, Row, bar_chart, row_chart
 from storm_report.markup import figure, folded, table
 from storm_report.shown import Shown, distinct
+from storm_report.svg import responsive
 
 _PARTS = (("kept", "kept"), ("rejected", "dropped"))
 
@@ -50,7 +52,7 @@ def judgements(summary: dict[str, Any]) -> Markup:
             caption += (
                 f" Mean label mass {mass:.3f}; below one half in {entry['below_half_mass']:,} rows."
             )
-        chart = row_chart(rows, width=460)
+        chart = responsive(partial(row_chart, rows), 460)
         figures += figure(_histogram(entry["mass"], f"label mass of {name}") + chart, caption)
     others = {k: n for k, n in summary.get("statuses", {}).items() if k != "ok"}
     note = "; ".join(f"{count:,} {status}" for status, count in others.items())
@@ -63,7 +65,7 @@ def _histogram(counts: dict[str, Any], title: str) -> Markup:
     edges = [low + (high - low) * n / len(bins) for n in range(len(bins))]
     names = [f"{edge:g}" if n % 5 == 0 else "" for n, edge in enumerate(edges)]
     bars = [Bars(name=title, values=bins, colour=0)]
-    return bar_chart(names, bars, y_title=f"rows by {title}", width=460, height=150)
+    return responsive(partial(bar_chart, names, bars, y_title=f"rows by {title}", height=150), 460)
 
 
 def truth(summary: dict[str, Any], unseen: set[str]) -> Markup:
@@ -85,7 +87,7 @@ def truth(summary: dict[str, Any], unseen: set[str]) -> Markup:
         f"family. First row: rows with a true value of at least {entry['good_from']:g} against the "
         "others. Dashed: chance level."
     )
-    html = figure(row_chart(rows, maximum=1.0, reference=0.5), caption)
+    html = figure(responsive(partial(row_chart, rows, maximum=1.0, reference=0.5)), caption)
     difficulty = entry.get("difficulty") or {}
     if difficulty.get("given_by_true") and difficulty.get("accuracy") is not None:
         predicted = summary["questions"][DIFFICULTY]["labels"]
@@ -126,7 +128,7 @@ def curation(funnel: dict[str, Any]) -> Markup:
         ]
     splits = ", ".join(f"{name} {count:,}" for name, count in funnel.get("splits", {}).items())
     caption = f"Rows left after each step, of {read:,}. Splits: {splits}."
-    html = figure(row_chart(rows, maximum=read, legend=_PARTS), caption)
+    html = figure(responsive(partial(row_chart, rows, maximum=read, legend=_PARTS)), caption)
     if reasons:
         html += figure(
             table(["step", "reason", "rows", "of all"], reasons), "Why rows were rejected."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -10,6 +11,7 @@ from storm_exp.report import RunRecord, Section
 from storm_report.chart import Row, row_chart
 from storm_report.markup import figure, folded, size
 from storm_report.shown import distinct
+from storm_report.svg import responsive
 
 
 def sections(run: RunRecord) -> list[Section]:
@@ -36,4 +38,4 @@ def compression(contents: dict[str, Any]) -> Markup:
         if name not in ("bytes_before", "bytes_after", "ratio") and isinstance(value, str | int)
     ]
     caption = "Bytes of the weight files" + "".join(f"; {text}" for text in further) + "."
-    return figure(row_chart(rows), caption)
+    return figure(responsive(partial(row_chart, rows)), caption)

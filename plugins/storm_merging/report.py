@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp.report import RunRecord, Section
-from storm_report.chart import heat_map
+from storm_report.heat_map import heat_map
 from storm_report.markup import figure, folded
 from storm_report.shown import distinct
 

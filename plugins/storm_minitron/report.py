@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from storm_minitron.depth.minitron_depth import Criterion, least_important
 from storm_report.chart import Line, Row, line_chart, row_chart
 from storm_report.markup import figure, folded, number, table
 from storm_report.shown import distinct
+from storm_report.svg import responsive
 
 _AXES = {"channels": "hidden channels", "neurons": "MLP neurons", "heads": "attention heads"}
 
@@ -42,8 +44,8 @@ def importance(contents: dict[str, Any]) -> Markup:
         f"heads (mean over the layers) have; from the activations of {contents['samples']:,} rows, "
         f"{contents['tokens']:,} tokens."
     )
-    chart = line_chart(lines, x_title="share kept", y_title="share of the importance")
-    return figure(chart, caption + _left_out(contents))
+    draw = partial(line_chart, lines, x_title="share kept", y_title="share of the importance")
+    return figure(responsive(draw), caption + _left_out(contents))
 
 
 def blocks(contents: dict[str, Any]) -> Markup:
@@ -62,8 +64,8 @@ def blocks(contents: dict[str, Any]) -> Markup:
         single = [(float(first), row[0]) for first, row in enumerate(contents["influence"])]
         lines = [Line(name="block influence", points=single, colour=0, marks=True)]
         caption = "Block influence: 1 - cosine between the input and the output of each layer."
-        chart = line_chart(lines, x_title="layer", y_title="block influence")
-        return figure(chart, caption + _left_out(contents))
+        draw = partial(line_chart, lines, x_title="layer", y_title="block influence")
+        return figure(responsive(draw), caption + _left_out(contents))
     ends = [(0.0, whole["loss"]), (float(depth - min(counts)), whole["loss"])]
     lines.append(Line(name="whole model", points=ends, colour=len(counts), dashed=True))
     caption = (
@@ -73,7 +75,7 @@ def blocks(contents: dict[str, Any]) -> Markup:
         f"{whole['token_accuracy']:.1%} of their tokens correct."
     )
     html = figure(
-        line_chart(lines, x_title="first layer left out", y_title="loss"),
+        responsive(partial(line_chart, lines, x_title="first layer left out", y_title="loss")),
         caption + _left_out(contents),
     )
     header = ["layers left out", *(by.value.replace("_", " ") for by in Criterion)]
@@ -90,7 +92,7 @@ def pruning(contents: dict[str, Any]) -> Markup:
         caption = f"Dropped: {_ranges(dropped)} of the layers 0 to {depth - 1}"
         by = contents["by"].replace("_", " ")
         caption += ", as given." if by == "given" else f", least important by {by}."
-        return figure(row_chart(rows), caption)
+        return figure(responsive(partial(row_chart, rows)), caption)
     for axis in contents["axes"]:
         held = axis["importance_held"]
         low, high = (f"{share:.1%}" for share in (min(held), max(held)))
@@ -100,7 +102,7 @@ def pruning(contents: dict[str, Any]) -> Markup:
     caption = "Kept parts, with their share of the importance (neurons and heads: by layer)."
     if contents["rescale_norms"]:
         caption += " Norms were rescaled."
-    return figure(row_chart(rows), caption)
+    return figure(responsive(partial(row_chart, rows)), caption)
 
 
 def _row(label: str, before: float, after: float, further: str = "") -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from storm_models.folder.files import SURGERY_FILE
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
 from storm_report.shown import Shown, distinct
+from storm_report.svg import responsive
 
 
 def sections(run: RunRecord) -> list[Section]:
@@ -44,5 +46,5 @@ def layers(contents: dict[str, Any]) -> Markup:
     caption += (
         f", {len(added)} of them added copies, which further training can change." if added else "."
     )
-    chart = line_chart(lines, x_title="layer", y_title="source layer", height=220)
-    return figure(chart, caption)
+    draw = partial(line_chart, lines, x_title="layer", y_title="source layer", height=220)
+    return figure(responsive(draw), caption)

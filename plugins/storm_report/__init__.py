@@ -28,7 +28,7 @@ def storm_describe_environment() -> dict[str, Any]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the sections of any run, and the style of every chart and table."""
+    """Return the sections of any run."""
     from storm_report.sections import sections
 
     return sections(run)

@@ -1,4 +1,4 @@
-"""Charts as SVG: lines, bars, stacked rows, heat maps."""
+"""Charts as SVG: lines, bars, stacked rows. They are drawn for a width (`svg.responsive`)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from storm_report.svg import WIDTH, box, element, picture, short, stroke, text
+from storm_report.svg import LETTER, WIDTH, box, element, fitted, picture, short, stroke, text
 
 COLOURS = 10
-_CHARACTER = 6.9
-"""Assumed pixels per letter, as text cannot be measured here."""
+_FOR_A_TICK = 90
+"""Pixels between the numbers of an x-axis."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -93,7 +93,7 @@ def _legend(entries: Iterable[tuple[str, str]], left: float, width: float) -> tu
     """Return the legend and its height; entries are (name, class of the swatch)."""
     x, row, drawn = left, 0, []
     for name, class_ in entries:
-        length = 24 + _CHARACTER * len(name) + 14
+        length = 24 + LETTER * len(name) + 14
         if x + length > width and x > left:
             x, row = left, row + 1
         y = 26 + row * 18
@@ -120,7 +120,8 @@ def line_chart(
     y = _Axis(levels[0], levels[-1], bottom, top)
     drawn = _grid(y, levels, 52, width, y_title)
     distinct = sorted(set(xs))
-    at = distinct if len(distinct) <= 9 else ticks(distinct[0], distinct[-1], 8)
+    most = min(8, int(width / _FOR_A_TICK))
+    at = distinct if len(distinct) <= most + 1 else ticks(distinct[0], distinct[-1], most)
     at = [v for v in at if distinct[0] <= v <= distinct[-1]]
     drawn += [text(x(v), bottom + 18, _label(v), "tick", "middle") for v in at]
     drawn.append(text(width, height - 4, x_title, "axis", "end"))
@@ -141,7 +142,9 @@ def line_chart(
                         "circle", tip, cx=round(a, 1), cy=round(b, 1), r=3, class_=f"bar {class_}"
                     )
                 )
-    return picture(width, height, f"{y_title} over {x_title}", legend, *drawn)
+    ends = (f"{n.name} from {short(n.points[0][1])} to {short(n.points[-1][1])}" for n in lines)
+    title = f"{y_title} over {x_title}: {'; '.join(ends)}"
+    return picture(width, height, title, legend, *drawn)
 
 
 def _whisker(x: float, low: float, high: float, class_: str) -> Markup:
@@ -171,31 +174,55 @@ def bar_chart(
     levels = ticks(min(0.0, *tops), max(0.0, *tops))
     entries = [(s.name, f"bar s{s.colour % COLOURS}") for s in series]
     legend, top = _legend(entries if len(entries) > 1 else [], 52, width)
-    bottom = height - 30
-    y = _Axis(levels[0], levels[-1], bottom, top + 14)
-    drawn = _grid(y, levels, 52, width, y_title)
-    pitch = (width - 52) / len(groups)
+    # Groups stand in as many rows below each other as their names and bars need.
+    named = sum(map(bool, groups)) / len(groups)
+    need = max(8.0 * len(series), LETTER * min(11, max(map(len, groups))) * named + 8)
+    lines = math.ceil(need * len(groups) / (width - 52))
+    wide = math.ceil(len(groups) / lines)
+    pitch = (width - 52) / wide
     slot = min(pitch * 0.82 / len(series), 46)
-    for g, group in enumerate(groups):
-        middle = 52 + pitch * (g + 0.5)
-        drawn.append(text(middle, bottom + 19, _fit(group, pitch), "name", "middle"))
-        for n, (s, e) in enumerate(zip(series, errors, strict=True)):
-            value, half = s.values[g], e[g]
-            if value is None:
-                continue
-            left = middle + (n - len(series) / 2) * slot
-            tip = f"{s.name}, {group}: {short(value)}" + (f" ± {short(half)}" if half else "")
-            edges = sorted((y(0), y(value)))
-            drawn.append(box(left + 1, edges[0], slot - 2, edges[1] - edges[0], entries[n][1], tip))
-            if half:
-                x = left + slot / 2
-                drawn.append(_whisker(x, y(value - half), y(value + half), "whisker"))
-    return picture(width, height, y_title, legend, *drawn)
+    drawn = []
+    for line in range(lines):
+        bottom = top + (height - top) * (line + 1) - 30
+        y = _Axis(levels[0], levels[-1], bottom, bottom + 44 + top - height)
+        drawn += _grid(y, levels, 52, width, "" if line else y_title)
+        for g, group in list(enumerate(groups))[line * wide : (line + 1) * wide]:
+            middle = 52 + pitch * (g % wide + 0.5)
+            label = fitted(group, max(4, pitch / LETTER))
+            drawn.append(text(middle, bottom + 19, label, "name", "middle"))
+            for n, (s, e) in enumerate(zip(series, errors, strict=True)):
+                left = middle + (n - len(series) / 2) * slot
+                name = f"{s.name}, {group}"
+                drawn += _bar(y, left, slot, entries[n][1], name, s.values[g], e[g])
+    told = (
+        f"{s.name} {short(v)} at {g}"
+        for s in series
+        for g, v in zip(groups, s.values, strict=True)
+        if v is not None
+    )
+    return picture(
+        width, top + (height - top) * lines, f"{y_title}: {'; '.join(told)}", legend, *drawn
+    )
 
 
-def _fit(label: str, width: float) -> str:
-    room = max(4, int(width / _CHARACTER))
-    return label if len(label) <= room else label[: room - 1] + "…"
+def _bar(
+    y: _Axis,
+    left: float,
+    slot: float,
+    class_: str,
+    name: str,
+    value: float | None,
+    half: float | None,
+) -> list[Markup]:
+    """Return the bar of a value, if there is one, and the whisker of its error."""
+    if value is None:
+        return []
+    tip = f"{name}: {short(value)}" + (f" ± {short(half)}" if half else "")
+    upper, lower = sorted((y(0), y(value)))
+    drawn = [box(left + 1, upper, slot - 2, lower - upper, class_, tip)]
+    if half:
+        drawn.append(_whisker(left + slot / 2, y(value - half), y(value + half), "whisker"))
+    return drawn
 
 
 def row_chart(
@@ -209,72 +236,36 @@ def row_chart(
     """Return horizontal bars below each other, with a dashed line at `reference`."""
     if not rows:
         return Markup()
-    gutter = min(260.0, 24 + _CHARACTER * max(len(row.label) for row in rows))
-    margin = min(260.0, 16 + _CHARACTER * max(len(row.note) for row in rows))
+    gutter = min(260.0, 24 + LETTER * max(len(row.label) for row in rows))
+    margin = min(260.0, 16 + LETTER * max(len(row.note) for row in rows))
+    above = 17.0 if gutter + margin > 0.7 * width else 0.0
+    if above:
+        gutter = margin = 0.0
     longest = maximum or max(sum(length for _, length, _ in row.parts) for row in rows) or 1.0
     key, top = _legend(((n, f"bar {c}") for n, c in legend), 0, width)
     top = top - 14 if legend else 4.0
     x = _Axis(0.0, longest, gutter, width - margin)
     drawn = []
     for number, row in enumerate(rows):
-        y, left = top + number * 26, 0.0
-        drawn.append(text(gutter - 10, y + 15, _fit(row.label, gutter), "name", "end"))
+        y, left = top + number * (26 + above) + above, 0.0
+        if above:
+            room = width / LETTER - len(row.note) - 2
+            drawn.append(text(0, y - 2, fitted(row.label, max(4, room)), "name"))
+            drawn.append(text(width, y - 2, row.note, "tick", "end"))
+        else:
+            drawn.append(
+                text(gutter - 10, y + 15, fitted(row.label, gutter / LETTER), "name", "end")
+            )
+            drawn.append(text(x(longest) + 10, y + 15, row.note, "tick"))
         drawn.append(box(gutter, y + 3, x(longest) - gutter, 17, "track"))
         for name, length, class_ in row.parts:
-            tip = (
-                f"{row.label}, {name}: {short(length)}" if name else f"{row.label}: {short(length)}"
-            )
+            of = f"{row.label}, {name}" if name else row.label
+            tip = f"{of}: {short(length)}"
             drawn.append(box(x(left), y + 3, x(left + length) - x(left), 17, f"bar {class_}", tip))
             left += length
-        drawn.append(text(x(longest) + 10, y + 15, row.note, "tick"))
-    bottom = top + len(rows) * 26
+    bottom = top + len(rows) * (26 + above)
     if reference is not None:
         drawn.append(stroke(x(reference), top, x(reference), bottom, "reference"))
     moved = element("g", key, transform="translate(0 -24)") if legend else key
-    return picture(width, bottom + 4, "bars", moved, *drawn)
-
-
-def heat_map(
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: dict[tuple[str, str], float],
-    marked: set[tuple[str, str]],
-    *,
-    x_title: str,
-    by_row: bool = False,
-    width: float = WIDTH,
-) -> Markup:
-    """Return cells shaded by their value, between the lowest and the highest of all.
-
-    With `by_row`, shades are relative to the row. `marked` cells have an outline. Wide cells show
-    their value.
-    """
-    if not values:
-        return Markup()
-    gutter = 20 + _CHARACTER * max((len(r) for r in rows), default=0)
-    side = min(92.0, (width - gutter) / max(1, len(columns)))
-    drawn = []
-    for r, row in enumerate(rows):
-        compared = [v for (of, _), v in values.items() if of == row or not by_row]
-        low, high = min(compared, default=0.0), max(compared, default=1.0)
-        drawn.append(text(gutter - 10, 20 + r * 32, row, "name", "end"))
-        for c, column in enumerate(columns):
-            if (row, column) not in values:
-                continue
-            value, class_ = (
-                values[row, column],
-                "cell marked" if (row, column) in marked else "cell",
-            )
-            x, y = gutter + c * side, 2 + r * 32
-            level = (value - low) / (high - low) if high > low else 0.5
-            cell = box(x + 1.5, y + 1.5, side - 3, 26, class_, f"{row}, {column}: {short(value)}")
-            drawn.append(element("g", cell, style=f"--level:{12 + 70 * level:.0f}%"))
-            if side >= 40:
-                drawn.append(text(x + side / 2, y + 18.5, short(value), "value", "middle"))
-    bottom = 2 + 32 * len(rows)
-    every = max(1, math.ceil(28 / side))
-    for c, column in enumerate(columns):
-        if c % every == 0:
-            drawn.append(text(gutter + (c + 0.5) * side, bottom + 16, column, "tick", "middle"))
-    drawn.append(text(gutter - 10, bottom + 16, x_title, "axis", "end"))
-    return picture(gutter + side * len(columns), bottom + 24, x_title, *drawn)
+    told = "; ".join(f"{row.label}: {row.note}" for row in rows)
+    return picture(width, bottom + 4, f"bars: {told}", moved, *drawn)

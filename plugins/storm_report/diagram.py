@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from storm_report.svg import WIDTH, box, element, picture, text
+from storm_report.svg import WIDTH, box, element, fitted, picture, text
 
 _BOX, _ROW, _LANE = 42.0, 62.0, 26.0
 """Pixels: height of a box, pitch of boxes, and pitch of edges that pass between them."""
-_LETTER, _WIDEST = 7.2, 170.0
-"""Pixels: assumed width of a letter, and of the widest box."""
+_LETTER, _WIDEST, _STRIP = 7.4, 182.0, 14.0
+"""Pixels: assumed width of a letter, of the widest box, and of the strip that shows its state."""
+
+_SIGNS = {"made": "✓", "kept": "=", "waited": "=", "failed": "✗", "interrupted": "✗"}
 
 Vertex = tuple[str, int]
 """A node's name and a layer: the node, or the point where an edge from it passes that layer."""
@@ -35,9 +38,9 @@ def diagram(boxes: dict[str, Box], edges: list[tuple[str, str]], width: float = 
     segments = _segments(level, edges)
     layers = _order(list(boxes), level, segments)
     y = _heights(layers, level, segments)
-    # Wide enough for the longest name: many layers make a wide drawing, which is shown smaller.
+    # Wide enough for the longest name: many layers make a drawing wider than the page.
     longest = max((len(shown.name) for shown in boxes.values()), default=0)
-    pitch = max(width / len(layers), min(_LETTER * longest + 20, _WIDEST) + 28)
+    pitch = max(width / len(layers), min(_LETTER * longest + _STRIP + 18, _WIDEST) + 28)
     width = pitch * len(layers)
     wide = min(pitch - 28, _WIDEST)
     pad = (pitch - wide) / 2
@@ -55,12 +58,27 @@ def diagram(boxes: dict[str, Box], edges: list[tuple[str, str]], width: float = 
         if shown.count > 1:
             drawn.append(box(x + 4, top - 4, wide, _BOX, f"node {shown.class_}"))
         drawn.append(box(x, top, wide, _BOX, f"node {shown.class_}", shown.tip))
-        drawn.append(box(x, top, 3, _BOX, f"status {shown.class_}"))
-        room = int((wide - 18) / _LETTER)
-        drawn.append(text(x + 10, top + 18, _cut(shown.name, room), "label"))
-        drawn.append(text(x + 10, top + 33, _cut(shown.note, room + 2), "note"))
+        drawn.append(box(x, top, _STRIP, _BOX, f"status {shown.class_}"))
+        drawn.append(text(x + _STRIP / 2, top + 25, sign(shown.class_), "sign", "middle"))
+        room, left = int((wide - _STRIP - 14) / _LETTER), x + _STRIP + 7
+        drawn.append(text(left, top + 18, fitted(shown.name, room), "label"))
+        drawn.append(text(left, top + 33, fitted(shown.note, room + 1), "note"))
     height = max(y.values(), default=0.0) + _BOX / 2 + 8
-    return picture(width, height, "graph of the stages", *drawn)
+    return picture(width, height, describe(boxes, edges), *drawn)
+
+
+def sign(class_: str) -> str:
+    """Return a node's state as a sign, for those who do not see its colour."""
+    return _SIGNS.get(class_, "")
+
+
+def describe(boxes: dict[str, Box], edges: Sequence[tuple[str, str]]) -> str:
+    """Return a graph in words, for those who do not see it."""
+    told = []
+    for name, shown in boxes.items():
+        sources = ", ".join(a for a, b in edges if b == name)
+        told.append(f"{shown.tip or name}" + (f", from {sources}" if sources else ""))
+    return "graph of the stages: " + "; ".join(told)
 
 
 def levels(names: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
@@ -136,7 +154,3 @@ def _heights(
             y |= {p: v + shift for p, v in zip(layer, placed, strict=True)}
     top = min(y.values()) - _BOX / 2 - 8
     return {p: v - top for p, v in y.items()}
-
-
-def _cut(label: str, room: int) -> str:
-    return label if len(label) <= room else label[: max(1, room - 1)] + "…"

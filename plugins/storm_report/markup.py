@@ -18,15 +18,18 @@ def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], class_: str = ""
     body = [[str(escape(cell)) for cell in row] for row in rows]
     right = [all(map(_is_number, filter(None, column))) for column in zip(*body, strict=True)]
     right = right or [False] * len(header)
-    lines = []
-    for tag, row in [("th", map(escape, header)), *(("td", row) for row in body)]:
-        cells = (
-            f"<{tag}{' class=number' if number else ''}>{cell}</{tag}>"
-            for cell, number in zip(row, right, strict=True)
-        )
-        lines.append(f"<tr>{''.join(cells)}</tr>\n")
-    html = f"<thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody>"
+    head = _row([str(escape(name)) for name in header], right, ["th scope=col"] * len(right))
+    tags = ["th scope=row", *(["td"] * (len(right) - 1))]
+    html = f"<thead>{head}</thead><tbody>{''.join(_row(row, right, tags) for row in body)}</tbody>"
     return Markup(f'<div class="wide"><table class="{escape(class_)}">{html}</table></div>')
+
+
+def _row(cells: Sequence[str], right: Sequence[bool], tags: Sequence[str]) -> str:
+    written = (
+        f"<{tag}{' class=number' * number}>{cell}</{tag[:2]}>"
+        for cell, number, tag in zip(cells, right, tags, strict=True)
+    )
+    return f"<tr>{''.join(written)}</tr>\n"
 
 
 def figure(content: Markup, caption: str) -> Markup:

@@ -10,24 +10,26 @@ from pathlib import Path
 from markupsafe import Markup
 
 from storm_exp.report import RunRecord, Section, duration
-from storm_report.template import render
+from storm_report.template import write_page_file
 
 
 def write_page(record: RunRecord, sections: Sequence[Section]) -> Path:
     """Write `report.html` into the run's folder and return its path."""
     stages = record.stages()
-    html = render(
+    file = record.directory / "report.html"
+    when = record.when[:16].replace("T", " ")
+    write_page_file(
+        file,
         "report.html",
+        title=f"{record.recipe} · {when}",
         run=record,
-        when=record.when[:16].replace("T", " "),
+        when=when,
         duration=duration(record.seconds),
         command=shlex.join(record.argv),
         counts=Counter(s.status for s in stages),
         warnings=record.warnings(),
         failures=[s for s in stages if s.status in ("failed", "interrupted")],
-        sections=sections,
+        sections=[(section.title, section.html) for section in sections],
         styles=[Markup(style) for style in dict.fromkeys(s.style for s in sections) if style],
     )
-    file = record.directory / "report.html"
-    file.write_text(html, encoding="utf-8", errors="backslashreplace")
     return file

@@ -9,6 +9,8 @@ from markupsafe import Markup
 from storm_exp.report import Place, RunRecord, Section, StageRecord, duration
 from storm_report.diagram import Box, diagram
 from storm_report.markup import number, size, table
+from storm_report.rails import rails
+from storm_report.svg import NARROW, both
 from storm_report.template import render
 
 _WORST_FIRST = ("failed", "interrupted", "not reached", "made")
@@ -42,7 +44,8 @@ def stage_table(record: RunRecord) -> Markup:
         ]
         for s in record.cells[0].stages
     ]
-    names = ["stage", "component", "", "time to make", "peak memory", "main metric", "", "key"]
+    names = ["stage", "component", "status", "time to make", "peak memory"]
+    names += ["main metric", "its name", "key"]
     return table(names, rows, "stages")
 
 
@@ -64,7 +67,7 @@ def _sweep_stage_table(record: RunRecord) -> Markup:
             ]
         )
     return table(
-        ["stage", "component", "artifacts", "", "time here", "peak memory"], rows, "stages"
+        ["stage", "component", "artifacts", "status", "time here", "peak memory"], rows, "stages"
     )
 
 
@@ -94,4 +97,8 @@ def stage_graph(record: RunRecord) -> Markup:
             count=len(stages),
             tip=f"{name} ({note}): " + ", ".join(f"{n} {s}" for s, n in statuses.items()),
         )
-    return diagram(boxes, list(edges)) if boxes else Markup()
+    if not boxes:
+        return Markup()
+    across = diagram(boxes, list(edges))
+    scrolling = Markup('<div class="wide">{}</div>').format(across)
+    return both(scrolling, rails(boxes, list(edges), NARROW))

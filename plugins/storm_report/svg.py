@@ -6,14 +6,19 @@ Colours are the classes `s0` to `s9`, which the report's style sheet defines for
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from storm_report.template import style_sheet
+
 WIDTH = 960
 """The width of the page's figures, in pixels."""
-STYLE = Path(__file__).parent / "chart.css"
+NARROW = 358.0
+"""The same in the window of a telephone, where the wide ones would be too small to read."""
+LETTER = 6.9
+"""Assumed pixels per letter, as text cannot be measured here."""
 
 
 def element(name: str, *content: Any, **attributes: Any) -> Markup:
@@ -35,10 +40,22 @@ def picture(width: float, height: float, title: str, *content: Markup) -> Markup
         xmlns="http://www.w3.org/2000/svg",
         class_="chart",
         viewBox=f"0 0 {width:.0f} {height:.0f}",
-        style=f"max-width:{width:.0f}px",
+        style=f"max-width:{width:.0f}px;--natural:{width:.0f}px",
         role="img",
         aria_label=title,
     )
+
+
+def responsive(draw: Callable[..., Markup], width: float = WIDTH) -> Markup:
+    """Return what `draw(width=…)` makes for a wide window and for a narrow one; one is shown."""
+    wide = draw(width=width)
+    return both(wide, draw(width=NARROW)) if wide else Markup()
+
+
+def both(wide: Markup, narrow: Markup) -> Markup:
+    """Return a picture for wide windows and its like for narrow ones."""
+    html = '<div class="at-wide">{}</div><div class="at-narrow">{}</div>'
+    return Markup(html).format(wide, narrow)
 
 
 def text(x: float, y: float, content: Any, class_: str = "", anchor: str = "start") -> Markup:
@@ -73,8 +90,13 @@ def short(value: float) -> str:
     return f"{value:#.3g}".rstrip(".") if abs(value) < 1000 else f"{value:.0f}"
 
 
+def fitted(label: str, room: float) -> str:
+    """Return a label, cut where it has more letters than there is room for."""
+    return label if len(label) <= room else label[: max(1, int(room) - 1)] + "…"
+
+
 def standalone(chart: Markup) -> str:
     """Return a chart with its style sheet, for an SVG file."""
-    style = Markup("<style>{}</style>").format(Markup(STYLE.read_text(encoding="utf-8")))
+    style = Markup("<style>{}</style>").format(style_sheet("theme") + style_sheet("chart"))
     opening, rest = str(chart).split(">", 1)
     return f"{opening}>{style}{rest}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from storm_report.chart import Bars, Line, bar_chart, line_chart
 from storm_report.markup import figure, table
 from storm_report.run_table import Measure, comparable, measures, summarise, sweep_table
 from storm_report.shown import colours
-from storm_report.svg import WIDTH
+from storm_report.svg import WIDTH, responsive
 
 _MANY = 4
 """Curves up to which a panel may share its line of the page with another."""
@@ -153,7 +154,9 @@ def _chart(
             )
         if any(line.dashed for line in lines):
             caption += " Dashed: not moved by it."
-        return figure(line_chart(lines, x_title=setting, y_title=title, width=width), caption)
+        return figure(
+            responsive(partial(line_chart, lines, x_title=setting, y_title=title), width), caption
+        )
     bars = [
         Bars(
             name=name,
@@ -163,7 +166,7 @@ def _chart(
         )
         for place, (name, curve) in enumerate(curves.items())
     ]
-    return figure(bar_chart(values, bars, y_title=title, width=width), caption)
+    return figure(responsive(partial(bar_chart, values, bars, y_title=title), width), caption)
 
 
 def _number(value: str) -> float | None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from storm_exp.report import RunRecord, Section
-from storm_report.chart import Line, heat_map, line_chart
+from storm_report.chart import Line, line_chart
+from storm_report.heat_map import heat_map
 from storm_report.look.listing import from_json
 from storm_report.look.markup import LEGEND, examples_markup
 from storm_report.markup import figure, folded, table
 from storm_report.shown import Shown, colours, distinct
+from storm_report.svg import responsive
 from storm_training.data.examples_file import EXAMPLES_FILE
 from storm_training.data.examples_file import LEGEND as LOSS_LEGEND
 
@@ -169,7 +172,8 @@ def losses(run: RunRecord, trained: list[Shown]) -> Markup:
             caption += " Thin: training; dots: held-out rows."
         if widest > 1:
             caption += f" Training losses are averaged over up to {widest} steps."
-        html += figure(line_chart(lines, x_title="optimiser step", y_title=title), caption)
+        draw = partial(line_chart, lines, x_title="optimiser step", y_title=title)
+        html += figure(responsive(draw), caption)
     return html
 
 

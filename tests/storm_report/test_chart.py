@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import xml.etree.ElementTree as ElementTree
+from functools import partial
 from xml.etree.ElementTree import Element
 
 import pytest
@@ -16,13 +17,14 @@ from storm_report.chart import (
     Line,
     Row,
     bar_chart,
-    heat_map,
     line_chart,
     row_chart,
     ticks,
 )
 from storm_report.diagram import Box, diagram, levels
-from storm_report.svg import short, standalone
+from storm_report.heat_map import heat_map
+from storm_report.rails import rails
+from storm_report.svg import responsive, short, standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAUGHTY = "<script>alert('x')</script>\"&"
@@ -184,3 +186,53 @@ def test_a_diagram_runs_from_left_to_right_and_its_boxes_do_not_overlap(graph):
     for a, b in itertools.combinations(names, 2):
         if level[a] == level[b]:
             assert abs(at[a][1] - at[b][1]) >= float(found[a].get("height", ""))
+
+
+@given(graphs())
+def test_rails_run_downwards_and_no_two_nodes_share_a_line(graph):
+    names, edges = graph
+    root = parse(rails({n: Box(name=n, note="", tip=n) for n in names}, edges, 358))
+    nodes = {e.findtext(SVG + "title"): e for e in of_class(root, "circle", "status")}
+    assert sorted(nodes) == sorted(names)
+    height = {n: float(e.get("cy", "")) for n, e in nodes.items()}
+    assert len(set(height.values())) == len(names)
+    assert all(height[a] < height[b] for a, b in edges)
+    assert len(of_class(root, "path", "edge")) == len(edges)
+
+
+@given(graphs())
+def test_a_rail_passes_no_other_node(graph):
+    names, edges = graph
+    root = parse(rails({n: Box(name=n, note="", tip=n) for n in names}, edges, 358))
+    nodes = {e.findtext(SVG + "title"): e for e in of_class(root, "circle", "status")}
+    at = {n: (float(e.get("cx", "")), float(e.get("cy", ""))) for n, e in nodes.items()}
+    for a, b in edges:
+        between = [at[n][0] for n in names if at[a][1] < at[n][1] < at[b][1]]
+        assert at[a][0] not in between
+
+
+def test_the_states_of_a_graph_are_told_without_colour():
+    boxes = {
+        "a": Box(name="a", note="", class_="made", tip="a (x): 1 made"),
+        "b": Box(name="b", note="", class_="failed", tip="b (y): 1 failed"),
+    }
+    for drawn in (diagram(boxes, [("a", "b")]), rails(boxes, [("a", "b")], 358)):
+        text = " ".join(parse(drawn).itertext())
+        assert "✓" in text and "✗" in text
+        told = parse(drawn).get("aria-label")
+        assert told == "graph of the stages: a (x): 1 made; b (y): 1 failed, from a"
+
+
+def test_bars_of_a_narrow_window_stand_in_rows_with_names_in_full():
+    names = ["following", "lookup", "reasoning", "tools", "mean"]
+    draw = partial(bar_chart, names, [Bars(name="a", values=[1.0] * 5, colour=0)], y_title="")
+    wide, narrow = (parse(draw(width=width)) for width in (960, 358))
+    for root in (wide, narrow):
+        assert [e.text for e in of_class(root, "text", "name")] == names
+        assert len({height(bar) for bar in bars(root)}) == 1
+    assert len({bar.get("y") for bar in bars(wide)}) == 1
+    assert len({bar.get("y") for bar in bars(narrow)}) == 2
+
+
+def test_a_responsive_chart_of_nothing_is_nothing():
+    assert responsive(partial(row_chart, [])) == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -58,9 +60,15 @@ def comparison() -> Files:
     }
 
 
-def test_a_report_asks_for_nothing_outside_its_file_and_runs_no_script(make):
+def test_a_report_asks_for_nothing_outside_its_file_and_runs_one_script_that_it_names(make):
     page = show(make.run(cell(make.stage("curator", "Dataset", {"funnel.json": funnel()}))))
-    assert {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"} == set()
+    assert {tag for tag, _ in page.tags} & {"link", "img", "iframe", "object"} == set()
+    (script,) = page.scripts
+    (policy,) = (a["content"] or "" for tag, a in page.tags if "http-equiv" in a)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}'; " in policy
+    assert [a for tag, a in page.tags if tag == "script"] == [{}]
     links = [a.get("href") or "" for tag, a in page.tags if tag == "a"]
     assert all(link.startswith("#") or link in ("run.json", "log.txt") for link in links)
     html = (make.folder / "run/report.html").read_text(encoding="utf-8")
@@ -94,7 +102,7 @@ def test_every_text_of_a_record_is_escaped(make):
     }
     for record in (make.run(one, **more), make.run(one, two, **more)):
         page = show(record)
-        assert "script" not in {tag for tag, _ in page.tags}
+        assert len(page.scripts) == [tag for tag, _ in page.tags].count("script") == 1
         assert page.text.count(NAUGHTY) > 8
 
 
@@ -372,7 +380,7 @@ def test_a_swept_setting_lists_its_values():
 
 def test_columns_of_numbers_stand_to_the_right():
     html = table(["name", "value"], [["a", "1.5 ± 0.1"], ["b", "< 0.001"]])
-    assert "<th>name</th><th class=number>value</th>" in html
+    assert "<th scope=col>name</th><th scope=col class=number>value</th>" in html
 
 
 def test_a_report_needs_no_heavy_package(make):

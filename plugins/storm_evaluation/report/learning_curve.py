@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +12,7 @@ from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
 from storm_report.shown import distinct
+from storm_report.svg import responsive
 
 _FEWEST = 3
 """The fewest evaluated models in a line of descent that are shown as a curve."""
@@ -85,4 +87,5 @@ def curve(points: list[Point]) -> Markup:
         lines.append(Line(name="mean", points=known, colour=len(higher), marks=True))
     names = ", ".join(f"{stage.label} at {tokens:,.0f}" for stage, tokens, _ in points)
     caption = f"Scores over the training tokens of each model in this recipe: {names}."
-    return figure(line_chart(lines, x_title="tokens", y_title="score"), caption)
+    draw = partial(line_chart, lines, x_title="tokens", y_title="score")
+    return figure(responsive(draw), caption)

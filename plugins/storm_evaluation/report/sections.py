@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -16,7 +17,7 @@ from storm_exp.report import Place, RunRecord, Section
 from storm_report.chart import Bars, bar_chart
 from storm_report.markup import figure, folded, table
 from storm_report.shown import colours
-from storm_report.svg import WIDTH
+from storm_report.svg import WIDTH, responsive
 
 _MEAN = "mean"
 _NOTHING = "they come from a rehearsal and have no meaning."
@@ -94,7 +95,9 @@ def scores(lineup: Lineup, palette: dict[str, int]) -> Markup:
             caption += " The mean is over tasks."
         width = WIDTH / 2 - 10 if beside else WIDTH
         shown = [_shown(tasks, group) for group in groups]
-        charts += figure(bar_chart(shown, bars, y_title=metrics, width=width), caption)
+        charts += figure(
+            responsive(partial(bar_chart, shown, bars, y_title=metrics), width), caption
+        )
     html = Markup('<div class="columns">{}</div>').format(charts)
     return html + _score_table(
         lineup, [*shares, *([_MEAN] if len(shares) > 1 else []), *losses], palette

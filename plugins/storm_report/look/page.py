@@ -1,4 +1,4 @@
-"""A page of listings: one HTML file that asks for nothing outside it and runs no script."""
+"""A page of listings: one HTML file that asks for nothing outside it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from pathlib import Path
 from markupsafe import Markup
 
 from storm_report.controls import escape_controls
-from storm_report.template import PAGE_STYLE, render
+from storm_report.template import write_page_file
 
 
 def write_look_page(
     file: Path, title: str, command: str, sections: Sequence[tuple[str, Markup]]
 ) -> None:
     """Write named sections to a file; raises OSError."""
-    html = render(
+    write_page_file(
+        file,
         "look.html",
         title=escape_controls(title),
         command=escape_controls(command),
         sections=[(escape_controls(name), content) for name, content in sections],
-        style=Markup(PAGE_STYLE.read_text(encoding="utf-8")),
     )
-    file.write_text(html, encoding="utf-8", errors="backslashreplace")
