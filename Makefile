@@ -9,6 +9,10 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-l
 # llama.cpp's library, which writes K types: npm brings it to Linux. Without it their tests are skipped.
 LIBLLAMA ?= $(abspath $(VENV))/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 
+# The rules of accessibility that pages are held against, which npm brings. Without them, or without
+# Chromium and its driver, the tests of pages in a browser are skipped.
+AXE ?= $(abspath $(VENV))/node_modules/axe-core/axe.min.js
+
 .PHONY: run test slow vllm engines lint site release study bench clean
 
 run: $(INSTALLED)  ## run Storm's recipe on the miniature world
@@ -20,7 +24,8 @@ run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	@echo "or a project of your own:       storm-exp new my-project"
 	@echo "docs/cookbook.md has a line for every usual step"
 
-test: $(INSTALLED)  ## the default suite: all tests but those that take long
+test: export AXE := $(AXE)
+test: $(INSTALLED) $(AXE)  ## the default suite: all tests but those that take long
 	$(PYTEST) -m "not slow and not engines"
 
 slow: $(INSTALLED)  ## the tests that take long
@@ -39,6 +44,12 @@ $(LIBLLAMA): | $(INSTALLED)
 		echo "no libllama (npm brings it to Linux on x86_64): tests of K types are skipped"; \
 	else npm install --prefix $(VENV) --no-save --no-package-lock --ignore-scripts \
 		@node-llama-cpp/linux-x64@3.21.1; fi
+
+$(AXE): | $(INSTALLED)
+	if ! command -v chromium || ! command -v chromedriver || ! command -v npm; then \
+		echo "no Chromium, no driver or no npm: tests of pages in a browser are skipped"; \
+	else npm install --prefix $(VENV) --no-save --no-package-lock --ignore-scripts axe-core@4.14.1 || \
+		echo "npm brings no axe-core: tests of pages in a browser are skipped"; fi
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
@@ -84,7 +95,7 @@ bench: $(INSTALLED) vllm  ## figures of benchmarks/RESULTS.md
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "1. a virtual environment in $(VENV), of $$($(PYTHON) --version): torch and what else storm-exp needs, a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_OPTIONS) -c constraints.txt torch -e '.[all,test]'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) -c constraints.txt torch -e '.[all,test,browser]'
 	@touch $@
 	@echo "2. installed in $(VENV)"
 

@@ -1,0 +1,151 @@
+"""Reports and pages in a browser: at any width and in both themes they can be read and used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from end_to_end.window import Window, lacking
+from end_to_end.workplace import Workplace
+
+pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"needs {lacking()}")
+WINDOWS = [(1400, "light"), (390, "dark")]
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Window]:
+    with Window() as shown:
+        yield shown
+
+
+@pytest.fixture(scope="module")
+def report(smoked: Workplace) -> Path:
+    """The report of a finished run with every kind of stage."""
+    return smoked.folder / "outputs/latest/report.html"
+
+
+@pytest.fixture(scope="module")
+def look(smoked: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of what every stage of the run read and wrote."""
+    file = tmp_path_factory.mktemp("look") / "look.html"
+    smoked.run("look", "--page", str(file))
+    return file
+
+
+@pytest.fixture(scope="module")
+def sweep(smoked: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a sweep of merges."""
+    place = Workplace(tmp_path_factory.mktemp("sweep"))
+    models = (smoked.folder / "outputs/latest" / name for name in ("base_model", "partner"))
+    paths = map("{}.path={}".format, ("base_model", "partner"), models)
+    place.run("-m", "recipe=merge", *paths, "merger.t=0.2,0.5,0.8")
+    return place.folder / "outputs/latest/report.html"
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run whose first stage failed."""
+    place = Workplace(tmp_path_factory.mktemp("failed"))
+    words = ("recipe=storm_own", "targets=[dataset]", "dataset=dataset_command")
+    place.run(*words, "dataset.line='python -c 1/0 {out}'", code=1)
+    return place.folder / "outputs/latest/report.html"
+
+
+@pytest.mark.parametrize(("width", "theme"), WINDOWS)
+@pytest.mark.parametrize("page", ["report", "look", "sweep", "failed"])
+def test_a_page_fits_is_legible_and_accessible_and_asks_for_nothing(
+    window: Window, page: str, width: int, theme: str, request: pytest.FixtureRequest
+) -> None:
+    window.open(request.getfixturevalue(page), width, theme)
+    assert window.faults() == []
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("page", ["report", "look"])
+def test_every_control_is_reached_by_keyboard_and_shows_it(
+    window: Window, page: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    window.open(request.getfixturevalue(page), width)
+    assert window.unreached() == []
+
+
+def test_a_table_is_sorted_by_keyboard(window: Window, report: Path) -> None:
+    window.open(report)
+    column = (
+        "[...document.querySelectorAll('.stages tbody tr')].map((row) => row.cells[3].innerText)"
+    )
+    head = "document.querySelectorAll('.stages thead th')[3]"
+    window.script(f"{head}.querySelector('button').focus()")
+    times = window.script(f"return {column}")
+    window.press("Enter")
+    assert window.script(f"return {head}.ariaSort") == "ascending"
+    shortest_first = window.script(f"return {column}")
+    window.press("Enter")
+    assert window.script(f"return {head}.ariaSort") == "descending"
+    assert sorted(times) == sorted(shortest_first)
+    assert shortest_first == sorted(times, key=seconds)
+    assert window.script(f"return {column}") != shortest_first
+
+
+def seconds(text: str) -> float:
+    """Return a duration as a report shows it, without what is not known first."""
+    words = text.split()
+    units = {"s": 1, "min": 60, "h": 3600}
+    known = zip(words[::2], words[1::2], strict=True)
+    return sum(float(count) * units[unit] for count, unit in known) if words else float("inf")
+
+
+def test_what_is_folded_opens_by_keyboard(window: Window, report: Path) -> None:
+    window.open(report)
+    window.script("document.querySelector('summary').focus()")
+    for shown in (False, True):
+        window.press(" ")
+        assert window.script("return document.querySelector('details').open") is shown
+
+
+SVG = "<svg role=img aria-label=x"
+FAULTS = {
+    "<div style='width:3000px'>wide</div>": "page is 3",
+    "<p style='color:#aaa'>faint</p>": "color-contrast",
+    "<button></button>": "button-name",
+    "<a href='#nowhere'>x</a>": "link to nowhere",
+    "<h6>deep</h6>": "heading-order",
+    "<script>1</script>": "Content Security Policy",
+    f"{SVG} viewBox='0 0 99 9' width=20><text y=8>x</text></svg>": "small",
+    f"{SVG} width=40 height=20><text y=15>too long a text</text></svg>": "cut",
+    f"{SVG} width=40 height=20><text y=15 style='fill:#bbb'>x</text></svg>": "faint",
+}
+
+
+@pytest.mark.parametrize(("html", "word"), FAULTS.items(), ids=FAULTS.values())
+def test_a_fault_is_found(window: Window, look: Path, tmp_path: Path, html: str, word: str) -> None:
+    window.open(broken(look, tmp_path, "<main>", f"<main>{html}"))
+    assert [fault for fault in window.faults() if word in fault]
+
+
+def test_a_request_is_found(window: Window, look: Path, tmp_path: Path) -> None:
+    policy, image = "default-src 'none'", "<img alt=x src='http://127.0.0.1:9/x.png'>"
+    file = broken(look, tmp_path, policy, "default-src *")
+    window.open(broken(file, tmp_path, "<main>", f"<main>{image}").with_name("broken.html"))
+    assert "asked for http://127.0.0.1:9/x.png" in window.faults()
+
+
+def test_a_control_that_is_not_reached_or_does_not_show_it_is_found(
+    window: Window, look: Path, tmp_path: Path
+) -> None:
+    out_of_reach = "<main><button tabindex=-1>x</button>"
+    window.open(broken(look, tmp_path, "<main>", out_of_reach))
+    assert window.unreached() == ["not reached: BUTTON x"]
+    window.open(broken(look, tmp_path, "</style>", ":focus { outline: 0 !important }</style>"))
+    assert window.unreached()[0].startswith("without outline: A ")
+
+
+def broken(file: Path, folder: Path, good: str, bad: str) -> Path:
+    """Return a copy of a page in which one text was replaced."""
+    html = file.read_text(encoding="utf-8")
+    assert good in html
+    copy = folder / "broken.html"
+    copy.write_text(html.replace(good, bad, 1), encoding="utf-8")
+    return copy
