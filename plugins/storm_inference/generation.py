@@ -226,7 +226,7 @@ class Generator:
             return (
                 prompt,
                 f"{len(prompt)} tokens leave no room for an answer in the model's "
-                f"{self._positions} positions",
+                f"{self._positions} positions with max_new_tokens={self._sampling.max_new_tokens}",
             )
         return prompt, ""
 

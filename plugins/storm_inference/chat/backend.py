@@ -18,7 +18,8 @@ class ChatBackend(Protocol):
     def check(self, chat: Conversation) -> None:
         """Raise UnusableChat if a chat cannot be rendered completely.
 
-        A control token in its contents makes it unusable: only the template may write one.
+        A control token in its contents makes it unusable: only the template may write one. NoRoom
+        if the prompt leaves no room for an answer.
         """
         ...
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from storm_data.rows.tool_form import ToolForm
 from storm_exp import InputError
+from storm_inference.chat.context import NoRoom
 from storm_models.chat.conversation import Conversation
+from storm_models.chat.template import UnusableChat
 
 FORMS = [ToolForm.template.value, ToolForm.storm.value, ToolForm.storm_guidelines.value]
 """Values of `--tool-form`."""
+
+PROBE = {"role": "user", "content": "Hello"}
+"""A message that stands for the user's in a check of the template."""
+_SHOWN = "does not show its tools"
+_LONG = (
+    " (Storm's prompt for tools has 600 tokens and more: base_model=smollm2_135m has a context "
+    "of 8192)"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,10 +41,20 @@ class ChatSetup:
         written, tools = self.form.written([*system, *messages], self.tools)
         return Conversation.of({"messages": written, "tools": json.dumps(tools) if tools else None})
 
-    def remedy(self) -> str:
-        """Return advice for a template that does not show the tools; empty if it does not apply."""
-        if not self.tools or self.form is not ToolForm.template:
+    def remedy(self, reason: UnusableChat, check: Callable[[Conversation], None]) -> str:
+        """Return advice for a chat that cannot start for a `reason`; empty if there is none.
+
+        `check` raises UnusableChat for a chat that the model cannot be asked.
+        """
+        if isinstance(reason, NoRoom):
+            return _LONG if self.tools and self.form is not ToolForm.template else ""
+        if not self.tools or self.form is not ToolForm.template or _SHOWN not in str(reason):
             return ""
+        instead = dataclasses.replace(self, form=ToolForm.storm)
+        try:
+            check(instead.around([PROBE]))
+        except UnusableChat as other:
+            return f"; nor can --tool-form storm show them in the system prompt: {other}{_LONG}"
         return "; --tool-form storm shows tools in the system prompt, with any template"
 
 
@@ -52,7 +73,8 @@ def _tools(file: Path) -> list[dict[str, Any]]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"--tools {file}: is not readable as JSON ({error})") from error
-    tools = []
+    tools: list[dict[str, Any]] = []
+    names = set[str]()
     for entry in content if isinstance(content, list) else [None]:
         function = entry.get("function", entry) if isinstance(entry, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -60,6 +82,9 @@ def _tools(file: Path) -> list[dict[str, Any]]:
                 f"--tools {file}: should be a list of functions, "
                 '[{"name": …, "description": …, "parameters": {…}}]'
             )
+        if function["name"] in names:
+            raise InputError(f"--tools {file}: two functions have the name '{function['name']}'")
+        names.add(function["name"])
         tools.append({"type": "function", "function": function})
     if not tools:
         raise InputError(f"--tools {file}: the list is empty")

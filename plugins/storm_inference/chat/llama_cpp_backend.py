@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from storm_exp import InputError
+from storm_inference.chat.context import Context
 from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.servers.server import Refused, Server, Unavailable
-from storm_models.chat.control_tokens import strings
+from storm_models.chat.control_tokens import CONTROL_TOKEN, strings
 from storm_models.chat.conversation import Conversation
 from storm_models.chat.template import UnusableChat
 
@@ -17,15 +18,15 @@ from storm_models.chat.template import UnusableChat
 class LlamaCppBackend:
     """A server of the chat's own."""
 
-    def __init__(self, server: Server, context: int) -> None:
-        """Use `server`, whose context has `context` tokens, and end it with the chat."""
+    def __init__(self, server: Server, context: Context) -> None:
+        """Use `server`, which was started with this context, and end it with the chat."""
         self._server, self._context = server, context
         self.about = f"llama.cpp at {server.url}"
         self._tokens = functools.lru_cache(maxsize=1024)(self._ids)
 
     def check(self, chat: Conversation) -> None:
-        """Raise UnusableChat if the chat cannot be rendered, or holds a control token."""
-        self._prompt(chat)
+        """Raise UnusableChat if the chat cannot be rendered, holds a control token or is long."""
+        self._context.check(len(self._ids(self._prompt(chat), True)))
 
     def answer(
         self, chat: Conversation, sampling: SamplingOptions, write: Callable[[str], None]
@@ -33,11 +34,10 @@ class LlamaCppBackend:
         """Write the stream of the server."""
         text = self._prompt(chat)
         length = len(self._ids(text, True))
-        if length >= self._context:
-            raise UnusableChat(f"{length} tokens leave no room for an answer in {self._context}")
+        self._context.check(length)
         body = {
             "prompt": text,
-            "n_predict": min(sampling.max_new_tokens, self._context - length),
+            "n_predict": self._context.room(length, sampling.max_new_tokens),
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
@@ -63,7 +63,7 @@ class LlamaCppBackend:
         for text in strings([chat.messages, chat.tools]):
             # The ids differ only if control tokens are parsed: only the template may write them.
             if self._tokens(text, True) != self._tokens(text, False):
-                raise UnusableChat("its contents hold a control token")
+                raise UnusableChat(CONTROL_TOKEN.format(self._control_token(text)))
         body: dict[str, Any] = {"messages": chat.messages}
         if chat.tools:
             body["tools"] = chat.tools
@@ -80,9 +80,21 @@ class LlamaCppBackend:
             raise UnusableChat("the chat template does not show its tools")
         return prompt
 
+    def _control_token(self, text: str) -> str:
+        """Return the first control token in a text that has one."""
+        for token in self._tokens(text, True):
+            piece = str(self._post("/detokenize", {"tokens": [token]}, "content"))
+            if piece in text and self._tokens(piece, True) != self._tokens(piece, False):
+                return piece
+        return ""
+
     def _ids(self, text: str, special: bool) -> tuple[int, ...]:
         body = {"content": text, "add_special": False, "parse_special": special}
+        return tuple(self._post("/tokenize", body, "tokens"))
+
+    def _post(self, path: str, body: dict[str, Any], name: str) -> Any:
+        """Return an entry of the server's answer; raises InputError."""
         try:
-            return tuple(self._server.post("/tokenize", body)["tokens"])
+            return self._server.post(path, body)[name]
         except (Unavailable, Refused, TypeError, KeyError) as error:
             raise InputError(f"llama.cpp failed: {error}") from error

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storm_inference.chat.backend import ChatBackend
+from storm_inference.chat.context import Context
+from storm_inference.environments.vllm import check_vllm
 from storm_inference.servers.server import Server
 from storm_inference.servers.starting import OF_VERBS, ServerLaunch, Starting
 from storm_inference.targets.launching import (
@@ -41,18 +43,21 @@ def open_backend(
     if engine == LLAMA_CPP:
         from storm_inference.chat.llama_cpp_backend import LlamaCppBackend
 
-        context = context_length(target.gguf_files()[0]) or MAX_LENGTH
-        length = min(context, max_length or MAX_LENGTH)
-        launch = prepare(target, engine, LaunchOptions(folder=folder, max_length=length))
-        return LlamaCppBackend(_start(launch, note), length)
+        file = target.gguf_files()[0]
+        where = f"context_length in {file.name}"
+        context = Context.of(context_length(file), max_length, MAX_LENGTH, where)
+        launch = prepare(target, engine, LaunchOptions(folder=folder, max_length=context.tokens))
+        return LlamaCppBackend(_start(launch, note), context)
+    if engine == VLLM:
+        check_vllm()  # before tokenizers are imported and read
     from storm_inference.chat.prompts import Prompts
 
     model = target.checkpoint()
     if engine == VLLM:
         from storm_inference.chat.vllm_backend import VllmBackend
 
-        prompts = Prompts(model, max_length or MAX_LENGTH)
-        options = LaunchOptions(folder=folder, max_length=prompts.max_length)
+        prompts = Prompts(model, max_length, MAX_LENGTH)
+        options = LaunchOptions(folder=folder, max_length=prompts.context.tokens)
         return VllmBackend(_start(prepare(target, engine, options), note), prompts)
     from storm_inference.chat.transformers_backend import TransformersBackend
 

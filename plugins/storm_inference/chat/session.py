@@ -9,14 +9,13 @@ from typing import Any
 
 from storm_exp import InputError
 from storm_inference.chat.backend import ChatBackend
-from storm_inference.chat.chat_setup import ChatSetup
+from storm_inference.chat.chat_setup import PROBE, ChatSetup
 from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.chat.terminal import Terminal
 from storm_models.chat.template import UnusableChat
 from storm_models.chat.tool_calls import MalformedCall, parse_answer
 from storm_report.controls import escape_controls
 
-_PROBE = {"role": "user", "content": "Hello"}
 _CUT = "(the answer was cut off at the limit: --max-tokens)"
 INTERRUPTED = 130
 """Exit code of a chat that Ctrl-C ended."""
@@ -37,10 +36,10 @@ class Session:
         self._sampling, self._terminal = sampling, terminal
         self._messages: list[dict[str, Any]] = []
         try:
-            backend.check(setup.around([_PROBE]))
+            backend.check(setup.around([PROBE]))
         except UnusableChat as reason:
-            problem = escape_controls(f"the chat cannot start: {reason}{setup.remedy()}")
-            raise InputError(problem) from reason
+            problem = f"the chat cannot start: {reason}{setup.remedy(reason, backend.check)}"
+            raise InputError(escape_controls(problem)) from reason
 
     def say(self, text: str) -> bool:
         """Write the answer to a message; return whether it ended with a stop token.
@@ -76,7 +75,7 @@ class Session:
         if not self._messages:
             return
         try:
-            self._backend.check(self._setup.around([*self._messages, _PROBE]))
+            self._backend.check(self._setup.around([*self._messages, PROBE]))
         except UnusableChat as reason:
             self._terminal.note(f"(the conversation continues without this answer: {reason})")
             del self._messages[-2:]

@@ -65,7 +65,7 @@ class TransformersBackend:
             return ids
 
         input_ids = torch.tensor([prompt], device=self._device)
-        max_length = len(prompt) + self._prompts.room(prompt, sampling.max_new_tokens)
+        max_length = len(prompt) + self._prompts.context.room(len(prompt), sampling.max_new_tokens)
         mask = torch.ones_like(input_ids)
         config = self._model.config()
         ids = generate_through(config, input_ids, mask, max_length, stops, generate)

@@ -31,7 +31,7 @@ class VllmBackend:
         body = {
             "model": self._server.model,
             "prompt": prompt,
-            "max_tokens": self._prompts.room(prompt, sampling.max_new_tokens),
+            "max_tokens": self._prompts.context.room(len(prompt), sampling.max_new_tokens),
             "temperature": sampling.temperature,
             "top_k": sampling.top_k or -1,
             "top_p": sampling.top_p or 1e-6,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storm_exp import InputError, Runtime
 from storm_inference.environments.llama_cpp import llama_cpp
-from storm_inference.environments.vllm import vllm
+from storm_inference.environments.vllm import check_vllm, vllm
 from storm_inference.opening import served_dtype
 from storm_inference.servers.llama_cpp_server import LlamaCppLaunch
 from storm_inference.servers.port import HOST
@@ -79,6 +79,7 @@ def prepare(target: Target, engine: str, options: LaunchOptions) -> ServerLaunch
 
 
 def _vllm(target: Target, options: LaunchOptions) -> Launch:
+    check_vllm()
     python = vllm().python()
     model = target.checkpoint()
     chat, gpus = TemplateContext.read(model.directory), device_count("auto")

@@ -127,10 +127,10 @@ def _alternatives(word: str, store: Path) -> str:
         if (LATEST / "cells").is_dir():
             there = f"the latest run is a sweep: give the path of a model in {LATEST}/cells"
     else:
-        near = did_you_mean(word, labels)
-        listed = near if near.startswith("; known") else ""
-        there = f"the latest run has {', '.join(labels)}{near.removeprefix(listed)}"
-    return f"{there}; it is not a key in {store}, a folder or a GGUF file either"
+        there = f"the latest run has {', '.join(labels)}"
+    near = did_you_mean(word, labels)
+    meant = near if "did you mean" in near else ""
+    return f"{there}; it is not a key in {store}, a folder or a GGUF file either{meant}"
 
 
 def is_model(place: Path) -> bool:

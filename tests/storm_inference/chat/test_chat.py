@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from storm_exp import InputError
 from storm_inference.chat.chat_setup import ChatSetup, read_chat_setup
+from storm_inference.chat.context import Context, NoRoom
 from storm_inference.chat.prompts import Prompts
 from storm_inference.chat.sampling import SamplingOptions
 from storm_inference.chat.session import INTERRUPTED, Session, converse, one_shot
@@ -170,12 +175,39 @@ def test_calls_of_tools_are_shown(tmp_path):
     assert role == "system" and '"name": "find"' in prompt
 
 
-def test_tools_that_the_template_does_not_show_are_refused_with_what_helps(talker, tmp_path):
-    tools = tmp_path / "tools.json"
+def with_tools(folder, model) -> list[str]:
+    """The words of a chat in which a model may call a tool."""
+    tools = folder / "tools.json"
     tools.write_text(json.dumps([{"type": "function", "function": {"name": "find"}}]))
-    words = [str(talker.directory), "--say", "hello", "--tools", str(tools)]
-    with pytest.raises(InputError, match=r"does not show its tools.*--tool-form storm"):
-        chat(words)
+    return [str(model.directory), "--say", "hello", "--tools", str(tools)]
+
+
+def test_tools_that_the_template_does_not_show_are_refused_with_what_helps(tmp_path):
+    model = make_checkpoint(tmp_path / "model", max_position_embeddings=4096)
+    with pytest.raises(InputError, match=r"does not show its tools; --tool-form storm shows tools"):
+        chat(with_tools(tmp_path, model))
+
+
+def test_a_prompt_for_tools_that_the_model_has_no_room_for_is_not_advised(talker, tmp_path):
+    with pytest.raises(InputError) as refused:
+        chat(with_tools(tmp_path, talker))
+    assert re.search(
+        r"does not show its tools; nor can --tool-form storm .*: \d+ tokens leave no room for an "
+        r"answer in 256, the model's context .*smollm2_135m",
+        str(refused.value),
+    )
+
+
+def test_a_prompt_for_tools_beyond_the_context_is_refused_with_what_helps(talker, tmp_path):
+    with pytest.raises(InputError, match=r"cannot start: \d+ tokens leave no room.*smollm2_135m"):
+        chat([*with_tools(tmp_path, talker), "--tool-form", "storm"])
+
+
+def test_two_tools_of_one_name_are_refused(tmp_path):
+    tools = tmp_path / "tools.json"
+    tools.write_text(json.dumps([{"name": "find"}, {"function": {"name": "find"}}]))
+    with pytest.raises(InputError, match=r"tools\.json: two functions have the name 'find'"):
+        read_chat_setup("", str(tools), "template")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", "[1]", '[{"name": 1}]', None])
@@ -196,8 +228,45 @@ def test_a_model_without_a_chat_template_is_refused_with_what_helps(talker, tmp_
 
 
 def test_a_message_beyond_the_context_is_not_sent(talker):
-    with pytest.raises(InputError, match=r"leave no room for an answer in 64"):
+    longer = "leave no room for an answer in 64, --max-length: .*--max-length may be up to 256$"
+    with pytest.raises(InputError, match=longer):
         chat([str(talker.directory), "--say", "word " * 50, "--max-length", "64"])
+    context = r"in 256, the model's context \(max_position_embeddings in its config.json\): shorten"
+    with pytest.raises(InputError, match=context):
+        chat([str(talker.directory), "--say", "word " * 60])
+
+
+def test_the_context_of_a_gguf_file_and_of_a_server_is_named():
+    where = "context_length in a.gguf"
+    with pytest.raises(NoRoom, match=r"in 256, the model's context \(context_length in a.gguf\)"):
+        Context.of(256, None, 8192, where).check(256)
+    with pytest.raises(NoRoom, match=r"in 8192, the default of --max-length .* up to 9000"):
+        Context.of(9000, None, 8192, where).check(8192)
+    context = Context.of(256, 100, 8192)
+    context.check(99)
+    assert context.room(90, 40) == 10
+
+
+LIGHT = """
+import sys
+from storm_exp import InputError
+from storm_inference.chat.verb import chat
+try:
+    chat([sys.argv[1], "--say", "hello", "--inference", "vllm"])
+except InputError as error:
+    print(error, "torch" in sys.modules, "transformers" in sys.modules)
+"""
+
+
+def test_an_environment_that_is_missing_is_told_before_anything_heavy_is_imported(talker, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, str(talker.directory)],
+        env={**os.environ, "STORM_EXP_ENVIRONMENTS": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("storm-exp env create vllm False False\n")
 
 
 @pytest.mark.parametrize("say", ["", "  "])

@@ -93,6 +93,8 @@ def test_a_word_that_names_nothing_is_answered_with_what_there_is(work, word):
     with pytest.raises(InputError, match=r"latest run has merger") as raised:
         find_target(word)
     assert str(raised.value).count("merger") == (2 if word == "mergr" else 1)
+    end = "either; did you mean 'merger'?" if word == "mergr" else "either"
+    assert str(raised.value).endswith(end)
 
 
 def test_a_run_that_is_not_there_is_said(tmp_path, monkeypatch):
