@@ -102,7 +102,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         meant = recipe_of_this_name(first) or new_verb(first) or did_you_mean(first, known)
         failures = load_plugins().failures()
-        raise StormError(f"no verb '{first}'{meant}; to run a recipe, write recipe=NAME{failures}")
+        raise StormError(f"no verb '{first}'{meant} (to run a recipe: recipe=NAME){failures}")
     return known[first](arguments[1:])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp import Artifact, InputError, Spec
+from storm_report.counted import counted
 
 _SHOWN_CHARACTERS = 400
 
@@ -32,7 +33,7 @@ class EvaluationSpec(Spec):
         """Return, for example, `4 tasks, 600 documents`."""
         if self.tasks is None:
             return ""
-        count = f"{len(self.tasks)} task" + ("s" if len(self.tasks) != 1 else "")
+        count = counted(len(self.tasks), "task")
         return count if self.documents is None else f"{count}, {self.documents} documents"
 
 

@@ -72,7 +72,7 @@ def find_run(outputs: Path, word: str) -> Run:
             shown = ", ".join(run.folder.name for run in candidates[-3:])
             raise StormError(f"{len(candidates)} runs have '{word}' in their names: {shown}")
     known = {name for run in runs for name in run.names}
-    raise StormError(f"no run '{word}' in {outputs}{did_you_mean(word, known)}: see runs ls")
+    raise StormError(f"no run '{word}' in {outputs}{did_you_mean(word, known)} (see runs ls)")
 
 
 def with_words(runs: list[Run], words: list[str]) -> list[Run]:

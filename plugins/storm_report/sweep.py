@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from storm_exp.report import Place, RunRecord, Section
 from storm_report.chart import Bars, Line, bar_chart, line_chart
+from storm_report.counted import counted
 from storm_report.markup import figure, table
 from storm_report.run_table import Measure, comparable, measures, summarise, sweep_table
 from storm_report.shown import colours
@@ -41,7 +42,7 @@ def sweep_section(record: RunRecord) -> Section:
     charts = Markup().join(_chart(*panel, colour, len(panels) > 2) for panel in panels)
     header, lines = sweep_table(record)
     seeds = max((len(row["cells"]) for row in rows), default=1)
-    note = f"{len(record.cells)} cells"
+    note = counted(len(record.cells), "cell")
     if seeds > 1:
         note += f", mean ± standard deviation over {seeds} seeds"
     elif any(row["stderr"] for row in rows):

@@ -69,9 +69,9 @@ def read_words(
     words.action = words.names.pop(0) if words.names else first
     if words.action not in actions:
         near = did_you_mean(words.action, actions)
-        raise StormError(
-            f"{verb} {words.action}: no such action{near}; there are {', '.join(actions)}"
-        )
+        meant = near if "did you mean" in near else ""
+        there = ", ".join(actions)
+        raise StormError(f"{verb} {words.action}: no such action{meant} (there are {there})")
     known = {JSON_FLAG, *(flag.rstrip("=") for flag in actions[words.action])}
     for flag in (*words.flags, *words.values):
         if flag.startswith("-") and flag not in known:

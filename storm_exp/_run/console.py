@@ -44,7 +44,7 @@ def summarise(plan: Plan) -> str:
     missing = plan.to_make()
     kept = [node for node in plan.nodes.values() if node.status is Status.KEPT]
     if not missing:
-        return f"{cells}nothing to make, all {len(kept)} artifacts are kept"
+        return f"{cells}nothing to make, all artifacts are kept: {len(kept)}"
     return f"{cells}to make: {_count(missing)}" + (f"; kept: {_count(kept)}" if kept else "")
 
 
@@ -95,11 +95,11 @@ def _outcome(record: RunRecord) -> str:
         status: [stage.label for stage in record.stages() if stage.status == status]
         for status in ("made", "failed", "interrupted")
     }
-    made = f"{len(labels['made'])} artifacts"
+    made = f"{len(labels['made'])} artifact" + "s" * (len(labels["made"]) != 1)
     if record.status == "interrupted":
         where = f" in {', '.join(labels['interrupted'])}" if labels["interrupted"] else ""
         resumable = [s.label for s in record.stages() if s.error.endswith(GOES_ON)]
-        kept = [f"the {made} made before are kept"] if labels["made"] else []
+        kept = [f"what was made before ({made}) is kept"] if labels["made"] else []
         kept += [f"the progress of {label} is kept" for label in resumable]
         anew = [label for label in labels["interrupted"] if label not in resumable]
         again = f"starts {', '.join(anew)} from the beginning" if anew else "continues from there"

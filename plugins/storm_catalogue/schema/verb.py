@@ -14,6 +14,7 @@ from storm_catalogue.option import Option, components, recipes
 from storm_catalogue.schema.files import component_schema, recipe_schema
 from storm_catalogue.words import Words, read_words
 from storm_exp import Answer, InputError, StormError, did_you_mean, load_plugins
+from storm_report.counted import counted
 
 ALL, FOLDER = "all", "schemas"
 
@@ -79,7 +80,7 @@ def _write_all(known: list[Option], words: Words, notes: list[str]) -> Answer:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
         items.append({"kind": option.kind, "name": option.name, "file": str(file)})
-    line = f"{len(items)} schemas in {folder}/component and {folder}/recipe"
+    line = f"{counted(len(items), 'schema')} in {folder}/component and {folder}/recipe"
     return Answer("schema", items, [line], [*notes, *refused])
 
 

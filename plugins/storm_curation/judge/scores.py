@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from storm_exp import Artifact, Spec
+from storm_report.counted import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +39,7 @@ class ScoresSpec(Spec):
             return ""
         low, high = self.rows
         rows = str(low) if low == high else f"{low}–{high}"
-        return f"{rows} rows, {len(self.scales)} questions"
+        return f"{rows} rows, {counted(len(self.scales), 'question')}"
 
 
 class Scores(Artifact):

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from storm_exp import Artifact, InputError, Spec
+from storm_report.counted import counted
 
 NO_EFFECT, UNDECIDED = "no effect", "undecided"
 """Verdicts where neither model is better: the interval is within the margin, or is not."""
@@ -23,7 +24,8 @@ class ComparisonSpec(Spec):
         """Return, for example, `5 models, 4 tasks`."""
         if self.models is None:
             return ""
-        return f"{self.models} models" + (f", {len(self.tasks)} tasks" if self.tasks else "")
+        tasks = f", {counted(len(self.tasks), 'task')}" if self.tasks else ""
+        return counted(self.models, "model") + tasks
 
 
 class Comparison(Artifact):

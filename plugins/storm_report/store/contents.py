@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from storm_exp import Store, StormError, align
+from storm_report.counted import counted
 from storm_report.store.described import describe_manifest
 from storm_report.words import Words
 
@@ -53,7 +54,7 @@ def verify(store: Store, words: Words) -> int:
         unfinished = " (unfinished, from a run in progress or a failed one)"
         lines.append(f"{stray}: no artifact" + unfinished * stray.name.startswith(".partial-"))
     gone = f", {len(evicted)} evicted" if evicted else ""
-    lines.append(f"{len(keys)} artifacts, {len(problems)} damaged{gone}")
+    lines.append(f"{counted(len(keys), 'artifact')}, {len(problems)} damaged{gone}")
     items = [
         {"key": key, "evicted": key in evicted, "problem": problems.get(key, "")} for key in keys
     ]

@@ -144,7 +144,7 @@ def _kind(subject: Subject) -> str:
 
 def _alternatives(word: str, store: Path) -> str:
     labels = sorted(place.name for place in LATEST.glob("*") if place.is_dir())
-    there = f"there is no run ({LATEST})"
-    if labels:
-        there = f"the latest run has {', '.join(labels)}{did_you_mean(word, labels)}"
-    return f"{there}; it is not a key in {store}, a file or a folder either"
+    there = f"the latest run has {', '.join(labels)}" if labels else f"there is no run ({LATEST})"
+    near = did_you_mean(word, labels)
+    meant = near if "did you mean" in near else ""
+    return f"{there}; it is not a key in {store}, a file or a folder either{meant}"

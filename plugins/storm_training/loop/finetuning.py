@@ -17,6 +17,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.depth import read_new_layers
 from storm_models.checkpoint.spec import readable_count
 from storm_models.folder.generation_config import GENERATION_FILE
+from storm_report.counted import counted
 from storm_training.data.packed_rows import write_examples
 from storm_training.data.token_set import TokenSet
 from storm_training.data.training_rows import TrainingRows, read_rows, require_rows
@@ -54,7 +55,7 @@ def finetune(
     require_rows(rows, tokens, longest)
     if any(rows.dropped.values()):
         reasons = ", ".join(f"{count} {reason}" for reason, count in rows.dropped.items())
-        stage.say(f"{len(rows.sequences)} examples; left out: {reasons}")
+        stage.say(f"{counted(len(rows.sequences), 'example')}; left out: {reasons}")
     held_out: TrainingRows | None = None
     if settings.validation_rows and tokens.count("validation"):
         limit = settings.validation_rows

@@ -60,13 +60,13 @@ def test_a_signal_in_the_first_stage_names_it_and_says_what_is_next(
         (
             "made",
             "starts from the beginning",
-            "the 1 artifacts made before are kept; the same command starts",
+            "what was made before (1 artifact) is kept; the same command starts",
         ),
         ("kept", GOES_ON, "the progress of adder is kept; the same command continues from there"),
         (
             "made",
             GOES_ON,
-            "the 1 artifacts made before are kept and the progress of adder is kept;",
+            "what was made before (1 artifact) is kept and the progress of adder is kept;",
         ),
     ],
 )
@@ -98,7 +98,7 @@ def test_what_was_made_before_a_signal_is_kept_and_counted(start, storm, tmp_pat
     run = start("-m", "storm_exp", "recipe=sum", "adder=slow", "adder.seconds=600")
     until(lambda: begun(tmp_path))
     run.process.send_signal(signal.SIGINT)
-    assert "interrupted in adder: the 1 artifacts made before are kept" in run.wait().out
+    assert "interrupted in adder: what was made before (1 artifact) is kept" in run.wait().out
     assert storm("recipe=sum").code == 0
     assert statuses()["source"] == "kept"
 
