@@ -156,6 +156,6 @@ def comment(file: Path) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    """Return the first sentence of a description, without line breaks."""
-    paragraph = " ".join(text.strip().partition("\n\n")[0].split())
+    """Return the first sentence of a description, without line breaks and indented examples."""
+    paragraph = " ".join(re.split(r"\n\n|\n  ", text.strip())[0].split())
     return re.split(r"(?<=[.?!:]) (?=[A-Z`])", paragraph)[0].rstrip(".:")

@@ -18,6 +18,7 @@ def test_recipes_and_sweeps_are_listed_with_a_summary(ask, kind, files):
     items = ask("list", kind)["items"]
     assert {f"{kind[:-1]}/{item['name']}" for item in items} == set(files)
     assert all(item["summary"] for item in items)
+    assert not any("storm-exp " in item["summary"] for item in items)
     assert {item["place"] for item in items} == {str(file) for file in files.values()}
 
 
