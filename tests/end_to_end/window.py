@@ -71,7 +71,7 @@ class Window(contextlib.AbstractContextManager["Window"]):
     def faults(self) -> list[str]:
         """Return what does not fit, cannot be read, or is not accessible; what was asked for."""
         self.script(_AXE.read_text(encoding="utf-8"))
-        options = {"runOnly": _RULES, "resultTypes": ["violations"]}
+        options = {"runOnly": _RULES, "resultTypes": ["violations"], "preload": False}
         found = self.driver.execute_async_script(
             "axe.run(document, arguments[0]).then(arguments[1])", options
         )
@@ -117,4 +117,5 @@ class Window(contextlib.AbstractContextManager["Window"]):
         entries = (json.loads(e["message"])["message"] for e in self.driver.get_log("performance"))
         sent = [e["params"] for e in entries if e["method"] == "Network.requestWillBeSent"]
         asked = [each["request"]["url"] for each in sent]
-        return [url for url in asked if url != self.driver.current_url]
+        own = (self.driver.current_url, "data:")
+        return [url for url in asked if not url.startswith(own)]
