@@ -29,6 +29,10 @@ class StandIn(ThreadingHTTPServer):
         """How long an answer takes."""
         self.metrics = ""
         """The text of /metrics."""
+        self.tokens_per_look = self.tokens = 0
+        """By how much its counter of tokens grows until it is looked at again."""
+        self.key = ""
+        """The key that requests must have, if any."""
         self.after: Callable[[dict[str, Any]], Any] = lambda answer: answer
         """Changes an answer."""
 
@@ -45,19 +49,33 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
         pass
 
+    def _has_key(self) -> bool:
+        """Whether a request has the key; else it is refused, as some servers do: with its key."""
+        given = self.headers.get("Authorization", "no key")
+        if not self.server.key or given == f"Bearer {self.server.key}":
+            return True
+        self._send(401, {"error": f"invalid key: {given.removeprefix('Bearer ')}"})
+        return False
+
     def do_GET(self) -> None:
-        if self.path == "/health":
+        if not self._has_key():
+            pass
+        elif self.path == "/health":
             self._send(200 if self.server.healthy else 503, {})
         elif self.path == "/v1/models":
             self._send(200, {"data": [{"id": "toy", "max_model_len": 64}]})
         elif self.path == "/metrics":
-            self._send(200, self.server.metrics.encode(), "text/plain")
+            self.server.tokens += self.server.tokens_per_look
+            tokens = f"vllm:generation_tokens_total {self.server.tokens}\n"
+            self._send(200, (self.server.metrics + tokens).encode(), "text/plain")
         else:
             self._send(404, {})
 
     def do_POST(self) -> None:
         stand_in = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self._has_key():
+            return
         with stand_in.guard:
             stand_in.asked.append(body)
             stand_in.at_once += 1

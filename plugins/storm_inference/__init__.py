@@ -56,18 +56,29 @@ def storm_environments() -> list[Environment]:
 
 @hookimpl
 def storm_check_machine(plan: Plan) -> None:
-    """Refuse a plan that needs an environment which is missing."""
+    """Refuse a plan that needs an environment or a key which is missing."""
+    from storm_inference.engines.api_key import check_keys
     from storm_inference.environments.needed import check_environments
 
     check_environments(plan)
+    check_keys(plan)
+
+
+@hookimpl
+def storm_check_plan(plan: Plan) -> None:
+    """Refuse ports of servers that do not exist."""
+    from storm_inference.servers.port import check_ports
+
+    check_ports(plan)
 
 
 @hookimpl
 def storm_plan_notices(plan: Plan) -> list[str]:
     """Return a line per engine other than transformers with the stages that use it.
 
-    And one per environment that only another machine can have.
+    And one per environment and key that only another machine can have.
     """
+    from storm_inference.engines.api_key import keys_elsewhere
     from storm_inference.engines.settings import TRANSFORMERS
     from storm_inference.environments.needed import environments_elsewhere
 
@@ -77,4 +88,4 @@ def storm_plan_notices(plan: Plan) -> list[str]:
         if engine != TRANSFORMERS:
             stages_of.setdefault(engine, {})[node.stage] = None
     lines = [f"inference by {engine}: {', '.join(stages)}" for engine, stages in stages_of.items()]
-    return [*lines, *environments_elsewhere(plan)]
+    return [*lines, *environments_elsewhere(plan), *keys_elsewhere(plan)]

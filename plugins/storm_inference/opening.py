@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storm_exp import StageContext
+from storm_inference.engines.api_key import read_key
 from storm_inference.engines.engine import Engine
 from storm_inference.engines.settings import TRANSFORMERS, VLLM, AsksModel, InferenceSection
 from storm_inference.environments.vllm import vllm
@@ -58,7 +59,8 @@ def open_engine(
         if settings.engine == VLLM:
             servers = _start(serving, stage, model.materialise(stage), device, computed, max_length)
         else:
-            servers = [Server(url, ANSWER_SECONDS) for url in serving.urls]
+            key = read_key(serving.api_key_variable)
+            servers = [Server(url, ANSWER_SECONDS, key=key) for url in serving.urls]
         for server in servers:
             opened.callback(server.close)
         identity = None
@@ -80,6 +82,7 @@ def open_engine(
         servers,
         requests=serving.requests,
         patience=serving.patience_seconds,
+        stall=serving.stall_seconds,
         say=stage.say,
         check=stage.check,
         changed=identity.problem if identity else None,

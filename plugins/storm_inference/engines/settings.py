@@ -7,6 +7,7 @@ import dataclasses
 from omegaconf import II
 
 from storm_exp import SettingError, setting
+from storm_inference.engines.api_key import SETTING, check_variable
 from storm_inference.engines.urls import check_urls
 from storm_inference.environments.environment import Environment
 from storm_models.dtype import LoadedDtype
@@ -23,11 +24,13 @@ class InferenceSection:
     dtype: LoadedDtype = LoadedDtype.auto
     quantisation: str = ""
     urls: list[str] = setting([])
+    api_key_variable: str = ""
     port: int = setting(0, at_least=0, at_most=65535)
     requests: int = setting(32, at_least=1, unit="requests")
     memory: float = setting(0.9, above=0, at_most=1)
     start_seconds: float = setting(900.0, above=0, unit="seconds")
     patience_seconds: float = setting(60.0, above=0, unit="seconds")
+    stall_seconds: float = setting(300.0, above=0, unit="seconds")
 
     def __post_init__(self) -> None:
         """Check combinations of settings; raises SettingError."""
@@ -39,6 +42,7 @@ class InferenceSection:
                     raise SettingError(name, getattr(self, name), problem)
         if self.engine == SERVER:
             check_urls(self.urls, "urls")
+        check_variable(self.api_key_variable, SETTING)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -51,6 +55,9 @@ class Serving:
     """vLLM's name of a quantisation applied while loading, such as fp8; empty: none."""
     urls: list[str] = setting(II("inference.urls"), semantic=False)
     """Running servers, for the engine server: http://HOST:PORT."""
+    api_key_variable: str = setting(II("inference.api_key_variable"), semantic=False)
+    """Name of the environment variable that has the key which running servers demand; empty: none.
+    The key itself is not a setting, and not recorded."""
     port: int = setting(II("inference.port"), semantic=False)
     """Port of the first server that is started; the next ones follow. 0: free ports."""
     requests: int = setting(II("inference.requests"), semantic=False)
@@ -61,6 +68,9 @@ class Serving:
     """How long a server may take to start."""
     patience_seconds: float = setting(II("inference.patience_seconds"), semantic=False)
     """How long to wait for a failing server, and before another server gets a slow request too."""
+    stall_seconds: float = setting(II("inference.stall_seconds"), semantic=False)
+    """How long a server with requests may show no progress, neither an answer nor tokens that its
+    /metrics count, before it is not used any more."""
 
     def given(self) -> InferenceSection:
         """Return the values, with the section's defaults in place of interpolations.
@@ -109,6 +119,7 @@ class AsksModel:
             self.serving = Serving(**plain)
         elif self.engine == SERVER:
             check_urls(self.serving.given().urls, "serving.urls")
+            check_variable(self.serving.given().api_key_variable, f"serving.{SETTING}")
 
     def rehearsed_engine(self) -> str:
         """Return the engine of a rehearsal: transformers if the recipe's cannot be used.

@@ -7,7 +7,7 @@ import shlex
 import time
 
 from storm_exp import InputError
-from storm_inference.servers.starting import OF_VERBS, ServerLaunch, Starting
+from storm_inference.servers.starting import OF_VERBS, VLLM_KEY, ServerLaunch, Starting
 
 _START_SECONDS = 1800.0
 _POLL_SECONDS = 0.5
@@ -39,9 +39,11 @@ def instructions(url: str, launch: ServerLaunch) -> list[str]:
     """Return lines with the address, the model's name, and a curl command."""
     message = {"role": "user", "content": "Hello"}
     body = json.dumps({"model": launch.name, "messages": [message]})
-    words = ["curl", f"{url}/v1/chat/completions"]
-    words += ["-H", "Content-Type: application/json", "-d", body]
-    lines = [f"{url}/v1 serves the model '{launch.name}'. Ctrl-C ends it", shlex.join(words)]
-    if launch.host not in _LOOPBACK:
+    has_key = launch.engine == "vLLM" and bool(launch.environment().get(VLLM_KEY))
+    words = ["-H", "Content-Type: application/json", "-d", body]
+    key = f'-H "Authorization: Bearer ${VLLM_KEY}" ' if has_key else ""
+    curl = f"curl {shlex.quote(f'{url}/v1/chat/completions')} {key}{shlex.join(words)}"
+    lines = [f"{url}/v1 serves the model '{launch.name}'. Ctrl-C ends it", curl]
+    if launch.host not in _LOOPBACK and not has_key:
         lines.append(f"anyone who can reach {launch.host} can use it: there is no authentication")
     return lines

@@ -14,6 +14,8 @@ from storm_inference.servers.server import NotTaken, Refused, Server, Unavailabl
 
 ATTEMPTS = 4
 """Number of failed attempts after which a request fails."""
+_COMPUTED = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+"""Counters that show that a server computes."""
 _POLL_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -43,18 +45,20 @@ class Pool:
         *,
         requests: int,
         patience: float,
+        stall: float = 300.0,
         say: Callable[[str], None] = lambda text: None,
         check: Callable[[], None] = lambda: None,
         changed: Callable[[Server], str] | None = None,
     ) -> None:
         """Send each server up to `requests` concurrent requests.
 
-        A server that fails for `patience` seconds is dropped, which is reported through `say`.
-        `check` is called regularly and may raise to cancel the requests. `changed` returns why a
-        server that failed and is available again is not the same one any more, or ''.
+        A server that fails for `patience` seconds, or has requests and shows no progress for
+        `stall` seconds, is dropped, which is reported through `say`. `check` is called regularly
+        and may raise to cancel the requests. `changed` returns why a server that failed and is
+        available again is not the same one any more, or ''.
         """
         self.servers = list(servers)
-        self._requests, self._patience = requests, patience
+        self._requests, self._patience, self._stall = requests, patience, stall
         self._say, self._check, self._changed = say, check, changed
 
     def ask(self, requests: Sequence[Request], advance: Callable[[int], None]) -> list[Any]:
@@ -67,18 +71,20 @@ class Pool:
         if not self.servers:
             raise InputError("no server is left")
         threads = [
-            threading.Thread(target=self._work, args=(server, queue), daemon=True)
+            (threading.Thread(target=self._work, args=(server, queue), daemon=True), server)
             for server in self.servers
             for _ in range(min(self._requests, len(requests)))
         ]
-        for thread in threads:
+        for thread, _ in threads:
             thread.start()
+        for server in self.servers:
+            threading.Thread(target=self._watch, args=(server, queue), daemon=True).start()
         try:
             while not queue.over(_POLL_SECONDS):
                 self._check()
                 if fresh := queue.fresh_rows():
                     advance(fresh)
-                if not any(thread.is_alive() for thread in threads):
+                if not any(t.is_alive() and server not in queue.lost for t, server in threads):
                     queue.fail(f"no server is left: {'; '.join(queue.lost.values())}")
         finally:
             queue.stop()
@@ -114,6 +120,20 @@ class Pool:
                     return
             else:
                 queue.finish(number, server, result)
+
+    def _watch(self, server: Server, queue: _Queue) -> None:
+        """Drop a server that has requests, and neither answers one nor computes a token."""
+        answers, tokens, since = 0, -1.0, time.monotonic()
+        while not queue.over(min(self._stall / 4, _LONGEST_PAUSE_SECONDS)):
+            answered, computed = queue.answered(server), sum(server.counters(*_COMPUTED))
+            if answered > answers or computed > tokens or not queue.has_request(server):
+                answers, tokens = answered, max(tokens, computed)
+                since = time.monotonic()
+            elif time.monotonic() - since > self._stall:
+                problem = f"{server.url} took requests, and for {self._stall:g} s it answered none"
+                problem += " and its /metrics counted no token (inference.stall_seconds)"
+                queue.drop(server, problem)
+                return
 
     def _wait_for(self, server: Server, queue: _Queue, *, failed: bool = True) -> str:
         """Wait until a server is available, and the same if it failed; return why it is dropped."""
@@ -153,6 +173,7 @@ class _Queue:
         self._asked: dict[int, dict[Server, float]] = {}
         """{request: {server that processes it: start time}}"""
         self._attempts = collections.Counter[int]()
+        self._answered = collections.Counter[Server]()
         self._not_taken: dict[Server, float] = {}
         """{server: since when it takes no requests}"""
         self._results: dict[int, Any] = {}
@@ -164,7 +185,7 @@ class _Queue:
     def take(self, server: Server) -> int | None:
         """Return the number of the next request for a server, None if there are no more."""
         with self._change:
-            while not self._is_over():
+            while not (self._is_over() or server in self.lost):
                 number = self._waiting.popleft() if self._waiting else self._late(server)
                 if number is not None:
                     self._asked.setdefault(number, {})[server] = time.monotonic()
@@ -185,6 +206,7 @@ class _Queue:
     def finish(self, number: int, server: Server, result: Any) -> None:
         """Store the result of a request, unless it has one."""
         with self._change:
+            self._answered[server] += 1
             self._not_taken.pop(server, None)
             self.overtaken |= self._asked.pop(number, {}).keys() - {server}
             self._results.setdefault(number, result)
@@ -205,8 +227,8 @@ class _Queue:
     def _requeue(self, number: int, server: Server) -> bool:
         """Return whether a request waits again: another server may process or have answered it."""
         others = self._asked.get(number, {})
-        others.pop(server, None)
-        if number in self._results or others:
+        taken = others.pop(server, None)  # not by a server that was dropped meanwhile
+        if taken is None or number in self._results or others:
             return False
         self._asked.pop(number, None)
         self._waiting.append(number)
@@ -217,8 +239,25 @@ class _Queue:
         """Return how long a server has taken no request, and whether it processes one."""
         now = time.monotonic()
         with self._change:
-            works = any(server in servers for servers in self._asked.values())
-            return now - self._not_taken.setdefault(server, now), works
+            return now - self._not_taken.setdefault(server, now), self.has_request(server)
+
+    def has_request(self, server: Server) -> bool:
+        """Return whether a server processes a request."""
+        with self._change:
+            return any(server in servers for servers in self._asked.values())
+
+    def answered(self, server: Server) -> int:
+        """Return how many requests a server has answered."""
+        with self._change:
+            return self._answered[server]
+
+    def drop(self, server: Server, problem: str) -> None:
+        """Give a server no more requests, and those that it has to others."""
+        with self._change:
+            self.lost.setdefault(server, problem)
+            for number in [n for n, servers in self._asked.items() if server in servers]:
+                self._requeue(number, server)
+            self._change.notify_all()
 
     def fail(self, problem: str) -> None:
         """Cancel all requests because of a failure."""

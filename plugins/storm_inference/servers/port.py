@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from storm_exp import InputError
+from storm_exp import InputError, Plan
+from storm_inference.engines.plan_error import serving_error
 
 HOST = "127.0.0.1"
 HIGHEST = 65535
@@ -34,6 +35,18 @@ def check_port(port: int, host: str = HOST, setting: str = "inference.port") -> 
             probe.bind((host, port))
         except OSError as error:
             raise InputError(_unusable(port, str(error.strerror), setting)) from error
+
+
+def check_ports(plan: Plan) -> None:
+    """Raise PlanError if the last of the servers that a stage starts would get no port."""
+    for node in plan.to_make():
+        if not getattr(node.settings, "serves", False):
+            continue
+        first, count = node.settings.serving.given().port, plan.cells[0].recipe.runtime.devices
+        if first and first + count - 1 > HIGHEST:
+            problem = f"the last of {count} servers, one on each device, would have port "
+            problem += f"{first + count - 1}: the highest one is {HIGHEST}"
+            raise serving_error(plan, node, "port", first, problem)
 
 
 def claim_port(port: int, setting: str = "inference.port") -> IO[bytes]:

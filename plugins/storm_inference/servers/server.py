@@ -33,13 +33,20 @@ class Refused(Exception):
 class Server:
     """A server, and its program if this process started it."""
 
-    def __init__(self, url: str, seconds: float, program: Program | None = None) -> None:
-        """Connect to the server at `url`; a response may take `seconds`."""
+    def __init__(
+        self, url: str, seconds: float, program: Program | None = None, *, key: str = ""
+    ) -> None:
+        """Connect to the server at `url`; a response may take `seconds`.
+
+        `key` is sent with every request, and shown nowhere.
+        """
         self.url = root_of(url)
         self.program = program
+        self._key = key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._client = httpx.Client(
-            base_url=self.url, timeout=seconds, limits=limits, trust_env=False
+            base_url=self.url, timeout=seconds, limits=limits, trust_env=False, headers=headers
         )
         self.model = ""
         """The name of the served model."""
@@ -68,7 +75,7 @@ class Server:
             with self._client.stream("POST", path, json={**body, "stream": True}) as answer:
                 if answer.status_code >= 400:
                     answer.read()
-                    shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"
+                    shown = self._shown(path, answer)
                     raise (Refused if answer.status_code < 500 else Unavailable)(shown)
                 for line in answer.iter_lines():
                     name, _, value = line.partition(":")
@@ -93,7 +100,7 @@ class Server:
         except (httpx.HTTPError, OSError, RuntimeError) as error:  # the last: it was closed
             problem = str(error) or type(error).__name__
             raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
-        shown = f"{self.url}{path}: HTTP {answer.status_code}: {answer.text[:_SHOWN]}"
+        shown = self._shown(path, answer)
         if answer.status_code in (429, 503):
             raise NotTaken(shown)
         if answer.status_code == 408 or answer.status_code >= 500:
@@ -107,6 +114,15 @@ class Server:
         except ValueError as error:
             text = f"{self.url}{path}: no JSON: {answer.text[:_SHOWN]!r}"
             raise Unavailable(text) from error
+
+    def _shown(self, path: str, answer: httpx.Response) -> str:
+        """Return a response for an error, without the key, which some servers repeat."""
+        said = answer.text.replace(self._key, "…") if self._key else answer.text
+        shown = f"{self.url}{path}: HTTP {answer.status_code}: {said[:_SHOWN]}"
+        if answer.status_code == 401:
+            shown += "; it demands another key" if self._key else "; it demands a key"
+            shown += " (inference.api_key_variable names the environment variable that has it)"
+        return shown
 
     def ended(self) -> str:
         """Return how its program ended; empty while it runs, or if another process started it."""

@@ -17,6 +17,7 @@ from storm_inference.servers.server import Refused, Server, Unavailable
 
 _EVERYWHERE = ("0.0.0.0", "::")
 """Addresses that stand for all of a machine's."""
+VLLM_KEY = "VLLM_API_KEY"
 ANSWER_SECONDS = 1800.0
 """Timeout of a request."""
 _POLL_SECONDS = 0.5
@@ -104,7 +105,8 @@ class Starting:
             )
         asked = HOST if launch.host in _EVERYWHERE else launch.host
         place = f"[{asked}]" if ":" in asked else asked
-        self.server = Server(f"http://{place}:{port}", ANSWER_SECONDS, program)
+        key = launch.environment().get(VLLM_KEY, "")  # vLLM demands it if it is set
+        self.server = Server(f"http://{place}:{port}", ANSWER_SECONDS, program, key=key)
         self.server.model = launch.name
 
     def wait(self, seconds: float, check: Callable[[], None] = lambda: None) -> Server:

@@ -17,13 +17,13 @@ from storm_inference.engines.settings import InferenceSection, Serving
 from storm_inference.environments.vllm import vllm
 
 
-def plan(folder: Path, *words: str, code: int = 0) -> str:
-    return run("plan", folder, *words, code=code)
+def plan(folder: Path, *words: str, code: int = 0, **variables: str) -> str:
+    return run("plan", folder, *words, code=code, **variables)
 
 
-def run(verb: str, folder: Path, *words: str, code: int = 0) -> str:
+def run(verb: str, folder: Path, *words: str, code: int = 0, **variables: str) -> str:
     command = [sys.executable, "-m", "storm_exp", verb, f"outputs={folder}", *words]
-    surroundings = {**os.environ, "STORM_EXP_ENVIRONMENTS": str(folder / "none")}
+    surroundings = {**os.environ, "STORM_EXP_ENVIRONMENTS": str(folder / "none"), **variables}
     said = subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
     assert said.returncode == code, said.stderr
     return said.stdout + said.stderr
@@ -125,6 +125,36 @@ def test_what_is_no_address_of_a_server_is_refused_with_the_plan(url: str) -> No
 def test_a_server_that_is_listed_twice_is_refused(again: str) -> None:
     with pytest.raises(SettingError, match="is listed twice"):
         InferenceSection(engine="server", urls=["http://h:1", again])
+
+
+def test_a_key_that_a_pool_needs_is_looked_for_with_the_plan(tmp_path: Path) -> None:
+    words = ("recipe=smoke", "inference=server", "inference.urls=[http://127.0.0.1:9]")
+    own = keys(plan(tmp_path, *words))
+    named = (*words, "inference.api_key_variable=STORM_TEST_KEY")
+    said = plan(tmp_path, *named, code=1)
+    assert "the environment variable STORM_TEST_KEY is not set" in said
+    assert "inference.api_key_variable=" in said
+    said = plan(tmp_path, *named, "runtime.accelerator=h100")
+    assert said.count("the environment variable STORM_TEST_KEY has no key on this machine") == 1
+    said = plan(tmp_path, *named, STORM_TEST_KEY="sk-stand-in")
+    assert keys(said) == own and "sk-stand-in" not in said
+    said = plan(tmp_path, *named, code=1, STORM_TEST_KEY="two\nlines")
+    assert "has other letters than a key's" in said and "lines" not in said
+
+
+def test_a_key_in_the_place_of_its_variable_is_refused() -> None:
+    for key in ("sk-abc", "$KEY", "a b"):
+        with pytest.raises(SettingError, match="the name of an environment variable") as raised:
+            InferenceSection(api_key_variable=key)
+        assert key not in str(raised.value)
+
+
+def test_ports_of_all_devices_are_checked_with_the_plan(tmp_path: Path) -> None:
+    words = ("recipe=smoke", "inference=vllm", "runtime.accelerator=h100", "runtime.devices=8")
+    said = plan(tmp_path, *words, "inference.port=65530", code=1)
+    assert "inference.port=65530" in said
+    assert "the last of 8 servers, one on each device, would have port 65537" in said
+    plan(tmp_path, *words, "inference.port=65528")
 
 
 def test_invalid_settings_are_named() -> None:

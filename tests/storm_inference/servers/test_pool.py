@@ -6,6 +6,7 @@ import collections
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -39,10 +40,18 @@ def pair() -> Iterator[list[StandIn]]:
             OPENED.pop().close()
 
 
-def engine(*urls: str, patience: float = 0.5, requests: int = 4, said: list[str] | None = None):
-    servers = [Server(url, 30.0) for url in urls]
+def engine(
+    *urls: str,
+    patience: float = 0.5,
+    stall: float = 300.0,
+    requests: int = 4,
+    said: list[str] | None = None,
+    key: str = "",
+):
+    servers = [Server(url, 30.0, key=key) for url in urls]
     say = (said if said is not None else []).append
-    OPENED.append(ServerEngine(Pool(servers, requests=requests, patience=patience, say=say), [7]))
+    pool = Pool(servers, requests=requests, patience=patience, stall=stall, say=say)
+    OPENED.append(ServerEngine(pool, [7]))
     return OPENED[-1]
 
 
@@ -84,6 +93,33 @@ def test_a_hung_server_is_dropped(pair):
     before = len(hung.asked)
     assert both.score_labels(ROWS, LABELS) == RIGHT
     assert len(hung.asked) == before
+
+
+def test_a_single_server_that_never_answers_is_not_waited_for(pair):
+    pair[0].seconds = 60
+    started = time.monotonic()
+    stalled = r"took requests, and for 0.4 s it answered none.*\(inference\.stall_seconds\)"
+    with pytest.raises(InputError, match=rf"no server is left: {pair[0].url} {stalled}"):
+        engine(pair[0].url, stall=0.4).score_labels(ROWS, LABELS)
+    assert time.monotonic() - started < 10
+
+
+def test_what_a_stalled_server_had_goes_to_the_others(pair):
+    stalled, good = pair
+    stalled.seconds = 60
+    said: list[str] = []
+    both = engine(stalled.url, good.url, patience=30, stall=0.4, said=said)
+    assert both.score_labels(ROWS, LABELS) == RIGHT
+    assert len(said) == 1 and f"{stalled.url} is not used any more" in said[0]
+
+
+def test_a_server_that_computes_is_waited_for(pair):
+    """Longer than a server may stall: an answer, or a token, every now and then is enough."""
+    pair[0].seconds = 1.2
+    pair[0].tokens_per_look = 1
+    assert engine(pair[0].url, stall=0.4).score_labels(ROWS[:4], LABELS) == RIGHT[:4]
+    pair[1].seconds = 0.2
+    assert engine(pair[1].url, stall=0.6, requests=1).score_labels(ROWS, LABELS) == RIGHT
 
 
 def test_a_dead_server_is_dropped_and_reported(pair):
@@ -235,6 +271,20 @@ def test_an_interruption_cancels_the_requests(pair):
     pool = Pool([OPENED[-1]], requests=2, patience=1, check=interrupt)
     with pytest.raises(KeyboardInterrupt):
         ServerEngine(pool, [7]).score_labels(ROWS, LABELS)
+
+
+def test_a_server_that_demands_a_key_gets_it_and_nobody_else_sees_it(pair, caplog):
+    for server in pair:
+        server.key = "sk-stand-in"
+    said: list[str] = []
+    both = engine(*(server.url for server in pair), key="sk-stand-in", said=said)
+    assert both.score_labels(ROWS, LABELS) == RIGHT and both.health() == ""
+    assert said == [] and "sk-stand-in" not in caplog.text
+    advice = r"HTTP 401: .*; it demands (another|a) key \(inference\.api_key_variable names the"
+    for key in ("", "sk-wrong"):
+        with pytest.raises(InputError, match=advice) as raised:
+            engine(pair[0].url, key=key).score_labels(ROWS, LABELS)
+        assert "sk-" not in str(raised.value)
 
 
 def test_a_port_in_use_is_refused():
