@@ -20,7 +20,7 @@ from yaml import YAMLError
 from storm_exp._compose.command_line import quoted
 from storm_exp._compose.presets import new_preset, new_setting, preset_folders
 from storm_exp._compose.provenance import NO_PACKAGE, groups_beside_menus
-from storm_exp._compose.type_errors import explain_type_error
+from storm_exp._compose.type_errors import explain_type_error, setting_named
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.plugins import load_plugins
@@ -56,7 +56,9 @@ def _message(error: BaseException) -> str | None:
         return _circle(error)
     if isinstance(error, OSError):
         return f"{type(error).__name__}: {error}"
-    return None
+    place = re.fullmatch(r"invalid literal for int\(\) with base 10: '(.+)'", str(error))
+    words = [word for word in sys.argv if place and f".{place[1]}=" in word]
+    return f"the override `{words[0]}`: '{place[1]}' is no place in a list" if words else None
 
 
 def _unreadable(override: str, problem: str) -> str:
@@ -195,8 +197,8 @@ def _composition(error: ConfigCompositionException) -> str:
                 f"{' '.join(chosen) or f'{root.menus[0]}=…'}: the first line of its file must not "
                 f"be `# @package _global_`, by which '{root.name}' takes the place of the recipe"
             )
-        unknown = _unknown_key(cause, key)
-        problem = unknown or explain_type_error(cause, written.partition("=")[0])[1]
+        path = written.partition("=")[0].lstrip("+~")
+        problem = _unknown_key(cause, path) or explain_type_error(cause, path)[1]
         return f"{problem} (from {place})" if place else problem
     offered = re.search(r"Did you mean to override (?:one of )?([^?]+)\?", text)
     if key and offered:
@@ -230,6 +232,7 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     owner = _component_at(error)
     new = new_setting(owner.name if owner else section, name, known)
     near = f"; did you mean '{new}'?" if new else did_you_mean(name, known)
+    near = setting_named(parent, path) or near
     return f"'{full}' is not a setting{NO_PACKAGE if 'recipe' in known else near}"
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from storm_exp._compose.presets import new_setting
 from storm_exp._contract.errors import did_you_mean
+from storm_exp._contract.setting_values import flat
 
 _LIST, _DICT = "must be a list, such as [a,b]", "must be a dict, such as {name: value}"
 _KINDS = (
@@ -32,6 +36,10 @@ def explain_type_error(error: OmegaConfBaseException, override: str = "") -> tup
         path = source[1]
     elif "." not in path and override.endswith(f".{path}"):
         path = override
+    holder = re.sub(r"\[(\d+)\]", r".\1", path)
+    if path and override.startswith(f"{holder}."):
+        near = setting_named(getattr(error, "parent_node", None), override)
+        return path, f"'{override}' is not a setting: {path} holds a single value{near}"
     one_of = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
     if one_of:
         value, options = one_of.groups()
@@ -44,3 +52,20 @@ def explain_type_error(error: OmegaConfBaseException, override: str = "") -> tup
         if match:
             return path, f"{path}={match[1]!r}: {problem}" if match[1] else f"{path}: {problem}"
     return path, f"{path}: {text}" if path else text
+
+
+def setting_named(node: Any, path: str) -> str:
+    """Return `; did you mean 'X'?` for a setting elsewhere in a stage with the last name of a path.
+
+    `node` is any part of the configuration. Empty if the stage has no such setting.
+    """
+    section, name = path.partition(".")[0], path.rpartition(".")[2]
+    stage = OmegaConf.select(node._get_root(), section) if isinstance(node, DictConfig) else None
+    if not isinstance(stage, DictConfig):
+        return ""
+    names = flat(OmegaConf.to_container(stage))
+    by_name = {full.rpartition(".")[2]: full for full in reversed(names)}
+    found = by_name.get(name) or by_name.get(new_setting("*", name, list(by_name)) or "")
+    full = f"{section}.{found}"
+    beside = full.rpartition(".")[0] == path.rpartition(".")[0]
+    return f"; did you mean '{full}'?" if found and not beside else ""

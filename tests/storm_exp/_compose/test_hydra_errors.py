@@ -42,6 +42,22 @@ import pytest
             ["source=from_file", "source.path=nowhere.txt"],
             ["source.path='nowhere.txt'", "there is no such file", "`source.path=nowhere.txt`"],
         ),
+        (
+            ["source=settled", "source.shape.count=3"],
+            [
+                "'source.shape.count' is not a setting: source.shape holds a single value",
+                "did you mean 'source.count'?",
+                "`source.shape.count=3`",
+            ],
+        ),
+        (
+            ["adder.amount.x.y=3"],
+            ["'adder.amount.x.y' is not a setting: adder.amount holds a single value (from"],
+        ),
+        (
+            ["source=settled", "source.parts.first=3"],
+            ["the override `source.parts.first=3`: 'first' is no place in a list"],
+        ),
         (["source=settled", "source.shape=ROUN"], ["source.shape='ROUN'", "SQUARE", "'ROUND'?"]),
         (["seed=many", "source=drawn"], ["seed='many': must be a whole number"]),
         (["adder.amount=[1"], ["cannot read the override `adder.amount=[1`"]),
@@ -145,6 +161,10 @@ def test_a_directory_in_the_place_of_an_option_is_answered_with_the_way_to_give_
         ("dataset=some/chats", "dataset=hub_chat dataset.sources=[some/chats] or"),
         ("dataset=chats.jsonl", "dataset=chat_jsonl dataset.path=chats.jsonl or"),
         ("finetuner.lr=1e-5", "did you mean 'learning_rate'?"),
+        ("finetuner.optimizer.learning_rate=1e-3", "did you mean 'finetuner.learning_rate'?"),
+        ("finetuner.optimizer.lr=1e-3", "did you mean 'finetuner.learning_rate'?"),
+        ("finetuner.optim.lr=1e-3", "did you mean 'finetuner.learning_rate'?"),
+        ("finetuner.lora.rank=8", "did you mean 'finetuner.trainable.rank'?"),
     ],
 )
 def test_what_users_of_other_tools_write_is_answered_with_our_way(storm, word, right):
