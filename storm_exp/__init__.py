@@ -41,7 +41,6 @@ from storm_exp._contract.stage_context import StageContext
 from storm_exp._plan import plan_hooks as _plan_hooks
 from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
-from storm_exp._plan.substitution import substitute
 from storm_exp._run import run_hooks as _run_hooks
 from storm_exp._run.answer import Answer
 from storm_exp._run.console import align
@@ -104,6 +103,5 @@ __all__ = [
     "read_bounds",
     "referenced",
     "setting",
-    "substitute",
     "value_digest",
 ]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from storm_exp._compose.graph import Stage
+from storm_exp._compose.graph import Stage, leave_idle_ports
 from storm_exp._compose.recipe import Recipe
 from storm_exp._contract.artifact import Spec
 from storm_exp._contract.digest import NotedDigests
@@ -82,6 +82,7 @@ class Plan:
         for stage in recipe.stages.values():
             if prepare is not None:
                 prepare(stage, cell)
+                leave_idle_ports(stage)
             cell.placed[stage.name] = self._place(stage, cell)
         self.cells.append(cell)
         for target in recipe.targets:

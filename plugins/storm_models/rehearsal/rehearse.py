@@ -6,17 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from storm_exp import (
-    Composition,
-    Plan,
-    Progress,
-    StageError,
-    StormError,
-    carry_out,
-    make_plan,
-    substitute,
-)
+from storm_exp import Composition, Plan, Progress, StageError, StormError, carry_out, make_plan
 from storm_models.rehearsal.environment import environment_digest
+from storm_models.rehearsal.substitution import substitute
 from storm_models.rehearsal.understudy import Understudy, cast
 
 FOLDER = "rehearsals"

@@ -8,12 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from storm_exp._compose.graph import Stage, leave_idle_ports
-from storm_exp._contract.component import describe
-from storm_exp._contract.errors import GraphError, PluginError, StormError
-from storm_exp._contract.rehearsed import Rehearsed
-from storm_exp._plan.plan import Cell, Plan
-from storm_exp._store.store import Store
+from storm_exp import GraphError, Plan, PluginError, Rehearsed, Store, StormError, describe
 
 Replace = Callable[[str, Any, dict[str, Any]], Any]
 
@@ -37,12 +32,12 @@ def substitute(real: Plan, root: Path, environment: str, replace: Replace) -> Pl
     return plan
 
 
-def _copy(stage: Stage) -> Stage:
+def _copy(stage: Any) -> Any:
     edges = {port: list(sources) for port, sources in stage.edges.items()}
     return dataclasses.replace(stage, edges=edges, unused=list(stage.unused))
 
 
-def _replace_component(real: Cell, replace: Replace, stage: Stage, twins: Cell) -> None:
+def _replace_component(real: Any, replace: Replace, stage: Any, twins: Any) -> None:
     """Replace the component of a stage whose inputs are in `twins` already."""
     inputs: dict[str, Any] = {}
     for port, sources in stage.edges.items():
@@ -65,4 +60,3 @@ def _replace_component(real: Cell, replace: Replace, stage: Stage, twins: Cell) 
     stage.component, stage.settings = component, settings
     for port in set(stage.edges) - set(component.ports):
         del stage.edges[port]
-    leave_idle_ports(stage)
