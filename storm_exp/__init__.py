@@ -31,6 +31,7 @@ from storm_exp._contract.errors import (
     StormError,
     did_you_mean,
 )
+from storm_exp._contract.extras import install_command
 from storm_exp._contract.plugin_hooks import hookimpl
 from storm_exp._contract.plugins import SPECS as _SPECS
 from storm_exp._contract.plugins import from_plugins, load_plugins
@@ -96,6 +97,7 @@ __all__ = [
     "field_docstrings",
     "from_plugins",
     "hookimpl",
+    "install_command",
     "lineage",
     "load_plugins",
     "make_plan",

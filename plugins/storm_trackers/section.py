@@ -6,7 +6,7 @@ import dataclasses
 import os
 from importlib.util import find_spec
 
-from storm_exp import SettingError, check_bounds, setting
+from storm_exp import SettingError, check_bounds, install_command, setting
 
 NONE, MLFLOW, WANDB, TRACKIO, TENSORBOARD = "none", "mlflow", "wandb", "trackio", "tensorboard"
 KINDS = (NONE, MLFLOW, WANDB, TRACKIO, TENSORBOARD)
@@ -30,7 +30,7 @@ class TrackerSection:
             raise SettingError("project", self.project, "must not be empty")
         missing = missing_packages(self.kind)
         if missing:
-            problem = f"needs {', '.join(missing)}; pip install 'storm-exp[{self.kind}]'"
+            problem = f"needs {', '.join(missing)}; {install_command(self.kind)}"
             raise SettingError("kind", self.kind, problem)
 
 

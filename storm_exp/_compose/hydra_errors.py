@@ -23,6 +23,7 @@ from storm_exp._compose.provenance import NO_PACKAGE, groups_beside_menus
 from storm_exp._compose.type_errors import explain_type_error, setting_named
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
+from storm_exp._contract.extras import install_command
 from storm_exp._contract.plugins import load_plugins
 
 _LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -145,7 +146,7 @@ def _missing_option(error: MissingConfigException) -> str:
             " or ".join(meant)
         )
     if group == "hydra/launcher" and option in _LAUNCHER_EXTRAS:
-        near = f"; it comes with pip install 'storm-exp[{_LAUNCHER_EXTRAS[option]}]'"
+        near = f"; it comes with {install_command(_LAUNCHER_EXTRAS[option])}"
     failures = load_plugins().failures()
     return f"{group}={option}: no such option{near}{_chosen_by(group, option)}{failures}"
 

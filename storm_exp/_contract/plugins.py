@@ -16,6 +16,7 @@ import pluggy
 from storm_exp._contract.api_version import check_api
 from storm_exp._contract.component import Component, describe
 from storm_exp._contract.errors import PluginError, StormError, did_you_mean, plugin_code
+from storm_exp._contract.extras import install_command
 from storm_exp._contract.hook_results import checked
 from storm_exp._contract.plugin_hooks import hookimpl
 
@@ -165,9 +166,10 @@ class Plugins:
         packages = component.missing_packages()
         if not packages:
             return ""
-        distribution = self.owner(component).distribution
-        extra = f"{distribution}[{component.extra}]" if component.extra else " ".join(packages)
-        return f"needs {', '.join(packages)}; pip install '{extra}'"
+        command = f"pip install {' '.join(packages)}"
+        if component.extra:
+            command = install_command(component.extra, self.owner(component).distribution)
+        return f"needs {', '.join(packages)}; {command}"
 
     def menus(self) -> dict[str, list[Component]]:
         """Return the components of every menu."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from storm_exp import install_command
+
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "trackers.md"
 COMMANDS = [
     shlex.split(line)[1:]
@@ -26,5 +28,5 @@ def test_a_finished_run_is_shown_to_the_tracker_of_the_command(storm):
     (words,) = (words for words in COMMANDS if words[0] == "track")
     storm("recipe=sum")
     shown = storm(*words)
-    missing = "needs wandb; pip install 'storm-exp[wandb]'" in shown.error
+    missing = f"needs wandb; {install_command('wandb')}" in shown.error
     assert shown.out.startswith("wandb: ") or missing

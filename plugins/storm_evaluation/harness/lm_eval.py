@@ -24,7 +24,15 @@ from storm_evaluation.tasks.rehearsal import ANSWER, BATCH, few_questions
 from storm_evaluation.tasks.samples import sample_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_evaluation.tasks.tree import Leaf, leaves
-from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_exp import (
+    Cost,
+    InputError,
+    SettingError,
+    StageContext,
+    component,
+    install_command,
+    setting,
+)
 from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
@@ -329,7 +337,7 @@ def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:
     if method == "compressed-tensors" and importlib.util.find_spec("compressed_tensors") is None:
         raise InputError(
             "the model is stored as compressed-tensors, and the package compressed_tensors is "
-            "missing: pip install 'storm-exp[fp8]'"
+            f"missing: {install_command('fp8')}"
         )
     return max_length or positions
 

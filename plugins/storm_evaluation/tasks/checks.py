@@ -9,7 +9,7 @@ from storm_evaluation.tasks.packages import needs
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_evaluation.tasks.tree import Leaf
 from storm_evaluation.tasks.yaml_file import NamedFunction
-from storm_exp import InputError, SettingError
+from storm_exp import InputError, SettingError, install_command
 
 _HARNESS_ANSWER = 256
 """The harness's most tokens of an answer, where neither task nor setting states them."""
@@ -60,7 +60,7 @@ def _check_packages(leaf: Leaf) -> None:
             "tasks",
             leaf.asked,
             f"the task {leaf.name} cannot run here: {'; '.join(problems)}. The packages of "
-            "IFEval and MATH come with pip install 'storm-exp[evaluate]'; others have to be "
+            f"IFEval and MATH come with {install_command('evaluate')}; others have to be "
             "installed by name",
         )
     if leaf.config.get("unsafe_code"):

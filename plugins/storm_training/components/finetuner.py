@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Self
 
-from storm_exp import Cost, InputError, SettingError, setting
+from storm_exp import Cost, InputError, SettingError, install_command, setting
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.devices import has_gpu
 from storm_models.estimate.hardware import Hardware
@@ -101,5 +101,5 @@ class Finetuner(TrainingSettings):
         if shapes is not None:
             check_names(trainable, shapes)
         if trainable.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
-            problem = "needs bitsandbytes and a GPU; pip install 'storm-exp[gpu]'"
+            problem = f"needs bitsandbytes and a GPU; {install_command('gpu')}"
             raise SettingError("trainable.method", trainable.method, problem)

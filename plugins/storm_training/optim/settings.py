@@ -9,7 +9,7 @@ from typing import Self
 
 from omegaconf import II
 
-from storm_exp import SettingError, check_bounds, setting
+from storm_exp import SettingError, check_bounds, install_command, setting
 from storm_training.optim.rehearsal import few_steps
 
 PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
@@ -169,7 +169,7 @@ class TrainingSettings:
         problem = "is used only with precision=bf16 and optimizer=adamw"
         self._require("rounding", self.rounding == Rounding.nearest or rounds, problem)
         missing = self.optimizer == Optimizer.adamw_8bit and not find_spec("bitsandbytes")
-        problem = "needs the package bitsandbytes: pip install 'storm-exp[gpu]'"
+        problem = f"needs the package bitsandbytes: {install_command('gpu')}"
         self._require("optimizer", not missing, problem)
 
     def rehearsal(self) -> Self:
