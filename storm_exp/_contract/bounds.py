@@ -10,7 +10,7 @@ import types
 import typing
 from typing import Any
 
-from storm_exp._contract.errors import SettingError, did_you_mean
+from storm_exp._contract.errors import PluginError, SettingError, did_you_mean
 
 _KEY = "bounds"
 
@@ -52,6 +52,17 @@ class Bounds:
             and (self.below is None or value < self.below)
         )
 
+    def fault(self) -> str:
+        """Return what is wrong with the bounds themselves; empty if some value is allowed."""
+        if isinstance(self.one_of, str):
+            return f"one_of={self.one_of!r} is a text; a tuple of one value is ({self.one_of!r},)"
+        low = max((n for n in (self.at_least, self.above) if n is not None), default=-math.inf)
+        high = min((n for n in (self.at_most, self.below) if n is not None), default=math.inf)
+        if self.one_of and (low, high) != (-math.inf, math.inf):
+            return "one_of and limits exclude each other"
+        is_open = low == self.above or high == self.below
+        return f"no number is {self}" if low > high or (low == high and is_open) else ""
+
     def problem(self, value: Any) -> str:
         """Return what is allowed in place of a value that is not."""
         near = did_you_mean(str(value), self._names()) if self.one_of else ""
@@ -72,11 +83,16 @@ class BoundField:
 
 
 def read_bounds(cls: type, name: str, hint: Any) -> Bounds | None:
-    """Return the bounds of a field: declared, inherited, or the members of its Enum."""
+    """Return the bounds of a field: declared, inherited, or the members of its Enum.
+
+    Raises PluginError for bounds that admit no value.
+    """
     for owner in cls.__mro__:
         field = owner.__dict__.get("__dataclass_fields__", {}).get(name)
         if field is not None and _KEY in field.metadata:
             bounds: Bounds = field.metadata[_KEY]
+            if fault := bounds.fault():
+                raise PluginError(f"{owner.__module__}.{owner.__qualname__}.{name}: {fault}")
             return bounds
     members = _enumerated(hint)
     return Bounds(one_of=members) if members else None
@@ -101,7 +117,10 @@ def _bound_fields(cls: type) -> tuple[BoundField, ...]:
 
 def _holds_settings(hint: Any) -> bool:
     arms = typing.get_args(hint)
-    return dataclasses.is_dataclass(hint) or any(_holds_settings(arm) for arm in arms)
+    if dataclasses.is_dataclass(hint):
+        _bound_fields(hint)  # its bounds are checked before it has any value
+        return True
+    return any(_holds_settings(arm) for arm in arms)
 
 
 def _admits_null(hint: Any) -> bool:

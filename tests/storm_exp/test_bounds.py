@@ -79,6 +79,35 @@ def test_null_and_interpolations_that_are_not_resolved_yet_are_let_through():
     assert Bounded(rows=None, share="${share}").rows is None
 
 
+@pytest.mark.parametrize(
+    ("bounds", "complaint"),
+    [
+        ({"at_least": 2, "at_most": 1}, "no number is between 2 and 1"),
+        ({"above": 1, "below": 1}, "no number is above 1 and below 1"),
+        ({"at_least": 1, "below": 1}, "no number is at least 1 and below 1"),
+        ({"one_of": "xyz"}, r"one_of='xyz' is a text; a tuple of one value is \('xyz',\)"),
+        ({"one_of": (1, 2), "at_least": 1}, "one_of and limits exclude each other"),
+    ],
+)
+@pytest.mark.parametrize("default", [dataclasses.MISSING, 1])
+def test_bounds_that_admit_nothing_break_the_contract(bounds, complaint, default):
+    def run(self: Any, stage: StageContext) -> Thing:
+        return Thing(stage.directory)
+
+    share = (int, setting(default, **bounds))
+    within = dataclasses.make_dataclass("Within", [("share", *share)], kw_only=True)
+    members = (list[within], setting([]))
+    for name, (hint, field) in {"share": share, "members": members}.items():
+        body = {"__annotations__": {name: hint}, name: field, "run": run}
+        with pytest.raises(PluginError, match=rf"(Impossible|Within)\.share: {complaint}"):
+            component("menu", "impossible", version=1)(type("Impossible", (), body))
+
+
+def test_bounds_that_meet_admit_what_they_share():
+    assert Bounds(at_least=1, at_most=1).admit(1)
+    assert not Bounds(at_least=1, at_most=1).fault()
+
+
 def test_a_default_outside_its_bounds_breaks_the_contract():
     with pytest.raises(PluginError, match=r"share=2.*this is the default"):
 
