@@ -6,6 +6,7 @@ The verbs about runs and their store are here too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,14 @@ def storm_describe_environment() -> dict[str, Any]:
     from storm_report.machine import describe_environment
 
     return describe_environment()
+
+
+@hookimpl
+def storm_memory_meter() -> AbstractContextManager[Callable[[], int]]:
+    """Return what measures the memory of a stage."""
+    from storm_report.memory import memory_meter
+
+    return memory_meter()
 
 
 @hookimpl

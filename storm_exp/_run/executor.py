@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import platform
-import resource
 import socket
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from storm_exp._contract.artifact import Artifact
 from storm_exp._contract.component import Component
 from storm_exp._contract.errors import GOES_ON, Interrupted, StageError, StormError
+from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.setting_values import semantic_settings
@@ -75,7 +77,6 @@ class Executor:
 
     def _fill(self, node: PlannedArtifact, stage: StageContext) -> Manifest:
         """Run a node's component; return the manifest to publish."""
-        _reset_peak_memory()
         memory = self._run(node, stage)
         spec = node.component.output(stage.payload).spec()
         for line in node.spec.contradictions(spec):
@@ -109,8 +110,9 @@ class Executor:
             payloads = {key: self._payload(n) for key, n in needed.items()}
             return run_in_workers(node, payloads, stage, self._store.root)
         inputs = node.by_port(self._open)
-        check_output(node.component, node.settings.run(stage, **inputs), stage)
-        return [peak_memory()]
+        with memory_meter() as peak:
+            check_output(node.component, node.settings.run(stage, **inputs), stage)
+            return [peak()]
 
     def _open(self, node: PlannedArtifact) -> Artifact:
         return node.component.output(self._payload(node), node.key)
@@ -159,18 +161,8 @@ def check_output(component: Component, artifact: Any, stage: StageContext) -> No
         raise TypeError(f"run returned {artifact!r}, which is not in {stage.payload}")
 
 
-def peak_memory() -> int:
-    """Return the peak resident memory since the last reset, in bytes."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _reset_peak_memory() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-    except OSError:
-        return
+def memory_meter() -> AbstractContextManager[Callable[[], int]]:
+    """Return what measures a stage's memory; without a plugin that does, it is 0 bytes."""
+    meter: AbstractContextManager[Callable[[], int]] | None
+    meter = load_plugins().hook.storm_memory_meter()
+    return meter or nullcontext(lambda: 0)

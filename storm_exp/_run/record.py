@@ -48,7 +48,7 @@ class StageRecord:
     seconds: float | None = None
     """Seconds that it took to make, in this run or an earlier one."""
     peak_memory: int | None = None
-    """Bytes that the process held at most while the stage ran; its libraries are part of it."""
+    """Bytes that the process, its libraries and its programs took at most while the stage ran."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     main_metric: str = ""
     shown_metrics: list[str] = dataclasses.field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None
 @hookspec(firstresult=True)
 def storm_describe_environment() -> dict[str, Any] | None:
     """Return machine, versions and commit for the record of a run; they are part of no key."""
+
+
+@hookspec(firstresult=True)
+def storm_memory_meter() -> AbstractContextManager[Callable[[], int]] | None:
+    """Return a context in which a stage runs; it yields a function: the peak memory in bytes."""
 
 
 @hookspec

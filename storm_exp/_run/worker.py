@@ -21,7 +21,7 @@ from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.runtime import Runtime
 from storm_exp._contract.stage_context import StageContext
 from storm_exp._contract.typed_json import build
-from storm_exp._run.executor import check_output, peak_memory
+from storm_exp._run.executor import check_output, memory_meter
 from storm_exp._run.run import logging_to
 from storm_exp._run.worker_launcher import FAILURE, OUTCOME, WATCHED
 from storm_exp._store.artifact_maker import Maker
@@ -38,8 +38,9 @@ def main(job: Path) -> int:
     if rank == 0:
         os.dup2(1, 2)
     try:
-        outcome = _run(json.loads(job.read_text(encoding="utf-8")), rank)
-        text = json.dumps({"reported": outcome, "peak_memory": peak_memory()})
+        with memory_meter() as peak:
+            outcome = _run(json.loads(job.read_text(encoding="utf-8")), rank)
+            text = json.dumps({"reported": outcome, "peak_memory": peak()})
         (job.parent / OUTCOME.format(rank)).write_text(text, encoding="utf-8")
     except KeyboardInterrupt:
         return 130

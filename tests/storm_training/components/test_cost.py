@@ -212,8 +212,8 @@ RUN = """
 import json, sys
 from pathlib import Path
 from storm_exp import Runtime, StageContext
-from storm_exp._run.executor import peak_memory
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_report.memory import peak_memory
 from storm_training.trainable.layer_table import LayerTable
 from storm_training.trainable.settings import TrainableSettings
 from storm_training.components.sft import Sft
