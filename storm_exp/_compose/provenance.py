@@ -45,10 +45,6 @@ class Origins:
             path == name or path.startswith(f"{name}.") for path in paths for name in self._users()
         )
 
-    def wrote_below(self, path: str) -> bool:
-        """Return whether the user set anything below a path."""
-        return any(name.startswith(f"{path}.") for name in self._users())
-
     def _users(self) -> list[str]:
         return [name for name, word in self._named().items() if word not in self.swept]
 

@@ -72,14 +72,14 @@ def _changed_sources(plan: Plan) -> list[str]:
 
 
 def _is_the_users(use: Stage, port: str, origins: Origins) -> bool:
-    """Return whether an edge is unused because of a setting by the user.
+    """Return whether an edge is unused because of what the user wrote.
 
-    A shipped recipe connects the ports of all components of a menu, so that one override can
-    exchange them. That the chosen one lacks such a port is not worth a notice.
+    A shipped recipe connects the ports of all components of a menu, and those that only some
+    settings need, so that one override can exchange them. Of those a notice is worth only a port
+    that the component lacks which the user chose.
     """
-    if origins.own_recipe or origins.wrote(f"graph.{use.name}.{port}", use.name):
-        return True
-    return port in use.component.ports and origins.wrote_below(use.name)
+    chosen = [] if port in use.component.ports else [use.name]
+    return origins.own_recipe or origins.wrote(f"graph.{use.name}.{port}", *chosen)
 
 
 def _why_unused(use: Stage, port: str) -> str:

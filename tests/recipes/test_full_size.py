@@ -104,6 +104,14 @@ def test_what_the_user_left_unused_is_said(plan, overrides, said):
 
 
 @pytest.mark.parametrize(
+    "overrides", [[], ["finetuner.steps=4"], ["finetuner=lora"], ["finetuner.trainable.layers=2"]]
+)
+def test_a_port_that_the_method_does_not_need_is_not_said(plan, overrides):
+    lines = list_notices(plan("recipe=tinyworld/sft", *overrides))
+    assert not [line for line in lines if line.startswith("unused")]
+
+
+@pytest.mark.parametrize(
     ("typed", "meant"),
     [
         ("evaluator=open_llm_leaderboard", "did you mean 'h6'?"),
