@@ -21,8 +21,10 @@ def storm_components() -> list[type]:
     from storm_evaluation.function_calling.tool_calls import ToolCalls
     from storm_evaluation.harness.lm_eval import LmEval
     from storm_evaluation.held_out.held_out import HeldOut
+    from storm_evaluation.held_out.held_out_pairs import HeldOutPairs
+    from storm_evaluation.held_out.held_out_text import HeldOutText
 
-    return [LmEval, HeldOut, ToolCalls, Paired]
+    return [LmEval, HeldOut, HeldOutPairs, HeldOutText, ToolCalls, Paired]
 
 
 @hookimpl

@@ -95,6 +95,8 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "dataset_excerpt": lambda t: ({"path": str(t.chats.directory), "rows": 10}, {}),
     "jsonl": lambda t: ({}, {"data": t.chats}),
     "held_out": lambda t: ({"limit": 4}, {"model": t.model, "data": t.chats}),
+    "held_out_pairs": lambda t: ({"limit": 4}, {"model": t.model, "data": t.pairs}),
+    "held_out_text": lambda t: ({"limit": 4}, {"model": t.model, "data": t.documents}),
     "tool_calls": lambda t: (
         {
             "suite": "pkg://storm_tinyworld/function_calls",

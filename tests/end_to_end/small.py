@@ -13,8 +13,8 @@ FOLDER = "tinyworld/"
 """Of the recipes in miniature."""
 STEPS = {
     "sft": ["finetuner.steps=2", "finetuner.validation_rows=4", "evaluator.limit=4"],
-    "dpo": ["finetuner.steps=2", "finetuner.validation_rows=4"],
-    "pretrain": ["finetuner.steps=2", "finetuner.validation_rows=4"],
+    "dpo": ["finetuner.steps=2", "finetuner.validation_rows=4", "evaluator.limit=4"],
+    "pretrain": ["finetuner.steps=2", "finetuner.validation_rows=4", "evaluator.limit=4"],
     "distil": ["finetuner.steps=2", "finetuner.validation_rows=4", "evaluator.limit=4"],
     "evaluate": ["evaluator.limit=4"],
     "curate": ["curator.min_education=1", "curator.difficulties=[easy,medium,hard]"],

@@ -19,7 +19,7 @@ _OWN = ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"]
 NEEDED = {
     **dict.fromkeys(("storm_own", "sft", "curate"), _OWN),
     "dpo": ["base_model.path={models}/a", "dataset.path={models}/pairs.jsonl"],
-    "pretrain": ["base_model.path={models}/a", "dataset.path={models}/text.txt"],
+    "pretrain": ["base_model.path={models}/a", "dataset.path={models}/texts.jsonl"],
     "distil": ["teacher.path={models}/b", *_OWN],
     "evaluate": [*_OWN, "evaluator=held_out"],
     "merge": ["base_model.path={models}/a", "partner.path={models}/b"],
@@ -46,7 +46,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = [{"prompt": str(n), "chosen": "a", "rejected": "b"} for n in range(400)]
     text = "".join(json.dumps(row) + "\n" for row in pairs)
     (folder / "pairs.jsonl").write_text(text, encoding="utf-8")
-    (folder / "text.txt").write_text("A text.", encoding="utf-8")
+    texts = "".join(json.dumps({"text": f"Text {n}."}) + "\n" for n in range(400))
+    (folder / "texts.jsonl").write_text(texts, encoding="utf-8")
     return folder
 
 
@@ -104,7 +105,7 @@ def test_what_the_user_left_unused_is_said(plan, overrides, said):
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["finetuner.steps=4"], ["finetuner=lora"], ["finetuner.trainable.layers=2"]]
+    "overrides", [[], ["finetuner.steps=4"], ["finetuner=lora"], ["finetuner.learning_rate=1e-4"]]
 )
 def test_a_port_that_the_method_does_not_need_is_not_said(plan, overrides):
     lines = list_notices(plan("recipe=tinyworld/sft", *overrides))

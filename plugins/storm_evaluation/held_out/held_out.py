@@ -2,89 +2,55 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
-from storm_evaluation.harness.cost import evaluation_cost
-from storm_evaluation.harness.lm_eval import (
-    check_model,
-    refuse_template,
-    report_metrics,
-)
-from storm_exp import Cost, InputError, SettingError, StageContext, component, setting
+from storm_evaluation.harness.lm_eval import refuse_template, report_metrics
+from storm_evaluation.held_out.rows import LOSS, HeldOutRows
+from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_models.chat.control_tokens import CONTROL_TOKEN
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
-from storm_models.dtype import LoadedDtype
 
 if TYPE_CHECKING:
     from storm_evaluation.harness.harness import Harness
     from storm_evaluation.held_out.continuation import Continuation, Questions
 
-LOSS, CHOICE = "held_out_loss", "held_out_choice"
-
-_FEW = 12
-"""Most rows of a rehearsal."""
+CHOICE = "held_out_choice"
 _AT_ONCE = 512
-_LONGER = 3
-"""The longest rows are assumed to be this many times as long as the mean."""
 
 
 @component("evaluator", "held_out", version=3)
-class HeldOut:
+class HeldOut(HeldOutRows):
     """Scores the loss on held-out answers, and the choice of the true answer among others."""
 
     distributed = True
 
-    split: str = "validation"
-    """The split of the data that is asked."""
-    limit: int | None = setting(200, at_least=2)
-    """The most rows of the split, from the first on; null: all."""
     choices: int = setting(4, at_least=2)
     """Answers to choose from: the true one and others from the split."""
     choice_characters: int = setting(200, at_least=1)
     """Characters to which the answers to choose from are truncated."""
     apply_chat_template: bool = True
     """Whether prompts are rendered as chats; without it they are plain text."""
-    batch_size: int = setting(16, at_least=1)
-    """Texts in one forward pass."""
     max_length: int | None = setting(None, at_least=2, unit="tokens")
     """Most tokens of prompt and answer; long prompts lose their beginning, answers their end."""
-    dtype: LoadedDtype = LoadedDtype.auto
-    """auto (as stored), float32, bfloat16 or float16."""
     seed: int = 1234
     """Seed of the wrong answers, independent of the run's seed, so that scores are comparable."""
 
     def plan_spec(self, model: CheckpointSpec, data: DatasetSpec) -> EvaluationSpec:
         """Check chat template and split; raises SettingError."""
-        check_model(model, self.max_length)
+        self.check(model, data)
         if self.apply_chat_template and model.has_chat_template is False:
             refuse_template("")
-        if data.splits is not None and data.splits.get(self.split, [0, 0])[1] < 2:
-            sizes = ", ".join(f"{name} at most {high}" for name, (_, high) in data.splits.items())
-            raise SettingError(
-                "split", self.split, f"needs at least 2 rows; the data set has: {sizes or 'none'}"
-            )
         return EvaluationSpec(tasks=[LOSS, CHOICE])
-
-    def rehearsal(self) -> HeldOut:
-        """Return a copy for a few rows."""
-        few = _FEW if self.limit is None else min(self.limit, _FEW)
-        return dataclasses.replace(self, limit=few)
 
     def cost(self, model: CheckpointSpec, data: DatasetSpec) -> Cost | None:
         """Estimate one pass for the loss, and one for the choices, which share their question."""
-        rows = (data.splits or {}).get(self.split, [0, 0])[1]
-        read = min(rows, self.limit or rows) * (data.row_tokens or 0.0) * 2
-        longest = (_LONGER * data.row_tokens,) if data.row_tokens else ()
-        return evaluation_cost(
-            model, self.batch_size, self.max_length, self.dtype, read or None, *longest
-        )
+        return self.estimate(model, data, readings=2)
 
     def run(self, stage: StageContext, model: Checkpoint, data: Dataset) -> Evaluation:
         """Score the split's rows."""
