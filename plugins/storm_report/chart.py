@@ -181,8 +181,13 @@ def bar_chart(
     y_title: str,
     width: float = WIDTH,
     height: float = 320,
+    dots: bool = False,
 ) -> Markup:
-    """Return bars in groups, with error bars; the axis includes zero."""
+    """Return bars in groups, with error bars; the axis includes zero.
+
+    With `dots` they are points, on an axis that need not include zero: for losses, whose
+    differences are small beside them.
+    """
     errors = [list(s.errors) or [None] * len(s.values) for s in series]
     tops = [
         v + d
@@ -193,7 +198,8 @@ def bar_chart(
     ]
     if not tops:
         return Markup()
-    levels = ticks(min(0.0, *tops), max(0.0, *tops))
+    around = [] if dots else [0.0]
+    levels = ticks(min(*around, *tops), max(*around, *tops))
     entries = [(s.name, f"bar s{s.colour % COLOURS}") for s in series]
     legend, top = _legend(entries if len(entries) > 1 else [], 52, width)
     height += max(0.0, top - _ONE_LINE)
@@ -216,7 +222,7 @@ def bar_chart(
             for n, (s, e) in enumerate(zip(series, errors, strict=True)):
                 left = middle + (n - len(series) / 2) * slot
                 name = f"{s.name}, {group}"
-                drawn += _bar(y, left, slot, entries[n][1], name, s.values[g], e[g])
+                drawn += _bar(y, left, slot, s.colour, name, s.values[g], e[g], dots)
     told = (
         f"{s.name} {short(v)} at {g}"
         for s in series
@@ -232,17 +238,22 @@ def _bar(
     y: _Axis,
     left: float,
     slot: float,
-    class_: str,
+    colour: int,
     name: str,
     value: float | None,
     half: float | None,
+    dot: bool,
 ) -> list[Markup]:
-    """Return the bar of a value, if there is one, and the whisker of its error."""
+    """Return the bar or the dot of a value, if there is one, and the whisker of its error."""
     if value is None:
         return []
     tip = f"{name}: {short(value)}" + (f" ± {short(half)}" if half else "")
-    upper, lower = sorted((y(0), y(value)))
-    drawn = [box(left + 1, upper, slot - 2, lower - upper, class_, tip)]
+    if dot:
+        drawn = [_mark(left + slot / 2, y(value), colour, 4, tip)]
+    else:
+        upper, lower = sorted((y(0), y(value)))
+        class_ = f"bar s{colour % COLOURS}"
+        drawn = [box(left + 1, upper, slot - 2, lower - upper, class_, tip)]
     if half:
         drawn.append(_whisker(left + slot / 2, y(value - half), y(value + half), "whisker"))
     return drawn

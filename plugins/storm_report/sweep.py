@@ -97,7 +97,10 @@ def _separate(stages: dict[str, Measure], setting: str, rows: Rows) -> list[tupl
         panel_curves = {
             name: _curve(label, setting, curve_rows) for name, curve_rows in curves.items()
         }
-        title = f"{measure.metric} of {measure.stage.label}"
+        stage = measure.stage
+        title = f"{measure.metric} of {stage.label}"
+        if measure.metric == stage.label:  # the tokens of a stage with this name
+            title = stage.label
         if not comparable(label, rows):
             title += " (not on the same rows)"
         panels.append((title, panel_curves))
@@ -167,7 +170,8 @@ def _chart(
         )
         for place, (name, curve) in enumerate(curves.items())
     ]
-    return figure(responsive(partial(bar_chart, values, bars, y_title=title), width), caption)
+    chart = partial(bar_chart, values, bars, y_title=title, dots="loss" in title)
+    return figure(responsive(chart, width), caption)
 
 
 def _number(value: str) -> float | None:

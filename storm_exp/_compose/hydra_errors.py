@@ -58,8 +58,8 @@ def _message(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return f"{type(error).__name__}: {error}"
     place = re.fullmatch(r"invalid literal for int\(\) with base 10: '(.+)'", str(error))
-    words = [word for word in sys.argv if place and f".{place[1]}=" in word]
-    return f"the override `{words[0]}`: '{place[1]}' is no place in a list" if words else None
+    word = next((word for word in sys.argv if place and f".{place[1]}=" in word), None)
+    return f"the override `{word}`: '{place[1]}' is no place in a list" if place and word else None
 
 
 def _unreadable(override: str, problem: str) -> str:

@@ -63,7 +63,8 @@ def setting_named(node: Any, path: str) -> str:
     stage = OmegaConf.select(node._get_root(), section) if isinstance(node, DictConfig) else None
     if not isinstance(stage, DictConfig):
         return ""
-    names = flat(OmegaConf.to_container(stage))
+    settings: Any = OmegaConf.to_container(stage)
+    names = flat(settings)
     by_name = {full.rpartition(".")[2]: full for full in reversed(names)}
     found = by_name.get(name) or by_name.get(new_setting("*", name, list(by_name)) or "")
     full = f"{section}.{found}"

@@ -118,7 +118,7 @@ def _bound_fields(cls: type) -> tuple[BoundField, ...]:
 def _holds_settings(hint: Any) -> bool:
     arms = typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        _bound_fields(hint)  # its bounds are checked before it has any value
+        _bound_fields(typing.cast(type, hint))  # its bounds are checked before it has any value
         return True
     return any(_holds_settings(arm) for arm in arms)
 

@@ -94,6 +94,21 @@ def test_whiskers_are_twice_the_error_and_only_where_there_is_one():
     assert float(low) - float(high) == pytest.approx(0.2 * full, abs=0.2)
 
 
+def test_dots_fill_the_height_whatever_their_size():
+    series = [Bars(name="a", values=[2.31, 2.35], errors=[0.01, None], colour=0)]
+    root = parse(bar_chart(["x", "y"], series, y_title="", dots=True))
+    assert not bars(root)
+    low, high = (
+        float(dot.get("d", "").split()[1].partition("m")[0])
+        for dot in of_class(root, "path", "bar")
+    )
+    assert low - high > 150
+    (whisker,) = of_class(root, "path", "whisker")
+    bottom, top = re.findall(r"M\S+ (\S+)V(\S+)", whisker.get("d", ""))[0]
+    assert float(bottom) - float(top) == pytest.approx((low - high) / 2, abs=0.2)
+    assert float(bottom) + float(top) == pytest.approx(2 * low, abs=0.2)
+
+
 def test_a_missing_value_has_no_bar():
     root = parse(bar_chart(["x", "y"], [Bars(name="a", values=[None, 1], colour=0)], y_title=""))
     assert len(bars(root)) == 1

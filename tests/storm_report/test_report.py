@@ -357,6 +357,30 @@ def test_a_sweep_over_words_is_a_bar_chart(make):
     assert high / low == pytest.approx(2, rel=0.01)
 
 
+def test_a_figure_is_not_named_after_its_stage_twice(make):
+    cells = []
+    for number in range(4):
+        t, rows = 0.25 * (1 + number // 2), 10 * (1 + number % 2)
+        stages = [
+            make.stage("tokens", "Value", settings={"rows": rows}, metrics={"tokens": 9.0 * rows}),
+            make.stage("merger", "Value", settings={"t": t}, metrics={"score": t + rows}),
+        ]
+        stages[0].main_metric, stages[1].main_metric = "tokens", "score"
+        cells.append(cell(*stages, overrides=(f"merger.t={t}", f"tokens.rows={rows}")))
+    text = show(make.run(*cells)).text
+    assert "tokens of tokens" not in text
+    assert "score of merger by merger.t" in text and "tokens by tokens.rows" in text
+
+
+def test_a_sweep_over_words_shows_losses_as_dots(make):
+    record = swept(make, "curator", {"storm": [1.0], "keep_all": [1.01]})
+    for each in record.cells:
+        (stage,) = each.stages
+        stage.metrics, stage.main_metric = {"loss": stage.metrics["score"]}, "loss"
+    tags = [tag for tag, a in show(record).tags if "bar" in (a.get("class") or "")]
+    assert len(tags) >= 2 and set(tags) == {"path"}
+
+
 def test_settings_that_were_given_are_marked():
     config = {
         "merger": {"component": "slerp", "t": 0.3},

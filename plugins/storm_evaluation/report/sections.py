@@ -93,11 +93,12 @@ def scores(lineup: Lineup, palette: dict[str, int]) -> Markup:
         )
         if means:
             caption += " The mean is over tasks."
+        if names is losses:
+            caption += " The axis need not begin at zero."
         width = WIDTH / 2 - 10 if beside else WIDTH
         shown = [_shown(tasks, group) for group in groups]
-        charts += figure(
-            responsive(partial(bar_chart, shown, bars, y_title=metrics), width), caption
-        )
+        chart = partial(bar_chart, shown, bars, y_title=metrics, dots=names is losses)
+        charts += figure(responsive(chart, width), caption)
     html = Markup('<div class="columns">{}</div>').format(charts)
     return html + _score_table(
         lineup, [*shares, *([_MEAN] if len(shares) > 1 else []), *losses], palette
