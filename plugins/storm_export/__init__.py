@@ -51,6 +51,14 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
 
 
 @hookimpl
+def storm_check_plan(plan: Plan) -> None:
+    """Refuse benchmarks of a hub folder that nobody will score."""
+    from storm_export.hub.scored import check_benchmarks
+
+    check_benchmarks(plan)
+
+
+@hookimpl
 def storm_plan_notices(plan: Plan) -> list[str]:
     """Return lines on exports that a sweep leaves out, and on missing libraries of llama.cpp."""
     from storm_export.gguf.needed import notices

@@ -1,5 +1,8 @@
 """Exports as the last stages of recipes."""
 
+import pytest
+
+from storm_exp import PlanError
 from storm_exp._plan.notices import list_notices
 from storm_export.gguf.libllama import FOLDER
 from storm_export.gguf.needed import notices
@@ -39,6 +42,26 @@ def test_published_forms_end_the_recipes(planned):
         assert nodes["hub"].settings.license
     generation = planned("recipe=storm_8b")["hub"].settings.generation
     assert generation == {"do_sample": True, "temperature": 0.01, "top_k": 100, "top_p": 0.95}
+
+
+def test_a_benchmark_that_nobody_scores_is_refused_with_the_plan(plan):
+    words = ("recipe=storm", "targets=[hub]")
+    planned = plan(*words)
+    (hub,) = (node for node in planned.nodes.values() if node.stage == "hub")
+    (task, *_) = hub.inputs["evaluations"][0].spec.tasks
+    plan(*words, f"+hub.benchmarks.{task}=owner/data")
+    refused = r"hub\.benchmarks\.gsm8k='owner/data': no connected evaluation of merger asks this"
+    with pytest.raises(PlanError, match=refused):
+        plan(*words, "+hub.benchmarks.gsm8k=owner/data")
+    # The scores of other models do not count.
+    with pytest.raises(PlanError, match=rf"no connected evaluation of finetuner .*{task}"):
+        plan(
+            *words,
+            "graph.hub.model=finetuner",
+            "graph.hub.evaluations=[evaluator]",
+            "graph.evaluator.model=[merger]",
+            f"+hub.benchmarks.{task}=owner/data",
+        )
 
 
 def test_a_sweep_exports_nothing_unless_it_is_asked_to(plan):
