@@ -55,6 +55,7 @@ lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
 
 site: $(VENV)/.docs  ## this documentation as pages, in build/site
 	$(BIN)/python -m sphinx -q -E -j 2 --fail-on-warning -c docs/site -d build/doctrees . build/site

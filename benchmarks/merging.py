@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from results import table, write_section
+from results import CHOICES, table, write_section
 
 WEIGHTS = [round(0.1 * tenth, 1) for tenth in range(1, 10)]
 BLENDS = 3
@@ -217,7 +217,7 @@ def measure() -> None:
                 print(f"nine: {blends[-1]}", flush=True)
     seconds, peak, processor = (
         {name: choose(each[name][i] for each in rounds) for name in rounds[0]}
-        for i, choose in enumerate((statistics.median, max, statistics.median))
+        for i, choose in enumerate(CHOICES)
     )
     nine = sum(each["mergekit"][0] for each in rounds), statistics.median(b[0] for b in blends)
     theirs = seconds["mergekit"], peak["mergekit"], processor["mergekit"]

@@ -20,15 +20,18 @@ import json
 import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from merging import Run, run, storm
-from results import table, write_section
+from results import CHOICES, table, write_section
+
+if TYPE_CHECKING:
+    from storm_models.families.model_config import ModelConfig
 
 GIGABYTE = 1e9
 MARGIN = 12 * GIGABYTE
@@ -44,23 +47,24 @@ def shapes_of(layers: int) -> dict[str, tuple[int, ...]]:
     """Return Llama-3.1-8B's tensors, with so many layers."""
     from storm_models.families.architecture import tensor_shapes
 
-    shapes = tensor_shapes({**config_of(layers)})
+    shapes = tensor_shapes(config_of(layers))
     assert shapes is not None
     return shapes
 
 
-def config_of(layers: int) -> dict[str, object]:
+def config_of(layers: int) -> ModelConfig:
     """Return config.json of a model with so many layers."""
     from transformers import AutoConfig
 
+    from storm_models.families.model_config import model_config
     from training_gpu_models import EIGHT_BILLION
 
     options = EIGHT_BILLION | {"num_hidden_layers": layers, "architectures": ["LlamaForCausalLM"]}
     theta = options.pop("rope_theta")
     options["rope_parameters"] = {"rope_type": "default", "rope_theta": theta}
-    kind = options.pop("model_type")
+    kind = str(options.pop("model_type"))
     made = AutoConfig.for_model(kind, **options, bos_token_id=None, eos_token_id=1)
-    return {**made.to_dict(), "dtype": "bfloat16"}
+    return model_config({**made.to_dict(), "dtype": "bfloat16"})
 
 
 def bytes_of(layers: int) -> int:
@@ -148,7 +152,7 @@ def one_round(folder: Path, number: int) -> dict[str, Run]:
     target = folder / "copied"
 
     def copied(way: str = "copy") -> Run:
-        command = [sys.executable, __file__, way, *files, target]
+        command: list[str | Path] = [sys.executable, __file__, way, *files, target]
         try:
             return run(command, folder, cores=CORES)
         finally:
@@ -190,7 +194,7 @@ def measure(most: int, rounds: int) -> None:
     ways = ("copied", "copied ahead", "merged")
     seconds, peak, processor = (
         {way: choose(each[way][i] for each in runs) for way in ways}
-        for i, choose in enumerate((statistics.median, max, statistics.median))
+        for i, choose in enumerate(CHOICES)
     )
     ratio = seconds["merged"] / seconds["copied"]
     header = [
