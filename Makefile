@@ -81,16 +81,17 @@ $(VENV)/.release: $(INSTALLED)
 study: $(INSTALLED)  ## three seeds and the sweeps: writes docs/ and benchmarks/ (hours)
 	$(BIN)/python benchmarks/study.py
 
-bench: $(INSTALLED) vllm  ## figures of benchmarks/RESULTS.md
+bench: $(INSTALLED)  ## figures of benchmarks/RESULTS.md; those of vLLM last
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/snr.py
 	$(BIN)/python benchmarks/distillation.py
 	$(BIN)/python benchmarks/token_set.py
 	$(BIN)/python benchmarks/merging.py
 	$(BIN)/python benchmarks/merging.py --shapes 8b
-	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/training.py
+	$(MAKE) vllm
+	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/gpu.py
 
 $(INSTALLED): pyproject.toml constraints.txt
