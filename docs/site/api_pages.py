@@ -34,7 +34,7 @@ def _contents(names: list[str]) -> str:
 
 
 def _public(module: str) -> str:
-    return _page(module, f".. automodule:: {module}\n   :members:\n   :undoc-members:")
+    return _page(module, _members(module))
 
 
 def _hooks() -> str:
@@ -50,12 +50,15 @@ def _functions(module: str) -> str:
 
 def _shared(plugin: str) -> str:
     """Return what other plugins import of a plugin, module by module."""
-    used = names_used_of(plugin)
-    parts = [f".. automodule:: {plugin}\n   :no-index:"]
-    for module, names in sorted(used.items()):
-        documented = [f".. autoclass:: {module}.{n}" for n in sorted(names)]
-        parts += [_title(module, "-"), *documented]
-    return _page(plugin, "What other plugins use of it.", *parts)
+    parts = [f".. automodule:: {plugin}\n   :no-index:", "What other plugins use of it:"]
+    for module, names in sorted(names_used_of(plugin).items()):
+        members = ", ".join(sorted(names))
+        parts += [_title(module, "-"), _members(module, f" {members}")]
+    return _page(plugin, *parts)
+
+
+def _members(module: str, names: str = "") -> str:
+    return f".. automodule:: {module}\n   :members:{names}\n   :undoc-members:"
 
 
 def names_used_of(plugin: str) -> dict[str, set[str]]:

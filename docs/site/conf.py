@@ -27,6 +27,7 @@ html_extra_path = [str(HERE.parents[1] / "llms.txt")]
 myst_heading_anchors = 4
 default_role = "code"
 highlight_language = "console"
+smartquotes = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

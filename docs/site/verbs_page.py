@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
+from pathlib import Path
 
 from storm_catalogue.option import Option, recipes, sweeps
 from storm_exp import load_plugins
 from storm_exp._run.verbs import VERBS
+from storm_exp.testing import run
 
 ABOUT = """\
 # Recipes and sweeps
@@ -21,9 +21,9 @@ def verbs_page() -> str:
     """Return the help of all verbs."""
     lines = ["# Verbs", "", "What `storm-exp VERB --help` prints.", ""]
     verbs = {**VERBS, **load_plugins().verbs(VERBS)[0]}
-    for name, verb in sorted(verbs.items()):
-        about, _, more = (inspect.getdoc(verb) or "").partition("\n\n")
-        lines += [f"## {name}", "", about, "", textwrap.indent(more, "    "), ""]
+    for name in sorted(verbs):
+        about, _, more = run(Path.cwd(), name, "--help").out.partition("\n\n")
+        lines += [f"## {name}", "", about, "", "```text", more.strip(), "```", ""]
     return "\n".join(lines)
 
 

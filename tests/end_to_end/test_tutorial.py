@@ -1,4 +1,4 @@
-"""The tutorial, docs/getting-started.md, from its first command to its last."""
+"""The tutorial (docs/getting-started.md), and docs/how-it-works.md, command by command."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 from end_to_end.small import quick_words, step
 from end_to_end.workplace import Workplace
 from storm_data.testing import make_chats
+from storm_exp.testing import run
 from storm_models.testing import make_model
 
 PAGE = (Path(__file__).parents[2] / "docs/getting-started.md").read_text(encoding="utf-8")
+HOW = (Path(__file__).parents[2] / "docs/how-it-works.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    storm-exp (.*)$", PAGE, re.M)
 
 
@@ -41,8 +43,17 @@ def test_the_commands_of_the_tutorial_run_one_after_the_other(warm: Workplace) -
     assert said["report"].endswith("-sft/report.html\n")
 
 
-def test_every_stage_of_storm_is_in_the_table(warm: Workplace) -> None:
+def test_every_stage_of_storm_is_in_the_table(tmp_path: Path) -> None:
     rows = re.findall(r"^\| (`.*`) \|", PAGE, re.M)
     named = set(re.findall(r"`(\w+)`", " ".join(rows)))
-    drawn = re.findall(r"^  [^\w\n]*● ?\W*(\w+)  ", warm.run("show", "recipe=storm"), re.M)
+    drawn = re.findall(r"^  [^\w\n]*● ?\W*(\w+)  ", run(tmp_path, "show", "recipe=storm").out, re.M)
     assert named == set(drawn) - {"partner_tokens"}
+
+
+def test_the_commands_of_how_it_works_show_what_it_says(warm: Workplace) -> None:
+    commands = re.findall(r"^    storm-exp (.*)$", HOW, re.M)
+    said = {command: warm.run(*shlex.split(command)) for command in commands}
+    assert "why merger: t: 0.5 → 0.3" in said["plan recipe=smoke merger.t=0.3 --why"]
+    assert "nothing to make" in said["recipe=smoke"]
+    assert "3 cells" in said["plan -m recipe=smoke merger.t=0.25,0.5,0.75"]
+    assert "best_mean_score" in said["runs show latest"]
