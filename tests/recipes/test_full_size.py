@@ -121,7 +121,7 @@ def test_a_port_that_the_method_does_not_need_is_not_said(plan, overrides):
         ("finetuner=solar_sft", "did you mean 'solar/sft'?"),
         ("evaluator=tinyworld", "did you mean 'tinyworld/skills'?"),
         ("evaluator.metrics.arc_easy=acc", "did you mean 'by_task.metric'?"),
-        ("finetuner.parameters.choice=lora", "did you mean 'trainable'?"),
+        ("finetuner.parameters.choice=lora", "did you mean 'finetuner.trainable.method'?"),
     ],
 )
 def test_an_old_name_is_answered_with_the_new_one(tmp_path, typed, meant):

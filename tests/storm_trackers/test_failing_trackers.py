@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from storm_exp import install_command
 from storm_exp.report import RunRecord
 from storm_exp.testing import CommandResult
 
@@ -71,8 +72,8 @@ def test_a_tracker_that_is_not_installed_is_refused_with_its_extra(storm, monkey
         refused = storm(*verb, "recipe=sum", "tracker=mlflow")
         assert refused.code == 1 and refused.record is None
         assert refused.error == (
-            "tracker.kind='mlflow': needs mlflow, sqlalchemy, alembic; pip install "
-            "'storm-exp[mlflow]' (from the override `tracker=mlflow`)"
+            "tracker.kind='mlflow': needs mlflow, sqlalchemy, alembic; "
+            f"{install_command('mlflow')} (from the override `tracker=mlflow`)"
         )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
     assert "needs mlflow; pip" in storm("recipe=sum", "tracker=mlflow").error
