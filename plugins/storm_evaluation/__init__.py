@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
+    from storm_exp import Composition
     from storm_exp.report import RunRecord, Section
     from storm_inference.environments.environment import Environment
     from storm_report.look.view import View
@@ -42,12 +44,54 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 
 @hookimpl
+def storm_sections() -> dict[str, type]:
+    """Return the section `ablation`, which says what stands in for each step of a recipe."""
+    from storm_evaluation.ablation.section import AblationSection
+
+    return {"ablation": AblationSection}
+
+
+@hookimpl
+def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:
+    """Return the verb that tells what each step of a recipe is worth."""
+
+    def ablate(cells: list[Composition]) -> list[float | None]:
+        """Tell what each step of a recipe is worth, against its control.
+
+        usage: storm-exp ablate recipe=NAME seed=0,1,2 [setting=value …]
+
+        Runs the recipe, and the recipe with the control of each of its factors in turn; what they
+        share is made once. The report begins with the effect of every factor on the scores of the
+        result, with intervals over runs and questions.
+
+        for example:
+            storm-exp ablate recipe=storm seed=0,1,2
+            storm-exp ablate recipe=storm seed=0,1,2 ablation.design=one_in
+            storm-exp ablate recipe=storm seed=0,1,2 ablation.controls.difficulty=null
+        """
+        from storm_evaluation.ablation.verb import ablate
+
+        return ablate(cells)
+
+    ablate.words = ("-m", "hydra/sweeper=ablation")  # type: ignore[attr-defined]
+    return {"ablate": ablate}
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on all models over all tasks, learning curves and answers."""
-    from storm_evaluation.report import answers, learning_curve, over_runs, sections
+    from storm_evaluation.report import ablation, answers, learning_curve, over_runs, sections
 
-    parts = (over_runs, sections, learning_curve, answers)
+    parts = (ablation, over_runs, sections, learning_curve, answers)
     return [section for part in parts for section in part.sections(run)]
+
+
+@hookimpl
+def storm_closing_lines(run: RunRecord) -> list[str]:
+    """Return the effects that an ablation found."""
+    from storm_evaluation.report.ablation import lines
+
+    return lines(run)
 
 
 @hookimpl

@@ -39,7 +39,7 @@ def labelled(record: RunRecord) -> list[tuple[str, StageRecord, CellRecord]]:
     shown = []
     for stage, cells in holders.values():
         first = settings[cells[0]].items()
-        common = [f"{k}={v}" for k, v in first if all(settings[c][k] == v for c in cells)]
+        common = [f"{k}={v}" for k, v in first if v and all(settings[c][k] == v for c in cells)]
         shown.append((" · ".join([stage.label, *common]), stage, record.cells[cells[0]]))
     return shown
 

@@ -112,7 +112,7 @@ class Plan:
         labels = {}
         for node in self.nodes.values():
             first, *others = needed[node.key]
-            common = [f"{k}={v}" for k, v in first.items() if all(o[k] == v for o in others)]
+            common = [f"{k}={v}" for k, v in first.items() if v and all(o[k] == v for o in others)]
             labels[node.key] = " · ".join([node.label, *(common if likes[node.label] > 1 else [])])
         return labels
 

@@ -151,7 +151,7 @@ class RunRecord:
         if not self.is_sweep:
             return [""]
         names = [
-            re.sub(r"[^\w.,=+-]+", "-", ",".join(f"{k}={v}" for k, v in settings.items()))
+            re.sub(r"[^\w.,=+-]+", "-", ",".join(f"{k}={v}" for k, v in settings.items() if v))
             for settings in self.cell_settings()
         ]
         plain = len(set(names)) == len(names) and max(map(len, names)) <= _LONGEST_NAME

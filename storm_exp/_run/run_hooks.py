@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:  # type: ignore[empty-body]
     """Return verbs for which the rest of the command line is composed: functions of the cells.
 
-    They return the objective of each cell, which may be None. `storm_verbs` is for other verbs.
+    They return the objective of each cell, which may be None. The attribute `words` of a function
+    holds what is put before the rest of the command line. `storm_verbs` is for other verbs.
     """
 
 

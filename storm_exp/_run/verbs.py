@@ -93,7 +93,7 @@ def _acting(action: Action) -> Verb:
     """Return the verb that composes recipes and applies an action to them."""
 
     def verb(arguments: list[str]) -> int:
-        application.compose_and_act(arguments, action)
+        application.compose_and_act([*getattr(action, "words", ()), *arguments], action)
         return 0
 
     verb.__doc__ = action.__doc__

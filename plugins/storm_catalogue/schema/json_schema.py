@@ -78,6 +78,8 @@ def _value(hint: Any, bounds: Bounds | None) -> Schema:
 
 
 def _kind(hint: Any, bounds: Bounds | None) -> Schema:
+    if dataclasses.is_dataclass(hint):
+        return settings_schema(hint)
     if hint is types.NoneType:
         return _SCALARS[hint]
     if typing.get_origin(hint) is list:

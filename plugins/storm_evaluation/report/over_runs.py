@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from storm_evaluation.ablation.ledger import is_ablation
 from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
@@ -24,7 +25,7 @@ def sections(run: RunRecord) -> list[Section]:
 
     With a single seed only models are compared that were given to the run, not trained in it.
     """
-    if run.rehearsal:
+    if run.rehearsal or is_ablation(run):  # which has a ledger
         return []
     parts = [_part(title, arms) for title, arms in comparisons(run).items()]
     parts += [_uneven(title, arms) for title, arms in _arms(run).items() if not _even(arms)]

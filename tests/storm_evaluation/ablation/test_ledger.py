@@ -1,0 +1,149 @@
+"""The ledger of an ablation, from records and evaluations that were made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from made_up import cell
+from storm_evaluation.ablation.ledger import in_words, is_ablation, ledgers
+from storm_evaluation.evaluation import Evaluation, Sample
+from storm_evaluation.report.ablation import lines, sections
+from storm_exp.report import CellRecord, RunRecord, StageRecord
+
+QUESTIONS = 200
+SEEDS = ("0", "1", "2")
+CONTROLS = {
+    "curation": {"says": "as many rows at random", "overrides": ["curator=random"]},
+    "merging": {"says": "the fine-tune alone", "result": "finetuner"},
+    "gone": None,
+}
+Make = Callable[..., RunRecord]
+
+
+def evaluate(folder: Path, chance: float, draw: np.random.Generator) -> StageRecord:
+    folder.mkdir(parents=True)
+    hard = np.linspace(0, 1, QUESTIONS)
+    rows = [
+        Sample(task=task, document=f"d{n}", score=float(draw.random() < chance * (1.2 - 0.4 * h)))
+        for task in ("tasks_easy", "tasks_other")
+        for n, h in enumerate(hard)
+    ]
+    Evaluation(folder).write(
+        dict.fromkeys(("tasks_easy", "tasks_other"), ("acc", True)), rows, {}, ""
+    )
+    return StageRecord(
+        stage="evaluator",
+        element="merger",
+        component="lm_eval",
+        artifact="Evaluation",
+        key=folder.name,
+        inputs={},
+        status="made",
+        settings={},
+        spec={},
+        directory=str(folder),
+    )
+
+
+@pytest.fixture
+def ablated(tmp_path) -> Make:
+    def make(design: str = "one_out", seeds=SEEDS, missing=(), **chances: float) -> RunRecord:
+        draw = np.random.default_rng(5)
+        cells: list[CellRecord] = []
+        for arm, chance in {"": 0.6, "curation": 0.3, "merging": 0.6, **chances}.items():
+            for seed in seeds:
+                found = evaluate(tmp_path / f"{design}-{arm}-{seed}", chance, draw)
+                section = {"result": "merger", "design": design, "controls": CONTROLS, "arm": arm}
+                stages = [] if (arm, seed) in missing else [found]
+                words = (f"seed={seed}", f"ablation.arm={arm}")
+                cells.append(cell(*stages, overrides=words, ablation=section))
+        return RunRecord(
+            directory=tmp_path,
+            recipe="storm",
+            scale="",
+            when="",
+            argv=[],
+            environment={},
+            cells=cells,
+        )
+
+    return make
+
+
+def means(run: RunRecord, arm: str) -> float:
+    scores = [
+        sample.score
+        for c in run.cells
+        if c.config["ablation"]["arm"] == arm
+        for stage in c.stages
+        for sample in Evaluation(Path(stage.directory)).samples()
+    ]
+    return float(np.mean(scores))
+
+
+def test_an_effect_is_the_recipe_less_its_control_with_the_interval_on_the_same_side(ablated):
+    run = ablated()
+    (ledger,) = ledgers(run)
+    curation, merging = ledger.factors
+    effect = curation.mean["mean"]
+    assert effect.difference == pytest.approx(means(run, "") - means(run, "curation"))
+    assert 0 < effect.low < effect.difference < effect.high
+    assert effect.verdict == "better"
+    assert merging.mean["mean"].verdict in ("undecided", "no effect")
+    assert set(curation.tasks) == {"tasks_easy", "tasks_other"}
+    assert (ledger.runs, ledger.questions["tasks_easy"]) == (3, QUESTIONS)
+
+
+def test_of_one_in_the_arm_has_the_factor(ablated):
+    run = ablated("one_in", curation=0.9)
+    (ledger,) = ledgers(run)
+    effect = ledger.factors[0].mean["mean"]
+    assert effect.difference == pytest.approx(means(run, "curation") - means(run, ""))
+    assert effect.verdict == "better"
+
+
+def test_an_arm_without_all_seeds_is_a_problem_and_not_an_effect(ablated):
+    (ledger,) = ledgers(ablated(missing={("merging", "1")}))
+    assert [factor.name for factor in ledger.factors] == ["curation"]
+    assert ledger.problems == ["merging: 2 of 3 runs have a score"]
+
+
+def test_without_the_reference_nothing_is_compared(ablated):
+    (ledger,) = ledgers(ablated(missing={("", seed) for seed in SEEDS}))
+    assert not ledger.factors
+    assert len(ledger.problems) == 2
+
+
+def test_the_report_says_it_in_words_figures_and_tables(ablated):
+    run = ablated()
+    (section,) = sections(run)
+    assert "curation: score +0." in section.html and "as many rows at random" in section.html
+    assert "3 runs of each arm over 400 questions in 2 tasks" in section.html
+    assert section.html.count("<svg") == 1
+    assert [line.split()[:2] for line in lines(run)] == [
+        ["effect", "curation:"],
+        ["effect", "merging:"],
+    ]
+
+
+def test_a_single_seed_says_what_it_does_not_cover(ablated):
+    (section,) = sections(ablated(seeds=("0",)))
+    assert "not another training" in section.html
+
+
+def test_another_sweep_has_no_ledger(ablated):
+    run = ablated()
+    for each in run.cells:
+        each.config["ablation"]["arm"] = ""
+    assert not is_ablation(run)
+    assert not sections(run) and not lines(run)
+
+
+def test_words_are_undecided_where_neither_is_shown(ablated):
+    (ledger,) = ledgers(ablated(merging=0.57))
+    said = in_words(ledger.factors[1], ledger.margin)
+    assert said.startswith("merging: score undecided, +0.0") or "no effect shown" in said

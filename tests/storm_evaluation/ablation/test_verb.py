@@ -1,0 +1,70 @@
+"""The verb `ablate`, as a user types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from storm_exp.report import RunRecord
+from storm_exp.testing import command_line
+
+RECIPE = ("recipe=smoke", "ablation.result=merger")
+MERGING = "+ablation.controls.merging={says:the fine-tune alone,result:finetuner}"
+
+
+def refused(folder: Path, *words: str) -> str:
+    found = command_line.run(folder, "ablate", *words)
+    assert found.code == 1
+    return found.err
+
+
+def test_a_recipe_without_a_result_or_controls_is_told_the_setting(tmp_path):
+    assert "ablation.result=STAGE" in refused(tmp_path, "recipe=smoke")
+    assert "ablation.controls.NAME" in refused(tmp_path, *RECIPE)
+
+
+def test_a_control_that_changes_nothing_is_refused_before_anything_is_made(tmp_path):
+    same = "+ablation.controls.same={says:the same,overrides:['seed=0']}"
+    assert "ablation.controls.same: its control (the same) changes nothing" in refused(
+        tmp_path, *RECIPE, same
+    )
+    assert not list(tmp_path.glob("outputs/runs/*"))
+
+
+def test_a_control_without_words_is_refused(tmp_path):
+    silent = "+ablation.controls.merging={result:finetuner}"
+    assert "ablation" in refused(tmp_path, *RECIPE, silent)
+
+
+def test_a_word_of_a_control_that_is_no_setting_is_named(tmp_path):
+    wrong = "+ablation.controls.a={says:b,overrides:['merger.tt=0.2']}"
+    assert "'merger.tt' is not a setting" in refused(tmp_path, *RECIPE, wrong)
+
+
+@pytest.mark.slow
+def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
+    found = command_line.run(tmp_path, "ablate", *RECIPE, MERGING, "seed=0,1")
+    assert found.code == 0, found.err
+    assert "effect   merging: " in found.out
+    run = RunRecord.read((tmp_path / "outputs/latest").resolve())
+    assert len(run.cells) == 4
+    made = [stage.stage for stage in run.stages()]
+    assert made.count("merger") == made.count("finetuner") == 2
+    assert made.count("evaluator") == 4
+    report = (tmp_path / "outputs/latest/report.html").read_text(encoding="utf-8")
+    assert "What each step is worth" in report
+    assert "the fine-tune alone" in report
+
+
+def test_every_command_of_the_page_plans(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/ablations.md").read_text(encoding="utf-8")
+    lines = [line.split()[1:] for line in page.splitlines() if line.startswith("    storm-exp ")]
+    assert len(lines) == 3
+    for verb, *words in lines:
+        ablating = ["-m", "hydra/sweeper=ablation"] if verb == "ablate" else []
+        found = command_line.run(tmp_path, "plan", *ablating, *words)
+        assert found.code == 0, found.err
+        assert found.plan is not None
+        factors = 2 if "ablation.controls.difficulty=null" in words else 3
+        assert len(found.plan.cells) == (1 + factors) * 3
