@@ -30,10 +30,11 @@ def storm_components() -> list[type]:
     from storm_merging.methods.block_expand import BlockExpand
     from storm_merging.methods.depth_upscale import DepthUpscale
     from storm_merging.methods.linear import Linear
+    from storm_merging.methods.merge_yaml import MergeYaml
     from storm_merging.methods.slerp import Slerp
     from storm_merging.methods.task_arithmetic import TaskArithmetic
 
-    native = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand]
+    native = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand, MergeYaml]
     task_vectors = [Ties, DareLinear, DareTies, Della, DellaLinear, Breadcrumbs, BreadcrumbsTies]
     return [*native, *task_vectors, ModelStock, Sce, Mergekit]
 
@@ -42,6 +43,14 @@ def storm_components() -> list[type]:
 def storm_requires() -> tuple[tuple[str, ...], str]:
     """Return the packages that components need, and the extra that installs them."""
     return ("torch", "transformers"), "train"
+
+
+@hookimpl
+def storm_sections() -> dict[str, type]:
+    """Return the section of the recipe `merge_yaml`, with the file that it reads."""
+    from storm_merging.mergefile.section import MergeSection
+
+    return {"merge": MergeSection}
 
 
 @hookimpl

@@ -117,6 +117,7 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "slerp": models,
     "linear": models,
     "task_arithmetic": differences,
+    "merge_yaml": lambda t: models(t, method="karcher"),
     "depth_upscale": lambda t: ({"m": 1}, {"model": t.model}),
     "block_expand": lambda t: ({"every": 2}, {"model": t.model}),
     "ties": differences,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storm_exp import InputError, SettingError, did_you_mean
+from storm_merging.kernels.gradient import interpolate
 from storm_models.families.architecture import tensor_shapes
 from storm_models.families.model_config import ModelConfig
 
@@ -65,15 +66,6 @@ def resolve(
             parts = {part for name in names for part in name.split(".") if not part.isdigit()}
             raise SettingError("schedules", group, f"matches no tensor{did_you_mean(group, parts)}")
     return weights
-
-
-def interpolate(points: Sequence[float], position: float) -> float:
-    """Return the linear interpolation of evenly spaced points at `position` in [0, 1]."""
-    scaled = position * (len(points) - 1)
-    lower = int(scaled)
-    upper = min(len(points) - 1, lower + 1)
-    share = scaled - lower
-    return (1.0 - share) * points[lower] + share * points[upper]
 
 
 def _layer(name: str) -> int | None:

@@ -24,7 +24,8 @@ from storm_models.families.memory import PROCESS
 
 T = TypeVar("T")
 
-_FLOATING = ("F64", "F32", "BF16", "F16")
+FLOATING = ("F64", "F32", "BF16", "F16")
+"""safetensors' names of the dtypes that are merged."""
 Headers = dict[str, tuple[str, tuple[int, ...]]]
 """{tensor name: (safetensors dtype, shape)}"""
 
@@ -73,10 +74,10 @@ def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
     if any(with_head) and not all(with_head) and ties_head(models[0].config()):
         for model, tensors in zip(models, headers, strict=True):
             if tensors.pop(HEAD, None):
-                _check_tied_head(model)
+                check_tied_head(model)
     first = headers[0]
     for name, (dtype, _) in first.items():
-        if dtype not in _FLOATING:
+        if dtype not in FLOATING:
             raise InputError(f"{name} is stored as {dtype}: only floating-point tensors are merged")
     for number, other in enumerate(headers[1:], start=2):
         for tensors, others, lacking in ((first, other, number), (other, first, 1)):
@@ -90,12 +91,12 @@ def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
                     f"{name} has the shape {list(shape)} in model 1, {list(other_shape)} in model "
                     f"{number}"
                 )
-            if dtype not in _FLOATING:
+            if dtype not in FLOATING:
                 raise InputError(f"{name} is stored as {dtype} in model {number}")
     return first
 
 
-def _check_tied_head(model: Checkpoint) -> None:
+def check_tied_head(model: Checkpoint) -> None:
     """Raise InputError for a stored head that differs from the embedding it is tied to."""
     from storm_models.checkpoint.weights import holds_embedding
 

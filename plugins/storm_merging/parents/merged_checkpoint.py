@@ -12,32 +12,36 @@ from storm_models.chat.inheritance import inherit_chat
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.linear_combination import LinearCombination
 from storm_models.checkpoint.weight_file import write_weights
-from storm_models.checkpoint.weights import SumWeights
+from storm_models.checkpoint.weights import Headers, SumWeights
 from storm_models.folder.files import WEIGHT_FILE
 
 
 def merge(
-    stage: StageContext, models: Sequence[Checkpoint], coefficients: Mapping[str, Sequence[float]]
+    stage: StageContext,
+    models: Sequence[Checkpoint],
+    coefficients: Mapping[str, Sequence[float]],
+    headers: Headers | None = None,
 ) -> Checkpoint:
     """Return Σ coefficient · tensor for every tensor, with all other files from the first model.
 
-    `coefficients` is {tensor name: a number per model}. Weights get the first model's dtypes,
-    rounded once; tied tensors are stored once and stay tied. If a store holds all models, no weight
-    is written: the result refers to them. Otherwise weights are written, and NaN or overflow raises
-    InputError.
+    `coefficients` is {tensor name: a number per model}. Weights get the first model's dtypes, or
+    those of `headers`, rounded once; tied tensors are stored once and stay tied. If a store holds
+    all models, no weight is written: the result refers to them. Otherwise weights are written, and
+    NaN or overflow raises InputError.
     """
-    headers = {name: header for name, header in models[0].headers().items() if name in coefficients}
+    stored = models[0].headers() if headers is None else headers
+    kept = {name: header for name, header in stored.items() if name in coefficients}
     if stage.keeps(*models):
         for model in {model.key: model for model in models}.values():
             stage.reference(model)
         factors = {name: list(row) for name, row in coefficients.items()}
-        combination = LinearCombination([model.key for model in models], headers, factors)
+        combination = LinearCombination([model.key for model in models], kept, factors)
         combination.write(stage.directory)
     else:
         with contextlib.ExitStack() as stack:
             parents = [stack.enter_context(model.open_weights()) for model in models]
-            progress = stack.enter_context(stage.progress(len(headers), "tensors"))
-            weights = SumWeights(headers, coefficients, parents)
+            progress = stack.enter_context(stage.progress(len(kept), "tensors"))
+            weights = SumWeights(kept, coefficients, parents)
             write_weights(weights, stage.directory / WEIGHT_FILE, progress.advance)
     models[0].copy_companions(stage.directory)
     inherit_chat(stage, stage.directory, [model.directory for model in models])

@@ -7,10 +7,8 @@ import math
 
 import torch
 
+from storm_merging.kernels.products import COLINEAR
 from storm_models.checkpoint.weights import accumulator
-
-COLINEAR = 0.9995
-"""Above this |cosine| two tensors are interpolated linearly (mergekit 0.1.5)."""
 
 _SMALLEST_NORM = 1e-8
 

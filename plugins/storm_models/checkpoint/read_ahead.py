@@ -22,9 +22,15 @@ _LARGE_BLOCK = (1 << 25) - (1 << 16)
 class ReadAhead:
     """The pieces of one or more sources' tensors in a given order, the next ones read meanwhile."""
 
-    def __init__(self, sources: Sequence[Weights], names: Iterable[str]) -> None:
-        """Take the pieces of the tensors `names`, in this order, from all sources."""
+    def __init__(
+        self, sources: Sequence[Weights], names: Iterable[str], *, whole_rows: bool = False
+    ) -> None:
+        """Take the pieces of the tensors `names`, in this order, from all sources.
+
+        With `whole_rows`, pieces of matrices end where a row does.
+        """
         _keep_freed_memory()
+        self._whole_rows = whole_rows
         self._sources = sources
         self._threads = ThreadPoolExecutor(_THREADS)
         self._waiting: deque[list[Future[torch.Tensor]]] = deque()
@@ -42,7 +48,8 @@ class ReadAhead:
             yield start, [piece.result() for piece in self._waiting.popleft()]
 
     def _pieces(self, name: str) -> Iterator[tuple[int, int]]:
-        return pieces(math.prod(self._sources[0].headers[name][1]))
+        shape = self._sources[0].headers[name][1]
+        return pieces(math.prod(shape), shape[-1] if self._whole_rows and shape else 1)
 
     def __enter__(self) -> Self:
         return self

@@ -93,10 +93,14 @@ class SumWeights:
         return buffers[working][0, :size], buffers[working][1, :size]
 
 
-def pieces(size: int) -> Iterator[tuple[int, int]]:
-    """Yield the intervals [start, stop) in which a tensor of `size` elements is processed."""
-    for start in range(0, size, PIECE):
-        yield start, min(start + PIECE, size)
+def pieces(size: int, row: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the intervals [start, stop) in which a tensor of `size` elements is processed.
+
+    They end where a row of `row` elements does.
+    """
+    step = max(1, PIECE // row) * row
+    for start in range(0, size, step):
+        yield start, min(start + step, size)
 
 
 def read_tensor(weights: Weights, name: str) -> torch.Tensor:

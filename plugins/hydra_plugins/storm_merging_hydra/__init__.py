@@ -1,0 +1,1 @@
+"""Hydra's plugin for storm_merging: the stages that a mergekit YAML asks for."""

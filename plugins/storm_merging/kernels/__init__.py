@@ -1,0 +1,1 @@
+"""Arithmetic of merging on pieces of tensors; it knows nothing of files."""

@@ -1,0 +1,172 @@
+"""The tensors of a merge: for each, its sources in the parents and the parameters that hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from storm_exp import InputError, SettingError, did_you_mean
+from storm_merging.layers.slices import SliceOfLayers, SourceLayers
+from storm_merging.mergefile.method_table import METHODS, Base
+from storm_merging.mergefile.parameters import Setting, evaluate, filters
+
+_LAYER = re.compile(r"(.*\blayers\.)(\d+)(\..+)")
+_FIRST = re.compile(r"\bembed_")
+"""Part of the name of tensors before the layers; all others outside the layers come after them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputTensor:
+    """A tensor of the merge."""
+
+    name: str
+    sources: tuple[tuple[int, str], ...]
+    """(model, its tensor's name), models counted from 0."""
+    base: int | None
+    """The base's place among the sources."""
+    shared: dict[str, Any]
+    """Parameters of the merge."""
+    own: tuple[dict[str, Any], ...]
+    """Parameters of every source; those of the base are not used."""
+
+    def of_others(self, parameter: str) -> list[Any]:
+        """Return a parameter's values for all sources but the base, in order."""
+        return [own[parameter] for i, own in enumerate(self.own) if i != self.base]
+
+
+def output_tensors(
+    method: str,
+    slices: Sequence[SliceOfLayers],
+    parameters: Mapping[str, Setting],
+    names: Sequence[Collection[str]],
+    depths: Sequence[int],
+) -> list[OutputTensor]:
+    """Return the tensors of a merge, in order.
+
+    `names` holds the tensors' names of every model, `depths` their layers. Of two slices, the first
+    gives what is before the layers (the embedding), the last what comes after them. Raises
+    InputError for a tensor that one of its sources lacks, and for a parameter that is nowhere
+    given; SettingError for a filter that is part of no tensor's name.
+    """
+    made: list[OutputTensor] = []
+    layer = 0
+    for number, piece in enumerate(slices):
+        place = f"slices[{number}]"
+        resolver = _Resolver(method, piece, parameters, place)
+        outside = [name for name in names[piece.sources[0].model] if not _LAYER.fullmatch(name)]
+        first = [name for name in outside if _FIRST.search(name)]
+        last = [name for name in outside if not _FIRST.search(name)]
+        if number == 0:
+            made += [resolver.tensor(name, [name] * len(piece.sources), 0.0) for name in first]
+        count = piece.layers(depths)
+        for index in range(count):
+            position = index / (count - 1) if count > 1 else 1.0
+            for name, sources in _layer_names(piece, index, layer, names):
+                made.append(resolver.tensor(name, sources, position))
+            layer += 1
+        if number == len(slices) - 1:
+            made += [resolver.tensor(name, [name] * len(piece.sources), 0.0) for name in last]
+    _check_sources(made, names)
+    _check_filters(slices, parameters, [tensor.name for tensor in made])
+    return made
+
+
+class _Resolver:
+    """Resolves the parameters of one slice's tensors."""
+
+    def __init__(
+        self, method: str, piece: SliceOfLayers, parameters: Mapping[str, Setting], place: str
+    ) -> None:
+        self._method, self._piece, self._place = method, piece, place
+        self._levels = [piece.parameters, parameters]
+        takes_base = METHODS[method].base is not Base.NONE
+        models = [source.model for source in piece.sources]
+        self._base = models.index(piece.base) if takes_base and piece.base in models else None
+
+    def tensor(self, name: str, sources: list[str], position: float) -> OutputTensor:
+        """Return the tensor `name`, made of the models' tensors `sources`."""
+        method = METHODS[self._method]
+        pairs = [
+            (source.model, each) for source, each in zip(self._piece.sources, sources, strict=True)
+        ]
+        own = []
+        for place, source in enumerate(self._piece.sources):
+            levels = [source.parameters, *self._levels]
+            needed = place != self._base
+            own.append(
+                {
+                    key: self._value(key, levels, name, position, source if needed else None)
+                    for key in method.own
+                }
+            )
+        shared = {
+            key: self._value(key, self._levels, name, position, self._piece)
+            for key in method.shared
+        }
+        return OutputTensor(name, tuple(pairs), self._base, shared, tuple(own))
+
+    def _value(
+        self,
+        key: str,
+        levels: Sequence[Mapping[str, Setting]],
+        name: str,
+        position: float,
+        needed_by: SourceLayers | SliceOfLayers | None,
+    ) -> Any:
+        for level in levels:
+            if key in level:
+                value = evaluate(level[key], name, position)
+                if value is not None:
+                    return value
+        parameter = METHODS[self._method].parameters[key]
+        if parameter.default is None and not parameter.optional and needed_by is not None:
+            whom = (
+                f"model {needed_by.model + 1} of {self._place}"
+                if isinstance(needed_by, SourceLayers)
+                else self._place
+            )
+            raise InputError(
+                f"{self._method} needs the parameter {key}: {whom} has none for {name}"
+            )
+        return parameter.default
+
+
+def _layer_names(
+    piece: SliceOfLayers, index: int, layer: int, names: Sequence[Collection[str]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield (name in the merge, its name in every source) of one layer's tensors."""
+    starts = [source.start for source in piece.sources]
+    for name in names[piece.sources[0].model]:
+        match = _LAYER.fullmatch(name)
+        if match and int(match[2]) == starts[0] + index:
+            sources = [f"{match[1]}{start + index}{match[3]}" for start in starts]
+            yield f"{match[1]}{layer}{match[3]}", sources
+
+
+def _check_sources(made: Sequence[OutputTensor], names: Sequence[Collection[str]]) -> None:
+    for tensor in made:
+        for model, source in tensor.sources:
+            if source not in names[model]:
+                first = tensor.sources[0][0]
+                raise InputError(f"model {model + 1} lacks {source}, which model {first + 1} has")
+
+
+def _check_filters(
+    slices: Sequence[SliceOfLayers], parameters: Mapping[str, Setting], names: Sequence[str]
+) -> None:
+    levels: list[tuple[str, Mapping[str, Setting]]] = [("parameters", parameters)]
+    for number, piece in enumerate(slices):
+        levels.append((f"slices[{number}].parameters", piece.parameters))
+        levels += [
+            (f"slices[{number}].sources[{i}].parameters", source.parameters)
+            for i, source in enumerate(piece.sources)
+        ]
+    for where, level in levels:
+        for key, part in filters(dict(level)):
+            if not any(part in name for name in names):
+                parts = {each for name in names for each in name.split(".") if not each.isdigit()}
+                near = did_you_mean(part, parts)
+                problem = f"the filter is part of no tensor's name{near}"
+                raise SettingError(f"{where}.{key}", part, problem)

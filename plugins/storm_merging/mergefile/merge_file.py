@@ -1,0 +1,252 @@
+"""A merge as a mergekit YAML states it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from storm_exp import InputError, did_you_mean
+from storm_merging.mergefile.method_table import METHODS, Base, unknown_method
+from storm_merging.mergefile.model_reference import ModelReference, read_reference
+from storm_merging.mergefile.parameters import Setting, check_parameters
+from storm_merging.mergefile.strict_yaml import read_yaml
+from storm_models.dtype import Dtype
+
+_KEYS = (
+    *("merge_method", "models", "slices", "base_model", "parameters", "dtype", "out_dtype"),
+    *("tokenizer_source", "tokenizer", "chat_template"),
+)
+_NOT_HERE = {
+    "modules": "a merge of models with several parts (vision, audio) is not read here",
+    "experts": "a mixture of experts (mergekit-moe) is not built here",
+    "gate_mode": "a mixture of experts (mergekit-moe) is not built here",
+    "name": "several merges in one file (mergekit-mega, mergekit-multi) are not read here",
+    "tokenizer_source": "tokenizers of several parents are not joined here yet: the parents' "
+    "tokenizers must give the same ids, and the base's or the first model's is taken",
+    "chat_template": "set chat.template=… for every model of the recipe instead",
+}
+_NOT_HERE["tokenizer"] = _NOT_HERE["tokenizer_source"]
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model that a slice takes layers of."""
+
+    model: ModelReference
+    layers: tuple[int, int] | None = None
+    """The first layer, and the one after the last; None: all."""
+    parameters: dict[str, Setting] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """Layers that lie above each other in the result, merged from as many of each source."""
+
+    sources: list[Source]
+    base: ModelReference | None = None
+    parameters: dict[str, Setting] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class MergeFile:
+    """The contents of a mergekit YAML."""
+
+    method: str
+    slices: list[Slice]
+    base: ModelReference | None = None
+    parameters: dict[str, Setting] = dataclasses.field(default_factory=dict)
+    dtype: Dtype | None = None
+    """What mergekit computes in."""
+    out_dtype: Dtype | None = None
+    """The format of the result; None: that of `dtype`, or of the parents."""
+    notices: list[str] = dataclasses.field(default_factory=list)
+    """What the file says without effect."""
+
+    def models(self) -> list[ModelReference]:
+        """Return every model once, in order."""
+        named = [source.model for each in self.slices for source in each.sources]
+        bases = [base for base in (self.base, *(each.base for each in self.slices)) if base]
+        return list(dict.fromkeys([*named, *bases]))
+
+
+def read_merge_file(file: Path) -> MergeFile:
+    """Return what a file states.
+
+    Raises InputError, naming file, key and value, for a key or a method that is unknown, with the
+    nearest name, for values of the wrong kind, and for what is not read here.
+    """
+    content = read_yaml(file)
+    if not isinstance(content, dict) or not {"merge_method", "models", "slices"} & set(content):
+        raise InputError(f"{file}: no mergekit YAML, which holds merge_method and models or slices")
+    return _Reader(file).read(content)
+
+
+class _Reader:
+    """Reads the parts of one file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._beside = file.absolute().parent
+        self._notices: list[str] = []
+
+    def read(self, content: dict[str, Any]) -> MergeFile:
+        """Return the file's contents."""
+        for key, value in content.items():
+            if key in _NOT_HERE and value is not None:
+                raise InputError(f"{self._at(str(key))}: {_NOT_HERE[str(key)]}")
+        self._check_keys(content, _KEYS, "")
+        name = content.get("merge_method")
+        if not isinstance(name, str):
+            raise InputError(f"{self._at('merge_method')}={name!r}: must name a method")
+        if name not in METHODS:
+            raise InputError(f"{self._at('merge_method')}: {unknown_method(name)}")
+        self._method = METHODS[name]
+        base = self._reference(content, "base_model", "")
+        if bool(content.get("models")) == bool(content.get("slices")):
+            raise InputError(f"{self._file}: needs either models or slices, and not both")
+        if content.get("models"):
+            slices = [self._models(content["models"], base)]
+        else:
+            slices = [
+                self._slice(each, f"slices[{i}]")
+                for i, each in enumerate(self._list(content["slices"], "slices"))
+            ]
+        for i, each in enumerate(slices):
+            where = f"slices[{i}]" if content.get("slices") else "models"
+            self._check_sources(name, each, each.base or base, where)
+        return MergeFile(
+            method=name,
+            slices=slices,
+            base=base,
+            parameters=self._parameters(content, "", own=False),
+            dtype=self._dtype(content, "dtype"),
+            out_dtype=self._dtype(content, "out_dtype"),
+            notices=self._notices,
+        )
+
+    def _models(self, value: Any, base: ModelReference | None) -> Slice:
+        sources = []
+        for i, each in enumerate(self._list(value, "models")):
+            where = f"models[{i}]"
+            self._check_mapping(each, where, ("model", "parameters"))
+            sources.append(self._source(each, where, None))
+        if base is not None and base not in [source.model for source in sources]:
+            sources.append(Source(base))
+        return Slice(sources)
+
+    def _slice(self, value: Any, where: str) -> Slice:
+        self._check_mapping(value, where, ("sources", "base_model", "parameters"))
+        sources = []
+        for i, each in enumerate(self._list(value.get("sources"), f"{where}.sources")):
+            path = f"{where}.sources[{i}]"
+            self._check_mapping(each, path, ("model", "layer_range", "parameters"))
+            sources.append(self._source(each, path, self._layers(each, path)))
+        lengths = {
+            stop - start for _, (start, stop) in ((s, s.layers) for s in sources if s.layers)
+        }
+        if len(lengths) > 1:
+            ranges = ", ".join(str(list(source.layers or ())) for source in sources)
+            raise InputError(
+                f"{self._at(where)}: its sources have different numbers of layers: {ranges}"
+            )
+        base = self._reference(value, "base_model", where)
+        return Slice(sources, base, self._parameters(value, where, own=False))
+
+    def _source(self, value: dict[str, Any], where: str, layers: tuple[int, int] | None) -> Source:
+        model = self._reference(value, "model", where)
+        if model is None:
+            raise InputError(f"{self._at(where)}: names no model")
+        return Source(model, layers, self._parameters(value, where, own=True))
+
+    def _layers(self, value: dict[str, Any], where: str) -> tuple[int, int]:
+        path = f"{where}.layer_range"
+        given = value.get("layer_range")
+        if (
+            not isinstance(given, list)
+            or len(given) != 2
+            or not all(isinstance(n, int) and not isinstance(n, bool) for n in given)
+        ):
+            raise InputError(
+                f"{self._at(path)}={given!r}: must be [FIRST, END], layers from FIRST to before END"
+            )
+        first, end = given
+        if first < 0 or end <= first:
+            raise InputError(f"{self._at(path)}={given}: holds no layer of a model")
+        return first, end
+
+    def _check_sources(
+        self, name: str, each: Slice, base: ModelReference | None, where: str
+    ) -> None:
+        models = [source.model for source in each.sources]
+        for model in models:
+            if models.count(model) > 1:
+                raise InputError(f"{self._at(where)}: {model} is there twice")
+        method, place = self._method, self._at(where)
+        others = [m for m in models if m != base] if method.base is not Base.NONE else models
+        if method.base is Base.REQUIRED and base is None:
+            raise InputError(f"{self._at('base_model')}: {name} needs it")
+        if method.base is not Base.NONE and base is not None and base not in models:
+            raise InputError(f"{place}: {name} needs the base among its sources ({base})")
+        wanted = f"{method.fewest} or more" if method.most is None else f"{method.fewest}"
+        if len(others) < method.fewest or (method.most is not None and len(others) > method.most):
+            besides = " besides the base" if method.base is not Base.NONE and base else ""
+            raise InputError(
+                f"{place}: {name} merges {wanted} model{'s' * (wanted != '1')}{besides}, not "
+                f"{len(others)} ({', '.join(map(str, others)) or 'none'})"
+            )
+
+    def _reference(self, value: dict[str, Any], key: str, where: str) -> ModelReference | None:
+        if value.get(key) is None:
+            return None
+        path = f"{where}.{key}".lstrip(".")
+        reference = read_reference(value[key], self._at(path), self._beside)
+        if reference.lora is not None:
+            raise InputError(
+                f"{self._at(path)}: '{reference}': adapters are not merged into their models here "
+                "yet; merge it first, with peft's merge_and_unload"
+            )
+        return reference
+
+    def _parameters(self, value: dict[str, Any], where: str, *, own: bool) -> dict[str, Setting]:
+        given = value.get("parameters")
+        if given is None:
+            return {}
+        path = f"{where}.parameters".lstrip(".")
+        if not isinstance(given, dict):
+            raise InputError(f"{self._at(path)}={given!r}: must hold parameters, as in weight: 0.5")
+        checked, notices = check_parameters(given, self._method, self._at(path), own=own)
+        self._notices += notices
+        return checked
+
+    def _dtype(self, content: dict[str, Any], key: str) -> Dtype | None:
+        value = content.get(key)
+        if value is None:
+            return None
+        name = str(value).removeprefix("torch.")
+        name = _DTYPES.get(name, name)
+        if name not in list(Dtype):
+            near = did_you_mean(name, list(Dtype)) or f"; one of {', '.join(Dtype)}"
+            raise InputError(f"{self._at(key)}={value!r}: no format of weights{near}")
+        return Dtype(name)
+
+    def _list(self, value: Any, where: str) -> list[Any]:
+        if not isinstance(value, list) or not value:
+            raise InputError(f"{self._at(where)}={value!r}: must be a list, and not empty")
+        return value
+
+    def _check_mapping(self, value: Any, where: str, keys: tuple[str, ...]) -> None:
+        if not isinstance(value, dict):
+            raise InputError(f"{self._at(where)}={value!r}: must hold {', '.join(keys)}")
+        self._check_keys(value, keys, where)
+
+    def _check_keys(self, value: dict[str, Any], keys: tuple[str, ...], where: str) -> None:
+        for key in value:
+            if key not in keys:
+                path = f"{where}.{key}".lstrip(".")
+                near = did_you_mean(str(key), keys) or f"; known are {', '.join(keys)}"
+                raise InputError(f"{self._at(path)}: unknown key{near}")
+
+    def _at(self, path: str) -> str:
+        return f"{self._file}: {path}"

@@ -1,0 +1,93 @@
+"""The recipe that a mergekit YAML stands for: a stage for every model, and their merge."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from storm_merging.mergefile.merge_file import MergeFile, Slice, Source
+from storm_merging.mergefile.model_reference import ModelReference
+
+MERGER = "merger"
+"""The stage that merges."""
+_TAKEN = frozenset(
+    [
+        *("merger", "merge", "graph", "targets", "recipe", "sweep", "runtime", "inference", "name"),
+        *("tracker", "seed", "chat", "outputs", "store", "tags", "hydra", "defaults"),
+    ]
+)
+"""Names that no stage may have: those of settings, and of the merge itself."""
+
+
+def merge_recipe(merge: MergeFile, beside: Path) -> dict[str, Any]:
+    """Return the recipe as a mapping: its `defaults`, the stages' settings, and the graph.
+
+    Models are stages of the menu base_model, named after themselves. `beside` is the YAML's folder.
+    """
+    models = merge.models()
+    names = stage_names(models)
+    defaults: list[Any] = []
+    recipe: dict[str, Any] = {}
+    for model, name in names.items():
+        folder = model.model.folder(beside)
+        defaults.append({f"/base_model@{name}": "hub" if folder is None else "path"})
+        if folder is not None:
+            recipe[name] = {"path": str(folder)}
+        else:
+            revision = {"revision": model.model.revision} if model.model.revision else {}
+            recipe[name] = {"repo": model.model.path, **revision}
+    settings = merger_settings(merge, {model: i for i, model in enumerate(models, start=1)})
+    recipe[MERGER] = settings
+    return {
+        "defaults": [*defaults, {f"/{MERGER}": "merge_yaml"}, "_self_"],
+        "graph": {MERGER: {"models": list(names.values())}},
+        **recipe,
+    }
+
+
+def stage_names(models: list[ModelReference]) -> dict[ModelReference, str]:
+    """Return a name of a stage for each model, made of its own."""
+    names: dict[ModelReference, str] = {}
+    for model in models:
+        last = Path(model.model.path).name or Path(model.model.path).resolve().name
+        plain = re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_") or "model"
+        stem = f"model_{plain}" if plain[0].isdigit() or plain in _TAKEN else plain
+        name, number = stem, 1
+        while name in names.values():
+            number += 1
+            name = f"{stem}_{number}"
+        names[model] = name
+    return names
+
+
+def merger_settings(merge: MergeFile, numbers: dict[ModelReference, int]) -> dict[str, Any]:
+    """Return the settings of the component `merge_yaml`; models are numbers of its port, from 1."""
+
+    def source(each: Source) -> dict[str, Any]:
+        return _without_empty(
+            model=numbers[each.model],
+            layers=list(each.layers) if each.layers else None,
+            parameters=each.parameters,
+        )
+
+    def piece(each: Slice) -> dict[str, Any]:
+        return _without_empty(
+            sources=[source(one) for one in each.sources],
+            base=numbers[each.base] if each.base else None,
+            parameters=each.parameters,
+        )
+
+    out = merge.out_dtype or merge.dtype
+    return _without_empty(
+        method=merge.method,
+        base=numbers[merge.base] if merge.base else None,
+        slices=[piece(each) for each in merge.slices],
+        parameters=merge.parameters,
+        dtype=out.value if out else None,
+        without_effect=merge.notices,
+    )
+
+
+def _without_empty(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, {}, [])}

@@ -1,0 +1,99 @@
+"""The recipe `merge_yaml`, from the command line to the merge."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from storm_exp.testing import run
+from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.testing import make_checkpoint
+
+
+@pytest.fixture
+def words(family, example):
+    """A function that returns the words of a recipe for an example, on llamas."""
+
+    def of(name):
+        return ("recipe=merge_yaml", f"merge.file={example(name, family('llama'))}")
+
+    return of
+
+
+def test_a_file_is_a_recipe(words, tmp_path):
+    done = run(tmp_path, *words("ties"))
+    assert done.code == 0, done.error
+    stages = [stage.label for stage in done.record.cells[0].stages]
+    assert stages == ["one", "two", "base", "merger"]
+    merged = Checkpoint(tmp_path / "outputs/latest/merger")
+    assert merged.config()["dtype"] == "bfloat16"
+    assert merged.tensor("model.norm.weight").dtype == torch.bfloat16
+    again = run(tmp_path, *words("ties"))
+    assert "nothing to make" in again.out
+
+
+def test_a_sweep_keeps_sums_without_weights(words, tmp_path):
+    done = run(tmp_path, "-m", *words("slerp_second_base"), "merger.parameters.t=0.2,0.4")
+    assert done.code == 0, done.error
+    files = list((tmp_path / "outputs/store").rglob("*.safetensors"))
+    assert all(file.is_symlink() for file in files), "the parents' own"
+
+
+@pytest.mark.parametrize("name", ["model_stock", "karcher", "nuslerp_of_task_vectors", "linear"])
+def test_what_is_a_weighted_sum_is_kept_as_one(words, tmp_path, name):
+    done = run(tmp_path, "-m", *words(name), "seed=0,1")
+    assert done.code == 0, done.error
+    files = list((tmp_path / "outputs/store").rglob("*.safetensors"))
+    assert all(file.is_symlink() for file in files), "the parents' own"
+
+
+def test_what_has_no_effect_is_told_by_the_plan(family, example, tmp_path):
+    file = example("slerp_second_base", family("llama"))
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("  t: 0.3", "  t: 0.3\n  int8_mask: true"), encoding="utf-8")
+    done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
+    assert "parameters.int8_mask is no parameter of the method, and without effect" in done.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("self_attn", "self_atn", "part of no tensor's name; did you mean 'self_attn'"),
+        ("[0, 4]", "[0, 5]", "model 1 has 4 layers, and layers 0 to 5 are asked for"),
+        ("  t:", "  tt:", "parameters.tt: no parameter of any method"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_plan_time(family, example, tmp_path, old, new, problem):
+    file = example("slerp_by_layer", family("llama"))
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
+    assert done.code == 1
+    assert problem in done.error
+
+
+def test_models_of_different_depth_are_refused_without_slices(family, example, tmp_path):
+    deep = make_checkpoint(tmp_path / "deep", num_hidden_layers=5).directory
+    file = example("karcher", family("llama"))
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(str(family("llama") / "two"), str(deep)), encoding="utf-8")
+    done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
+    assert "num_hidden_layers is 4 in one, 5 in the other" in done.error
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("seed=0", "names no mergekit YAML: write merge.file=FILE"),
+        ("merge.file=none.yaml", "none.yaml: No such file"),
+        ("merge.file=[a]", "must name a mergekit YAML"),
+    ],
+)
+def test_a_recipe_without_a_file_says_so(tmp_path, word, problem):
+    assert problem in run(tmp_path, "plan", "recipe=merge_yaml", word).error
+
+
+def test_a_sweep_over_files_is_refused(tmp_path):
+    done = run(tmp_path, "-m", "recipe=merge_yaml", "merge.file=a,b")
+    assert "a run merges by one file" in done.error
