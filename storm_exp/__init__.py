@@ -46,7 +46,7 @@ from storm_exp._run import run_hooks as _run_hooks
 from storm_exp._run.answer import Answer
 from storm_exp._run.console import align
 from storm_exp._run.run import Composition, carry_out, make_plan
-from storm_exp._store.claim import COLLECTION
+from storm_exp._store.claim import COLLECTION, claim
 from storm_exp._store.eviction import evict, evictable
 from storm_exp._store.lineage import lineage
 from storm_exp._store.manifest import Manifest, referenced
@@ -89,6 +89,7 @@ __all__ = [
     "align",
     "carry_out",
     "check_bounds",
+    "claim",
     "component",
     "describe",
     "did_you_mean",

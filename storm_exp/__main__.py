@@ -83,7 +83,7 @@ def _dispatch(arguments: list[str]) -> int:
 
     first, wants_help = arguments[0], bool({"-h", "--help"} & set(arguments))
     if "--version" in arguments:
-        return verbs.version(arguments)
+        first, wants_help, arguments = "version", False, ["version", *arguments]
     composes = "=" in first or first.startswith(("-", "+", "~"))
     if composes and not wants_help:
         application.compose_and_act(arguments)

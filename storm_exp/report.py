@@ -2,6 +2,7 @@
 
 from storm_exp._contract.plugins import root_sections
 from storm_exp._run.record import CellRecord, RunRecord, StageRecord
+from storm_exp._run.report import write_report
 from storm_exp._run.section import Place, Section, duration
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "StageRecord",
     "duration",
     "root_sections",
+    "write_report",
 ]

@@ -73,3 +73,11 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
     from storm_export.report import sections
 
     return sections(run)
+
+
+@hookimpl
+def storm_completions() -> dict[str, Callable[[list[str]], list[str]]]:
+    """Return what a shell offers behind `push`: models of the latest run."""
+    from storm_inference.targets.completions import latest_models
+
+    return {"push": latest_models}

@@ -89,3 +89,11 @@ def storm_plan_notices(plan: Plan) -> list[str]:
             stages_of.setdefault(engine, {})[node.stage] = None
     lines = [f"inference by {engine}: {', '.join(stages)}" for engine, stages in stages_of.items()]
     return [*lines, *environments_elsewhere(plan), *keys_elsewhere(plan)]
+
+
+@hookimpl
+def storm_completions() -> dict[str, Callable[[list[str]], list[str]]]:
+    """Return what a shell offers behind the verbs: models of the latest run, environments."""
+    from storm_inference.targets.completions import behind_env, latest_models
+
+    return {"chat": latest_models, "env": behind_env, "serve": latest_models}

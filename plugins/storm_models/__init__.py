@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from storm_exp import Composition, Plan, Runtime, hookimpl
+from storm_exp import Answer, Composition, Plan, Runtime, hookimpl
 
 if TYPE_CHECKING:
     from storm_exp.report import RunRecord, Section
@@ -32,13 +32,13 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 
 @hookimpl
-def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:
+def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
     """Return the verb that runs a recipe on small substitutes for large models and data."""
 
-    def rehearse(cells: list[Composition]) -> list[float | None]:
+    def rehearse(cells: list[Composition]) -> Answer:
         """Run a recipe on small stand-ins first.
 
-        usage: storm-exp rehearse recipe=NAME [setting=value …]
+        usage: storm-exp rehearse recipe=NAME [setting=value …] [--json]
 
         The same graph, components and settings run end to end, on small models and a few rows. A
         verdict tells what ran, what was replaced, where it broke, and what remains untested.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from storm_exp import StormError
+from storm_exp import Answer, StormError
 from storm_inference.targets.options import OptionParser
 from storm_project.project_name import ProjectName, choose_name
 
@@ -19,6 +19,7 @@ def new(arguments: list[str]) -> int:
     parser = OptionParser("new", about, "my-project", "'a folder' --name my_project")
     parser.add_argument("folder", metavar="DIR", type=Path, help="an empty or a new folder")
     parser.add_argument("--name", help="name of the Python package; by default, as the folder's")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.read(arguments)
     if given is None:
         return 0
@@ -28,10 +29,10 @@ def new(arguments: list[str]) -> int:
         files = lay_out(given.folder, name)
     except OSError as error:
         raise StormError(f"storm-exp new: {error.filename}: {error.strerror}") from error
-    print(f"{given.folder}: the project {name.distribution}")
-    print(*(f"  {file}" for file in files), sep="\n")
     folder = shlex.quote(str(given.folder))
-    print(
+    lines = [
+        f"{given.folder}: the project {name.distribution}",
+        *(f"  {file}" for file in files),
         "it is found once it is installed:",
         f"  pip install --editable {folder}",
         "then, for example:",
@@ -39,9 +40,10 @@ def new(arguments: list[str]) -> int:
         f"  storm-exp plan recipe={name.package}/curated",
         f"  storm-exp recipe={name.package}/curated",
         f"  storm-exp sweep={name.package}/lengths",
-        sep="\n",
-    )
-    return 0
+    ]
+    item: dict[str, object] = {"folder": str(given.folder), "distribution": name.distribution}
+    item |= {"package": name.package, "files": [str(file) for file in files]}
+    return Answer("new", [item], lines).print(arguments)
 
 
 def lay_out(folder: Path, name: ProjectName) -> list[Path]:

@@ -84,7 +84,16 @@ def storm_plan_notices(plan: Plan) -> list[str]:
 @hookimpl
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
     """Return the verbs about runs and their store."""
+    from storm_report.runs.report_verb import report
     from storm_report.runs.verb import runs
     from storm_report.store.verb import store
 
-    return {"runs": runs, "store": store}
+    return {"report": report, "runs": runs, "store": store}
+
+
+@hookimpl
+def storm_completions() -> dict[str, Callable[[list[str]], list[str]]]:
+    """Return what a shell offers behind the verbs: actions and runs."""
+    from storm_report.completions import behind_runs, behind_store, run_names
+
+    return {"report": run_names, "runs": behind_runs, "store": behind_store}

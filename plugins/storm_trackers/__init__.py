@@ -59,3 +59,14 @@ def storm_run_finished(run: RunRecord) -> None:
     from storm_trackers.following import finish
 
     finish(run)
+
+
+@hookimpl
+def storm_completions() -> dict[str, Callable[[list[str]], list[str]]]:
+    """Return what a shell offers behind `track`: a run, then a tracker."""
+    from storm_report.completions import run_names
+    from storm_trackers.section import KINDS, NONE
+
+    return {
+        "track": lambda words: [kind for kind in KINDS if kind != NONE] if words else run_names([])
+    }

@@ -67,3 +67,11 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
     from storm_training.look.verb import look
 
     return {"look": look}
+
+
+@hookimpl
+def storm_completions() -> dict[str, Callable[[list[str]], list[str]]]:
+    """Return what a shell offers behind `look`: stages of the latest run."""
+    from storm_inference.targets.completions import latest_stages
+
+    return {"look": latest_stages}

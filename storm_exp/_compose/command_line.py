@@ -60,12 +60,6 @@ def arrange(words: list[str]) -> list[str]:
     return [*overrides, *flags]
 
 
-def without_verb(line: str) -> str:
-    """Return a line to be completed without its verb and flags, of which Hydra knows nothing."""
-    plain = re.sub(r"\s--(?:why|online|json|settings)(?=\s)", "", line)
-    return re.sub(r"^(\S+\s+)[a-z]+\s+", r"\1", plain)
-
-
 def check(words: list[str], plugins: Plugins) -> argparse.Namespace:
     """Return a command line as Hydra parses it: its flags, and the list `overrides`.
 

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
-from storm_exp._compose.command_line import arrange, check, without_verb
+from storm_exp._compose.command_line import arrange, check
 from storm_exp._compose.presets import config_folder
 from storm_exp._compose.provenance import as_typed
 from storm_exp._contract.errors import ComposeError
@@ -59,7 +59,9 @@ def compose_and_act(arguments: list[str], action: Action = run_cells) -> None:
     sys.argv = [sys.argv[0], *words]
     if flags.shell_completion:
         sys.argv[0] = "storm-exp"  # the command that is completed, however this was called
-        os.environ["COMP_LINE"] = without_verb(os.environ.get("COMP_LINE", ""))
+        if offered := load_plugins().hook.storm_complete(line=os.environ.get("COMP_LINE", "")):
+            print(*offered, sep="\n")
+            return
     _action = action
     try:
         if flags.cfg or flags.info or flags.shell_completion:

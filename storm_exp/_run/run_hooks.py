@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from storm_exp._contract.plugin_hooks import hookspec
 
 if TYPE_CHECKING:
+    from storm_exp._run.answer import Answer
     from storm_exp._run.record import RunRecord
     from storm_exp._run.run import Composition
     from storm_exp._run.section import Section
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 
 @hookspec
-def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:  # type: ignore[empty-body]
+def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None] | Answer]]:  # type: ignore[empty-body]
     """Return verbs for which the rest of the command line is composed: functions of the cells.
 
-    They return the objective of each cell, which may be None. The attribute `words` of a function
-    holds what is put before the rest of the command line. `storm_verbs` is for other verbs.
+    They return the objective of each cell, which may be None, or the Answer that `--json` prints.
+    The attribute `words` of a function holds what is put before the rest of the command line.
+    `storm_verbs` is for other verbs.
     """
 
 
@@ -33,6 +35,16 @@ def storm_describe_environment() -> dict[str, Any] | None:
 @hookspec(firstresult=True)
 def storm_memory_meter() -> AbstractContextManager[Callable[[], int]] | None:
     """Return a context in which a stage runs; it yields a function: the peak memory in bytes."""
+
+
+@hookspec(firstresult=True)
+def storm_complete(line: str) -> list[str] | None:
+    """Return what a shell may offer at the end of a line; None or nothing leaves it to Hydra."""
+
+
+@hookspec
+def storm_completions() -> dict[str, Callable[[list[str]], list[str]]]:  # type: ignore[empty-body]
+    """Return for verbs what may stand behind the words that were typed behind them."""
 
 
 @hookspec

@@ -1,20 +1,16 @@
-"""The verbs of the command line besides running: plan, report, version."""
+"""The verbs of the command line besides running: plan, and those of plugins."""
 
 from __future__ import annotations
 
-import importlib.metadata
+import contextlib
 import inspect
 import sys
-from pathlib import Path
-
-import hydra
+from collections.abc import Callable
 
 from storm_exp._contract.plugins import Verb, load_plugins
 from storm_exp._run import application, show_plan
 from storm_exp._run.answer import Answer
-from storm_exp._run.record import RunRecord
-from storm_exp._run.report import write_report
-from storm_exp._run.run import Action, Composition
+from storm_exp._run.run import Composition
 
 
 def plan(arguments: list[str]) -> int:
@@ -42,36 +38,6 @@ def plan(arguments: list[str]) -> int:
     return max(codes, default=0)
 
 
-def version(arguments: list[str]) -> int:
-    """Print the versions of storm-exp and of Hydra.
-
-    usage: storm-exp version [--json]
-
-    `storm-exp --version` is the same.
-
-    for example:
-        storm-exp version --json
-    """
-    found = {"storm-exp": importlib.metadata.version("storm-exp"), "Hydra": hydra.__version__}
-    items = [{"name": name, "version": version} for name, version in found.items()]
-    line = ", ".join(f"{name} {version}" for name, version in found.items())
-    return Answer("version", items, [line]).print(arguments)
-
-
-def report(arguments: list[str]) -> int:
-    """Write the report of a run again; by default, of the latest.
-
-    usage: storm-exp report [RUN]
-
-    for example:
-        storm-exp report
-        storm-exp report outputs/latest
-    """
-    record = RunRecord.read(Path(arguments[0] if arguments else "outputs/latest").resolve())
-    print(write_report(record, load_plugins()) or "no plugin writes reports")
-    return 0
-
-
 def verb_lines() -> list[str]:
     """Return a line of help for each verb: its name, and how its docstring begins."""
     return [
@@ -86,18 +52,30 @@ def plugin_verbs() -> dict[str, Verb]:
     for problem in problems:
         print(problem, file=sys.stderr)
     actions = {name for plugin in load_plugins().plugins for name in plugin.actions}
-    return {name: _acting(verb) if name in actions else verb for name, verb in verbs.items()}
+    return {name: _acting(name, verb) if name in actions else verb for name, verb in verbs.items()}
 
 
-def _acting(action: Action) -> Verb:
-    """Return the verb that composes recipes and applies an action to them."""
+def _acting(name: str, action: Callable[[list[Composition]], list[float | None] | Answer]) -> Verb:
+    """Return the verb that composes recipes and applies an action to them.
+
+    With `--json`, what the action prints goes to standard error, and its answer is printed.
+    """
 
     def verb(arguments: list[str]) -> int:
-        application.compose_and_act([*getattr(action, "words", ()), *arguments], action)
-        return 0
+        answers = [Answer(name)]
+
+        def act(cells: list[Composition]) -> list[float | None]:
+            found = action(cells)
+            answers.append(found if isinstance(found, Answer) else Answer(name))
+            return [None] * len(cells) if isinstance(found, Answer) else found
+
+        words = [word for word in arguments if word != "--json"]
+        with contextlib.redirect_stdout(sys.stdout if words == arguments else sys.stderr):
+            application.compose_and_act([*getattr(action, "words", ()), *words], act)
+        return answers[-1].print(arguments) if words != arguments else 0
 
     verb.__doc__ = action.__doc__
     return verb
 
 
-VERBS: dict[str, Verb] = {"plan": plan, "report": report, "version": version}
+VERBS: dict[str, Verb] = {"plan": plan}

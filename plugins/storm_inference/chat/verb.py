@@ -21,6 +21,7 @@ def chat(arguments: list[str]) -> int:
     from storm_inference.chat.opening import open_backend
     from storm_inference.chat.session import Session, converse, one_shot
     from storm_inference.chat.terminal import Terminal, replace_invalid
+    from storm_inference.targets.claimed import claimed
     from storm_inference.targets.target import find_target
     from storm_inference.targets.temporary_folder import ends_on_signals, temporary_folder
 
@@ -30,9 +31,10 @@ def chat(arguments: list[str]) -> int:
     terminal = Terminal()
     text = _message(options.say)
     setup = read_chat_setup(replace_invalid(options.system), options.tools, options.tool_form)
-    target = find_target(options.model, Path(options.store))
-    sampling = _sampling(options, target.place)
     with contextlib.ExitStack() as opened:
+        opened.enter_context(claimed("chat", Path(options.store), options.model))
+        target = find_target(options.model, Path(options.store))
+        sampling = _sampling(options, target.place)
         opened.enter_context(ends_on_signals(143))
         folder = opened.enter_context(temporary_folder("chat"))
         note = terminal.note if terminal.watched else _ignore

@@ -6,13 +6,13 @@ from storm_exp import Answer, InputError, did_you_mean, from_plugins
 from storm_inference.environments.building import create
 from storm_inference.environments.environment import Environment, environments_folder
 
-USAGE = "storm-exp env ls [--json] | env create NAME …"
+USAGE = "storm-exp env ls | env create NAME … [--json]"
 
 
 def env(arguments: list[str]) -> int:
     """List the environments of engines, or create one.
 
-    usage: storm-exp env ls [--json] | env create NAME …
+    usage: storm-exp env ls | env create NAME … [--json]
 
     for example:
         storm-exp env ls
@@ -20,13 +20,16 @@ def env(arguments: list[str]) -> int:
     """
     if [word for word in arguments if word != "--json"] in ([], ["ls"]):
         return _list().print(arguments)
-    if arguments[0] != "create" or len(arguments) < 2:
+    action, *names = [word for word in arguments if word != "--json"]
+    if action != "create" or not names:
         raise InputError(f"env {' '.join(arguments)}: usage: {USAGE}")
-    for name in arguments[1:]:
+    items, lines = [], []
+    for name in names:
         environment = named(name)
-        created = create(environment)
-        print(f"{name}: {'created' if created else 'exists'}: {environment.python()}")
-    return 0
+        created, python = create(environment), str(environment.python())
+        items.append({"name": name, "created": created, "python": python})
+        lines.append(f"{name}: {'created' if created else 'exists'}: {python}")
+    return Answer("env create", items, lines).print(arguments)
 
 
 def named(name: str) -> Environment:

@@ -15,6 +15,7 @@ def serve(arguments: list[str]) -> int:
     """Serve a model over HTTP."""
     from storm_inference.serve.serving import run_server
     from storm_inference.servers.port import check_port
+    from storm_inference.targets.claimed import claimed
     from storm_inference.targets.launching import (
         TRANSFORMERS,
         VLLM,
@@ -33,19 +34,20 @@ def serve(arguments: list[str]) -> int:
             "--inference transformers has no server: use vllm for folders in Hugging Face layout, "
             "llama_cpp for GGUF files"
         )
-    target = find_target(options.model, Path(options.store))
-    engine = choose_engine(target, options.inference, VLLM)
-    check_port(options.port, options.host, f"--host {options.host} --port")
-    with ends_on_signals(0), temporary_folder("serve") as folder:
-        server = LaunchOptions(
-            folder=folder,
-            name=options.name or target.name,
-            host=options.host,
-            port=options.port,
-            max_length=options.max_length,
-            own_generation=True,
-        )
-        run_server(prepare(target, engine, server))
+    with claimed("serve", Path(options.store), options.model):
+        target = find_target(options.model, Path(options.store))
+        engine = choose_engine(target, options.inference, VLLM)
+        check_port(options.port, options.host, f"--host {options.host} --port")
+        with ends_on_signals(0), temporary_folder("serve") as folder:
+            server = LaunchOptions(
+                folder=folder,
+                name=options.name or target.name,
+                host=options.host,
+                port=options.port,
+                max_length=options.max_length,
+                own_generation=True,
+            )
+            run_server(prepare(target, engine, server))
     return 0
 
 

@@ -6,7 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from storm_exp import Composition, Plan, Progress, StageError, StormError, carry_out, make_plan
+from storm_exp import (
+    Answer,
+    Composition,
+    Plan,
+    Progress,
+    StageError,
+    StormError,
+    carry_out,
+    make_plan,
+)
 from storm_models.rehearsal.environment import environment_digest
 from storm_models.rehearsal.substitution import substitute
 from storm_models.rehearsal.understudy import Understudy, cast
@@ -19,8 +28,8 @@ _NEVER_REHEARSED = (
 )
 
 
-def rehearse(cells: list[Composition]) -> list[float | None]:
-    """Rehearse composed cells and print a verdict; the objectives that it returns are None.
+def rehearse(cells: list[Composition]) -> Answer:
+    """Rehearse composed cells and print a verdict; return it with the stages, for `--json`.
 
     The recipe itself is planned first, and an error ends the rehearsal. Raises a StormError that
     names the stage and the cause, after the verdict.
@@ -40,7 +49,7 @@ def rehearse(cells: list[Composition]) -> list[float | None]:
     total = len(plan.to_make())
     known = sum(node.status.value == "kept" for node in plan.nodes.values())
     try:
-        carry_out(plan, cells, root, account)
+        record = carry_out(plan, cells, root, account)
     except StageError as error:
         ran = sum(node.manifest is not None for node in plan.to_make())
         print("\n".join(["", f"rehearsal failed; {ran} of {total} stages ran", *account]))
@@ -49,7 +58,12 @@ def rehearse(cells: list[Composition]) -> list[float | None]:
     earlier = f", {known} were rehearsed before and nothing has changed since" if known else ""
     verdict = f"rehearsal passed: {total} stages ran in {seconds:.0f} s{earlier}"
     print("\n".join(["", verdict, *account]))
-    return [None] * len(cells)
+    shown = ("component", "status", "seconds", "directory")
+    items = [
+        {"stage": stage.label, **{name: getattr(stage, name) for name in shown}}
+        for stage in record.stages()
+    ]
+    return Answer("rehearse", items, notes=[verdict, *account])
 
 
 def plan_rehearsal(real: Plan, root: Path) -> tuple[Plan, list[Understudy]]:

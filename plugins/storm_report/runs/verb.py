@@ -34,8 +34,8 @@ def runs(arguments: list[str]) -> int:
         storm-exp runs ls
         storm-exp runs show latest
     """
-    words = read_words("runs", arguments, dict.fromkeys(_ACTIONS, ()), "ls")
-    return _ACTIONS[words.action](words)
+    words = read_words("runs", arguments, dict.fromkeys(ACTIONS, ()), "ls")
+    return ACTIONS[words.action](words)
 
 
 def _ls(words: Words) -> int:
@@ -157,4 +157,4 @@ def _mend_latest(outputs: Path) -> None:
             latest.symlink_to(os.path.relpath(left[-1], outputs.resolve()))
 
 
-_ACTIONS: dict[str, Callable[[Words], int]] = {"ls": _ls, "show": _show, "rm": _rm}
+ACTIONS: dict[str, Callable[[Words], int]] = {"ls": _ls, "show": _show, "rm": _rm}

@@ -34,10 +34,10 @@ def store(arguments: list[str]) -> int:
     if not opened.root.is_dir():
         raise StormError(f"there is no store at {opened.root}; give one with store.path=DIR")
     opened.check_format()
-    return _ACTIONS[words.action](opened, words)
+    return ACTIONS[words.action](opened, words)
 
 
-_ACTIONS: dict[str, Callable[[Store, Words], int]] = {
+ACTIONS: dict[str, Callable[[Store, Words], int]] = {
     "ls": contents.ls,
     "show": contents.show,
     "verify": contents.verify,
@@ -49,7 +49,7 @@ _ACTIONS: dict[str, Callable[[Store, Words], int]] = {
     "why-kept": keeping.why_kept,
 }
 _FLAGS: dict[str, list[str]] = {
-    **{action: [] for action in _ACTIONS},
+    **{action: [] for action in ACTIONS},
     "gc": ["--to=", "--dry-run"],
     "rm": ["--dry-run"],
 }

@@ -23,14 +23,23 @@ _ROWS, _ROWS_OF_RUN = 5, 2
 
 def look(arguments: list[str]) -> int:
     """Show data as training sees it."""
-    from storm_report.controls import escape_controls
-    from storm_report.look.view import Choice
-    from storm_training.look.subjects import find_model, find_subjects
+    from storm_inference.targets.claimed import claimed
 
     options = _read(arguments)
     if options is None:
         return 0
     page = _page_file(options.page)
+    store = Path(options.store)
+    words = [word for word in (options.what, options.model) if word]
+    with claimed("look", store, *words):
+        return _look(arguments, options, page)
+
+
+def _look(arguments: list[str], options: argparse.Namespace, page: Path | None) -> int:
+    from storm_report.controls import escape_controls
+    from storm_report.look.view import Choice
+    from storm_training.look.subjects import find_model, find_subjects
+
     store = Path(options.store)
     found = find_subjects(options.what, store)
     choice = Choice(

@@ -131,7 +131,7 @@ AMISS = [
     (
         "storm_actions",
         {"act": None},
-        "dict[str, Callable[[list[Composition]], list[float | None]]]",
+        "dict[str, Callable[[list[Composition]], list[float | None] | Answer]]",
     ),
 ]
 
