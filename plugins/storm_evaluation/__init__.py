@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp import Composition
+    from storm_exp import Answer, Composition
     from storm_exp.report import RunRecord, Section
     from storm_inference.environments.environment import Environment
     from storm_report.look.view import View
@@ -52,13 +52,13 @@ def storm_sections() -> dict[str, type]:
 
 
 @hookimpl
-def storm_actions() -> dict[str, Callable[[list[Composition]], list[float | None]]]:
+def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
     """Return the verb that tells what each step of a recipe is worth."""
 
-    def ablate(cells: list[Composition]) -> list[float | None]:
+    def ablate(cells: list[Composition]) -> Answer:
         """Tell what each step of a recipe is worth, against its control.
 
-        usage: storm-exp ablate recipe=NAME seed=0,1,2 [setting=value …]
+        usage: storm-exp ablate recipe=NAME seed=0,1,2 [setting=value …] [--json]
 
         Runs the recipe, and the recipe with the control of each of its factors in turn; what they
         share is made once. The report begins with the effect of every factor on the scores of the

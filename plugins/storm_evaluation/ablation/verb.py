@@ -6,18 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storm_evaluation.evaluation import Evaluation
-from storm_exp import ComposeError, Composition, Plan, carry_out, make_plan
+from storm_exp import Answer, ComposeError, Composition, Plan, carry_out, make_plan
 
 
-def ablate(cells: list[Composition]) -> list[float | None]:
+def ablate(cells: list[Composition]) -> Answer:
     """Run the arms of an ablation as one plan; the report holds the ledger.
 
+    The answer, for `--json`, has the metrics of the evaluations of every cell.
     Raises ComposeError for a control that changes nothing.
     """
     plan = make_plan(cells)
     check_arms(plan, cells)
-    carry_out(plan, cells, Path(str(cells[0].config.outputs)))
-    return [None] * len(cells)
+    record = carry_out(plan, cells, Path(str(cells[0].config.outputs)))
+    items = [
+        {"cell": cell.name, "stage": stage.label, "status": stage.status, "metrics": stage.metrics}
+        for cell in record.cells
+        for stage in cell.of_type(Evaluation.__name__)
+    ]
+    return Answer("ablate", items, notes=[f"report: {record.directory / 'report.html'}"])
 
 
 def check_arms(plan: Plan, cells: list[Composition]) -> None:
