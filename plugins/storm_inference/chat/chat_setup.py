@@ -21,8 +21,8 @@ PROBE = {"role": "user", "content": "Hello"}
 """A message that stands for the user's in a check of the template."""
 _SHOWN = "does not show its tools"
 _LONG = (
-    " (Storm's prompt for tools has 600 tokens and more: base_model=smollm2_135m has a context "
-    "of 8192)"
+    " (Storm's prompt for tools has 650 characters and the tools: of the small models, "
+    "base_model=smollm2_135m has room for it)"
 )
 
 

@@ -18,10 +18,10 @@ from storm_models.chat.template import UnusableChat
 class LlamaCppBackend:
     """A server of the chat's own."""
 
-    def __init__(self, server: Server, context: Context) -> None:
-        """Use `server`, which was started with this context, and end it with the chat."""
+    def __init__(self, server: Server, context: Context, file: str) -> None:
+        """Use `server`, started with this context and the GGUF `file`, and end it with the chat."""
         self._server, self._context = server, context
-        self.about = f"llama.cpp at {server.url}"
+        self.about = f"llama.cpp with {file} at {server.url}"
         self._tokens = functools.lru_cache(maxsize=1024)(self._ids)
 
     def check(self, chat: Conversation) -> None:

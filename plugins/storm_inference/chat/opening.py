@@ -47,7 +47,7 @@ def open_backend(
         where = f"context_length in {file.name}"
         context = Context.of(context_length(file), max_length, MAX_LENGTH, where)
         launch = prepare(target, engine, LaunchOptions(folder=folder, max_length=context.tokens))
-        return LlamaCppBackend(_start(launch, note), context)
+        return LlamaCppBackend(_start(launch, note), context, file.name)
     if engine == VLLM:
         check_vllm()  # before tokenizers are imported and read
     from storm_inference.chat.prompts import Prompts
