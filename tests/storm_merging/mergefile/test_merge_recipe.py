@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -30,6 +34,16 @@ def test_a_file_is_a_recipe(words, tmp_path):
     assert merged.tensor("model.norm.weight").dtype == torch.bfloat16
     again = run(tmp_path, *words("ties"))
     assert "nothing to make" in again.out
+
+
+def test_the_commands_of_the_page_run(words, tmp_path):
+    page = (Path(__file__).parents[3] / "docs/mergekit.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    storm-exp (.*)$", page, re.M)
+    assert len(commands) == 3
+    given = words("slerp_second_base")[1]
+    for command in commands:
+        done = run(tmp_path, *shlex.split(command.replace("merge.file=FILE", given)))
+        assert done.code == 0, done.error
 
 
 def test_a_sweep_keeps_sums_without_weights(words, tmp_path):
