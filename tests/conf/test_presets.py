@@ -16,9 +16,9 @@ from storm_exp._contract.plugins import load_plugins
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_holds_graph_and_targets_and_how_chats_are_read(recipe):
+def test_a_recipe_holds_graph_targets_controls_and_how_chats_are_read(recipe):
     body = yaml.safe_load(RECIPES[recipe].read_text(encoding="utf-8"))
-    assert set(body) <= {"defaults", "graph", "targets", "chat"}
+    assert set(body) <= {"defaults", "graph", "targets", "chat", "ablation"}
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
