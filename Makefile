@@ -24,11 +24,11 @@ run: $(INSTALLED)  ## run Storm's recipe on the miniature world
 	@echo "or a project of your own:       storm-exp new my-project"
 	@echo "docs/cookbook.md has a line for every usual step"
 
-test: export AXE := $(AXE)
+test slow: export AXE := $(AXE)
 test: $(INSTALLED) $(AXE)  ## the default suite: all tests but those that take long
 	$(PYTEST) -m "not slow and not engines"
 
-slow: $(INSTALLED)  ## the tests that take long
+slow: $(INSTALLED) $(AXE)  ## the tests that take long
 	$(PYTEST) -m "slow and not engines"
 
 vllm: $(INSTALLED)  ## vLLM, in an environment of its own (3.5 GB)

@@ -35,6 +35,9 @@ python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = "storm-exp"
+html_static_path = [str(HERE / "static")]
+html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None

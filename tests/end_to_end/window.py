@@ -17,6 +17,8 @@ _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _CONTROLS = "a[href], button, summary, input, select, textarea, [tabindex='0']"
 _REMEMBER = """
+const all = [...document.querySelectorAll(arguments[0])];
+window.controls = all.filter((e) => e.checkVisibility({ visibilityProperty: true }));
 window.reached = new Set();
 window.bare = new Set();
 addEventListener("focusin", ({ target }) => {
@@ -24,6 +26,7 @@ addEventListener("focusin", ({ target }) => {
   const style = getComputedStyle(target);
   if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 1) bare.add(target);
 });
+return all.length;
 """
 _KEYS = {"Tab": 9, "Enter": 13, " ": 32}
 
@@ -85,18 +88,14 @@ class Window(contextlib.AbstractContextManager["Window"]):
 
     def unreached(self) -> list[str]:
         """Return the controls at which Tab does not arrive, or which do not show that it did."""
-        self.script(_REMEMBER)
-        count = self.script(f"return document.querySelectorAll({_CONTROLS!r}).length")
-        for _ in range(count + 2):
+        for _ in range(self.script(_REMEMBER, _CONTROLS) + 2):
             self.press("Tab")
         words = """
-        const controls = [...document.querySelectorAll(arguments[0])];
-        const seen = controls.filter((e) => e.checkVisibility());
         const told = (what) => (e) => `${what}: ${e.tagName} ${e.textContent.trim().slice(0, 30)}`;
-        return [...seen.filter((e) => !reached.has(e)).map(told("not reached")),
+        return [...controls.filter((e) => !reached.has(e)).map(told("not reached")),
                 ...[...bare].map(told("without outline"))];
         """
-        return list(self.script(words, _CONTROLS))
+        return list(self.script(words))
 
     def press(self, key: str) -> None:
         """Press and release a key: Tab, Enter or space."""
