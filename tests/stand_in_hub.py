@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,6 +27,10 @@ class StandInHub:
         """What came by git-lfs, by its sha256."""
         self.full = False
         """Whether there is no room for large files."""
+        self.cut_transfers = 0
+        """How many of the next large files arrive by half, as the connection breaks."""
+        self.cut_commits = 0
+        """How many of the next commits are made without an answer, as the connection breaks."""
         self.asked: list[tuple[str, str, str]] = []
         """(method, path, user agent) of every request."""
         hub = self
@@ -34,8 +39,17 @@ class StandInHub:
             def log_message(self, *_: object) -> None:
                 pass
 
+            def _breaks(self) -> None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
             def _handle(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                length = int(self.headers.get("Content-Length") or 0)
+                if self.command == "PUT" and hub.cut_transfers:
+                    hub.cut_transfers -= 1
+                    self.rfile.read(length // 2)
+                    return self._breaks()
+                body = self.rfile.read(length)
                 if self.headers.get("Transfer-Encoding") == "chunked":
                     body = b""
                     while size := int(self.rfile.readline(), 16):
@@ -51,6 +65,9 @@ class StandInHub:
                     if known or needs_none
                     else (401, {"error": "Invalid credentials in Authorization header"})
                 )
+                if "/commit/" in self.path and hub.cut_commits:
+                    hub.cut_commits -= 1
+                    return self._breaks()
                 content = json.dumps(answer).encode()
                 self.send_response(code)
                 if code == 404:
@@ -87,7 +104,7 @@ class StandInHub:
                 return (400 if bad else 200), {"errors": errors, "warnings": []}
             case "POST", "api", "repos", "create":
                 return self._create(json.loads(body))
-            case "GET", "api", "models", owner, name:
+            case "GET", "api", "models", owner, name, *_:
                 found = self.repositories.get(f"{owner}/{name}")
                 if found is None:
                     return 404, {"error": "Repository not found"}
@@ -95,8 +112,9 @@ class StandInHub:
             case "POST", "api", "models", owner, name, "branch", branch:
                 self.repositories[f"{owner}/{name}"]["branches"].setdefault(branch, {})
                 return 200, {}
-            case "POST", "api", "models", owner, name, "preupload", _ if owner == OWNER:
-                return 200, {"files": [_mode(file) for file in json.loads(body)["files"]]}
+            case "POST", "api", "models", owner, name, "preupload", branch if owner == OWNER:
+                there = self.repositories[f"{owner}/{name}"]["branches"][branch]
+                return 200, {"files": [_mode(file, there) for file in json.loads(body)["files"]]}
             case "POST", "api", "models", owner, name, "commit", branch if owner == OWNER:
                 return self._commit(f"{owner}/{name}", branch, body)
             case "POST", owner, _, "info", "lfs", "objects", "batch" if owner == OWNER:
@@ -124,8 +142,11 @@ class StandInHub:
         return 200, {"url": f"{self.url}/{name}", "name": name}
 
     def _batch(self, stated: dict[str, Any]) -> list[dict[str, Any]]:
-        upload = [
-            {
+        """Ask for the objects that have not come yet."""
+        return [
+            entry
+            if entry["oid"] in self.large
+            else {
                 **entry,
                 "actions": {
                     "upload": {"href": f"{self.url}/large/{entry['oid']}"},
@@ -134,7 +155,6 @@ class StandInHub:
             }
             for entry in stated["objects"]
         ]
-        return upload
 
     def _commit(self, name: str, branch: str, body: bytes) -> tuple[int, Any]:
         files = self.repositories[name]["branches"][branch]
@@ -148,7 +168,12 @@ class StandInHub:
         return 200, {"commitUrl": f"{self.url}/{name}/commit/{sha}", "commitOid": sha}
 
 
-def _mode(file: dict[str, Any]) -> dict[str, Any]:
-    large = file["path"].endswith((".safetensors", "tokenizer.json"))
+def _mode(file: dict[str, Any], there: dict[str, bytes]) -> dict[str, Any]:
+    """Return how a file is to come, and the digest of the one that is there."""
+    path, oid = file["path"], None
+    large = path.endswith((".safetensors", "tokenizer.json"))
+    if (content := there.get(path)) is not None:
+        blob = b"blob %d\0%b" % (len(content), content)
+        oid = hashlib.sha256(content).hexdigest() if large else hashlib.sha1(blob).hexdigest()
     mode = "lfs" if large else "regular"
-    return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None}
+    return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid}

@@ -24,6 +24,7 @@ _PART = "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?!.*(?:\.\.|--|\.git$)){_PART}/{_PART}")
 """Names that the hub accepts, by huggingface_hub's `validate_repo_id`."""
 _RESULTS = ".eval_results"
+_AGAIN = "push again: files that arrived are not sent again"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,8 @@ class Upload:
 
         The repository is created if necessary. Raises InputError, with nothing published, for a
         missing or invalid token, another owner's repository, an unreachable hub, or a public
-        repository if a private one was requested.
+        repository if a private one was requested; and where the hub does not say whether it
+        published.
         """
         # Read when huggingface_hub is imported: it would send the versions of installed packages.
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -130,6 +132,7 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
+        _check_commit(error, endpoint, repository)
         status = error.response.status_code if error.response is not None else 0
         said = _reason(error)
         reasons = {
@@ -139,12 +142,30 @@ def _in_words(endpoint: str, repository: str) -> Iterator[None]:
         reason = reasons.get(status, f"{endpoint} refused the upload")
         raise InputError(f"nothing was published: {reason} ({status}: {said})") from error
     except httpx.HTTPError as error:
+        _check_commit(error, endpoint, repository)
         reason = f"{endpoint} cannot be reached ({str(error) or type(error).__name__})"
         raise InputError(f"nothing was published: {reason}") from error
     except (ValueError, RuntimeError) as error:
         # Invalid metadata of the card, an invalid response, or a file that did not arrive.
         cause = f" ({_reason(error.__cause__)})" if error.__cause__ else ""
-        raise InputError(f"nothing was published: {error}{cause}") from error
+        again = f"; {_AGAIN}" if isinstance(error.__cause__, httpx.HTTPError) else ""
+        raise InputError(f"nothing was published: {error}{cause}{again}") from error
+
+
+def _check_commit(error: Any, endpoint: str, repository: str) -> None:
+    """Raise InputError if a commit was sent, and the hub did not say whether it was made.
+
+    `error` is huggingface_hub's or httpx's, which may not know its request.
+    """
+    response, request = getattr(error, "response", None), getattr(error, "_request", None)
+    request = request or getattr(response, "request", None)
+    if request is None or "/commit/" not in request.url.path:
+        return
+    if response is None or response.status_code >= 500:
+        raise InputError(
+            f"whether {repository} was published is not known: {endpoint} broke off while it made "
+            f"the commit ({_reason(error)}); {_AGAIN}"
+        ) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import time
+import types
 
 import pytest
 from huggingface_hub.errors import HFValidationError
@@ -124,6 +127,50 @@ def test_a_file_that_does_not_arrive_is_named_and_nothing_is_published(folder, h
     ):
         push(folder, f"{OWNER}/small")
     assert hub.repositories[f"{OWNER}/small"]["branches"]["main"] == {}
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """huggingface_hub waits 23 seconds between the attempts of a transfer; here it does not."""
+    from huggingface_hub.utils import _http
+
+    clock = types.SimpleNamespace(**vars(time) | {"sleep": lambda seconds: None})
+    monkeypatch.setattr(_http, "time", clock)
+
+
+def test_a_transfer_that_is_cut_once_is_repeated(folder, hub, push, impatient):
+    hub.cut_transfers = 1
+    push(folder, f"{OWNER}/small")
+    sent = hub.repositories[f"{OWNER}/small"]["branches"]["main"]
+    assert sent["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+
+
+def test_an_upload_that_was_cut_goes_on_where_it_was(folder, hub, push, impatient):
+    """The first large file arrives; the connection breaks at every attempt to send the next."""
+    first_alone = folder / "tokenizer.json"
+    hub.large[hashlib.sha256(first_alone.read_bytes()).hexdigest()] = first_alone.read_bytes()
+    hub.cut_transfers = 100
+    with pytest.raises(InputError, match=r"nothing was published: .*; push again: files that"):
+        push(folder, f"{OWNER}/small")
+    assert hub.repositories[f"{OWNER}/small"]["branches"]["main"] == {}
+    hub.cut_transfers, hub.asked = 0, []
+    push(folder, f"{OWNER}/small")
+    sent = hub.repositories[f"{OWNER}/small"]["branches"]["main"]
+    assert sent == {name: (folder / name).read_bytes() for name in sent} and len(sent) > 4
+    assert sum(method == "PUT" for method, _, _ in hub.asked) == 1
+
+
+def test_a_commit_whose_answer_is_lost_is_not_said_to_be_nothing(folder, hub, push):
+    hub.cut_commits = 1
+    with pytest.raises(InputError, match=r"whether .* was published is not known.*push again"):
+        push(folder, f"{OWNER}/small")
+    sent = dict(hub.repositories[f"{OWNER}/small"]["branches"]["main"])
+    assert "model.safetensors" in sent
+    hub.asked = []
+    assert f"{hub.url}/{OWNER}/small/commit/" in push(folder, f"{OWNER}/small")
+    assert hub.repositories[f"{OWNER}/small"]["branches"]["main"] == sent
+    # What is there is neither sent nor committed again.
+    assert not any(method == "PUT" or "/commit/" in path for method, path, _ in hub.asked)
 
 
 def test_a_repository_of_somebody_else_that_is_there_stays_as_it_is(folder, hub, push):
