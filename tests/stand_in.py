@@ -31,6 +31,8 @@ class StandIn(ThreadingHTTPServer):
         """The text of /metrics."""
         self.tokens_per_look = self.tokens = 0
         """By how much its counter of tokens grows until it is looked at again."""
+        self.canary: dict[str, Any] = {}
+        """Token ids and log-probabilities of a checkpoint's canary, which it gives as its own."""
         self.key = ""
         """The key that requests must have, if any."""
         self.after: Callable[[dict[str, Any]], Any] = lambda answer: answer
@@ -63,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/health":
             self._send(200 if self.server.healthy else 503, {})
         elif self.path == "/v1/models":
-            self._send(200, {"data": [{"id": "toy", "max_model_len": 64}]})
+            self._send(200, {"data": [{"id": "toy"}]})
         elif self.path == "/metrics":
             self.server.tokens += self.server.tokens_per_look
             tokens = f"vllm:generation_tokens_total {self.server.tokens}\n"
@@ -75,6 +77,14 @@ class Handler(BaseHTTPRequestHandler):
         stand_in = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._has_key():
+            return
+        if self.path == "/tokenize":
+            self._send(200, {"tokens": stand_in.canary["ids"]})
+            return
+        if "prompt_logprobs" in body:
+            given = zip(stand_in.canary["ids"][1:], stand_in.canary["logs"], strict=True)
+            logs = [None, *({str(token): {"logprob": log}} for token, log in given)]
+            self._send(200, {"choices": [{"prompt_logprobs": logs}]})
             return
         with stand_in.guard:
             stand_in.asked.append(body)

@@ -14,7 +14,7 @@ from storm_inference.environments.vllm import vllm
 from storm_inference.servers.identity import Identity, canary
 from storm_inference.servers.pool import Pool
 from storm_inference.servers.processor import check_processor_serves
-from storm_inference.servers.server import Server
+from storm_inference.servers.server import Refused, Server, Unavailable
 from storm_inference.servers.server_engine import ServerEngine
 from storm_inference.servers.starting import ANSWER_SECONDS, Starting
 from storm_inference.servers.vllm_server import Launch
@@ -145,5 +145,7 @@ def served_dtype(model: Checkpoint, *dtypes: str) -> str:
 
 
 def _version(server: Server) -> str:
-    answer = server.get("/version")
-    return str(answer.get("version", "")) if isinstance(answer, dict) else ""
+    answer: object = None
+    with contextlib.suppress(Unavailable, Refused):  # it is only told
+        answer = server.get("/version")
+    return str(answer.get("version", "")) if isinstance(answer, dict) else "of unknown version"
