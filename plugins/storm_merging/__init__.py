@@ -30,11 +30,12 @@ def storm_components() -> list[type]:
     from storm_merging.methods.block_expand import BlockExpand
     from storm_merging.methods.depth_upscale import DepthUpscale
     from storm_merging.methods.linear import Linear
+    from storm_merging.methods.merge_adapter import MergeAdapter
     from storm_merging.methods.merge_yaml import MergeYaml
     from storm_merging.methods.slerp import Slerp
     from storm_merging.methods.task_arithmetic import TaskArithmetic
 
-    native = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand, MergeYaml]
+    native = [Slerp, Linear, TaskArithmetic, DepthUpscale, BlockExpand, MergeYaml, MergeAdapter]
     task_vectors = [Ties, DareLinear, DareTies, Della, DellaLinear, Breadcrumbs, BreadcrumbsTies]
     return [*native, *task_vectors, ModelStock, Sce, Mergekit]
 

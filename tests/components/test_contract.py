@@ -29,6 +29,7 @@ NOT_HERE = {
     "gguf": "the package gguf: tests/storm_export reads its files with llama.cpp",
     "hub_folder": "a store, whose records it tells: tests/storm_export/hub",
     "ollama": "the package gguf: tests/storm_export writes its Modelfile",
+    "merge_adapter": "an adapter: tests/storm_merging/adapters compares it with peft",
     "lm_eval": "minutes: tests/storm_evaluation/harness compares it with lm_eval itself",
     "tinyworld": "minutes: tests/end_to_end runs it, and compares its digests",
 }

@@ -201,13 +201,7 @@ class _Reader:
         if value.get(key) is None:
             return None
         path = f"{where}.{key}".lstrip(".")
-        reference = read_reference(value[key], self._at(path), self._beside)
-        if reference.lora is not None:
-            raise InputError(
-                f"{self._at(path)}: '{reference}': adapters are not merged into their models here "
-                "yet; merge it first, with peft's merge_and_unload"
-            )
-        return reference
+        return read_reference(value[key], self._at(path), self._beside)
 
     def _parameters(self, value: dict[str, Any], where: str, *, own: bool) -> dict[str, Setting]:
         given = value.get("parameters")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_merging.mergefile.merge_file import MergeFile, Slice, Source
-from storm_merging.mergefile.model_reference import ModelReference
+from storm_merging.mergefile.model_reference import ModelReference, Place
 
 MERGER = "merger"
 """The stage that merges."""
@@ -28,37 +28,53 @@ def merge_recipe(merge: MergeFile, beside: Path) -> dict[str, Any]:
     models = merge.models()
     names = stage_names(models)
     defaults: list[Any] = []
-    recipe: dict[str, Any] = {}
+    stages: dict[str, Any] = {}
+    graph: dict[str, Any] = {}
     for model, name in names.items():
-        folder = model.model.folder(beside)
-        defaults.append({f"/base_model@{name}": "hub" if folder is None else "path"})
-        if folder is not None:
-            recipe[name] = {"path": str(folder)}
-        else:
-            revision = {"revision": model.model.revision} if model.model.revision else {}
-            recipe[name] = {"repo": model.model.path, **revision}
-    settings = merger_settings(merge, {model: i for i, model in enumerate(models, start=1)})
-    recipe[MERGER] = settings
+        menu, kind = ("base_model", "") if model.lora is None else (MERGER, "merge_adapter")
+        place = model.lora or model.model
+        source = _source(place, beside)
+        defaults.append({f"/{menu}@{name}": kind or ("path" if "path" in source else "hub")})
+        stages[name] = source
+        if model.lora is not None:
+            graph[name] = {"model": names[ModelReference(model.model)]}
+    numbers = {model: number for number, model in enumerate(models, start=1)}
+    stages[MERGER] = merger_settings(merge, numbers)
+    graph[MERGER] = {"models": [names[model] for model in models]}
     return {
         "defaults": [*defaults, {f"/{MERGER}": "merge_yaml"}, "_self_"],
-        "graph": {MERGER: {"models": list(names.values())}},
-        **recipe,
+        "graph": graph,
+        **stages,
     }
 
 
 def stage_names(models: list[ModelReference]) -> dict[ModelReference, str]:
-    """Return a name of a stage for each model, made of its own."""
+    """Return a name of a stage for each model, made of its own; a model with an adapter has two."""
     names: dict[ModelReference, str] = {}
-    for model in models:
-        last = Path(model.model.path).name or Path(model.model.path).resolve().name
-        plain = re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_") or "model"
-        stem = f"model_{plain}" if plain[0].isdigit() or plain in _TAKEN else plain
+    plain = [ModelReference(model.model) for model in models if model.lora is not None]
+    for model in dict.fromkeys([*models, *plain]):
+        place = model.lora or model.model
+        stem = _stem(Path(place.path).name or Path(place.path).resolve().name)
         name, number = stem, 1
         while name in names.values():
             number += 1
             name = f"{stem}_{number}"
         names[model] = name
     return names
+
+
+def _stem(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "model"
+    return f"model_{plain}" if plain[0].isdigit() or plain in _TAKEN else plain
+
+
+def _source(place: Place, beside: Path) -> dict[str, str]:
+    """Return the settings of a stage that brings a folder or a repository in."""
+    folder = place.folder(beside)
+    if folder is not None:
+        return {"path": str(folder)}
+    revision = {"revision": place.revision} if place.revision else {}
+    return {"repo": place.path, **revision}
 
 
 def merger_settings(merge: MergeFile, numbers: dict[ModelReference, int]) -> dict[str, Any]:

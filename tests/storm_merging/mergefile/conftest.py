@@ -10,11 +10,14 @@ import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from storm_exp.testing import make_stage
 from storm_merging.mergefile.merge_file import read_merge_file
+from storm_merging.mergefile.model_reference import ModelReference
 from storm_merging.mergefile.recipe import merger_settings
+from storm_merging.methods.merge_adapter import MergeAdapter
 from storm_merging.methods.merge_yaml import MergeYaml
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
@@ -46,10 +49,22 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 }
                 save_file(moved, folder / other / "model.safetensors", {"format": "pt"})
             _shard(Checkpoint(folder / "two"))
+            _adapt(Checkpoint(folder / "one"), folder / "adapter")
             made[name] = folder
         return made[name]
 
     return make
+
+
+def _adapt(checkpoint: Checkpoint, folder: Path) -> None:
+    """Save an adapter of a model."""
+    config = LoraConfig(r=3, lora_alpha=6, target_modules=["v_proj", "down_proj"])
+    adapted = get_peft_model(checkpoint.load(), config)
+    generator = torch.Generator().manual_seed(7)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.data = 0.05 * torch.randn(parameter.shape, generator=generator)
+    adapted.save_pretrained(folder)
 
 
 def _shard(checkpoint: Checkpoint) -> None:
@@ -87,9 +102,18 @@ def ours(file: Path, folder: Path, seed: int = 0) -> Checkpoint:
     settings = {"seed": seed, **merger_settings(merge, numbers)}
     merger = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MergeYaml), settings))
     assert isinstance(merger, MergeYaml)
-    checkpoints = [Checkpoint(Path(model.model.path)) for model in models]
+    checkpoints = [_opened(model, folder / f"model-{i}") for i, model in enumerate(models)]
     merger.plan_spec([checkpoint.spec() for checkpoint in checkpoints])
     return merger.run(make_stage(folder), checkpoints)
+
+
+def _opened(model: ModelReference, folder: Path) -> Checkpoint:
+    """Return a model, with its adapter merged into it."""
+    checkpoint = Checkpoint(Path(model.model.path))
+    if model.lora is None:
+        return checkpoint
+    folder.mkdir(parents=True)
+    return MergeAdapter(path=model.lora.path).run(make_stage(folder), checkpoint)
 
 
 def mergekits(file: Path, folder: Path) -> dict[str, torch.Tensor]:
@@ -100,6 +124,11 @@ def mergekits(file: Path, folder: Path) -> dict[str, torch.Tensor]:
     run_merge(
         MergeConfiguration.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))),
         str(folder),
-        MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False),
+        MergeOptions(
+            quiet=True,
+            write_model_card=False,
+            copy_tokenizer=False,
+            lora_merge_cache=str(folder.with_name("adapters")),
+        ),
     )
     return load_file(folder / "model.safetensors")

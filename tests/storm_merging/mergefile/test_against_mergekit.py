@@ -6,12 +6,17 @@ import itertools
 
 import pytest
 import torch
+from mergekit.merge_methods import merge_tensors
 
+from storm_merging.kernels.kernel import Kernel
+from storm_merging.layers.choice import kernel
+from storm_merging.layers.output_tensor import OutputTensor
 from storm_merging.mergefile.method_table import METHODS
 from storm_models.checkpoint.checkpoint import Checkpoint
 
 from .conftest import EXAMPLES, mergekits, ours
 
+TENSOR = "model.layers.0.mlp.up_proj.weight"
 RANDOM = ("dare_linear", "dare_ties", "della", "della_linear")
 DEEPER = ("passthrough", "passthrough_scaled", "ties_slices")
 """Examples that change the depth: mergekit 0.1.5 with transformers 5 breaks on lists by layer."""
@@ -50,6 +55,59 @@ def test_an_example_gives_mergekits_tensors(name, kind, family, example, tmp_pat
     # Importance is a small difference of logarithms, in which fp32 decides beside the threshold.
     share = 5e-3 if name == "arcee_fusion" else 0.0
     assert_one_rounding_apart(merged, mergekits(file, tmp_path / "mergekit"), share)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_random_method_agrees_with_mergekit_in_distribution(name, family, tmp_path):
+    """Mean and spread of fifty draws, of each tensor as a whole and of its share of kept changes."""
+    draws = 50
+    base, one, two = (
+        Checkpoint(family("llama") / each).tensor(TENSOR) for each in ("base", "one", "two")
+    )
+    shared = {"normalize": False, "rescale": True, "lambda": 1.0, "int8_mask": False}
+    own = ({"weight": 0.0}, {"weight": 0.6, "density": 0.5, "epsilon": 0.15})
+    own = (*own, {"weight": 0.4, "density": 0.6, "epsilon": 0.15})
+    tensor = OutputTensor(TENSOR, ((0, TENSOR), (1, TENSOR), (2, TENSOR)), 0, shared, own)
+    parameters = {key: [each[key] for each in own[1:]] for key in ("weight", "density")}
+    if name.startswith("della"):
+        parameters["epsilon"] = 0.15
+    found: dict[str, list[torch.Tensor]] = {"ours": [], "theirs": []}
+    torch.manual_seed(0)
+    for seed in range(draws):
+        found["ours"].append(
+            in_one_piece(kernel(name, tensor, base.numel(), seed), [base, one, two])
+        )
+        found["theirs"].append(
+            merge_tensors(
+                [base, one, two],
+                name,
+                parameters={**parameters, "normalize": False},
+                base_index=0,
+                name=TENSOR,
+                dtype=torch.float32,
+                out_dtype=torch.float32,
+            )
+        )
+    stacked = {whose: torch.stack(each).double() - base for whose, each in found.items()}
+    ours, theirs = stacked["ours"], stacked["theirs"]
+    # Sums over a tensor's thousands of changes: each is within four standard errors of the other.
+    for measure in (torch.abs, torch.square, lambda change: (change == 0).double()):
+        a, b = (measure(each).flatten(1).sum(1) for each in (ours, theirs))
+        error = float((a.var() / draws + b.var() / draws).sqrt()) + 1e-9
+        assert abs(float(a.mean() - b.mean())) < 4 * error, measure
+    # An element's mean over draws: the differences have the spread of two independent means.
+    z = (ours.mean(0) - theirs.mean(0)) / ((ours.var(0) + theirs.var(0)) / draws + 1e-18).sqrt()
+    assert float(z.std()) == pytest.approx(1, abs=0.1)
+
+
+def in_one_piece(kernel: Kernel, tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Return what a kernel makes of whole matrices."""
+    for number in range(kernel.passes):
+        kernel.start(number)
+        kernel.observe(number, tensors)
+    kernel.start(kernel.passes)
+    return kernel.combine(tensors)
 
 
 def test_a_merge_can_be_loaded(family, example, tmp_path):

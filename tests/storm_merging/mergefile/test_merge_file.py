@@ -47,6 +47,15 @@ def test_a_recipe_has_a_stage_for_every_model(tmp_path):
     assert recipe["merger"]["dtype"] == "bfloat16"
 
 
+def test_a_model_with_an_adapter_has_two_stages(tmp_path):
+    text = TIES.replace("own/one", "own/base+some/lora@v1")
+    recipe = merge_recipe(read(tmp_path, text), tmp_path)
+    assert recipe["graph"]["lora"] == {"model": "base"}
+    assert recipe["graph"]["merger"] == {"models": ["lora", "two", "base"]}
+    assert recipe["lora"] == {"repo": "some/lora", "revision": "v1"}
+    assert {"/merger@lora": "merge_adapter"} in recipe["defaults"]
+
+
 def test_no_stage_is_named_as_a_setting_is(tmp_path):
     text = "merge_method: linear\nmodels: [{model: a/seed}, {model: b/7B}]\nparameters: {weight: 1}"
     assert list(stage_names(read(tmp_path, text).models()).values()) == ["model_seed", "model_7b"]
@@ -72,7 +81,7 @@ REFUSED = [
     ("weight: 0.5", "weight: [{filter: mlp}]", "has no value"),
     ("dtype: bfloat16", "dtype: bfloat61", "did you mean 'bfloat16'"),
     ("own/one", "./nowhere", "neither a folder .* nor a repository"),
-    ("own/one", "own/one+own/adapter", "adapters are not merged"),
+    ("own/one", "own/one+", "is no model"),
     ("own/one", "own/two@v2", "own/two@v2 is there twice"),
     ("own/two@v2", "own/two@", "names no revision"),
     ("base_model: own/base\n", "", "base_model: ties needs it"),
