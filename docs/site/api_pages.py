@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 from pathlib import Path
 
@@ -64,13 +65,22 @@ def _members(module: str, names: str = "") -> str:
 def names_used_of(plugin: str) -> dict[str, set[str]]:
     """Return, by module, the public names that other built-in plugins import of a plugin."""
     used: dict[str, set[str]] = {}
-    for file in sorted(PLUGINS.rglob("*.py")):
-        if file.relative_to(PLUGINS).parts[0] == plugin:
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{plugin}."):
-                used.setdefault(str(node.module), set()).update(each.name for each in node.names)
+    for owner, module, name in _imports():
+        if owner != plugin and module.startswith(f"{plugin}."):
+            used.setdefault(module, set()).add(name)
     return used
+
+
+@functools.cache
+def _imports() -> list[tuple[str, str, str]]:
+    """Return what built-in plugins import: the plugin, a module and a name of it."""
+    found = []
+    for file in sorted(PLUGINS.rglob("*.py")):
+        owner = file.relative_to(PLUGINS).parts[0]
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found += [(owner, node.module, each.name) for each in node.names]
+    return found
 
 
 def _page(title: str, *parts: str) -> str:
