@@ -7,7 +7,7 @@ from typing import Any
 
 READS: dict[str, tuple[str, ...]] = {
     "all": (),
-    "spectrum": ("fraction", "embedding", "head", "norms", "norm_layers"),
+    "spectrum": ("fraction", "embedding", "head", "norms", "norm_layers", "control"),
     "last_layers": ("layers", "head", "norms"),
     "named": ("names",),
     "new_layers": (),

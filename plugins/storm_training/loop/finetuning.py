@@ -28,8 +28,8 @@ from storm_training.loop.training_log import TrainingLog
 from storm_training.objectives.objective import Objective
 from storm_training.optim.settings import TrainingSettings
 from storm_training.trainable.layer_table import LayerRow, LayerTable, require_same_model
-from storm_training.trainable.selection import choose
-from storm_training.trainable.settings import TrainableSettings
+from storm_training.trainable.selection import choose, shuffled
+from storm_training.trainable.settings import RANDOM, TrainableSettings
 
 
 def finetune(
@@ -139,6 +139,8 @@ def _prepare(
         from storm_training.trainable.low_rank import add_updates
 
         return network, add_updates(network, trainable, settings.seed)
+    if trainable.control == RANDOM:
+        modules = shuffled(modules, settings.seed)
     new_layers = read_new_layers(model.directory) or []
     names = [name for name, _ in network.named_parameters()]
     return network, choose(trainable, names, modules=modules, new_layers=new_layers)

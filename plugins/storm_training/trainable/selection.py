@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -92,6 +93,20 @@ def highest_snr(modules: Sequence[LayerRow], fraction: float) -> set[str]:
         for rows in by_type.values()
         for row in sorted(rows, key=lambda row: -row["snr"])[: int(len(rows) * fraction)]
     }
+
+
+def shuffled(modules: Sequence[LayerRow], seed: int) -> list[LayerRow]:
+    """Return the table with the ratios of each module type dealt anew at random.
+
+    What is selected by it is a control: as many matrices of each type, whatever their ratios.
+    """
+    order = random.Random(seed)
+    ratios: dict[str, list[float]] = {}
+    for row in modules:
+        ratios.setdefault(row["type"], []).append(row["snr"])
+    for dealt in ratios.values():
+        order.shuffle(dealt)
+    return [{**row, "snr": ratios[row["type"]].pop()} for row in modules]
 
 
 def spectrum_selection(

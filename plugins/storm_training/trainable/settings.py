@@ -9,6 +9,9 @@ from enum import StrEnum
 from storm_exp import SettingError, check_bounds, setting
 from storm_models.trainable_settings import READS
 
+NONE, RANDOM = "none", "random"
+CONTROLS = (NONE, RANDOM)
+
 
 class Method(StrEnum):
     """How the parameters that train are chosen."""
@@ -43,6 +46,9 @@ class TrainableSettings:
     norm_layers: int = setting(0, neutral=0, at_least=0)
     """spectrum: train the norms of the first so many blocks. Spectrum's own code ranks norms with
     the matrices; as they tie, its list for half of 32 layers has those of the first 16."""
+    control: str = setting(NONE, neutral=NONE, one_of=CONTROLS)
+    """spectrum: random trains as many matrices of each type, drawn at random by the fine-tuner's
+    seed, in place of those with the highest ratios."""
     layers: int = setting(0, at_least=0)
     """last_layers: how many blocks, counted from the end."""
     names: list[str] = setting([])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from storm_evaluation.evaluation import Evaluation
 from storm_exp.report import RunRecord
 from storm_exp.testing import command_line
 
@@ -42,6 +43,19 @@ def test_a_word_of_a_control_that_is_no_setting_is_named(tmp_path):
     assert "'merger.tt' is not a setting" in refused(tmp_path, *RECIPE, wrong)
 
 
+@pytest.mark.parametrize("recipe", ["storm", "solar", "minitron_width", "tinyllama"])
+def test_every_control_of_a_recipe_changes_what_its_result_is(tmp_path, recipe):
+    plan = command_line.plan(tmp_path, "-m", "hydra/sweeper=ablation", f"recipe={recipe}", "seed=0")
+    keys = [
+        {node.key for node in cell.needed() if node.component.output is Evaluation}
+        for cell in plan.cells
+    ]
+    reference, *arms = keys
+    assert len(reference) == 1
+    assert len(arms) >= 2
+    assert len(set.union(*keys)) == len(keys)
+
+
 @pytest.mark.slow
 def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
     found = command_line.run(tmp_path, "ablate", *RECIPE, MERGING, "seed=0,1")
@@ -66,5 +80,5 @@ def test_every_command_of_the_page_plans(tmp_path):
         found = command_line.run(tmp_path, "plan", *ablating, *words)
         assert found.code == 0, found.err
         assert found.plan is not None
-        factors = 2 if "ablation.controls.difficulty=null" in words else 3
+        factors = 3 if "ablation.controls.difficulty=null" in words else 4
         assert len(found.plan.cells) == (1 + factors) * 3

@@ -6,7 +6,7 @@ from storm_exp import InputError, SettingError
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_training.components.sft import Sft
 from storm_training.data.token_set import TokenSetSpec
-from storm_training.trainable.selection import highest_snr, spectrum_selection
+from storm_training.trainable.selection import highest_snr, shuffled, spectrum_selection
 from storm_training.trainable.settings import TrainableSettings
 
 
@@ -19,6 +19,22 @@ def test_the_selection_is_stable_and_rounds_down():
     assert highest_snr(rows, 0.5) == {"q_proj4", "q_proj1"}
     assert highest_snr(rows, 0.6) == {"q_proj4", "q_proj1", "q_proj2"}
     assert highest_snr(rows, 1.0) == {row["name"] for row in rows}
+
+
+def test_a_random_control_takes_as_many_of_each_type_whatever_their_ratios():
+    rows = [
+        {"name": f"{kind}{n}", "type": kind, "layer": n, "shape": [1, 1], "snr": float(n)}
+        for kind in ("q_proj", "v_proj")
+        for n in range(8)
+    ]
+    drawn = [highest_snr(shuffled(rows, seed), 0.5) for seed in range(200)]
+    assert {len([n for n in names if n.startswith(kind)]) for names in drawn for kind in "qv"} == {
+        4
+    }
+    often = [sum(row["name"] in names for names in drawn) for row in rows]
+    assert min(often) > 70 and max(often) < 130
+    assert shuffled(rows, 3) == shuffled(rows, 3)
+    assert [row["snr"] for row in rows[:8]] == list(range(8))
 
 
 def test_names_are_exact_and_an_empty_selection_is_an_error():
