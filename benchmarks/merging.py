@@ -5,6 +5,7 @@ python benchmarks/merging.py parents FOLDER      only write the two checkpoints
 python benchmarks/merging.py compare ONE TWO     only count the weights in which two agree
 python benchmarks/merging.py --shapes 8b         8 B shapes beside reading and writing alone:
                                                  see merging_large.py
+python benchmarks/merging.py --methods           four of mergekit's methods: see merging_methods.py
 
 Both are whole commands in processes of their own, interleaved, on one core with one thread. The
 parents lie in the page cache, and a merge counts as done when its files are on the disk. Needs 8 GB
@@ -257,6 +258,10 @@ def main(words: list[str]) -> None:
             import merging_large
 
             merging_large.main(words)
+        case ["--methods", *_]:
+            import merging_methods
+
+            merging_methods.main(words)
         case _:
             sys.exit(__doc__)
 

@@ -22,11 +22,12 @@ _NOT_HERE = {
     "experts": "a mixture of experts (mergekit-moe) is not built here",
     "gate_mode": "a mixture of experts (mergekit-moe) is not built here",
     "name": "several merges in one file (mergekit-mega, mergekit-multi) are not read here",
-    "tokenizer_source": "tokenizers of several parents are not joined here yet: the parents' "
-    "tokenizers must give the same ids, and the base's or the first model's is taken",
     "chat_template": "set chat.template=… for every model of the recipe instead",
 }
-_NOT_HERE["tokenizer"] = _NOT_HERE["tokenizer_source"]
+_NOT_JOINED = (
+    "tokenizers of several parents are not joined here yet: they must give the same ids to the "
+    "same text, and the base's or the first model's is taken"
+)
 _DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -97,6 +98,7 @@ class _Reader:
             if key in _NOT_HERE and value is not None:
                 raise InputError(f"{self._at(str(key))}: {_NOT_HERE[str(key)]}")
         self._check_keys(content, _KEYS, "")
+        self._check_tokenizer(content)
         name = content.get("merge_method")
         if not isinstance(name, str):
             raise InputError(f"{self._at('merge_method')}={name!r}: must name a method")
@@ -125,6 +127,29 @@ class _Reader:
             out_dtype=self._dtype(content, "out_dtype"),
             notices=self._notices,
         )
+
+    def _check_tokenizer(self, content: dict[str, Any]) -> None:
+        """Raise InputError for a tokenizer that is not simply the one that all parents share.
+
+        What several models must have in common is checked when their files are known.
+        """
+        source, where = content.get("tokenizer_source"), "tokenizer_source"
+        given = content.get("tokenizer")
+        if given is not None:
+            if source is not None:
+                raise InputError(f"{self._at('tokenizer')}: tokenizer_source is given as well")
+            self._check_mapping(given, "tokenizer", ("source", "tokens", "pad_to_multiple_of"))
+            for key in ("tokens", "pad_to_multiple_of"):
+                if given.get(key):
+                    raise InputError(f"{self._at(f'tokenizer.{key}')}: {_NOT_JOINED}")
+            source, where = given.get("source", "union"), "tokenizer.source"
+        if source in (None, "base", "union"):
+            if source == "base" and not content.get("base_model"):
+                raise InputError(f"{self._at(where)}=base: there is no base_model")
+            return
+        name = str(source).removeprefix("model:")
+        if name != content.get("base_model"):
+            raise InputError(f"{self._at(where)}={source!r}: {_NOT_JOINED}")
 
     def _models(self, value: Any, base: ModelReference | None) -> Slice:
         sources = []

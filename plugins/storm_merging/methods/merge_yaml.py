@@ -90,7 +90,9 @@ class MergeYaml:
         shapes = [tensor_shapes(each) for each in configs]
         known = [each for each in shapes if each is not None]
         if len(known) < len(models):
-            return dataclasses.replace(spec, config=config)
+            whole = _whole(slices)
+            counts = {} if whole else {"parameters": None, "shapes": None}
+            return dataclasses.replace(spec, config=config, **counts)
         tensors = self._tensors(slices, configs, [list(each) for each in known])
         _check_shapes(tensors, known)
         result = tensor_shapes(config) or {}

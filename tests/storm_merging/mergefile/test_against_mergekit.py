@@ -13,6 +13,8 @@ from storm_merging.layers.choice import kernel
 from storm_merging.layers.output_tensor import OutputTensor
 from storm_merging.mergefile.method_table import METHODS
 from storm_models.checkpoint.checkpoint import Checkpoint
+from storm_models.checkpoint.depth import PER_LAYER_LISTS
+from storm_models.families.model_config import by_name
 
 from .conftest import EXAMPLES, mergekits, ours
 
@@ -114,6 +116,24 @@ def test_a_merge_can_be_loaded(family, example, tmp_path):
     assert merged.load().config.num_hidden_layers == 8
     kinds = Checkpoint(family("gemma2") / "one").config()["layer_types"]
     assert merged.config()["layer_types"] == [*kinds[:3], *kinds[1:3], *kinds[1:]]
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "smollm3"])
+def test_families_that_mergekit_breaks_on_are_stacked(kind, family, example, tmp_path):
+    models = family(kind)
+    merged = ours(example("passthrough", models), tmp_path)
+    one, two = (Checkpoint(models / name) for name in ("one", "two"))
+    assert merged.load().config.num_hidden_layers == 8
+    origins = [*((one, i) for i in range(3)), (two, 1), (two, 2), *((one, i) for i in range(1, 4))]
+    for layer, (parent, source) in enumerate(origins):
+        for part in ("self_attn.q_proj", "input_layernorm"):
+            ours_, theirs = (f"model.layers.{i}.{part}.weight" for i in (layer, source))
+            assert torch.equal(merged.tensor(ours_), parent.tensor(theirs))
+    lists = by_name(one.config())
+    for name in PER_LAYER_LISTS:
+        if isinstance(lists.get(name), list):
+            expected = [by_name(parent.config())[name][source] for parent, source in origins]
+            assert by_name(merged.config())[name] == expected
 
 
 def test_there_is_an_example_of_every_method():

@@ -61,6 +61,13 @@ def test_no_stage_is_named_as_a_setting_is(tmp_path):
     assert list(stage_names(read(tmp_path, text).models()).values()) == ["model_seed", "model_7b"]
 
 
+@pytest.mark.parametrize(
+    "line", ["tokenizer_source: base", "tokenizer_source: union", "tokenizer: {source: own/base}"]
+)
+def test_a_tokenizer_that_all_parents_may_share_is_accepted(tmp_path, line):
+    assert read(tmp_path, f"{TIES}{line}\n") == read(tmp_path, TIES)
+
+
 def test_a_parameter_without_effect_is_told(tmp_path):
     merge = read(tmp_path, TIES.replace("weight: 0.5", "weight: 0.5, t: 1, normalize: false"))
     assert len(merge.notices) == 2
@@ -85,7 +92,9 @@ REFUSED = [
     ("own/one", "own/two@v2", "own/two@v2 is there twice"),
     ("own/two@v2", "own/two@", "names no revision"),
     ("base_model: own/base\n", "", "base_model: ties needs it"),
-    ("dtype:", "tokenizer_source: union\ndtype:", "tokenizer_source: tokenizers of several"),
+    ("dtype:", "tokenizer_source: own/one\ndtype:", "tokenizer_source='own/one': tokenizers of"),
+    ("dtype:", "tokenizer: {pad_to_multiple_of: 8}\ndtype:", "pad_to_multiple_of: tokenizers of"),
+    ("dtype:", "tokenizer: {sorce: union}\ndtype:", "did you mean 'source'"),
     ("dtype:", "chat_template: auto\ndtype:", "set chat.template="),
     ("dtype:", "modules: {}\ndtype:", "modules: a merge of models with several parts"),
     ("dtype:", "slices: [1]\ndtype:", "either models or slices"),
