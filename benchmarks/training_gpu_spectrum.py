@@ -36,7 +36,7 @@ class SpectrumPlan:
     batch_rows: int = 1
     """Documents in a forward pass."""
     steps: int = 6
-    precision: str = "bf16"
+    precision: str = "bfloat16"
     rounding: str = "stochastic"
     activation_checkpointing: bool = True
     compile: bool = True
@@ -47,10 +47,10 @@ def spectrum(deadline: Deadline, *, miniature: bool) -> Measured:
     config = EIGHT_BILLION | (TINY if miniature else {})
     small: Options = {"context": 128, "steps": 3} if miniature else {}
     variants: list[Options] = [
-        {"precision": "bf16", "rounding": "stochastic", "compile": False},
-        {"precision": "bf16", "rounding": "stochastic", "compile": True},
-        {"precision": "bf16", "rounding": "stochastic", "compile": True, "batch_rows": 2},
-        {"precision": "bf16-mixed", "rounding": "nearest", "compile": True},
+        {"precision": "bfloat16", "rounding": "stochastic", "compile": False},
+        {"precision": "bfloat16", "rounding": "stochastic", "compile": True},
+        {"precision": "bfloat16", "rounding": "stochastic", "compile": True, "batch_rows": 2},
+        {"precision": "bfloat16_mixed", "rounding": "nearest", "compile": True},
         {"compile": True, "activation_checkpointing": False},
     ]
     rate, lines = matmul_rate(1024 if miniature else 8192), []

@@ -24,7 +24,7 @@ def against_trl(deadline: Deadline, *, miniature: bool) -> Measured:
     place = "training_tiny" if miniature else "training_half_billion"
     model = _half_billion(WORK / place, miniature=miniature)
     length, rows = (1024, 1) if miniature else (4096, 4)
-    plan: Options = {"objective": "sft", "model": str(model), "precision": "bf16-mixed"}
+    plan: Options = {"objective": "sft", "model": str(model), "precision": "bfloat16_mixed"}
     plan |= {"rows": 60, "held_out": 2} if miniature else {"rows": 4000, "held_out": 100}
     plan |= {"learning_rate": 1e-4, "sequence_length": length}
     plan |= {"threads": len(os.sched_getaffinity(0))}

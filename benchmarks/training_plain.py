@@ -40,7 +40,7 @@ def train_plainly(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Cour
         network.parameters(), plan.learning_rate, (0.9, 0.95), weight_decay=0.0, fused=True
     )
     settings = training_settings(plan)
-    mixed = plan.precision == "bf16-mixed"
+    mixed = plan.precision == "bfloat16_mixed"
     for step, (inputs, labels, tokens) in enumerate(batches):
         rate = learning_rate(step, len(batches), settings)
         for group in optimizer.param_groups:

@@ -22,7 +22,7 @@ class Plan:
     rows: int
     held_out: int
     precision: str
-    """bf16-mixed or 32."""
+    """bfloat16_mixed or float32."""
     sampling: str = "random"
     """trl: random, or group_by_length (batches of like length, so that little is padded)."""
     packed: int = 0

@@ -57,7 +57,7 @@ def train_with_trl(plan: Plan, rows: list[Chat], folder: Path) -> tuple[Any, Cou
     network = AutoModelForCausalLM.from_pretrained(
         plan.model, dtype=torch.float32, attn_implementation=plan.attention
     )
-    mixed = plan.precision == "bf16-mixed"
+    mixed = plan.precision == "bfloat16_mixed"
     options: dict[str, Any] = {
         "output_dir": str(folder / "out"),
         "per_device_train_batch_size": plan.batch,

@@ -6,7 +6,7 @@ from typing import Any
 
 LENGTH = 1024
 """Tokens of a packed row."""
-PRECISIONS = ("bf16-mixed", "32")
+PRECISIONS = ("bfloat16_mixed", "float32")
 PLAIN = ("plain loop, packed", "plain loop, at random")
 """The ways without a trainer."""
 Options = dict[str, Any]
@@ -47,5 +47,5 @@ def precisions(model: str) -> tuple[str, ...]:
     """Return the precisions to try: a large model not in bf16 that the processor only emulates."""
     from storm_training.loop.precision import choose_precision
 
-    emulated = choose_precision("auto", "cpu") == "32"
-    return ("32",) if emulated and model != "small" else PRECISIONS
+    emulated = choose_precision("auto", "cpu") == "float32"
+    return ("float32",) if emulated and model != "small" else PRECISIONS

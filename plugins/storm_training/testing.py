@@ -25,7 +25,7 @@ def small_settings(**changes: Any) -> TrainingSettings:
         "sequence_length": 96,
         "batch_size": 2,
         "learning_rate": 1e-2,
-        "precision": "32",
+        "precision": "float32",
         "seed": 0,
     }
     return TrainingSettings(**{**defaults, **changes})

@@ -45,6 +45,13 @@ def new_setting(component: str, setting: str, known: list[str]) -> str | None:
     return _look_up("settings", component, setting) or (everywhere if everywhere in known else None)
 
 
+def new_value(value: str, known: list[str]) -> str:
+    """Return our word for a value among `known`; the value itself if there is none."""
+    return next(
+        (word for word in (_look_up("values", value) or "").split() if word in known), value
+    )
+
+
 def new_verb(word: str) -> str:
     """Return `; did you mean 'X'?` if a verb has another name now, else nothing."""
     new = _look_up("verbs", word)

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from storm_exp._compose.presets import new_setting
+from storm_exp._compose.presets import new_setting, new_value
 from storm_exp._contract.errors import did_you_mean
 from storm_exp._contract.setting_values import flat
 
@@ -43,7 +43,8 @@ def explain_type_error(error: OmegaConfBaseException, override: str = "") -> tup
     one_of = re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", text)
     if one_of:
         value, options = one_of.groups()
-        near = did_you_mean(value, options.split(", "))
+        known = options.split(", ")
+        near = did_you_mean(new_value(value, known), known)
         return path, f"{path}={value!r}: must be one of {options}{near if 'mean' in near else ''}"
     if "Cannot merge DictConfig with ListConfig" in text:
         return path, f"{path}: {_LIST if getattr(error, 'object_type', None) is list else _DICT}"
@@ -64,8 +65,7 @@ def setting_named(node: Any, path: str) -> str:
     if not isinstance(stage, DictConfig):
         return ""
     settings: Any = OmegaConf.to_container(stage)
-    names = flat(settings)
-    by_name = {full.rpartition(".")[2]: full for full in reversed(names)}
+    by_name = {full.rpartition(".")[2]: full for full in reversed(flat(settings))}
     found = by_name.get(name) or by_name.get(new_setting("*", name, list(by_name)) or "")
     full = f"{section}.{found}"
     beside = full.rpartition(".")[0] == path.rpartition(".")[0]

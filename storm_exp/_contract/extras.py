@@ -17,11 +17,8 @@ def install_command(extra: str, distribution: str = "storm-exp") -> str:
     version or none (PEP 610 says where an installed distribution came from).
     """
     target, option = distribution, ""
-    try:
-        origin = importlib.metadata.distribution(distribution).read_text("direct_url.json")
-    except importlib.metadata.PackageNotFoundError:
-        origin = None
-    known = json.loads(origin or "{}")
+    found = next(iter(importlib.metadata.distributions(name=distribution)), None)
+    known = json.loads((found and found.read_text("direct_url.json")) or "{}")
     if known.get("dir_info", {}).get("editable"):
         folder = Path(url2pathname(urlsplit(known["url"]).path))
         target, option = "." if folder == Path.cwd() else str(folder), "-e "

@@ -48,9 +48,9 @@ def test_the_section_holds_every_way_to_its_bar(training, model, objective, monk
     monkeypatch.setattr(training, "write_section", keep)
     names = training.ways(objective, 1)
     runs = {name: [measured(name)] for name in names}
-    best = {name: {"precision": "32"} for name in names}
+    best = {name: {"precision": "float32"} for name in names}
     plan = {"rows": 2, "batch": 1, "threads": 1}
-    training.report(objective, model, "32", plan, {}, best, runs)
+    training.report(objective, model, "float32", plan, {}, best, runs)
     (title, command, body) = written[0]
     assert title == f"Training against TRL: {objective}" + (", smollm2" * (model == "smollm2"))
     assert ("--model smollm2" in command) == (model == "smollm2")

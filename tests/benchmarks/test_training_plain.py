@@ -23,7 +23,7 @@ def run(monkeypatch, tmp_path):
 
     def train(side, **options):
         plan = training_plan.Plan(
-            side=side, objective="sft", model=str(model), rows=8, held_out=0, precision="32",
+            side=side, objective="sft", model=str(model), rows=8, held_out=0, precision="float32",
             threads=1, **options,
         )  # fmt: skip
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"

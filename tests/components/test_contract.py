@@ -21,7 +21,13 @@ WRITE_ROWS = (
     "dict(role='assistant', content=str(n))]) for n in range(9)]; "
     "open(sys.argv[1] + '/rows.jsonl', 'w').write(chr(10).join(map(json.dumps, rows)))"
 )
-TRAINING = {"steps": 2, "sequence_length": 96, "batch_size": 2, "precision": "32", "loggers": []}
+TRAINING = {
+    "steps": 2,
+    "sequence_length": 96,
+    "batch_size": 2,
+    "precision": "float32",
+    "loggers": [],
+}
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 NOT_HERE = {
     **dict.fromkeys(("hub_chat", "hub_documents", "hub_preferences", "hub"), "a network"),
@@ -181,11 +187,11 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     ),
     "snr": lambda t: ({}, {"model": t.model}),
     "reference_log_probs": lambda t: (
-        {"precision": "32"},
+        {"precision": "float32"},
         {"model": t.model, "tokens": t.preference_tokens},
     ),
     "top_k_answers": lambda t: (
-        {"k": 8, "precision": "32"},
+        {"k": 8, "precision": "float32"},
         {"model": t.model, "tokens": t.chat_tokens},
     ),
     "sft": lambda t: training(t, "chat_tokens", layers="layers"),

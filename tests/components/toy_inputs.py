@@ -169,12 +169,12 @@ class ToyInputs:
 
     @functools.cached_property
     def reference(self) -> Artifact:
-        settings = ReferenceScorer(precision="32")
+        settings = ReferenceScorer(precision="float32")
         return self._made("reference", settings, self.model, self.preference_tokens)
 
     @functools.cached_property
     def top_k(self) -> Artifact:
-        settings = TopKTeacher(k=8, precision="32")
+        settings = TopKTeacher(k=8, precision="float32")
         return self._made("top-k", settings, self.models[1], self.chat_tokens)
 
     @functools.cached_property

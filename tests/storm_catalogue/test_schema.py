@@ -75,7 +75,7 @@ def test_types_bounds_and_names_are_checked(schemas, name, fits):
 @pytest.mark.parametrize(
     ("body", "fits"),
     [
-        ({"precision": "bf16-mixed"}, True),
+        ({"precision": "bfloat16_mixed"}, True),
         ({"precision": "8"}, False),
         ({"trainable": {"method": "spectrum"}}, True),
         ({"trainable": {"method": "spectrums"}}, False),

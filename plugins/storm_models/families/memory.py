@@ -63,10 +63,10 @@ def activation_bytes(
 ) -> list[float] | None:
     """Return for every layer the bytes that autograd saves of its forward pass over `batch`.
 
-    `precision` is 32, bf16-mixed or bf16. `trained` names the trained tensors (None: all): inputs
-    of frozen matrices are not saved, nor anything of layers below the first trained one. Without
-    `flash`, documents of up to 512 tokens save their attention's probabilities. None for an unknown
-    family.
+    `precision` is float32, bfloat16_mixed or bfloat16. `trained` names the trained tensors (None:
+    all): inputs of frozen matrices are not saved, nor anything of layers below the first trained
+    one. Without `flash`, documents of up to 512 tokens save their attention's probabilities. None
+    for an unknown family.
     """
     shapes = tensor_shapes(config)
     if shapes is None:
@@ -87,7 +87,7 @@ def activation_bytes(
 def working_bytes(config: ModelConfig, batch: Reading, precision: str) -> float:
     """Return the peak bytes of gradients in a layer's backward pass, reached in the MLP."""
     sizes = axis_sizes(config)
-    width = 4 if precision == "32" else 2
+    width = 4 if precision == "float32" else 2
     return batch.tokens * (3 * sizes["inner"] * width + 2 * sizes["hidden"] * 4)
 
 
@@ -113,7 +113,7 @@ class _Layer:
     ) -> None:
         """`shapes` are those of the layer's tensors, by their names in the model."""
         self._heads, self._sizes = config["num_attention_heads"], axis_sizes(config)
-        self._precision, self._width = precision, 4 if precision == "32" else 2
+        self._precision, self._width = precision, 4 if precision == "float32" else 2
         self._shapes = {name.split(".", 3)[3]: shape for name, shape in shapes.items()}
         self._learning = {n.split(".", 3)[3] for n in shapes if trained is None or n in trained}
 
@@ -124,7 +124,7 @@ class _Layer:
     def _norms(self) -> float:
         """Hidden states in fp32, and for trained weights normalised ones in the stream's dtype."""
         sizes = {"q_norm": "queries", "k_norm": "keys"}
-        stream = 2 if self._precision == "bf16" else 4
+        stream = 2 if self._precision == "bfloat16" else 4
         return sum(
             self._sizes[sizes.get(name.split(".")[-2], "hidden")]
             * (4 + stream * (name in self._learning))
@@ -144,7 +144,7 @@ class _Layer:
                 for name in self._learning
                 if name.startswith(part) and last not in name and len(self._shapes[name]) == 2
             ]
-            copies += len(readers) if self._precision == "bf16-mixed" else min(1, len(readers))
+            copies += len(readers) if self._precision == "bfloat16_mixed" else min(1, len(readers))
         return copies * self._sizes["hidden"] * self._width
 
     def _attention(self, context: float, flash: bool) -> float:

@@ -12,7 +12,7 @@ from storm_models.families.architecture import parameter_count, tensor_shapes
 from storm_tinyworld.base_model.architecture import Architecture
 from storm_tinyworld.base_model.pretraining_text import Mixture
 from storm_training.components.cost import training_cost
-from storm_training.optim.settings import TrainingSettings
+from storm_training.optim.settings import Precision, TrainingSettings
 from storm_training.trainable.settings import TrainableSettings
 
 
@@ -50,7 +50,7 @@ class Tinyworld(TrainingSettings):
     """Decoupled weight decay (AdamW), on matrices only."""
     beta2: float = 0.99
     """AdamW: decay of the second moment."""
-    precision: str = "32"
+    precision: Precision = Precision.float32
     """fp32 by default: few CPUs multiply bf16 in hardware."""
     seed: int = 0
     """Seed of text, weights and order, independent of the run's seed."""

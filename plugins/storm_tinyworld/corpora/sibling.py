@@ -7,6 +7,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_tinyworld.skills.basic import DIFFICULTIES, FAMILIES
 from storm_training.components.finetuner import Finetuner
+from storm_training.optim.settings import Precision
 
 
 @component("finetuner", "tinyworld_sibling", version=2)
@@ -33,7 +34,7 @@ class TinyworldSibling(Finetuner):
     """Packed rows in one forward pass."""
     learning_rate: float = 1e-3
     """The highest learning rate, reached after warm-up."""
-    precision: str = "32"
+    precision: Precision = Precision.float32
     """fp32 by default: few CPUs multiply bf16 in hardware."""
     validation_rows: int = 0
     """It has no validation rows."""

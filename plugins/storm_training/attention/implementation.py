@@ -58,7 +58,7 @@ def _problems(model: PreTrainedModel, accelerator: str, precision: str) -> dict[
     flash = ""
     if accelerator == "gpu":
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        fits = precision != "32" and size % 8 == 0 and size <= 256
+        fits = precision != "float32" and size % 8 == 0 and size <= 256
         flash = "" if fits else "on a GPU it needs bf16, and a head_dim of 8, 16, ... 256"
     return {
         "documents": backend or capped or sinking or dropped or flash,

@@ -130,11 +130,11 @@ def trained_parameters(config: ModelConfig, trainable: TrainableSettings) -> Tra
 
 
 def precision_at(hardware: Hardware, precision: str) -> str:
-    """Return the precision that the setting (auto, bf16-mixed, bf16, 32) means on `hardware`."""
+    """Return the precision that a value of the setting `precision` means on `hardware`."""
     if precision != "auto":
         return precision
     if hardware.gpu:
-        return "bf16-mixed"
+        return "bfloat16_mixed"
     return str(
         importlib.import_module("storm_training.loop.precision").choose_precision("auto", "cpu")
     )
@@ -158,11 +158,11 @@ def _memory(
         return None
     share = hardware.devices if hardware.sharded else 1
     weights, casts = _weight_bytes(config, parameters, precision, hardware)
-    gradients = parameters.total * (2 if precision == "bf16" else 4)
+    gradients = parameters.total * (2 if precision == "bfloat16" else 4)
     states = parameters.total * _state_bytes(settings, precision)
     resident = PROCESS + (weights + states) / share + casts
     if settings.activation_checkpointing:
-        stream = positions * config["hidden_size"] * (2 if precision == "bf16" else 4)
+        stream = positions * config["hidden_size"] * (2 if precision == "bfloat16" else 4)
         activations = sum(stream for size in by_layer if size) + max(by_layer)
     else:
         activations = sum(by_layer)
@@ -171,7 +171,7 @@ def _memory(
     if hardware.sharded:  # one layer's weights and gradients are gathered whole at a time
         resident += 2 * layer_parameters(config) * (2 + 4) + 2 * head_parameters(config) * 2
     if teacher is not None and teacher.config:
-        width = stored_width(teacher.config) if precision != "32" else 4
+        width = stored_width(teacher.config) if precision != "float32" else 4
         resident += inference_bytes(teacher.config, Reading(positions, context, 0), width) or 0.0
         loss *= 2
     working = working_bytes(config, batch, precision)
@@ -188,9 +188,9 @@ def _weight_bytes(
     shapes = tensor_shapes(config) or {}
     total = sum(math.prod(shape) for shape in shapes.values())
     total += parameters.total if parameters.ranks else 0
-    if precision == "bf16":
+    if precision == "bfloat16":
         return 2.0 * total, 0.0
-    if precision == "32" or hardware.sharded:
+    if precision == "float32" or hardware.sharded:
         return 4.0 * total, 0.0
     frozen = sum(
         math.prod(shape)
@@ -205,7 +205,7 @@ def _state_bytes(settings: TrainingSettings, precision: str) -> float:
     """Return the bytes of optimiser state per trained parameter."""
     if settings.optimizer == "adamw_8bit":
         return 2.0
-    if precision == "bf16":
+    if precision == "bfloat16":
         return 8.0 if settings.rounding == "kahan" else 6.0
     return 8.0
 
@@ -216,8 +216,8 @@ def _loss_bytes(
     """Return the bytes that the loss holds while it is computed, and of the head's gradient."""
     vocabulary, head = config["vocab_size"], head_parameters(config)
     chunk = min(positions, max(1, _CHUNK_LOGITS // vocabulary)) * vocabulary
-    width = 4 if precision == "32" else 2
+    width = 4 if precision == "float32" else 2
     states = positions * config["hidden_size"] * (4 + width)
     head_gradient = head * 4.0 if head_name(config) in parameters.tensors else 0.0
-    narrow = 0 if precision == "32" else chunk * 4 + head * 2
+    narrow = 0 if precision == "float32" else chunk * 4 + head * 2
     return chunk * 8 + narrow + states, head_gradient

@@ -115,7 +115,7 @@ class Distillation(Finetuner):
         if self.hidden_weight:
             depth, teacher_depth = (int(m.config()["num_hidden_layers"]) for m in (model, teacher))
             pairs = layer_pairs(depth, teacher_depth, self.hidden_layers or depth)
-        network = teacher.load(dtype="auto" if self.precision != "32" else "float32")
+        network = teacher.load(dtype="auto" if self.precision != "float32" else "float32")
         objective = DistillationObjective(
             network,
             temperature=self.temperature,

@@ -138,7 +138,7 @@ class Distributed:
             if not parameter.is_floating_point():
                 problem = "is quantised and cannot be sharded over devices"
                 raise InputError(f"{name} {problem}: set runtime.strategy=ddp")
-        dtype = torch.bfloat16 if precision == "bf16-mixed" else None
+        dtype = torch.bfloat16 if precision == "bfloat16_mixed" else None
         policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
         mesh = module.device_mesh["data_parallel"]  # type: ignore[index]
         for part in (*layers, module):

@@ -133,7 +133,7 @@ def _prepare(
 
         network = load_quantised(stage, model)
     else:
-        network = model.load(dtype="bfloat16" if settings.precision == "bf16" else "float32")
+        network = model.load(dtype="bfloat16" if settings.precision == "bfloat16" else "float32")
         stored_names(model, network)
     if trainable.low_rank:
         from storm_training.trainable.low_rank import add_updates

@@ -6,26 +6,28 @@ import torch
 
 
 def choose_precision(setting: str, accelerator: str) -> str:
-    """Return `bf16-mixed`, `bf16` or `32`; `auto` depends on the `accelerator`, cpu or gpu.
+    """Return `bfloat16_mixed`, `bfloat16` or `float32`; of `auto` the `accelerator` decides.
 
-    A CPU gets bf16-mixed if it multiplies bf16 in hardware (AMX or AVX512_BF16).
+    It is cpu or gpu. A CPU gets bfloat16_mixed if it multiplies bfloat16 in hardware (AMX or
+    AVX512_BF16).
     """
     if setting != "auto":
-        return setting
+        return str(setting)
     if accelerator == "gpu":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    supported = any(getattr(torch.cpu, name, bool)() for name in checks)
-    return "bf16-mixed" if supported else "32"
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        supported = any(getattr(torch.cpu, name, bool)() for name in checks)
+    return "bfloat16_mixed" if supported else "float32"
 
 
 def hold_weights(model: torch.nn.Module, precision: str, *, compact: bool = True) -> None:
     """Convert every parameter of `model` to its dtype during training, in place.
 
-    32: fp32. bf16: bf16. bf16-mixed: fp32, except that with `compact`, frozen weights of linear
-    layers are bf16 where that is exact: autocast would cast them in every pass anyway, so this
-    gives the same bits in half the memory. (Embeddings are not cast by autocast, so they stay
-    fp32.)
+    float32 and bfloat16 as named; bfloat16_mixed is float32, except that with `compact`, frozen
+    weights of linear layers are bfloat16 where that is exact: autocast would cast them in every
+    pass anyway, so this gives the same bits in half the memory. (Embeddings are not cast by
+    autocast, so they stay float32.)
 
     Buffers are not converted: `model.to(bfloat16)` would round rotary frequencies, which rotates
     distant positions by whole radians.
@@ -33,9 +35,9 @@ def hold_weights(model: torch.nn.Module, precision: str, *, compact: bool = True
     linear = _parameter_ids(model, linear=True) - _parameter_ids(
         model, linear=False
     )  # a tied head is an embedding
-    narrow = compact and precision == "bf16-mixed"
+    narrow = compact and precision == "bfloat16_mixed"
     for parameter in model.parameters():
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         if narrow and id(parameter) in linear and not parameter.requires_grad:
             dtype = _exact_dtype(parameter)
         if parameter.is_floating_point():

@@ -32,7 +32,11 @@ from storm_training.objectives.objective import NextToken, Objective
 from storm_training.optim.optimizer import check_optimizer
 from storm_training.optim.settings import TrainingSettings
 
-_PRECISION_IN_WORDS = {"32": "fp32", "bf16-mixed": "bf16 over fp32 weights", "bf16": "bf16 weights"}
+_PRECISION_IN_WORDS = {
+    "float32": "float32",
+    "bfloat16_mixed": "bfloat16 over float32 weights",
+    "bfloat16": "bfloat16 weights",
+}
 
 
 def train(
@@ -101,7 +105,7 @@ def train(
         contexts.enter_context(devices)
         trainer = Trainer(
             **devices.trainer_arguments(
-                "bf16-mixed" if log.precision == "bf16-mixed" else "32-true"
+                "bf16-mixed" if log.precision == "bfloat16_mixed" else "32-true"
             ),
             max_epochs=1,
             logger=build_loggers(settings, stage),
@@ -121,8 +125,8 @@ def train(
     if settings.activation_checkpointing:
         model.gradient_checkpointing_disable()
     model.eval()
-    if log.precision != "bf16":
-        hold_weights(model, "32")
+    if log.precision != "bfloat16":
+        hold_weights(model, "float32")
     if module.seconds > 0:
         stage.metric("tokens_per_second", module.timed_tokens / module.seconds)
     stage.metric("tokens", sum(entry["tokens"] for entry in log.steps))

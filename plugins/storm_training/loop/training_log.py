@@ -11,7 +11,7 @@ class TrainingLog:
     """Losses by step. Holds nothing that differs between equal runs, such as times."""
 
     precision: str
-    """bf16-mixed, bf16 or 32."""
+    """bfloat16_mixed, bfloat16 or float32."""
     attention: str = ""
     """The attention implementation, by its name in transformers."""
     steps: list[dict[str, Any]] = dataclasses.field(default_factory=list)

@@ -41,7 +41,7 @@ def build_optimizer(
 
         optimizer: torch.optim.Optimizer = AdamW8bit(groups, **options)
         return optimizer
-    if precision == "bf16":
+    if precision == "bfloat16":
         rounding, seed = settings.rounding, settings.seed
         return BFloat16AdamW(groups, rounding=rounding, seed=seed, **options)
     return torch.optim.AdamW(groups, fused=True, **options)

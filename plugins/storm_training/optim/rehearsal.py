@@ -41,9 +41,9 @@ def few_steps(settings: S) -> S:
 
 def short_passes(settings: Any) -> dict[str, Any]:
     """Return `sequence_length`, `batch_size` and `precision` of a rehearsal."""
-    slow = settings.precision == "bf16" and not has_gpu()
+    slow = settings.precision == "bfloat16" and not has_gpu()
     return {
         "sequence_length": min(settings.sequence_length, SHORT if slow else LENGTH),
         "batch_size": min(settings.batch_size, BATCH),
-        "precision": "auto" if settings.precision == "bf16-mixed" else settings.precision,
+        "precision": "auto" if settings.precision == "bfloat16_mixed" else settings.precision,
     }

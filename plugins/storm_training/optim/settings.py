@@ -12,7 +12,14 @@ from omegaconf import II
 from storm_exp import SettingError, check_bounds, install_command, setting
 from storm_training.optim.rehearsal import few_steps
 
-PRECISIONS = ("auto", "bf16-mixed", "bf16", "32")
+
+class Precision(StrEnum):
+    """The format of arithmetic and of weights in training."""
+
+    auto = "auto"
+    bfloat16_mixed = "bfloat16_mixed"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
 
 
 class Schedule(StrEnum):
@@ -108,10 +115,10 @@ class TrainingSettings:
     """AdamW: decay of the second moment."""
     max_grad_norm: float | None = setting(1.0, above=0)
     """Largest norm of all gradients together; larger ones are scaled down; null: no clipping."""
-    precision: str = setting("auto", one_of=PRECISIONS)
-    """bf16-mixed (bf16 arithmetic, fp32 weights), bf16 (weights too, without an fp32 copy), 32, or
-    auto: bf16-mixed where the device multiplies bf16 in hardware, else 32. (On a CPU without it,
-    bf16 was ten times slower than fp32.)"""
+    precision: Precision = Precision.auto
+    """bfloat16_mixed (bfloat16 arithmetic, float32 weights), bfloat16 (weights too, without a
+    float32 copy), float32, or auto: the first where the device multiplies bfloat16 in hardware,
+    else float32. (On a CPU without it, bfloat16 was ten times slower than float32.)"""
     rounding: Rounding = setting(Rounding.nearest, neutral=Rounding.nearest)
     """How updated bf16 weights are rounded: nearest (loses most updates that are smaller than the
     last bit), stochastic (right on average) or kahan (keeps the error, 2 bytes more per weight)."""
@@ -165,8 +172,8 @@ class TrainingSettings:
             if LOGGERS[logger] and not find_spec(LOGGERS[logger]):
                 problem = f"needs the package {LOGGERS[logger]}: pip install {LOGGERS[logger]}"
                 raise SettingError("loggers", logger, problem)
-        rounds = self.precision == "bf16" and self.optimizer == Optimizer.adamw
-        problem = "is used only with precision=bf16 and optimizer=adamw"
+        rounds = self.precision == "bfloat16" and self.optimizer == Optimizer.adamw
+        problem = "is used only with precision=bfloat16 and optimizer=adamw"
         self._require("rounding", self.rounding == Rounding.nearest or rounds, problem)
         missing = self.optimizer == Optimizer.adamw_8bit and not find_spec("bitsandbytes")
         problem = f"needs the package bitsandbytes: {install_command('gpu')}"

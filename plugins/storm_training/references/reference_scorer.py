@@ -14,7 +14,7 @@ from storm_models.families.support import Use, check_family
 from storm_training.data.reference_log_probs import ReferenceLogProbs, ReferenceLogProbsSpec
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.optim.rehearsal import short_passes
-from storm_training.optim.settings import PRECISIONS
+from storm_training.optim.settings import Precision
 
 
 @component("reference", "reference_log_probs", version=1)
@@ -28,8 +28,8 @@ class ReferenceScorer:
     """Tokens in a packed row; rows are as long as the longest pair, if that is longer."""
     batch_size: int = setting(8, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
-    precision: str = setting("auto", one_of=PRECISIONS)
-    """As in training: auto, bf16-mixed or 32. Use the same as in training."""
+    precision: Precision = Precision.auto
+    """As in training: auto, bfloat16_mixed, bfloat16 or float32. Use the same as in training."""
 
     def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> ReferenceLogProbsSpec:
         """Return the tokenizer; raises InputError for tokens of another kind or tokenizer."""

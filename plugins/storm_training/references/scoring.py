@@ -93,7 +93,7 @@ def load_for_scoring(
         network = model.load(dtype="float32", device=device)
         stack.enter_context(torch.no_grad())
         resolved = stack.enter_context(packed_attention(stage, network, precision))
-        if resolved != "32":
+        if resolved != "float32":
             stack.enter_context(torch.autocast(device.partition(":")[0], dtype=torch.bfloat16))
         yield network
 

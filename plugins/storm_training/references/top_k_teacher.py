@@ -14,7 +14,7 @@ from storm_models.families.support import Use, check_family
 from storm_training.data.token_set import PREFERENCES, TokenSet, TokenSetSpec
 from storm_training.data.top_k_logits import TopKLogits, TopKLogitsSpec
 from storm_training.optim.rehearsal import short_passes
-from storm_training.optim.settings import PRECISIONS
+from storm_training.optim.settings import Precision
 
 
 @component("reference", "top_k_answers", version=1)
@@ -32,8 +32,8 @@ class TopKTeacher:
     """Tokens in a packed row; rows are as long as the longest example, if that is longer."""
     batch_size: int = setting(4, at_least=1, unit="rows")
     """Packed rows in one forward pass."""
-    precision: str = setting("auto", one_of=PRECISIONS)
-    """As in training: auto, bf16-mixed or 32."""
+    precision: Precision = Precision.auto
+    """As in training: auto, bfloat16_mixed, bfloat16 or float32."""
 
     def plan_spec(self, model: CheckpointSpec, tokens: TokenSetSpec) -> TopKLogitsSpec:
         """Return k and the tokenizer; raises InputError for tokens of another kind or tokenizer."""

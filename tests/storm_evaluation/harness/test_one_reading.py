@@ -115,7 +115,7 @@ def test_what_training_teaches_is_what_the_harness_asks_for(tmp_path, model, dat
     """A model prompted as in training gives the answer that it was trained on."""
     tokens = ChatTokenSet().run(make_stage(tmp_path, "tokens"), model, data)
     settings = Sft(
-        steps=120, learning_rate=1e-2, sequence_length=96, batch_size=4, precision="32", seed=0
+        steps=120, learning_rate=1e-2, sequence_length=96, batch_size=4, precision="float32", seed=0
     )
     tuned = settings.run(make_stage(tmp_path, "tuned"), model, tokens)
     harness = Harness(make_stage(tmp_path, "asked"), tuned, None, "auto", 4).language_model

@@ -49,7 +49,7 @@ def try_training(model: Checkpoint) -> None:
 
 def try_packed(model: Checkpoint) -> None:
     network = model.load("float32")
-    with attention(network, choose_attention("auto", network, "cpu", "32")):
+    with attention(network, choose_attention("auto", network, "cpu", "float32")):
         require_isolation(network)
         require_known_head(network)
 

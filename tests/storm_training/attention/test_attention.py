@@ -165,12 +165,12 @@ def check(lengths: list[int], window: int | None, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("family", "accelerator", "precision", "expected"),
     [
-        ("llama", "cpu", "32", "documents"),
-        ("llama", "gpu", "bf16-mixed", "documents"),
-        ("llama", "gpu", "32", "sdpa"),
-        ("mistral", "cpu", "bf16", "documents"),
-        ("gemma2", "cpu", "32", "eager"),
-        ("gemma2", "gpu", "bf16", "flex_attention"),
+        ("llama", "cpu", "float32", "documents"),
+        ("llama", "gpu", "bfloat16_mixed", "documents"),
+        ("llama", "gpu", "float32", "sdpa"),
+        ("mistral", "cpu", "bfloat16", "documents"),
+        ("gemma2", "cpu", "float32", "eager"),
+        ("gemma2", "gpu", "bfloat16", "flex_attention"),
     ],
 )
 def test_auto_takes_what_is_fast_and_exact(tmp_path, family, accelerator, precision, expected):
@@ -191,20 +191,20 @@ def test_auto_takes_what_is_fast_and_exact(tmp_path, family, accelerator, precis
 def test_what_would_be_wrong_is_refused(tmp_path, family, wanted, accelerator, problem):
     model = make(tmp_path, family)
     with pytest.raises(SettingError, match=problem):
-        choose_attention(wanted, model, accelerator, "32")
+        choose_attention(wanted, model, accelerator, "float32")
 
 
 def test_dropout_in_attention_is_left_to_sdpa(tmp_path):
     model = make(tmp_path, "llama", attention_dropout=0.1)
-    assert choose_attention("auto", model, "cpu", "32") == "sdpa"
+    assert choose_attention("auto", model, "cpu", "float32") == "sdpa"
     with pytest.raises(SettingError, match="attention_dropout is above 0"):
-        choose_attention("documents", model, "cpu", "32")
+        choose_attention("documents", model, "cpu", "float32")
 
 
 def test_layers_that_carry_a_state_are_refused(tmp_path):
     model = make(tmp_path, "mamba")
     with pytest.raises(InputError, match="layers of type linear_attention would mix"):
-        choose_attention("auto", model, "cpu", "32")
+        choose_attention("auto", model, "cpu", "float32")
 
 
 def test_sdpa_leaves_out_a_cap_without_a_word(tmp_path):
@@ -223,7 +223,7 @@ def test_sdpa_leaves_out_a_cap_without_a_word(tmp_path):
 @pytest.mark.parametrize("family", ["bloom", "gpt_oss"])
 def test_a_model_that_mixes_packed_documents_is_refused(tmp_path, family):
     model = make(tmp_path, family)
-    kernel = choose_attention("auto", model, "cpu", "32")
+    kernel = choose_attention("auto", model, "cpu", "float32")
     with attention(model, kernel), pytest.raises(InputError, match="a document sees the one"):
         require_isolation(model)
 
@@ -233,7 +233,7 @@ def test_a_model_that_mixes_packed_documents_is_refused(tmp_path, family):
 def test_a_model_that_keeps_documents_apart_is_not(tmp_path, family, low):
     model = make(tmp_path, family).train()
     with (
-        attention(model, choose_attention("auto", model, "cpu", "32")),
+        attention(model, choose_attention("auto", model, "cpu", "float32")),
         torch.autocast("cpu", torch.bfloat16, enabled=low),
     ):
         require_isolation(model)

@@ -93,7 +93,7 @@ def test_the_oracle_tells_readings_apart(model: Checkpoint) -> None:
 @torch.no_grad()
 def test_packed_documents_are_read_as_alone(kernel: str, model: Checkpoint) -> None:
     network = model.load("float32")
-    name = choose_attention(kernel, network, "cpu", "32")
+    name = choose_attention(kernel, network, "cpu", "float32")
     expected = sum(losses_alone(model))
     for capacity in (30, 64, 120):
         rows = pack(np.array(LENGTHS), np.arange(len(LENGTHS)), capacity)
@@ -123,7 +123,7 @@ def test_training_and_validation_start_from_the_losses_of_documents_alone(
 
 def test_pairs_are_scored_as_alone(model: Checkpoint, tmp_path: Path) -> None:
     pairs = TokenSequences(sequences().parts, sequences().spans, sequences_per_example=2)
-    scores = score_pairs(make_stage(tmp_path), model, pairs, length=64, rows=2, precision="32")
+    scores = score_pairs(make_stage(tmp_path), model, pairs, length=64, rows=2, precision="float32")
     assert (-scores.flatten()).tolist() == pytest.approx(losses_alone(model), rel=1e-5)
 
 

@@ -81,7 +81,7 @@ def kept_by_autograd(model: PreTrainedModel, precision: str) -> int:
             storages[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    mixed = precision == "bf16-mixed"
+    mixed = precision == "bfloat16_mixed"
     ids = torch.arange(ROWS * LENGTH).reshape(ROWS, LENGTH) % 500
     with (
         attention(model, DOCUMENTS),
@@ -95,13 +95,13 @@ def kept_by_autograd(model: PreTrainedModel, precision: str) -> int:
 
 
 @pytest.mark.parametrize("pattern", ["", "embed|q_proj|o_proj|up_proj", "embed|v_proj|down_proj"])
-@pytest.mark.parametrize("precision", ["32", "bf16-mixed", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16_mixed", "bfloat16"])
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "phi3"])
 def test_what_a_layer_keeps_for_its_backward_pass_is_forecast(family, precision, pattern):
     kept, trained, config = [], set(), {}
     for layers in (1, 2):
         model = build(family, layers)
-        model = model.to(torch.bfloat16) if precision == "bf16" else model
+        model = model.to(torch.bfloat16) if precision == "bfloat16" else model
         trained, config = freeze(model, pattern), model.config.to_dict()
         kept.append(kept_by_autograd(model, precision))
     batch = Reading(ROWS * LENGTH, DOCUMENT, 0)
@@ -113,7 +113,7 @@ def test_what_a_layer_keeps_for_its_backward_pass_is_forecast(family, precision,
 def test_layers_below_the_first_that_trains_keep_nothing():
     config = build("llama", 3).config.to_dict()
     trained = {"model.layers.1.mlp.up_proj.weight", "lm_head.weight"}
-    spec = activation_bytes(config, Reading(8, 8, 8), "32", trained=trained)
+    spec = activation_bytes(config, Reading(8, 8, 8), "float32", trained=trained)
     assert spec is not None
     assert [each > 0 for each in spec] == [False, True, True]
 
@@ -252,7 +252,7 @@ def test_peak_memory_is_within_a_quarter_of_what_a_process_takes(tmp_path, setti
         for m in find_matrices(shapes)
     ]
     LayerTable(tmp_path / "layers").write(shapes_digest(shapes), rows)
-    usual = {"steps": 2, "sequence_length": 256, "batch_size": 2, "precision": "32", "seed": 0}
+    usual = {"steps": 2, "sequence_length": 256, "batch_size": 2, "precision": "float32", "seed": 0}
     settings = {**usual, "validation_rows": 0, "checkpoint_every": None, **settings}
     given = json.dumps({**settings, "trainable": parameters})
     command = [sys.executable, "-c", RUN, str(tmp_path), given]

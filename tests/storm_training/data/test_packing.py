@@ -146,7 +146,7 @@ def test_loss_and_gradients_are_those_of_transformers_on_separate_rows(checkpoin
     expected = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
     rows = pack(sequences.lengths(), np.arange(len(sequences)), 96)
-    with computed_by(model, choose_attention(attention, model, "cpu", "32")):
+    with computed_by(model, choose_attention(attention, model, "cpu", "float32")):
         loss = next_token_loss(model, build_batch(sequences, rows))
         loss.backward()
     assert loss.item() == pytest.approx(total.item(), rel=1e-5)

@@ -22,7 +22,7 @@ from storm_training.data.chat_tokens import ChatTokenSet, Supervised
 from storm_training.testing import tokenise_chats
 from storm_training.trainable.settings import TrainableSettings
 
-FEW = {"sequence_length": 96, "batch_size": 4, "precision": "32", "seed": 0}
+FEW = {"sequence_length": 96, "batch_size": 4, "precision": "float32", "seed": 0}
 PAD, END = 0, 1
 
 

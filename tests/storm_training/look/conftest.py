@@ -20,7 +20,7 @@ graph:
   tokens: {model: base_model, data: dataset}
   finetuner: {model: base_model, tokens: tokens}
 tokens: {max_length: 20}
-finetuner: {steps: 3, sequence_length: 96, batch_size: 1, precision: "32", loggers: []}
+finetuner: {steps: 3, sequence_length: 96, batch_size: 1, precision: "float32", loggers: []}
 """
 
 

@@ -214,12 +214,12 @@ def test_quantised_weights_cannot_be_divided(tmp_path):
     module = LightningModule()
     module.packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
     with pytest.raises(InputError, match="packed is quantised"):
-        devices.shard_weights(module, torch.nn.ModuleList(), "32")
+        devices.shard_weights(module, torch.nn.ModuleList(), "float32")
 
 
 def test_divided_weights_compute_in_bf16_and_stay_fp32(folder, tmp_path):
     exact = results(two_workers(folder, tmp_path / "exact", "fsdp", small_settings(**RAGGED)))
-    chosen = small_settings(**RAGGED | {"precision": "bf16-mixed"})
+    chosen = small_settings(**RAGGED | {"precision": "bfloat16_mixed"})
     rounded = results(two_workers(folder, tmp_path / "rounded", "fsdp", chosen))
     losses = [[step["loss"] for step in log.steps] for log in (exact[1], rounded[1])]
     assert losses[0] != losses[1]

@@ -22,7 +22,7 @@ START = {
     "warmup_ratio": 0.5,
     "weight_decay": 0.1,
     "max_grad_norm": 1.0,
-    "precision": "32",
+    "precision": "float32",
     "seed": 0,
 }
 CHANGES = {
@@ -43,12 +43,12 @@ CHANGES = {
     "beta1": {"beta1": 0.5},
     "beta2": {"beta2": 0.5},
     "max_grad_norm": {"max_grad_norm": 0.1},
-    "precision": {"precision": "bf16-mixed"},
+    "precision": {"precision": "bfloat16_mixed"},
     "validation_rows": {"validation_rows": 2},
     "validation_every": {"validation_every": 1},
     "seed": {"seed": 1},
     "trainable": {"trainable": {"method": "all"}},
-    "rounding": {"precision": "bf16", "rounding": "stochastic"},
+    "rounding": {"precision": "bfloat16", "rounding": "stochastic"},
     "attention": {"attention": "eager"},
     "compile": {"compile": True},
     "keep": {"keep": "best", "validation_every": 1, "learning_rate": 0.5, "steps": 6},

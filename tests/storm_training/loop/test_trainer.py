@@ -129,10 +129,10 @@ def test_bf16_arithmetic_keeps_fp32_weights(tmp_path):
     log = train(
         model,
         ragged_sequences(20),
-        small_settings(steps=2, precision="bf16-mixed"),
+        small_settings(steps=2, precision="bfloat16_mixed"),
         make_stage(tmp_path),
     )
-    assert log.precision == "bf16-mixed"
+    assert log.precision == "bfloat16_mixed"
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 

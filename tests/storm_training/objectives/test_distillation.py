@@ -26,7 +26,7 @@ FEW = {
     "sequence_length": 96,
     "batch_size": 2,
     "learning_rate": 1e-2,
-    "precision": "32",
+    "precision": "float32",
     "seed": 0,
 }
 
@@ -122,7 +122,7 @@ def test_nearly_all_of_the_vocabulary_teaches_what_the_teacher_does(
     tmp_path, student, teacher, tokens
 ):
     size = student.config()["vocab_size"]
-    kept = TopKTeacher(k=size - 1, sequence_length=96, precision="32")
+    kept = TopKTeacher(k=size - 1, sequence_length=96, precision="float32")
     answers = kept.run(make_stage(tmp_path, "answers"), teacher, tokens)
     losses = []
     for name, ports in (("whole", {"teacher": teacher}), ("stored", {"answers": answers})):
@@ -134,7 +134,7 @@ def test_nearly_all_of_the_vocabulary_teaches_what_the_teacher_does(
 
 def test_stored_answers_say_how_much_they_cover(tmp_path, teacher, tokens):
     stage = make_stage(tmp_path)
-    made = TopKTeacher(k=3, sequence_length=96, precision="32").run(stage, teacher, tokens)
+    made = TopKTeacher(k=3, sequence_length=96, precision="float32").run(stage, teacher, tokens)
     assert made.spec() == TopKLogitsSpec(tokenizer=teacher.tokenizer_digest(), k=3)
     sequences, network = tokens.sequences("train"), teacher.load("float32")
     covered = []

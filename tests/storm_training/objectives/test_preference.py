@@ -28,7 +28,7 @@ FEW = {
     "sequence_length": 96,
     "batch_size": 2,
     "learning_rate": 1e-2,
-    "precision": "32",
+    "precision": "float32",
     "seed": 0,
 }
 
@@ -60,7 +60,7 @@ def tokens(tmp_path_factory, model):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, model, tokens):
-    scorer = ReferenceScorer(sequence_length=96, batch_size=3, precision="32")
+    scorer = ReferenceScorer(sequence_length=96, batch_size=3, precision="float32")
     return scorer.run(make_stage(tmp_path_factory.mktemp("reference")), model, tokens)
 
 

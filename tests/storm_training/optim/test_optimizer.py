@@ -160,18 +160,18 @@ def test_noise_differs_between_neighbours():
 
 def test_the_settings_choose_the_optimiser():
     matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
-    chosen = small_settings(weight_decay=0.1, precision="bf16", rounding="kahan")
-    optimizer = build_optimizer([matrix, vector], chosen, "bf16")
+    chosen = small_settings(weight_decay=0.1, precision="bfloat16", rounding="kahan")
+    optimizer = build_optimizer([matrix, vector], chosen, "bfloat16")
     assert isinstance(optimizer, BFloat16AdamW)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
     assert [group["params"] for group in optimizer.param_groups] == [[matrix], [vector]]
-    assert type(build_optimizer([vector], chosen, "bf16-mixed")) is torch.optim.AdamW
+    assert type(build_optimizer([vector], chosen, "bfloat16_mixed")) is torch.optim.AdamW
 
 
 def test_norms_decay_where_every_parameter_does():
     matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
     chosen = small_settings(weight_decay=0.1, decayed=Decayed.all)
-    for precision in ("32", "bf16"):
+    for precision in ("float32", "bfloat16"):
         optimizer = build_optimizer([matrix, vector], chosen, precision)
         assert {group["weight_decay"] for group in optimizer.param_groups} == {0.1}
 
@@ -204,8 +204,8 @@ def test_eight_bit_states_need_whole_weights_and_bitsandbytes(monkeypatch):
         small_settings(optimizer="adamw_8bit")
 
 
-@pytest.mark.parametrize("precision", ["auto", "32", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16_mixed"])
 @pytest.mark.parametrize("rounding", ["stochastic", "kahan"])
 def test_rounding_is_refused_where_it_means_nothing(precision, rounding):
-    with pytest.raises(SettingError, match="is used only with precision=bf16"):
+    with pytest.raises(SettingError, match="is used only with precision=bfloat16"):
         small_settings(precision=precision, rounding=rounding)

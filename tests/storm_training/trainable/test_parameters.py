@@ -22,7 +22,7 @@ FEW = {
     "sequence_length": 96,
     "batch_size": 2,
     "learning_rate": 1e-2,
-    "precision": "32",
+    "precision": "float32",
     "weight_decay": 0.1,
     "seed": 0,
 }
