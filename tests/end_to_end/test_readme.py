@@ -57,6 +57,13 @@ def test_a_make_target_that_is_named_exists(target: str) -> None:
     assert re.search(rf"^{target}:", makefile, re.M)
 
 
+def test_make_bench_asks_for_vllm_only_when_its_figures_come() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    first, steps = re.findall(r"^bench: (.*)\n((?:\t.*\n)+)", makefile, re.M)[0]
+    assert "vllm" not in first
+    assert steps.index("training.py") < steps.index("$(MAKE) vllm") < steps.index("judging.py")
+
+
 def test_make_run_shows_what_pip_does_and_says_what_to_type_next(tmp_path: Path) -> None:
     words = ["make", "--dry-run", "run", f"VENV={tmp_path / 'env'}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -118,6 +118,25 @@ def test_a_server_that_ends_by_itself_is_an_error_with_its_log(capfd):
     assert "out of luck" in (folder / "toy.log").read_text()
 
 
+def test_a_server_that_demands_vllms_key_is_asked_with_it(capfd, monkeypatch):
+    """vLLM itself reads the variable, and then refuses whoever has no key."""
+    monkeypatch.setenv("VLLM_API_KEY", "sk-own")
+    demanding = SERVER.replace(
+        'if self.path == "/v1/models":',
+        """if self.headers.get("Authorization") != "Bearer " + os.environ["VLLM_API_KEY"]:
+                return self.send_error(401)
+            if self.path == "/v1/models":""",
+    )
+    said = when_it_serves(capfd, lambda address: os.kill(os.getpid(), signal.SIGINT))
+    with temporary_folder("serve") as folder:
+        launch = ToyLaunch(log=folder / "toy.log", code=demanding, engine="vLLM")
+        run_server(launch)
+    assert ' -H "Authorization: Bearer $VLLM_API_KEY" ' in "".join(said)
+    assert "sk-own" not in "".join(said)
+    anywhere = dataclasses.replace(launch, host="0.0.0.0")
+    assert not any("no authentication" in line for line in instructions("http://x", anywhere))
+
+
 def test_a_server_that_does_not_start_is_an_error_with_its_log(tmp_path):
     launch = ToyLaunch(log=tmp_path / "toy.log", code="raise SystemExit('no such file')")
     with pytest.raises(InputError, match=r"(?s)a toy did not start.*no such file"):
