@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from storm_exp.report import RunRecord, Section
 
 storm_api = ">=1,<2"
@@ -44,6 +46,14 @@ def storm_components() -> list[type]:
 def storm_requires() -> tuple[tuple[str, ...], str]:
     """Return the packages that components need, and the extra that installs them."""
     return ("torch", "transformers"), "train"
+
+
+@hookimpl
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return `mergekit`."""
+    from storm_merging.mergefile.verb import mergekit
+
+    return {"mergekit": mergekit}
 
 
 @hookimpl

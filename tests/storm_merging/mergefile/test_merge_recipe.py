@@ -39,11 +39,16 @@ def test_a_file_is_a_recipe(words, tmp_path):
 def test_the_commands_of_the_page_run(words, tmp_path):
     page = (Path(__file__).parents[3] / "docs/mergekit.md").read_text(encoding="utf-8")
     commands = re.findall(r"^    storm-exp (.*)$", page, re.M)
-    assert len(commands) == 3
-    given = words("slerp_second_base")[1]
+    assert len(commands) == 6
+    file = words("slerp_second_base")[1].partition("=")[2]
+    (tmp_path / "own/recipe").mkdir(parents=True)
     for command in commands:
-        done = run(tmp_path, *shlex.split(command.replace("merge.file=FILE", given)))
+        given, _, target = command.replace("FILE", file).partition(" > ")
+        done = run(tmp_path, *shlex.split(given))
         assert done.code == 0, done.error
+        if target:
+            (tmp_path / target).write_text(done.out, encoding="utf-8")
+    assert "nothing to make" in run(tmp_path, "recipe=merge_yaml", "merge.file=merge.yaml").out
 
 
 def test_a_sweep_keeps_sums_without_weights(words, tmp_path):
