@@ -8,6 +8,9 @@ from pathlib import Path
 
 from storm_exp.report import StageRecord
 
+_RENAMED = {"tokens": "step_tokens"}
+"""Figures of a step that a metric of the whole stage has the name of."""
+
 Row = dict[str, float]
 """Figures of an optimiser step, by name; the step itself is under `step`."""
 
@@ -29,7 +32,7 @@ def running(run: Path) -> dict[str, list[Row]]:
 def kept(stage: StageRecord) -> list[Row]:
     """Return the steps in the artifact of a stage that trained; empty for another stage."""
     contents = stage.read("training.json") or {}
-    rows: dict[int, Row] = {int(entry["step"]): dict(entry) for entry in contents.get("steps", [])}
+    rows = {int(entry["step"]): _renamed(entry) for entry in contents.get("steps", [])}
     for entry in contents.get("validation", []):
         row = rows.setdefault(int(entry["step"]), {"step": entry["step"]})
         row["validation_loss"] = entry["loss"]
@@ -38,4 +41,8 @@ def kept(stage: StageRecord) -> list[Row]:
 
 def _numbers(row: dict[str, str]) -> Row:
     """Return the figures of a line; a step without a validation has an empty one."""
-    return {name: float(value) for name, value in row.items() if name and value}
+    return _renamed({name: float(value) for name, value in row.items() if name and value})
+
+
+def _renamed(row: Row) -> Row:
+    return {_RENAMED.get(name, name): value for name, value in row.items()}

@@ -34,11 +34,11 @@ def _select(config: DictConfig, path: str, origins: Origins) -> Any:
 
 def _checked(path: str, value: Any, origins: Origins) -> str:
     text = str(value) if isinstance(value, str | int | float) else ""
-    if len(text) <= _LONGEST and re.fullmatch(r"\w[\w.+=@-]*", text):
+    if len(text) <= _LONGEST and re.fullmatch(r"(?!latest$)\w[\w.+=@-]*", text):
         return text
     suggestion = re.sub(r"[^\w.+=@]+", "-", text).strip("-.+=@")[:_LONGEST]
-    example = f", such as {path}={suggestion}" if suggestion else ""
+    example = f", such as {path}={suggestion}" if suggestion not in ("", "latest") else ""
     raise ComposeError(
         f"{path}={value!r}: must be a word of at most {_LONGEST} letters, digits and . _ - + = @, "
-        f"as folders are named by it{example} ({origins.of(path)})"
+        f"as folders are named by it, and not 'latest'{example} ({origins.of(path)})"
     )

@@ -24,6 +24,7 @@ def test_name_and_tags_are_in_no_key(storm):
         ("'name=my run/2'", "name='my run/2': must be a word of at most 80 letters"),
         ("'name=my run/2'", "such as name=my-run-2 (from the override `name=my run/2`)"),
         ("name=../up", "such as name=up (from"),
+        ("name=latest", "and not 'latest' (from the override `name=latest`)"),
         ("name=[a]", "name=['a']: must be a word"),
         ("tags=[a,'b c']", "tags='b c': must be a word"),
         (f"name={'x' * 81}", "at most 80"),
