@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from storm_exp import InputError
+from storm_inference.servers.progress import Progress
 from storm_inference.servers.server import NotTaken, Refused, Server, Unavailable
 
 ATTEMPTS = 4
 """Number of failed attempts after which a request fails."""
-_COMPUTED = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
-"""Counters that show that a server computes."""
 _POLL_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -58,6 +57,7 @@ class Pool:
         available again is not the same one any more, or ''.
         """
         self.servers = list(servers)
+        self._progress = {server: Progress(server) for server in servers}
         self._requests, self._patience, self._stall = requests, patience, stall
         self._say, self._check, self._changed = say, check, changed
 
@@ -103,7 +103,9 @@ class Pool:
             request = queue.requests[number]
             try:
                 body = {"model": server.model, **request.body}
-                result = request.read(server.post(request.path, body))
+                with self._progress[server].request():
+                    answer = server.post(request.path, body)
+                result = request.read(answer)
             except Refused as error:
                 queue.fail(str(error))
             except NotTaken as error:
@@ -123,13 +125,8 @@ class Pool:
 
     def _watch(self, server: Server, queue: _Queue) -> None:
         """Drop a server that has requests, and neither answers one nor computes a token."""
-        answers, tokens, since = 0, -1.0, time.monotonic()
         while not queue.over(min(self._stall / 4, _LONGEST_PAUSE_SECONDS)):
-            answered, computed = queue.answered(server), sum(server.counters(*_COMPUTED))
-            if answered > answers or computed > tokens or not queue.has_request(server):
-                answers, tokens = answered, max(tokens, computed)
-                since = time.monotonic()
-            elif time.monotonic() - since > self._stall:
+            if self._progress[server].seconds_without() > self._stall:
                 problem = f"{server.url} took requests, and for {self._stall:g} s it answered none"
                 problem += " and its /metrics counted no token (inference.stall_seconds)"
                 queue.drop(server, problem)
@@ -173,7 +170,6 @@ class _Queue:
         self._asked: dict[int, dict[Server, float]] = {}
         """{request: {server that processes it: start time}}"""
         self._attempts = collections.Counter[int]()
-        self._answered = collections.Counter[Server]()
         self._not_taken: dict[Server, float] = {}
         """{server: since when it takes no requests}"""
         self._results: dict[int, Any] = {}
@@ -206,7 +202,6 @@ class _Queue:
     def finish(self, number: int, server: Server, result: Any) -> None:
         """Store the result of a request, unless it has one."""
         with self._change:
-            self._answered[server] += 1
             self._not_taken.pop(server, None)
             self.overtaken |= self._asked.pop(number, {}).keys() - {server}
             self._results.setdefault(number, result)
@@ -239,17 +234,8 @@ class _Queue:
         """Return how long a server has taken no request, and whether it processes one."""
         now = time.monotonic()
         with self._change:
-            return now - self._not_taken.setdefault(server, now), self.has_request(server)
-
-    def has_request(self, server: Server) -> bool:
-        """Return whether a server processes a request."""
-        with self._change:
-            return any(server in servers for servers in self._asked.values())
-
-    def answered(self, server: Server) -> int:
-        """Return how many requests a server has answered."""
-        with self._change:
-            return self._answered[server]
+            works = any(server in servers for servers in self._asked.values())
+            return now - self._not_taken.setdefault(server, now), works
 
     def drop(self, server: Server, problem: str) -> None:
         """Give a server no more requests, and those that it has to others."""

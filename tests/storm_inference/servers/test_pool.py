@@ -113,6 +113,18 @@ def test_what_a_stalled_server_had_goes_to_the_others(pair):
     assert len(said) == 1 and f"{stalled.url} is not used any more" in said[0]
 
 
+def test_a_server_that_stalls_is_dropped_though_others_are_done_sooner(pair):
+    """Each time the others take over its requests; it has had its own since the first time."""
+    stalled, good = pair
+    stalled.seconds = 60
+    said: list[str] = []
+    both = engine(stalled.url, good.url, patience=0.3, stall=1.0, requests=1, said=said)
+    for _ in range(6):
+        assert both.score_labels(ROWS[:8], LABELS) == RIGHT[:8]
+    assert len(said) == 1 and f"{stalled.url} is not used any more" in said[0]
+    assert len(stalled.asked) < 5
+
+
 def test_a_server_that_computes_is_waited_for(pair):
     """Longer than a server may stall: an answer, or a token, every now and then is enough."""
     pair[0].seconds = 1.2
