@@ -38,7 +38,7 @@ SlurmdLogFile={folder}/slurmd.log
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES MaxTime=60 State=UP
+PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 

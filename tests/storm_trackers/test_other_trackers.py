@@ -133,3 +133,15 @@ def test_a_server_that_cannot_be_reached_costs_no_run(storm, monkeypatch):
     assert done.code == 0
     (line,) = done.record.problems
     assert line.startswith("tracker=mlflow failed: ") and "127.0.0.1" in line
+
+
+def test_wandb_without_a_network_costs_no_run_and_no_minutes(storm, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    done = storm("recipe=sum", "tracker=wandb", "tracker.patience_seconds=3")
+    assert done.code == 0
+    assert done.record.status == "finished"
+    (line,) = done.record.problems
+    assert line.startswith("tracker=wandb ")
