@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 from storm_exp import Manifest
 from storm_inference.targets.target import LATEST, Target
 from storm_models.folder.files import SUM_FILE
-
-_PLAIN = re.compile(r"[\w./@-]+")
-"""Values that neither a shell nor Hydra reads as anything else."""
 
 
 def export_command(target: Target, exporter: str) -> str:
@@ -20,8 +16,6 @@ def export_command(target: Target, exporter: str) -> str:
     `exporter` is a stage of `recipe=export`: hub, gguf or ollama. For a merge that is stored as a
     sum without a run that wrote its weights, the command is preceded by how to write them.
     """
-    from hydra.core.override_parser.types import Quote, QuotedString
-
     path, first = target.path, ""
     if not (path / "config.json").is_file():
         path = target.place  # an artifact whose files are outside the store
@@ -29,11 +23,23 @@ def export_command(target: Target, exporter: str) -> str:
         written = _written(target)
         path = written or LATEST / "STAGE"
         first = "" if written else "run the command of its cell by itself (runs show), then "
+    return f"{first}storm-exp recipe=export {_override(str(path))} 'targets=[{exporter}]'"
+
+
+def _override(path: str) -> str:
+    """Return the override that sets the path, quoted for Hydra and for a shell as needed."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Quote, QuotedString
+    from hydra.errors import HydraException
+
     word = f"base_model.path={path}"
-    if not _PLAIN.fullmatch(str(path)):
-        quoted = QuotedString(str(path), Quote.double).with_quotes()
-        word = shlex.quote(f"base_model.path={quoted}")
-    return f"{first}storm-exp recipe=export {word} 'targets=[{exporter}]'"
+    try:
+        read = OverridesParser.create().parse_override(word).value()
+    except HydraException:
+        read = None
+    if read != path:  # 007 is a number, and a comma separates the values of a sweep
+        word = f"base_model.path={QuotedString(path, Quote.double).with_quotes()}"
+    return shlex.quote(word)
 
 
 def _written(target: Target) -> Path | None:

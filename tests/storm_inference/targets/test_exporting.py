@@ -16,7 +16,7 @@ from storm_inference.targets.launching import choose_engine
 from storm_inference.targets.target import find_target
 from storm_models.testing import make_checkpoint
 
-ODD = 'my "best, model" (1)'
+ODD, NUMBER = 'my "best, model" (1)', "007"
 MERGE = ("recipe=merge", "base_model.path=A", "partner.path=B")
 
 
@@ -26,7 +26,8 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("merged")
     for seed, name in enumerate(("A", "B")):
         make_checkpoint(folder / name, seed=seed)
-    shutil.copytree(folder / "A", folder / ODD)
+    for name in (ODD, NUMBER):
+        shutil.copytree(folder / "A", folder / name)
     assert run(folder, *MERGE).code == 0
     return folder
 
@@ -52,7 +53,7 @@ def keys(folder: Path) -> dict[str, str]:
     return {stage["stage"]: stage["key"] for stage in record["cells"][0]["stages"]}
 
 
-@pytest.mark.parametrize("word", ["A", "./A", ODD, "outputs/latest/merger", "merger"])
+@pytest.mark.parametrize("word", ["A", "./A", ODD, NUMBER, "outputs/latest/merger", "merger"])
 def test_the_advised_export_of_a_folder_or_a_stage_plans(word: str, there: Path) -> None:
     program, *words = advised(word)
     assert program == "storm-exp"
