@@ -4,7 +4,7 @@ pip install 'storm-exp[bench]'
 python benchmarks/training.py sft    supervised fine-tuning, against SFTTrainer
 python benchmarks/training.py dpo    preferences, against DPOTrainer
 python benchmarks/training.py        both
-python benchmarks/training.py sft --model smollm2 --precision 32 --rounds 1
+python benchmarks/training.py sft --model smollm2 --precision float32 --rounds 1
                                      SmolLM2, 135 M parameters and 49,152 tokens, in ten minutes
 
 A large model trains in bf16 only where the processor multiplies it, unless --precision says so.

@@ -118,7 +118,7 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
     from storm_training.data.token_sequences import TokenSequences
     from storm_training.loop.trainer import train
     from storm_training.objectives.objective import NextToken
-    from storm_training.optim.settings import Rounding, TrainingSettings
+    from storm_training.optim.settings import Precision, Rounding, TrainingSettings
 
     network = build(plan.config, torch.bfloat16)
     choose_half(network)
@@ -131,7 +131,7 @@ def train_spectrum(plan: SpectrumPlan) -> Run:
         sequence_length=plan.context,
         batch_size=plan.batch_rows,
         gradient_accumulation_steps=max(1, plan.rows // plan.batch_rows),
-        precision=plan.precision,
+        precision=Precision(plan.precision),
         rounding=Rounding(plan.rounding),
         activation_checkpointing=plan.activation_checkpointing,
         compile=plan.compile,

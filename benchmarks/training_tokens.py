@@ -11,7 +11,7 @@ from storm_exp import Runtime, StageContext
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet
 from storm_training.data.preference_tokens import PreferenceTokenSet
-from storm_training.optim.settings import TrainingSettings
+from storm_training.optim.settings import Precision, TrainingSettings
 from training_data import Chat
 from training_plan import Plan, turns
 
@@ -48,7 +48,7 @@ def training_settings(plan: Plan) -> TrainingSettings:
         sequence_length=plan.sequence_length,
         batch_size=plan.batch_rows,
         learning_rate=plan.learning_rate,
-        precision=plan.precision,
+        precision=Precision(plan.precision),
         compile=plan.compile,
         validation_rows=0,
         checkpoint_every=None,

@@ -15,7 +15,12 @@ def what_it_holds(target: Target) -> str:
         return "a model"
     if target.manifest is None:
         return "other files"
-    words = re.sub("(?<=[a-z])(?=[A-Z])", " ", target.manifest.artifact).lower()
+    return type_in_words(target.manifest.artifact)
+
+
+def type_in_words(artifact: str) -> str:
+    """Return the name of an artifact's type: "a layer table" of LayerTable."""
+    words = re.sub("(?<=[a-z])(?=[A-Z])", " ", artifact).lower()
     if words.endswith("s"):
         return words
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storm_exp import InputError, Manifest, did_you_mean, from_plugins
 from storm_exp.report import RunRecord
+from storm_inference.targets.contents import type_in_words
 from storm_inference.targets.target import LATEST, is_artifact, locate
 from storm_report.look.view import Subject, View
 from storm_report.shown import labelled
@@ -138,7 +139,7 @@ def _elements(place: Path) -> list[Path]:
 
 def _kind(subject: Subject) -> str:
     if subject.manifest is not None:
-        return subject.manifest.artifact
+        return type_in_words(subject.manifest.artifact)
     return "a file" if subject.place.is_file() else "a folder"
 
 

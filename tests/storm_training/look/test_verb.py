@@ -104,7 +104,7 @@ def test_escapes_of_a_file_do_not_reach_the_terminal(look, tmp_path):
     ("words", "message"),
     [
         (["tokenz"], "did you mean 'tokens'"),
-        (["base_model"], "holds nothing to look at"),
+        (["base_model"], "(a checkpoint) holds nothing to look at"),
         (["tokens", "--split", "test"], "no split 'test'"),
         (["tokens", "--page", "a.jsonl"], "the page is HTML"),
         (["tokens", "--page", "/nowhere/a.html"], "there is no folder /nowhere"),
