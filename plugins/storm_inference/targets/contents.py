@@ -20,7 +20,7 @@ def what_it_holds(target: Target) -> str:
 
 def type_in_words(artifact: str) -> str:
     """Return the name of an artifact's type: "a layer table" of LayerTable."""
-    words = re.sub("(?<=[a-z])(?=[A-Z])", " ", artifact).lower()
+    words = re.sub("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", artifact).lower()
     if words.endswith("s"):
         return words
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

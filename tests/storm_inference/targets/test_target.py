@@ -135,6 +135,7 @@ def test_what_is_no_model_is_refused_with_its_type(work):
         ([], "LayerTable", "a layer table"),
         ([], "Evaluation", "an evaluation"),
         ([], "Scores", "scores"),
+        ([], "TopKLogits", "top k logits"),
     ],
 )
 def test_what_an_artifact_holds_is_said_in_plain_words(work, files, artifact, words):
