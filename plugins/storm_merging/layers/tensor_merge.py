@@ -6,6 +6,8 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import torch
 
@@ -21,11 +23,17 @@ from storm_merging.layers.choice import (
     product_base,
 )
 from storm_merging.layers.output_tensor import OutputTensor
-from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.read_ahead import ReadAhead
 from storm_models.checkpoint.weights import Headers, Weights, accumulator
 from storm_models.folder.files import WEIGHT_FILE
 from storm_models.folder.tensor_file import DTYPES, TensorWriter
+
+
+class Readable(Protocol):
+    """What weights are read from."""
+
+    def open_weights(self) -> AbstractContextManager[Weights]:
+        """Open the tensors for reading in pieces."""
 
 
 class RenamedWeights:
@@ -42,7 +50,7 @@ class RenamedWeights:
 
 
 def measure_products(
-    stage: StageContext, method: str, models: Sequence[Checkpoint], tensors: Sequence[OutputTensor]
+    stage: StageContext, method: str, models: Sequence[Readable], tensors: Sequence[OutputTensor]
 ) -> dict[str, list[list[float]]]:
     """Return {tensor's name: inner products of its sources}, for tensors of the same sources' sums.
 
@@ -75,7 +83,7 @@ def measure_products(
 def write_merge(
     stage: StageContext,
     method: str,
-    models: Sequence[Checkpoint],
+    models: Sequence[Readable],
     tensors: Sequence[OutputTensor],
     headers: Headers,
     seed: int,
@@ -126,7 +134,7 @@ def write_merge(
 
 
 @contextlib.contextmanager
-def _open(models: Sequence[Checkpoint]) -> Iterator[list[Weights]]:
+def _open(models: Sequence[Readable]) -> Iterator[list[Weights]]:
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(model.open_weights()) for model in models]
 

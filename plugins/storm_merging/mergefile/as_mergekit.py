@@ -122,6 +122,8 @@ def _from_merge_yaml(settings: dict[str, Any], models: Sequence[str]) -> dict[st
         content["slices"] = [piece(each) for each in slices]
     if settings["parameters"]:
         content["parameters"] = settings["parameters"]
+    if settings["tokenizer"] and settings["base"]:
+        content["tokenizer_source"] = "base"
     return content
 
 

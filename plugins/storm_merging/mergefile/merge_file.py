@@ -62,6 +62,8 @@ class MergeFile:
     """What mergekit computes in."""
     out_dtype: Dtype | None = None
     """The format of the result; None: that of `dtype`, or of the parents."""
+    base_tokenizer: bool = False
+    """Whether all models are to take the base's tokenizer."""
     notices: list[str] = dataclasses.field(default_factory=list)
     """What the file says without effect."""
 
@@ -98,7 +100,7 @@ class _Reader:
             if key in _NOT_HERE and value is not None:
                 raise InputError(f"{self._at(str(key))}: {_NOT_HERE[str(key)]}")
         self._check_keys(content, _KEYS, "")
-        self._check_tokenizer(content)
+        base_tokenizer = self._takes_base_tokenizer(content)
         name = content.get("merge_method")
         if not isinstance(name, str):
             raise InputError(f"{self._at('merge_method')}={name!r}: must name a method")
@@ -125,13 +127,15 @@ class _Reader:
             parameters=self._parameters(content, "", own=False),
             dtype=self._dtype(content, "dtype"),
             out_dtype=self._dtype(content, "out_dtype"),
+            base_tokenizer=base_tokenizer,
             notices=self._notices,
         )
 
-    def _check_tokenizer(self, content: dict[str, Any]) -> None:
-        """Raise InputError for a tokenizer that is not simply the one that all parents share.
+    def _takes_base_tokenizer(self, content: dict[str, Any]) -> bool:
+        """Return whether the tokenizer is the base's; raises InputError for one that is joined.
 
-        What several models must have in common is checked when their files are known.
+        A union of tokenizers that are the same is that tokenizer: whether they are is checked when
+        their files are known.
         """
         source, where = content.get("tokenizer_source"), "tokenizer_source"
         given = content.get("tokenizer")
@@ -146,10 +150,11 @@ class _Reader:
         if source in (None, "base", "union"):
             if source == "base" and not content.get("base_model"):
                 raise InputError(f"{self._at(where)}=base: there is no base_model")
-            return
+            return bool(source == "base")
         name = str(source).removeprefix("model:")
         if name != content.get("base_model"):
             raise InputError(f"{self._at(where)}={source!r}: {_NOT_JOINED}")
+        return True
 
     def _models(self, value: Any, base: ModelReference | None) -> Slice:
         sources = []

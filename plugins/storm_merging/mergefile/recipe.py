@@ -98,6 +98,7 @@ def merger_settings(merge: MergeFile, numbers: dict[ModelReference, int]) -> dic
     return _without_empty(
         method=merge.method,
         base=numbers[merge.base] if merge.base else None,
+        tokenizer=numbers[merge.base] if merge.base_tokenizer and merge.base else None,
         slices=[piece(each) for each in merge.slices],
         parameters=merge.parameters,
         dtype=out.value if out else None,

@@ -12,6 +12,7 @@ from storm_exp import Cost, InputError, SettingError, StageContext, component, d
 from storm_merging.layers.merged_config import check_alike, layer_origins, merged_config
 from storm_merging.layers.output_tensor import OutputTensor, output_tensors
 from storm_merging.layers.slices import SliceOfLayers, read_slices
+from storm_merging.layers.vocabulary_spec import in_vocabulary_of, with_vocabulary
 from storm_merging.mergefile.method_table import METHODS
 from storm_merging.mergefile.parameters import check_parameters
 from storm_merging.parents.compatibility import merge_spec, sum_cost
@@ -50,6 +51,11 @@ class MergeYaml:
     """Parameters by mergekit's names: a value, a list of values over the layers, or a list of
     {filter: part of a tensor's name, value: …}. Those at a source and at a slice come first."""
 
+    tokenizer: int = setting(0, neutral=0, at_least=0)
+    """The model whose tokenizer the merge has, as its number, from 1. Rows of the others'
+    embeddings and heads follow its tokens; a token that one lacks has this model's row. It must be
+    the base, or the first model where there is none. 0: all must have the same tokenizer."""
+
     dtype: Dtype | None = None
     """The format of the result; null: that of the parents."""
 
@@ -76,6 +82,12 @@ class MergeYaml:
                 raise InputError(
                     f"model {number} is quantised; merge first and compress the result"
                 )
+        if self.tokenizer:
+            converted = in_vocabulary_of(models, models[main])
+            if converted is None:
+                unknown = {"config": None, "parameters": None, "shapes": None}
+                return dataclasses.replace(models[main], **unknown)
+            models = converted
         if _whole(slices):
             order = [main, *(i for i in range(len(models)) if i != main)]
             names = [f"model {i + 1}" for i in order]
@@ -110,6 +122,7 @@ class MergeYaml:
         """Merge, and write `merge.json` with method and parameters."""
         from storm_merging.layers.choice import coefficients, is_measured, is_sum
         from storm_merging.layers.headers import check_headers, merged_headers
+        from storm_merging.layers.one_vocabulary import InVocabulary, tell, with_rows
         from storm_merging.layers.tensor_merge import measure_products, write_merge
         from storm_merging.parents.measurements import check_finite
         from storm_merging.parents.merged_checkpoint import merge, write_summary
@@ -118,14 +131,20 @@ class MergeYaml:
         slices = self._slices(len(models))
         main = self._main(slices)
         configs = [model.config() for model in models]
-        config = self._config(configs, slices, main)
         headers = check_headers(models, configs)
+        views = [InVocabulary(model, models[main]) for model in models] if self.tokenizer else []
+        apart = any(not view.unchanged for view in views)
+        if apart:
+            size = len(views[main].rows)
+            configs = [with_vocabulary(each, size) for each in configs]
+            headers = [with_rows(each, size) for each in headers]
+        config = self._config(configs, slices, main)
         tensors = self._tensors(slices, configs, [list(each) for each in headers])
         _check_shapes(tensors, [{name: shape for name, (_, shape) in h.items()} for h in headers])
         result = merged_headers(tensors, headers, self.dtype)
         order = [main, *(i for i in range(len(models)) if i != main)]
         parents = [models[i] for i in order]
-        sums = all(
+        sums = not apart and all(
             is_sum(self.method, tensor, result[tensor.name][1])
             and all(name == tensor.name for _, name in tensor.sources)
             for tensor in tensors
@@ -144,9 +163,12 @@ class MergeYaml:
                 rows[tensor.name] = row
             merge(stage, parents, rows, result)
         else:
-            write_merge(stage, self.method, models, tensors, result, self.seed)
+            write_merge(stage, self.method, views if apart else models, tensors, result, self.seed)
             models[main].copy_companions(stage.directory)
-            inherit_chat(stage, stage.directory, [model.directory for model in parents])
+            if apart:
+                tell(stage, views)
+            else:
+                inherit_chat(stage, stage.directory, [model.directory for model in parents])
         self._write_config(stage, models[main], config)
         merged = Checkpoint(stage.directory)
         write_summary(merged, self.method, parameters=self.parameters)
@@ -184,7 +206,10 @@ class MergeYaml:
 
     def _main(self, slices: list[SliceOfLayers]) -> int:
         """Return the place of the model whose config and tokenizer are the merge's."""
-        return self.base - 1 if self.base else slices[0].sources[0].model
+        main = self.base - 1 if self.base else slices[0].sources[0].model
+        if self.tokenizer not in (0, main + 1):
+            raise SettingError("tokenizer", self.tokenizer, f"must be 0 or model {main + 1}")
+        return main
 
     def _config(
         self, configs: list[ModelConfig], slices: list[SliceOfLayers], main: int

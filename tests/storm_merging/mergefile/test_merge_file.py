@@ -62,10 +62,17 @@ def test_no_stage_is_named_as_a_setting_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["tokenizer_source: base", "tokenizer_source: union", "tokenizer: {source: own/base}"]
+    ("line", "takes_base"),
+    [
+        ("tokenizer_source: base", True),
+        ("tokenizer: {source: own/base}", True),
+        ("tokenizer_source: union", False),
+    ],
 )
-def test_a_tokenizer_that_all_parents_may_share_is_accepted(tmp_path, line):
-    assert read(tmp_path, f"{TIES}{line}\n") == read(tmp_path, TIES)
+def test_a_tokenizer_of_the_base_or_of_all_is_read(tmp_path, line, takes_base):
+    merge = read(tmp_path, f"{TIES}{line}\n")
+    assert merge.base_tokenizer == takes_base
+    assert merge_recipe(merge, tmp_path)["merger"].get("tokenizer") == (3 if takes_base else None)
 
 
 def test_a_parameter_without_effect_is_told(tmp_path):
