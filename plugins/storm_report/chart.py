@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from storm_report.legend import COLOURS, legend_of, mark
 from storm_report.svg import LETTER, WIDTH, box, element, fitted, picture, short, stroke, text
 
-COLOURS = 10
 _FOR_A_TICK = 90
 """Pixels between the numbers of an x-axis."""
 _ONE_LINE = 34
 """Pixels of a legend that needs one line; with more the chart grows."""
-_SHAPES = (
-    "m-{r} 0a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0",
-    "m-{r} -{r}h{d}v{d}h-{d}z",
-    "m0 -{r}l{r} {d}h-{d}z",
-    "m0 -{r}l{r} {r}l-{r} {r}l-{r} -{r}z",
-    "m0 {r}l{r} -{d}h-{d}z",
-)
-"""Circle, square, triangle, diamond, and a triangle upside down, about a point."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -99,25 +91,6 @@ def _grid(y: _Axis, values: list[float], left: float, right: float, title: str) 
     return [*lines, *marks, text(0, 12, title, "axis")]
 
 
-def _legend(
-    entries: Iterable[tuple[str, str]], left: float, width: float, shapes: Sequence[int] = ()
-) -> tuple[Markup, float]:
-    """Return the legend and its height; entries are (name, class of the swatch).
-
-    With `shapes`, the swatches are the marks of curves with these colours.
-    """
-    x, row, drawn = left, 0, []
-    for n, (name, class_) in enumerate(entries):
-        length = 24 + LETTER * len(name) + 14
-        if x + length > width and x > left:
-            x, row = left, row + 1
-        y = 26 + row * 18
-        swatch = _mark(x + 5.5, y + 5.5, shapes[n], 5.5) if shapes else box(x, y, 11, 11, class_)
-        drawn += [swatch, text(x + 17, y + 9.5, name, "name")]
-        x += length
-    return Markup().join(drawn), (row + 1) * 18 + 16 if drawn else 12
-
-
 def line_chart(
     lines: Sequence[Line], *, x_title: str, y_title: str, width: float = WIDTH, height: float = 300
 ) -> Markup:
@@ -130,7 +103,7 @@ def line_chart(
     levels = ticks(min(reach), max(reach))
     colours = {line.name: line.colour for line in lines if line.legend}
     entries = [(name, "") for name in colours] if len(colours) > 1 else []
-    legend, top = _legend(entries, 52, width, list(colours.values()))
+    legend, top = legend_of(entries, 52, width, list(colours.values()))
     height += max(0.0, top - _ONE_LINE)
     top, bottom = top + 14, height - 38
     xs = [x for x, _ in points]
@@ -154,19 +127,11 @@ def line_chart(
             if s:
                 drawn.append(_whisker(a, y(value - s), y(value + s), f"line {class_}"))
             if line.marks or (a, b) == places[-1]:
-                drawn.append(_mark(a, b, line.colour, 3.5, f"{line.name}: {short(value)}"))
+                drawn.append(mark(a, b, line.colour, 3.5, f"{line.name}: {short(value)}"))
     drawable = [line for line in lines if line.points]
     ends = (f"{n.name} from {short(n.points[0][1])} to {short(n.points[-1][1])}" for n in drawable)
     title = f"{y_title} over {x_title}: {'; '.join(ends)}"
     return picture(width, height, title, legend, *drawn)
-
-
-def _mark(x: float, y: float, colour: int, radius: float, tip: str = "") -> Markup:
-    """Return a point of a curve, whose shape tells it from others where colours do not."""
-    path = _SHAPES[colour % len(_SHAPES)].format(r=radius, d=2 * radius)
-    title = [element("title", tip)] if tip else []
-    class_ = f"bar s{colour % COLOURS}"
-    return element("path", *title, d=f"M{x:.1f} {y:.1f}{path}", class_=class_)
 
 
 def _whisker(x: float, low: float, high: float, class_: str) -> Markup:
@@ -201,7 +166,8 @@ def bar_chart(
     around = [] if dots else [0.0]
     levels = ticks(min(*around, *tops), max(*around, *tops))
     entries = [(s.name, f"bar s{s.colour % COLOURS}") for s in series]
-    legend, top = _legend(entries if len(entries) > 1 else [], 52, width)
+    shapes = [s.colour for s in series] if dots else []
+    legend, top = legend_of(entries if len(entries) > 1 else [], 52, width, shapes)
     height += max(0.0, top - _ONE_LINE)
     # Groups stand in as many rows below each other as their names and bars need.
     named = sum(map(bool, groups)) / len(groups)
@@ -249,7 +215,7 @@ def _bar(
         return []
     tip = f"{name}: {short(value)}" + (f" ± {short(half)}" if half else "")
     if dot:
-        drawn = [_mark(left + slot / 2, y(value), colour, 4, tip)]
+        drawn = [mark(left + slot / 2, y(value), colour, 4, tip)]
     else:
         upper, lower = sorted((y(0), y(value)))
         class_ = f"bar s{colour % COLOURS}"
@@ -276,7 +242,7 @@ def row_chart(
     if above:
         gutter = margin = 0.0
     longest = maximum or max(sum(length for _, length, _ in row.parts) for row in rows) or 1.0
-    key, top = _legend(((n, f"bar {c}") for n, c in legend), 0, width)
+    key, top = legend_of(((n, f"bar {c}") for n, c in legend), 0, width)
     top = top - 14 if legend else 4.0
     x = _Axis(0.0, longest, gutter, width - margin)
     drawn = []

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from storm_report.chart import ticks
-from storm_report.svg import WIDTH, box, element, picture, stroke, text
+from storm_report.svg import LETTER, WIDTH, box, element, fitted, picture, stroke, text
 
 _ROW, _TOP, _GUTTER, _NOTES = 28, 8, 200, 220
+_ABOVE, _MARGIN = 18, 24
+"""Pixels: a line of text above an interval, and beside it, where a narrow chart has it there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +27,18 @@ class Interval:
     class_: str = "s1"
 
 
-def interval_chart(rows: Sequence[Interval], *, title: str, margin: float = 0.0) -> Markup:
+def interval_chart(
+    rows: Sequence[Interval], *, title: str, margin: float = 0.0, width: float = WIDTH
+) -> Markup:
     """Return a point and a line for each interval; the band within ± `margin` is shaded."""
     if not rows:
         return Markup()
     ends = [end for row in rows for end in (row.low, row.high)]
     marks = ticks(min(0.0, -margin, *ends), max(0.0, margin, *ends))
-    left, right = _GUTTER, WIDTH - _NOTES
-    bottom = _TOP + _ROW * len(rows)
+    narrow = 0.6 * width < _GUTTER + _NOTES
+    left, right = (_MARGIN, width - _MARGIN) if narrow else (_GUTTER, width - _NOTES)
+    pitch = _ROW + _ABOVE * narrow
+    bottom = _TOP + pitch * len(rows)
 
     def place(value: float) -> float:
         return left + (value - marks[0]) / (marks[-1] - marks[0]) * (right - left)
@@ -44,10 +50,16 @@ def interval_chart(rows: Sequence[Interval], *, title: str, margin: float = 0.0)
             text(place(mark), bottom + 16, f"{mark:+g}" if mark else "0", "tick", "middle"),
         ]
     for number, row in enumerate(rows):
-        y = _TOP + _ROW * (number + 0.5)
+        y = _TOP + pitch * (number + 1) - _ROW / 2
+        if narrow:
+            room = width / LETTER - len(row.label) - 2
+            drawn.append(text(0, y - 14, fitted(row.label, width / LETTER), "name halo"))
+            drawn.append(text(width, y - 14, fitted(row.note, room), "tick halo", "end"))
+        else:
+            drawn.append(text(left - 12, y + 4, fitted(row.label, left / LETTER), "name", "end"))
+            drawn.append(text(right + 12, y + 4, fitted(row.note, _NOTES / LETTER), "tick"))
         tip = element("title", f"{row.label}: {row.value:+.3f}, {row.low:+.3f} to {row.high:+.3f}")
         drawn += [
-            text(left - 12, y + 4, row.label, "name", "end"),
             stroke(place(row.low), y, place(row.high), y, "whisker"),
             element(
                 "circle",
@@ -57,7 +69,9 @@ def interval_chart(rows: Sequence[Interval], *, title: str, margin: float = 0.0)
                 r=4.5,
                 class_=f"bar {row.class_}",
             ),
-            text(right + 12, y + 4, row.note, "tick"),
         ]
     drawn.append(text((left + right) / 2, bottom + 36, title, "axis", "middle"))
-    return picture(WIDTH, bottom + 46, title, *drawn)
+    told = "; ".join(
+        f"{row.label} {row.value:+.3f}, {row.low:+.3f} to {row.high:+.3f}" for row in rows
+    )
+    return picture(width, bottom + 46, f"{title}: {told}", *drawn)

@@ -62,6 +62,17 @@ def test_a_page_fits_is_legible_and_accessible_and_asks_for_nothing(
     assert window.faults() == []
 
 
+@pytest.mark.parametrize("page", ["report", "sweep"])
+def test_a_printed_page_is_light_and_fits_the_paper(
+    window: Window, page: str, request: pytest.FixtureRequest
+) -> None:
+    window.open(request.getfixturevalue(page), 720, "dark", "print")
+    assert [fault for fault in window.faults() if fault.startswith("page is")] == []
+    assert window.script("return getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)"
+    )
+
+
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("page", ["report", "look"])
 def test_every_control_is_reached_by_keyboard_and_shows_it(

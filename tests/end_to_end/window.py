@@ -60,12 +60,14 @@ class Window(contextlib.AbstractContextManager["Window"]):
     def __exit__(self, *_: object) -> None:
         self.driver.quit()
 
-    def open(self, file: Path, width: int = 1400, theme: str = "light") -> None:
+    def open(
+        self, file: Path, width: int = 1400, theme: str = "light", media: str = "screen"
+    ) -> None:
         """Open a page, with all that is folded unfolded."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._command("Emulation.setDeviceMetricsOverride", **size)
         wish = {"name": "prefers-color-scheme", "value": theme}
-        self._command("Emulation.setEmulatedMedia", features=[wish])
+        self._command("Emulation.setEmulatedMedia", media=media, features=[wish])
         for log in ("browser", "performance"):
             self.driver.get_log(log)
         self.driver.get(file.resolve().as_uri())

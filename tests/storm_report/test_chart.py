@@ -23,6 +23,7 @@ from storm_report.chart import (
 )
 from storm_report.diagram import Box, diagram, levels
 from storm_report.heat_map import heat_map
+from storm_report.interval_chart import Interval, interval_chart
 from storm_report.rails import rails
 from storm_report.svg import responsive, short, standalone
 
@@ -53,11 +54,13 @@ def charts(name: str) -> list[str]:
     """Return a chart of every kind with `name` wherever there is text."""
     two = [Bars(name=name, values=[1.0], colour=0), Bars(name=name, values=[2.0], colour=1)]
     lines = [Line(name=name, points=[(0, 1), (1, 2)], colour=0, marks=True)] * 2
+    intervals = [Interval(name, 0.1, 0, 1, name)]
     return [
         bar_chart([name], two, y_title=name),
         line_chart(lines, x_title=name, y_title=name),
         row_chart([Row(label=name, parts=[(name, 1.0, "kept")], note=name)], legend=[(name, "s1")]),
         heat_map([name], [name], {(name, name): 1.0}, {(name, name)}, x_title=name),
+        *(interval_chart(intervals, title=name, width=width) for width in (960, 358)),
         diagram({name: Box(name=name, note=name, tip=name)}, []),
     ]
 

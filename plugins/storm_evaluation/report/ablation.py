@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from markupsafe import Markup
 
 from storm_evaluation.ablation.ledger import (
@@ -17,6 +19,7 @@ from storm_evaluation.tasks.names import short_names
 from storm_exp.report import Place, RunRecord, Section
 from storm_report.interval_chart import Interval, interval_chart
 from storm_report.markup import figure, folded, table
+from storm_report.svg import responsive
 
 _COLOURS = {BETTER: "s3", WORSE: "s5"}
 _TITLES = {"mean": "score", "loss": "loss, of which less is better"}
@@ -64,14 +67,14 @@ def _chart(ledger: Ledger, kind: str) -> Markup:
             value=effect.difference,
             low=effect.low,
             high=effect.high,
-            note=f"against {factor.control}"[:36],
+            note=f"against {factor.control}",
             class_=_COLOURS.get(effect.verdict, "s0"),
         )
         for factor in ledger.factors
         if (effect := factor.mean.get(kind))
     ]
     title = f"what a factor adds to the {_TITLES[kind]}"
-    return interval_chart(rows, title=title, margin=ledger.margin)
+    return responsive(partial(interval_chart, rows, title=title, margin=ledger.margin))
 
 
 def _caption(ledger: Ledger) -> str:
