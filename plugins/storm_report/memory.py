@@ -68,18 +68,21 @@ def peak_memory() -> int:
 
 
 class _Programs(threading.Thread):
-    """Looks from time to time at the memory of all processes below this one."""
+    """Looks from time to time at the memory of all processes that were started below this one."""
 
     def __init__(self) -> None:
         super().__init__(name="memory of programs", daemon=True)
         self.end = threading.Event()
+        self._earlier = set(_resident_below(os.getpid())) if _has_children() else set()
         self.peak = 0
         """Bytes that were resident at once."""
 
     def run(self) -> None:
         while not self.end.wait(_EVERY_SECONDS):
             if _has_children():
-                self.peak = max(self.peak, _resident_below(os.getpid()))
+                found = _resident_below(os.getpid())
+                started = (found[process] for process in found.keys() - self._earlier)
+                self.peak = max(self.peak, sum(started))
 
 
 def _has_children() -> bool:
@@ -91,8 +94,8 @@ def _has_children() -> bool:
     return True
 
 
-def _resident_below(process: int) -> int:
-    """Return the resident bytes of all processes below one; 0 on systems without proc(5)."""
+def _resident_below(process: int) -> dict[int, int]:
+    """Return the resident bytes of all processes below one; none on systems without proc(5)."""
     children: dict[int, list[int]] = {}
     resident: dict[int, int] = {}
     for folder in _PROC.glob("[0-9]*"):
@@ -104,4 +107,4 @@ def _resident_below(process: int) -> int:
     below = list(children.get(process, []))
     for each in below:  # which grows
         below += children.get(each, [])
-    return sum(resident[each] for each in below)
+    return {each: resident[each] for each in below}

@@ -25,6 +25,7 @@ NEEDED = {
     "merge": ["base_model.path={models}/a", "partner.path={models}/b"],
     "prune": [*_OWN, "compressor.hidden_ratio=0.5"],
     "export": ["base_model.path={models}/a"],
+    "merge_yaml": ["merge.file={models}/merge.yaml"],
     "storm_smollm2": ["runtime.accelerator=h100"],
 }
 """Settings of recipes that read the user's files, or need an environment that may be missing."""
@@ -41,6 +42,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"messages": [{"role": "user", "content": str(n)}, {"role": "assistant", "content": "b"}]}
         for n in range(400)
     ]
+    merge = {"merge_method": "linear", "dtype": "float32", "models": []}
+    merge["models"] = [{"model": str(folder / n), "parameters": {"weight": 0.5}} for n in "ab"]
+    (folder / "merge.yaml").write_text(json.dumps(merge), encoding="utf-8")
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "chats.jsonl").write_text(text, encoding="utf-8")
     pairs = [{"prompt": str(n), "chosen": "a", "rejected": "b"} for n in range(400)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 from storm_exp.testing import installed, run
 
@@ -57,8 +59,15 @@ def test_a_stage_has_the_memory_that_it_took_itself(tmp_path, monkeypatch):
     recipe = tmp_path / "mine/recipe/meals.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text(RECIPE, encoding="utf-8")
-    with installed(importlib.import_module("eaters")):
+    kept = [sys.executable, "-c", "kept = b'x' * (300 << 20); print(flush=True); input()"]
+    with (
+        installed(importlib.import_module("eaters")),
+        subprocess.Popen(kept, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as earlier,
+    ):
+        assert earlier.stdout
+        earlier.stdout.readline()  # its memory is taken, and it runs on
         result = run(tmp_path, "-cd", "mine", "recipe=meals")
+        earlier.communicate(b"\n")
     assert result.code == 0, result.err
     large, small, host = (result.stage(name).peak_memory for name in ("large", "small", "host"))
     assert large and small and host

@@ -131,4 +131,4 @@ def test_settings_are_checked() -> None:
 
 def test_facts_of_a_comparison(tmp_path: Path) -> None:
     compare(tmp_path, [evaluation(tmp_path / "a", {"t": [1.0, 2.0]})])
-    assert Comparison(tmp_path / "comparison").spec().summary() == "1 models, 1 tasks"
+    assert Comparison(tmp_path / "comparison").spec().summary() == "1 model, 1 task"

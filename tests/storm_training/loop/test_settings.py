@@ -63,6 +63,7 @@ CHOICES = {
     "head": ({"method": "spectrum"}, {"head": False}),
     "norms": ({"method": "spectrum"}, {"norms": True}),
     "norm_layers": ({"method": "spectrum"}, {"norm_layers": 2}),
+    "control": ({"method": "spectrum"}, {"control": "random"}),
     "layers": ({"method": "last_layers", "layers": 1}, {"layers": 2}),
     "names": (
         {"method": "named", "names": [".*q_proj.weight"]},
