@@ -56,6 +56,7 @@ class Window(contextlib.AbstractContextManager["Window"]):
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = webdriver.ChromeService(shutil.which("chromedriver"))
         self.driver = webdriver.Chrome(options, service)
+        self.driver.set_script_timeout(300)  # of axe, on a busy machine
 
     def __exit__(self, *_: object) -> None:
         self.driver.quit()

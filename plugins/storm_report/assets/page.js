@@ -53,7 +53,7 @@
       const scrolls = target.scrollWidth > target.clientWidth + 1;
       const near = target.closest("details, figure, section");
       const name = near?.querySelector("figcaption, summary, h2")?.textContent.trim() ?? "table";
-      const attributes = { tabindex: "0", role: "region", "aria-label": `scrolls sideways: ${name}` };
+      const attributes = { tabindex: "0", role: "group", "aria-label": `scrolls sideways: ${name}` };
       for (const [key, value] of Object.entries(attributes))
         scrolls ? target.setAttribute(key, value) : target.removeAttribute(key);
     }
