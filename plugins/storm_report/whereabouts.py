@@ -32,7 +32,9 @@ def whereabouts(record: RunRecord) -> list[str]:
         f"cells    {_short(folder / CELLS)}",
     ]
     winner = find_winner(record)
-    if winner is not None:
+    if isinstance(winner, str):
+        lines += [f"winner   none: {winner}"] if winner else []
+    else:
         lines += [
             f"winner   {winner.name}: {winner.column} {winner.value:.4g}, the {winner.direction}",
             f"its model, with weights in files: {command_of(record, winner.cell)}",
@@ -58,22 +60,29 @@ class Winner:
     """highest or lowest."""
 
 
-def find_winner(record: RunRecord) -> Winner | None:
-    """Return the winner of a sweep.
+def find_winner(record: RunRecord) -> Winner | str:
+    """Return the winner of a sweep, or why there is none; '' where nothing was measured on data.
 
     Cells are compared by the main metric of the last stage that measured its figure on data, the
-    same in all cells; of several seeds, by the mean. None where there is no such metric, where it
-    does not differ, or where cells failed.
+    same in all cells; of several seeds, by the mean.
     """
     found = [(cells, [_judged(cell) for cell in cells]) for _, cells in groups(record)]
     judged = [measure for _, each in found for measure in each]
-    if None in judged or len({(m.column, m.on) for m in judged if m is not None}) != 1:
-        return None
+    measured = [measure for measure in judged if measure is not None]
+    if not measured:
+        return ""
+    if len(measured) < len(judged):
+        return f"{len(judged) - len(measured)} of {len(judged)} cells have no figure"
+    columns = list(dict.fromkeys(measure.column for measure in measured))
+    if len({(measure.column, measure.on) for measure in measured}) > 1:
+        return f"the cells are measured on different data or stages ({', '.join(columns)})"
     means = [(cells, spread([m.value for m in each if m])[0]) for cells, each in found]
     values = [mean for _, mean in means]
-    if len(set(values)) < 2 or not all(map(math.isfinite, values)):
-        return None
-    measure = next(m for m in judged if m is not None)
+    measure = measured[0]
+    if not all(map(math.isfinite, values)):
+        return f"{measure.column} is not a number in every cell"
+    if len(set(values)) < 2:
+        return f"{measure.column} is {values[0]:.4g} in every cell"
     lower = measure.metric.endswith(_LOWER)
     cells, value = (min if lower else max)(means, key=lambda each: each[1])
     number = record.cells.index(cells[0])

@@ -63,7 +63,9 @@ def _message(error: BaseException) -> str | None:
 
 
 def _unreadable(override: str, problem: str) -> str:
-    if override.isidentifier():
+    if override in load_plugins().verbs(["plan"])[0] or override == "plan":
+        problem = f"a verb comes first: storm-exp {override} …"
+    elif override.isidentifier():
         problem = f"an override is written name=value{recipe_of_this_name(override)}"
     name, equals, value = override.partition("=")
     if equals and (name, value) != (name.strip(), value.strip()):
@@ -178,11 +180,9 @@ def _composition(error: ConfigCompositionException) -> str:
         return f"{word} gives several values: for a sweep add -m; a list is {name}=[{value}]" + (
             f"; a text with commas is {text}" if text else ""
         )
-    gone = re.search(r"Could not delete from config. '(.*)' does not exist", text)
-    if gone:
+    if gone := re.search(r"Could not delete from config. '(.*)' does not exist", text):
         return f"'{gone[1]}' is not in this recipe"
-    there = re.search(r"Could not append .* already at '(.*)'", text)
-    if there:
+    if there := re.search(r"Could not append .* already at '(.*)'", text):
         return f"'{there[1]}' is in this recipe: to change it, leave out the +: {there[1]}=…"
     if isinstance(cause, OmegaConfBaseException):
         if isinstance(cause.__cause__, OmegaConfBaseException):
@@ -257,5 +257,4 @@ def _no_option(text: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return next(filter(str.strip, str(error).splitlines()), type(error).__name__)

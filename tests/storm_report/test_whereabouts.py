@@ -51,6 +51,12 @@ def test_the_winner_over_seeds_is_that_of_the_mean(storm):
     assert "adder.amount=30" in said.out.partition("winner   ")[2].splitlines()[0]
 
 
+def test_a_sweep_whose_cells_are_alike_says_that_none_wins(storm):
+    said = storm(*SWEEP[:-1], "adder.amount=2", "adder.kilobytes=1,2")
+    assert "winner   none: adder is 3 in every cell" in said.out
+    assert "weights in files" not in said.out
+
+
 def test_without_a_figure_that_was_measured_on_data_nothing_wins(storm):
     assert "winner" not in storm("-m", "recipe=sum", "adder.amount=1,2").out
 

@@ -46,7 +46,7 @@ class HeldOutRows:
                 "split",
                 self.split,
                 f"needs at least 2 rows; the data set has: {sizes or 'none'}. Hold rows out "
-                "(validation_rows, validation_share), or end before it, as by targets=[finetuner]",
+                "(dataset.validation_rows=20), or end before it, as by targets=[finetuner]",
             )
         if data.columns and not set(columns) <= set(data.columns):
             raise InputError(

@@ -17,11 +17,15 @@ def existing_path(setting: str, value: str) -> Path:
     path = Path(value).expanduser()
     if path.exists():
         return path.absolute()
-    if path.is_absolute():
-        raise SettingError(setting, value, "there is no such file or directory")
-    raise SettingError(
-        setting,
-        value,
-        f"there is no {path.absolute()} (a relative path starts from the working directory and is "
-        "never looked up on the hub)",
-    )
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    cells = there / "cells"
+    if cells.is_dir():  # whose runs have their stages there
+        problem = f"there is none; that run is a sweep: give the path of a model in {cells}"
+    elif path.is_absolute():
+        problem = "there is no such file or directory"
+    else:
+        problem = (
+            f"there is no {path.absolute()} (a relative path starts from the working directory "
+            "and is never looked up on the hub)"
+        )
+    raise SettingError(setting, value, problem)
