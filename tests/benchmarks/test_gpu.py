@@ -74,7 +74,9 @@ def test_the_comparison_with_trl_runs_in_miniature(benchmark_module):
     assert found.figures["tokens_per_second"] > 0
 
 
-@pytest.mark.parametrize("name", ["judging", "distillation", "export"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("judging", marks=pytest.mark.slow), "distillation", "export"]
+)
 def test_parts_run_in_miniature(benchmark_module, name):
     found = benchmark_module.measure(name, 60, miniature=True)
     assert "| --- |" in found.body

@@ -62,6 +62,7 @@ def test_curated_rows_leave_as_jsonl(kitchen: Workplace) -> None:
     assert read["metrics"]["train"] + read["metrics"]["validation"] == len(rows)
 
 
+@pytest.mark.slow
 def test_models_of_a_sweep_are_compared_question_by_question(kitchen: Workplace) -> None:
     words = "-m recipe=evaluate base_model.path=A,B evaluator=held_out dataset.path=CHATS.jsonl"
     said = kitchen.run(*words.split(), "evaluator.limit=4")

@@ -23,6 +23,7 @@ HUB = (
 )
 
 
+@pytest.mark.slow
 def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> None:
     warm.run("recipe=smoke", *HUB)
     assert warm.made() == {"hub": 1}

@@ -32,6 +32,7 @@ def metric(work: Workplace, stage: str, name: str) -> float:
     return next(s for s in work.stages() if s["stage"] == stage)["metrics"][name]
 
 
+@pytest.mark.slow
 def test_solar_runs_from_up_scaling_to_the_merge(work):
     pairs = [f"{name}.rows=24" for name in ("pairs", "other_pairs")]
     finetuners = ("pretrainer", "finetuner", "aligner", "other_aligner")
@@ -45,6 +46,7 @@ def test_solar_runs_from_up_scaling_to_the_merge(work):
     assert metric(work, "aligner", "steps") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", ["width", "depth"])
 def test_minitron_runs_from_the_correction_to_the_alignment(work, axis):
     finetuners = ("corrector", "distiller", "imitator", "scratch", "finetuner")

@@ -131,6 +131,7 @@ def test_a_vocabulary_that_is_too_small_is_named(work, tmp_path):
     assert "tokenizer" in said
 
 
+@pytest.mark.slow
 def test_a_recipe_of_ones_own_is_rehearsed_on_its_own_tokenizer(work, tmp_path):
     sizes = {"hidden": 512, "intermediate": 11_000}
     model = make_model(tmp_path / "model", family="llama", **sizes)

@@ -80,6 +80,7 @@ def test_a_wheel_runs_smoke_in_another_folder_to_the_same_bits(
     assert place.digests() == smoked.digests()
 
 
+@pytest.mark.slow
 def test_a_sweep_over_a_store_with_one_run_makes_only_what_differs(warm: Workplace) -> None:
     cells = ["curator.min_education=2,3,4", "merger.t=0.25,0.5,0.75", "targets=[merger]"]
     plan = warm.run("plan", "-m", "recipe=smoke", *cells)

@@ -50,6 +50,7 @@ def test_every_stage_of_storm_is_in_the_table(tmp_path: Path) -> None:
     assert named == set(drawn) - {"partner_tokens"}
 
 
+@pytest.mark.slow
 def test_the_commands_of_how_it_works_show_what_it_says(warm: Workplace) -> None:
     commands = re.findall(r"^    storm-exp (.*)$", HOW, re.M)
     said = {command: warm.run(*shlex.split(command)) for command in commands}

@@ -175,6 +175,7 @@ def never_stopping(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_an_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
     model = never_stopping(tmp_path / "model")
     chat = Keyboard(tmp_path, "chat", str(model), "--max-tokens", "90000")

@@ -157,6 +157,7 @@ def test_a_damaged_manifest_gives_no_traceback(run, tmp_path, share):
         assert found == [], f"{len(found)} of {len(contents)}: {found[0]}"
 
 
+@pytest.mark.slow
 def test_runs_go_on_beside_damaged_manifests_leases_and_digests(run, tmp_path):
     outputs = tmp_path / "outputs"
     shutil.copytree(run, outputs, symlinks=True)

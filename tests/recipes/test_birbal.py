@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from end_to_end.workplace import Workplace
 from storm_models.checkpoint.surgery import meta_shapes
 from storm_models.estimate.estimate import Estimate
@@ -59,6 +61,7 @@ def test_it_is_tuned_as_its_authors_did(planned):
     assert settings.validation_every == 64
 
 
+@pytest.mark.slow
 def test_the_miniature_curates_to_the_budget_and_tunes_once(tmp_path):
     place = Workplace(tmp_path / "work")
     place.run("recipe=birbal", *SMALL)

@@ -89,6 +89,7 @@ def run(tmp_path_factory):
     return RunRecord.read((place.folder / "outputs/latest").resolve())
 
 
+@pytest.mark.slow
 def test_every_stage_of_the_miniature_runs_and_is_evaluated_in_line(run):
     (cell,) = run.cells
     assert {stage.status for stage in cell.stages} == {"made"}
@@ -98,6 +99,7 @@ def test_every_stage_of_the_miniature_runs_and_is_evaluated_in_line(run):
     assert "Learning curve" in (run.directory / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_epoch_begins_with_the_loss_at_which_the_one_before_ended(run):
     logs = [
         json.loads((run.directory / name / "training.json").read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ COMMANDS = {
     "env": "env ls",
     "list": "list recipes",
     "look": "look rows.jsonl",
+    "mergekit": "mergekit merge.yaml",
     "new": "new mine",
     "plan": "plan recipe=sum",
     "push": "push hub me/model --dry-run",
@@ -41,6 +42,9 @@ def folder(storm, tmp_path):
         assert storm("recipe=sum").code == 0
         row = {"messages": [{"role": r, "content": "Hi"} for r in ("user", "assistant")]}
         (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+        parents = [{"model": name, "parameters": {"weight": 0.5}} for name in ("me/a", "me/b")]
+        merge = {"merge_method": "linear", "dtype": "float32", "models": parents}
+        (tmp_path / "merge.yaml").write_text(json.dumps(merge))
         (tmp_path / "hub").mkdir()
         for name in ("README.md", "recipe.lock.json", "config.json", "model.safetensors"):
             (tmp_path / "hub" / name).write_text("{}")

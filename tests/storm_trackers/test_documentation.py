@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -24,9 +25,11 @@ def test_a_run_with_a_tracker_is_planned(storm, monkeypatch, words):
     assert planned.code == 0 and "finetuner" in planned.out
 
 
-def test_a_finished_run_is_shown_to_the_tracker_of_the_command(storm):
+def test_a_finished_run_is_shown_to_the_tracker_of_the_command(storm, tmp_path):
+    with contextlib.chdir(tmp_path):
+        command = install_command("wandb")
     (words,) = (words for words in COMMANDS if words[0] == "track")
     storm("recipe=sum")
     shown = storm(*words)
-    missing = f"needs wandb; {install_command('wandb')}" in shown.error
+    missing = f"needs wandb; {command}" in shown.error
     assert shown.out.startswith("wandb: ") or missing

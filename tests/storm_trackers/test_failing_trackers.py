@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -65,7 +66,9 @@ def test_a_tracker_that_is_killed_is_told(storm, tensorboard, tmp_path):
     assert "failed: it ended early" in problem(storm("recipe=sum", "tracker=tensorboard"), tmp_path)
 
 
-def test_a_tracker_that_is_not_installed_is_refused_with_its_extra(storm, monkeypatch):
+def test_a_tracker_that_is_not_installed_is_refused_with_its_extra(storm, monkeypatch, tmp_path):
+    with contextlib.chdir(tmp_path):
+        command = install_command("mlflow")
     monkeypatch.setattr("storm_trackers.section.find_spec", lambda name: None)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for verb in ((), ("plan",)):
@@ -73,7 +76,7 @@ def test_a_tracker_that_is_not_installed_is_refused_with_its_extra(storm, monkey
         assert refused.code == 1 and refused.record is None
         assert refused.error == (
             "tracker.kind='mlflow': needs mlflow, sqlalchemy, alembic; "
-            f"{install_command('mlflow')} (from the override `tracker=mlflow`)"
+            f"{command} (from the override `tracker=mlflow`)"
         )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
     assert "needs mlflow; pip" in storm("recipe=sum", "tracker=mlflow").error

@@ -155,6 +155,7 @@ settings.run(make_stage(pathlib.Path(folder), "judge"), Checkpoint(model), Datas
 """
 
 
+@pytest.mark.slow
 def test_a_killed_judge_goes_on_and_yields_the_bits_of_an_undisturbed_one(
     tmp_path, checkpoint, write_data, make_judge, rows, monkeypatch
 ):

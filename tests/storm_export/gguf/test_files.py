@@ -196,6 +196,7 @@ print(peaks[1] - peaks[0])
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_model(tmp_path):
     make_checkpoint(tmp_path / "small", dtype="float32")
     sizes = {"intermediate_size": 150_000, "num_hidden_layers": 1}

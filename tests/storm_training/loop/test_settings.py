@@ -103,7 +103,10 @@ def test_the_list_of_settings_is_complete():
     assert {f.name for f in fields if f.metadata.get("semantic", True)} == set(CHANGES) | GPU
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "compile" else n for n in CHANGES],
+)
 def test_every_setting_that_enters_the_key_has_an_effect(tmp_path, inputs, start, name):
     assert digest(tmp_path, inputs, CHANGES[name]) != start
 
