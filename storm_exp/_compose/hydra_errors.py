@@ -190,9 +190,8 @@ def _composition(error: ConfigCompositionException) -> str:
         written = override[1] if override else _written(key)
         place = f"the override `{written}`" if written else file[1] if file else ""
         key_at_root = not written and "." not in str(getattr(cause, "full_key", "."))
-        if key_at_root and (
-            root := _component_at(cause)
-        ):  # its settings are those of the whole configuration
+        root = _component_at(cause) if key_at_root else None
+        if root:  # its settings are those of the whole configuration
             chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in root.menus]
             return (
                 f"{' '.join(chosen) or f'{root.menus[0]}=…'}: the first line of its file must not "

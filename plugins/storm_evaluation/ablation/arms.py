@@ -62,15 +62,11 @@ def _measure(result: str, evaluators: Evaluators) -> list[str]:
         (name, port): edges
         for name, connected in evaluators.items()
         for port, edges in connected.items()
-        if result in (edges if isinstance(edges, ListConfig) else [edges])
+        if result in _stages(edges)
     }
     if not ports:
-        known = {
-            str(edge)
-            for connected in evaluators.values()
-            for edges in connected.values()
-            for edge in (edges if isinstance(edges, ListConfig) else [edges])
-        }
+        connections = (edges for each in evaluators.values() for edges in each.values())
+        known = {str(stage) for edges in connections for stage in _stages(edges)}
         problem = "no evaluator of the recipe takes this stage"
         raise SettingError("result", result, f"{problem}{did_you_mean(result, known)}")
     shown = [
@@ -78,6 +74,11 @@ def _measure(result: str, evaluators: Evaluators) -> list[str]:
         for (name, port), edges in ports.items()
     ]
     return [f"targets=[{','.join(dict.fromkeys(name for name, _ in ports))}]", *shown]
+
+
+def _stages(edges: Any) -> list[Any]:
+    """Return the stages that a graph connects to a port: one, or those of a list."""
+    return list(edges) if isinstance(edges, ListConfig) else [edges]
 
 
 def _controls(names: list[str], factors: dict[str, Control]) -> list[str]:

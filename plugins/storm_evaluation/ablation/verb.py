@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from storm_evaluation.evaluation import Evaluation
@@ -31,16 +30,13 @@ def check_arms(plan: Plan, cells: list[Composition]) -> None:
     by_arm: dict[str, set[str]] = {}
     for cell, composition in zip(plan.cells, cells, strict=True):
         arm = str(composition.config.ablation.arm)
-        keys = (n.key for n in cell.needed() if n.component.output is Evaluation)
-        by_arm.setdefault(arm, set()).update(keys)
+        evaluated = (n.key for n in cell.needed() if n.component.output is Evaluation)
+        by_arm.setdefault(arm, set()).update(evaluated)
     reference = by_arm.get("", set())
-    for arm in _same(by_arm, reference):
-        control = cells[0].config.ablation.controls[arm]
-        raise ComposeError(
-            f"ablation.controls.{arm}: its control ({control.says}) changes nothing: the recipe "
-            "evaluates the same models without it"
-        )
-
-
-def _same(by_arm: dict[str, set[str]], reference: set[str]) -> Iterator[str]:
-    return (arm for arm, keys in by_arm.items() if arm and keys <= reference)
+    for arm, keys in by_arm.items():
+        if arm and keys <= reference:
+            control = cells[0].config.ablation.controls[arm]
+            raise ComposeError(
+                f"ablation.controls.{arm}: its control ({control.says}) changes nothing: the "
+                "recipe evaluates the same models without it"
+            )
