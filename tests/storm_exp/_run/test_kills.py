@@ -47,7 +47,8 @@ def test_a_run_that_was_suspended_waits_for_who_took_over(start, tmp_path, adder
     first.process.send_signal(signal.SIGCONT)
     came = [first.wait(), second.wait()]
     assert [said.code for said in came] == [0, 0], came
-    assert f"adder: waiting for process {second.process.pid} on" in came[0].err
+    if adder == "counting":  # what does not look up meanwhile may be done before it hears of it
+        assert f"adder: waiting for process {second.process.pid} on" in came[0].err
     runs = [RunRecord.read(folder) for folder in (tmp_path / "outputs/runs").iterdir()]
     statuses = [s.status for run in runs for s in run.cells[0].stages if s.stage == "adder"]
     assert sorted(statuses) == ["made", "waited"]
