@@ -50,7 +50,7 @@ def collect(
                     f"task {requested}: its parts are scored by {metrics[requested][0]} and "
                     f"{metric}; set one for all in by_task.metric.{requested}"
                 )
-            names = _document_names([f"{leaf}:{row['doc_hash']}" for row in rows])
+            names = document_names([f"{leaf}:{row['doc_hash']}" for row in rows])
             for row, score, name in zip(rows, scores, names, strict=True):
                 prompt, prediction, target = _shown(row, metric, tasks[leaf])
                 samples.append(
@@ -106,7 +106,7 @@ def _check_mean(
         )
 
 
-def _document_names(hashes: list[str]) -> list[str]:
+def document_names(hashes: list[str]) -> list[str]:
     """Return a short name per document, the same for every model; repeats are numbered."""
     seen: Counter[str] = Counter()
     names = []

@@ -239,7 +239,8 @@ class LmEval(AsksModel):
 
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Evaluate the model on every task."""
-        from storm_evaluation.harness.harness import Harness, HarnessTasks
+        from storm_evaluation.harness.harness import Harness
+        from storm_evaluation.harness.loaded_tasks import HarnessTasks
         from storm_inference.opening import open_engine
 
         folder = TaskFolder(self.task_folder).directory if self.task_folder else None

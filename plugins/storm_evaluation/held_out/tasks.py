@@ -8,7 +8,8 @@ from typing import Any
 import datasets
 
 from storm_evaluation.evaluation import Sample, shorten, shorten_front
-from storm_evaluation.harness.harness import Harness, HarnessTasks
+from storm_evaluation.harness.harness import Harness
+from storm_evaluation.harness.loaded_tasks import HarnessTasks
 from storm_evaluation.held_out.continuation import Continuation, Question, Questions
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_exp import InputError

@@ -204,7 +204,7 @@ def test_answers_that_leave_no_room_for_a_question_are_refused() -> None:
 def test_the_harness_is_told_of_the_tasks_that_are_asked_alone() -> None:
     from lm_eval.tasks import TaskManager
 
-    from storm_evaluation.harness.harness import HarnessTasks, _manager
+    from storm_evaluation.harness.loaded_tasks import HarnessTasks, _manager
 
     names = ("leaderboard_musr", "hendrycks_ethics", "arc_challenge")
     found = _manager(HarnessTasks(names, None, {}, 0)).task_index
