@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 
 sys.path.insert(0, str(Path(__file__).parent))
 from results import setting, table
-from storm_evaluation.comparison.inference import Spread, spread
+from storm_evaluation.comparison.inference import Spread, pair, spread
 from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.comparison.significance import Floats, holm
 
@@ -79,7 +79,7 @@ class World:
             run = run / slope + np.reshape(shifts, (-1, 1, 1))
             odds = np.exp(-(logits + run.astype(np.float32)))
             right = draw.random(odds.shape, dtype=np.float32) * (1 + odds) < 1
-            pairs = [(0, arm) for arm in range(1, ARMS)]
+            pairs = [pair(0, arm) for arm in range(1, ARMS)]
             found.append(spread([right.astype(np.float32)], pairs))
         return _joined(found)
 

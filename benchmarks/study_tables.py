@@ -14,6 +14,7 @@ import numpy as np
 from results import table
 from storm_evaluation.comparison.document_matching import match_documents
 from storm_evaluation.comparison.pairwise_differences import verdict
+from storm_evaluation.comparison.inference import Family, pair
 from storm_evaluation.comparison.several_runs import SeveralRuns
 from storm_evaluation.comparison.significance import holm
 from storm_evaluation.evaluation import Evaluation
@@ -96,17 +97,16 @@ def difference_table(groups: Groups, pairs: list[tuple[str, str]]) -> str:
     Arms that `pairs` name are compared; Holm's correction is over the pairs, for scores and for
     losses by themselves.
     """
-    names = [name for name in groups if any(name in pair for pair in pairs)]
+    names = [name for name in groups if any(name in each for each in pairs)]
     flat = [evaluation for name in names for evaluation in groups[name]]
     tasks, runs = match_documents(flat), len(groups[names[0]])
     estimator = SeveralRuns(tasks, runs=runs, confidence=CONFIDENCE)
+    family = Family(len(names) - 1)
     columns = []
     for higher in (True, False):
         chosen = [task for task in tasks if task.higher_is_better == higher]
-        cells = [
-            estimator.difference(chosen, names.index(worse), names.index(better))
-            for better, worse in pairs
-        ]
+        contrasts = [pair(names.index(worse), names.index(better)) for better, worse in pairs]
+        cells = [estimator.difference(chosen, each, family) for each in contrasts]
         for cell, p in zip(cells, holm([cell["p"] for cell in cells]), strict=True):
             won = (cell["difference"] > 0) == higher
             cell |= {"p_holm": p, "better": int(won) if p < 1 - CONFIDENCE else None}

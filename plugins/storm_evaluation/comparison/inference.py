@@ -2,16 +2,16 @@
 
 There are A arms, S runs (a seed is a block, with the same seeds in every arm) and the questions of
 one or more tasks. The target is the mean effect over the populations of questions and runs. A
-difference between two arms varies with the run (a: the variance of the run means, over S), with the
-question (b: the variance of the question means, over their number) and with both (c: the residual
-variance, over all answers); a + b - c is the variance of the mean difference. There are two
-estimates of a: from the pair's own runs, which are few, and pooled over all arms, which misleads
-where arms vary unequally. An interval's half width squared is
+contrast, such as a difference between two arms, varies with the run (a: the variance of the run
+means, over S), with the question (b: the variance of the question means, over their number) and
+with both (c: the residual variance, over all answers); a + b - c is the variance of its mean. There
+are two estimates of a: from the contrast's own runs, which are few, and pooled over all arms, which
+misleads where arms vary unequally. An interval's half width squared is
 
     max(t² a_pooled, t² a_own) + z² max(b - c, 0)
 
 with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled estimate and 3/2 (S - 1) for
-the pair's own: more than the S - 1 that it has, since the pooled one takes over where it is small
+the contrast's own: more than the S - 1 that it has, since the pooled one takes over where it is small
 by chance. No interval is narrower than few questions allow (`unseen_width`): questions that all
 have the same outcome show no variation, which does not prove that there is none.
 
@@ -22,27 +22,43 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import special
 
-from storm_evaluation.comparison.significance import Floats, unseen_width
+from storm_evaluation.comparison.significance import Floats, unseen_width, weighted
 
-Pairs = Sequence[tuple[int, int]]
+Contrast = Mapping[int, float]
+"""{arm: weight}; the weights add up to 0."""
 
 _SMALLEST_P = 1e-12
 _OWN = 1.5
 
 
+def pair(first: int, second: int) -> Contrast:
+    """Return the second arm less the first."""
+    return {first: -1.0, second: 1.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Contrasts that are looked at together."""
+
+    size: int
+    correlation: float = 0.5
+    """Of their run means: ½ for several arms against one of them (Dunnett); 0 for effects of a
+    factorial, and wherever it is unknown, as fewer intervals then hold together (Šidák)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Differences between arms and their variances, arrays [..., pairs]."""
+    """Contrasts between arms and their variances, arrays [..., contrasts]."""
 
     difference: Floats
-    """Mean of the second arm minus that of the first."""
+    """Mean of the contrast: for a pair, of the second arm minus that of the first."""
     own: Floats
-    """Variance of the mean difference over runs, estimated from the pair's own runs."""
+    """Variance of the mean difference over runs, estimated from the contrast's own runs."""
     pooled: Floats
     """The same estimated from all arms, assuming equal variances."""
     questions: Floats
@@ -75,12 +91,14 @@ class Spread:
             tail,
         )
 
-    def simultaneous_half_width(self, level: float, comparisons: int) -> Floats:
-        """Return the same for simultaneous intervals (Dunnett) with joint error rate `level`."""
-        pooled = dunnett_quantile(comparisons, self.freedom, level)
-        own = dunnett_quantile(comparisons, self.own_freedom, level)
-        normal = dunnett_quantile(comparisons, None, level)
-        return self._half(pooled, own, normal, np.asarray(level / comparisons / 2))
+    def simultaneous_half_width(self, level: float, family: Family) -> Floats:
+        """Return the same for simultaneous intervals (max-t) with joint error rate `level`."""
+        size, correlation = family.size, family.correlation
+        pooled, own, normal = (
+            dunnett_quantile(size, freedom, level, correlation)
+            for freedom in (self.freedom, self.own_freedom, None)
+        )
+        return self._half(pooled, own, normal, np.asarray(level / size / 2))
 
     def p_values(self) -> Floats:
         """Return two-sided p-values: the level at which the interval just reaches 0."""
@@ -101,27 +119,23 @@ class Spread:
         return np.maximum(observed, unseen_width(self.reach, self.fewest, tail))
 
 
-def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
+def spread(tasks: Sequence[Floats], contrasts: Sequence[Contrast]) -> Spread:
     """Return the spread of the mean over tasks; a task is an array [..., arms, runs, questions].
 
     Every task has the same weight, whatever its number of questions; questions are nested in tasks.
     Raises ValueError for fewer than two runs.
     """
-    arms, runs = tasks[0].shape[-3:-1]
-    if runs < 2:
-        raise ValueError("one run shows no variation over runs: compare trained models instead")
     means = sum(task.mean(-1) for task in tasks) / len(tasks)
-    residual = means - means.mean(-1, keepdims=True) - means.mean(-2, keepdims=True)
-    residual = residual + means.mean((-2, -1), keepdims=True)
-    pooled = 2 * (residual**2).sum((-2, -1)) / ((arms - 1) * (runs - 1)) / runs
-    spreads = [_pair(tasks, means, first, second) for first, second in pairs]
-    difference, own, questions, most = (
-        np.stack(column, -1) for column in zip(*spreads, strict=True)
+    difference, own, pooled = over_runs(means, contrasts)
+    questions, most = (
+        np.stack(column, -1)
+        for column in zip(*(_over_questions(tasks, each) for each in contrasts), strict=True)
     )
+    arms, runs = means.shape[-2:]
     return Spread(
         difference=difference,
         own=own,
-        pooled=np.broadcast_to(pooled[..., None], difference.shape),
+        pooled=pooled,
         questions=questions,
         reach=np.abs(difference) + most,
         fewest=len(tasks) * min(task.shape[-1] for task in tasks),
@@ -130,19 +144,37 @@ def spread(tasks: Sequence[Floats], pairs: Pairs) -> Spread:
     )
 
 
-def _pair(
-    tasks: Sequence[Floats], means: Floats, first: int, second: int
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return difference, its variances over runs and questions, and the largest of a question."""
-    by_run = means[..., second, :] - means[..., first, :]
-    runs = by_run.shape[-1]
-    questions = np.zeros(by_run.shape[:-1])
-    most = np.zeros(by_run.shape[:-1])
+def over_runs(means: Floats, contrasts: Sequence[Contrast]) -> tuple[Floats, Floats, Floats]:
+    """Return differences [..., contrasts] of means [..., arms, runs], and two variances of them.
+
+    The first is estimated from the contrast's own runs, the second is pooled over all arms. Raises
+    ValueError for fewer than two runs.
+    """
+    arms, runs = means.shape[-2:]
+    if runs < 2:
+        raise ValueError("one run shows no variation over runs: compare trained models instead")
+    residual = means - means.mean(-1, keepdims=True) - means.mean(-2, keepdims=True)
+    residual = residual + means.mean((-2, -1), keepdims=True)
+    variance = (residual**2).sum((-2, -1)) / ((arms - 1) * (runs - 1))
+    squares = np.array([sum(weight**2 for weight in each.values()) for each in contrasts])
+    by_run = np.stack([_combined(means, each, -2) for each in contrasts], -2)
+    return by_run.mean(-1), by_run.var(-1, ddof=1) / runs, variance[..., None] * squares / runs
+
+
+def _combined(values: Floats, contrast: Contrast, axis: int) -> Floats:
+    """Return the weighted sum of values over their axis of arms."""
+    return weighted((values.take(arm, axis) for arm in contrast), contrast.values())
+
+
+def _over_questions(tasks: Sequence[Floats], contrast: Contrast) -> tuple[Floats, Floats]:
+    """Return a contrast's variance over questions, and its largest value for a question."""
+    shape = tasks[0].shape[:-3]
+    questions, most = np.zeros(shape), np.zeros(shape)
     for task in tasks:
-        differences = task[..., second, :, :] - task[..., first, :, :]
+        differences = _combined(task, contrast, -3)
         most = np.maximum(most, np.abs(differences.mean(-2)).max(-1))
         questions = questions + question_variance(differences) / len(tasks) ** 2
-    return by_run.mean(-1), by_run.var(-1, ddof=1) / runs, np.maximum(questions, 0), most
+    return np.maximum(questions, 0), most
 
 
 def question_variance(differences: Floats) -> Floats:
@@ -172,21 +204,25 @@ def pseudo_scores(scores: Floats, weights: Floats) -> Floats:
 
 
 @functools.lru_cache(maxsize=256)
-def dunnett_quantile(comparisons: int, freedom: float | None, level: float) -> float:
+def dunnett_quantile(
+    comparisons: int, freedom: float | None, level: float, correlation: float = 0.5
+) -> float:
     """Return q: of `comparisons` with one control, max |t| exceeds q with chance `level`.
 
-    Two-sided, equal numbers of runs (correlation ½); `freedom` None stands for infinity.
+    Two-sided, equal numbers of runs (correlation ½); `freedom` None stands for infinity. With
+    another correlation, the studentised maximum modulus of contrasts that are so correlated.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     weights = weights / weights.sum()
+    shared = nodes * np.sqrt(correlation / (1 - correlation))
     shares = (np.arange(400) + 0.5) / 400
     scales = np.ones(1)
     if freedom is not None:
         scales = np.sqrt(2 * special.gammaincinv(freedom / 2, shares) / freedom)
 
     def exceeds(quantile: float) -> float:
-        bound = np.sqrt(2) * quantile * scales[:, None]
-        inside = special.ndtr(nodes + bound) - special.ndtr(nodes - bound)
+        bound = np.sqrt(1 / (1 - correlation)) * quantile * scales[:, None]
+        inside = special.ndtr(shared + bound) - special.ndtr(shared - bound)
         return 1 - float((inside**comparisons @ weights).mean())
 
     low, high = 0.0, 1e3

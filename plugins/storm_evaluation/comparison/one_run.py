@@ -9,6 +9,7 @@ import numpy as np
 
 from storm_evaluation.comparison import significance
 from storm_evaluation.comparison.document_matching import MatchedTask
+from storm_evaluation.comparison.inference import Contrast, Family
 from storm_evaluation.comparison.pairwise_differences import Cell, widened
 from storm_evaluation.comparison.significance import Floats
 from storm_evaluation.evaluation import mean_and_stderr
@@ -48,15 +49,19 @@ class OneRun:
         stderr = sum(error**2 for error in known) ** 0.5 / len(means) if complete else None
         return {"score": score, "stderr": stderr}
 
-    def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
-        """Return a difference of means over tasks; one task of 0/1 scores gets McNemar's test."""
-        draws = sum(self._draws[t.name][:, second] - self._draws[t.name][:, first] for t in tasks)
+    def difference(self, tasks: Sequence[MatchedTask], contrast: Contrast, family: Family) -> Cell:
+        """Return a contrast of means over tasks; a pair's on one 0/1 task gets McNemar's test."""
+        arms, weights = list(contrast), list(contrast.values())
+        draws = sum(significance.weighted(self._draws[task.name].T[arms], weights) for task in tasks)
         draws = np.asarray(draws) / len(tasks)
         low, high = significance.interval(draws, self._confidence)
-        terms = [_contributions(task, first, second) for task in tasks]
+        terms = [
+            significance.contributions(task.scores_MN[arms], task.weights_MN[arms], weights)
+            for task in tasks
+        ]
         joined: Floats = np.concatenate(terms) / len(tasks)
         difference = float(joined.sum())
-        questions, half = self._unseen(tasks, first, second, difference)
+        questions, half = self._unseen(tasks, contrast, difference)
         narrow = significance.interval(draws, 2 * self._confidence - 1)
         cell: Cell = {
             "difference": difference,
@@ -64,16 +69,16 @@ class OneRun:
             "high": max(high, difference + half),
             "equivalence": widened(difference, *narrow, questions),
         }
-        single = tasks[0] if len(tasks) == 1 else None
+        single = tasks[0] if len(tasks) == 1 and weights == [-1.0, 1.0] else None
         if (
             single
             and significance.is_binary(single.scores_MN)
             and bool((single.weights_MN == 1).all())
         ):
-            p = significance.mcnemar(single.scores_MN[first], single.scores_MN[second])
+            p = significance.mcnemar(*single.scores_MN[arms])
             return {**cell, "p": p, "test": "mcnemar"}
         names = ",".join(task.name for task in tasks)
-        random = self._random("sign_flip", names, first, second)
+        random = self._random("sign_flip", names, *arms)
         p = significance.sign_flip(joined, self._resamples, random)
         cell |= {"p": p, "test": "sign_flip"}
         if len(tasks) > 1:
@@ -82,15 +87,15 @@ class OneRun:
         return cell
 
     def _unseen(
-        self, tasks: Sequence[MatchedTask], first: int, second: int, difference: float
+        self, tasks: Sequence[MatchedTask], contrast: Contrast, difference: float
     ) -> tuple[float, float]:
         """Return the effective number of questions, and the least half width that they allow.
 
         Without it, the bootstrap interval of questions with equal outcomes would have width 0.
         """
-        pair = [first, second]
-        counts = [significance.effective_questions(task.weights_MN[pair]) for task in tasks]
-        most = max(np.abs(task.scores_MN[second] - task.scores_MN[first]).max() for task in tasks)
+        arms, weights = list(contrast), list(contrast.values())
+        counts = [significance.effective_questions(task.weights_MN[arms]) for task in tasks]
+        most = max(np.abs(significance.weighted(task.scores_MN[arms], weights)).max() for task in tasks)
         questions, tail = len(tasks) * min(counts), (1 - self._confidence) / 2
         reach = np.asarray(abs(difference) + most)
         return questions, float(significance.unseen_width(reach, questions, np.asarray(tail)))
@@ -98,10 +103,3 @@ class OneRun:
     def _random(self, *purpose: object) -> np.random.Generator:
         digest = hashlib.sha256(repr(purpose).encode()).digest()
         return np.random.default_rng([self._seed, int.from_bytes(digest[:8], "big")])
-
-
-def _contributions(task: MatchedTask, first: int, second: int) -> Floats:
-    return significance.contributions(
-        (task.scores_MN[first], task.scores_MN[second]),
-        (task.weights_MN[first], task.weights_MN[second]),
-    )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from storm_evaluation.comparison import significance
 from storm_evaluation.comparison.comparison import NO_EFFECT, UNDECIDED
 from storm_evaluation.comparison.document_matching import MatchedTask
+from storm_evaluation.comparison.inference import Contrast, Family, pair
 
 Cell = dict[str, Any]
 """A score or difference, as in comparison.json."""
@@ -26,10 +27,11 @@ class Estimator(Protocol):
         """Return `score`, the mean over tasks, and its `stderr`."""
         ...
 
-    def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
-        """Return `difference`, `low`, `high`, `p` and `test` of the mean over tasks.
+    def difference(self, tasks: Sequence[MatchedTask], contrast: Contrast, family: Family) -> Cell:
+        """Return `difference`, `low`, `high`, `p` and `test` of a contrast's mean over tasks.
 
-        `equivalence` is the interval at twice the error probability (TOST).
+        `equivalence` is the interval at twice the error probability (TOST); `together`, where it is
+        known, the interval that holds for all of a family.
         """
         ...
 
@@ -85,32 +87,50 @@ class PairwiseDifferences:
 
     def _differences(self, pairs: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
         """Return an entry per pair; Holm's correction is over all tasks, and over all means."""
+        family = Family(self._estimator.models - 1)
+        entries = self.contrasts([pair(*each) for each in pairs], family, family)
+        for entry, chosen in zip(entries, pairs, strict=True):
+            for cell in (*entry["tasks"].values(), *(entry[name] for name in self._groups)):
+                if cell and cell["better"] is not None:
+                    cell["better"] = chosen[cell["better"]]
+        return [
+            {"first": first, "second": second, **entry}
+            for (first, second), entry in zip(pairs, entries, strict=True)
+        ]
+
+    def contrasts(
+        self, contrasts: Sequence[Contrast], of_means: Family, of_tasks: Family
+    ) -> list[dict[str, Any]]:
+        """Return an entry per contrast: `tasks`, {task: difference}, `mean` and `loss`.
+
+        Where `better` is 1, scores are better in arms of positive weight, where it is 0 in those of
+        negative weight. Holm's correction is over all tasks, and over all means; intervals hold
+        together for the families.
+        """
         entries: list[dict[str, Any]] = []
-        for first, second in pairs:
-            entry: dict[str, Any] = {"first": first, "second": second, "tasks": {}}
-            for task in self._tasks:
-                entry["tasks"][task.name] = self._estimator.difference([task], first, second)
+        difference = self._estimator.difference
+        for each in contrasts:
+            tasks = {task.name: difference([task], each, of_tasks) for task in self._tasks}
+            entry: dict[str, Any] = {"tasks": tasks}
             for name, group in self._groups.items():
-                entry[name] = self._estimator.difference(group, first, second) if group else None
+                entry[name] = difference(group, each, of_means) if group else None
             entries.append(entry)
         directions = {task.name: task.higher_is_better for task in self._tasks}
         self._decide(
-            (entry, cell, directions[name])
-            for entry in entries
-            for name, cell in entry["tasks"].items()
+            (cell, directions[name]) for entry in entries for name, cell in entry["tasks"].items()
         )
         for name in self._groups:
-            self._decide((entry, entry[name], name == "mean") for entry in entries if entry[name])
+            self._decide((entry[name], name == "mean") for entry in entries if entry[name])
         return entries
 
-    def _decide(self, cells: Iterable[tuple[dict[str, Any], Cell, bool]]) -> None:
+    def _decide(self, cells: Iterable[tuple[Cell, bool]]) -> None:
         known = list(cells)
-        adjusted = significance.holm([cell["p"] for _, cell, _ in known])
-        for (entry, cell, higher_is_better), value in zip(known, adjusted, strict=True):
+        adjusted = significance.holm([cell["p"] for cell, _ in known])
+        for (cell, higher_is_better), value in zip(known, adjusted, strict=True):
             cell["p_holm"] = value
-            won = "second" if (cell["difference"] > 0) == higher_is_better else "first"
-            cell["better"] = entry[won] if value < 1.0 - self._confidence else None
-            cell["verdict"] = verdict(cell, entry["second"], self._margin)
+            won = int((cell["difference"] > 0) == higher_is_better)
+            cell["better"] = won if value < 1.0 - self._confidence else None
+            cell["verdict"] = verdict(cell, 1, self._margin)
 
 
 def widened(difference: float, low: float, high: float, questions: float) -> tuple[float, float]:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from storm_evaluation.comparison.document_matching import MatchedTask
-from storm_evaluation.comparison.inference import pseudo_scores, question_variance, spread
+from storm_evaluation.comparison.inference import (
+    Contrast,
+    Family,
+    pseudo_scores,
+    question_variance,
+    spread,
+)
 from storm_evaluation.comparison.pairwise_differences import Cell, widened
 from storm_evaluation.comparison.significance import Floats, effective_questions
 
@@ -35,16 +41,16 @@ class SeveralRuns:
             "by_run": [float(value) for value in np.asarray(by_run)],
         }
 
-    def difference(self, tasks: Sequence[MatchedTask], first: int, second: int) -> Cell:
-        """Return a difference of means over runs and tasks."""
+    def difference(self, tasks: Sequence[MatchedTask], contrast: Contrast, family: Family) -> Cell:
+        """Return a contrast of means over runs and tasks."""
         scores = [self._scores[task.name] for task in tasks]
-        estimate = spread(scores, [(first, second)])
+        estimate = spread(scores, [contrast])
         (difference,) = estimate.difference
         (half,) = estimate.half_width(self._level)
         (narrow,) = estimate.half_width(2 * self._level)
         effective = min(effective_questions(task.weights_MN) for task in tasks)
         questions = min(estimate.fewest, len(tasks) * effective)
-        (simultaneous,) = estimate.simultaneous_half_width(self._level, self.models - 1)
+        (simultaneous,) = estimate.simultaneous_half_width(self._level, family)
         return {
             "difference": float(difference),
             "low": float(difference - half),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,10 +95,20 @@ def sign_flip(differences: Floats, resamples: int, rng: np.random.Generator) -> 
     return (hits + 1) / (resamples + 1)
 
 
-def contributions(scores: tuple[Floats, Floats], weights: tuple[Floats, Floats]) -> Floats:
-    """Return per-document terms whose sum is (weighted mean of second) − (of first)."""
-    first, second = (w * s / w.sum() for s, w in zip(scores, weights, strict=True))
-    return np.asarray(second - first)
+def contributions(
+    scores: Sequence[Floats], weights: Sequence[Floats], contrast: Sequence[float] = (-1.0, 1.0)
+) -> Floats:
+    """Return per-document terms whose sum is a contrast of the models' weighted means.
+
+    By default, the contrast is that of two models: the second less the first.
+    """
+    return weighted([w * s / w.sum() for s, w in zip(scores, weights, strict=True)], contrast)
+
+
+def weighted(rows: Iterable[Floats], weights: Iterable[float]) -> Floats:
+    """Return the weighted sum of rows, one for each weight."""
+    terms = [weight * row for weight, row in zip(weights, rows, strict=True)]
+    return np.asarray(sum(terms[1:], terms[0]))
 
 
 def clustered_stderr(differences: Sequence[float]) -> float | None:
