@@ -13,8 +13,8 @@ import numpy as np
 
 from results import table
 from storm_evaluation.comparison.document_matching import match_documents
-from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.comparison.inference import Family, pair
+from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.comparison.several_runs import SeveralRuns
 from storm_evaluation.comparison.significance import holm
 from storm_evaluation.evaluation import Evaluation

@@ -66,7 +66,7 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
 
         for example:
             storm-exp ablate recipe=storm seed=0,1,2
-            storm-exp ablate recipe=storm seed=0,1,2 ablation.design=one_in
+            storm-exp ablate recipe=storm seed=0,1,2 ablation.design=full
             storm-exp ablate recipe=storm seed=0,1,2 ablation.controls.difficulty=null
         """
         from storm_evaluation.ablation.verb import ablate

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from storm_evaluation.ablation.control import ONE_OUT, Control
+from storm_evaluation.ablation.control import Control
+from storm_evaluation.ablation.design import FULL, MOST_ARMS, controlled
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import SettingError, did_you_mean, load_plugins
 
@@ -17,7 +18,7 @@ Evaluators = dict[str, dict[str, Any]]
 def arms(
     result: str, factors: dict[str, Control], design: str, config: DictConfig
 ) -> dict[str, list[str]]:
-    """Return the overrides of the reference, named "", and of each factor's arm.
+    """Return the overrides of the reference, named "", and of each other arm.
 
     Every arm evaluates one model alone: the recipe's result, or that of a control.
     """
@@ -30,18 +31,16 @@ def arms(
     evaluators = _evaluators(config)
     results = {result, *(control.result or result for control in factors.values())}
     measure = {each: _measure(each, evaluators) for each in results}
-    if design == ONE_OUT:
-        controlled = {"": [], **{name: [name] for name in factors}}
-    else:
-        controlled = {"": list(factors)}
-        controlled |= {name: [other for other in factors if other != name] for name in factors}
+    if design == FULL and 2 ** len(factors) > MOST_ARMS:
+        problem = f"{len(factors)} factors make {2 ** len(factors)} arms, more than {MOST_ARMS}"
+        raise SettingError("design", design, f"{problem}: take some out (controls.NAME=null)")
     return {
         arm: [
             f"ablation.arm={arm}",
             *_controls(names, factors),
             *measure[_result(names, factors) or result],
         ]
-        for arm, names in controlled.items()
+        for arm, names in controlled(design, list(factors)).items()
     }
 
 

@@ -6,9 +6,6 @@ import dataclasses
 
 from storm_exp import setting
 
-ONE_OUT, ONE_IN = "one_out", "one_in"
-DESIGNS = (ONE_OUT, ONE_IN)
-
 
 @dataclasses.dataclass(kw_only=True)
 class Control:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from storm_evaluation.ablation.control import ONE_OUT
+from storm_evaluation.ablation.design import FULL, TIMES, controlled, effects
 from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
@@ -15,8 +15,10 @@ from storm_exp import InputError
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.run_table import is_seed
 
+if TYPE_CHECKING:
+    from storm_evaluation.comparison.document_matching import MatchedTask
+
 BETTER, WORSE = "better", "worse"
-_OPPOSITE = {BETTER: WORSE, WORSE: BETTER}
 _Runs = dict[tuple[str, ...], StageRecord]
 """Evaluations of an arm by the values of its seed settings."""
 
@@ -29,21 +31,28 @@ class Effect:
     low: float
     high: float
     p: float
-    """Corrected for all factors by Holm's method."""
+    """Corrected for all factors and interactions by Holm's method."""
     verdict: str
     """On the factor: better, worse, no effect, or undecided."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Factor:
-    """The effects of one factor."""
+    """The effects of one factor, or of the interaction of two."""
 
     name: str
     control: str
-    """What its control is, in words."""
+    """What its control is, in words; empty for an interaction."""
     mean: dict[str, Effect]
     """Effects on `mean`, of the tasks in which higher is better, and on `loss`, of the others."""
     tasks: dict[str, Effect]
+
+    @property
+    def note(self) -> str:
+        """What the effect is measured against."""
+        if not self.control:
+            return "what each adds to the other's effect"
+        return f"against {self.control}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Ledger:
     margin: float
     """Effects within ± margin count as none."""
     confidence: float
-    """Coverage of the intervals: of all factors together where there are several runs."""
+    """Coverage of the intervals: of all effects together where there are several runs."""
     factors: list[Factor]
     problems: list[str]
     """Why factors are missing."""
@@ -82,7 +91,7 @@ def ledgers(run: RunRecord) -> Iterator[Ledger]:
 
 
 def _arm(cell: CellRecord) -> str:
-    """Return the factor whose arm a cell belongs to; empty for the reference and other runs."""
+    """Return the arm that a cell belongs to; empty for the reference and other runs."""
     section = cell.config.get("ablation")
     return str(section.get("arm") or "") if isinstance(section, dict) else ""
 
@@ -91,30 +100,37 @@ def _ledger(evaluator: str, arms: dict[str, _Runs], section: dict[str, Any]) -> 
     from storm_evaluation.comparison.document_matching import match_documents
 
     controls = {name: c for name, c in section["controls"].items() if c is not None}
+    design = section["design"]
     paired, reference = Paired(), arms.get("", {})
-    problems, measured = [], []
-    for name in controls:
-        found = arms.get(name, {})
-        if reference and found.keys() == reference.keys():
-            measured.append(name)
-        else:
-            problems.append(f"{name}: {len(found)} of {len(reference)} runs have a score")
+    measured, problems = [""], []
+    for arm in controlled(design, list(controls)):
+        found = arms.get(arm, {})
+        if arm and reference and found.keys() == reference.keys():
+            measured.append(arm)
+        elif arm:
+            problems.append(f"{arm}: {len(found)} of {len(reference)} runs have a score")
+    wanted = {
+        name: effect
+        for name, effect in effects(design, list(controls)).items()
+        if effect.keys() <= set(measured)
+    }
+    if design == FULL and problems:
+        problems.append("no effects: those of a factorial need all of its arms")
     questions: dict[str, int] = {}
     factors: list[Factor] = []
-    if measured:
-        runs = [arms[name][seeds] for name in ("", *measured) for seeds in reference]
+    if wanted:
+        runs = [arms[arm][seeds] for arm in measured for seeds in reference]
         paired = Paired(runs=len(reference))
         try:
             matched = match_documents([Evaluation(Path(stage.directory)) for stage in runs])
-            content = paired.compare(matched, every_pair=False)
+            entries = _estimate(paired, matched, measured, wanted, design)
         except (InputError, OSError, ValueError) as error:
             problems.append(f"not compared: {error}")
         else:
-            questions = {name: task["n"] for name, task in content["tasks"].items()}
-            out = section["design"] == ONE_OUT
+            questions = {task.name: task.scores_MN.shape[1] for task in matched}
             factors = [
-                _factor(name, controls[name]["says"], entry, out)
-                for name, entry in zip(measured, content["against_first"], strict=True)
+                _factor(name, "" if TIMES in name else controls[name]["says"], entry)
+                for name, entry in zip(wanted, entries, strict=True)
             ]
     return Ledger(
         evaluator=evaluator,
@@ -127,26 +143,36 @@ def _ledger(evaluator: str, arms: dict[str, _Runs], section: dict[str, Any]) -> 
     )
 
 
-def _factor(name: str, says: str, entry: dict[str, Any], out: bool) -> Factor:
+def _estimate(
+    paired: Paired,
+    tasks: list[MatchedTask],
+    arms: list[str],
+    effects: dict[str, dict[str, float]],
+    design: str,
+) -> list[dict[str, Any]]:
+    """Return the estimates of effects; those of a factorial's are orthogonal."""
+    from storm_evaluation.comparison.inference import Family
+
+    contrasts = [
+        {arms.index(arm): weight for arm, weight in effect.items()} for effect in effects.values()
+    ]
+    of_means = Family(len(effects), 0.0 if design == FULL else 0.5)
+    of_tasks = Family(len(effects) * len(tasks), 0.0) if len(tasks) > 1 else of_means
+    return paired.differences(tasks).contrasts(contrasts, of_means, of_tasks)
+
+
+def _factor(name: str, says: str, entry: dict[str, Any]) -> Factor:
     return Factor(
         name=name,
         control=says,
-        mean={kind: _effect(entry[kind], out) for kind in ("mean", "loss") if entry[kind]},
-        tasks={task: _effect(cell, out) for task, cell in entry["tasks"].items()},
+        mean={kind: _effect(entry[kind]) for kind in ("mean", "loss") if entry[kind]},
+        tasks={task: _effect(cell) for task, cell in entry["tasks"].items()},
     )
 
 
-def _effect(cell: dict[str, Any], out: bool) -> Effect:
-    """Return the effect of a factor from the difference of its arm to the reference.
-
-    `out` says that the arm lacks the factor; then its effect is the opposite of the difference.
-    """
+def _effect(cell: dict[str, Any]) -> Effect:
     low, high = cell.get("together", (cell["low"], cell["high"]))
-    verdict = cell["verdict"]
-    if out:
-        low, high, verdict = -high, -low, _OPPOSITE.get(verdict, verdict)
-    difference = -cell["difference"] if out else cell["difference"]
-    return Effect(difference + 0.0, low + 0.0, high + 0.0, cell["p_holm"], verdict)
+    return Effect(cell["difference"], low, high, cell["p_holm"], cell["verdict"])
 
 
 def in_words(factor: Factor, margin: float) -> str:
@@ -156,7 +182,7 @@ def in_words(factor: Factor, margin: float) -> str:
         said = f"{effect.difference:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
         if effect.verdict == NO_EFFECT:
             said = f"no effect shown, less than {margin:g} either way"
-        elif effect.verdict not in _OPPOSITE:
+        elif effect.verdict not in (BETTER, WORSE):
             said = f"undecided, {said}"
         parts.append(f"{'score' if kind == 'mean' else kind} {said}")
     return f"{factor.name}: {'; '.join(parts)}"

@@ -6,7 +6,8 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from storm_evaluation.ablation.control import DESIGNS, ONE_OUT, Control
+from storm_evaluation.ablation.control import Control
+from storm_evaluation.ablation.design import DESIGNS, ONE_OUT
 from storm_exp import SettingError, check_bounds, setting
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ class AblationSection:
     """{factor: its control}; null takes a factor out."""
     design: str = setting(ONE_OUT, one_of=DESIGNS)
     """one_out: the recipe against itself with one control at a time; one_in: the recipe with all
-    controls against itself with one factor back."""
+    controls against itself with one factor back; full: every combination of controls, which shows
+    interactions."""
     arm: str = ""
     """Set by `storm-exp ablate` in each cell but those of the reference: the factor whose effect
-    shows there."""
+    shows there; for `full`, the factors whose controls it has, as in curation+merging."""
 
     def __post_init__(self) -> None:
         """Check the names of factors and that each control does something; raises SettingError."""
@@ -43,7 +45,7 @@ class AblationSection:
                 raise SettingError(path, control.says, problem)
 
     def arms(self, config: DictConfig) -> dict[str, list[str]]:
-        """Return the overrides of the reference, named "", and of each factor's arm.
+        """Return the overrides of the reference, named "", and of each other arm.
 
         `config` is the composed recipe. Raises SettingError.
         """

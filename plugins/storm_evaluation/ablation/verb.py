@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+from storm_evaluation.ablation.design import controlled
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import Answer, ComposeError, Composition, Plan, carry_out, make_plan
 
@@ -26,17 +28,22 @@ def ablate(cells: list[Composition]) -> Answer:
 
 
 def check_arms(plan: Plan, cells: list[Composition]) -> None:
-    """Raise ComposeError where an arm evaluates the same models as the reference."""
+    """Raise ComposeError for a control without which an arm evaluates the same models."""
     by_arm: dict[str, set[str]] = {}
     for cell, composition in zip(plan.cells, cells, strict=True):
         arm = str(composition.config.ablation.arm)
         evaluated = (n.key for n in cell.needed() if n.component.output is Evaluation)
         by_arm.setdefault(arm, set()).update(evaluated)
-    reference = by_arm.get("", set())
-    for arm, keys in by_arm.items():
-        if arm and keys <= reference:
-            control = cells[0].config.ablation.controls[arm]
-            raise ComposeError(
-                f"ablation.controls.{arm}: its control ({control.says}) changes nothing: the "
-                "recipe evaluates the same models without it"
-            )
+    section = cells[0].config.ablation
+    factors = [name for name, control in section.controls.items() if control is not None]
+    arms = controlled(section.design, factors)
+    for (without, fewer), (arm, names) in itertools.permutations(arms.items(), 2):
+        added = [name for name in names if name not in fewer]
+        if len(added) != 1 or not set(fewer) < set(names) or not by_arm[arm] <= by_arm[without]:
+            continue
+        (name,) = added
+        beside = f" beside the control of {' and '.join(fewer)}" if fewer else ""
+        raise ComposeError(
+            f"ablation.controls.{name}: its control ({section.controls[name].says}) changes "
+            f"nothing{beside}: the recipe evaluates the same models without it"
+        )

@@ -11,9 +11,9 @@ misleads where arms vary unequally. An interval's half width squared is
     max(t² a_pooled, t² a_own) + z² max(b - c, 0)
 
 with Student's t at (A - 1)(S - 1) degrees of freedom for the pooled estimate and 3/2 (S - 1) for
-the contrast's own: more than the S - 1 that it has, since the pooled one takes over where it is small
-by chance. No interval is narrower than few questions allow (`unseen_width`): questions that all
-have the same outcome show no variation, which does not prove that there is none.
+the contrast's own: more than the S - 1 that it has, since the pooled one takes over where it is
+small by chance. No interval is narrower than few questions allow (`unseen_width`): questions that
+all have the same outcome show no variation, which does not prove that there is none.
 
 docs/statistics.md gives the error rates, and benchmarks/false_positives.py simulates them.
 """
@@ -163,7 +163,7 @@ def over_runs(means: Floats, contrasts: Sequence[Contrast]) -> tuple[Floats, Flo
 
 def _combined(values: Floats, contrast: Contrast, axis: int) -> Floats:
     """Return the weighted sum of values over their axis of arms."""
-    return weighted((values.take(arm, axis) for arm in contrast), contrast.values())
+    return weighted([np.asarray(values.take(arm, axis)) for arm in contrast], contrast.values())
 
 
 def _over_questions(tasks: Sequence[Floats], contrast: Contrast) -> tuple[Floats, Floats]:

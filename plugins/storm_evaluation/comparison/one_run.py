@@ -11,7 +11,7 @@ from storm_evaluation.comparison import significance
 from storm_evaluation.comparison.document_matching import MatchedTask
 from storm_evaluation.comparison.inference import Contrast, Family
 from storm_evaluation.comparison.pairwise_differences import Cell, widened
-from storm_evaluation.comparison.significance import Floats
+from storm_evaluation.comparison.significance import Floats, weighted
 from storm_evaluation.evaluation import mean_and_stderr
 
 
@@ -52,7 +52,7 @@ class OneRun:
     def difference(self, tasks: Sequence[MatchedTask], contrast: Contrast, family: Family) -> Cell:
         """Return a contrast of means over tasks; a pair's on one 0/1 task gets McNemar's test."""
         arms, weights = list(contrast), list(contrast.values())
-        draws = sum(significance.weighted(self._draws[task.name].T[arms], weights) for task in tasks)
+        draws = sum(weighted(self._draws[task.name].T[arms], weights) for task in tasks)
         draws = np.asarray(draws) / len(tasks)
         low, high = significance.interval(draws, self._confidence)
         terms = [
@@ -95,7 +95,7 @@ class OneRun:
         """
         arms, weights = list(contrast), list(contrast.values())
         counts = [significance.effective_questions(task.weights_MN[arms]) for task in tasks]
-        most = max(np.abs(significance.weighted(task.scores_MN[arms], weights)).max() for task in tasks)
+        most = max(np.abs(weighted(task.scores_MN[arms], weights)).max() for task in tasks)
         questions, tail = len(tasks) * min(counts), (1 - self._confidence) / 2
         reach = np.asarray(abs(difference) + most)
         return questions, float(significance.unseen_width(reach, questions, np.asarray(tail)))

@@ -12,6 +12,7 @@ from storm_exp import InputError, SettingError, StageContext, component, setting
 
 if TYPE_CHECKING:
     from storm_evaluation.comparison.document_matching import MatchedTask
+    from storm_evaluation.comparison.pairwise_differences import PairwiseDifferences
 
 
 @component("comparison", "paired", version=4, requires=("numpy", "scipy"), extra="train")
@@ -69,6 +70,10 @@ class Paired:
 
     def compare(self, tasks: Sequence[MatchedTask], *, every_pair: bool = True) -> dict[str, Any]:
         """Return the contents of comparison.json; `pairs` may be left empty."""
+        return self.differences(tasks).describe(every_pair=every_pair)
+
+    def differences(self, tasks: Sequence[MatchedTask]) -> PairwiseDifferences:
+        """Return what estimates differences between the models, or between arms of several runs."""
         from storm_evaluation.comparison.one_run import OneRun
         from storm_evaluation.comparison.pairwise_differences import Estimator, PairwiseDifferences
         from storm_evaluation.comparison.several_runs import SeveralRuns
@@ -86,4 +91,4 @@ class Paired:
             confidence=self.confidence,
             margin=self.margin,
             settings=dataclasses.asdict(self),
-        ).describe(every_pair=every_pair)
+        )

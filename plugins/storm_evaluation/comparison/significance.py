@@ -96,7 +96,7 @@ def sign_flip(differences: Floats, resamples: int, rng: np.random.Generator) -> 
 
 
 def contributions(
-    scores: Sequence[Floats], weights: Sequence[Floats], contrast: Sequence[float] = (-1.0, 1.0)
+    scores: Iterable[Floats], weights: Iterable[Floats], contrast: Sequence[float] = (-1.0, 1.0)
 ) -> Floats:
     """Return per-document terms whose sum is a contrast of the models' weighted means.
 

@@ -67,7 +67,7 @@ def _chart(ledger: Ledger, kind: str) -> Markup:
             value=effect.difference,
             low=effect.low,
             high=effect.high,
-            note=f"against {factor.control}",
+            note=factor.note,
             class_=_COLOURS.get(effect.verdict, "s0"),
         )
         for factor in ledger.factors
@@ -87,7 +87,7 @@ def _caption(ledger: Ledger) -> str:
         )
     return (
         f"{ledger.runs} runs of each arm over {count}; the intervals cover runs and questions, at "
-        f"{ledger.confidence:.0%} for all factors together. Within the shaded band, "
+        f"{ledger.confidence:.0%} for all effects together. Within the shaded band, "
         f"± {ledger.margin:g}, an effect counts as none."
     )
 
@@ -101,7 +101,7 @@ def _cells(effect: Effect) -> list[str]:
 def _means(ledger: Ledger) -> Markup:
     header = ["factor", "its control", "measure", "effect", "interval", "p (Holm)", "verdict"]
     rows = [
-        [factor.name, factor.control, kind, *_cells(effect)]
+        [factor.name, factor.control or factor.note, kind, *_cells(effect)]
         for factor in ledger.factors
         for kind, effect in factor.mean.items()
     ]

@@ -61,6 +61,18 @@ def test_each_arm_of_one_in_has_all_controls_but_one(config):
     ]
 
 
+def test_a_factorial_has_an_arm_for_each_combination_of_controls(config):
+    del config["other"]
+    both = section(curation=CURATION, merging=MERGING)
+    arms = dataclasses.replace(both, design="full").arms(config)
+    assert [("curator=random" in a, a[0], a[-1]) for a in arms.values()] == [
+        (False, "ablation.arm=", "graph.evaluator.model=[merger]"),
+        (True, "ablation.arm=curation", "graph.evaluator.model=[merger]"),
+        (False, "ablation.arm=merging", "graph.evaluator.model=[finetuner]"),
+        (True, "ablation.arm=curation+merging", "graph.evaluator.model=[finetuner]"),
+    ]
+
+
 def test_every_evaluator_of_the_result_measures(config):
     arms = section(curation=CURATION).arms(config)
     assert arms[""] == [
@@ -95,6 +107,16 @@ def test_null_takes_a_factor_out(config):
             section(a=MERGING, b=Control(says="the base", result="base_model")),
             "one_in",
             "clashes with the control of a, whose result is finetuner",
+        ),
+        (
+            section(a=CURATION, b=Control(says="none", overrides=["curator=keep_all"])),
+            "full",
+            "clashes with the control of a, which sets curator=random",
+        ),
+        (
+            section(**{f"f{n}": Control(says="x", overrides=[f"x={n}"]) for n in range(7)}),
+            "full",
+            "design='full': 7 factors make 128 arms, more than 64: take some out",
         ),
     ],
 )

@@ -106,6 +106,52 @@ def test_of_one_in_the_arm_has_the_factor(ablated):
     assert effect.verdict == "better"
 
 
+BOTH = {"curation+merging": 0.5}
+"""With both controls; the arms are 0.6, without curation 0.3, without merging 0.6."""
+
+
+def test_a_factorial_has_main_effects_and_interactions(ablated):
+    run = ablated("full", **BOTH)
+    (ledger,) = ledgers(run)
+    found = {factor.name: factor.mean["mean"] for factor in ledger.factors}
+    both, cur, mer, neither = (
+        means(run, arm) for arm in ("", "curation", "merging", "curation+merging")
+    )
+    expected = {
+        "curation": (both - cur + mer - neither) / 2,
+        "merging": (both - mer + cur - neither) / 2,
+        "curation × merging": (both - cur) - (mer - neither),
+    }
+    assert list(found) == list(expected)
+    for name, truth in (("curation", 0.2), ("merging", -0.1), ("curation × merging", 0.2)):
+        assert found[name].difference == pytest.approx(expected[name])
+        assert found[name].low < truth < found[name].high
+    assert [found[name].verdict for name in expected] == ["better", "worse", "better"]
+
+
+def test_a_factorial_of_one_seed_is_told_over_its_questions(ablated):
+    (ledger,) = ledgers(ablated("full", seeds=("0",), **BOTH))
+    assert [factor.name for factor in ledger.factors][-1] == "curation × merging"
+    assert ledger.factors[0].mean["mean"].verdict == "better"
+
+
+def test_a_factorial_without_an_arm_has_no_effects(ablated):
+    (ledger,) = ledgers(ablated("full", missing={("curation+merging", "1")}, **BOTH))
+    assert not ledger.factors
+    assert ledger.problems == [
+        "curation+merging: 2 of 3 runs have a score",
+        "no effects: those of a factorial need all of its arms",
+    ]
+
+
+def test_a_report_of_a_factorial_says_what_an_interaction_is(ablated):
+    run = ablated("full", **BOTH)
+    (section,) = sections(run)
+    assert "curation × merging: score +0." in section.html
+    assert "what each adds to the other" in section.html
+    assert len(lines(run)) == 3
+
+
 def test_an_arm_without_all_seeds_is_a_problem_and_not_an_effect(ablated):
     (ledger,) = ledgers(ablated(missing={("merging", "1")}))
     assert [factor.name for factor in ledger.factors] == ["curation"]

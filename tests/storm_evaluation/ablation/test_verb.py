@@ -33,6 +33,15 @@ def test_a_control_that_changes_nothing_is_refused_before_anything_is_made(tmp_p
     assert not list(tmp_path.glob("outputs/runs/*"))
 
 
+def test_a_control_that_changes_nothing_beside_another_is_refused_in_a_factorial(tmp_path):
+    cut = "+ablation.controls.cut={says:no merge,overrides:['merger.t=0.2']}"
+    words = (*RECIPE, MERGING, cut, "ablation.design=full")
+    assert (
+        "ablation.controls.cut: its control (no merge) changes nothing beside the control of "
+        "merging" in refused(tmp_path, *words)
+    )
+
+
 def test_a_control_without_words_is_refused(tmp_path):
     silent = "+ablation.controls.merging={result:finetuner}"
     assert "ablation" in refused(tmp_path, *RECIPE, silent)
@@ -57,6 +66,19 @@ def test_every_control_of_a_recipe_changes_what_its_result_is(tmp_path, recipe):
 
 
 @pytest.mark.slow
+def test_a_factorial_ends_in_main_effects_and_interactions(tmp_path):
+    slow = (
+        "+ablation.controls.training={says:small steps,overrides:['finetuner.learning_rate=1e-5']}"
+    )
+    words = (*RECIPE, MERGING, slow, "ablation.design=full", "seed=0,1")
+    found = command_line.run(tmp_path, "ablate", *words)
+    assert found.code == 0, found.err
+    effects = [line for line in found.out.splitlines() if line.startswith("effect")]
+    names = [line.split(":")[0].split(maxsplit=1)[1] for line in effects]
+    assert names == ["merging", "training", "merging × training"]
+
+
+@pytest.mark.slow
 def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
     found = command_line.run(tmp_path, "ablate", *RECIPE, MERGING, "seed=0,1")
     assert found.code == 0, found.err
@@ -74,11 +96,12 @@ def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
 def test_every_command_of_the_page_plans(tmp_path):
     page = (Path(__file__).parents[3] / "docs/ablations.md").read_text(encoding="utf-8")
     lines = [line.split()[1:] for line in page.splitlines() if line.startswith("    storm-exp ")]
-    assert len(lines) == 3
+    assert len(lines) == 4
     for verb, *words in lines:
         ablating = ["-m", "hydra/sweeper=ablation"] if verb == "ablate" else []
         found = command_line.run(tmp_path, "plan", *ablating, *words)
         assert found.code == 0, found.err
         assert found.plan is not None
         factors = 3 if "ablation.controls.difficulty=null" in words else 4
-        assert len(found.plan.cells) == (1 + factors) * 3
+        arms = 2**factors if "ablation.design=full" in words else 1 + factors
+        assert len(found.plan.cells) == arms * 3
