@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +12,7 @@ from storm_exp.report import RunRecord, Section
 from storm_report.heat_map import heat_map
 from storm_report.markup import figure, folded
 from storm_report.shown import distinct
+from storm_report.svg import responsive
 
 
 def sections(run: RunRecord) -> list[Section]:
@@ -47,8 +49,8 @@ def merge(contents: dict[str, Any]) -> Markup:
     if "slerped" in contents and "tensors" in contents:
         caption += f" {contents['slerped']:,} of {contents['tensors']:,} tensors were interpolated"
         caption += " along the arc, the others along the line."
-    chart = heat_map(rows, columns, values, set(), x_title="layer") if rows else Markup()
-    return figure(chart, caption) or Markup("<p class='note'>{}</p>").format(caption)
+    chart = partial(heat_map, rows, columns, values, set(), x_title="layer")
+    return figure(responsive(chart), caption) or Markup("<p class='note'>{}</p>").format(caption)
 
 
 def _format(value: Any) -> str:

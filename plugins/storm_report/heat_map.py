@@ -1,4 +1,4 @@
-"""A heat map as SVG: cells that share the width of the window, beside labels that keep theirs."""
+"""A heat map as SVG: a matrix of cells that are shaded by their values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 from markupsafe import Markup
 
-from storm_report.svg import LETTER, NARROW, WIDTH, element, short, text
+from storm_report.svg import LETTER, WIDTH, element, picture, short, text
 
 _LINE, _SIDE = 32, 92.0
 """Pixels: pitch of rows, and the widest cell."""
-_FOR_A_VALUE, _FOR_A_TICK = 40.0, 28.0
+_FOR_A_VALUE, _FOR_A_TICK = 36.0, 28.0
 """Pixels: the narrowest cell that shows its value, and the room of a column's name."""
 _LIGHT, _DARK, _DARK_BELOW_TEXT = 12, 82, 55
 """Per cent of colour: of the lowest value, of the highest, and of the highest below its text."""
@@ -24,6 +24,7 @@ def heat_map(
     *,
     x_title: str,
     by_row: bool = False,
+    width: float = WIDTH,
 ) -> Markup:
     """Return cells shaded by their value, between the lowest and the highest of all.
 
@@ -33,57 +34,38 @@ def heat_map(
     if not values:
         return Markup()
     gutter = round(20 + LETTER * max((len(r) for r in rows), default=0))
-    share = 100 / max(1, len(columns))
-    side, narrow = (min(_SIDE, (w - gutter) * share / 100) for w in (WIDTH, NARROW))
+    side = min(_SIDE, (width - gutter) / max(1, len(columns)))
     darkest = _DARK_BELOW_TEXT if side >= _FOR_A_VALUE else _DARK
-    names, cells = [], []
+    drawn = []
     for r, row in enumerate(rows):
         compared = [v for (of, _), v in values.items() if of == row or not by_row]
         low, high = min(compared, default=0.0), max(compared, default=1.0)
-        names.append(text(-10, 20 + r * _LINE, row, "name", "end"))
+        drawn.append(text(gutter - 10, 20 + r * _LINE, row, "name", "end"))
         for c, column in enumerate(columns):
             if (row, column) not in values:
                 continue
             value = values[row, column]
-            tip = element("title", f"{row}, {column}: {short(value)}")
-            class_ = "cell marked" if (row, column) in marked else "cell"
-            x = f"{c * share:.5g}%"
-            cell = element("rect", tip, x=x, y=3.5 + r * _LINE, height=26, class_=class_)
+            cell = element(
+                "rect",
+                element("title", f"{row}, {column}: {short(value)}"),
+                x=round(gutter + c * side, 1),
+                y=3.5 + r * _LINE,
+                width=round(side - 3, 1),
+                height=26,
+                class_="cell marked" if (row, column) in marked else "cell",
+            )
             level = (value - low) / (high - low) if high > low else 0.5
             shade = _LIGHT + (darkest - _LIGHT) * level
-            cells.append(element("g", cell, style=f"--level:{shade:.0f}%"))
+            drawn.append(element("g", cell, style=f"--level:{shade:.0f}%"))
             if side >= _FOR_A_VALUE:
-                class_ = "value" if narrow >= _FOR_A_VALUE - 6 else "value at-wide"
-                cells.append(_at((c + 0.5) * share, 20.5 + r * _LINE, short(value), class_))
+                middle = gutter + (c + 0.5) * side - 1.5
+                drawn.append(text(middle, 20.5 + r * _LINE, short(value), "value", "middle"))
     bottom = 18 + _LINE * len(rows)
-    every, sparse = (max(1, math.ceil(_FOR_A_TICK / width)) for width in (side, narrow))
+    every = max(1, math.ceil(_FOR_A_TICK / side))
     for c, column in enumerate(columns):
-        if c % every == 0 or c % sparse == 0:
-            shown = " at-wide" * bool(c % sparse) + " at-narrow" * bool(c % every)
-            cells.append(_at((c + 0.5) * share, bottom, column, f"tick{shown}"))
-    names.append(text(-10, bottom, x_title, "axis", "end"))
+        if c % every == 0:
+            drawn.append(text(gutter + (c + 0.5) * side - 1.5, bottom, column, "tick", "middle"))
+    drawn.append(text(gutter - 10, bottom, x_title, "axis", "end"))
     marks = f"; outlined: {', '.join(f'{r} {c}' for r, c in sorted(marked))}" if marked else ""
-    # Labels keep their width in the padding, and shares are of what the window leaves.
-    fitting = (
-        f"box-sizing:border-box;padding-left:{gutter}px;overflow:visible;height:{bottom + 8}px;"
-        f"max-width:{gutter + side * len(columns):.0f}px;--side:calc({share:.5g}% - 3px)"
-    )
-    return element(
-        "svg",
-        *names,
-        *cells,
-        xmlns="http://www.w3.org/2000/svg",
-        class_="chart",
-        width="100%",
-        height=bottom + 8,
-        style=fitting,
-        role="img",
-        aria_label=f"{', '.join(rows)} by {x_title}{marks}",
-    )
-
-
-def _at(share: float, y: float, content: str, class_: str) -> Markup:
-    """Return text that is centred at a share of the cells' width, in per cent."""
-    return element(
-        "text", content, x=f"{share:.5g}%", y=y, dx=-1.5, class_=class_, text_anchor="middle"
-    )
+    title = f"{', '.join(rows)} by {x_title}{marks}"
+    return picture(gutter + side * len(columns), bottom + 8, title, *drawn)

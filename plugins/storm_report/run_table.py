@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.spreadsheet import inert
 
 TABLE = "sweep.csv"
 
@@ -173,7 +174,8 @@ def write_sweep_table(record: RunRecord) -> Path:
                     figures.append(row["stderr"].get(label, ""))
                 if label in identified:
                     figures.append(" ".join(row["on"].get(label, ())))
-            writer.writerow([*row["settings"].values(), len(row["cells"]), *figures])
+            settings_of = map(inert, row["settings"].values())
+            writer.writerow([*settings_of, len(row["cells"]), *figures])
     return file
 
 

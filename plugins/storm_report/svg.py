@@ -97,6 +97,11 @@ def fitted(label: str, room: float) -> str:
 
 def standalone(chart: Markup) -> str:
     """Return a chart with its style sheet, for an SVG file."""
-    style = Markup("<style>{}</style>").format(style_sheet("theme") + style_sheet("chart"))
+    rules = (
+        style_sheet("theme"),
+        style_sheet("chart"),
+        Markup("svg { background: var(--paper); }"),
+    )
+    style = Markup("<style>{}</style>").format(Markup().join(rules))
     opening, rest = str(chart).split(">", 1)
     return f"{opening}>{style}{rest}\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.run_table import Measure, groups, measures, spread
+from storm_report.spreadsheet import inert
 
 CELLS = "cells.csv"
 _LOWER = ("loss", "perplexity", "error")
@@ -129,9 +130,9 @@ def write_cells(record: RunRecord) -> Path:
         for number, cell in enumerate(record.cells):
             writer.writerow(
                 [
-                    Path(folders[number]).name,
+                    inert(Path(folders[number]).name),
                     folders[number],
-                    *settings[number].values(),
+                    *map(inert, settings[number].values()),
                     *(figures[number].get(column, "") for column in columns),
                     *(places[number].get(label, "") for label in labels),
                     command_of(record, cell),

@@ -65,8 +65,8 @@ def ratios(scan: Shown, trained: Shown | None) -> Markup:
     marked = {
         (m["type"], str(m["layer"])) for m in modules if m["name"].removesuffix(".weight") in chosen
     }
-    chart = heat_map(
-        types, [str(layer) for layer in layers], values, marked, x_title="layer", by_row=True
+    chart = partial(
+        heat_map, types, list(map(str, layers)), values, marked, x_title="layer", by_row=True
     )
     caption = (
         f"Signal-to-noise ratio of {len(modules)} matrices (singular values above against below "
@@ -74,7 +74,7 @@ def ratios(scan: Shown, trained: Shown | None) -> Markup:
     )
     if trained:
         caption += f" Outlined: the {len(marked)} that {trained.stage.label} trains; the rest stay."
-    return figure(chart, caption)
+    return figure(responsive(chart), caption)
 
 
 def what_it_sees(kept: dict[str, Any]) -> Markup:

@@ -70,7 +70,8 @@ def test_a_report_asks_for_nothing_outside_its_file_and_runs_one_script_that_it_
     assert f"script-src 'sha256-{digest}'; " in policy
     assert [a for tag, a in page.tags if tag == "script"] == [{}]
     links = [a.get("href") or "" for tag, a in page.tags if tag == "a"]
-    assert all(link.startswith("#") or link in ("run.json", "log.txt") for link in links)
+    own = ("#", "report.files/")
+    assert all(link.startswith(own) or link in ("run.json", "log.txt") for link in links)
     html = (make.folder / "run/report.html").read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[^\"]*", html)) <= {"http://www.w3.org/2000/svg"}
     assert "url(" not in html and "@import" not in html

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from made_up import Maker
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.run_table import spread, summarise, sweep_table, write_sweep_table
+from storm_report.whereabouts import write_cells
 
 
 def a_cell(overrides: list[str], **metrics: float) -> CellRecord:
@@ -102,3 +103,10 @@ def test_spread_is_the_sample_standard_deviation(values):
     mean, deviation = spread(values)
     assert math.isclose(mean, statistics.fmean(values), abs_tol=1e-6)
     assert math.isclose(deviation, statistics.stdev(values), rel_tol=1e-6, abs_tol=1e-6)
+
+
+def test_a_setting_that_a_spreadsheet_would_run_is_inert_in_the_files(tmp_path):
+    record = a_sweep(tmp_path, [a_cell(["a==1+1"], score=1.0), a_cell(["a=-0.5"], score=2.0)])
+    for file in (write_sweep_table(record), write_cells(record)):
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+        assert [row["a"] for row in rows] == ["'=1+1", "-0.5"]
