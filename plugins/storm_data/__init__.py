@@ -15,8 +15,10 @@ storm_api = ">=1,<2"
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the sources of data, and the exporter of rows."""
+    """Return the sources of data and questions, the decontaminator, and the exporter of rows."""
+    from storm_data.decontaminators.ngrams import Ngrams
     from storm_data.exports.jsonl_files import Jsonl
+    from storm_data.questions.question_file import QuestionFile
     from storm_data.sources.chat_jsonl import ChatJsonl
     from storm_data.sources.dataset_excerpt import DatasetExcerpt
     from storm_data.sources.dataset_path import DatasetPath
@@ -36,6 +38,8 @@ def storm_components() -> list[type]:
         DatasetPath,
         DatasetExcerpt,
         Jsonl,
+        QuestionFile,
+        Ngrams,
     ]
 
 

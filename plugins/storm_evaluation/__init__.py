@@ -18,15 +18,19 @@ storm_api = ">=1,<2"
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the evaluators and the comparison."""
+    """Return the evaluators, what they ask, and the comparison."""
     from storm_evaluation.comparison.paired import Paired
     from storm_evaluation.function_calling.tool_calls import ToolCalls
     from storm_evaluation.harness.lm_eval import LmEval
     from storm_evaluation.held_out.held_out import HeldOut
     from storm_evaluation.held_out.held_out_pairs import HeldOutPairs
     from storm_evaluation.held_out.held_out_text import HeldOutText
+    from storm_evaluation.questions.held_out_questions import HeldOutQuestions
+    from storm_evaluation.questions.task_questions import TaskQuestions
+    from storm_evaluation.questions.tool_questions import ToolQuestions
 
-    return [LmEval, HeldOut, HeldOutPairs, HeldOutText, ToolCalls, Paired]
+    evaluators = [LmEval, HeldOut, HeldOutPairs, HeldOutText, ToolCalls]
+    return [*evaluators, Paired, TaskQuestions, HeldOutQuestions, ToolQuestions]
 
 
 @hookimpl

@@ -20,6 +20,7 @@ def storm_components() -> list[type]:
     """Return the world's base model, corpora, oracle and partner."""
     from storm_tinyworld.base_model.base_model import Tinyworld
     from storm_tinyworld.corpora.documents import TinyworldCode, TinyworldText
+    from storm_tinyworld.corpora.leaky import TinyworldLeaks
     from storm_tinyworld.corpora.pool import TinyworldPool
     from storm_tinyworld.corpora.preferences import TinyworldPreferences
     from storm_tinyworld.corpora.questions import TinyworldQuestions
@@ -35,6 +36,7 @@ def storm_components() -> list[type]:
         TinyworldPreferences,
         TinyworldOracle,
         TinyworldSibling,
+        TinyworldLeaks,
     ]
 
 

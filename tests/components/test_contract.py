@@ -37,6 +37,7 @@ NOT_HERE = {
     "ollama": "the package gguf: tests/storm_export writes its Modelfile",
     "merge_adapter": "an adapter: tests/storm_merging/adapters compares it with peft",
     "lm_eval": "minutes: tests/storm_evaluation/harness compares it with lm_eval itself",
+    "task_questions": "lm_eval: tests/storm_evaluation/questions compares it with an evaluation",
     "tinyworld": "minutes: tests/end_to_end runs it, and compares its digests",
 }
 """Components that cannot be checked here, and what they would need."""
@@ -113,6 +114,13 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
         },
         {"model": t.long_model},
     ),
+    "question_file": lambda t: ({"path": str(t.questions_file)}, {}),
+    "held_out_questions": lambda t: ({}, {"data": t.chats}),
+    "tool_questions": lambda t: (
+        {"suite": "pkg://storm_tinyworld/function_calls", "categories": ["simple"], "limit": 2},
+        {},
+    ),
+    "ngrams": lambda t: ({"n": 2}, {"data": t.chats, "questions": [t.questions]}),
     "paired": lambda t: ({"resamples": 100}, {"evaluations": t.evaluations}),
     "bf16": lambda t: ({}, {"model": t.model}),
     "fp8_dynamic": lambda t: ({}, {"model": t.model}),
@@ -176,6 +184,7 @@ CASES: dict[str, Callable[[ToyInputs], Given]] = {
     "tinyworld_code": corpus,
     "tinyworld_questions": corpus,
     "tinyworld_preferences": corpus,
+    "tinyworld_leaks": lambda t: ({"leaks": 1}, {"data": t.chats, "questions": t.questions}),
     "tinyworld_oracle": lambda t: ({"validation": 0.1}, {"data": t.pool}),
     "tinyworld_sibling": lambda t: ({**TRAINING, "rows": 12}, {"model": t.model}),
     "chat_tokens": lambda t: ({}, {"model": t.model, "data": t.chats}),

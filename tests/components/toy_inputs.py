@@ -12,6 +12,8 @@ from storm_curation.judge.rubric import Question
 from storm_curation.judge.scores import Scores
 from storm_curation.judge.zero_shot import ZeroShot
 from storm_data.dataset import Dataset
+from storm_data.questions.question_file import QuestionFile
+from storm_data.questions.questions import Questions
 from storm_data.sources.preference_jsonl import PreferenceJsonl
 from storm_data.sources.text_documents import TextDocuments
 from storm_evaluation.held_out.held_out import HeldOut
@@ -114,6 +116,19 @@ class ToyInputs:
         file = self.folder / "pairs.jsonl"
         file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         return file
+
+    @functools.cached_property
+    def questions_file(self) -> Path:
+        """A file with eight questions."""
+        file = self.folder / "questions.jsonl"
+        rows = [{"question": f"What number follows {n}?", "answer": n + 1} for n in range(8)]
+        file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        return file
+
+    @functools.cached_property
+    def questions(self) -> Questions:
+        """The questions of the file."""
+        return self._made("questions", QuestionFile(path=str(self.questions_file)))
 
     @functools.cached_property
     def documents(self) -> Dataset:

@@ -80,7 +80,7 @@ class ToolCalls(AsksModel):
         """Return the digests of the files, or the versions installed in the environment."""
         if self.suite == NAME:
             return berkeley().pins()
-        suite = self._suite()
+        suite = self.opened_suite()
         suite.check(self.categories)
         used = suite.files(self.categories)
         return {str(file.relative_to(suite.directory)): files.digest(file) for file in used}
@@ -91,7 +91,7 @@ class ToolCalls(AsksModel):
         check_template(model, "function calling needs one")
         if self.suite == NAME and berkeley().problem():
             return EvaluationSpec(tasks=list(self.categories))
-        suite = self._suite()
+        suite = self.opened_suite()
         suite.check(self.categories)
         counts = [len(suite.questions(category)) for category in self.categories]
         return EvaluationSpec(
@@ -119,7 +119,7 @@ class ToolCalls(AsksModel):
         from storm_evaluation.function_calling.scoring import Asked, ask
         from storm_inference.opening import open_engine
 
-        suite = self._suite()
+        suite = self.opened_suite()
         asked = Asked(
             tool_form=self.tool_form,
             spelling=self.call_spelling,
@@ -158,7 +158,8 @@ class ToolCalls(AsksModel):
                 stage.say(f"mistakes in {category}: {shown}")
         return evaluation
 
-    def _suite(self) -> Suite:
+    def opened_suite(self) -> Suite:
+        """Return the suite; raises SettingError where there is none."""
         if self.suite == NAME:
             return Suite(berkeley_folder())
         return Suite(Path(TaskFolder(self.suite, "suite").directory))

@@ -1,0 +1,1 @@
+"""Finding questions of evaluations in the rows of a data set, by n-grams of normalised text."""

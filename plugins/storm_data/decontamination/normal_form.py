@@ -1,0 +1,81 @@
+"""The normal form of a text: its words, whatever its case, punctuation and line breaks."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_UNSPACED = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Japanese, Chinese
+    "\U00020000-\U0003ffff"
+)
+"""Letters of scripts that put no space between words: each counts as a word."""
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+|[+=<>\u00d7\u00f7\u2212]")
+_QUOTED = re.compile(r"^[ \t]*(?:[>|#*][ \t]*)+", re.MULTILINE)
+"""What stands before the lines of a quotation, a table, a comment or a list."""
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?:[ \t]*\r?\n[ \t]*)?(?=[^\W\d_])")
+"""A hyphen between letters, with the line break that may follow it."""
+_DIVIDED = re.compile(r"(?<=[^\W\d_])-[ \t]*\r?\n[ \t]*(?=[^\W\d_])")
+"""A hyphen at the end of a line."""
+_APOSTROPHE = re.compile("(?<=[^\\W\\d_])['\u2019\u02bc`](?=[^\\W\\d_])")
+_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
+_DROPPED = ("Mn", "Cf")
+"""Categories of characters without a width of their own: accents, soft hyphens, joiners."""
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in their normal form, in order.
+
+    Words are runs of letters and digits, without case, accents and presentation forms (NFKD, case
+    folding); the signs + = < > × ÷ − count as words, all other punctuation as nothing. Words that
+    were divided at the end of a line are joined, and so are those with a hyphen or an apostrophe,
+    and numbers with a point or comma; what stands before the lines of a quotation is left out.
+    """
+    return _WORD.findall(folded(text))
+
+
+def folded(text: str) -> str:
+    """Return a text without case, accents, marks of quotations, and hyphens within words."""
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in decomposed if unicodedata.category(c) not in _DROPPED)
+        text = text.casefold()
+    else:
+        text = text.lower()
+    text = _QUOTED.sub("", text)
+    if "-" in text or not text.isascii():
+        text = _HYPHEN.sub("", text)
+    if "'" in text or "`" in text or not text.isascii():
+        text = _APOSTROPHE.sub("", text)
+    return _POINT.sub("", text)
+
+
+def joined(text: str) -> str:
+    """Return a text in one line, its words as they are: as it was before it was wrapped."""
+    return " ".join(_DIVIDED.sub("", _QUOTED.sub("", text)).split())
+
+
+def excerpt(text: str, first: int, end: int) -> tuple[int, int]:
+    """Return where the words from number `first` up to before `end` stand in a text.
+
+    The normal form has other lengths than the text: the shortest beginnings of the text with
+    so many words are looked for.
+    """
+    start, last = _beginning(text, first + 1) - 1, _beginning(text, end)
+    while last < len(text) and text[last].isalnum() and text[last - 1].isalnum():
+        last += 1
+    return max(start, 0), last
+
+
+def _beginning(text: str, count: int) -> int:
+    """Return the length of the shortest beginning of a text that has so many words."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high) // 2
+        if len(words(text[:middle])) < count:
+            low = middle + 1
+        else:
+            high = middle
+    return low

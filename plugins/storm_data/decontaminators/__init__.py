@@ -1,0 +1,1 @@
+"""Components that stand between data and what selects or trains on it."""

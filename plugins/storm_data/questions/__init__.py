@@ -1,0 +1,1 @@
+"""What evaluators ask: the questions that training rows are searched for."""

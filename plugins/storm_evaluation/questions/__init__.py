@@ -1,0 +1,1 @@
+"""The questions of every kind of evaluator, read without a model."""

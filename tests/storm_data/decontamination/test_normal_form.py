@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import string
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storm_data.decontamination.normal_form import excerpt, joined, words
+
+LETTERS = st.text(st.sampled_from(string.ascii_letters + "äéß"), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("Don\u2019t  STOP\u2014now!", "dont stop now"),
+        ("the well-\n   known exam-\n> ple", "the wellknown example"),
+        ("well-known, 1,000 and 3.5", "wellknown 1000 and 35"),
+        ("> a quoted\n> line\n| cell\n# note", "a quoted line cell note"),
+        ("\uff26\uff55\uff4c\uff4c \ufb01n caf\u00e9 stra\u00dfe", "full fin cafe strasse"),
+        ("soft\u00adly zero\u200bwidth", "softly zerowidth"),
+        ("a>b, b>c. 2+2=4", "a > b b > c 2 + 2 = 4"),
+        ("snake_case", "snake case"),
+        ("\u65e5\u672c\u8a9e abc", "\u65e5 \u672c \u8a9e abc"),
+        (" \n\t ", ""),
+    ],
+)
+def test_the_normal_form_of(text: str, normal: str) -> None:
+    assert words(text) == normal.split()
+
+
+@given(st.lists(LETTERS, min_size=1, max_size=12), st.data())
+def test_case_punctuation_and_white_space_do_not_matter(
+    text: list[str], data: st.DataObject
+) -> None:
+    plain = " ".join(text)
+    apart = st.sampled_from([" ", "  ", "\n", "\n> ", ", ", ". ", "; \t", "\u2026 "])
+    changed = "".join(
+        data.draw(st.sampled_from([str.upper, str.lower, str.title]))(word) + data.draw(apart)
+        for word in text
+    )
+    assert words(changed) == words(plain)
+    assert words(unicodedata.normalize("NFD", plain)) == words(plain)
+
+
+@given(st.text(max_size=60))
+def test_the_normal_form_is_its_own(text: str) -> None:
+    normal = words(text)
+    assert words(" ".join(normal)) == normal
+
+
+def test_an_excerpt_holds_the_words_as_they_were_written() -> None:
+    text = "He said: \u201cThe WELL-known\n> fact, dear!\u201d Thanks."
+    start, end = excerpt(text, 2, 5)
+    assert text[start:end] == "The WELL-known\n> fact"
+    assert words(text[start:end]) == words(text)[2:5]
+
+
+def test_wrapped_text_is_joined_as_it_was() -> None:
+    assert joined("> Some exam-\n> ple  of\n> text") == "Some example of text"
