@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from storm_evaluation.sample import Sample, read_samples, write_samples
 from storm_exp import Artifact, InputError, Spec
 from storm_report.counted import counted
 
-_SHOWN_CHARACTERS = 400
+SAMPLES = "samples.parquet"
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -38,23 +39,6 @@ class EvaluationSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sample:
-    """The score of one document."""
-
-    task: str
-    """The task as named in the settings; a group of tasks counts as one."""
-    document: str
-    """Digest of the document, the same for every model and unique within the task."""
-    score: float
-    weight: float = 1.0
-    """The document's weight in the task's mean: 1, or its number of tokens."""
-    subtask: str = ""
-    prompt: str = ""
-    prediction: str = ""
-    target: str = ""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskScore:
     """A task's mean over its documents."""
 
@@ -64,10 +48,12 @@ class TaskScore:
     """Standard error of the mean; None when there is one document."""
     n: int
     higher_is_better: bool = True
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    """The means of all metrics that every document has, the score's among them."""
 
 
 class Evaluation(Artifact):
-    """`evaluation.json` with the tasks' scores, `samples.jsonl` with a line per document."""
+    """`evaluation.json` with the tasks' scores, `samples.parquet` with a row per document."""
 
     spec_type = EvaluationSpec
 
@@ -84,9 +70,7 @@ class Evaluation(Artifact):
 
     def samples(self) -> Iterator[Sample]:
         """Yield the documents' scores, task by task, in the order of the documents."""
-        with (self.directory / "samples.jsonl").open(encoding="utf-8") as stream:
-            for line in stream:
-                yield Sample(**json.loads(line))
+        yield from read_samples(self.directory / SAMPLES)
 
     def questions(self) -> str:
         """Return a digest of the evaluated documents, independent of their order."""
@@ -125,6 +109,7 @@ class Evaluation(Artifact):
                 stderr=stderr,
                 n=len(own),
                 higher_is_better=higher_is_better,
+                metrics=_mean_metrics(own),
             )
         content = {
             "tasks": {task: dataclasses.asdict(score) for task, score in scores.items()},
@@ -134,9 +119,7 @@ class Evaluation(Artifact):
             "examples": {task: _examples(rows, task) for task in scores},
         }
         _write_json(self.directory / "evaluation.json", content)
-        with (self.directory / "samples.jsonl").open("w", encoding="utf-8") as stream:
-            for row in rows:
-                stream.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+        write_samples(self.directory / SAMPLES, rows)
         return scores
 
 
@@ -162,15 +145,12 @@ def mean_and_stderr(scores: list[float], weights: list[float]) -> tuple[float, f
     return mean, math.sqrt(squares * n / (n - 1)) / total
 
 
-def shorten(text: object) -> str:
-    """Return the first 400 characters of a text, as the report shows it."""
-    shown = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False, default=str)
-    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…"
-
-
-def shorten_front(text: str) -> str:
-    """Return the last 400 characters of a text; in a prompt, these hold the question."""
-    return text if len(text) <= _SHOWN_CHARACTERS else "…" + text[1 - _SHOWN_CHARACTERS :]
+def _mean_metrics(rows: list[Sample]) -> dict[str, float]:
+    shared = [name for name in rows[0].metrics if all(name in row.metrics for row in rows)]
+    weights = [row.weight for row in rows]
+    return {
+        name: mean_and_stderr([row.metrics[name] for row in rows], weights)[0] for name in shared
+    }
 
 
 def _examples(rows: list[Sample], task: str) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storm_evaluation.evaluation import Evaluation, Sample
+from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.sample import Sample
 
 ROOT = Path(__file__).parents[2]
 

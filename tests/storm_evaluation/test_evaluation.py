@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_evaluation.evaluation import Evaluation, Sample, mean_and_stderr
+from storm_evaluation.evaluation import Evaluation, mean_and_stderr
+from storm_evaluation.sample import Sample
 from storm_exp import InputError
 
 

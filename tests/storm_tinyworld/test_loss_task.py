@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
@@ -22,12 +20,9 @@ def test_a_right_answer_s_loss_is_its_negative_log_likelihood_per_character(tmp_
         batch_size=4,
         dtype="float32",
     )
-    asked.run(stage, model)
+    evaluation = asked.run(stage, model)
     tokenizer, network = model.tokenizer(), model.load("float32")
-    rows = [
-        json.loads(line)
-        for line in (stage.directory / "samples.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    rows = [vars(sample) for sample in evaluation.samples()]
     assert len(rows) == 6
     for row in rows:
         assert "<|end|>" not in row["target"]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from storm_evaluation.comparison.significance import Floats
-from storm_evaluation.evaluation import Evaluation, Sample
+from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.sample import Sample
 from storm_exp import InputError
 
 

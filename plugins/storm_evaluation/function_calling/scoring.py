@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from storm_data.rows.tool_form import ToolForm
-from storm_evaluation.evaluation import Sample, shorten, shorten_front
 from storm_evaluation.function_calling.berkeley import shown
 from storm_evaluation.function_calling.checker import mistake
 from storm_evaluation.function_calling.suite import Expected, Question, Suite
+from storm_evaluation.sample import Sample, shorten, shorten_front
 from storm_exp import StageContext
 from storm_inference.engines.engine import Engine, Sampling
 from storm_inference.generation import EMPTY, Answer, Generator

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_data.rows.tool_form import ToolForm
-from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.function_calling.berkeley import NAME, berkeley, berkeley_folder
 from storm_evaluation.function_calling.suite import Suite
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import check_model, report_metrics
+from storm_evaluation.sample import Sample
 from storm_evaluation.tasks.folder import TaskFolder
 from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
 from storm_inference.engines.settings import TRANSFORMERS, AsksModel
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _METRIC = "exact calls"
 
 
-@component("evaluator", "tool_calls", version=1, requires=("torch", "transformers"), extra="train")
+@component("evaluator", "tool_calls", version=2, requires=("torch", "transformers"), extra="train")
 class ToolCalls(AsksModel):
     """Scores the calls with which a model answers questions: names, arguments, types and values.
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from lm_eval.evaluator import evaluate
 
-from storm_evaluation.harness.harness_results import HarnessResult, collect
+from storm_evaluation.harness.description import merge_descriptions
 from storm_evaluation.harness.language_model import HarnessModel
 from storm_evaluation.harness.loaded_tasks import HarnessTasks, drawn, opened
 from storm_evaluation.harness.quiet import quiet
+from storm_evaluation.harness.task_result import TaskResult, read_result
+from storm_evaluation.tasks.settings import TaskSettings
 from storm_exp import InputError, StageContext
 from storm_inference.engines.engine import Engine
 from storm_models.chat.control_tokens import ControlTokens
@@ -39,8 +42,6 @@ class Harness:
         `batch_size` is for requests outside of tasks.
         """
         self._stage = stage
-        self.left_to_others: set[str] = set()
-        """Tasks that another worker evaluates."""
         self.engine: Engine | None = None
         """What writes answers in the model's place."""
         device = own_device(device or choose_device(stage.runtime.device), stage.world)
@@ -56,8 +57,8 @@ class Harness:
         """Prompts that are rendered before they are passed to the harness."""
         self.controls = self.renderer.controls if self.renderer else ControlTokens(self.tokenizer)
         self._max_length = max_length
-        self._beginnings: set[int] = set()
-        self._remarks: set[str] = set()
+        self._seen: list[tuple[set[int], set[str]]] = []
+        """Beginnings of prompts, and remarks on them, by part of what was asked."""
         self.language_model = self._wrap(batch_size, None)
 
     def _stop_token(self) -> Any:
@@ -79,57 +80,52 @@ class Harness:
         ends = {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id}
         return sorted(ends - {None})
 
-    def evaluate(self, tasks: HarnessTasks) -> HarnessResult:
-        """Score every document; raises InputError for tasks that the harness cannot score.
+    def evaluate(self, tasks: HarnessTasks, finished: Callable[[TaskResult], None]) -> None:
+        """Score every document, task by task; `finished` is given each task's result in turn.
 
-        The result is empty if tasks are left to others.
+        A result depends on its task alone, not on the others. Raises InputError for tasks that the
+        harness cannot score.
         """
-        with opened(tasks, self._stage.scratch) as (members, every):
-            loaded = {n: task for n, task in every.items() if n not in self.left_to_others}
-            by_call: dict[Any, list[str]] = {}
-            for name in loaded:
-                by_call.setdefault(tasks.settings[name].shared_by_call(), []).append(name)
-            results = [
-                self._ask({name: loaded[name] for name in names}, tasks)
-                for names in by_call.values()
-            ]
-        if self.left_to_others:
-            return HarnessResult(samples=[], metrics={}, fewshot={}, scored_by={})
-        metrics = {name: s.metric for name, s in tasks.settings.items() if s.metric}
-        return collect(_merged(results), members, loaded, metrics)
+        with opened(tasks, self._stage.scratch) as (_, loaded):
+            for name, task in loaded.items():
+                if name not in tasks.left_out:
+                    finished(self._ask(name, task, tasks.settings[name], tasks.seed))
 
-    def _ask(self, loaded: dict[str, Any], tasks: HarnessTasks) -> Any:
-        """Evaluate tasks that share settings and batches in one call."""
-        settings = tasks.settings[next(iter(loaded))]
-        self.language_model = self._wrap(settings.batch_size, settings.max_new_tokens)
-        chosen = {
-            name: drawn(name, len(task.eval_docs), tasks.settings[name])
-            for name, task in loaded.items()
-            if tasks.settings[name].limit and tasks.settings[name].limit_seed is not None
-        }
-        _seed_everything(tasks.seed)
-        return evaluate(
-            lm=self.language_model,
-            task_dict={"tasks": loaded, "groups": {}},
-            limit=None if chosen else settings.limit,
-            samples=chosen or None,
+    def _ask(self, name: str, task: Any, settings: TaskSettings, seed: int) -> TaskResult:
+        """Evaluate one task."""
+        self.language_model = model = self._wrap(settings.batch_size, settings.max_new_tokens)
+        draws = settings.limit is not None and settings.limit_seed is not None
+        _seed_everything(seed)
+        output = evaluate(
+            lm=model,
+            task_dict={"tasks": {name: task}, "groups": {}},
+            limit=None if draws else settings.limit,
+            samples={name: drawn(name, len(task.eval_docs), settings)} if draws else None,
             bootstrap_iters=0,
             log_samples=True,
             system_instruction=settings.system_instruction or None,
             apply_chat_template=settings.apply_chat_template,
             fewshot_as_multiturn=settings.fewshot_as_multiturn,
         )
+        description = self._description(settings.apply_chat_template, *self._seen[-1])
+        return read_result(output, name, task, settings.metric, description)
 
     def describe(self, chat_template: bool) -> dict[str, Any]:
         """Return the settings that affect scores, besides the weights and the tasks' settings."""
+        return merge_descriptions([self._description(chat_template, *each) for each in self._seen])
+
+    def _description(
+        self, chat_template: bool, beginnings: set[int], remarks: set[str]
+    ) -> dict[str, Any]:
         template = self.renderer.template if self.renderer and chat_template else None
         text = template.text if template else ""
         return {
             "chat_template": hashlib.sha256(text.encode()).hexdigest() if text else None,
             "chat_arguments": template.arguments if template else None,
             "chat_date": template.date if template else None,
-            "bos": _describe_bos(self._beginnings, "bos_token" in text),
-            **({"remarks": sorted(self._remarks)} if self._remarks else {}),
+            "bos": sorted(beginnings),
+            "bos_in_template": "bos_token" in text,
+            "remarks": sorted(remarks),
             "max_length": self.language_model.max_length,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "quantization": self._quantization.get("quant_method"),
@@ -149,20 +145,8 @@ class Harness:
             )
         for text in self.rendered:
             model.prompts.note(text)
-        model.beginnings, model.prompts.remarks = self._beginnings, self._remarks
+        self._seen.append((model.beginnings, model.prompts.remarks))
         return model
-
-
-def _merged(results: list[Any]) -> dict[str, dict[str, Any]]:
-    """Return the parts of several results that scores are read from, merged."""
-    parts = ("samples", "results", "higher_is_better", "n-shot")
-    return {part: {k: v for result in results for k, v in result[part].items()} for part in parts}
-
-
-def _describe_bos(beginnings: set[int], in_template: bool) -> str:
-    if beginnings == {1}:
-        return "one, from the chat template" if in_template else "one, from the tokenizer"
-    return "none" if beginnings in ({0}, set()) else "differs between tasks"
 
 
 def _seed_everything(seed: int) -> None:

@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from filelock import FileLock
 
@@ -17,9 +17,10 @@ from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.nltk_data import fetch
 from storm_evaluation.tasks.checks import check_lengths, check_tasks, resources
 from storm_evaluation.tasks.folder import TaskFolder
+from storm_evaluation.tasks.identity import FolderIdentity, configuration
 from storm_evaluation.tasks.index import TaskIndex
 from storm_evaluation.tasks.lookup import look_up_tasks
-from storm_evaluation.tasks.record import describe_tasks
+from storm_evaluation.tasks.record import by_request, describe_tasks
 from storm_evaluation.tasks.rehearsal import ANSWER, BATCH, few_questions
 from storm_evaluation.tasks.samples import sample_of
 from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
@@ -32,6 +33,7 @@ from storm_exp import (
     component,
     install_command,
     setting,
+    value_digest,
 )
 from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -40,6 +42,10 @@ from storm_models.devices import has_gpu
 from storm_models.dtype import LoadedDtype
 from storm_models.sources.repository import cached_snapshot
 
+if TYPE_CHECKING:
+    from storm_evaluation.harness.kept_results import KeptResults
+
+_VERSION = 4
 _ROWS = 40
 """Rows of every split in a rehearsal: more than any task has few-shot examples."""
 _LENGTH = 256
@@ -53,7 +59,7 @@ class FileDigests(Protocol):
         """Return the sha256 of a file."""
 
 
-@component("evaluator", "lm_eval", version=3)
+@component("evaluator", "lm_eval", version=_VERSION)
 class LmEval(AsksModel):
     """Scores a model on tasks of lm-evaluation-harness, document by document.
 
@@ -238,33 +244,59 @@ class LmEval(AsksModel):
         return TaskIndex.of_harness(tuple(self.tasks))
 
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
-        """Evaluate the model on every task."""
+        """Evaluate the model on every task of which no result is kept."""
+        from storm_evaluation.harness.description import merge_descriptions
+        from storm_evaluation.harness.kept_results import KeptResults
+
+        asked = self.asked()
+        kept = KeptResults(stage, model, _VERSION, self._digests(asked))
+        figures = self._ask(stage, model, asked, kept) if kept.missing() else {}
+        evaluation = Evaluation(stage.directory)
+        if stage.rank > 0:
+            return evaluation
+        results = kept.results()
+        described = {
+            "by_task": describe_tasks(asked, results),
+            "seed": self.seed,
+            **merge_descriptions(result.description for result in results.values()),
+        }
+        metrics, samples = by_request(asked, results)
+        scores = evaluation.write(metrics, samples, described, f"lm_eval {_harness_version()}")
+        report_metrics(stage, evaluation)
+        stage.metric("documents", sum(score.n for score in scores.values()))
+        for name, value in figures.items():
+            stage.metric(name, value)
+        return evaluation
+
+    def _ask(
+        self,
+        stage: StageContext,
+        model: Checkpoint,
+        asked: dict[str, tuple[Leaf, TaskSettings]],
+        kept: KeptResults,
+    ) -> dict[str, float]:
+        """Evaluate the missing tasks; return figures of the engine that wrote answers."""
         from storm_evaluation.harness.harness import Harness
         from storm_evaluation.harness.loaded_tasks import HarnessTasks
         from storm_inference.opening import open_engine
 
-        folder = TaskFolder(self.task_folder).directory if self.task_folder else None
-        asked = self.asked()
+        missing = set(kept.missing())
+        requested = {leaf.asked for leaf, _ in asked.values() if leaf.name in missing}
+        left = {name: each for name, each in asked.items() if each[0].asked in requested}
         if not self.task_folder and not self.sample_rows:
             with FileLock(stage.scratch / "nltk.lock"):  # one worker after the other
-                fetch(resources(asked))
-        tasks = HarnessTasks(
-            names=tuple(self.tasks),
-            task_folder=folder,
-            settings={name: settings for name, (_, settings) in asked.items()},
-            seed=self.seed,
-            sample_rows=self.sample_rows,
-        )
+                fetch(resources(left))
+        writers = {name for name in missing if asked[name][0].generates}
+        elsewhere = self.engine != TRANSFORMERS and bool(writers)
+        others = set(left) - missing
         with stage.compute() as device, contextlib.ExitStack() as opened:
-            writers = [n for n, (leaf, _) in asked.items() if leaf.generates]
-            elsewhere = self.engine != TRANSFORMERS and bool(writers)
             # The device is the engine's where nothing is to be computed beside it.
-            alone = elsewhere and len(writers) == len(asked)
+            alone = elsewhere and writers == missing
             harness = Harness(
                 stage, model, self.max_length, self.dtype, device="cpu" if alone else ""
             )
             if elsewhere and stage.rank > 0:
-                harness.left_to_others = set(writers)
+                others |= writers
             elif elsewhere:
                 harness.engine = open_engine(
                     self,
@@ -276,24 +308,33 @@ class LmEval(AsksModel):
                     stops=harness.stops(),
                 )
                 opened.callback(harness.engine.close)
-            elif self.engine != TRANSFORMERS:
+            elif self.engine != TRANSFORMERS and not any(
+                leaf.generates for leaf, _ in asked.values()
+            ):
                 stage.say("no task generates: transformers scores the likelihoods of them all")
-            result = harness.evaluate(tasks)
-            figures = harness.engine.figures() if harness.engine else {}
-        evaluation = Evaluation(stage.directory)
-        if stage.rank > 0:
-            return evaluation
-        described = {
-            "by_task": describe_tasks(asked, result),
-            "seed": self.seed,
-            **harness.describe(any(s.apply_chat_template for _, s in asked.values())),
-        }
-        scores = evaluation.write(result.metrics, result.samples, described, harness.version)
-        report_metrics(stage, evaluation)
-        stage.metric("documents", sum(score.n for score in scores.values()))
-        for name, value in figures.items():
-            stage.metric(name, value)
-        return evaluation
+            tasks = HarnessTasks(
+                names=tuple(name for name in self.tasks if name in requested),
+                task_folder=TaskFolder(self.task_folder).directory if self.task_folder else None,
+                settings={name: settings for name, (_, settings) in left.items()},
+                seed=self.seed,
+                sample_rows=self.sample_rows,
+                left_out=frozenset(others),
+            )
+            harness.evaluate(tasks, kept.keep if stage.rank == 0 else lambda result: None)
+            return harness.engine.figures() if harness.engine else {}
+
+    def _digests(self, asked: dict[str, tuple[Leaf, TaskSettings]]) -> dict[str, str]:
+        """Return by task a digest of all that its result depends on, besides the model."""
+        folder = FolderIdentity(TaskFolder(self.task_folder)) if self.task_folder else None
+        shared = [_harness_version(), self.seed, self.max_length, str(self.dtype), self.sample_rows]
+        digests = {}
+        for name, (leaf, settings) in asked.items():
+            files = folder.of(leaf) if folder else {}
+            own = [name, configuration(leaf.config), files, dataclasses.asdict(settings)]
+            engine = [self.engine, self.serving.dtype, self.serving.quantisation]
+            written = engine if leaf.generates and self.engine != TRANSFORMERS else []
+            digests[name] = value_digest([*shared, *own, *map(str, written)])[:16]
+        return digests
 
 
 def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:

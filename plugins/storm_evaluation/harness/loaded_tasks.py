@@ -35,6 +35,8 @@ class HarnessTasks:
     seed: int
     sample_rows: int | None = None
     """Sample rows in place of each data set of the hub; None: the data sets themselves."""
+    left_out: frozenset[str] = frozenset()
+    """Leaf tasks of the names that are not to be evaluated."""
 
     @property
     def by_name(self) -> bool:

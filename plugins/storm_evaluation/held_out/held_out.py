@@ -24,7 +24,7 @@ CHOICE = "held_out_choice"
 _AT_ONCE = 512
 
 
-@component("evaluator", "held_out", version=3)
+@component("evaluator", "held_out", version=4)
 class HeldOut(HeldOutRows):
     """Scores the loss on held-out answers, and the choice of the true answer among others."""
 

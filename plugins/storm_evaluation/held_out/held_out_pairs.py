@@ -7,9 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from storm_data.dataset import Dataset, DatasetSpec
-from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.lm_eval import report_metrics
 from storm_evaluation.held_out.rows import LOSS, HeldOutRows
+from storm_evaluation.sample import Sample
 from storm_exp import Cost, InputError, StageContext, component
 from storm_models.chat.conversation import Conversation
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ _SIDES = ("chosen", "rejected")
 _AT_ONCE = 512
 
 
-@component("evaluator", "held_out_pairs", version=1)
+@component("evaluator", "held_out_pairs", version=2)
 class HeldOutPairs(HeldOutRows):
     """Scores how often a model prefers the chosen answer, and the loss on chosen answers.
 

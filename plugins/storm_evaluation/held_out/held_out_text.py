@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from storm_evaluation.held_out.continuation import Continuation
 
 
-@component("evaluator", "held_out_text", version=1)
+@component("evaluator", "held_out_text", version=2)
 class HeldOutText(HeldOutRows):
     """Scores the loss on held-out documents, with BOS and EOS as in pretraining.
 

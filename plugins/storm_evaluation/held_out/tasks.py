@@ -7,10 +7,11 @@ from typing import Any
 
 import datasets
 
-from storm_evaluation.evaluation import Sample, shorten, shorten_front
 from storm_evaluation.harness.harness import Harness
 from storm_evaluation.harness.loaded_tasks import HarnessTasks
+from storm_evaluation.harness.task_result import TaskResult
 from storm_evaluation.held_out.continuation import Continuation, Question, Questions
+from storm_evaluation.sample import Sample, hash_prompt, shorten, shorten_front
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_exp import InputError
 
@@ -37,8 +38,10 @@ def score_answers(
                 document=f"{turn.document}-{seen[turn.document]}",
                 score=-likelihood / len(answer),
                 weight=float(len(answer)),
+                prompt_hash=hash_prompt(turn.prompt),
                 prompt=shorten_front(model.tokenizer.decode(turn.prompt)),
                 target=shorten(model.tokenizer.decode(turn.answer)),
+                log_likelihoods=[likelihood],
             )
         )
     return samples, cut
@@ -85,4 +88,6 @@ def score_choices(
         "metric_list": [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}],
     }
     settings = TaskSettings(apply_chat_template=False, batch_size=model.batch_size)
-    return harness.evaluate(HarnessTasks((config,), None, {task: settings}, seed)).samples
+    results: list[TaskResult] = []
+    harness.evaluate(HarnessTasks((config,), None, {task: settings}, seed), results.append)
+    return results[0].samples

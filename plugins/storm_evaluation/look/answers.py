@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from storm_evaluation.evaluation import Evaluation, Sample
+from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.sample import Sample
 from storm_report.look.listing import Example, Part
 
 

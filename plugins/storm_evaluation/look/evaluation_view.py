@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.evaluation import SAMPLES, Evaluation
 from storm_evaluation.look.answers import answered
 from storm_report.look.listing import Listing
 from storm_report.look.view import Choice, Subject
@@ -23,7 +23,7 @@ class EvaluationView:
 
     def opens(self, place: Path) -> bool:
         """Return whether the folder has an evaluation with the scores of its documents."""
-        return (place / "evaluation.json").is_file() and (place / "samples.jsonl").is_file()
+        return (place / "evaluation.json").is_file() and (place / SAMPLES).is_file()
 
     def show(self, subjects: Sequence[Subject], choice: Choice) -> Listing:
         """Return the listing of the documents that any of the models was asked."""

@@ -12,8 +12,8 @@ from typing import Any
 from lm_eval.utils import handle_non_serializable
 
 from storm_data.questions.questions import Question
-from storm_evaluation.harness.harness_results import document_names
 from storm_evaluation.harness.loaded_tasks import HarnessTasks, drawn, opened
+from storm_evaluation.harness.task_result import document_names
 from storm_evaluation.tasks.settings import TaskSettings
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.evaluation import SAMPLES, Evaluation
 from storm_evaluation.look.answers import Answered, answered
 from storm_evaluation.report.lineup import Lineup, find_lineups
 from storm_exp.report import RunRecord, Section
@@ -36,7 +36,7 @@ def answers(lineup: Lineup) -> Markup:
     named = [
         (stage.element or stage.label, Evaluation(Path(stage.directory)))
         for stage in shown
-        if Path(stage.directory, "samples.jsonl").is_file()
+        if Path(stage.directory, SAMPLES).is_file()
     ]
     found = list(enumerate(itertools.islice(answered(named), _READ), start=1))
     if not found:

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from storm_evaluation.sample import Sample
 from storm_evaluation.tasks.settings import TaskSettings
 from storm_evaluation.tasks.tree import Leaf
+from storm_exp import InputError
 
 
-class Asked(Protocol):
-    """The part of a result that describes tasks."""
-
-    @property
-    def fewshot(self) -> Mapping[str, int]:
-        """Task → number of few-shot examples."""
+class Result(Protocol):
+    """The part of a task's result that is read here."""
 
     @property
-    def scored_by(self) -> Mapping[str, str]:
-        """Task → metric."""
+    def metric(self) -> str:
+        """The metric that it is scored by."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher score is better."""
+
+    @property
+    def fewshot(self) -> int:
+        """Examples before each question."""
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The score of every document."""
+
+
+def by_request(
+    asked: dict[str, tuple[Leaf, TaskSettings]], results: Mapping[str, Result]
+) -> tuple[dict[str, tuple[str, bool]], list[Sample]]:
+    """Return (metric, whether higher is better) and the samples by requested task.
+
+    Raises InputError for a group whose tasks are scored by different metrics.
+    """
+    metrics: dict[str, tuple[str, bool]] = {}
+    samples: list[Sample] = []
+    for name, (leaf, _) in asked.items():
+        result, task = results[name], leaf.asked
+        scored = (result.metric, result.higher_is_better)
+        if metrics.setdefault(task, scored) != scored:
+            raise InputError(
+                f"task {task}: its parts are scored by {metrics[task][0]} and {result.metric}; "
+                f"set one for all in by_task.metric.{task}"
+            )
+        subtask = name if name != task else ""
+        samples += [dataclasses.replace(s, task=task, subtask=subtask) for s in result.samples]
+    return metrics, samples
 
 
 def describe_tasks(
-    asked: dict[str, tuple[Leaf, TaskSettings]], result: Asked
+    asked: dict[str, tuple[Leaf, TaskSettings]], results: Mapping[str, Result]
 ) -> dict[str, dict[str, Any]]:
     """Return each task's settings; a group whose tasks share them has one entry."""
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for name, (leaf, settings) in asked.items():
         groups.setdefault(leaf.asked, {})[name] = {
-            "num_fewshot": result.fewshot.get(name, 0),
-            "metric": result.scored_by[name],
+            "num_fewshot": results[name].fewshot,
+            "metric": results[name].metric,
             "apply_chat_template": settings.apply_chat_template,
             "fewshot_as_multiturn": settings.fewshot_as_multiturn,
             "system_instruction": settings.system_instruction,

@@ -68,18 +68,6 @@ class TaskSettings:
     shots_by_task: bool = False
     """Whether `num_fewshot` was set for this task, not for all."""
 
-    def shared_by_call(self) -> tuple[Any, ...]:
-        """Return the settings that tasks must share to be evaluated in one call of the harness."""
-        return (
-            self.apply_chat_template,
-            self.fewshot_as_multiturn,
-            self.system_instruction,
-            self.batch_size,
-            self.limit if self.limit_seed is None else None,
-            self.limit is not None and self.limit_seed is not None,
-            self.max_new_tokens,
-        )
-
 
 def resolve(defaults: TaskSettings, by_task: ByTask, names: Sequence[str]) -> TaskSettings:
     """Return a task's settings; `names` are its own and its groups', the most specific first."""

@@ -10,8 +10,9 @@ import pytest
 
 from made_up import cell
 from storm_evaluation.ablation.ledger import in_words, is_ablation, ledgers
-from storm_evaluation.evaluation import Evaluation, Sample
+from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.report.ablation import lines, sections
+from storm_evaluation.sample import Sample
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 
 QUESTIONS = 200

@@ -7,7 +7,8 @@ import pytest
 
 from storm_evaluation.comparison.comparison import Comparison, ComparisonSpec
 from storm_evaluation.comparison.paired import Paired
-from storm_evaluation.evaluation import Evaluation, EvaluationSpec, Sample
+from storm_evaluation.evaluation import Evaluation, EvaluationSpec
+from storm_evaluation.sample import Sample
 from storm_exp import InputError, SettingError
 from storm_exp.testing import make_stage
 

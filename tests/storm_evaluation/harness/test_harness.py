@@ -140,7 +140,7 @@ def test_the_same_bytes_twice_and_nothing_of_the_run_in_them(
     for name in ("x", "y"):
         evaluation, _ = evaluate(tmp_path / name, checkpoint, task_folder)
         files = sorted(evaluation.directory.iterdir())
-        assert [file.name for file in files] == ["evaluation.json", "samples.jsonl"]
+        assert [file.name for file in files] == ["evaluation.json", "samples.parquet"]
         payloads.append([file.read_bytes() for file in files])
     assert payloads[0] == payloads[1]
     assert str(tmp_path).encode() not in b"".join(payloads[0])

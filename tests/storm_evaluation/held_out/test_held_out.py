@@ -109,7 +109,7 @@ def test_two_models_answer_the_same_questions_and_runs_repeat(
         HeldOut().run(make_stage(tmp_path / name), model, data)
         for name, model in (("a", checkpoint), ("b", checkpoint), ("c", other_checkpoint))
     )
-    for file in ("evaluation.json", "samples.jsonl"):
+    for file in ("evaluation.json", "samples.parquet"):
         assert (first.directory / file).read_bytes() == (again.directory / file).read_bytes()
     names = [[(s.task, s.document, s.target) for s in e.samples()] for e in (first, other)]
     assert names[0] == names[1]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from made_up import NAUGHTY, Maker, cell, show
-from storm_evaluation.evaluation import Evaluation, Sample
+from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.look.evaluation_view import EvaluationView
+from storm_evaluation.sample import Sample
 from storm_report.look.view import Choice, Subject
 
 SCORES = {"base": [0, 1, 0], "merged": [0, 1, 1]}

@@ -1,0 +1,117 @@
+"""A result of each model and task is kept: only what is new is asked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storm_evaluation.harness.language_model import HarnessModel
+from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.tasks.settings import ByTask
+from storm_exp import Runtime, Store, value_digest
+from storm_exp._store.artifact_maker import Maker
+from storm_exp.testing import make_stage
+from storm_models.checkpoint.checkpoint import Checkpoint
+
+
+class Evaluating:
+    """Evaluations in one store, and the number of requests that each asks."""
+
+    def __init__(self, folder: Path, tasks: Path) -> None:
+        self.folder, self.tasks, self.asked = folder, tasks, 0
+        self._maker = Maker(Store(folder / "store"), Runtime(device="cpu", threads=1))
+
+    def __call__(self, model: Checkpoint, *tasks: str, **settings: object) -> dict[str, bytes]:
+        """Return the files of an evaluation."""
+        self.asked = 0
+        stage = make_stage(self.folder, f"stage-{len(list(self.folder.iterdir()))}")
+        stage.keep_memo = self._maker.memo
+        settings = {"task_folder": str(self.tasks), "limit": 4, "max_new_tokens": 4, **settings}
+        evaluation = LmEval(tasks=list(tasks), **settings).run(stage, model)
+        assert sum(1 for _ in evaluation.samples()) == evaluation.spec().documents
+        return {file.name: file.read_bytes() for file in evaluation.directory.iterdir()}
+
+
+@pytest.fixture
+def folder(task_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(task_folder, tmp_path / "tasks"))
+
+
+@pytest.fixture
+def evaluating(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluating:
+    (tmp_path / "work").mkdir()
+    made = Evaluating(tmp_path / "work", folder)
+    divided = HarnessModel._divided
+
+    def counting(self, kind, requests, shards, answer):
+        made.asked += len(requests)
+        return divided(self, kind, requests, shards, answer)
+
+    monkeypatch.setattr(HarnessModel, "_divided", counting)
+    return made
+
+
+@pytest.fixture
+def model(checkpoint: Checkpoint) -> Checkpoint:
+    return Checkpoint(checkpoint.directory, value_digest("model"))
+
+
+def test_a_task_that_is_added_is_the_only_one_asked(evaluating, model, other_checkpoint, folder):
+    evaluating(model, "choose")
+    assert evaluating.asked == 4 * 2, "two choices of each document"
+    both = evaluating(model, "write", "choose")
+    assert evaluating.asked == 4, "what is written"
+    again = evaluating(model, "choose", "write")
+    assert evaluating.asked == 0
+    assert json.loads(again["evaluation.json"])["tasks"].keys() == {"choose", "write"}
+    assert (
+        json.loads(both["evaluation.json"])["mean"] == json.loads(again["evaluation.json"])["mean"]
+    )
+    evaluating(Checkpoint(other_checkpoint.directory, value_digest("other")), "write")
+    assert evaluating.asked == 4, "another model"
+
+
+def test_what_is_kept_is_what_an_evaluation_of_all_tasks_gives(
+    evaluating, model, checkpoint, monkeypatch
+):
+    whole = evaluating(checkpoint, "choose", "write")
+    assert evaluating.asked == 12
+    for task in ("write", "choose"):
+        evaluating(model, task)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(Checkpoint, "load", refuse)
+    assert evaluating(model, "choose", "write") == whole
+
+
+def test_a_setting_of_one_task_asks_that_task_again(evaluating, model):
+    evaluating(model, "choose", "write")
+    evaluating(model, "choose", "write", by_task=ByTask(limit={"write": 3}))
+    assert evaluating.asked == 3
+    evaluating(model, "choose", "write", by_task=ByTask(metric={"choose": "acc_norm"}))
+    assert evaluating.asked == 8
+    evaluating(model, "choose", "write", seed=1)
+    assert evaluating.asked == 12
+
+
+def test_files_of_other_tasks_do_not_matter_and_shared_ones_do(evaluating, model, folder):
+    evaluating(model, "choose", "write")
+    shutil.copy(folder / "numbers.jsonl", folder / "others.jsonl")
+    (folder / "other.yaml").write_text(
+        "include: choose.yaml\ntask: other\ndataset_kwargs: {data_files: {test: others.jsonl}}\n"
+    )
+    evaluating(model, "choose", "write", "other")
+    assert evaluating.asked == 8, "the new task"
+    with (folder / "others.jsonl").open("a") as file:
+        file.write('{"question": "?", "answer": "1", "choices": ["1", "2"]}\n')
+    evaluating(model, "choose", "write", "other")
+    assert evaluating.asked == 8, "the task whose data changed"
+    with (folder / "scoring.py").open("a") as file:
+        file.write("\n# other code\n")
+    evaluating(model, "choose", "write", "other")
+    assert evaluating.asked == 4 * 2 + 4 + 4 * 2, "code may be used by every task"
