@@ -67,10 +67,11 @@ def storm_report_page(run: RunRecord, sections: list[Section]) -> Path:
 
 @hookimpl
 def storm_closing_lines(run: RunRecord) -> list[str]:
-    """Return where the models of a run are."""
+    """Return where the models of a run are, and how a sweep chose its cells."""
+    from storm_report.sweep_notes import notes_lines
     from storm_report.whereabouts import whereabouts
 
-    return whereabouts(run)
+    return [*whereabouts(run), *notes_lines(run)]
 
 
 @hookimpl

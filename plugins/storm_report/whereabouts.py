@@ -67,13 +67,13 @@ def find_winner(record: RunRecord) -> Winner | str:
     Cells are compared by the main metric of the last stage that measured its figure on data, the
     same in all cells; of several seeds, by the mean.
     """
-    found = [(cells, [_judged(cell) for cell in cells]) for _, cells in groups(record)]
-    judged = [measure for _, each in found for measure in each]
-    measured = [measure for measure in judged if measure is not None]
+    found = [(cells, [judged(cell) for cell in cells]) for _, cells in groups(record)]
+    figures = [measure for _, each in found for measure in each]
+    measured = [measure for measure in figures if measure is not None]
     if not measured:
         return ""
-    if len(measured) < len(judged):
-        return f"{len(judged) - len(measured)} of {len(judged)} cells have no figure"
+    if len(measured) < len(figures):
+        return f"{len(figures) - len(measured)} of {len(figures)} cells have no figure"
     columns = list(dict.fromkeys(measure.column for measure in measured))
     if len({(measure.column, measure.on) for measure in measured}) > 1:
         return f"the cells are measured on different data or stages ({', '.join(columns)})"
@@ -84,7 +84,7 @@ def find_winner(record: RunRecord) -> Winner | str:
         return f"{measure.column} is not a number in every cell"
     if len(set(values)) < 2:
         return f"{measure.column} is {values[0]:.4g} in every cell"
-    lower = measure.metric.endswith(_LOWER)
+    lower = is_lower_better(measure.metric)
     cells, value = (min if lower else max)(means, key=lambda each: each[1])
     number = record.cells.index(cells[0])
     return Winner(
@@ -96,7 +96,12 @@ def find_winner(record: RunRecord) -> Winner | str:
     )
 
 
-def _judged(cell: CellRecord) -> Measure | None:
+def is_lower_better(metric: str) -> bool:
+    """Return whether less of a metric is better, by its name."""
+    return metric.endswith(_LOWER)
+
+
+def judged(cell: CellRecord) -> Measure | None:
     """Return the last main metric of a cell that was measured on data."""
     found = [m for m in measures(cell) if m.metric == m.stage.main_metric and m.on]
     return found[-1] if found else None

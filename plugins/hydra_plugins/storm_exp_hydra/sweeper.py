@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
@@ -49,12 +49,16 @@ class CellsSweeper(BasicSweeper):
 
         task = CellTask(task_function)
         super().setup(hydra_context=hydra_context, task_function=task, config=config)
+        self.stages: StagesLauncher
+        """What composes cells without running them."""
+        # Hydra may have executed the launcher's module twice, so that there are two such classes.
         if type(self.launcher).__name__ == "StagesLauncher":
+            self.stages = cast(StagesLauncher, self.launcher)
             return
-        stages = StagesLauncher()
-        stages.setup(hydra_context=hydra_context, task_function=task, config=config)
+        self.stages = StagesLauncher()
+        self.stages.setup(hydra_context=hydra_context, task_function=task, config=config)
         name = config.hydra.runtime.choices["hydra/launcher"]
-        self.launcher = SeparateCells(self.launcher, stages, name)
+        self.launcher = SeparateCells(self.launcher, self.stages, name)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Sweep, and remove `multirun.yaml`, as a run has a record of its own."""
@@ -75,10 +79,11 @@ class CellsSweeper(BasicSweeper):
         for override in overrides:
             if override.is_interval_sweep():
                 raise ComposeError(
-                    f"{override.input_line}: an interval names no values; write range(0,1,0.1)"
+                    f"{override.input_line}: an interval names no values; write range(0,1,0.1), "
+                    "or search it (hydra/sweeper=optuna)"
                 )
             if override.is_discrete_sweep():
-                count *= _values(override)
+                count *= count_values(override)
         if count > MOST_CELLS:
             given = " ".join(str(o.input_line) for o in overrides if o.is_discrete_sweep())
             raise ComposeError(f"{given}: {count:,} cells, and a sweep has at most {MOST_CELLS:,}")
@@ -88,7 +93,7 @@ class CellsSweeper(BasicSweeper):
         """Leave it to the launcher, which composes every cell before the first one runs."""
 
 
-def _values(override: Override) -> int:
+def count_values(override: Override) -> int:
     """Return how many values an override gives; raises ComposeError for none at all."""
     value = override.value()
     try:

@@ -53,7 +53,7 @@ def test_a_word_of_hydras_works(storm, words, part):
         (["recipe=sum", "hydra.run.dir=x"], ["hydra.run.dir=x:", "outputs=DIR"]),
         (["recipe=sum", "hydra.sweep.dir=x"], ["hydra.sweep.dir=x:", "outputs=DIR"]),
         (["recipe=sum", "hydra.job.chdir=true"], ["hydra.job.chdir=true:", "outputs=DIR"]),
-        (["-m", "recipe=sum", "hydra/sweeper=optuna"], ["hydra/sweeper=optuna: no such option"]),
+        (["-m", "recipe=sum", "hydra/sweeper=bayes"], ["hydra/sweeper=bayes: no such option"]),
         (["-m", "recipe=sum", "hydra/launcher=slurm"], ["hydra/launcher=slurm"]),
         (["-m", "recipe=sum", "adder=glob(no*)"], ["adder=glob(no*): no value comes of it"]),
         (["-m", "recipe=sum", "adder.amount=range(3,1)"], ["adder.amount=range(3,1): no value"]),
