@@ -15,7 +15,7 @@ from storm_exp import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LOG_LIKELIHOOD, PROBABILITY = "log_likelihood", "probability"
+MEASURES = LOG_LIKELIHOOD, PROBABILITY = "log_likelihood", "probability"
 """Metrics of the right answer: its log-likelihood in nats, and its share of the choices'."""
 _SHOWN_CHARACTERS = 400
 _AT_ONCE = 1024

@@ -46,6 +46,9 @@ class Factor:
     mean: dict[str, Effect]
     """Effects on `mean`, of the tasks in which higher is better, and on `loss`, of the others."""
     tasks: dict[str, Effect]
+    measures: dict[str, Effect]
+    """Effects on the right answers' likelihood, over the tasks that have it; each measure is
+    corrected by itself."""
 
     @property
     def note(self) -> str:
@@ -97,7 +100,7 @@ def _arm(cell: CellRecord) -> str:
 
 
 def _ledger(evaluator: str, arms: dict[str, _Runs], section: dict[str, Any]) -> Ledger:
-    from storm_evaluation.comparison.document_matching import match_documents
+    from storm_evaluation.comparison.document_matching import match_documents, shared_measures
 
     controls = {name: c for name, c in section["controls"].items() if c is not None}
     design = section["design"]
@@ -122,15 +125,27 @@ def _ledger(evaluator: str, arms: dict[str, _Runs], section: dict[str, Any]) -> 
         runs = [arms[arm][seeds] for arm in measured for seeds in reference]
         paired = Paired(runs=len(reference))
         try:
-            matched = match_documents([Evaluation(Path(stage.directory)) for stage in runs])
+            evaluations = [Evaluation(Path(stage.directory)) for stage in runs]
+            matched = match_documents(evaluations)
             entries = _estimate(paired, matched, measured, wanted, design)
+            beside = {
+                measure: _estimate(
+                    paired, match_documents(evaluations, measure), measured, wanted, design
+                )
+                for measure in shared_measures(evaluations)
+            }
         except (InputError, OSError, ValueError) as error:
             problems.append(f"not compared: {error}")
         else:
             questions = {task.name: task.scores_MN.shape[1] for task in matched}
             factors = [
-                _factor(name, "" if TIMES in name else controls[name]["says"], entry)
-                for name, entry in zip(wanted, entries, strict=True)
+                _factor(
+                    name,
+                    "" if TIMES in name else controls[name]["says"],
+                    entry,
+                    {measure: estimates[number] for measure, estimates in beside.items()},
+                )
+                for number, (name, entry) in enumerate(zip(wanted, entries, strict=True))
             ]
     return Ledger(
         evaluator=evaluator,
@@ -161,12 +176,15 @@ def _estimate(
     return paired.differences(tasks).contrasts(contrasts, of_means, of_tasks)
 
 
-def _factor(name: str, says: str, entry: dict[str, Any]) -> Factor:
+def _factor(
+    name: str, says: str, entry: dict[str, Any], beside: dict[str, dict[str, Any]]
+) -> Factor:
     return Factor(
         name=name,
         control=says,
         mean={kind: _effect(entry[kind]) for kind in ("mean", "loss") if entry[kind]},
         tasks={task: _effect(cell) for task, cell in entry["tasks"].items()},
+        measures={measure: _effect(each["mean"]) for measure, each in beside.items()},
     )
 
 

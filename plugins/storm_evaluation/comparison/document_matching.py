@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from storm_evaluation.comparison.significance import Floats
 from storm_evaluation.evaluation import Evaluation
-from storm_evaluation.sample import Sample
+from storm_evaluation.sample import MEASURES, Sample
 from storm_exp import InputError
 
 
@@ -24,10 +25,12 @@ class MatchedTask:
     weights_MN: Floats
 
 
-def match_documents(evaluations: Sequence[Evaluation]) -> list[MatchedTask]:
+def match_documents(evaluations: Sequence[Evaluation], measure: str = "") -> list[MatchedTask]:
     """Return the evaluations' scores with each document in the same column for every model.
 
-    Raises InputError when they differ in tasks, metrics or documents.
+    With a `measure`, a metric that samples have beside their score and of which more is better,
+    its values take the scores' place; tasks without it are left out. Raises InputError when the
+    evaluations differ in tasks, metrics or documents, and when no task has the measure.
     """
     summaries = [evaluation.summary() for evaluation in evaluations]
     samples = [_by_task(evaluation) for evaluation in evaluations]
@@ -38,10 +41,30 @@ def match_documents(evaluations: Sequence[Evaluation]) -> list[MatchedTask]:
                 f"evaluations 0 and {position} (counted from 0) are over different tasks: "
                 f"{', '.join(tasks)} and {', '.join(summary['tasks'])}"
             )
+    if measure:
+        tasks = [task for task in tasks if all(_has(s, task, measure) for s in summaries)]
+        if not tasks:
+            raise InputError(f"no task has the measure '{measure}' of every document")
     return [
-        _match_task(task, [s["tasks"][task] for s in summaries], [s[task] for s in samples])
+        _match_task(
+            task, [s["tasks"][task] for s in summaries], [s[task] for s in samples], measure
+        )
         for task in tasks
     ]
+
+
+def shared_measures(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the measures that every evaluation has of any of its tasks."""
+    summaries = [evaluation.summary() for evaluation in evaluations]
+    return [
+        measure
+        for measure in MEASURES
+        if any(all(_has(s, task, measure) for s in summaries) for task in summaries[0]["tasks"])
+    ]
+
+
+def _has(summary: dict[str, Any], task: str, measure: str) -> bool:
+    return task in summary["tasks"] and measure in summary["tasks"][task]["metrics"]
 
 
 def _by_task(evaluation: Evaluation) -> dict[str, dict[str, Sample]]:
@@ -52,7 +75,10 @@ def _by_task(evaluation: Evaluation) -> dict[str, dict[str, Sample]]:
 
 
 def _match_task(
-    task: str, entries: list[dict[str, object]], samples: list[dict[str, Sample]]
+    task: str,
+    entries: list[dict[str, object]],
+    samples: list[dict[str, Sample]],
+    measure: str,
 ) -> MatchedTask:
     documents = list(samples[0])
     for position, (entry, model) in enumerate(zip(entries, samples, strict=True)):
@@ -69,8 +95,12 @@ def _match_task(
             )
     return MatchedTask(
         name=task,
-        metric=str(entries[0]["metric"]),
-        higher_is_better=bool(entries[0]["higher_is_better"]),
-        scores_MN=np.array([[model[name].score for name in documents] for model in samples]),
+        metric=measure or str(entries[0]["metric"]),
+        higher_is_better=bool(measure or entries[0]["higher_is_better"]),
+        scores_MN=np.array([[_value(model[n], measure) for n in documents] for model in samples]),
         weights_MN=np.array([[model[name].weight for name in documents] for model in samples]),
     )
+
+
+def _value(sample: Sample, measure: str) -> float:
+    return sample.metrics[measure] if measure else sample.score

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm_evaluation.comparison.comparison import Comparison, ComparisonSpec
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
+from storm_evaluation.sample import MEASURES
 from storm_exp import InputError, SettingError, StageContext, component, setting
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Paired:
     """How many consecutive evaluations are runs of the same arm, in the order of their seeds."""
     margin: float = setting(0.02, neutral=0.02, above=0)
     """Differences within ± margin, in scores or nats, count as "no effect"."""
+    measure: str = setting("", neutral="", one_of=("", *MEASURES))
+    """What is compared in place of the tasks' scores: log_likelihood (of the right answer, in nats)
+    or probability (of the right choice among the choices), which show smaller effects. Tasks
+    without it are left out. Empty: the scores."""
     resamples: int = setting(4000, at_least=100)
     """Bootstrap resamples, and sign flips of the permutation test, for single runs."""
     seed: int = 0
@@ -47,21 +52,26 @@ class Paired:
             problem = f"{len(evaluations)} evaluations are not two or more arms of this many runs"
             raise SettingError("runs", self.runs, problem)
         return ComparisonSpec(
-            models=len(evaluations) // self.runs, tasks=list(known[0][1]) if known else None
+            models=len(evaluations) // self.runs,
+            tasks=list(known[0][1]) if known and not self.measure else None,
         )
 
     def run(self, stage: StageContext, evaluations: list[Evaluation]) -> Comparison:
         """Match the evaluations' documents and compare."""
         from storm_evaluation.comparison.document_matching import match_documents
 
-        content = self.compare(match_documents(evaluations))
+        matched = match_documents(evaluations, self.measure)
+        if left_out := sorted(set(evaluations[0].summary()["tasks"]) - {t.name for t in matched}):
+            stage.say(f"not compared, as they have no {self.measure}: {', '.join(left_out)}")
+        content = self.compare(matched)
         comparison = Comparison(stage.directory)
         comparison.write(content)
         if content["mean"] is not None:
-            stage.metric("best_mean_score", content["mean"][content["best"]]["score"], main=True)
+            mean = f"mean_{self.measure or 'score'}"
+            stage.metric(f"best_{mean}", content["mean"][content["best"]]["score"], main=True)
             stage.metric("best_position", content["best"])
             for position, cell in enumerate(content["mean"]):
-                stage.metric(f"mean_score/{position}", cell["score"])
+                stage.metric(f"{mean}/{position}", cell["score"])
             for entry in content["against_first"]:
                 stage.metric(f"gain/{entry['second']}", entry["mean"]["difference"])
                 if entry["loss"]:

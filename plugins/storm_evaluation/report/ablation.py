@@ -101,9 +101,9 @@ def _cells(effect: Effect) -> list[str]:
 def _means(ledger: Ledger) -> Markup:
     header = ["factor", "its control", "measure", "effect", "interval", "p (Holm)", "verdict"]
     rows = [
-        [factor.name, factor.control or factor.note, kind, *_cells(effect)]
+        [factor.name, factor.control or factor.note, kind.replace("_", "-"), *_cells(effect)]
         for factor in ledger.factors
-        for kind, effect in factor.mean.items()
+        for kind, effect in {**factor.mean, **factor.measures}.items()
     ]
     return table(header, rows, "scores") if rows else Markup()
 

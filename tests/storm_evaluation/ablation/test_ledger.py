@@ -29,7 +29,12 @@ def evaluate(folder: Path, chance: float, draw: np.random.Generator) -> StageRec
     folder.mkdir(parents=True)
     hard = np.linspace(0, 1, QUESTIONS)
     rows = [
-        Sample(task=task, document=f"d{n}", score=float(draw.random() < chance * (1.2 - 0.4 * h)))
+        Sample(
+            task=task,
+            document=f"d{n}",
+            score=float(draw.random() < chance * (1.2 - 0.4 * h)),
+            metrics={"probability": chance * (1.2 - 0.4 * h)} if task == "tasks_easy" else {},
+        )
         for task in ("tasks_easy", "tasks_other")
         for n, h in enumerate(hard)
     ]
@@ -97,6 +102,8 @@ def test_an_effect_is_the_recipe_less_its_control_with_the_interval_on_the_same_
     assert merging.mean["mean"].verdict in ("undecided", "no effect")
     assert set(curation.tasks) == {"tasks_easy", "tasks_other"}
     assert (ledger.runs, ledger.questions["tasks_easy"]) == (3, QUESTIONS)
+    assert curation.measures.keys() == {"probability"}, "of the one task that has it"
+    assert curation.measures["probability"].difference == pytest.approx(0.3)
 
 
 def test_of_one_in_the_arm_has_the_factor(ablated):
@@ -163,6 +170,13 @@ def test_without_the_reference_nothing_is_compared(ablated):
     (ledger,) = ledgers(ablated(missing={("", seed) for seed in SEEDS}))
     assert not ledger.factors
     assert len(ledger.problems) == 2
+
+
+def test_the_report_has_the_measures_beside_the_score(ablated):
+    run = ablated()
+    (section,) = sections(run)
+    assert "<td>probability</td>" in str(section.html)
+    assert "probability" not in " ".join(lines(run)), "the score is what the ledger is about"
 
 
 def test_the_report_says_it_in_words_figures_and_tables(ablated):

@@ -28,7 +28,7 @@ def evaluation(
     return made
 
 
-def compare(folder: Path, evaluations: list[Evaluation], **settings: float) -> dict:
+def compare(folder: Path, evaluations: list[Evaluation], **settings: object) -> dict:
     stage = make_stage(folder, "comparison")
     comparison = Paired(**{"resamples": 500, **settings}).run(stage, evaluations)
     return {**comparison.summary(), "metrics": stage.metrics, "main": stage.main_metric}
@@ -128,6 +128,39 @@ def test_settings_are_checked() -> None:
         Paired(confidence=1.0)
     with pytest.raises(SettingError, match="resamples"):
         Paired(resamples=10)
+
+
+def test_a_measure_takes_the_scores_place_and_shows_a_smaller_effect(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    made = []
+    for name, gain in (("a", 0.0), ("b", 0.05)):
+        (tmp_path / name).mkdir()
+        likely = 0.5 + 0.3 * np.sin(np.arange(80)) + gain
+        rows = [
+            Sample(
+                task="t",
+                document=f"d{n}",
+                score=float(draw.random() < p),
+                metrics={"probability": float(p)},
+            )
+            for n, p in enumerate(likely)
+        ]
+        rows.append(Sample(task="written", document="d", score=1.0))
+        made.append(Evaluation(tmp_path / name))
+        made[-1].write({"t": ("acc", True), "written": ("acc", True)}, rows, {}, "")
+    assert made[0].summary()["tasks"]["t"]["metrics"]["probability"] == pytest.approx(
+        np.mean(0.5 + 0.3 * np.sin(np.arange(80)))
+    )
+    by_score = compare(tmp_path, made)
+    table = compare(tmp_path, made, measure="probability")
+    assert set(by_score["tasks"]) == {"t", "written"} and set(table["tasks"]) == {"t"}
+    assert table["tasks"]["t"]["metric"] == "probability"
+    cell = table["against_first"][0]["mean"]
+    assert cell["difference"] == pytest.approx(0.05) and cell["verdict"] == "better"
+    assert by_score["against_first"][0]["tasks"]["t"]["verdict"] == "undecided"
+    assert table["main"] == "best_mean_probability"
+    with pytest.raises(InputError, match="no task has the measure 'log_likelihood'"):
+        compare(tmp_path, made, measure="log_likelihood")
 
 
 def test_facts_of_a_comparison(tmp_path: Path) -> None:
