@@ -44,6 +44,7 @@ from storm_exp._plan.plan import Plan
 from storm_exp._plan.planned_artifact import PlannedArtifact
 from storm_exp._run import run_hooks as _run_hooks
 from storm_exp._run.answer import Answer
+from storm_exp._run.application import compose_and_act
 from storm_exp._run.console import align
 from storm_exp._run.run import Composition, carry_out, make_plan
 from storm_exp._store.claim import COLLECTION, claim
@@ -91,6 +92,7 @@ __all__ = [
     "check_bounds",
     "claim",
     "component",
+    "compose_and_act",
     "describe",
     "did_you_mean",
     "evict",

@@ -82,6 +82,14 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
 
 
 @hookimpl
+def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return the verb that runs again what was recorded."""
+    from storm_evaluation.reproduction.verb import reproduce
+
+    return {"reproduce": reproduce}
+
+
+@hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
     """Return the report's sections on all models over all tasks, learning curves and answers."""
     from storm_evaluation.report import ablation, answers, learning_curve, over_runs, sections

@@ -28,10 +28,15 @@ def environment_section(record: RunRecord) -> Section:
 def distributions(record: RunRecord) -> tuple[dict[str, str], dict[str, str]]:
     """Return the versions of this project's requirements, and of all other packages."""
     installed: dict[str, str] = dict(record.environment.get("distributions", {}))
+    names = required_names() & installed.keys()
+    required = {name: installed.pop(name) for name in sorted(names)}
+    return required, installed
+
+
+def required_names() -> set[str]:
+    """Return the names of this project and of the packages that it or an extra of it requires."""
     try:
         requirements = importlib.metadata.requires("storm-exp") or []
     except importlib.metadata.PackageNotFoundError:
         requirements = []
-    names = {"storm-exp", *(re.split(r"[^\w.-]", line)[0].lower() for line in requirements)}
-    required = {name: installed.pop(name) for name in sorted(names & installed.keys())}
-    return required, installed
+    return {"storm-exp", *(re.split(r"[^\w.-]", line)[0].lower() for line in requirements)}

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 
-@functools.cache
 def describe_environment() -> dict[str, Any]:
-    """Return versions, machine and commit, which are recorded but part of no key."""
+    """Return versions, machine, threads and commit, which are recorded but part of no key."""
+    described = _describe()
+    threads = os.environ.get("OMP_NUM_THREADS") or described["cores"]
+    return {**described, "threads": int(threads)}
+
+
+@functools.cache
+def _describe() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

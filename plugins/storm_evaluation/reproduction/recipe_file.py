@@ -1,0 +1,65 @@
+"""Recipes written from records: every setting as it was, whatever presets say today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from storm_exp import did_you_mean, load_plugins
+
+Stages = Mapping[str, tuple[str, Mapping[str, Any]]]
+"""The component and the settings of every stage, inputs first."""
+
+
+def lacking(stages: Stages) -> list[str]:
+    """Return a line for each stage whose component no plugin brings."""
+    components = load_plugins().components
+    return [
+        f"{name}: no plugin here brings the component '{component}'"
+        f"{did_you_mean(component, components)}"
+        for name, (component, _) in stages.items()
+        if component not in components
+    ]
+
+
+def recipe_body(
+    stages: Stages,
+    graph: Mapping[str, Mapping[str, Any]],
+    sections: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the contents of a recipe's file.
+
+    Edges of `graph` to other stages or to ports that a component lacks are left out.
+    """
+    components = load_plugins().components
+    edges = {
+        name: {
+            port: sources
+            for port, sources in (graph.get(name) or {}).items()
+            if port in components[component].ports and set(_names(sources)) <= stages.keys()
+        }
+        for name, (component, _) in stages.items()
+    }
+    return {
+        "defaults": [
+            {f"/{components[component].menus[0]}@{name}": component}
+            for name, (component, _) in stages.items()
+        ],
+        "graph": edges,
+        "targets": list(stages),
+        **{name: literal(values) for name, values in sections.items()},
+        **{name: literal(settings) for name, (_, settings) in stages.items()},
+    }
+
+
+def literal(value: Any) -> Any:
+    """Return a value in which no text is an interpolation for OmegaConf."""
+    if isinstance(value, Mapping):
+        return {name: literal(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [literal(each) for each in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value
+
+
+def _names(sources: Any) -> list[str]:
+    return [sources] if isinstance(sources, str) else list(sources or [])
