@@ -26,6 +26,7 @@ COMMANDS = {
     "push": "push hub me/model --dry-run",
     "rehearse": "rehearse recipe=sum",
     "report": "report",
+    "reproduce": "reproduce latest",
     "runs": "runs ls",
     "schema": "schema slerp",
     "show": "show slerp",

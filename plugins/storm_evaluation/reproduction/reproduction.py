@@ -109,7 +109,7 @@ def _scores(
             try:
                 pairs[then.key], _ = pair_scores(label, then.directory, now.directory, margin)
             except InputError as error:
-                missing.append(f"{label}: {error}")
+                missing.append(f"{label} cannot be compared: {error}")
     return [pair for each in pairs.values() for pair in each], missing
 
 

@@ -56,7 +56,8 @@ def reproduce(arguments: list[str]) -> int:
         [{"folder": str(folder), **found.to_json()}],
         found.lines(),
         notes=[f"folder       {os.path.relpath(folder)}"] if folder.is_dir() else [],
-    ).print(arguments) or int(not found.verdict.reproduced)
+        error="" if found.verdict.reproduced else f"not reproduced: {found.verdict.text}",
+    ).print(arguments)
 
 
 def new_folder(outputs: Path, name: str) -> Path:

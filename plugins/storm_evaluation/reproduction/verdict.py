@@ -66,7 +66,8 @@ def judge(
 def _by_scores(label: str, pairs: Sequence[ScorePair], missing: Sequence[str]) -> Verdict:
     bits = f"bits differ from {label} on"
     if missing:
-        return Verdict(CANNOT_SAY, f"{bits}, and {'; '.join(missing)}")
+        others = f" (and {len(missing) - 1} more alike)" if len(missing) > 1 else ""
+        return Verdict(CANNOT_SAY, f"{bits}, and {missing[0]}{others}")
     if not pairs:
         return Verdict(CANNOT_SAY, f"{bits}, and there is no evaluation to compare")
     margin = pairs[0].margin

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ import pytest
 from exams import write_recipe
 from storm_exp.testing import CommandResult
 
+PAGE = Path(__file__).parents[3] / "docs/reproducing.md"
+LINES = re.findall(r"^    storm-exp (reproduce .*)$", PAGE.read_text(encoding="utf-8"), re.M)
 Command = Callable[..., CommandResult]
 
 
@@ -48,6 +52,12 @@ def test_it_reruns_the_record_and_not_what_presets_say_today(
     result = storm("reproduce", "latest")
     assert verdict(result).startswith("same bits")
     assert result.stage("adder").settings == {"amount": 7.0}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_of_the_page_runs(storm: Command, tmp_path: Path, line: str) -> None:
+    storm(*write_recipe(tmp_path))
+    assert storm(*shlex.split(line)).code == 0
 
 
 def test_cells_of_a_sweep_are_rerun_together(storm: Command) -> None:
@@ -153,10 +163,13 @@ def test_a_stage_that_fails_in_the_rerun_cannot_say(storm: Command) -> None:
 
 def test_a_store_that_lost_an_evaluation_cannot_say(storm: Command, tmp_path: Path) -> None:
     run = storm(*write_recipe(tmp_path))
-    shutil.rmtree(run.stage("examiner[adder]").directory, ignore_errors=True)
+    place = Path(run.stage("examiner[adder]").directory)
+    place.rename(place.with_name("lost"))
     assert verdict(storm("reproduce", "latest")).startswith("same bits")
     result = storm("reproduce", "latest", "runtime.threads=2")
-    assert verdict(result).startswith("cannot say: bits differ from adder on, and examiner[adder]:")
+    assert verdict(result).startswith(
+        "cannot say: bits differ from adder on, and examiner[adder] cannot"
+    )
 
 
 def test_a_component_that_nobody_brings_is_named(storm: Command, tmp_path: Path) -> None:
