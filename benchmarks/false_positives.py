@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from scipy.optimize import brentq
 
 sys.path.insert(0, str(Path(__file__).parent))
 from results import setting, table
-from storm_evaluation.comparison.inference import Spread, pair, spread
+from storm_evaluation.comparison.inference import Contrast, Spread, pair, spread
 from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.comparison.significance import Floats, holm
 
@@ -54,33 +55,56 @@ class World:
     """Of the questions' logits."""
     block_sd: float = 0.01
     """Of what a seed does to all arms."""
+    questions: int = QUESTIONS
+    answers: str = "binary"
+    """Or continuous: skewed in what a question does to an arm, with heavy tails."""
 
     @property
     def own_sd(self) -> float:
         """Standard deviation of what a question does to an arm, in logits."""
         return 0.9 if self.heterogeneous else 0.0
 
-    def simulate(self, effects: tuple[float, ...], trials: int, seed: int) -> Spread:
-        """Return the spread of the other arms against the first, [trials, arms - 1]."""
+    @property
+    def arms(self) -> int:
+        """Number of arms."""
+        return len(self.run_sds)
+
+    def simulate(
+        self,
+        effects: tuple[float, ...],
+        trials: int,
+        seed: int,
+        contrasts: Sequence[Contrast] | None = None,
+    ) -> Spread:
+        """Return the spread of contrasts: by default, of the other arms against the first.
+
+        Its arrays are [trials, contrasts].
+        """
         draw = np.random.default_rng(seed)
+        contrasts = contrasts or [pair(0, arm) for arm in range(1, self.arms)]
         slope, _ = _response(self.mean, self.sd, self.own_sd, 0.0)
         shifts = [_response(self.mean, self.sd, self.own_sd, effect)[1] for effect in effects]
         found = []
         for start in range(0, trials, _CHUNK):
             size = min(_CHUNK, trials - start)
-            logits = draw.standard_normal((size, 1, 1, QUESTIONS), dtype=np.float32)
+            logits = draw.standard_normal((size, 1, 1, self.questions), dtype=np.float32)
             logits = np.float32(self.mean) + np.float32(self.sd) * logits
-            own = draw.standard_normal((size, ARMS, 1, QUESTIONS), dtype=np.float32)
-            logits = logits + np.float32(self.own_sd) * own
-            run = draw.normal(size=(size, ARMS, self.runs, 1)) * np.reshape(
+            own = draw.standard_normal((size, self.arms, 1, self.questions), dtype=np.float32)
+            run = draw.normal(size=(size, self.arms, self.runs, 1)) * np.reshape(
                 self.run_sds, (-1, 1, 1)
             )
             run += draw.normal(0, self.block_sd, (size, 1, self.runs, 1))
+            if self.answers == "continuous":
+                run += np.reshape(effects, (-1, 1, 1))
+                skewed = 0.15 * (np.exp(np.float32(self.own_sd) * own) - 1)
+                noise = 0.25 * draw.standard_t(3, (size, self.arms, self.runs, self.questions))
+                found.append(spread([0.3 * logits + skewed + run + noise], contrasts))
+                continue
+            logits = logits + np.float32(self.own_sd) * own
             run = run / slope + np.reshape(shifts, (-1, 1, 1))
             odds = np.exp(-(logits + run.astype(np.float32)))
             right = draw.random(odds.shape, dtype=np.float32) * (1 + odds) < 1
-            pairs = [pair(0, arm) for arm in range(1, ARMS)]
-            found.append(spread([right.astype(np.float32)], pairs))
+            found.append(spread([right.astype(np.float32)], contrasts))
         return _joined(found)
 
 

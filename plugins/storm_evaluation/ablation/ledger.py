@@ -17,6 +17,7 @@ from storm_report.run_table import is_seed
 
 if TYPE_CHECKING:
     from storm_evaluation.comparison.document_matching import MatchedTask
+    from storm_evaluation.comparison.inference import Family
 
 BETTER, WORSE = "better", "worse"
 _Runs = dict[tuple[str, ...], StageRecord]
@@ -165,15 +166,22 @@ def _estimate(
     effects: dict[str, dict[str, float]],
     design: str,
 ) -> list[dict[str, Any]]:
-    """Return the estimates of effects; those of a factorial's are orthogonal."""
+    """Return the estimates of effects."""
     from storm_evaluation.comparison.inference import Family
 
     contrasts = [
         {arms.index(arm): weight for arm, weight in effect.items()} for effect in effects.values()
     ]
-    of_means = Family(len(effects), 0.0 if design == FULL else 0.5)
+    of_means = family(design, len(effects))
     of_tasks = Family(len(effects) * len(tasks), 0.0) if len(tasks) > 1 else of_means
     return paired.differences(tasks).contrasts(contrasts, of_means, of_tasks)
+
+
+def family(design: str, size: int) -> Family:
+    """Return how the effects of a design hang together: those of a factorial are orthogonal."""
+    from storm_evaluation.comparison.inference import Family
+
+    return Family(size, 0.0 if design == FULL else 0.5)
 
 
 def _factor(

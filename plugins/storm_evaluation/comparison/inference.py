@@ -68,6 +68,7 @@ class Spread:
     observed one, with the opposite sign."""
     fewest: float
     """Effective number of questions: that of the smallest task, times the number of tasks."""
+    tasks: int
     runs: int
     arms: int
 
@@ -139,6 +140,7 @@ def spread(tasks: Sequence[Floats], contrasts: Sequence[Contrast]) -> Spread:
         questions=questions,
         reach=np.abs(difference) + most,
         fewest=len(tasks) * min(task.shape[-1] for task in tasks),
+        tasks=len(tasks),
         runs=runs,
         arms=arms,
     )

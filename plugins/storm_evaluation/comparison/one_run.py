@@ -67,7 +67,7 @@ class OneRun:
             "difference": difference,
             "low": min(low, difference - half),
             "high": max(high, difference + half),
-            "equivalence": widened(difference, *narrow, questions),
+            "equivalence": [float(end) for end in widened(difference, *narrow, questions)],
         }
         single = tasks[0] if len(tasks) == 1 and weights == [-1.0, 1.0] else None
         if (

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from storm_evaluation.comparison import significance
 from storm_evaluation.comparison.comparison import NO_EFFECT, UNDECIDED
 from storm_evaluation.comparison.document_matching import MatchedTask
@@ -116,30 +118,39 @@ class PairwiseDifferences:
                 entry[name] = difference(group, each, of_means) if group else None
             entries.append(entry)
         directions = {task.name: task.higher_is_better for task in self._tasks}
-        self._decide(
-            (cell, directions[name]) for entry in entries for name, cell in entry["tasks"].items()
-        )
+        families = [
+            [(cell, directions[name]) for entry in entries for name, cell in entry["tasks"].items()]
+        ]
         for name in self._groups:
-            self._decide((entry[name], name == "mean") for entry in entries if entry[name])
+            families.append([(entry[name], name == "mean") for entry in entries if entry[name]])
+        for each in families:
+            decide(each, confidence=self._confidence, margin=self._margin)
         return entries
 
-    def _decide(self, cells: Iterable[tuple[Cell, bool]]) -> None:
-        known = list(cells)
-        adjusted = significance.holm([cell["p"] for cell, _ in known])
-        for (cell, higher_is_better), value in zip(known, adjusted, strict=True):
-            cell["p_holm"] = value
-            won = int((cell["difference"] > 0) == higher_is_better)
-            cell["better"] = won if value < 1.0 - self._confidence else None
-            cell["verdict"] = verdict(cell, 1, self._margin)
+
+def decide(cells: Iterable[tuple[Cell, bool]], *, confidence: float, margin: float) -> None:
+    """Add `p_holm`, `better` and `verdict` to contrasts that are looked at together.
+
+    A cell comes with whether higher is better. `better` is 1 where scores are better in arms of
+    positive weight, 0 where they are in those of negative weight.
+    """
+    known = list(cells)
+    adjusted = significance.holm([cell["p"] for cell, _ in known])
+    for (cell, higher_is_better), value in zip(known, adjusted, strict=True):
+        cell["p_holm"] = value
+        won = int((cell["difference"] > 0) == higher_is_better)
+        cell["better"] = won if value < 1.0 - confidence else None
+        cell["verdict"] = verdict(cell, 1, margin)
 
 
-def widened(difference: float, low: float, high: float, questions: float) -> tuple[float, float]:
+def widened(difference: Any, low: Any, high: Any, questions: float) -> tuple[Any, Any]:
     """Return an equivalence interval no narrower than this number of questions allows.
 
-    An outcome that none of n questions showed may occur in up to 3 / n of all questions (the rule
-    of three).
+    The arguments are numbers, or arrays of them. An outcome that none of n questions showed may
+    occur in up to 3 / n of all questions (the rule of three).
     """
-    return min(low, difference - 3 / questions), max(high, difference + 3 / questions)
+    least = 3 / questions
+    return np.minimum(low, difference - least), np.maximum(high, difference + least)
 
 
 def verdict(cell: Cell, second: int, margin: float) -> str:

@@ -10,6 +10,7 @@ from storm_evaluation.comparison.document_matching import MatchedTask
 from storm_evaluation.comparison.inference import (
     Contrast,
     Family,
+    Spread,
     pseudo_scores,
     question_variance,
     spread,
@@ -43,26 +44,37 @@ class SeveralRuns:
 
     def difference(self, tasks: Sequence[MatchedTask], contrast: Contrast, family: Family) -> Cell:
         """Return a contrast of means over runs and tasks."""
-        scores = [self._scores[task.name] for task in tasks]
-        estimate = spread(scores, [contrast])
-        (difference,) = estimate.difference
-        (half,) = estimate.half_width(self._level)
-        (narrow,) = estimate.half_width(2 * self._level)
         effective = min(effective_questions(task.weights_MN) for task in tasks)
-        questions = min(estimate.fewest, len(tasks) * effective)
-        (simultaneous,) = estimate.simultaneous_half_width(self._level, family)
-        return {
-            "difference": float(difference),
-            "low": float(difference - half),
-            "high": float(difference + half),
-            "together": [float(difference - simultaneous), float(difference + simultaneous)],
-            "equivalence": widened(
-                float(difference), float(difference - narrow), float(difference + narrow), questions
-            ),
-            "p": float(estimate.p_values()[0]),
-            "test": TEST,
-        }
+        found = estimates(self.spread(tasks, [contrast]), self._level, family, effective)
+        return {name: values[0].tolist() for name, values in found.items()} | {"test": TEST}
+
+    def spread(self, tasks: Sequence[MatchedTask], contrasts: Sequence[Contrast]) -> Spread:
+        """Return the spread of contrasts of means over runs and tasks."""
+        return spread([self._scores[task.name] for task in tasks], contrasts)
 
     def _by_run(self, task: MatchedTask) -> Floats:
         scores = pseudo_scores(task.scores_MN, task.weights_MN)
         return scores.reshape(self.models, self.runs, -1)
+
+
+def estimates(
+    spread: Spread, level: float, family: Family, effective: float = np.inf
+) -> dict[str, Floats]:
+    """Return what a comparison says of contrasts: arrays [..., contrasts], of intervals [..., 2].
+
+    `effective` is the effective number of questions of the smallest task, where weights make it
+    less than the number of questions.
+    """
+    difference = spread.difference
+    half, narrow = spread.half_width(level), spread.half_width(2 * level)
+    simultaneous = spread.simultaneous_half_width(level, family)
+    questions = min(spread.fewest, spread.tasks * effective)
+    equivalence = widened(difference, difference - narrow, difference + narrow, questions)
+    return {
+        "difference": difference,
+        "low": difference - half,
+        "high": difference + half,
+        "together": np.stack([difference - simultaneous, difference + simultaneous], -1),
+        "equivalence": np.stack(equivalence, -1),
+        "p": spread.p_values(),
+    }
