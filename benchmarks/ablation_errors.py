@@ -132,9 +132,9 @@ def measure(case: Case, trials: int, seed: int) -> Errors:
             found = float(np.mean(verdicts[:, 0] == "better"))
         if name == "margin":
             claimed = float((verdicts == NO_EFFECT)[:, truth != 0].mean(0).max())
-    planned = _planned(case, _true(case, spreads["null"]))
+    planned = _planned(case, _true(spreads["null"]))
     pilots = [
-        _planned(case, variances(spreads["null"], case.contrasts[0], (n, 0)).pessimistic())
+        _planned(case, variances(spreads["null"], (n, 0)).pessimistic())
         for n in range(min(PILOTS, trials))
     ]
     return Errors(
@@ -164,16 +164,13 @@ def ledgers(case: Case, spread: Spread, truth: Floats) -> tuple[Floats, Floats]:
     return np.array(verdicts), outside
 
 
-def _true(case: Case, null: Spread) -> Variances:
+def _true(null: Spread) -> Variances:
     """Return the variances of the first effect, as the mean of unbiased estimates."""
-    known = variances(null, case.contrasts[0], (slice(None), 0))
-    return dataclasses.replace(known, freedom=np.inf)
+    return dataclasses.replace(variances(null, (slice(None), 0)), freedom=np.inf)
 
 
 def _planned(case: Case, known: Variances) -> float:
-    plan = PlannedComparison(
-        known, case.contrasts[0], case.world.arms, len(case.contrasts), 1 - CONFIDENCE
-    )
+    plan = PlannedComparison(known, case.world.arms, len(case.contrasts), 1 - CONFIDENCE)
     return plan.power(FOUND, case.world.runs)
 
 

@@ -62,22 +62,25 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
     def ablate(cells: list[Composition]) -> Answer:
         """Tell what each step of a recipe is worth, against its control.
 
-        usage: storm-exp ablate recipe=NAME seed=0,1,2 [setting=value …] [--json]
+        usage: storm-exp ablate recipe=NAME seed=0,1,2 [setting=value …] [--power] [--json]
 
         Runs the recipe, and the recipe with the control of each of its factors in turn; what they
         share is made once. The report begins with the effect of every factor on the scores of the
-        result, with intervals over runs and questions.
+        result, with intervals over runs and questions. With --power nothing runs: it says which
+        effects could be seen, and how many seeds an effect of ablation.power=0.02 needs.
 
         for example:
             storm-exp ablate recipe=storm seed=0,1,2
             storm-exp ablate recipe=storm seed=0,1,2 ablation.design=full
             storm-exp ablate recipe=storm seed=0,1,2 ablation.controls.difficulty=null
+            storm-exp ablate recipe=storm seed=0,1,2,3,4 --power
         """
         from storm_evaluation.ablation.verb import ablate
 
         return ablate(cells)
 
     ablate.words = ("-m", "hydra/sweeper=ablation")  # type: ignore[attr-defined]
+    ablate.flags = {"--power": "ablation.power=0.02"}  # type: ignore[attr-defined]
     return {"ablate": ablate}
 
 

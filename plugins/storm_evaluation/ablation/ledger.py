@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_evaluation.ablation.design import FULL, TIMES, controlled, effects
+from storm_evaluation.ablation.design import FULL
+from storm_evaluation.ablation.measured_arms import MeasuredArms, arms_of
 from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
-from storm_evaluation.evaluation import Evaluation
 from storm_exp import InputError
-from storm_exp.report import CellRecord, RunRecord, StageRecord
-from storm_report.run_table import is_seed
+from storm_exp.report import RunRecord
 
 if TYPE_CHECKING:
     from storm_evaluation.comparison.document_matching import MatchedTask
-    from storm_evaluation.comparison.inference import Family
+    from storm_evaluation.comparison.inference import Contrast, Family
 
 BETTER, WORSE = "better", "worse"
-_Runs = dict[tuple[str, ...], StageRecord]
-"""Evaluations of an arm by the values of its seed settings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,80 +73,39 @@ class Ledger:
     """Why factors are missing."""
 
 
-def is_ablation(run: RunRecord) -> bool:
-    """Return whether a run is one of `storm-exp ablate`."""
-    return any(_arm(cell) for cell in run.cells)
-
-
 def ledgers(run: RunRecord) -> Iterator[Ledger]:
     """Yield a ledger for each evaluator of an ablation."""
-    by_evaluator: dict[str, dict[str, _Runs]] = {}
-    for cell, settings in zip(run.cells, run.cell_settings(), strict=True):
-        seeds = tuple(value for name, value in settings.items() if is_seed(name))
-        for stage in cell.of_type("Evaluation"):
-            arms = by_evaluator.setdefault(stage.stage, {})
-            arms.setdefault(_arm(cell), {})[seeds] = stage
-    for evaluator, arms in by_evaluator.items():
-        yield _ledger(evaluator, arms, run.cells[0].config["ablation"])
+    for arms in arms_of(run):
+        yield _ledger(arms)
 
 
-def _arm(cell: CellRecord) -> str:
-    """Return the arm that a cell belongs to; empty for the reference and other runs."""
-    section = cell.config.get("ablation")
-    return str(section.get("arm") or "") if isinstance(section, dict) else ""
-
-
-def _ledger(evaluator: str, arms: dict[str, _Runs], section: dict[str, Any]) -> Ledger:
-    from storm_evaluation.comparison.document_matching import match_documents, shared_measures
-
-    controls = {name: c for name, c in section["controls"].items() if c is not None}
-    design = section["design"]
-    paired, reference = Paired(), arms.get("", {})
-    measured, problems = [""], []
-    for arm in controlled(design, list(controls)):
-        found = arms.get(arm, {})
-        if arm and reference and found.keys() == reference.keys():
-            measured.append(arm)
-        elif arm:
-            problems.append(f"{arm}: {len(found)} of {len(reference)} runs have a score")
-    wanted = {
-        name: effect
-        for name, effect in effects(design, list(controls)).items()
-        if effect.keys() <= set(measured)
-    }
-    if design == FULL and problems:
-        problems.append("no effects: those of a factorial need all of its arms")
-    questions: dict[str, int] = {}
-    factors: list[Factor] = []
-    if wanted:
-        runs = [arms[arm][seeds] for arm in measured for seeds in reference]
-        paired = Paired(runs=len(reference))
+def _ledger(arms: MeasuredArms) -> Ledger:
+    paired, problems = Paired(runs=max(1, arms.runs)), arms.problems()
+    effects, questions, factors = arms.effects(), {}, []
+    if effects:
         try:
-            evaluations = [Evaluation(Path(stage.directory)) for stage in runs]
-            matched = match_documents(evaluations)
-            entries = _estimate(paired, matched, measured, wanted, design)
+            tasks = arms.match()
+            entries = _estimate(paired, tasks, effects, arms.design)
             beside = {
-                measure: _estimate(
-                    paired, match_documents(evaluations, measure), measured, wanted, design
-                )
-                for measure in shared_measures(evaluations)
+                measure: _estimate(paired, arms.match(measure), effects, arms.design)
+                for measure in arms.measures()
             }
         except (InputError, OSError, ValueError) as error:
             problems.append(f"not compared: {error}")
         else:
-            questions = {task.name: task.scores_MN.shape[1] for task in matched}
+            questions = {task.name: task.scores_MN.shape[1] for task in tasks}
             factors = [
                 _factor(
                     name,
-                    "" if TIMES in name else controls[name]["says"],
+                    arms.controls.get(name, ""),
                     entry,
                     {measure: estimates[number] for measure, estimates in beside.items()},
                 )
-                for number, (name, entry) in enumerate(zip(wanted, entries, strict=True))
+                for number, (name, entry) in enumerate(zip(effects, entries, strict=True))
             ]
     return Ledger(
-        evaluator=evaluator,
-        runs=len(reference),
+        evaluator=arms.evaluator,
+        runs=arms.runs,
         questions=questions,
         margin=paired.margin,
         confidence=paired.confidence,
@@ -160,21 +115,14 @@ def _ledger(evaluator: str, arms: dict[str, _Runs], section: dict[str, Any]) -> 
 
 
 def _estimate(
-    paired: Paired,
-    tasks: list[MatchedTask],
-    arms: list[str],
-    effects: dict[str, dict[str, float]],
-    design: str,
+    paired: Paired, tasks: list[MatchedTask], effects: dict[str, Contrast], design: str
 ) -> list[dict[str, Any]]:
     """Return the estimates of effects."""
     from storm_evaluation.comparison.inference import Family
 
-    contrasts = [
-        {arms.index(arm): weight for arm, weight in effect.items()} for effect in effects.values()
-    ]
     of_means = family(design, len(effects))
     of_tasks = Family(len(effects) * len(tasks), 0.0) if len(tasks) > 1 else of_means
-    return paired.differences(tasks).contrasts(contrasts, of_means, of_tasks)
+    return paired.differences(tasks).contrasts(list(effects.values()), of_means, of_tasks)
 
 
 def family(design: str, size: int) -> Family:

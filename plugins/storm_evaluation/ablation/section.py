@@ -26,6 +26,11 @@ class AblationSection:
     """one_out: the recipe against itself with one control at a time; one_in: the recipe with all
     controls against itself with one factor back; full: every combination of controls, which shows
     interactions."""
+    power: float | None = setting(None, above=0)
+    """Tell with which power effects of this size would be found, and run nothing (`--power` is
+    0.02)."""
+    pilot: str = ""
+    """The run whose variances `power` takes; empty for the newest ablation of the recipe."""
     arm: str = ""
     """Set by `storm-exp ablate` in each cell but those of the reference: the factor whose effect
     shows there; for `full`, the factors whose controls it has, as in curation+merging."""

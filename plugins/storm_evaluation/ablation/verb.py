@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 from storm_evaluation.ablation.design import controlled
+from storm_evaluation.ablation.power import planned_power
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import Answer, ComposeError, Composition, Plan, carry_out, make_plan
 
@@ -13,11 +14,16 @@ from storm_exp import Answer, ComposeError, Composition, Plan, carry_out, make_p
 def ablate(cells: list[Composition]) -> Answer:
     """Run the arms of an ablation as one plan; the report holds the ledger.
 
+    With `ablation.power`, nothing runs, and the answer is what it could see.
     The answer, for `--json`, has the metrics of the evaluations of every cell.
     Raises ComposeError for a control that changes nothing.
     """
     plan = make_plan(cells)
     check_arms(plan, cells)
+    if cells[0].config.ablation.power is not None:
+        answer = planned_power(plan, cells)
+        answer.print([])
+        return answer
     record = carry_out(plan, cells, Path(str(cells[0].config.outputs)))
     items = [
         {"cell": cell.name, "stage": stage.label, "status": stage.status, "metrics": stage.metrics}

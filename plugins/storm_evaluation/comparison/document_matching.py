@@ -25,20 +25,24 @@ class MatchedTask:
     weights_MN: Floats
 
 
-def match_documents(evaluations: Sequence[Evaluation], measure: str = "") -> list[MatchedTask]:
+def match_documents(
+    evaluations: Sequence[Evaluation], measure: str = "", *, names: Sequence[str] = ()
+) -> list[MatchedTask]:
     """Return the evaluations' scores with each document in the same column for every model.
 
     With a `measure`, a metric that samples have beside their score and of which more is better,
     its values take the scores' place; tasks without it are left out. Raises InputError when the
-    evaluations differ in tasks, metrics or documents, and when no task has the measure.
+    evaluations differ in tasks, metrics or documents, by their `names` or numbers, and when no task
+    has the measure.
     """
     summaries = [evaluation.summary() for evaluation in evaluations]
     samples = [_by_task(evaluation) for evaluation in evaluations]
     tasks = list(summaries[0]["tasks"])
     for position, summary in enumerate(summaries):
         if set(summary["tasks"]) != set(tasks):
+            counted = "" if names else " (counted from 0)"
             raise InputError(
-                f"evaluations 0 and {position} (counted from 0) are over different tasks: "
+                f"{_both(names, position)}{counted} are over different tasks: "
                 f"{', '.join(tasks)} and {', '.join(summary['tasks'])}"
             )
     if measure:
@@ -47,7 +51,7 @@ def match_documents(evaluations: Sequence[Evaluation], measure: str = "") -> lis
             raise InputError(f"no task has the measure '{measure}' of every document")
     return [
         _match_task(
-            task, [s["tasks"][task] for s in summaries], [s[task] for s in samples], measure
+            task, [s["tasks"][task] for s in summaries], [s[task] for s in samples], measure, names
         )
         for task in tasks
     ]
@@ -74,23 +78,31 @@ def _by_task(evaluation: Evaluation) -> dict[str, dict[str, Sample]]:
     return by_task
 
 
+def _both(names: Sequence[str], position: int) -> str:
+    """Return what the first evaluation and another are called."""
+    if names:
+        return f"the evaluations of {names[0]} and {names[position]}"
+    return f"evaluations 0 and {position}"
+
+
 def _match_task(
     task: str,
     entries: list[dict[str, object]],
     samples: list[dict[str, Sample]],
     measure: str,
+    names: Sequence[str],
 ) -> MatchedTask:
     documents = list(samples[0])
     for position, (entry, model) in enumerate(zip(entries, samples, strict=True)):
         if entry["metric"] != entries[0]["metric"]:
             raise InputError(
-                f"task {task}: evaluation 0 is scored by {entries[0]['metric']}, evaluation "
-                f"{position} by {entry['metric']}"
+                f"task {task}: {_both(names, position)} are scored by different metrics: "
+                f"{entries[0]['metric']} and {entry['metric']}"
             )
         if set(model) != set(documents):
             shared = len(set(model) & set(documents))
             raise InputError(
-                f"task {task}: evaluations 0 and {position} are over different documents "
+                f"task {task}: {_both(names, position)} are over different documents "
                 f"({len(documents)} and {len(model)}, {shared} of them the same)"
             )
     return MatchedTask(

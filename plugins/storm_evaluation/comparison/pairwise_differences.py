@@ -123,8 +123,8 @@ class PairwiseDifferences:
         ]
         for name in self._groups:
             families.append([(entry[name], name == "mean") for entry in entries if entry[name]])
-        for each in families:
-            decide(each, confidence=self._confidence, margin=self._margin)
+        for cells in families:
+            decide(cells, confidence=self._confidence, margin=self._margin)
         return entries
 
 

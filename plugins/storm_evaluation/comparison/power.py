@@ -1,9 +1,8 @@
 """Planning of a comparison over runs and questions: what it would find, from the variances of one.
 
 Its decisions are those of `inference.Spread`, whose estimated variances are drawn: of all draws,
-those count in which the interval would exclude zero. Estimates of what varies over runs have the
-distribution that they have for normal run effects of equal variance. What varies over questions
-is taken as known.
+those count in which the interval would exclude zero. What is estimated over runs has the
+distribution that it has for normal run effects. What varies over questions is taken as known.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from storm_evaluation.comparison.inference import Contrast, Spread
+from storm_evaluation.comparison.inference import Spread
 
 MOST_RUNS = 200
 _DRAWS, _SEED = 8000, 0
@@ -22,12 +21,14 @@ _DRAWS, _SEED = 8000, 0
 
 @dataclasses.dataclass(frozen=True)
 class Variances:
-    """What a pilot showed of a contrast."""
+    """What is known of a contrast."""
 
-    runs: float
-    """Variance of a score from run to run, within an arm and beside what a seed does to all."""
+    own: float
+    """Variance of the contrast from run to run."""
+    pooled: float
+    """The same as it is on average over all contrasts of as large weights."""
     freedom: float
-    """Degrees of freedom of `runs`; infinite where it is known."""
+    """Degrees of freedom of `pooled`; infinite where it is known."""
     questions: float
     """Variance of the contrast over questions."""
     most: float
@@ -35,23 +36,28 @@ class Variances:
     fewest: float
     """Effective number of questions, as in `Spread`."""
 
-    def pessimistic(self, level: float = 0.2) -> Variances:
-        """Return the same with an upper confidence bound of the variance from run to run.
+    def alike(self) -> Variances:
+        """Return the same where all arms vary alike from run to run: the point figure of a pilot.
 
-        It is exceeded with probability `level`.
+        A pilot has too few runs to tell what the contrast's own are like.
         """
-        bound = self.freedom / special.chdtri(self.freedom, 1 - level)
-        return dataclasses.replace(self, runs=self.runs * bound)
+        return dataclasses.replace(self, own=self.pooled)
+
+    def pessimistic(self) -> Variances:
+        """Return the same with the 80 % upper bound of what is pooled, or its own if larger."""
+        bound = self.pooled * self.freedom / special.chdtri(self.freedom, 0.8)
+        return dataclasses.replace(self, own=max(bound, self.own), pooled=bound)
 
 
-def variances(spread: Spread, contrast: Contrast, index: tuple[Any, ...]) -> Variances:
-    """Return what a pilot's spread shows of a contrast, whose place in its arrays is `index`.
+def variances(spread: Spread, index: tuple[Any, ...]) -> Variances:
+    """Return what a spread shows of the contrast whose place in its arrays is `index`.
 
     Of several places, the mean.
     """
     most = spread.reach - np.abs(spread.difference)
     return Variances(
-        runs=float(spread.pooled[index].mean()) * spread.runs / squares(contrast),
+        own=float(spread.own[index].mean()) * spread.runs,
+        pooled=float(spread.pooled[index].mean()) * spread.runs,
         freedom=spread.freedom,
         questions=float(spread.questions[index].mean()),
         most=float(most[index].mean()),
@@ -59,17 +65,11 @@ def variances(spread: Spread, contrast: Contrast, index: tuple[Any, ...]) -> Var
     )
 
 
-def squares(contrast: Contrast) -> float:
-    """Return the sum of squared weights."""
-    return sum(weight**2 for weight in contrast.values())
-
-
 @dataclasses.dataclass(frozen=True)
 class PlannedComparison:
     """A comparison before it is made."""
 
     variances: Variances
-    contrast: Contrast
     arms: int
     comparisons: int
     """Contrasts that are looked at together: an effect has to be found at Holm's first level."""
@@ -107,18 +107,20 @@ class PlannedComparison:
 
     def _drawn(self, effect: float, runs: int) -> Spread:
         """Return draws of what a comparison would estimate."""
-        draw = np.random.default_rng(_SEED)
-        known, freedom = self.variances, runs - 1
-        true = known.runs * squares(self.contrast) / runs
-        noise = draw.normal(size=_DRAWS) * np.sqrt(true + known.questions)
-        own = draw.chisquare(freedom, _DRAWS)
-        others = (self.arms - 2) * freedom
-        pooled = own + (draw.chisquare(others, _DRAWS) if others else 0.0)
-        difference = effect + noise
+        draw, known, freedom = np.random.default_rng(_SEED), self.variances, runs - 1
+        deviation = np.sqrt(known.own / runs + known.questions)
+        difference = effect + draw.normal(size=_DRAWS) * deviation
+        own = known.own / runs * draw.chisquare(freedom, _DRAWS) / freedom
+        # The pooled estimate is the mean of the contrast's own and of the others, orthogonal to it.
+        others, pooled = self.arms - 2, own
+        if others:
+            rest = max((self.arms - 1) * known.pooled - known.own, 0.0) / others / runs
+            drawn = rest * draw.chisquare(others * freedom, _DRAWS) / (others * freedom)
+            pooled = (own + others * drawn) / (self.arms - 1)
         return Spread(
             difference=difference,
-            own=true * own / freedom,
-            pooled=true * pooled / (freedom + others),
+            own=own,
+            pooled=pooled,
             questions=np.full(_DRAWS, known.questions),
             reach=np.abs(difference) + known.most,
             fewest=known.fewest,

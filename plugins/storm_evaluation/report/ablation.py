@@ -12,9 +12,9 @@ from storm_evaluation.ablation.ledger import (
     Effect,
     Ledger,
     in_words,
-    is_ablation,
     ledgers,
 )
+from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import Place, RunRecord, Section
 from storm_report.interval_chart import Interval, interval_chart

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_evaluation.ablation.ledger import is_ablation
+from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation

@@ -8,74 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from made_up import cell
-from storm_evaluation.ablation.ledger import in_words, is_ablation, ledgers
+from made_ablation import CHANCES, QUESTIONS, SEEDS, ablation
+from storm_evaluation.ablation.ledger import in_words, ledgers
+from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.report.ablation import lines, sections
-from storm_evaluation.sample import Sample
-from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_exp.report import RunRecord
 
-QUESTIONS = 200
-SEEDS = ("0", "1", "2")
-CONTROLS = {
-    "curation": {"says": "as many rows at random", "overrides": ["curator=random"]},
-    "merging": {"says": "the fine-tune alone", "result": "finetuner"},
-    "gone": None,
-}
 Make = Callable[..., RunRecord]
-
-
-def evaluate(folder: Path, chance: float, draw: np.random.Generator) -> StageRecord:
-    folder.mkdir(parents=True)
-    hard = np.linspace(0, 1, QUESTIONS)
-    rows = [
-        Sample(
-            task=task,
-            document=f"d{n}",
-            score=float(draw.random() < chance * (1.2 - 0.4 * h)),
-            metrics={"probability": chance * (1.2 - 0.4 * h)} if task == "tasks_easy" else {},
-        )
-        for task in ("tasks_easy", "tasks_other")
-        for n, h in enumerate(hard)
-    ]
-    Evaluation(folder).write(
-        dict.fromkeys(("tasks_easy", "tasks_other"), ("acc", True)), rows, {}, ""
-    )
-    return StageRecord(
-        stage="evaluator",
-        element="merger",
-        component="lm_eval",
-        artifact="Evaluation",
-        key=folder.name,
-        inputs={},
-        status="made",
-        settings={},
-        spec={},
-        directory=str(folder),
-    )
 
 
 @pytest.fixture
 def ablated(tmp_path) -> Make:
     def make(design: str = "one_out", seeds=SEEDS, missing=(), **chances: float) -> RunRecord:
-        draw = np.random.default_rng(5)
-        cells: list[CellRecord] = []
-        for arm, chance in {"": 0.6, "curation": 0.3, "merging": 0.6, **chances}.items():
-            for seed in seeds:
-                found = evaluate(tmp_path / f"{design}-{arm}-{seed}", chance, draw)
-                section = {"result": "merger", "design": design, "controls": CONTROLS, "arm": arm}
-                stages = [] if (arm, seed) in missing else [found]
-                words = (f"seed={seed}", f"ablation.arm={arm}")
-                cells.append(cell(*stages, overrides=words, ablation=section))
-        return RunRecord(
-            directory=tmp_path,
-            recipe="storm",
-            scale="",
-            when="",
-            argv=[],
-            environment={},
-            cells=cells,
-        )
+        chances = CHANCES | chances
+        return ablation(tmp_path, design=design, seeds=seeds, missing=missing, chances=chances)
 
     return make
 

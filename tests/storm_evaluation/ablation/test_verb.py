@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from made_ablation import ablation
 from storm_evaluation.evaluation import Evaluation
 from storm_exp.report import RunRecord
 from storm_exp.testing import command_line
@@ -96,8 +97,19 @@ def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
 def test_every_command_of_the_page_plans(tmp_path):
     page = (Path(__file__).parents[3] / "docs/ablations.md").read_text(encoding="utf-8")
     lines = [line.split()[1:] for line in page.splitlines() if line.startswith("    storm-exp ")]
-    assert len(lines) == 4
+    assert len(lines) == 5
+    controls = ("curation", "difficulty", "spectrum", "merging")
+    pilot = ablation(
+        tmp_path / "outputs/runs/2026-01-01_00-00-00-storm-sweep",
+        chances=dict.fromkeys(("", *controls), 0.5),
+        controls={name: {"says": name} for name in controls},
+    )
+    pilot.write()
     for verb, *words in lines:
+        if "--power" in words:
+            found = command_line.run(tmp_path, verb, *words)
+            assert found.code == 0 and "seen by 80%" in found.out, found.err
+            continue
         ablating = ["-m", "hydra/sweeper=ablation"] if verb == "ablate" else []
         found = command_line.run(tmp_path, "plan", *ablating, *words)
         assert found.code == 0, found.err

@@ -1,0 +1,39 @@
+"""The ledger's errors over all factors, on made-up data: fewer trials than the benchmark."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 300
+MOST = 5 + 300 * (0.05 * 0.95 / TRIALS) ** 0.5
+"""The share in % that 5 % does not exceed by chance."""
+
+
+@pytest.fixture
+def simulation(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import ablation_errors
+
+    yield ablation_errors
+    for name in ("ablation_errors", "false_positives", "results"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("design", "name"),
+    [("one_out", "0.008 in all"), ("one_out", "0.016 in both, 0.004"), ("full", "0.008 in all")],
+)
+def test_over_all_factors_the_ledger_errs_seldom(simulation, design, name):
+    case = next(
+        case
+        for case in simulation.cases()
+        if (case.design, case.name, case.world.heterogeneous, case.world.runs)
+        == (design, name, True, 3)
+    )
+    found = simulation.measure(case, TRIALS, seed=1)
+    assert max(found.rejected, found.missed, found.claimed) <= MOST
+    assert found.planned == pytest.approx(found.found, abs=9)  # three errors of the simulated
