@@ -13,6 +13,8 @@ from storm_report.svg import LETTER, WIDTH, box, element, fitted, picture, short
 
 _FOR_A_TICK = 90
 """Pixels between the numbers of an x-axis."""
+_THOUSANDS = 100_000
+"""From here on a y-axis counts in thousands."""
 _ONE_LINE = 34
 """Pixels of a legend that needs one line; with more the chart grows."""
 
@@ -27,6 +29,8 @@ class Line:
     spread: list[float] = dataclasses.field(default_factory=list)
     marks: bool = False
     """Whether points are shown as dots."""
+    band: bool = False
+    """Whether the error bars of all points make a band."""
     faint: bool = False
     dashed: bool = False
     legend: bool = True
@@ -86,7 +90,9 @@ class _Axis:
 def _grid(y: _Axis, values: list[float], left: float, right: float, title: str) -> list[Markup]:
     step = values[1] - values[0]
     digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step < 1 else 0
-    marks = [text(left - 8, y(v) + 4, f"{v:,.{digits}f}", "tick", "end") for v in values]
+    thousands = max(map(abs, values)) >= _THOUSANDS
+    shown = [f"{v / 1e3:,.6g} k" if thousands and v else f"{v:,.{digits}f}" for v in values]
+    marks = [text(left - 8, y(v) + 4, s, "tick", "end") for v, s in zip(values, shown, strict=True)]
     lines = [stroke(left, y(v), right, y(v), "zero" if v == 0 else "grid") for v in values]
     return [*lines, *marks, text(0, 12, title, "axis")]
 
@@ -119,12 +125,17 @@ def line_chart(
     for line in lines:
         class_ = f"s{line.colour % COLOURS}{' faint' * line.faint}{' dashed' * line.dashed}"
         places = [(x(a), y(b)) for a, b in line.points]
-        path = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
+        path = _path(places)
+        if line.band and any(line.spread):
+            upper = [(a, v + s) for (a, v), s in zip(line.points, line.spread, strict=True)]
+            lower = [(a, v - s) for (a, v), s in zip(line.points, line.spread, strict=True)]
+            area = f"{_path([(x(a), y(v)) for a, v in [*upper, *reversed(lower)]])}z"
+            drawn.append(element("path", d=area, class_=f"band s{line.colour % COLOURS}"))
         drawn.append(element("path", element("title", line.name), d=path, class_=f"line {class_}"))
         for (a, b), (_, value), s in zip(
             places, line.points, line.spread or [0.0] * len(places), strict=True
         ):
-            if s:
+            if s and not line.band:
                 drawn.append(_whisker(a, y(value - s), y(value + s), f"line {class_}"))
             if line.marks or (a, b) == places[-1]:
                 drawn.append(mark(a, b, line.colour, 3.5, f"{line.name}: {short(value)}"))
@@ -132,6 +143,10 @@ def line_chart(
     ends = (f"{n.name} from {short(n.points[0][1])} to {short(n.points[-1][1])}" for n in drawable)
     title = f"{y_title} over {x_title}: {'; '.join(ends)}"
     return picture(width, height, title, legend, *drawn)
+
+
+def _path(places: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
 
 
 def _whisker(x: float, low: float, high: float, class_: str) -> Markup:

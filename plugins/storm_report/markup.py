@@ -65,5 +65,5 @@ def size(count: float | None) -> str:
 
 def _is_number(cell: str) -> bool:
     bare = re.sub(r"<[^>]*>", "", cell)
-    number = r"(&lt; ?|[+−-])?[\d.,]+%?( (s|min|h|B|KiB|MiB|GiB|±|of|to) ?.*)?"
+    number = r"(&lt; ?|[+−-])?[\d.,]+%?( (s|min|h|B|KiB|MiB|GiB|±|of|to|\[) ?.*)?"
     return re.fullmatch(number, bare) is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.markup import number
 from storm_report.spreadsheet import inert
 
 TABLE = "sweep.csv"
@@ -183,5 +184,9 @@ def _show(figure: tuple[float, float, int] | None, stderr: float | None = None) 
     if figure is None:
         return ""
     mean, deviation, count = figure
-    spread = deviation if count > 1 else stderr
-    return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.2g}"
+    spread = deviation if count > 1 else stderr or None  # one of zero is not known, but not zero
+    return number(mean) if spread is None else f"{number(mean)} ± {_rounded(spread)}"
+
+
+def _rounded(spread: float) -> str:
+    return f"{spread:.2g}" if spread < 100 else f"{spread:,.0f}"

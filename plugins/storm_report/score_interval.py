@@ -25,6 +25,20 @@ def score_interval(
     return score - _95_PERCENT * stderr, score + _95_PERCENT * stderr
 
 
+def shown_score(score: float, stderr: float | None, documents: int = 0) -> str:
+    """Return a score ± its standard error, as `0.650 ± 0.013`.
+
+    Where all answers are right, or none, the error is not zero but unknown: then it is followed by
+    its interval, as in `0.000 [0.000, 0.016]`, if the number of documents is given.
+    """
+    if stderr:
+        return f"{score:.3f} ± {stderr:.3f}" if stderr >= 0.0005 else f"{score:.3f} ± {stderr:.1g}"
+    interval = score_interval(score, stderr, documents) if documents > 1 else None
+    if interval is None:
+        return f"{score:.3f}"
+    return f"{score:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
 def _is_share(score: float, stderr: float | None, documents: int) -> bool:
     """Return whether every document can have scored 0 or 1: the mean and its error say so."""
     if documents < 1 or not 0 <= score <= 1:

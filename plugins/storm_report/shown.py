@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.cell_names import short_settings
+from storm_report.run_table import is_seed
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -29,19 +32,50 @@ def distinct(record: RunRecord, payload: str) -> list[Shown]:
     ]
 
 
+def over_seeds(record: RunRecord, shown: Sequence[Shown]) -> list[tuple[str, list[Shown]]]:
+    """Return the artifacts in groups that differ in their seeds alone, with a label of each."""
+    settings = [_without_seeds(each) for each in short_settings(record)]
+    groups: dict[tuple[str, frozenset[int]], list[Shown]] = {}
+    holders = {stage.key: cells for stage, cells in _holders(record)}
+    for each in shown:
+        cells = frozenset(settings.index(settings[c]) for c in holders[each.stage.key])
+        groups.setdefault((each.stage.label, cells), []).append(each)
+    return [
+        (_labelled(label, [settings[c] for c in sorted(cells)]), group)
+        for (label, cells), group in groups.items()
+    ]
+
+
 def labelled(record: RunRecord) -> list[tuple[str, StageRecord, CellRecord]]:
     """Return every artifact once, with its label in the report and the first cell that holds it."""
-    settings = record.cell_settings()
+    settings = short_settings(record)
+    return [
+        (_labelled(stage.label, [settings[c] for c in cells]), stage, record.cells[cells[0]])
+        for stage, cells in _holders(record)
+    ]
+
+
+def _holders(record: RunRecord) -> list[tuple[StageRecord, list[int]]]:
+    """Return every artifact once, with the numbers of the cells that hold it."""
     holders: dict[str, tuple[StageRecord, list[int]]] = {}
     for number, cell in enumerate(record.cells):
         for stage in cell.stages:
             holders.setdefault(stage.key, (stage, []))[1].append(number)
-    shown = []
-    for stage, cells in holders.values():
-        first = settings[cells[0]].items()
-        common = [f"{k}={v}" for k, v in first if v and all(settings[c][k] == v for c in cells)]
-        shown.append((" · ".join([stage.label, *common]), stage, record.cells[cells[0]]))
-    return shown
+    return list(holders.values())
+
+
+def _labelled(label: str, settings: Sequence[Mapping[str, str]]) -> str:
+    """Return a label followed by the settings that all cells share."""
+    first = settings[0].items()
+    return " · ".join([label, *(f"{k}={v}" for k, v in first if v and _shared(k, v, settings))])
+
+
+def _shared(name: str, value: str, settings: Sequence[Mapping[str, str]]) -> bool:
+    return all(each[name] == value for each in settings)
+
+
+def _without_seeds(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if not is_seed(name)}
 
 
 def colours(record: RunRecord, artifact: str = "Checkpoint") -> dict[str, int]:

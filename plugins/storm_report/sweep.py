@@ -8,19 +8,22 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp.report import Place, RunRecord, Section
+from storm_report.cell_names import RECIPE, deciding_setting
 from storm_report.chart import Bars, Line, bar_chart, line_chart
 from storm_report.counted import counted
 from storm_report.markup import figure, table
 from storm_report.run_table import Measure, comparable, measures, summarise, sweep_table
+from storm_report.seed_mean import INTERVAL, counted_seeds, half_interval
 from storm_report.shown import colours
 from storm_report.svg import WIDTH, responsive
+from storm_report.winner_note import winner_note
 
 _MANY = 4
 """Curves up to which a panel may share its line of the page with another."""
 
 Rows = list[dict[str, Any]]
 Figure = tuple[float, float, int]
-"""Mean, standard deviation (of one seed: its standard error, if known) and number of seeds."""
+"""Mean, half its interval over seeds (of one seed: its standard error, if known), and seeds."""
 _ONE_SEED = "one seed: trained again it may differ otherwise (seed=0,1,2 tells)"
 Curves = dict[str, dict[str, Figure]]
 """Figures by value of the setting, by name of the curve."""
@@ -29,6 +32,12 @@ Curves = dict[str, dict[str, Figure]]
 def sweep_section(record: RunRecord) -> Section:
     """Return charts over every setting that takes several values, and the table of all cells."""
     settings, _, rows = summarise(record)
+    deciding = deciding_setting([row["settings"] for row in rows])
+    if deciding:
+        settings = [deciding]
+        rows = [
+            {**row, "settings": {deciding: row["settings"][deciding] or RECIPE}} for row in rows
+        ]
     stages = {measure.column: measure for cell in record.cells for measure in measures(cell)}
     panels = [
         (setting, *panel)
@@ -50,7 +59,7 @@ def sweep_section(record: RunRecord) -> Section:
     else:
         note += ", one seed"
     names = [name.replace("[", "\u200b[") for name in header]
-    html = Markup('<div class="columns">{}</div>').format(charts)
+    html = winner_note(record) + Markup('<div class="columns">{}</div>').format(charts)
     html += figure(
         table(names, lines, "sweep"), f"{note}. All main metrics are in sweep.csv, beside this."
     )
@@ -122,7 +131,8 @@ def _curve(label: str, setting: str, rows: Rows) -> dict[str, Figure]:
     for row in rows:
         if label in row["metrics"]:
             mean, spread, seeds = row["metrics"][label]
-            spread = row["stderr"].get(label, 0.0) if seeds == 1 else spread
+            own = row["stderr"].get(label, 0.0)
+            spread = own if seeds == 1 else half_interval(spread, seeds)
             figures[row["settings"][setting]] = mean, spread, seeds
     return figures
 
@@ -132,11 +142,11 @@ def _chart(
 ) -> Markup:
     width = WIDTH if len(curves) > _MANY or not crowded else WIDTH / 2 - 10
     values = list(dict.fromkeys(value for curve in curves.values() for value in curve))
-    most = max(n for curve in curves.values() for _, _, n in curve.values())
+    counts = [n for curve in curves.values() for _, _, n in curve.values()]
     caption = f"{title} by {setting}"
     known = any(spread for curve in curves.values() for _, spread, _ in curve.values())
-    if most > 1:
-        caption += f"; whiskers: standard deviation over {most} seeds."
+    if max(counts) > 1:
+        caption += f": means over {counted_seeds(counts)}; whiskers: {INTERVAL}."
     elif known:
         caption += f"; whiskers: one standard error over questions; {_ONE_SEED}."
     else:

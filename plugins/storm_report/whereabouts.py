@@ -65,7 +65,7 @@ def find_winner(record: RunRecord) -> Winner | str:
     """Return the winner of a sweep, or why there is none; '' where nothing was measured on data.
 
     Cells are compared by the main metric of the last stage that measured its figure on data, the
-    same in all cells; of several seeds, by the mean.
+    same in all cells but for the model that it is of; of several seeds, by the mean.
     """
     found = [(cells, [judged(cell) for cell in cells]) for _, cells in groups(record)]
     figures = [measure for _, each in found for measure in each]
@@ -75,22 +75,23 @@ def find_winner(record: RunRecord) -> Winner | str:
     if len(measured) < len(figures):
         return f"{len(figures) - len(measured)} of {len(figures)} cells have no figure"
     columns = list(dict.fromkeys(measure.column for measure in measured))
-    if len({(measure.column, measure.on) for measure in measured}) > 1:
+    if len({(m.stage.stage, m.metric, m.on) for m in measured}) > 1:
         return f"the cells are measured on different data or stages ({', '.join(columns)})"
     means = [(cells, spread([m.value for m in each if m])[0]) for cells, each in found]
     values = [mean for _, mean in means]
     measure = measured[0]
+    column = columns[0] if len(columns) == 1 else f"{measure.stage.stage} {measure.metric}"
     if not all(map(math.isfinite, values)):
-        return f"{measure.column} is not a number in every cell"
+        return f"{column} is not a number in every cell"
     if len(set(values)) < 2:
-        return f"{measure.column} is {values[0]:.4g} in every cell"
+        return f"{column} is {values[0]:.4g} in every cell"
     lower = is_lower_better(measure.metric)
     cells, value = (min if lower else max)(means, key=lambda each: each[1])
     number = record.cells.index(cells[0])
     return Winner(
         cell=cells[0],
         name=Path(record.cell_folders()[number]).name,
-        column=measure.column,
+        column=column,
         value=value,
         direction="lowest" if lower else "highest",
     )

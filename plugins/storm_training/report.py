@@ -17,13 +17,17 @@ from storm_report.heat_map import heat_map
 from storm_report.look.listing import from_json
 from storm_report.look.markup import LEGEND, examples_markup
 from storm_report.markup import figure, folded, table
-from storm_report.shown import Shown, colours, distinct
+from storm_report.seed_mean import INTERVAL, counted_seeds, mean_curve
+from storm_report.shown import Shown, colours, distinct, over_seeds
 from storm_report.svg import responsive
 from storm_training.data.examples_file import EXAMPLES_FILE
 from storm_training.data.examples_file import LEGEND as LOSS_LEGEND
 
 _POINTS = 300
 """Points of a drawn curve; a longer run is averaged over neighbouring steps."""
+_POINTS_OF_MEANS, _FOR_A_BAND = 60, 3
+"""The same of a mean over seeds, and the fewest seeds of a band: that of two, 13 standard errors to
+either side, would hide all else."""
 _DROPPED, _NAMED = 1000, 3
 """Rows left out among which examples are looked for, and examples of a reason."""
 
@@ -138,7 +142,10 @@ def what_trains(trained: list[Shown]) -> Markup:
 
 
 def losses(run: RunRecord, trained: list[Shown]) -> Markup:
-    """Return loss curves: one chart of pretraining from random weights, one of fine-tuning."""
+    """Return loss curves: one chart of pretraining from random weights, one of fine-tuning.
+
+    Trainings that differ in their seeds alone are one curve, their mean with its interval.
+    """
     palette = colours(run)
     groups: dict[str, list[Shown]] = {}
     for shown in trained:
@@ -146,23 +153,40 @@ def losses(run: RunRecord, trained: list[Shown]) -> Markup:
         groups.setdefault(kind, []).append(shown)
     html = Markup()
     for kind, group in groups.items():
-        lines, widest = [], 1
-        for number, shown in enumerate(group):
-            colour = number if run.is_sweep else palette.get(shown.stage.label, number)
-            points, width = _averaged(shown.contents["steps"])
+        lines, widest, counts = [], 1, []
+        for number, (label, runs) in enumerate(over_seeds(run, group)):
+            counts.append(len(runs))
+            name = f"{label} (n = {len(runs)})" if len(runs) > 1 else label
+            colour = number if run.is_sweep else palette.get(label, number)
+            most = _POINTS if len(runs) == 1 else _POINTS_OF_MEANS
+            width = max(math.ceil(len(each.contents["steps"]) / most) for each in runs)
             widest = max(widest, width)
-            validation = [(v["step"], v["loss"]) for v in shown.contents.get("validation", [])]
+            points, halves = mean_curve(
+                _at_common_steps([_averaged(each.contents["steps"], width) for each in runs])
+            )
+            validation, errors = mean_curve(
+                _at_common_steps(
+                    [
+                        [(v["step"], v["loss"]) for v in each.contents.get("validation", [])]
+                        for each in runs
+                    ]
+                )
+            )
             lines.append(
                 Line(
-                    name=shown.label,
+                    name=name,
                     points=points,
+                    spread=halves if len(runs) >= _FOR_A_BAND else [],
+                    band=True,
                     colour=colour,
                     faint=bool(validation),
                     legend=not validation,
                 )
             )
             if validation:
-                lines.append(Line(name=shown.label, points=validation, colour=colour, marks=True))
+                lines.append(
+                    Line(name=name, points=validation, spread=errors, colour=colour, marks=True)
+                )
         names = ", ".join(
             dict.fromkeys(str(shown.contents.get("objective", "")) for shown in group)
         )
@@ -172,14 +196,23 @@ def losses(run: RunRecord, trained: list[Shown]) -> Markup:
             caption += " Thin: training; dots: held-out rows."
         if widest > 1:
             caption += f" Training losses are averaged over up to {widest} steps."
+        if max(counts) > 1:
+            caption += f" Means over {counted_seeds(counts)}; bands and whiskers: {INTERVAL}"
+            caption += "." if max(counts) >= _FOR_A_BAND else ", bands from three seeds on."
+        elif run.is_sweep:
+            caption += " One seed of each: no intervals."
         draw = partial(line_chart, lines, x_title="optimiser step", y_title=title)
         html += figure(responsive(draw), caption)
     return html
 
 
-def _averaged(steps: list[dict[str, Any]]) -> tuple[list[tuple[float, float]], int]:
-    """Return points (step, mean loss), and over how many steps each is averaged."""
-    width = max(1, math.ceil(len(steps) / _POINTS))
+def _averaged(steps: list[dict[str, Any]], width: int) -> list[tuple[float, float]]:
+    """Return points (step, loss), each averaged over `width` steps."""
     groups = [steps[start : start + width] for start in range(0, len(steps), width)]
-    points = [(g[-1]["step"], math.fsum(step["loss"] for step in g) / len(g)) for g in groups]
-    return points, width
+    return [(g[-1]["step"], math.fsum(step["loss"] for step in g) / len(g)) for g in groups]
+
+
+def _at_common_steps(curves: list[list[tuple[float, float]]]) -> list[list[tuple[float, float]]]:
+    """Return the points of curves at the steps that all have."""
+    common = set[float].intersection(*({step for step, _ in curve} for curve in curves))
+    return [[point for point in curve if point[0] in common] for curve in curves]

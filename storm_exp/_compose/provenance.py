@@ -63,9 +63,8 @@ class Origins:
         for name, override in named.items():
             if name.startswith(f"{path}."):
                 return f"from the override `{override}`"
-        stage = path.split(".")[0]
-        if stage in self.choices:
-            return f"from the option {self.choices[stage]}"
+        if option := self.choices.get(parts[0]):
+            return f"from the option {option}"
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
 
     def locate(self, error: StormError, stage: str, label: str = "", settings: Any = None) -> str:
@@ -108,9 +107,7 @@ def _names(text: str, value: str) -> bool:
 
 def _typed(value: object) -> str:
     """Return a value as in an override."""
-    if isinstance(value, list):
-        return f"[{','.join(map(str, value))}]"
-    return str(value)
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def read_origins(hydra: DictConfig) -> Origins:

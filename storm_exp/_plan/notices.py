@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from storm_exp._compose.graph import Stage
 from storm_exp._compose.provenance import Origins
 from storm_exp._contract.errors import plugin_code
@@ -19,9 +21,13 @@ def list_notices(plan: Plan) -> list[str]:
         for port in use.unused
         if _is_the_users(use, port, cell.recipe.origins)
     ]
-    idle = plan.cells[0].recipe.idle
-    if idle:
-        lines.append(f"not planned, because nothing needs it: {', '.join(idle)}")
+    # A shipped recipe has stages that only another choice needs: those are worth no line.
+    recipe = plan.cells[0].recipe
+    users = {stage.name for stage in recipe.stages.values() if stage.unused}
+    written = {re.split(r"[@.=]", word.lstrip("+~"))[0] for word in recipe.origins.overrides}
+    told = recipe.origins.own_recipe or len(plan.cells) > 1
+    if recipe.idle and (told or written & {"targets", "graph", *recipe.idle, *users}):
+        lines.append(f"not planned, because nothing needs it: {', '.join(recipe.idle)}")
     lines += [
         f"note: {path} is read from this machine's environment, and its value enters the key"
         for cell in plan.cells

@@ -162,3 +162,20 @@ def test_a_base_model_without_a_template_is_refused_when_planned_unless_it_gets_
 @pytest.mark.parametrize("recipe", ["storm_8b", "storm_phi3", "tinyllama_1_1b"])
 def test_a_chat_model_needs_no_template_of_ours(plan, recipe):
     plan(f"recipe={recipe}", "chat.template=own")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recipe=tinyworld/sft"], []),
+        (["recipe=tinyworld/sft", "dataset.seed=1"], []),
+        (["recipe=tinyworld/sft", "finetuner=lora"], ["scanner"]),
+        (["recipe=tinyworld/sft", "targets=[tokens]"], ["scanner", "finetuner", "evaluator"]),
+    ],
+)
+def test_a_stage_that_nothing_needs_is_named_where_it_follows_from_what_the_user_wrote(
+    plan, words, said
+):
+    lines = [line for line in list_notices(plan(*words)) if line.startswith("not planned")]
+    assert len(lines) == bool(said)
+    assert all(stage in line for line in lines for stage in said)

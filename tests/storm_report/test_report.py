@@ -325,7 +325,7 @@ def test_a_sweep_over_numbers_is_a_curve_with_its_spread(make):
     ]
     assert sum("V" not in d for d in lines) == 1
     assert sum("V" in d for d in lines) == 2
-    assert "whiskers: standard deviation over 2 seeds" in page.text
+    assert "means over 2 seeds; whiskers: 95 % intervals of the mean" in page.text
     assert "0.25 2 1.5 ± 0.71" in page.text
 
 
@@ -349,6 +349,37 @@ def test_a_sweep_of_one_seed_without_errors_says_that_it_is_one(make):
     text = show(swept(make, "merger.t", {"0.25": [1.0], "0.5": [3.0], "0.75": [2.0]})).text
     assert "score by merger.t; one seed." in text
     assert "3 cells, one seed." in text
+
+
+def trained(make: Maker, seeds: int) -> RunRecord:
+    """Return a sweep of trainings, with losses that differ between seeds."""
+    cells = []
+    for rate in (1, 2):
+        for seed in range(seeds):
+            steps = [{"step": n, "loss": rate + seed / n, "tokens": 7} for n in (1, 2, 3)]
+            log = {"objective": "sft", "steps": steps, "trainable": [], "rows": {}}
+            log["validation"] = [{"step": 3, "loss": rate + seed}]
+            stage = make.stage("tuner", "Checkpoint", {"training.json": log})
+            cells.append(cell(stage, overrides=(f"tuner.rate={rate}", f"seed={seed}")))
+    return make.run(*cells)
+
+
+def test_losses_of_several_seeds_are_one_curve_with_its_interval(make):
+    page = show(trained(make, 3))
+    classes = [a.get("class") or "" for tag, a in page.tags if tag == "path"]
+    assert sum(name.startswith("band") for name in classes) == 2
+    assert "tuner · tuner.rate=1 (n = 3)" in page.text
+    assert "Means over 3 seeds; bands and whiskers: 95 % intervals of the mean" in page.text
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [(1, "One seed of each: no intervals."), (2, "bands from three seeds on.")],
+)
+def test_losses_of_too_few_seeds_have_no_band_and_say_so(make, seeds, words):
+    page = show(trained(make, seeds))
+    assert words in page.text
+    assert not [a for _, a in page.tags if (a.get("class") or "").startswith("band")]
 
 
 def test_a_sweep_over_words_is_a_bar_chart(make):

@@ -9,8 +9,11 @@ from markupsafe import Markup
 
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
+from storm_report.cell_names import cell_name, seedless_settings
 from storm_report.chart import Line, line_chart
 from storm_report.markup import figure, folded
+from storm_report.run_table import groups
+from storm_report.seed_mean import INTERVAL, mean_curve
 from storm_report.shown import distinct
 from storm_report.svg import responsive
 
@@ -22,18 +25,26 @@ Point = tuple[StageRecord, float, dict[str, Any]]
 
 
 def sections(run: RunRecord) -> list[Section]:
-    """Return a curve for the longest line of descent of each cell with at least three models."""
+    """Return a curve for the longest line of descent of cells with at least three models.
+
+    Cells that differ in their seeds alone have one, if their lines are of the same stages.
+    """
     contents = {shown.stage.key: shown.contents for shown in distinct(run, "evaluation.json")}
-    parts: dict[tuple[str, ...], tuple[str, list[Point]]] = {}
-    for cell in run.cells:
-        points = longest_line(cell, contents)
-        if len(points) >= _FEWEST:
-            keys = tuple(stage.key for stage, _, _ in points)
-            parts.setdefault(keys, (cell.name or "evaluations", points))
+    parts: dict[tuple[str, ...], tuple[str, list[list[Point]]]] = {}
+    for settings, (_, cells) in zip(seedless_settings(run), groups(run), strict=True):
+        lines: dict[tuple[str, ...], list[list[Point]]] = {}
+        for cell in cells:
+            points = longest_line(cell, contents)
+            if len(points) >= _FEWEST:
+                lines.setdefault(tuple(s.label for s, _, _ in points), []).append(points)
+        for line in lines.values():
+            keys = {tuple(stage.key for stage, _, _ in points): points for points in line}
+            label = cell_name(settings) if run.is_sweep else "evaluations"
+            parts.setdefault(tuple(k for each in keys for k in each), (label, list(keys.values())))
     if not parts:
         return []
-    html = folded([(label, curve(points)) for label, points in parts.values()])
-    stage = next(iter(parts.values()))[1][-1][0].stage
+    html = folded([(label, curve(runs)) for label, runs in parts.values()])
+    stage = next(iter(parts.values()))[1][0][-1][0].stage
     return [Section("Learning curve", html, stage=stage, place=Place.LEAD)]
 
 
@@ -63,29 +74,42 @@ def longest_line(cell: CellRecord, contents: dict[str, dict[str, Any]]) -> list[
     return best if len({tokens for _, tokens, _ in best}) > 1 else []
 
 
-def curve(points: list[Point]) -> Markup:
-    """Return a chart of each task's scores, and their mean, over training tokens."""
-    higher = [
-        task for task, entry in points[0][2]["tasks"].items() if entry.get("higher_is_better", True)
-    ]
-    shown = short_names(points[0][2]["tasks"])
-    lines = [
-        Line(
-            name=shown[task],
-            points=[
-                (tokens, evaluation["tasks"][task]["score"]) for _, tokens, evaluation in points
-            ],
-            colour=number,
-            marks=True,
-            faint=True,
+def curve(runs: list[list[Point]]) -> Markup:
+    """Return a chart of each task's scores, and their mean, over training tokens.
+
+    Of several runs it shows the means, and the interval of what is in front.
+    """
+    entries = runs[0][0][2]["tasks"]
+    higher = [task for task, entry in entries.items() if entry.get("higher_is_better", True)]
+    shown = short_names(entries)
+    lines = []
+    for number, task in enumerate(higher):
+        points, halves = mean_curve(
+            [[(tokens, e["tasks"][task]["score"]) for _, tokens, e in points] for points in runs]
         )
-        for number, task in enumerate(higher)
-    ]
-    means = [(tokens, evaluation.get("mean")) for _, tokens, evaluation in points]
-    if len(higher) > 1 and all(mean is not None for _, mean in means):
-        known = [(tokens, float(mean)) for tokens, mean in means if mean is not None]
-        lines.append(Line(name="mean", points=known, colour=len(higher), marks=True))
-    names = ", ".join(f"{stage.label} at {tokens:,.0f}" for stage, tokens, _ in points)
+        lines.append(
+            Line(
+                name=shown[task],
+                points=points,
+                spread=halves if len(higher) == 1 else [],
+                colour=number,
+                marks=True,
+                faint=len(higher) > 1,
+            )
+        )
+    evaluated = [e.get("mean") for points in runs for _, _, e in points]
+    if len(higher) > 1 and all(mean is not None for mean in evaluated):
+        points, halves = mean_curve([[(t, float(e["mean"])) for _, t, e in p] for p in runs])
+        lines.append(
+            Line(name="mean", points=points, spread=halves, colour=len(higher), marks=True)
+        )
+    places, _ = mean_curve([[(tokens, 0.0) for _, tokens, _ in points] for points in runs])
+    names = ", ".join(
+        f"{stage.label} at {tokens:,.0f}"
+        for (stage, _, _), (tokens, _) in zip(runs[0], places, strict=True)
+    )
     caption = f"Scores over the training tokens of each model in this recipe: {names}."
+    if len(runs) > 1:
+        caption += f" Means over {len(runs)} seeds; whiskers: {INTERVAL}."
     draw = partial(line_chart, lines, x_title="tokens", y_title="score")
     return figure(responsive(draw), caption)

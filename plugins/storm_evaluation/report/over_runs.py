@@ -15,6 +15,7 @@ from storm_exp import InputError
 from storm_exp.report import Place, RunRecord, Section, StageRecord
 from storm_report.markup import figure, table
 from storm_report.run_table import is_seed
+from storm_report.score_interval import shown_score
 
 Arms = dict[str, list[StageRecord]]
 """Evaluations by name of the arm, in the order of their seeds."""
@@ -121,7 +122,7 @@ def arm_table(names: list[str], content: dict[str, Any], paired: Paired) -> Mark
         row: list[Any] = [name]
         for measure in measures:
             entry = content[measure][number]
-            row.append(f"{entry['score']:.3f} ± {entry['stderr']:.3f}")
+            row.append(shown_score(entry["score"], entry["stderr"]))
             cell = against[number][measure] if number in against else None
             row += difference_cells(cell, paired.margin) if cell else [""] * 4
         rows.append(row)

@@ -16,6 +16,7 @@ from storm_evaluation.tasks.record import COLUMNS, rows_of
 from storm_exp.report import Place, RunRecord, Section
 from storm_report.chart import Bars, bar_chart
 from storm_report.markup import figure, folded, table
+from storm_report.score_interval import shown_score
 from storm_report.shown import colours
 from storm_report.svg import WIDTH, responsive
 
@@ -133,19 +134,17 @@ def _score_table(lineup: Lineup, columns: list[str], palette: dict[str, int]) ->
         for column in columns:
             entry = _entry(lineup, position, column)
             score, error = entry.get("score"), entry.get("stderr")
-            text = (
-                ""
-                if score is None
-                else f"{score:.3f}" + ("" if error is None else f" ± {error:.3f}")
-            )
+            documents = tasks[column]["n"] if column in tasks and lineup.runs == 1 else 0
+            text = "" if score is None else shown_score(score, error, documents)
             first = score == best[column] and not lineup.rehearsed
             row.append(_strong(text) if first else text)
         rows.append(row)
-    return figure(
-        table(["model", *(_shown(tasks, column) for column in columns)], rows, "scores"),
-        "The same scores ± one standard error; "
-        + (_NOTHING if lineup.rehearsed else "the best of each column is bold."),
-    )
+    caption = "The same scores ± one standard error"
+    if any("[" in str(text) for row in rows for text in row):
+        caption += " (where no answer differs from the others, the 95 % interval, Wilson's)"
+    caption += f"; {_NOTHING if lineup.rehearsed else 'the best of each column is bold.'}"
+    header = ["model", *(_shown(tasks, column) for column in columns)]
+    return figure(table(header, rows, "scores"), caption)
 
 
 def _strong(text: str) -> Markup:

@@ -19,19 +19,19 @@ def evaluation(score):
     }
 
 
-def recipe(make, tokens):
+def recipe(make, tokens, *overrides, better=0.0):
     """Return a line of evaluated models, each trained on a number of tokens (None: not trained)."""
     stages, before = [], {}
     for number, count in enumerate(tokens):
         metrics = {} if count is None else {"tokens": float(count)}
         model = make.stage(f"model_{number}", "Checkpoint", metrics=metrics, inputs=before)
         before = {"model": model.key}
-        scored = {"evaluation.json": evaluation(number / 10)}
+        scored = {"evaluation.json": evaluation(number / 10 + better)}
         evaluated = make.stage(
             "evaluator", "Evaluation", scored, element=model.stage, inputs={"model": model.key}
         )
         stages += [model, evaluated]
-    return cell(*stages)
+    return cell(*stages, overrides=overrides)
 
 
 def contents(made):
@@ -63,3 +63,16 @@ def test_the_report_draws_three_models_in_a_line_and_not_two(make):
     assert "Learning curve" in page.text
     assert "model_0 at 1,000, model_1 at 1,500, model_2 at 1,750" in page.text
     assert "Learning curve" not in show(make.run(recipe(make, [1_000, 500]))).text
+
+
+def test_seeds_are_one_curve_with_its_interval_at_their_mean_of_tokens(make):
+    page = show(
+        make.run(
+            *(
+                recipe(make, [1_000 + 100 * seed, 500, 250], f"seed={seed}", better=seed / 10)
+                for seed in (0, 1, 2)
+            )
+        )
+    )
+    assert "model_0 at 1,100, model_1 at 1,600, model_2 at 1,850" in page.text
+    assert "Means over 3 seeds; whiskers: 95 % intervals of the mean" in page.text
