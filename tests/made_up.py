@@ -88,3 +88,35 @@ def show(record: RunRecord, plugins: Plugins | None = None) -> Page:
     """Write a record's report and read it back."""
     file = write_page(record, plugin_sections(record, plugins or load_plugins()))
     return Page(file.read_text(encoding="utf-8"))
+
+
+def seeds_over_models(make: Maker, seeds: int = 3) -> RunRecord:
+    """Return a sweep over three sizes of a trained and evaluated model, with several seeds."""
+    cells = []
+    for size, score, seconds in ((200_000, 0.5, 20.0), (300_000, 0.7, 90.0), (400_000, 0.6, 50.0)):
+        for seed in range(seeds):
+            steps = [{"step": n, "loss": 3 / n + seed / 20, "tokens": 70} for n in range(1, 200)]
+            log = {"objective": "sft", "steps": steps, "trainable": [], "rows": {}}
+            log["validation"] = [{"step": n, "loss": 2 / n + seed / 90} for n in (1, 100, 199)]
+            model = make.stage(
+                "finetuner",
+                "Checkpoint",
+                {"training.json": log},
+                inputs={"model": "given"},
+                seconds=seconds,
+                spec={"parameters": size},
+                settings={"size": size, "seed": seed},
+                shown_as="model",
+            )
+            evaluated = make.stage(
+                "evaluator",
+                "Evaluation",
+                inputs={"model": model.key},
+                element="finetuner",
+                metrics={"mean_score": score + seed / 50},
+                main_metric="mean_score",
+                measured_on={"mean_score": "rows"},
+            )
+            words = ("recipe=storm", f"finetuner.size={size}", f"seed={seed}")
+            cells.append(cell(model, evaluated, overrides=words))
+    return make.run(*cells)

@@ -9,9 +9,11 @@ import pytest
 
 from end_to_end.window import Window, lacking
 from end_to_end.workplace import Workplace
+from made_up import Maker, seeds_over_models, show
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"needs {lacking()}")
 WINDOWS = [(1400, "light"), (390, "dark")]
+SLOW = pytest.param("ablation", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,22 @@ def sweep(smoked: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a sweep of models of several sizes, with three seeds each."""
+    made = Maker(tmp_path_factory.mktemp("seeds"))
+    show(seeds_over_models(made))
+    return made.folder / "run/report.html"
+
+
+@pytest.fixture(scope="module")
+def ablation(smoked: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of an ablation."""
+    place = Workplace(tmp_path_factory.mktemp("ablation"))
+    place.run("ablate", "recipe=smoke", "seed=0,1", f"store.path={smoked.folder}/outputs/store")
+    return place.folder / "outputs/latest/report.html"
+
+
+@pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run whose first stage failed."""
     place = Workplace(tmp_path_factory.mktemp("failed"))
@@ -54,7 +72,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("width", "theme"), WINDOWS)
-@pytest.mark.parametrize("page", ["report", "look", "sweep", "failed"])
+@pytest.mark.parametrize("page", ["report", "look", "sweep", "seeds", "failed", SLOW])
 def test_a_page_fits_is_legible_and_accessible_and_asks_for_nothing(
     window: Window, page: str, width: int, theme: str, request: pytest.FixtureRequest
 ) -> None:
@@ -74,7 +92,7 @@ def test_a_printed_page_is_light_and_fits_the_paper(
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-@pytest.mark.parametrize("page", ["report", "look"])
+@pytest.mark.parametrize("page", ["report", "look", "seeds"])
 def test_every_control_is_reached_by_keyboard_and_shows_it(
     window: Window, page: str, width: int, request: pytest.FixtureRequest
 ) -> None:
@@ -106,6 +124,48 @@ def seconds(text: str) -> float:
     units = {"s": 1, "min": 60, "h": 3600}
     known = zip(words[::2], words[1::2], strict=True)
     return sum(float(count) * units[unit] for count, unit in known) if words else float("inf")
+
+
+OUTSIDE = """
+const frame = document.documentElement.getBoundingClientRect();
+const out = ({ left, right, bottom }) =>
+  left < frame.left - 2 || right > frame.right + 2 || bottom > frame.bottom + 2;
+const texts = [...document.querySelectorAll("text")];
+return document.documentElement.tagName !== "svg" ? ["no picture"]
+  : texts.filter((e) => out(e.getBoundingClientRect())).map((e) => e.textContent);
+"""
+
+
+@pytest.mark.parametrize("page", ["report", "seeds"])
+def test_figures_beside_a_page_are_whole_pictures_of_their_own_and_its_links_lead_to_files(
+    window: Window, page: str, request: pytest.FixtureRequest
+) -> None:
+    file: Path = request.getfixturevalue(page)
+    window.open(file)
+    links = window.script(
+        "return [...document.querySelectorAll('.files a')].map((a) => a.getAttribute('href'))"
+    )
+    beside = sorted(path for path in (file.parent / "report.files").iterdir())
+    assert sorted(file.parent / link for link in links) == beside
+    pictures = [path for path in beside if path.suffix == ".svg"]
+    assert len(pictures) > 3
+    for picture in pictures:
+        window.open(picture, 1400, "dark")
+        assert window.script(OUTSIDE) == [], picture.name
+
+
+def test_what_is_not_dominated_is_told_apart_without_colour(window: Window, seeds: Path) -> None:
+    window.open(seeds, 390)
+    section = "document.getElementById('Score%20against%20size%20and%20cost')"
+    drawn = f"[...{section}.querySelectorAll('.at-narrow [role=img]')]"
+    shapes = window.script(
+        f"return {drawn}.map((e) => [e.querySelectorAll('path.bar').length, "
+        "e.querySelectorAll('circle.hollow').length, e.ariaLabel])"
+    )
+    assert [shape[:2] for shape in shapes] == [[2, 1], [3, 0]]
+    assert all(label.count(", dominated") == hollow for _, hollow, label in shapes)
+    cells = f"[...{section}.querySelectorAll('tbody tr')].map((row) => row.cells[5].innerText)"
+    assert window.script(f"return {cells}") == ["◆ not dominated"] * 2 + ["○ dominated by 2"]
 
 
 def test_what_is_folded_opens_by_keyboard(window: Window, report: Path) -> None:
