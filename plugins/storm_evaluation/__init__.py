@@ -79,8 +79,11 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
 
         return ablate(cells)
 
-    ablate.words = ("-m", "hydra/sweeper=ablation")  # type: ignore[attr-defined]
-    ablate.flags = {"--power": "ablation.power=0.02"}  # type: ignore[attr-defined]
+    def words(given: list[str]) -> list[str]:
+        named = ["ablation.power=0.02" if word == "--power" else word for word in given]
+        return ["-m", "hydra/sweeper=ablation", *named]
+
+    ablate.words = words  # type: ignore[attr-defined]
     return {"ablate": ablate}
 
 

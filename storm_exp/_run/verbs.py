@@ -70,10 +70,8 @@ def _acting(name: str, action: Callable[[list[Composition]], list[float | None] 
             return [None] * len(cells) if isinstance(found, Answer) else found
 
         words = [word for word in arguments if word != "--json"]
-        flags = getattr(action, "flags", {})
-        given = [*getattr(action, "words", ()), *(flags.get(word, word) for word in words)]
         with contextlib.redirect_stdout(sys.stdout if words == arguments else sys.stderr):
-            application.compose_and_act(given, act)
+            application.compose_and_act(getattr(action, "words", list)(words), act)
         return answers[-1].print(arguments) if words != arguments else 0
 
     verb.__doc__ = action.__doc__
