@@ -11,6 +11,7 @@ from storm_exp import InputError, SettingError, did_you_mean
 from storm_merging.layers.slices import SliceOfLayers, SourceLayers
 from storm_merging.mergefile.method_table import METHODS, Base
 from storm_merging.mergefile.parameters import Setting, evaluate, filters
+from storm_models.families.architecture import EMBEDDING, HEAD
 
 _LAYER = re.compile(r"(.*\blayers\.)(\d+)(\..+)")
 _FIRST = re.compile(r"\bembed_")
@@ -46,20 +47,25 @@ def output_tensors(
     """Return the tensors of a merge, in order.
 
     `names` holds the tensors' names of every model, `depths` their layers. Of two slices, the first
-    gives what is before the layers (the embedding), the last what comes after them. Raises
+    gives what is before the layers (the embedding), the last what comes after them. There is a head
+    where one of the models has it; that of a model that ties it is its embedding. Raises
     InputError for a tensor that one of its sources lacks, and for a parameter that is nowhere
     given; SettingError for a filter that is part of no tensor's name.
     """
+    used = {source.model for piece in slices for source in piece.sources}
+    with_head = any(HEAD in names[model] for model in used)
     made: list[OutputTensor] = []
     layer = 0
     for number, piece in enumerate(slices):
         place = f"slices[{number}]"
         resolver = _Resolver(method, piece, parameters, place)
         outside = [name for name in names[piece.sources[0].model] if not _LAYER.fullmatch(name)]
+        if with_head and HEAD not in outside:
+            outside.append(HEAD)
         first = [name for name in outside if _FIRST.search(name)]
         last = [name for name in outside if not _FIRST.search(name)]
         if number == 0:
-            made += [resolver.tensor(name, [name] * len(piece.sources), 0.0) for name in first]
+            made += [resolver.tensor(name, _own_names(name, piece, names), 0.0) for name in first]
         count = piece.layers(depths)
         for index in range(count):
             position = index / (count - 1) if count > 1 else 1.0
@@ -67,7 +73,7 @@ def output_tensors(
                 made.append(resolver.tensor(name, sources, position))
             layer += 1
         if number == len(slices) - 1:
-            made += [resolver.tensor(name, [name] * len(piece.sources), 0.0) for name in last]
+            made += [resolver.tensor(name, _own_names(name, piece, names), 0.0) for name in last]
     _check_sources(made, names)
     _check_filters(slices, parameters, [tensor.name for tensor in made])
     return made
@@ -131,6 +137,12 @@ class _Resolver:
                 f"{self._method} needs the parameter {key}: {whom} has none for {name}"
             )
         return parameter.default
+
+
+def _own_names(name: str, piece: SliceOfLayers, names: Sequence[Collection[str]]) -> list[str]:
+    """Return the name of a tensor outside the layers in every source."""
+    tied = [name == HEAD and HEAD not in names[source.model] for source in piece.sources]
+    return [EMBEDDING if each else name for each in tied]
 
 
 def _layer_names(

@@ -122,9 +122,35 @@ def _from_merge_yaml(settings: dict[str, Any], models: Sequence[str]) -> dict[st
         content["slices"] = [piece(each) for each in slices]
     if settings["parameters"]:
         content["parameters"] = settings["parameters"]
-    if settings["tokenizer"] and settings["base"]:
-        content["tokenizer_source"] = "base"
-    return content
+    return {**content, **_tokenizer(settings, models)}
+
+
+def _tokenizer(settings: dict[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    """Return the keys `tokenizer` and `chat_template`, as far as they say something."""
+
+    def source(given: Any) -> Any:
+        if given == "zero":
+            return {"kind": "zero"}
+        if isinstance(given, int):
+            return models[given - 1]
+        return {"kind": "model_token", **given, "model": models[given["model"] - 1]}
+
+    given, template = settings["tokenizer"], settings["chat_template"]
+    said: dict[str, Any] = {"chat_template": template} if template else {}
+    kept, multiple = given["source"], given["pad_to_multiple_of"]
+    tokens = {
+        token: {**row, "source": source(row["source"])} for token, row in given["tokens"].items()
+    }
+    if kept == "same" and not tokens and multiple == 1:
+        return said
+    kept = "base" if kept == "same" else kept
+    return said | {
+        "tokenizer": {
+            "source": models[int(kept) - 1] if kept.isdecimal() else kept,
+            **({"tokens": tokens} if tokens else {}),
+            **({"pad_to_multiple_of": multiple} if multiple > 1 else {}),
+        }
+    }
 
 
 def _formats(dtype: str | None) -> dict[str, Any]:

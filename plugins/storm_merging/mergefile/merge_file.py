@@ -11,6 +11,7 @@ from storm_merging.mergefile.method_table import METHODS, Base, unknown_method
 from storm_merging.mergefile.model_reference import ModelReference, read_reference
 from storm_merging.mergefile.parameters import Setting, check_parameters
 from storm_merging.mergefile.strict_yaml import read_yaml
+from storm_merging.mergefile.tokenizer_section import TokenizerSection, read_tokenizer
 from storm_models.dtype import Dtype
 
 _KEYS = (
@@ -22,12 +23,7 @@ _NOT_HERE = {
     "experts": "a mixture of experts (mergekit-moe) is not built here",
     "gate_mode": "a mixture of experts (mergekit-moe) is not built here",
     "name": "several merges in one file (mergekit-mega, mergekit-multi) are not read here",
-    "chat_template": "set chat.template=… for every model of the recipe instead",
 }
-_NOT_JOINED = (
-    "tokenizers of several parents are not joined here yet: they must give the same ids to the "
-    "same text, and the base's or the first model's is taken"
-)
 _DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -62,8 +58,10 @@ class MergeFile:
     """What mergekit computes in."""
     out_dtype: Dtype | None = None
     """The format of the result; None: that of `dtype`, or of the parents."""
-    base_tokenizer: bool = False
-    """Whether all models are to take the base's tokenizer."""
+    tokenizer: TokenizerSection | None = None
+    """The tokens of the result; None: all models must have the same."""
+    chat_template: str = ""
+    """auto, a name, or a text; empty: the base's."""
     notices: list[str] = dataclasses.field(default_factory=list)
     """What the file says without effect."""
 
@@ -71,7 +69,8 @@ class MergeFile:
         """Return every model once, in order."""
         named = [source.model for each in self.slices for source in each.sources]
         bases = [base for base in (self.base, *(each.base for each in self.slices)) if base]
-        return list(dict.fromkeys([*named, *bases]))
+        tokenizers = self.tokenizer.models() if self.tokenizer else []
+        return list(dict.fromkeys([*named, *bases, *tokenizers]))
 
 
 def read_merge_file(file: Path) -> MergeFile:
@@ -100,7 +99,6 @@ class _Reader:
             if key in _NOT_HERE and value is not None:
                 raise InputError(f"{self._at(str(key))}: {_NOT_HERE[str(key)]}")
         self._check_keys(content, _KEYS, "")
-        base_tokenizer = self._takes_base_tokenizer(content)
         name = content.get("merge_method")
         if not isinstance(name, str):
             raise InputError(f"{self._at('merge_method')}={name!r}: must name a method")
@@ -127,34 +125,19 @@ class _Reader:
             parameters=self._parameters(content, "", own=False),
             dtype=self._dtype(content, "dtype"),
             out_dtype=self._dtype(content, "out_dtype"),
-            base_tokenizer=base_tokenizer,
+            tokenizer=read_tokenizer(content, self._file),
+            chat_template=self._chat_template(content),
             notices=self._notices,
         )
 
-    def _takes_base_tokenizer(self, content: dict[str, Any]) -> bool:
-        """Return whether the tokenizer is the base's; raises InputError for one that is joined.
-
-        A union of tokenizers that are the same is that tokenizer: whether they are is checked when
-        their files are known.
-        """
-        source, where = content.get("tokenizer_source"), "tokenizer_source"
-        given = content.get("tokenizer")
-        if given is not None:
-            if source is not None:
-                raise InputError(f"{self._at('tokenizer')}: tokenizer_source is given as well")
-            self._check_mapping(given, "tokenizer", ("source", "tokens", "pad_to_multiple_of"))
-            for key in ("tokens", "pad_to_multiple_of"):
-                if given.get(key):
-                    raise InputError(f"{self._at(f'tokenizer.{key}')}: {_NOT_JOINED}")
-            source, where = given.get("source", "union"), "tokenizer.source"
-        if source in (None, "base", "union"):
-            if source == "base" and not content.get("base_model"):
-                raise InputError(f"{self._at(where)}=base: there is no base_model")
-            return bool(source == "base")
-        name = str(source).removeprefix("model:")
-        if name != content.get("base_model"):
-            raise InputError(f"{self._at(where)}={source!r}: {_NOT_JOINED}")
-        return True
+    def _chat_template(self, content: dict[str, Any]) -> str:
+        value = content.get("chat_template")
+        if value is not None and not isinstance(value, str):
+            raise InputError(
+                f"{self._at('chat_template')}={value!r}: must be auto, the name of a template, or "
+                "its text"
+            )
+        return value or ""
 
     def _models(self, value: Any, base: ModelReference | None) -> Slice:
         sources = []

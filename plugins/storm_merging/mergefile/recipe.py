@@ -8,6 +8,7 @@ from typing import Any
 
 from storm_merging.mergefile.merge_file import MergeFile, Slice, Source
 from storm_merging.mergefile.model_reference import ModelReference, Place
+from storm_merging.mergefile.tokenizer_section import TokenizerSection, TokenRow
 
 MERGER = "merger"
 """The stage that merges."""
@@ -98,13 +99,35 @@ def merger_settings(merge: MergeFile, numbers: dict[ModelReference, int]) -> dic
     return _without_empty(
         method=merge.method,
         base=numbers[merge.base] if merge.base else None,
-        tokenizer=numbers[merge.base] if merge.base_tokenizer and merge.base else None,
         slices=[piece(each) for each in merge.slices],
         parameters=merge.parameters,
+        tokenizer=_tokenizer_settings(merge.tokenizer, numbers) if merge.tokenizer else None,
+        chat_template=merge.chat_template,
         dtype=out.value if out else None,
         without_effect=merge.notices,
     )
 
 
+def _tokenizer_settings(
+    section: TokenizerSection, numbers: dict[ModelReference, int]
+) -> dict[str, Any]:
+    def source(row: TokenRow) -> Any:
+        if row.model is None:
+            return "zero"
+        if row.token is None and row.token_id is None:
+            return numbers[row.model]
+        return _without_empty(model=numbers[row.model], token=row.token, token_id=row.token_id)
+
+    kept = section.source
+    return _without_empty(
+        source=kept if isinstance(kept, str) else str(numbers[kept]),
+        tokens={
+            token: {"source": source(row), **({"force": True} if row.force else {})}
+            for token, row in section.tokens.items()
+        },
+        pad_to_multiple_of=section.pad_to_multiple_of if section.pad_to_multiple_of > 1 else None,
+    )
+
+
 def _without_empty(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, {}, [])}
+    return {name: value for name, value in values.items() if value not in (None, {}, [], "")}

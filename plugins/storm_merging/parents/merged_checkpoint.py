@@ -25,27 +25,43 @@ def merge(
     """Return Σ coefficient · tensor for every tensor, with all other files from the first model.
 
     `coefficients` is {tensor name: a number per model}. Weights get the first model's dtypes, or
-    those of `headers`, rounded once; tied tensors are stored once and stay tied. If a store holds
-    all models, no weight is written: the result refers to them. Otherwise weights are written, and
-    NaN or overflow raises InputError.
+    those of `headers`, rounded once; tied tensors are stored once and stay tied.
     """
-    stored = models[0].headers() if headers is None else headers
-    kept = {name: header for name, header in stored.items() if name in coefficients}
+    add_models(stage, models, coefficients, models[0].headers() if headers is None else headers)
+    models[0].copy_companions(stage.directory)
+    inherit_chat(stage, stage.directory, [model.directory for model in models])
+    return Checkpoint(stage.directory)
+
+
+def add_models(
+    stage: StageContext,
+    models: Sequence[Checkpoint],
+    coefficients: Mapping[str, Sequence[float]],
+    headers: Headers,
+    names: Mapping[str, Sequence[str | None]] | None = None,
+) -> None:
+    """Put the weights Σ coefficient · tensor into the stage, rounded once to the `headers`' dtypes.
+
+    `names` is {tensor name: its name in every model, None in one that it is not made of}, where
+    these differ. If a store holds all models, no weight is written: the result refers to them.
+    Otherwise weights are written, and NaN or overflow raises InputError.
+    """
+    kept = {name: header for name, header in headers.items() if name in coefficients}
+    renamed = {
+        name: list(own) for name, own in (names or {}).items() if any(each != name for each in own)
+    }
     if stage.keeps(*models):
         for model in {model.key: model for model in models}.values():
             stage.reference(model)
         factors = {name: list(row) for name, row in coefficients.items()}
-        combination = LinearCombination([model.key for model in models], kept, factors)
-        combination.write(stage.directory)
-    else:
-        with contextlib.ExitStack() as stack:
-            parents = [stack.enter_context(model.open_weights()) for model in models]
-            progress = stack.enter_context(stage.progress(len(kept), "tensors"))
-            weights = SumWeights(kept, coefficients, parents)
-            write_weights(weights, stage.directory / WEIGHT_FILE, progress.advance)
-    models[0].copy_companions(stage.directory)
-    inherit_chat(stage, stage.directory, [model.directory for model in models])
-    return Checkpoint(stage.directory)
+        keys = [model.key for model in models]
+        LinearCombination(keys, kept, factors, renamed).write(stage.directory)
+        return
+    with contextlib.ExitStack() as stack:
+        parents = [stack.enter_context(model.open_weights()) for model in models]
+        progress = stack.enter_context(stage.progress(len(kept), "tensors"))
+        weights = SumWeights(kept, coefficients, parents, renamed)
+        write_weights(weights, stage.directory / WEIGHT_FILE, progress.advance)
 
 
 def write_summary(checkpoint: Checkpoint, method: str, **figures: Any) -> None:

@@ -59,13 +59,17 @@ def write_chat_settings(directory: Path, settings: ChatSettings) -> None:
     _write(directory / CHAT_FILE, dataclasses.asdict(context))
     if settings.resolved().template == OWN:
         return
+    check_tokens(directory, settings)
+    write_template(directory, settings.text())
+
+
+def write_template(directory: Path, text: str | None) -> None:
+    """Write a chat template into a checkpoint's files in place of its own; None: it has none."""
     config = directory / _TOKENIZER_CONFIG
     if config.is_file():
         content = read_json(config)
         if content.pop("chat_template", None) is not None:
             _write(config, content)
-    check_tokens(directory, settings)
-    text = settings.text()
     if text is None:
         (directory / TEMPLATE_FILE).unlink(missing_ok=True)
     else:

@@ -137,7 +137,7 @@ class Checkpoint(Artifact):
                 yield FileWeights(self.headers(), files, stack)
             else:
                 parents = [stack.enter_context(parent.open_weights()) for parent in self.parents()]
-                yield SumWeights(total.headers, total.coefficients, parents)
+                yield SumWeights(total.headers, total.coefficients, parents, total.names)
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield (name, tensor) one at a time, in the order of the files and sorted by name."""

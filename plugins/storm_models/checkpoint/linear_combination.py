@@ -10,7 +10,9 @@ from typing import Self
 from storm_exp import InputError
 from storm_models.folder.files import SUM_FILE
 
-_FORMAT = 1
+_FORMAT, _RENAMED = 1, 2
+"""Formats of the file; the second one has names of tensors, which programs that know only the first
+must not overlook."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,14 +25,26 @@ class LinearCombination:
     """{tensor name: (safetensors dtype, shape)}"""
     coefficients: dict[str, list[float]]
     """{tensor name: a number per parent}"""
+    names: dict[str, list[str | None]] = dataclasses.field(default_factory=dict)
+    """{tensor name: its name in every parent, None in one that it is not made of}, of those that
+    are not named the same in all parents: layers that moved, or a head that is an embedding."""
 
     def write(self, directory: Path) -> None:
         """Write the sum to its file in `directory`."""
         tensors = {
-            name: {"dtype": dtype, "shape": list(shape), "coefficients": self.coefficients[name]}
+            name: {
+                "dtype": dtype,
+                "shape": list(shape),
+                "coefficients": self.coefficients[name],
+                **({"names": self.names[name]} if name in self.names else {}),
+            }
             for name, (dtype, shape) in self.headers.items()
         }
-        content = {"format": _FORMAT, "parents": self.parents, "tensors": tensors}
+        content = {
+            "format": _RENAMED if self.names else _FORMAT,
+            "parents": self.parents,
+            "tensors": tensors,
+        }
         text = json.dumps(content, separators=(",", ":")) + "\n"
         (directory / SUM_FILE).write_text(text, encoding="utf-8")
 
@@ -40,13 +54,14 @@ class LinearCombination:
         file = directory / SUM_FILE
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            if content["format"] != _FORMAT:
+            if content["format"] not in (_FORMAT, _RENAMED):
                 raise InputError(f"{file}: written by another version (format {content['format']})")
             tensors = content["tensors"]
             return cls(
                 content["parents"],
                 {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in tensors.items()},
                 {name: entry["coefficients"] for name, entry in tensors.items()},
+                {name: entry["names"] for name, entry in tensors.items() if "names" in entry},
             )
         except FileNotFoundError:
             return None

@@ -48,8 +48,10 @@ class CheckpointSpec(Spec):
 
     def note_files(self, directory: Path) -> None:
         """Remember the folder of the tokenizer, with which prompts are checked while planning."""
-        if self.tokenizer is not None:
-            FOLDERS.setdefault(self.tokenizer, directory)
+        known = FOLDERS.get(self.tokenizer or "")
+        # A folder in which a model was made has been renamed since.
+        if self.tokenizer is not None and (known is None or not known.is_dir()):
+            FOLDERS[self.tokenizer] = directory
 
 
 def _holds(planned: Any, made: Any) -> bool:

@@ -59,8 +59,14 @@ class SumWeights:
         headers: Headers,
         coefficients: Mapping[str, Sequence[float]],
         parents: Sequence[Weights],
+        names: Mapping[str, Sequence[str | None]] | None = None,
     ) -> None:
-        """`coefficients` holds a number per parent for every tensor."""
+        """`coefficients` holds a number per parent for every tensor.
+
+        `names` are those of tensors that are not named the same in all parents; None: not made of
+        that parent.
+        """
+        self._names = names or {}
         self.headers = headers
         self._coefficients = coefficients
         self._parents = parents
@@ -69,8 +75,11 @@ class SumWeights:
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return the elements, flat; raises InputError for NaN, infinity or overflow."""
         coefficients = self._coefficients[name]
-        used = [i for i, coefficient in enumerate(coefficients) if coefficient] or [0]
-        tensors = [self._parents[i].read(name, start, stop) for i in used]
+        names = self._names.get(name) or [name] * len(coefficients)
+        known = [(i, own) for i, own in enumerate(names) if own is not None]
+        pairs = [(i, own) for i, own in known if coefficients[i]] or known[:1]
+        used = [i for i, _ in pairs]
+        tensors = [self._parents[i].read(own, start, stop) for i, own in pairs]
         dtype = DTYPES[self.headers[name][0]]
         buffers = self._room(stop - start, accumulator(*tensors))
         total = weighted_sum([coefficients[i] for i in used], tensors, dtype, buffers)

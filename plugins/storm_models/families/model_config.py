@@ -82,3 +82,11 @@ def model_config(content: Mapping[str, Any]) -> ModelConfig:
 def by_name(config: ModelConfig) -> dict[str, Any]:
     """Return a config as a plain dict, for access by computed names and to keys not listed here."""
     return cast("dict[str, Any]", config)
+
+
+def with_values(config: ModelConfig, **values: Any) -> ModelConfig:
+    """Return a config with other values; the same one where it states them already."""
+    stated = by_name(config)
+    if all(stated.get(name) == value for name, value in values.items()):
+        return config
+    return model_config({**stated, **values})

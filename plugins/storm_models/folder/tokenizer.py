@@ -49,6 +49,11 @@ def _digest(directory: Path) -> str:
     tokens = read_tokens(directory)
     if tokens is None:
         return hashlib.sha256((directory / "tokenizer.model").read_bytes()).hexdigest()
+    return tokens_digest(tokens)
+
+
+def tokens_digest(tokens: Tokens) -> str:
+    """Return the digest of a tokenizer with these tokens."""
     if isinstance(tokens.vocabulary, dict):
         entries: list[Any] = sorted({**tokens.vocabulary, **tokens.added}.items())
     else:

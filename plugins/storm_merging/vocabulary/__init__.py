@@ -1,0 +1,1 @@
+"""Models with different vocabularies, merged by token: which row of which model becomes which."""
