@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from merging import MERGEKIT, Run, run
+from merging import MERGEKIT, Run, apart, run
 from results import CHOICES, table, write_section
 
 METHODS = ("linear", "ties", "dare_ties", "model_stock")
@@ -105,7 +105,7 @@ def measure(layers: int, vocabulary: int, rounds: int) -> str:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_models(folder, layers, vocabulary)
+        apart("--methods", "models", folder, str(layers), str(vocabulary))
         for method in METHODS:
             file = write_file(folder, method)
             runs = [(theirs(folder, file), ours(folder, file)) for _ in range(rounds)]
@@ -131,7 +131,11 @@ def measure(layers: int, vocabulary: int, rounds: int) -> str:
 
 
 def main(words: list[str]) -> None:
-    """Measure; write the section if the models have their full size."""
+    """Measure, and write the section if the models have their full size; or write the models."""
+    if words[1:2] == ["models"]:
+        _, _, place, layers, vocabulary = words
+        make_models(Path(place), int(layers), int(vocabulary))
+        return
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--methods", action="store_true")
     parser.add_argument("--layers", type=int, default=LAYERS)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from storm_exp.report import RunRecord, Section
 from storm_report.heat_map import heat_map
-from storm_report.markup import figure, folded
+from storm_report.markup import figure, folded, table
 from storm_report.shown import distinct
 from storm_report.svg import responsive
 
@@ -25,7 +25,14 @@ def sections(run: RunRecord) -> list[Section]:
 
 
 def merge(contents: dict[str, Any]) -> Markup:
-    """Return a heat map of the angles between the models, or the method's parameters as text."""
+    """Return a heat map of the angles between the models, or the method's parameters as text.
+
+    Where the models' vocabularies differ, it is told how they were made one.
+    """
+    return _method(contents) + _vocabulary(contents.get("vocabulary"))
+
+
+def _method(contents: dict[str, Any]) -> Markup:
     if not contents.get("angles"):
         parameters = {"weights": contents.get("weights"), **contents.get("parameters", {})}
         text = ", ".join(f"{name} {_format(value)}" for name, value in parameters.items() if value)
@@ -51,6 +58,21 @@ def merge(contents: dict[str, Any]) -> Markup:
         caption += " along the arc, the others along the line."
     chart = partial(heat_map, rows, columns, values, set(), x_title="layer")
     return figure(responsive(chart), caption) or Markup("<p class='note'>{}</p>").format(caption)
+
+
+def _vocabulary(told: dict[str, Any] | None) -> Markup:
+    if not told:
+        return Markup()
+    added = f", with {told['added']:,} tokens added" if told["added"] else ""
+    text = f"{told['tokens']:,} tokens in {told['rows']:,} rows; the tokenizer is that of model "
+    rows = [
+        [each["model"], f"{each['tokens']:,}", ", ".join(map(repr, each["first"])), each["has"]]
+        for each in told["filled"]
+    ]
+    note = Markup("<p class='note'>{}</p>").format(f"{text}{told['tokenizer_of']}{added}.")
+    if not rows:
+        return note
+    return note + table(["model", "tokens", "first of them", "for which it has"], rows)
 
 
 def _format(value: Any) -> str:

@@ -27,6 +27,18 @@ def test_the_report_counts_what_was_truly_slerped(shown):
     assert "14 of 21 tensors were interpolated along the arc, the others along the line" in text
 
 
+def test_the_report_tells_whose_rows_a_model_has(tmp_path):
+    filled = {"model": 2, "tokens": 1200, "first": ["<a>", "b"], "has": "the rows of model 1"}
+    told = {"tokenizer_of": 1, "tokens": 5000, "rows": 5024, "added": 3, "filled": [filled]}
+    make = Maker(tmp_path)
+    contents = {"method": "ties", "tensors": 2, "parameters": {}, "vocabulary": told}
+    stage = make.stage("merger", "Checkpoint", {"merge.json": contents})
+    text = show(make.run(cell(stage))).text
+    assert "5,000 tokens in 5,024 rows; the tokenizer is that of model 1, with 3 tokens" in text
+    assert "'<a>', 'b'" in text
+    assert "the rows of model 1" in text
+
+
 def test_the_report_names_the_shares_of_a_mean(shown):
     text = shown(Linear(weights=[1.0, 1.0, 2.0]), 3)
     assert "linear: weights 0.25, 0.25, 0.5" in text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 import torch
 from mergekit.merge_methods import merge_tensors
+from safetensors.torch import save_file
 
 from storm_merging.kernels.kernel import Kernel
 from storm_merging.layers.choice import kernel
@@ -20,7 +22,7 @@ from .conftest import EXAMPLES, mergekits, ours
 
 TENSOR = "model.layers.0.mlp.up_proj.weight"
 RANDOM = ("dare_linear", "dare_ties", "della", "della_linear")
-DEEPER = ("passthrough", "passthrough_scaled", "ties_slices")
+DEEPER = ("passthrough", "passthrough_scaled", "ties_slices", "task_arithmetic_slices")
 """Examples that change the depth: mergekit 0.1.5 with transformers 5 breaks on lists by layer."""
 EVERYWHERE = ("slerp_by_layer", "ties", "model_stock")
 """Examples that are compared in every family."""
@@ -30,7 +32,7 @@ def cases() -> list[tuple[str, str]]:
     """Return (example, family), the families in turn."""
     fixed = sorted({file.stem for file in EXAMPLES.glob("*.yaml")} - {*RANDOM, *DEEPER})
     turns = list(zip(fixed, itertools.cycle(("llama", "mistral", "qwen2", "gemma2")), strict=False))
-    turns += zip(DEEPER, ("llama", "mistral", "llama"), strict=True)
+    turns += zip(DEEPER, ("llama", "mistral", "llama", "mistral"), strict=True)
     return list(dict.fromkeys([*turns, *itertools.product(EVERYWHERE, ("qwen2", "gemma2"))]))
 
 
@@ -100,6 +102,32 @@ def test_a_random_method_agrees_with_mergekit_in_distribution(name, family, tmp_
     # An element's mean over draws: the differences have the spread of two independent means.
     z = (ours.mean(0) - theirs.mean(0)) / ((ours.var(0) + theirs.var(0)) / draws + 1e-18).sqrt()
     assert float(z.std()) == pytest.approx(1, abs=0.1)
+
+
+IN_FP32 = ("linear", "linear_unnormalised", "slerp_by_layer", "slerp_slices", "passthrough_scaled")
+"""Examples of methods that mergekit computes in fp32, whatever `dtype` says."""
+
+
+@pytest.mark.parametrize("name", IN_FP32)
+def test_what_mergekit_computes_in_fp32_is_the_same_in_bfloat16(name, stored, example, tmp_path):
+    file = example(name, stored)
+    text = re.sub(r"(out_)?dtype: \w+\n", "", file.read_text(encoding="utf-8"))
+    file.write_text(f"{text}dtype: bfloat16\n", encoding="utf-8")
+    merged = ours(file, tmp_path / "ours")
+    assert_one_rounding_apart(merged, mergekits(file, tmp_path / "mergekit"))
+
+
+@pytest.fixture(scope="module")
+def stored(family, tmp_path_factory):
+    """The llamas in bfloat16."""
+    folder = tmp_path_factory.mktemp("bfloat16")
+    for name in ("base", "one", "two"):
+        model = Checkpoint(family("llama") / name)
+        (folder / name).mkdir()
+        model.copy_companions(folder / name)
+        weights = {each: tensor.bfloat16() for each, tensor in model.tensors()}
+        save_file(weights, folder / name / "model.safetensors", {"format": "pt"})
+    return folder
 
 
 def in_one_piece(kernel: Kernel, tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -9,12 +9,15 @@ from storm_exp import InputError
 from storm_exp._contract.setting_values import all_settings
 from storm_merging.mergefile.as_mergekit import as_mergekit
 from storm_merging.mergefile.merge_file import read_merge_file
+from storm_merging.mergefile.recipe import merger_settings
 from storm_merging.mergekit import methods
 from storm_merging.mergekit.any_method import Mergekit
 from storm_merging.methods.depth_upscale import DepthUpscale
 from storm_merging.methods.linear import Linear
+from storm_merging.methods.merge_yaml import MergeYaml
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
+from storm_merging.vocabulary.settings import VocabularySettings
 
 MODELS = ["own/one", "own/two"]
 CASES = {
@@ -61,6 +64,30 @@ def test_values_are_those_of_the_settings(tmp_path):
     up = as_mergekit("depth_upscale", {"m": 2}, MODELS[:1], None, layers=8)
     ranges = [each["sources"][0]["layer_range"] for each in up["slices"]]
     assert ranges == [[0, 6], [2, 8]]
+
+
+def test_tokens_are_said(tmp_path):
+    tokens = {"<a>": {"source": 2, "force": True}, "<b>": {"source": "zero"}}
+    tokens["<c>"] = {"source": {"model": 1, "token": "x"}}
+    merger = MergeYaml(
+        method="linear",
+        parameters={"weight": 1},
+        tokenizer=VocabularySettings(source="2", tokens=tokens, pad_to_multiple_of=8),
+        chat_template="auto",
+        seed=0,
+    )
+    merge = read_back(tmp_path, as_mergekit("merge_yaml", all_settings(merger), MODELS, None))
+    assert merger_settings(merge, {model: i for i, model in enumerate(merge.models(), 1)}) == {
+        "method": "linear",
+        "slices": [{"sources": [{"model": 1}, {"model": 2}]}],
+        "parameters": {"weight": 1.0},
+        "tokenizer": {"source": "2", "tokens": tokens, "pad_to_multiple_of": 8},
+        "chat_template": "auto",
+        "dtype": "float32",
+    }
+    same = MergeYaml(method="linear", parameters={"weight": 1}, seed=0)
+    content = as_mergekit("merge_yaml", all_settings(same), MODELS, None)
+    assert not {"tokenizer", "chat_template"} & content.keys()
 
 
 def test_what_cannot_be_said_is_refused():

@@ -62,17 +62,38 @@ def test_no_stage_is_named_as_a_setting_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "takes_base"),
+    ("line", "settings"),
     [
-        ("tokenizer_source: base", True),
-        ("tokenizer: {source: own/base}", True),
-        ("tokenizer_source: union", False),
+        ("tokenizer_source: base", {"source": "base"}),
+        ("tokenizer: {source: own/base}", {"source": "3"}),
+        ("tokenizer_source: union", {"source": "union"}),
+        ("tokenizer: {pad_to_multiple_of: 8}", {"source": "union", "pad_to_multiple_of": 8}),
+        (
+            "tokenizer: {source: base, tokens: {<a>: {source: own/one, force: true}}}",
+            {"source": "base", "tokens": {"<a>": {"source": 1, "force": True}}},
+        ),
+        (
+            "tokenizer: {tokens: {<a>: {source: {kind: zero}}}}",
+            {"source": "union", "tokens": {"<a>": {"source": "zero"}}},
+        ),
+        (
+            "tokenizer: {tokens: {a: {source: {kind: model_token, model: own/base, token_id: 0}}}}",
+            {"source": "union", "tokens": {"a": {"source": {"model": 3, "token_id": 0}}}},
+        ),
     ],
 )
-def test_a_tokenizer_of_the_base_or_of_all_is_read(tmp_path, line, takes_base):
+def test_the_tokens_of_the_merge_are_read(tmp_path, line, settings):
     merge = read(tmp_path, f"{TIES}{line}\n")
-    assert merge.base_tokenizer == takes_base
-    assert merge_recipe(merge, tmp_path)["merger"].get("tokenizer") == (3 if takes_base else None)
+    assert merge_recipe(merge, tmp_path)["merger"]["tokenizer"] == settings
+    assert "tokenizer" not in merge_recipe(read(tmp_path, TIES), tmp_path)["merger"]
+
+
+def test_a_model_may_give_the_tokenizer_alone(tmp_path):
+    merge = read(tmp_path, f"{TIES}tokenizer_source: own/four\n")
+    recipe = merge_recipe(merge, tmp_path)
+    assert recipe["graph"]["merger"]["models"] == ["one", "two", "base", "four"]
+    assert recipe["merger"]["tokenizer"] == {"source": "4"}
+    assert [each["model"] for each in recipe["merger"]["slices"][0]["sources"]] == [1, 2, 3]
 
 
 def test_a_parameter_without_effect_is_told(tmp_path):
@@ -99,10 +120,29 @@ REFUSED = [
     ("own/one", "own/two@v2", "own/two@v2 is there twice"),
     ("own/two@v2", "own/two@", "names no revision"),
     ("base_model: own/base\n", "", "base_model: ties needs it"),
-    ("dtype:", "tokenizer_source: own/one\ndtype:", "tokenizer_source='own/one': tokenizers of"),
-    ("dtype:", "tokenizer: {pad_to_multiple_of: 8}\ndtype:", "pad_to_multiple_of: tokenizers of"),
+    ("dtype:", "tokenizer_source: unoin\ndtype:", "no tokenizer; did you mean 'union'"),
+    (
+        "dtype:",
+        "tokenizer_source: ./none\ndtype:",
+        "tokenizer_source: './none' is neither",
+    ),
+    (
+        "dtype:",
+        "tokenizer_source: base\ntokenizer: {}\ndtype:",
+        "is given as well; keep one",
+    ),
+    ("dtype:", "tokenizer: {pad_to_multiple_of: 0}\ndtype:", "a whole number, 1 or more"),
     ("dtype:", "tokenizer: {sorce: union}\ndtype:", "did you mean 'source'"),
-    ("dtype:", "chat_template: auto\ndtype:", "set chat.template="),
+    ("dtype:", "tokenizer: {tokens: [a]}\ndtype:", "must hold tokens with their source"),
+    ("dtype:", "tokenizer: {tokens: {a: {}}}\ndtype:", "tokens.a: needs a source"),
+    ("dtype:", "tokenizer: {tokens: {a: {forse: 1}}}\ndtype:", "did you mean 'force'"),
+    ("dtype:", "tokenizer: {tokens: {a: {source: {kind: one}}}}\ndtype:", "must be zero or model"),
+    (
+        "dtype:",
+        "tokenizer: {tokens: {a: {source: {kind: model_token, model: a/b}}}}\ndtype:",
+        "needs either token or token_id",
+    ),
+    ("dtype:", "chat_template: 3\ndtype:", "chat_template=3: must be auto"),
     ("dtype:", "modules: {}\ndtype:", "modules: a merge of models with several parts"),
     ("dtype:", "slices: [1]\ndtype:", "either models or slices"),
     ("dtype:", "dtype: float32\ndtype:", "'dtype' is there twice"),

@@ -13,6 +13,8 @@ from storm_exp.testing import run
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
+from .conftest import ours
+
 
 @pytest.fixture
 def words(family, example):
@@ -64,6 +66,21 @@ def test_what_is_a_weighted_sum_is_kept_as_one(words, tmp_path, name):
     assert done.code == 0, done.error
     files = list((tmp_path / "outputs/store").rglob("*.safetensors"))
     assert all(file.is_symlink() for file in files), "the parents' own"
+
+
+@pytest.mark.parametrize("name", ["passthrough", "passthrough_scaled", "slerp_slices"])
+def test_layers_that_move_are_kept_as_sums(words, example, family, tmp_path, name):
+    done = run(tmp_path, "-m", *words(name), "seed=0,1")
+    assert done.code == 0, done.error
+    files = list((tmp_path / "outputs/store").rglob("*.safetensors"))
+    assert all(file.is_symlink() for file in files), "the parents' own"
+    place = next((tmp_path / "outputs/latest/cells").glob("*/merger")).resolve()
+    merged = Checkpoint(place, place.name)
+    written = dict(ours(example(name, family("llama")), tmp_path / "written").tensors())
+    found = dict(merged.tensors())
+    assert found.keys() == written.keys()
+    assert all(torch.equal(found[each], written[each]) for each in found)
+    assert merged.load().config.num_hidden_layers == merged.config()["num_hidden_layers"]
 
 
 def test_what_has_no_effect_is_told_by_the_plan(family, example, tmp_path):

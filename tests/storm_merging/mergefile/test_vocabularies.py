@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from storm_exp import InputError
 from storm_exp.testing import run
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.families.architecture import EMBEDDING, HEAD
@@ -129,6 +130,71 @@ def test_tokens_are_joined_and_filled_as_mergekit_does(llamas, tmp_path, section
     told = read_json(merged.directory / "merge.json")["vocabulary"]
     assert told["rows"] == merged.config()["vocab_size"]
     assert told["filled"]
+
+
+TWO = """
+models:
+  - {{model: {one}, parameters: {{weight: 0.6}}}}
+  - {{model: {other}, parameters: {{weight: 0.4}}}}
+merge_method: linear
+dtype: float32
+out_dtype: bfloat16
+"""
+
+
+def test_a_tied_parent_has_its_embedding_as_head(tmp_path):
+    one = make_checkpoint(tmp_path / "untied", tie_word_embeddings=False)
+    other = make_checkpoint(tmp_path / "tied", tie_word_embeddings=True, seed=1)
+    file = write(tmp_path, TWO.format(one=one.directory, other=other.directory))
+    merged = ours(file, tmp_path / "ours")
+    assert_one_rounding_apart(merged, mergekits(file, tmp_path / "mergekit"))
+    assert not merged.load().config.tie_word_embeddings
+    # mergekit stores this head, and has the config of the first model, which ties it.
+    file = write(tmp_path, TWO.format(one=other.directory, other=one.directory))
+    merged = ours(file, tmp_path / "turned")
+    assert not merged.load().config.tie_word_embeddings
+    expected = 0.6 * other.tensor(EMBEDDING).float() + 0.4 * one.tensor(HEAD).float()
+    assert torch.equal(merged.tensor(HEAD), expected.bfloat16())
+
+
+def test_padding_of_one_parent_is_left_out(tmp_path):
+    """Rows follow the tokens without a word in the file: mergekit refuses the shapes."""
+    one = make_checkpoint(tmp_path / "one")
+    padded = make_checkpoint(tmp_path / "padded", seed=1, vocab_size=320)
+    file = write(tmp_path, TWO.format(one=one.directory, other=padded.directory))
+    merged = ours(file, tmp_path / "ours")
+    expected = 0.6 * one.tensor(EMBEDDING).float()
+    expected += 0.4 * padded.tensor(EMBEDDING)[: len(expected)].float()
+    assert torch.equal(merged.tensor(EMBEDDING), expected.bfloat16())
+    told = read_json(merged.directory / "merge.json")["vocabulary"]
+    assert told["rows"] == len(expected)
+
+
+def test_a_renamed_token_is_named_and_joined(tmp_path):
+    one = make_checkpoint(tmp_path / "one", extra_tokens=("<reserved_0>",))
+    other = make_checkpoint(tmp_path / "other", extra_tokens=("<tool>",), seed=1)
+    text = TWO.format(one=one.directory, other=other.directory)
+    with pytest.raises(InputError, match=r"row 262 of .* is the token '<reserved_0>' in one"):
+        ours(write(tmp_path, text), tmp_path / "refused")
+    merged = ours(write(tmp_path, f"{text}tokenizer_source: union\n"), tmp_path / "union")
+    rows = merged.tensor(EMBEDDING)
+    ids = merged.tokenizer().get_vocab()
+    assert torch.equal(rows[ids["<reserved_0>"]], one.tensor(EMBEDDING)[262])
+    assert torch.equal(rows[ids["<tool>"]], other.tensor(EMBEDDING)[262])
+
+
+def test_a_chat_template_is_written(tmp_path):
+    one = make_checkpoint(tmp_path / "one")
+    other = make_checkpoint(tmp_path / "other", seed=1)
+    text = TWO.format(one=one.directory, other=other.directory)
+    file = write(tmp_path, f"{text}chat_template: mistral\n")
+    done = run(tmp_path, "recipe=merge_yaml", f"merge.file={file}")
+    assert done.code == 0, done.error
+    merged = tmp_path / "outputs/latest/merger"
+    assert "[INST]" in (merged / "chat_template.jinja").read_text(encoding="utf-8")
+    file.write_text(f"{text}chat_template: mistrel\n", encoding="utf-8")
+    done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
+    assert "did you mean 'mistral'" in done.error
 
 
 def test_special_tokens_are_those_of_the_tokenizer(llamas, tmp_path):

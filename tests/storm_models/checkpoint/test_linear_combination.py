@@ -21,6 +21,20 @@ def test_a_sum_is_read_as_it_was_written(tmp_path):
     assert LinearCombination.read(tmp_path) == total
 
 
+def test_names_that_differ_are_in_a_file_that_older_programs_refuse(tmp_path):
+    headers = {"a": ("BF16", (2,)), "b": ("BF16", (2,))}
+    rows = {"a": [1.0, 0.0], "b": [0.5, 0.5]}
+    total = LinearCombination(["k1", "k2"], headers, rows, {"a": ["b", None]})
+    total.write(tmp_path)
+    assert LinearCombination.read(tmp_path) == total
+    assert json.loads((tmp_path / SUM_FILE).read_text())["format"] == 2
+    assert json.loads((tmp_path / SUM_FILE).read_text())["tensors"]["b"].keys() == {
+        "dtype",
+        "shape",
+        "coefficients",
+    }
+
+
 def test_where_there_is_no_sum_there_is_none(tmp_path):
     assert LinearCombination.read(tmp_path) is None
 
@@ -31,7 +45,7 @@ def test_where_there_is_no_sum_there_is_none(tmp_path):
         ("{", "not a weighted sum"),
         ("[]", "not a weighted sum"),
         (json.dumps({"format": 1, "parents": []}), "not a weighted sum"),
-        (json.dumps({"format": 2, "parents": [], "tensors": {}}), "another version"),
+        (json.dumps({"format": 3, "parents": [], "tensors": {}}), "another version"),
     ],
 )
 def test_a_file_that_holds_none_is_named(tmp_path, text, message):
