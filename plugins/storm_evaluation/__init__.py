@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from storm_exp import hookimpl
 
 if TYPE_CHECKING:
-    from storm_exp import Answer, Composition
+    from storm_exp import Answer, Composition, Plan
     from storm_exp.report import RunRecord, Section
     from storm_inference.environments.environment import Environment
     from storm_report.look.view import View
@@ -85,6 +85,14 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
 
     ablate.words = words  # type: ignore[attr-defined]
     return {"ablate": ablate}
+
+
+@hookimpl
+def storm_plan_notices(plan: Plan) -> list[str]:
+    """Return how much the arms of an ablation share."""
+    from storm_evaluation.ablation.planned_arms import notices
+
+    return notices(plan)
 
 
 @hookimpl

@@ -29,8 +29,11 @@ def arms(
         problem = "the recipe has no controls: add ablation.controls.NAME with `says` and overrides"
         raise SettingError("controls", {}, problem)
     evaluators = _evaluators(config)
-    results = {result, *(control.result or result for control in factors.values())}
-    measure = {each: _measure(each, evaluators) for each in results}
+    measure = {result: _measure(result, "result", evaluators)}
+    for name, control in factors.items():
+        if control.result and control.result not in measure:
+            path = f"controls.{name}.result"
+            measure[control.result] = _measure(control.result, path, evaluators)
     if design == FULL and 2 ** len(factors) > MOST_ARMS:
         problem = f"{len(factors)} factors make {2 ** len(factors)} arms, more than {MOST_ARMS}"
         raise SettingError("design", design, f"{problem}: take some out (controls.NAME=null)")
@@ -55,8 +58,11 @@ def _evaluators(config: DictConfig) -> Evaluators:
     return found
 
 
-def _measure(result: str, evaluators: Evaluators) -> list[str]:
-    """Return the overrides by which a cell evaluates this stage's model and makes nothing else."""
+def _measure(result: str, path: str, evaluators: Evaluators) -> list[str]:
+    """Return the overrides by which a cell evaluates this stage's model and makes nothing else.
+
+    `path` is the setting that names the stage.
+    """
     ports = {
         (name, port): edges
         for name, connected in evaluators.items()
@@ -67,7 +73,7 @@ def _measure(result: str, evaluators: Evaluators) -> list[str]:
         connections = (edges for each in evaluators.values() for edges in each.values())
         known = {str(stage) for edges in connections for stage in _stages(edges)}
         problem = "no evaluator of the recipe takes this stage"
-        raise SettingError("result", result, f"{problem}{did_you_mean(result, known)}")
+        raise SettingError(path, result, f"{problem}{did_you_mean(result, known)}")
     shown = [
         f"graph.{name}.{port}={f'[{result}]' if isinstance(edges, ListConfig) else result}"
         for (name, port), edges in ports.items()

@@ -43,8 +43,16 @@ def lines(run: RunRecord) -> list[str]:
     return [
         f"effect   {line}"
         for ledger in ledgers(run)
-        for line in [*(in_words(f, ledger.margin) for f in ledger.factors), *ledger.problems]
+        for line in [*(in_words(f, ledger.margin) for f in ledger.factors), *_scope(ledger)]
     ]
+
+
+def _scope(ledger: Ledger) -> list[str]:
+    """Return what a ledger does not tell."""
+    if ledger.runs > 1 or not ledger.factors:
+        return ledger.problems
+    alone = "of one seed: intervals cover the questions, not another training; give seed=0,1,2"
+    return [alone, *ledger.problems]
 
 
 def _part(ledger: Ledger) -> Markup:

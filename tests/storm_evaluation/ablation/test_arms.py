@@ -99,6 +99,12 @@ def test_null_takes_a_factor_out(config):
             "'marger': no evaluator of the recipe takes this stage; did you mean 'merger'?",
         ),
         (
+            section(a=CURATION, b=Control(says="the fine-tune", result="finetunr")),
+            "one_out",
+            "controls.b.result='finetunr': no evaluator of the recipe takes this stage; did you "
+            "mean 'finetuner'?",
+        ),
+        (
             section(a=CURATION, b=Control(says="none", overrides=["curator=keep_all"])),
             "one_in",
             "clashes with the control of a, which sets curator=random",

@@ -13,6 +13,7 @@ from storm_evaluation.ablation.ledger import in_words, ledgers
 from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.report.ablation import lines, sections
+from storm_evaluation.sample import Sample
 from storm_exp.report import RunRecord
 
 Make = Callable[..., RunRecord]
@@ -139,8 +140,10 @@ def test_the_report_says_it_in_words_figures_and_tables(ablated):
 
 
 def test_a_single_seed_says_what_it_does_not_cover(ablated):
-    (section,) = sections(ablated(seeds=("0",)))
+    run = ablated(seeds=("0",))
+    (section,) = sections(run)
     assert "not another training" in section.html
+    assert lines(run)[-1].startswith("effect   of one seed: intervals cover the questions, not")
 
 
 def test_another_sweep_has_no_ledger(ablated):
@@ -155,3 +158,60 @@ def test_words_are_undecided_where_neither_is_shown(ablated):
     (ledger,) = ledgers(ablated(merging=0.57))
     said = in_words(ledger.factors[1], ledger.margin)
     assert said.startswith("merging: score undecided, +0.0") or "no effect shown" in said
+
+
+def lose(run: RunRecord, number: int, *files: str) -> Path:
+    """Delete an evaluation, or some files of it, as somebody who tidies up the store by hand."""
+    folder = Path(run.cells[number].stages[0].directory)
+    for file in list(folder.iterdir()):
+        if not files or file.name in files:
+            file.unlink()
+    if not files:
+        folder.rmdir()
+    return folder
+
+
+def test_an_evaluation_that_the_store_lost_is_named_by_its_arm(ablated):
+    run = ablated()
+    folder = lose(run, 4)
+    (ledger,) = ledgers(run)
+    assert ledger.problems == [
+        f"not compared: the evaluation of curation seed=1 ({folder}) is gone from the store: the "
+        "same command makes it again"
+    ]
+    assert lines(run) and not ledger.factors
+    (section,) = sections(run)
+    assert "is gone from the store" in section.html
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "samples.parquet"])
+def test_a_file_that_an_evaluation_lost_is_named(ablated, name):
+    run = ablated()
+    assert (Path(run.cells[4].stages[0].directory) / name).is_file()
+    folder = lose(run, 4, name)
+    (ledger,) = ledgers(run)
+    (problem,) = ledger.problems
+    assert problem.startswith("not compared: ") and str(folder) in problem and name in problem
+
+
+def test_arms_that_answered_other_questions_are_not_compared(ablated, tmp_path):
+    run = ablated()
+    folder = Path(run.cells[4].stages[0].directory)
+    rows = [Sample(task=t, document="x", score=1.0) for t in ("tasks_easy", "tasks_other")]
+    lose(run, 4)
+    folder.mkdir()
+    metrics = dict.fromkeys(("tasks_easy", "tasks_other"), ("acc", True))
+    Evaluation(folder).write(metrics, rows, {}, "")
+    (ledger,) = ledgers(run)
+    assert ledger.problems == [
+        "not compared: task tasks_easy: the evaluations of the reference seed=0 and curation "
+        "seed=1 are over different documents (200 and 1, 0 of them the same)"
+    ]
+
+
+def test_a_design_of_another_version_is_told(ablated):
+    run = ablated()
+    for each in run.cells:
+        each.config["ablation"]["design"] = "latin_square"
+    (ledger,) = ledgers(run)
+    assert ledger.problems == ["not compared: this version knows no design latin_square"]

@@ -43,6 +43,35 @@ def test_a_control_that_changes_nothing_beside_another_is_refused_in_a_factorial
     )
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "merger.t=0.2,0.3",
+            "merger.t has the values 0.2, 0.3: the runs of an arm differ in seeds",
+        ),
+        ("seed=0,0", "seed=0 is given twice"),
+    ],
+)
+def test_runs_of_an_arm_differ_in_seeds_alone(tmp_path, word, said):
+    assert said in refused(tmp_path, *RECIPE, MERGING, word)
+
+
+def test_a_plan_says_what_arms_share_and_refuses_as_the_verb_does(tmp_path):
+    sweep = ("plan", "-m", "hydra/sweeper=ablation", *RECIPE, MERGING)
+    found = command_line.run(tmp_path, *sweep, "seed=0,1")
+    assert found.plan is not None
+    needed = [node.key for cell in found.plan.cells for node in cell.needed()]
+    distinct = len(set(needed))
+    assert (
+        f"ablation: 2 arms of 2 seeds share {len(needed) - distinct} of the {len(needed)} stages "
+        f"that they need: {distinct} are distinct, and {distinct} are to be made"
+    ) in found.out
+    assert len(needed) - distinct >= 10
+    again = command_line.run(tmp_path, *sweep, "seed=0,0")
+    assert again.code == 1 and "seed=0 is given twice" in again.err
+
+
 def test_a_control_without_words_is_refused(tmp_path):
     silent = "+ablation.controls.merging={result:finetuner}"
     assert "ablation" in refused(tmp_path, *RECIPE, silent)
@@ -105,15 +134,19 @@ def test_every_command_of_the_page_plans(tmp_path):
         controls={name: {"says": name} for name in controls},
     )
     pilot.write()
+    planned: dict[tuple[str, ...], int] = {}
     for verb, *words in lines:
         if "--power" in words:
             found = command_line.run(tmp_path, verb, *words)
             assert found.code == 0 and "seen by 80%" in found.out, found.err
             continue
         ablating = ["-m", "hydra/sweeper=ablation"] if verb == "ablate" else []
-        found = command_line.run(tmp_path, "plan", *ablating, *words)
-        assert found.code == 0, found.err
-        assert found.plan is not None
+        command = ("plan", *ablating, *words)
+        if command not in planned:
+            found = command_line.run(tmp_path, *command)
+            assert found.code == 0, found.err
+            assert found.plan is not None
+            planned[command] = len(found.plan.cells)
         factors = 3 if "ablation.controls.difficulty=null" in words else 4
         arms = 2**factors if "ablation.design=full" in words else 1 + factors
-        assert len(found.plan.cells) == arms * 3
+        assert planned[command] == arms * 3
