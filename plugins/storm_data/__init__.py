@@ -51,10 +51,11 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on the rows that were read."""
-    from storm_data.report import sections
+    """Return the report's sections on the rows that were read, and on questions among them."""
+    from storm_data import report
+    from storm_data.decontamination import report as contamination
 
-    return sections(run)
+    return [*report.sections(run), *contamination.sections(run)]
 
 
 @hookimpl

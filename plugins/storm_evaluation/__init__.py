@@ -105,10 +105,17 @@ def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
 
 @hookimpl
 def storm_report_sections(run: RunRecord) -> list[Section]:
-    """Return the report's sections on all models over all tasks, learning curves and answers."""
-    from storm_evaluation.report import ablation, answers, learning_curve, over_runs, sections
+    """Return the report's sections on models over tasks, touched questions, curves and answers."""
+    from storm_evaluation.report import (
+        ablation,
+        answers,
+        contamination,
+        learning_curve,
+        over_runs,
+        sections,
+    )
 
-    parts = (ablation, over_runs, sections, learning_curve, answers)
+    parts = (ablation, over_runs, sections, contamination, learning_curve, answers)
     return [section for part in parts for section in part.sections(run)]
 
 

@@ -18,13 +18,16 @@ STEPS = {
     "distil": ["finetuner.steps=2", "finetuner.validation_rows=4", "evaluator.limit=4"],
     "evaluate": ["evaluator.limit=4"],
     "curate": ["curator.min_education=1", "curator.difficulties=[easy,medium,hard]"],
+    "decontaminate": [],
     "merge": [],
     "prune": ["scanner.samples=8", "scanner.max_length=96", "evaluator.limit=4"],
     "export": [],
 }
 """What makes each recipe quick."""
 _MODEL, _DATA = "base_model=tinyworld/smoke", "dataset=tinyworld/smoke"
+_FEW = ("steps=2", "validation_rows=4")
 _ROWS = "dataset.rows=60 dataset.validation_rows=12"
+_TUNED = " ".join(f"{stage}.{value}" for stage in ("finetuner", "touched") for value in _FEW)
 SMALL = {
     "sft": f"{_MODEL} {_DATA}",
     "dpo": f"{_MODEL} {_ROWS}",
@@ -32,6 +35,7 @@ SMALL = {
     "distil": f"base_model@teacher=tinyworld/smoke {_DATA}",
     "evaluate": f"{_MODEL} evaluator=tinyworld/smoke",
     "curate": f"{_MODEL} {_DATA} judge=tinyworld/smoke curator=tinyworld/smoke",
+    "decontaminate": f"{_MODEL} evaluator=tinyworld/smoke {_ROWS} leaks.leaks=2 {_TUNED}",
     "merge": f"{_MODEL} finetuner@partner=tinyworld/sibling_smoke",
     "prune": f"{_MODEL} {_DATA}",
     "export": _MODEL,
@@ -73,6 +77,8 @@ def write_files(folder: Path) -> None:
         for asked, answer in turns
     ]
     (folder / "PAIRS.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    questions = [{"question": answer["content"], "task": "mine"} for _, answer in turns[:6]]
+    (folder / "QUESTIONS.jsonl").write_text("\n".join(map(json.dumps, questions)), encoding="utf-8")
     texts = folder / "TEXTS"
     texts.mkdir()
     for number, (_, answer) in enumerate(turns):

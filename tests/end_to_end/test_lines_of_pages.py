@@ -13,6 +13,7 @@ from storm_exp.testing import run
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["evaluation", "inference", "training", "data", "function-calling", "sweeps"]
+PAGES += ["contamination"]
 PAGES += [f"recipes/{page.stem}" for page in sorted((ROOT / "docs/recipes").glob("[a-z]*.md"))]
 ELSEWHERE = ("look", "env")
 """Verbs whose lines run in test_look.py and `make engines`."""

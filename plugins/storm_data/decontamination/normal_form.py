@@ -12,13 +12,13 @@ _UNSPACED = (
     "\U00020000-\U0003ffff"
 )
 """Letters of scripts that put no space between words: each counts as a word."""
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+|[+=<>\u00d7\u00f7\u2212]")
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+|[+=\u00d7\u00f7]+")
+_QUOTING = r"[\s>|#*]*"
+"""What may stand between the parts of a word that is divided over two lines of a quotation."""
+_HYPHEN = re.compile(f"(?<=[^\\W\\d_])[-\u2010\u2011]{_QUOTING}(?=[^\\W\\d_])")
+_DIVIDED = re.compile(f"(?<=[^\\W\\d_])-[ \\t]*\\n{_QUOTING}(?=[^\\W\\d_])")
 _QUOTED = re.compile(r"^[ \t]*(?:[>|#*][ \t]*)+", re.MULTILINE)
 """What stands before the lines of a quotation, a table, a comment or a list."""
-_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?:[ \t]*\r?\n[ \t]*)?(?=[^\W\d_])")
-"""A hyphen between letters, with the line break that may follow it."""
-_DIVIDED = re.compile(r"(?<=[^\W\d_])-[ \t]*\r?\n[ \t]*(?=[^\W\d_])")
-"""A hyphen at the end of a line."""
 _APOSTROPHE = re.compile("(?<=[^\\W\\d_])['\u2019\u02bc`](?=[^\\W\\d_])")
 _POINT = re.compile(r"(?<=\d)[.,](?=\d)")
 _DROPPED = ("Mn", "Cf")
@@ -29,22 +29,21 @@ def words(text: str) -> list[str]:
     """Return the words of a text in their normal form, in order.
 
     Words are runs of letters and digits, without case, accents and presentation forms (NFKD, case
-    folding); the signs + = < > × ÷ − count as words, all other punctuation as nothing. Words that
-    were divided at the end of a line are joined, and so are those with a hyphen or an apostrophe,
-    and numbers with a point or comma; what stands before the lines of a quotation is left out.
+    folding); the signs + = × ÷ count as words, all other punctuation as nothing. The parts of words
+    with a hyphen, at the end of a line or not, or an apostrophe are joined, and so are those of
+    numbers with a point or comma.
     """
     return _WORD.findall(folded(text))
 
 
 def folded(text: str) -> str:
-    """Return a text without case, accents, marks of quotations, and hyphens within words."""
+    """Return a text without case and accents, and without punctuation within words."""
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if unicodedata.category(c) not in _DROPPED)
         text = text.casefold()
     else:
         text = text.lower()
-    text = _QUOTED.sub("", text)
     if "-" in text or not text.isascii():
         text = _HYPHEN.sub("", text)
     if "'" in text or "`" in text or not text.isascii():

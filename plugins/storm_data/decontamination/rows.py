@@ -13,7 +13,7 @@ from storm_data.dataset import Dataset
 from storm_data.decontamination.hits import FORMS, SUMMARY, Hit, make_hit, write_hits
 from storm_data.decontamination.ngram_index import NgramIndex
 from storm_data.decontamination.row_text import row_texts
-from storm_data.decontamination.search import search
+from storm_data.decontamination.search import Limits, search
 from storm_exp import InputError, StageContext
 
 _ROWS = 2048
@@ -23,7 +23,7 @@ _NAMED = 100
 
 
 def decontaminate(
-    stage: StageContext, data: Dataset, index: NgramIndex, *, share: float, mark: str
+    stage: StageContext, data: Dataset, index: NgramIndex, limits: Limits, mark: str
 ) -> Dataset:
     """Write the rows that hold no question, and what was found.
 
@@ -34,7 +34,7 @@ def decontaminate(
     counts: Counter[tuple[str, str]] = Counter()
     rows_of: dict[str, set[int]] = {}
     asked_of: dict[str, set[str]] = {}
-    for hit in write_hits(stage.directory, _hits(stage, data, index, share)):
+    for hit in write_hits(stage.directory, _hits(stage, data, index, limits)):
         tasks = touched.setdefault(hit.number, [])
         if hit.task not in tasks:
             tasks.append(hit.task)
@@ -45,14 +45,15 @@ def decontaminate(
     if not mark and len(touched) == read:
         raise InputError(
             f"no row is left of {read}: each holds a question; touched=mark keeps them, a larger "
-            f"share than {share:g} finds less"
+            f"share than {limits.share:g} finds less"
         )
     made = _write(stage, data, touched, mark)
     of_task = Counter(question.task for question in index.questions)
     left_out = {why: some for why, some in index.left_out.items() if some}
     content = {
         "n": index.n,
-        "share": share,
+        "share": limits.share,
+        "least": limits.least,
         "marked": bool(mark),
         "rows": read,
         "touched": len(touched),
@@ -81,13 +82,13 @@ def decontaminate(
     return made
 
 
-def _hits(stage: StageContext, data: Dataset, index: NgramIndex, share: float) -> Iterator[Hit]:
+def _hits(stage: StageContext, data: Dataset, index: NgramIndex, limits: Limits) -> Iterator[Hit]:
     """Yield the hits of the split `train`, row by row."""
     rows, start = data.rows("train"), 0
     with stage.progress(data.count("train"), "rows", "searching") as bar:
         while chunk := list(itertools.islice(rows, _ROWS)):
             texts = [row_texts(row) for row in chunk]
-            for match in search(index, ["\n".join(parts) for parts in texts], share):
+            for match in search(index, ["\n".join(parts) for parts in texts], limits):
                 row, question = chunk[match.text], index.questions[match.question]
                 yield make_hit(
                     str(row.get("id") or start + match.text),

@@ -19,6 +19,22 @@ _WORDS = 500_000
 
 
 @dataclasses.dataclass(frozen=True)
+class Limits:
+    """How many of a question's different n-grams a text must have to hold it."""
+
+    share: float
+    """At least this share of them,"""
+    least: int = 1
+    """and no fewer than these, or all where the question has fewer."""
+
+    def needed(self, totals: Ints) -> Ints:
+        """Return how many are needed of questions with so many n-grams."""
+        counts = np.maximum(np.ceil(totals * self.share - 1e-9), np.minimum(totals, self.least))
+        needed: Ints = np.maximum(counts, 1).astype(np.int64)
+        return needed
+
+
+@dataclasses.dataclass(frozen=True)
 class Match:
     """A question that a text holds, as a whole or in part."""
 
@@ -34,23 +50,24 @@ class Match:
     """The word after the last one."""
 
 
-def search(index: NgramIndex, texts: Iterable[str], share: float) -> Iterator[Match]:
-    """Yield the questions of which texts hold at least a share of the n-grams, near each other.
+def search(index: NgramIndex, texts: Iterable[str], limits: Limits) -> Iterator[Match]:
+    """Yield the questions of which texts hold enough n-grams near each other.
 
     Matches come text by text, in the order of the questions.
     """
+    needed = limits.needed(index.totals)
     batch: list[Ints] = []
     start, size = 0, 0
     for text in texts:
         batch.append(index.numbers(text))
         size += len(batch[-1])
         if size >= _WORDS:
-            yield from _search(index, batch, start, share)
+            yield from _search(index, batch, start, needed)
             start, size, batch = start + len(batch), 0, []
-    yield from _search(index, batch, start, share)
+    yield from _search(index, batch, start, needed)
 
 
-def _search(index: NgramIndex, texts: Sequence[Ints], first: int, share: float) -> Iterator[Match]:
+def _search(index: NgramIndex, texts: Sequence[Ints], first: int, needed: Ints) -> Iterator[Match]:
     """Yield the matches of a batch of texts, of which the first has the number `first`."""
     if not texts:
         return
@@ -65,12 +82,12 @@ def _search(index: NgramIndex, texts: Sequence[Ints], first: int, share: float) 
         end = int(np.searchsorted(pairs, pairs[text] + _AT_ONCE, side="right")) - 1
         end = min(max(end, text + 1), len(texts))  # a single text may have more
         chosen = slice(edges[text], edges[end])
-        yield from _matches(index, starts, positions[chosen], ngrams[chosen], first, share)
+        yield from _matches(index, starts, positions[chosen], ngrams[chosen], first, needed)
         text = end
 
 
 def _matches(
-    index: NgramIndex, starts: Ints, positions: Ints, ngrams: Ints, first: int, share: float
+    index: NgramIndex, starts: Ints, positions: Ints, ngrams: Ints, first: int, needed: Ints
 ) -> Iterator[Match]:
     """Yield the matches among n-grams that were found at positions."""
     which, questions = index.owners(ngrams)
@@ -83,16 +100,15 @@ def _matches(
     new[1:] = (pairs[1:] != pairs[:-1]) | (known[1:] != known[:-1])
     every, begins = np.unique(pairs, return_index=True)
     different = np.add.reduceat(new, begins) if len(begins) else begins
-    needed = np.ceil(index.totals[every % len(index.questions)] * share - 1e-9)
     ends = np.append(begins[1:], len(pairs))
-    for number in np.flatnonzero(different >= np.maximum(needed, 1)):
+    for number in np.flatnonzero(different >= needed[every % len(index.questions)]):
         text, question = divmod(int(every[number]), len(index.questions))
         own = which[begins[number] : ends[number]]
         where = np.sort(positions[own])
         by_place = dict(zip(positions[own].tolist(), ngrams[own].tolist(), strict=True))
         width = math.ceil(int(index.lengths[question]) * _SPREAD) - index.n + 1
         found, low, high = _densest(where.tolist(), by_place, width)
-        if found >= max(int(needed[number]), 1):
+        if found >= needed[question]:
             yield Match(
                 text=first + text,
                 question=question,

@@ -26,16 +26,19 @@ class Touched(Enum):
 class Ngrams:
     """Finds training rows that hold questions of evaluations, and removes or marks them.
 
-    A row holds a question if enough of the question's n-grams of words stand near each other in it:
-    within one and a half times the question's length. Case, punctuation, accents, white space, line
-    breaks and quotation marks before lines do not matter (docs/contamination.md). Every hit is kept
-    in `hits.jsonl`. Other splits than `train` stay as they are.
+    A row holds a question if enough of the question's different n-grams of words stand near each
+    other in it: within one and a half times the question's length. A short question must be there
+    as a whole, or others of its template would be taken for it. Case, punctuation, accents and
+    white space do not matter (docs/contamination.md). Every hit is kept in `hits.jsonl`. Other
+    splits than `train` stay as they are.
     """
 
     n: int = setting(5, at_least=1, at_most=50, unit="words")
     """The words of an n-gram. Questions with fewer words cannot be found, and are counted."""
     share: float = setting(0.5, above=0, at_most=1)
-    """The least share of a question's different n-grams for a row to hold it."""
+    """The least share of a question's n-grams for a row to hold it."""
+    least: int = setting(20, at_least=1)
+    """The least number of a question's n-grams for a row to hold it; all, where it has fewer."""
     most_questions: int = setting(50, at_least=1)
     """n-grams that more questions have are a template of their tasks, and do not count."""
     touched: Touched = Touched.remove
@@ -73,6 +76,7 @@ class Ngrams:
         """Search the rows; raises InputError where no question can be found or no row is left."""
         from storm_data.decontamination.ngram_index import NgramIndex
         from storm_data.decontamination.rows import decontaminate
+        from storm_data.decontamination.search import Limits
 
         every = {each.id: each for part in questions for each in part.questions()}
         index = NgramIndex(every.values(), self.n, self.most_questions)
@@ -86,5 +90,9 @@ class Ngrams:
             )
             raise SettingError("n", self.n, problem)
         return decontaminate(
-            stage, data, index, share=self.share, mark=MARK if self.touched is Touched.mark else ""
+            stage,
+            data,
+            index,
+            Limits(self.share, self.least),
+            mark=MARK if self.touched is Touched.mark else "",
         )

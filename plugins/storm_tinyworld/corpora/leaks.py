@@ -56,7 +56,8 @@ def rewrapped(text: str, draw: random.Random) -> str:
     width = draw.randint(14, 60)
     lines = textwrap.wrap(" ".join(text.split()), width, break_long_words=False) or [text]
     start = draw.choice(("", "    ", "> ", "\t"))
-    for number, line in enumerate(lines[:-1]):
+    for number in range(len(lines) - 1):
+        line = lines[number]
         word = re.search(r"[a-z]{7,}$", line)
         if word and draw.random() < 0.3:
             place = word.start() + 4

@@ -5,7 +5,7 @@ import random
 from storm_data.decontamination import search as search_module
 from storm_data.decontamination.ngram_index import NO_TEXT, TEMPLATE, TOO_SHORT, NgramIndex
 from storm_data.decontamination.normal_form import words
-from storm_data.decontamination.search import Match, search
+from storm_data.decontamination.search import Limits, Match, search
 from storm_data.questions.questions import Question
 
 WORDS = [f"w{number}" for number in range(40)]
@@ -35,7 +35,7 @@ def by_hand(questions: list[str], texts: list[str], n: int, share: float) -> lis
 
 def test_a_question_is_found_where_it_stands() -> None:
     index = index_of("one two three four five", "six seven eight nine")
-    (match,) = search(index, ["nothing", "He said: One, TWO three\nfour - five! Bye"], 1.0)
+    (match,) = search(index, ["nothing", "He said: One, TWO three\nfour - five! Bye"], Limits(1.0))
     assert match == Match(text=1, question=0, share=1.0, first=2, end=7)
 
 
@@ -55,7 +55,7 @@ def test_what_is_found_is_what_comparing_by_hand_finds(monkeypatch) -> None:
         for words_at_once, pairs_at_once in ((500_000, 2_000_000), (7, 3)):
             monkeypatch.setattr(search_module, "_WORDS", words_at_once)
             monkeypatch.setattr(search_module, "_AT_ONCE", pairs_at_once)
-            found = [(match.text, match.question) for match in search(index, texts, share)]
+            found = [(match.text, match.question) for match in search(index, texts, Limits(share))]
             assert found == expected
 
 
@@ -63,12 +63,12 @@ def test_parts_that_stand_far_apart_are_no_question() -> None:
     index = index_of("a b c d e f g h", n=3)
     near = "a b c d x e f g h"
     far = "a b c d " + "x " * 30 + "e f g h"
-    assert [match.text for match in search(index, [near, far], 0.6)] == [0]
+    assert [match.text for match in search(index, [near, far], Limits(0.6))] == [0]
 
 
 def test_words_of_two_texts_are_no_question() -> None:
     index = index_of("a b c d", n=3)
-    assert not list(search(index, ["x a b", "c d y"], 0.5))
+    assert not list(search(index, ["x a b", "c d y"], Limits(0.5)))
 
 
 def test_questions_that_cannot_be_found_are_known_by_reason() -> None:
@@ -77,5 +77,13 @@ def test_questions_that_cannot_be_found_are_known_by_reason() -> None:
     left = {why: [question.id for question in some] for why, some in index.left_out.items()}
     assert left == {NO_TEXT: ["3"], TOO_SHORT: ["2"], TEMPLATE: ["0"]}
     assert index.template_ngrams == 2
-    assert [m.question for m in search(index, ["answer the question now"], 0.5)] == []
-    assert [m.question for m in search(index, ["the question now please do"], 1.0)] == [1]
+    assert [m.question for m in search(index, ["answer the question now"], Limits(0.5))] == []
+    assert [m.question for m in search(index, ["the question now please do"], Limits(1.0))] == [1]
+
+
+def test_a_short_question_must_be_there_as_a_whole() -> None:
+    index = index_of("a b c d e f", " ".join(WORDS), n=3)
+    part, most = "a b c d e x", " ".join(WORDS[:30])
+    assert [m.text for m in search(index, [part, most], Limits(0.5))] == [0, 1]
+    assert [m.text for m in search(index, [part, most], Limits(0.5, 20))] == [1]
+    assert [m.question for m in search(index, ["a b c d e f"], Limits(0.5, 20))] == [0]

@@ -93,7 +93,7 @@ def test_every_hit_says_what_and_where(tmp_path):
     loud = ASKED.upper().replace(",", " -")
     masked = ASKED.replace("names", "____")
     data = chats(tmp_path / "data", ASKED, told, wrapped, loud, masked, CLEAN)
-    made = clean(tmp_path, data, questions(tmp_path / "q", OTHER, ASKED))
+    made = clean(tmp_path, data, questions(tmp_path / "q", OTHER, ASKED), least=4)
     hits = list(read_hits(made.directory))
     assert [hit.form for hit in hits] == [VERBATIM, EMBEDDED, REWRAPPED, RESPELLED, PARTLY]
     assert [hit.row for hit in hits] == [f"row-{number}" for number in range(5)]
