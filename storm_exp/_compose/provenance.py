@@ -56,13 +56,11 @@ class Origins:
         named = self._named()
         parts = path.split(".")
         places = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+        inside = [name for name in named if name.startswith(f"{path}.")]
         # The default of a setting may be a setting outside the stages: seed, chat.template.
-        for place in (*places[:-1], ".".join(parts[1:]), places[-1]):
+        for place in (*places[:-1], ".".join(parts[1:]), places[-1], *inside):
             if place in named:
                 return f"from the override `{named[place]}`"
-        for name, override in named.items():
-            if name.startswith(f"{path}."):
-                return f"from the override `{override}`"
         if option := self.choices.get(parts[0]):
             return f"from the option {option}"
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
@@ -73,8 +71,7 @@ class Origins:
         These are the ones that the error names, and those of `settings` whose value is a path that
         the message contains. `label` is the stage with the element that it maps over.
         """
-        setting = getattr(error, "setting", "")
-        if setting:
+        if setting := getattr(error, "setting", ""):
             return f"{stage}.{error} ({self.of(f'{stage}.{setting}')})"
         text = str(error)
         involved = {**_paths_in(text, settings), **error.settings}
