@@ -112,6 +112,12 @@ def test_dots_fill_the_height_whatever_their_size():
     assert float(bottom) + float(top) == pytest.approx(2 * low, abs=0.2)
 
 
+def test_an_axis_counts_large_numbers_in_thousands():
+    root = parse(bar_chart(["a"], [Bars(name="a", values=[190_000.0], colour=0)], y_title=""))
+    ticks_of = [e.text for e in of_class(root, "text", "tick")]
+    assert ticks_of == ["0", "50 k", "100 k", "150 k", "200 k"]
+
+
 def test_a_missing_value_has_no_bar():
     root = parse(bar_chart(["x", "y"], [Bars(name="a", values=[None, 1], colour=0)], y_title=""))
     assert len(bars(root)) == 1

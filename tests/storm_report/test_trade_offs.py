@@ -142,3 +142,14 @@ def test_cells_are_named_by_the_one_setting_that_says_which_they_are(make):
     assert [row["cell"] for row in rows(make)] == ["recipe", "arm=x", "arm=y"]
     assert "arm=y has the highest" in page.text
     assert "score by arm; one seed." in page.text
+
+
+def test_bytes_are_those_of_the_smallest_exported_file_where_there_is_one(make):
+    record = grid(make, (0.5, 20, 1.0), (0.7, 30, 1.0))
+    for each, sizes in zip(record.cells, ((9000, 3000), (5000, 5000)), strict=True):
+        for name, count in zip(("gguf", "small"), sizes, strict=True):
+            inputs = {"model": each.stages[1].key}
+            each.stages.append(make.stage(name, "Gguf", inputs=inputs, metrics={"bytes": count}))
+    show(record)
+    assert [row["bytes"] for row in rows(make)] == ["3 KiB", "5 KiB"]
+    assert [row["score against bytes"] for row in rows(make)] == ["◆ not dominated"] * 2

@@ -7,6 +7,7 @@ from typing import Any
 
 from storm_evaluation.report.steps import steps
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.cell_names import cell_name, short_settings
 from storm_report.shown import distinct
 
 
@@ -52,14 +53,15 @@ def find_lineups(run: RunRecord) -> list[Lineup]:
     contents = {s.stage.key: s.contents for s in distinct(run, "evaluation.json")}
     compared = distinct(run, "comparison.json")
     lineups: dict[tuple[str, ...], Lineup] = {}
-    for cell in run.cells:
+    for cell, settings in zip(run.cells, short_settings(run), strict=True):
+        name = cell_name(settings) if run.is_sweep else "evaluations"
         comparisons = [s for s in compared if s.stage.key in {x.key for x in cell.stages}]
         for shown in comparisons:
             keys = shown.stage.inputs.get("evaluations", [])
             _add(lineups, cell, shown.label, keys, contents, shown.contents)
         if not comparisons:
             keys = [s.key for s in cell.stages if s.key in contents]
-            _add(lineups, cell, cell.name or "evaluations", keys, contents, None)
+            _add(lineups, cell, name, keys, contents, None)
     return list(lineups.values())
 
 
