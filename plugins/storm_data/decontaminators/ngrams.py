@@ -6,7 +6,7 @@ from enum import Enum
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.decontamination.row_text import check_columns
-from storm_data.questions.questions import Questions, QuestionsSpec
+from storm_data.questions.questions import Question, Questions, QuestionsSpec
 from storm_exp import InputError, SettingError, StageContext, component, setting
 
 MARK = "touches"
@@ -78,8 +78,8 @@ class Ngrams:
         from storm_data.decontamination.rows import decontaminate
         from storm_data.decontamination.search import Limits
 
-        every = {each.id: each for part in questions for each in part.questions()}
-        index = NgramIndex(every.values(), self.n, self.most_questions)
+        every = _joined(questions)
+        index = NgramIndex(every, self.n, self.most_questions)
         if not index.totals.any():
             reasons = ", ".join(
                 f"{len(some)} {why}" for why, some in index.left_out.items() if some
@@ -96,3 +96,16 @@ class Ngrams:
             Limits(self.share, self.least),
             mark=MARK if self.touched is Touched.mark else "",
         )
+
+
+def _joined(parts: list[Questions]) -> list[Question]:
+    """Return the questions of all parts, each once; raises InputError for two of one id."""
+    known: dict[str, Question] = {}
+    for part in parts:
+        for question in part.questions():
+            if known.setdefault(question.id, question) != question:
+                raise InputError(
+                    f"two questions have the id {question.id!r}: {known[question.id].text[:60]!r} "
+                    f"of {known[question.id].task} and {question.text[:60]!r} of {question.task}"
+                )
+    return list(known.values())

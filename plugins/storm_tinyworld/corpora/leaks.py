@@ -100,7 +100,7 @@ def paraphrased(text: str, draw: random.Random) -> str:
     for pattern, other in _RULES:
         changed = re.sub(pattern, other, changed, flags=re.IGNORECASE)
     if changed == text:
-        parts = text.split()
+        parts = re.findall(r"\w+|[^\w\s]+", text)
         half = len(parts) // 2
         changed = " ".join([*parts[half:], *parts[:half]])
     return changed

@@ -166,3 +166,19 @@ def test_a_plan_refuses_what_cannot_be_searched():
         Ngrams().plan_spec(DatasetSpec(splits={"validation": [3, 3]}), [known])
     with pytest.raises(SettingError, match="has a column 'touches' already"):
         Ngrams(touched=Touched.mark).plan_spec(DatasetSpec(columns=["text", MARK]), [known])
+
+
+def test_several_sets_of_questions_are_searched_together(tmp_path):
+    data = chats(tmp_path / "data", ASKED, OTHER, CLEAN)
+    sets = [questions(tmp_path / "1", ASKED), questions(tmp_path / "2", ASKED, OTHER)]
+    made = run_component(Ngrams(), make_stage(tmp_path), data, sets)
+    assert isinstance(made, Dataset)
+    assert ids(made, "train") == ["row-2"]
+    assert len(list(read_hits(made.directory))) == 2
+
+
+def test_two_questions_of_one_id_are_refused(tmp_path):
+    data = chats(tmp_path / "data", ASKED)
+    sets = [questions(tmp_path / "1", ASKED), questions(tmp_path / "2", OTHER)]
+    with pytest.raises(InputError, match="two questions have the id 'q0': 'Which planet"):
+        run_component(Ngrams(), make_stage(tmp_path), data, sets)
