@@ -97,10 +97,11 @@ def storm_plan_notices(plan: Plan) -> list[str]:
 
 @hookimpl
 def storm_verbs() -> dict[str, Callable[[list[str]], int]]:
-    """Return the verb that runs again what was recorded."""
+    """Return the verbs that run again what was recorded, and that compare."""
     from storm_evaluation.reproduction.verb import reproduce
+    from storm_evaluation.side_by_side.verb import compare
 
-    return {"reproduce": reproduce}
+    return {"compare": compare, "reproduce": reproduce}
 
 
 @hookimpl

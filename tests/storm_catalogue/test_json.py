@@ -17,6 +17,7 @@ NOT_ANSWERING = {"chat", "serve"}
 TRAINS = {"ablate"}
 """The verb that takes too long here where it succeeds; tests/storm_evaluation/ablation has it."""
 COMMANDS = {
+    "compare": "compare latest latest",
     "env": "env ls",
     "list": "list recipes",
     "look": "look rows.jsonl",

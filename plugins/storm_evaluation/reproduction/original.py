@@ -40,6 +40,9 @@ class Step:
     def of(cls, stage: StageRecord, store: Path) -> Step:
         """Return the step of a stage of a run, with what the run's store still says of it."""
         manifest = Manifest.read(store / "artifacts" / stage.key[:2] / stage.key)
+        directory = Path(stage.directory) if stage.directory else None
+        if manifest is not None:
+            return cls.of_manifest(stage.label, manifest, directory)
         return cls(
             label=stage.label,
             component=stage.component,
@@ -48,11 +51,25 @@ class Step:
             inputs=stage.inputs,
             digest=stage.digest,
             metrics=stage.metrics,
-            directory=Path(stage.directory) if stage.directory else None,
-            version=manifest.version if manifest else None,
-            settings=manifest.settings if manifest else None,
-            fingerprint=manifest.fingerprint if manifest else None,
-            source=str(manifest.made.get("source", "")) if manifest else "",
+            directory=directory,
+        )
+
+    @classmethod
+    def of_manifest(cls, label: str, manifest: Manifest, directory: Path | None) -> Step:
+        """Return the step of an artifact of a store."""
+        return cls(
+            label=label,
+            component=manifest.component,
+            artifact=manifest.artifact,
+            key=manifest.key,
+            inputs=manifest.inputs,
+            digest=manifest.digest(),
+            metrics=manifest.metrics,
+            directory=directory,
+            version=manifest.version,
+            settings=manifest.settings,
+            fingerprint=manifest.fingerprint,
+            source=str(manifest.made.get("source", "")),
         )
 
     def input_keys(self) -> list[str]:

@@ -61,18 +61,30 @@ def touched(compared: Sequence[Compared]) -> list[Compared]:
 def _compare(then: Step, now: Step | None, labels: Mapping[str, str]) -> Compared:
     if now is None:
         return Compared(then, None, Outcome.MISSING, [])
-    asked, around = _asked(then, now, labels), _around(then, now)
+    asked, others = what_differs(then, now, labels)
     outcome = Outcome.SAME
-    outside = _reads_other_data(then, now, alike=not asked)
+    outside = OUTSIDE in others
     if then.digest != now.digest:
         outcome = Outcome.OTHER_DATA if outside else Outcome.DIFFERENT
-    why = [*asked, *around, *([OUTSIDE] if outside else [])]
-    return Compared(then, now, outcome, why, settings_differ=bool(asked))
+    return Compared(then, now, outcome, [*asked, *others], settings_differ=bool(asked))
+
+
+def what_differs(then: Step, now: Step, labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return lines on settings and edges of two steps, and lines on what else determines them.
+
+    `labels` names the stages of keys. What differs in the inputs themselves is not among it.
+    """
+    asked, others = _asked(then, now, labels), _around(then, now)
+    if _reads_other_data(then, now, alike=not asked):
+        others.append(OUTSIDE)
+    return asked, others
 
 
 def _asked(then: Step, now: Step, labels: Mapping[str, str]) -> list[str]:
     """Return lines on settings and edges that differ; `labels` names the stages of keys."""
     lines = []
+    if then.component != now.component:
+        lines.append(f"component: {then.component} → {now.component}")
     if then.settings is not None and now.settings is not None:
         known, today = flat(then.settings), flat(now.settings)
         for name in sorted(known.keys() | today.keys()):
@@ -85,6 +97,8 @@ def _asked(then: Step, now: Step, labels: Mapping[str, str]) -> list[str]:
 
 def _around(then: Step, now: Step) -> list[str]:
     """Return lines on the component's version and source."""
+    if then.component != now.component:
+        return []
     if then.version is not None and then.version != now.version:
         return [f"version of its component: {then.version} → {now.version}"]
     if then.source and now.source and then.source != now.source:

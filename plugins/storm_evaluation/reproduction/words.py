@@ -36,7 +36,7 @@ def read_words(arguments: Sequence[str]) -> Words:
             if name == "--in":
                 words.folder = _folder(value)
             else:
-                words.margin = _margin(value)
+                words.margin = read_margin("reproduce", value)
         elif word == "--json":
             words.json = True
         elif word.startswith("-"):
@@ -64,13 +64,12 @@ def _folder(value: str) -> Path:
     return Path(value).expanduser().absolute()
 
 
-def _margin(value: str) -> float:
+def read_margin(verb: str, value: str) -> float:
+    """Return the margin of an equivalence test; raises StormError for one that cannot be."""
     try:
         margin = float(value)
     except ValueError:
         margin = 0.0
     if not 0 < margin < 1:
-        raise StormError(
-            f"reproduce --margin {value}: give a difference of scores above 0, below 1"
-        )
+        raise StormError(f"{verb} --margin {value}: give a difference of scores above 0, below 1")
     return margin

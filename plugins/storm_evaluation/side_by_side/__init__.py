@@ -1,0 +1,1 @@
+"""The verb `compare`: what differs between two runs, cells or artifacts."""
