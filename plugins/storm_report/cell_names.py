@@ -39,4 +39,7 @@ def seedless_settings(record: RunRecord) -> list[dict[str, str]]:
 
 def cell_name(settings: Mapping[str, str]) -> str:
     """Return the name of a cell by its settings, as in `merger.t=0.3 · seed=1`."""
-    return " · ".join(f"{name}={value}" for name, value in settings.items() if value) or RECIPE
+    seeds = [f"{name}={value}" for name, value in settings.items() if is_seed(name)]
+    others = [f"{k}={v}" for k, v in settings.items() if v and not is_seed(k)]
+    named = others or [RECIPE] * (len(seeds) < len(settings) or not seeds)
+    return " · ".join([*named, *seeds])

@@ -9,6 +9,7 @@ import pytest
 
 from made_up import Maker, Page, cell, show
 from storm_exp.report import CellRecord, RunRecord
+from storm_report.cell_names import cell_name
 from storm_report.trade_offs import trade_off_sections
 
 Model = tuple[float, int, float]
@@ -153,3 +154,17 @@ def test_bytes_are_those_of_the_smallest_exported_file_where_there_is_one(make):
     show(record)
     assert [row["bytes"] for row in rows(make)] == ["3 KiB", "5 KiB"]
     assert [row["score against bytes"] for row in rows(make)] == ["◆ not dominated"] * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"merger.t": "0.3", "seed": "1"}, "merger.t=0.3 · seed=1"),
+        ({"arm": "", "seed": "1"}, "recipe · seed=1"),
+        ({"arm": ""}, "recipe"),
+        ({"seed": "1"}, "seed=1"),
+        ({}, "recipe"),
+    ],
+)
+def test_a_cell_that_sets_nothing_of_what_others_set_is_the_recipe(settings, name):
+    assert cell_name(settings) == name
