@@ -1,0 +1,159 @@
+"""The sweeper `race`: cells are dropped as soon as a test says that they are worse than the leader.
+
+Annotations are not postponed here: Hydra executes this module before it is in `sys.modules`, and
+dataclasses look postponed annotations up there.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+
+from hydra_plugins.storm_exp_hydra.budget import Budget
+from hydra_plugins.storm_exp_hydra.rounds import RoundsSweeper, Words
+from hydra_plugins.storm_exp_hydra.sweeper import CellsSweeperConf
+from storm_exp import ComposeError, make_plan
+from storm_exp._run.console import say
+
+if TYPE_CHECKING:
+    from storm_evaluation.race.field import Runner
+    from storm_evaluation.race.ladder import Rung
+
+
+@dataclass
+class RaceSweeperConf(CellsSweeperConf):
+    """The settings of a race; its cells and seeds are those of a grid."""
+
+    _target_: str = "hydra_plugins.storm_exp_hydra.race.RaceSweeper"
+    error: float = 0.05
+    """The chance that the best cell is dropped."""
+    run_sd: float = 0.01
+    """The standard deviation over runs that a single seed must reckon with."""
+    questions: list[int] = field(default_factory=lambda: [25, 100])
+    """Questions of each task in the first rungs; all of them follow."""
+    hours: float | None = None
+    """The most hours of the stages that are made; null: no limit."""
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="race", node=RaceSweeperConf, provider="storm-exp"
+)
+
+
+class RaceSweeper(RoundsSweeper):
+    """Sweeper that runs all cells on a few questions, then those that are left on more."""
+
+    def __init__(
+        self, error: float, run_sd: float, questions: Any, hours: float | None, **rest: Any
+    ) -> None:
+        """Take the settings of RaceSweeperConf; raises ComposeError for impossible ones."""
+        super().__init__(**rest)
+        self._error, self._run_sd, self._hours = error, run_sd, hours
+        self._questions = [int(count) for count in questions]
+        rising = all(a < b for a, b in itertools.pairwise([1, *self._questions]))
+        for name, value, fits, problem in (
+            ("error", error, 0 < error < 0.5, "must be above 0 and below 0.5"),
+            ("run_sd", run_sd, 0 <= run_sd < math.inf, "must be at least 0"),
+            ("questions", self._questions, rising, "must rise, from 2 or more"),
+            ("hours", hours, hours is None or hours > 0, "must be above 0"),
+        ):
+            if not fits:
+                raise ComposeError(f"hydra.sweeper.{name}={value}: {problem}")
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Race, and run the cells that are left as one sweep."""
+        from storm_evaluation.race.field import Field, Runner
+        from storm_evaluation.race.ladder import ladder
+
+        cells = self._read(arguments)
+        rungs = ladder(self._questions, len(self._seeds))
+        store = self._look([*cells[0], *self._seeds[0]])
+        runners = [Runner(name, words) for name, words in zip(_names(cells), cells, strict=True)]
+        if self.only_shown:
+            assert self.launcher is not None
+            return [self.launcher.launch(self._words(runners, rungs[0]), initial_job_idx=0)]
+        same = [cells, self._seeds, self._error, self._run_sd, self._questions]
+        digest = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
+        budget = Budget(self._hours, store / "races" / f"{digest}.json")
+        field, stopped = Field(runners, rungs, self._error, self._run_sd), ""
+        for rung in rungs:
+            words = self._words(left := field.left, rung)
+            hours = budget.expected(make_plan(self.compose(words)), rung.questions)
+            if not budget.allows(hours):
+                stopped = f"; {rung} would have taken {hours:.2g} hours more"
+                if field.reached is None:
+                    given = f"hydra.sweeper.hours={self._hours:g}"
+                    raise ComposeError(f"{given}: the first rung takes about {hours:.2g}")
+                break
+            say(f"  race: {len(left)} of {len(cells)} cells, {rung}")
+            record = self.launch(words)
+            budget.note(record.stages(), rung.questions)
+            for line in field.measure(rung, left, record):
+                say(f"  {line}")
+            if len(field.left) < 2:
+                break
+        assert field.reached is not None
+        notes = field.notes(budget.spent, stopped)
+        return self.launch(self._words(field.left, field.reached), notes)
+
+    def _read(self, arguments: list[str]) -> list[Words]:
+        """Return the cells without their seeds; raises ComposeError for fewer than two."""
+        from storm_report.run_table import is_seed
+
+        overrides = {each.get_key_element(): each for each in self.parse(arguments)}
+        swept = [
+            name
+            for name, each in overrides.items()
+            if is_seed(name.lstrip("+")) and each.is_sweep_override()
+        ]
+        seeds = self.split_arguments([overrides.pop(name) for name in swept], None)
+        self._seeds: list[Words] = seeds[0]
+        (cells,) = self.split_arguments(list(overrides.values()), None)
+        cells = [list(cell) for cell in dict.fromkeys(map(tuple, cells))]
+        if len(cells) < 2:
+            raise ComposeError("a race has two cells or more: give a setting several values")
+        return cells
+
+    def _look(self, cell: Words) -> Path:
+        """Look at the evaluators of a cell; return the folder of its store.
+
+        Raises ComposeError where none can be asked fewer questions.
+        """
+        (composed,) = self.compose([cell])
+        stages = make_plan([composed]).cells[0].recipe.stages
+        limits = {
+            name: stage.settings.limit
+            for name, stage in stages.items()
+            if stage.component.output.__name__ == "Evaluation" and hasattr(stage.settings, "limit")
+        }
+        if not limits:
+            raise ComposeError(
+                "a race needs an evaluator with the setting `limit`, by which its first rungs ask "
+                "fewer questions, and this recipe has none"
+            )
+        for name, limit in limits.items():
+            if limit is not None and self._questions and self._questions[-1] >= limit:
+                raise ComposeError(
+                    f"hydra.sweeper.questions={self._questions}: {name}.limit={limit} asks no more"
+                )
+        self._evaluators = list(limits)
+        return Path(str(composed.config.store.path)).expanduser()
+
+    def _words(self, runners: "Sequence[Runner]", rung: "Rung") -> list[Words]:
+        """Return the overrides of the cells of a rung, those of a runner one after the other."""
+        asked = [] if rung.questions is None else [rung.questions]
+        limits = [f"{name}.limit={count}" for name in self._evaluators for count in asked]
+        seeds = self._seeds[: rung.seeds]
+        return [[*runner.words, *limits, *seed] for runner in runners for seed in seeds]
+
+
+def _names(cells: list[Words]) -> list[str]:
+    """Return what tells each cell apart."""
+    shared = set(cells[0]).intersection(*cells[1:])
+    return [" ".join(word for word in cell if word not in shared) for cell in cells]

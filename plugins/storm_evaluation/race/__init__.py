@@ -1,0 +1,1 @@
+"""Races: which cells of a sweep go on, as questions and seeds are added."""
