@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storm_evaluation.ablation import design as designs
 from storm_evaluation.ablation.design import DESIGNS, FULL, controlled
-from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.evaluation import SAMPLES, Evaluation
 from storm_exp import InputError
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.run_table import is_seed
@@ -92,9 +92,13 @@ class MeasuredArms:
             for seeds in self.by_arm[""]:
                 directory = Path(self.by_arm[arm][seeds].directory)
                 name = " ".join([arm or "the reference", *(f"seed={seed}" for seed in seeds)])
-                if not directory.is_dir():
-                    gone = "is gone from the store: the same command makes it again"
-                    raise InputError(f"the evaluation of {name} ({directory}) {gone}")
+                if not (directory / SAMPLES).is_file():
+                    lacks = f"has no {SAMPLES}, as one of another version of storm-exp"
+                    problem = lacks if directory.is_dir() else "is gone from the store"
+                    raise InputError(
+                        f"the evaluation of {name} ({directory}) {problem}: the same command makes "
+                        "it again"
+                    )
                 found[name] = Evaluation(directory)
         return found
 

@@ -192,6 +192,9 @@ def test_a_file_that_an_evaluation_lost_is_named(ablated, name):
     (ledger,) = ledgers(run)
     (problem,) = ledger.problems
     assert problem.startswith("not compared: ") and str(folder) in problem and name in problem
+    if name == "samples.parquet":
+        said = "has no samples.parquet, as one of another version of storm-exp: the same command"
+        assert f"the evaluation of curation seed=1 ({folder}) {said}" in problem
 
 
 def test_arms_that_answered_other_questions_are_not_compared(ablated, tmp_path):
