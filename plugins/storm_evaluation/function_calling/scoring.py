@@ -43,12 +43,11 @@ def ask(
     stage: StageContext,
     model: Checkpoint,
     suite: Suite,
-    categories: list[str],
-    limit: int | None,
+    chosen: dict[str, list[Question]],
     asked: Asked,
     open_engine: Callable[[], Engine],
 ) -> Iterator[tuple[str, list[Scored]]]:
-    """Yield every category with the scores of its questions, in order.
+    """Yield every category with the scores of its `chosen` questions, in order.
 
     Finished shards of a category are kept in the stage's scratch and survive a crash.
     """
@@ -61,7 +60,6 @@ def ask(
         open_engine=open_engine,
         shards=Shards(stage),
     )
-    chosen = {category: suite.questions(category)[:limit] for category in categories}
     total = sum(map(len, chosen.values()))
     with (
         contextlib.closing(generator),

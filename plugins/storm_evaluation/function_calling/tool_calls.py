@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import random
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,20 @@ from typing import TYPE_CHECKING, Any
 from storm_data.rows.tool_form import ToolForm
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.function_calling.berkeley import NAME, berkeley, berkeley_folder
-from storm_evaluation.function_calling.suite import Suite
+from storm_evaluation.function_calling.suite import Question, Suite
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import check_model, report_metrics
-from storm_evaluation.sample import Sample
 from storm_evaluation.tasks.folder import TaskFolder
-from storm_exp import Cost, FileDigests, SettingError, StageContext, component, setting
+from storm_evaluation.tasks.identity import digests
+from storm_exp import (
+    Cost,
+    FileDigests,
+    SettingError,
+    StageContext,
+    component,
+    setting,
+    value_digest,
+)
 from storm_inference.engines.settings import TRANSFORMERS, AsksModel
 from storm_models.chat.tool_calls import CallSpelling
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -28,9 +37,12 @@ if TYPE_CHECKING:
     from storm_inference.environments.environment import Environment
 
 _METRIC = "exact calls"
+_VERSION = 2
 
 
-@component("evaluator", "tool_calls", version=2, requires=("torch", "transformers"), extra="train")
+@component(
+    "evaluator", "tool_calls", version=_VERSION, requires=("torch", "transformers"), extra="train"
+)
 class ToolCalls(AsksModel):
     """Scores the calls with which a model answers questions: names, arguments, types and values.
 
@@ -50,7 +62,9 @@ class ToolCalls(AsksModel):
     """json, python, json_name or python_name: names of the fields in the prompt's example of a
     call. Answers are read in any spelling."""
     limit: int | None = setting(None, at_least=1)
-    """Only the first questions of each category; null: all."""
+    """The most questions of each category; null: all."""
+    limit_seed: int | None = setting(None, neutral=None, at_least=0)
+    """Seed by which `limit` draws questions, the same for every model; null: the first ones."""
     batch_size: int = setting(16, at_least=1)
     """Questions per batch. Part of the key: padding changes the last bits of logits."""
     max_new_tokens: int = setting(512, at_least=1, unit="tokens")
@@ -118,6 +132,8 @@ class ToolCalls(AsksModel):
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Ask every question, and compare the calls in the answers."""
         from storm_evaluation.function_calling.scoring import Asked, ask
+        from storm_evaluation.harness.kept_results import KeptResults
+        from storm_evaluation.harness.task_result import TaskResult
         from storm_inference.opening import open_engine
 
         suite = self.opened_suite()
@@ -127,24 +143,37 @@ class ToolCalls(AsksModel):
             batch_size=self.batch_size if self.engine == TRANSFORMERS else None,
             max_new_tokens=self.max_new_tokens,
         )
-        samples: list[Sample] = []
-        mistakes: dict[str, dict[str, int]] = {}
-        with stage.compute() as device:
-            opened = functools.partial(
-                open_engine, self, stage, model, device=device, dtype=self.dtype
-            )
-            answers = ask(stage, model, suite, self.categories, self.limit, asked, opened)
-            for category, scored in answers:
-                samples += [sample for sample, _ in scored]
-                counts = Counter(mistake for _, mistake in scored if mistake)
-                mistakes[category] = dict(counts.most_common())
+        kept = KeptResults(stage, model, _VERSION, self._digests(suite))
+        if missing := kept.missing():
+            with stage.compute() as device:
+                opened = functools.partial(
+                    open_engine, self, stage, model, device=device, dtype=self.dtype
+                )
+                chosen = {name: self.chosen(suite, name) for name in missing}
+                for category, scored in ask(stage, model, suite, chosen, asked, opened):
+                    counts = Counter(mistake for _, mistake in scored if mistake)
+                    result = TaskResult(
+                        task=category,
+                        metric=_METRIC,
+                        higher_is_better=True,
+                        fewshot=0,
+                        description={"mistakes": dict(counts.most_common())},
+                        samples=[sample for sample, _ in scored],
+                    )
+                    if stage.rank == 0:
+                        kept.keep(result)
         evaluation = Evaluation(stage.directory)
         if stage.rank > 0:
             return evaluation
+        results = kept.results()
+        mistakes = {name: result.description["mistakes"] for name, result in results.items()}
+        samples = [sample for result in results.values() for sample in result.samples]
         settings: dict[str, Any] = {
             "suite": self.suite if self.suite == NAME else suite.directory.name,
             "tool_form": self.tool_form.name,
             "call_spelling": self.call_spelling.name,
+            "limit": self.limit,
+            "limit_seed": self.limit_seed if self.limit else None,
             "max_new_tokens": self.max_new_tokens,
             "dtype": str(self.dtype),
             "mistakes": mistakes,
@@ -158,6 +187,30 @@ class ToolCalls(AsksModel):
                 shown = ", ".join(f"{count} {mistake}" for mistake, count in counted.items())
                 stage.say(f"mistakes in {category}: {shown}")
         return evaluation
+
+    def chosen(self, suite: Suite, category: str) -> list[Question]:
+        """Return the questions of a category that are asked, in order."""
+        questions = suite.questions(category)
+        if self.limit is None or self.limit_seed is None:
+            return questions[: self.limit]
+        draw = random.Random(f"{self.limit_seed} {category}")
+        drawn = draw.sample(range(len(questions)), min(self.limit, len(questions)))
+        return [questions[index] for index in sorted(drawn)]
+
+    def _digests(self, suite: Suite) -> dict[str, str]:
+        """Return by category a digest of all that its result depends on, besides the model."""
+        engine = [self.engine, str(self.serving.dtype), self.serving.quantisation]
+        shared = [
+            *(self.tool_form.name, self.call_spelling.name, str(self.dtype)),
+            *(self.limit, self.limit_seed, self.max_new_tokens),
+            *([self.batch_size] if self.engine == TRANSFORMERS else engine),
+        ]
+        pins = berkeley().pins() if self.suite == NAME else {}
+        by_category = {}
+        for name in self.categories:
+            files = pins or digests(suite.files([name]), suite.directory)
+            by_category[name] = value_digest([name, *shared, files])[:16]
+        return by_category
 
     def opened_suite(self) -> Suite:
         """Return the suite; raises SettingError where there is none."""

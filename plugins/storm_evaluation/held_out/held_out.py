@@ -79,8 +79,7 @@ class HeldOut(HeldOutRows):
         if stage.rank > 0:
             return evaluation
         settings = {
-            "split": self.split,
-            "limit": self.limit,
+            **self.described(),
             "choices": self.choices,
             "choice_characters": self.choice_characters,
             "apply_chat_template": self.apply_chat_template,
@@ -103,7 +102,7 @@ class HeldOut(HeldOutRows):
         chats: list[Conversation] = []
         scored: list[Continuation] = []
         left_out: Counter[str] = Counter()
-        rows = data.rows(self.split)
+        rows = self.rows(data)
         while chunk := list(itertools.islice(rows, min(self.limit or _AT_ONCE, _AT_ONCE))):
             read = [Conversation.of(row) for row in chunk]
             for chat, result in zip(read, rendering.continuations(read), strict=True):

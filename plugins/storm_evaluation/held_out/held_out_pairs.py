@@ -69,7 +69,7 @@ class HeldOutPairs(HeldOutRows):
         if stage.rank > 0:
             return evaluation
         metrics = {PREFERENCE: ("acc_norm", True), LOSS: ("nats per token", False)}
-        settings = {"split": self.split, "limit": self.limit, "answers_cut": cut}
+        settings = {**self.described(), "answers_cut": cut}
         settings |= harness.describe(True)
         evaluation.write(metrics, [*preferred, *losses], settings, harness.version)
         report_metrics(stage, evaluation)
@@ -83,7 +83,7 @@ class HeldOutPairs(HeldOutRows):
         """Return both answers of the usable rows, as supervised runs after their prompt."""
         pairs: list[tuple[list[Continuation], list[Continuation]]] = []
         left_out: Counter[str] = Counter()
-        rows = data.rows(self.split)
+        rows = self.rows(data)
         while chunk := list(itertools.islice(rows, _AT_ONCE)):
             for pair in _rendered(renderer, chunk):
                 if isinstance(pair, str):

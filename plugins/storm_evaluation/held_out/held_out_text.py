@@ -52,7 +52,7 @@ class HeldOutText(HeldOutRows):
         evaluation = Evaluation(stage.directory)
         if stage.rank > 0:
             return evaluation
-        settings = {"split": self.split, "limit": self.limit, **harness.describe(False)}
+        settings = {**self.described(), **harness.describe(False)}
         evaluation.write({LOSS: ("nats per token", False)}, loss, settings, harness.version)
         report_metrics(stage, evaluation)
         stage.metric("documents", len(documents))
@@ -64,7 +64,7 @@ class HeldOutText(HeldOutRows):
         tokenizer = model.tokenizer()
         before = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
         after = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
-        texts = [row["text"] for row in itertools.islice(data.rows(self.split), self.limit)]
+        texts = [row["text"] for row in itertools.islice(self.rows(data), self.limit)]
         batch = tokenizer(
             texts, add_special_tokens=False, split_special_tokens=True, verbose=False
         )["input_ids"]

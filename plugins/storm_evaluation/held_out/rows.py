@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
+from collections.abc import Iterator
+from typing import Any, Self
 
-from storm_data.dataset import DatasetSpec
+from storm_data.dataset import Dataset, DatasetSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.lm_eval import check_model
-from storm_exp import Cost, InputError, SettingError, setting
+from storm_exp import Cost, InputError, SettingError, setting, value_digest
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.dtype import LoadedDtype
 
@@ -26,7 +27,10 @@ class HeldOutRows:
     split: str = "validation"
     """The split of the data that is asked."""
     limit: int | None = setting(200, at_least=2)
-    """The most rows of the split, from the first on; null: all."""
+    """The most rows of the split; null: all."""
+    limit_seed: int | None = setting(None, neutral=None, at_least=0)
+    """Seed by which `limit` draws rows, the same for every model, and those of a smaller limit
+    among them; null: the first ones."""
     batch_size: int = setting(16, at_least=1)
     """Texts in one forward pass."""
     max_length: int | None = setting(None, at_least=2, unit="tokens")
@@ -53,6 +57,23 @@ class HeldOutRows:
                 f"the rows need the columns {', '.join(columns)}, and have "
                 f"{', '.join(data.columns)}"
             )
+
+    def rows(self, data: Dataset) -> Iterator[dict[str, Any]]:
+        """Return the rows of the split, those first that are to be scored."""
+        rows = data.rows(self.split)
+        if self.limit is None or self.limit_seed is None:
+            return rows
+        # By content, so that the order of the rows does not matter.
+        return iter(sorted(rows, key=lambda row: value_digest([self.limit_seed, row])))
+
+    def described(self) -> dict[str, Any]:
+        """Return which rows were scored, for the record."""
+        drawn = self.limit is not None
+        return {
+            "split": self.split,
+            "limit": self.limit,
+            "limit_seed": self.limit_seed if drawn else None,
+        }
 
     def rehearsal(self) -> Self:
         """Return a copy for a few rows."""

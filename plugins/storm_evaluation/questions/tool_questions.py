@@ -23,7 +23,9 @@ class ToolQuestions:
     categories: list[str] = setting([])
     """Files of questions, each a task."""
     limit: int | None = setting(None, at_least=1)
-    """Only the first questions of each category; null: all."""
+    """The most questions of each category; null: all."""
+    limit_seed: int | None = setting(None, neutral=None, at_least=0)
+    """Seed by which `limit` draws questions; null: the first ones."""
 
     def __post_init__(self) -> None:
         """Check the settings; raises SettingError."""
@@ -44,7 +46,8 @@ class ToolQuestions:
 
     def run(self, stage: StageContext) -> Questions:
         """Read the questions: what the user says, and the calls that are accepted."""
-        suite = self._evaluator().opened_suite()
+        evaluator = self._evaluator()
+        suite = evaluator.opened_suite()
         questions = Questions(stage.directory)
         counts = questions.write(
             Question(
@@ -54,11 +57,16 @@ class ToolQuestions:
                 json.dumps(question.accepted, ensure_ascii=False) if question.accepted else "",
             )
             for category in self.categories
-            for question in suite.questions(category)[: self.limit]
+            for question in evaluator.chosen(suite, category)
         )
         stage.metric("questions", sum(counts.values()), main=True)
         return questions
 
     def _evaluator(self) -> ToolCalls:
         """Return the evaluator that asks these questions; raises SettingError."""
-        return ToolCalls(suite=self.suite, categories=list(self.categories), limit=self.limit)
+        return ToolCalls(
+            suite=self.suite,
+            categories=list(self.categories),
+            limit=self.limit,
+            limit_seed=self.limit_seed,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class FolderIdentity:
         entry = next(e for n in leaf.names if (e := self._index.entries.get(n)) and e.file)
         own = set(_data_files(leaf.config, (self._root / entry.file).parent))
         files = [*self._shared, *sorted(file for file in own if file.is_file())]
-        return {file.relative_to(self._root).as_posix(): _digest(file) for file in files}
+        return digests(files, self._root)
 
 
 def configuration(value: Any) -> Any:
@@ -58,6 +58,11 @@ def _data_files(config: dict[str, Any], folder: Path) -> Iterator[Path]:
             waiting += each.values() if isinstance(each, dict) else each
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def digests(files: Iterable[Path], root: Path) -> dict[str, str]:
+    """Return {path below root: sha256} of files."""
+    found = {}
+    for file in files:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        found[file.relative_to(root).as_posix()] = digest
+    return found

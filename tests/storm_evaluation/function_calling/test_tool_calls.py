@@ -12,8 +12,11 @@ from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.function_calling.scoring import CALLED, MALFORMED, NOT_CALLED, judge, row
 from storm_evaluation.function_calling.suite import Expected, Question, Suite
 from storm_evaluation.function_calling.tool_calls import ToolCalls
-from storm_exp import InputError, SettingError
+from storm_evaluation.sample import Sample
+from storm_exp import InputError, Runtime, SettingError, Store, value_digest
+from storm_exp._store.artifact_maker import Maker
 from storm_exp.testing import make_stage, run_component
+from storm_inference.generation import Generator
 from storm_inference.testing import save_toy_checkpoint
 from storm_models.chat.tool_calls import CallSpelling
 from storm_models.checkpoint.checkpoint import Checkpoint
@@ -192,6 +195,34 @@ def test_models_are_scored_by_question_and_can_be_compared(models, tmp_path):
     assert evaluations[0].questions() == evaluations[1].questions()
     compared = run_component(Paired(), make_stage(tmp_path, "paired"), evaluations)
     assert compared.spec().tasks == ALL
+
+
+def test_a_category_that_is_added_is_the_only_one_asked(models, tmp_path, monkeypatch):
+    maker = Maker(Store(tmp_path / "store"), Runtime(device="cpu", threads=1))
+    model = Checkpoint(models[0].directory, value_digest("model"))
+    asked: list[int] = []
+    answer = Generator.answer_together
+
+    def counting(self, rows, advance):
+        asked.append(len(rows))
+        return answer(self, rows, advance)
+
+    monkeypatch.setattr(Generator, "answer_together", counting)
+
+    def evaluate(*categories: str, **settings: object) -> list[Sample]:
+        asked.clear()
+        stage = make_stage(tmp_path, f"{len(list(tmp_path.iterdir()))}")
+        stage.keep_memo = maker.memo
+        given = {"limit": 2, "max_new_tokens": 4, "tool_form": ToolForm.question, **settings}
+        settings = ToolCalls(suite=MINIATURE, categories=list(categories), **given)
+        return list(run_component(settings, stage, model).samples())
+
+    alone = evaluate("simple")
+    both = evaluate("irrelevance", "simple")
+    assert asked == [2] and both[2:] == alone
+    drawn = evaluate("simple", limit_seed=3)
+    assert asked == [2] and [s.document for s in drawn] != [s.document for s in alone]
+    assert evaluate("simple", "irrelevance") == both[2:] + both[:2] and not asked
 
 
 def test_the_committed_suite_is_the_generated_one():

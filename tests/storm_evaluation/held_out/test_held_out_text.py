@@ -67,6 +67,25 @@ def test_the_limit_takes_the_first_documents(tmp_path: Path, checkpoint: Checkpo
     assert list(limited.samples()) == list(alone.samples())
 
 
+def test_a_seed_draws_the_same_documents_for_every_model_in_any_order(
+    tmp_path: Path, checkpoint: Checkpoint, other_checkpoint: Checkpoint
+) -> None:
+    data = documents(tmp_path / "data", TEXTS)
+
+    def drawn(name: str, model: Checkpoint, limit: int, seed: int | None) -> set[str]:
+        asked = HeldOutText(limit=limit, limit_seed=seed)
+        made = asked.run(make_stage(tmp_path, name), model, data)
+        assert made.summary()["settings"]["limit_seed"] == seed
+        return {sample.document for sample in made.samples()}
+
+    first = drawn("first", checkpoint, 3, None)
+    one = drawn("one", checkpoint, 3, 1)
+    assert drawn("again", other_checkpoint, 3, 1) == one
+    assert drawn("fewer", checkpoint, 2, 1) < one, "more questions are added to those there are"
+    assert {frozenset(drawn(f"{n}", checkpoint, 3, n)) for n in range(2, 5)} - {frozenset(one)}
+    assert one != first or drawn("two", checkpoint, 3, 2) != first
+
+
 def test_what_is_no_document_is_refused_when_it_is_planned() -> None:
     model = CheckpointSpec()
     chats = DatasetSpec(splits={"validation": [9, 9]}, columns=["id", "messages", "source"])
