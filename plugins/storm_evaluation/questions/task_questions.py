@@ -10,6 +10,9 @@ from storm_evaluation.harness.lm_eval import LmEval
 from storm_evaluation.tasks.folder import TaskFolder
 from storm_exp import FileDigests, StageContext, component, setting
 
+_FEW = 8
+"""The most questions of a task in a rehearsal."""
+
 
 @component("questions", "task_questions", version=1)
 class TaskQuestions:
@@ -52,10 +55,13 @@ class TaskQuestions:
         return self._evaluator().look_up()
 
     def rehearsal(self) -> TaskQuestions:
-        """Return a copy with one question of each task, from sample rows of the hub's data."""
+        """Return a copy with a few questions of each task, from sample rows of the hub's data."""
         few = self._evaluator().rehearsal()
         return dataclasses.replace(
-            self, tasks=list(few.tasks), limit=few.limit, sample_rows=few.sample_rows
+            self,
+            tasks=list(few.tasks),
+            limit=min(self.limit or _FEW, _FEW),
+            sample_rows=few.sample_rows,
         )
 
     def run(self, stage: StageContext) -> Questions:

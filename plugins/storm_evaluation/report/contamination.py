@@ -179,9 +179,10 @@ def _task(asked: Iterable[_Asked]) -> TouchedTask:
 
 
 def _cells(known: Split, sign: str = "") -> list[str]:
+    # "z": no minus before what is rounded to zero
     return [
-        f"{known.every:{sign}.3f}",
-        f"{known.untouched:{sign}.3f}",
-        f"{known.gain:+.3f}",
-        f"[{known.low:+.3f}, {known.high:+.3f}]",
+        f"{known.every:{sign}z.3f}",
+        f"{known.untouched:{sign}z.3f}",
+        f"{known.gain:+z.3f}",
+        f"[{known.low:+z.3f}, {known.high:+z.3f}]",
     ]
