@@ -113,10 +113,11 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
         contamination,
         learning_curve,
         over_runs,
+        questions,
         sections,
     )
 
-    parts = (ablation, over_runs, sections, contamination, learning_curve, answers)
+    parts = (ablation, over_runs, sections, contamination, learning_curve, answers, questions)
     return [section for part in parts for section in part.sections(run)]
 
 

@@ -47,6 +47,31 @@
     });
   }
 
+  // Entries with scores are filtered by group, by which of two is higher, and by words.
+  for (const browser of document.querySelectorAll(".browser")) {
+    const form = browser.querySelector("form");
+    const entries = [...browser.querySelectorAll(".entry")];
+    const show = () => {
+      const asked = Object.fromEntries(new FormData(form));
+      const words = asked.words.toLowerCase();
+      for (const entry of entries) {
+        const scores = entry.dataset.scores.split(" ").map(Number);
+        const some = (model) => (model === "" ? scores : [scores[model]]);
+        entry.hidden = !(
+          (asked.group === "" || entry.dataset.group === asked.group) &&
+          some(asked.higher).some((high) => some(asked.lower).some((low) => high > low)) &&
+          entry.textContent.toLowerCase().includes(words)
+        );
+      }
+      const shown = entries.filter((entry) => !entry.hidden).length;
+      form.querySelector("output").textContent = `${shown} of ${entries.length} shown`;
+    };
+    form.addEventListener("input", show);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.hidden = false;
+    show();
+  }
+
   // What is wider than the window can be reached, and moved, by keyboard.
   const wide = new ResizeObserver((entries) => {
     for (const { target } of entries) {
