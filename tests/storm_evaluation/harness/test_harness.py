@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scipy.special import softmax
 
 from storm_evaluation.harness.lm_eval import LmEval
+from storm_evaluation.sample import hash_prompt
 from storm_evaluation.tasks.settings import ByTask
 from storm_exp import InputError
 from storm_exp.testing import make_stage
@@ -58,12 +62,49 @@ def test_scores_are_those_of_the_harness_itself(
     assert summary["tasks"]["choose"]["score"] == expected["results"]["choose"]["acc,none"]
     assert summary["tasks"]["write"]["score"] == expected["results"]["write"]["near,none"]
     assert 0 < summary["tasks"]["write"]["score"] < 1
-    theirs = {row["doc_id"]: row["filtered_resps"][0] for row in expected["samples"]["write"]}
-    ours = [s.prediction for s in evaluation.samples() if s.task == "write"]
-    assert ours == [theirs[index] for index in sorted(theirs)]
+    for task, metric in (("choose", "acc"), ("write", "near")):
+        theirs = sorted(expected["samples"][task], key=lambda row: row["doc_id"])
+        ours = [sample for sample in evaluation.samples() if sample.task == task]
+        for sample, row in zip(ours, theirs, strict=True):
+            assert sample.score == sample.metrics[metric] == row[metric]
+            assert sample.prompt_hash == hash_prompt(row["arguments"][0][0])
+            answers = row["filtered_resps"]
+            if task == "write":
+                assert sample.prediction == answers[0] and not sample.log_likelihoods
+                continue
+            likelihoods = [likelihood for likelihood, _ in answers]
+            assert sample.log_likelihoods == pytest.approx(likelihoods, abs=1e-4)
+            assert sample.metrics["acc_norm"] == row["acc_norm"]
+            assert sample.metrics["log_likelihood"] == sample.log_likelihoods[0]
+            share = softmax(sample.log_likelihoods)[0]
+            assert sample.metrics["probability"] == pytest.approx(share)
     assert stage.main_metric == "mean_score"
     assert stage.metrics["score/choose"] == summary["tasks"]["choose"]["score"]
     assert stage.metrics["documents"] == 40
+
+
+@pytest.mark.slow
+def test_scores_are_those_of_the_harness_s_own_command(
+    tmp_path: Path, checkpoint: Checkpoint, task_folder: Path
+) -> None:
+    evaluation, _ = evaluate(tmp_path / "ours", checkpoint, task_folder)
+    model = f"pretrained={checkpoint.directory},dtype=float32"
+    options = {"model_args": model, "tasks": "choose,write", "include_path": task_folder}
+    options |= {"device": "cpu", "batch_size": 5, "output_path": tmp_path / "theirs"}
+    words = [f"--{name}={value}" for name, value in options.items()]
+    flags = ["--model=hf", "--apply_chat_template", "--log_samples"]
+    subprocess.run(
+        [sys.executable, "-m", "lm_eval", "run", *flags, *words],
+        check=True,
+        capture_output=True,
+        cwd=task_folder,
+    )
+    for task, metric in (("choose", "acc"), ("write", "near")):
+        (file,) = (tmp_path / "theirs").rglob(f"samples_{task}_*.jsonl")
+        with file.open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        theirs = [row[metric] for row in sorted(rows, key=lambda row: row["doc_id"])]
+        assert [s.score for s in evaluation.samples() if s.task == task] == theirs
 
 
 def test_greedy_decoding_equals_that_of_the_harness(tmp_path: Path, checkpoint: Checkpoint) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,16 +23,18 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 
 
 class Evaluating:
-    """Evaluations in one store, and the number of requests that each asks."""
+    """Evaluations in one store, and the number of requests that each answers."""
 
     def __init__(self, folder: Path, tasks: Path) -> None:
-        self.folder, self.tasks, self.asked = folder, tasks, 0
+        self.folder, self.tasks, self.asked, self.dies_at = folder, tasks, 0, math.inf
         self._maker = Maker(Store(folder / "store"), Runtime(device="cpu", threads=1))
 
-    def __call__(self, model: Checkpoint, *tasks: str, **settings: object) -> dict[str, bytes]:
-        """Return the files of an evaluation."""
+    def __call__(
+        self, model: Checkpoint, *tasks: str, stage: str = "", **settings: object
+    ) -> dict[str, bytes]:
+        """Return the files of an evaluation in a new stage, or in one that was interrupted."""
         self.asked = 0
-        stage = make_stage(self.folder, f"stage-{len(list(self.folder.iterdir()))}")
+        stage = make_stage(self.folder, stage or f"stage-{len(list(self.folder.iterdir()))}")
         stage.keep_memo = self._maker.memo
         settings = {"task_folder": str(self.tasks), "limit": 4, "max_new_tokens": 4, **settings}
         evaluation = LmEval(tasks=list(tasks), **settings).run(stage, model)
@@ -47,8 +54,13 @@ def evaluating(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     divided = HarnessModel._divided
 
     def counting(self, kind, requests, shards, answer):
-        made.asked += len(requests)
-        return divided(self, kind, requests, shards, answer)
+        def counted(batch):
+            if made.asked >= made.dies_at:
+                raise KeyboardInterrupt
+            made.asked += len(batch)
+            return answer(batch)
+
+        return divided(self, kind, requests, shards, counted)
 
     monkeypatch.setattr(HarnessModel, "_divided", counting)
     return made
@@ -89,6 +101,44 @@ def test_what_is_kept_is_what_an_evaluation_of_all_tasks_gives(
     assert evaluating(model, "choose", "write") == whole
 
 
+def test_an_interrupted_evaluation_asks_what_is_unanswered(evaluating, model, checkpoint):
+    whole = evaluating(checkpoint, "choose", "write", batch_size=1)
+    evaluating.dies_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        evaluating(model, "choose", "write", batch_size=1, stage="killed")
+    evaluating.dies_at = 4 + 1
+    with pytest.raises(KeyboardInterrupt):
+        evaluating(model, "choose", "write", batch_size=1, stage="killed")
+    assert evaluating.asked == 4 + 1, "the other four choices, and one that is written"
+    evaluating.dies_at = math.inf
+    assert evaluating(model, "choose", "write", batch_size=1, stage="killed") == whole
+    assert evaluating.asked == 3
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_to_the_same_bytes(evaluating, model, checkpoint, folder):
+    settings = {"limit": None, "max_new_tokens": 80, "batch_size": 1}
+    whole = evaluating(checkpoint, "write", **settings)
+    code = (
+        "import sys; from pathlib import Path; from storm_exp.testing import make_stage\n"
+        "from storm_evaluation.harness.lm_eval import LmEval\n"
+        "from storm_models.checkpoint.checkpoint import Checkpoint\n"
+        "settings = dict(limit=None, max_new_tokens=80, batch_size=1, task_folder=sys.argv[3])\n"
+        "stage = make_stage(Path(sys.argv[1]), 'killed')\n"
+        "LmEval(tasks=['write'], **settings).run(stage, Checkpoint(Path(sys.argv[2])))"
+    )
+    words = [str(each) for each in (evaluating.folder, model.directory, folder)]
+    with subprocess.Popen([sys.executable, "-c", code, *words]) as process:
+        answered: list[Path] = []
+        while len(answered) < 3 and process.poll() is None:
+            time.sleep(0.005)
+            answered = list((evaluating.folder / "killed-scratch").glob("*.json"))
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, "it was not killed in the middle"
+    assert evaluating(model, "write", stage="killed", **settings) == whole
+    assert 0 < evaluating.asked <= 20 - 3
+
+
 def test_a_setting_of_one_task_asks_that_task_again(evaluating, model):
     evaluating(model, "choose", "write")
     evaluating(model, "choose", "write", by_task=ByTask(limit={"write": 3}))
@@ -114,4 +164,4 @@ def test_files_of_other_tasks_do_not_matter_and_shared_ones_do(evaluating, model
     with (folder / "scoring.py").open("a") as file:
         file.write("\n# other code\n")
     evaluating(model, "choose", "write", "other")
-    assert evaluating.asked == 4 * 2 + 4 + 4 * 2, "code may be used by every task"
+    assert evaluating.asked == 4 * 2 + 4, "of every task, which may use code; two ask the same"
