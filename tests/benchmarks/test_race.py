@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storm_exp.testing import installed, run
+
 ROOT = Path(__file__).parents[2]
 RACES = 100
 
@@ -48,3 +50,27 @@ def test_made_effects_are_those_of_the_scores(races):
     (tasks,) = world.draw(20, seed=3)
     scores = np.mean([task.mean((0, 2, 3)) for task in tasks], 0)
     assert scores[0] - scores[1:].mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_replay_of_recorded_answers_leads_to_a_good_cell_for_a_quarter_of_them(races):
+    cells, tasks = races.recorded()
+    assert {task.shape[0] for task in tasks} == {len(cells)}
+    assert set(np.unique(tasks)) <= {0.0, 1.0}
+    (_, regret, dropped, asked), (_, random, _, _) = races.replay(tasks, 50)
+    assert float(regret) < float(random)
+    assert float(dropped.removesuffix(" %")) <= 5
+    assert float(asked.removesuffix(" %")) <= 25
+
+
+def test_the_record_is_that_of_a_sweep(races, tmp_path, monkeypatch):
+    with installed(ROOT / "tests/toys_quiz"):
+        words = ("-m", "recipe=quiz", "adder.amount=0.2,0.6", "seed=0,1,2")
+        assert run(tmp_path, *words).code == 0
+    monkeypatch.setattr(races, "RECORD", tmp_path / "answers.json")
+    races.main(["record", str(tmp_path / "outputs/latest")])
+    cells, tasks = races.recorded()
+    assert cells == ["adder.amount=0.2", "adder.amount=0.6"]
+    assert [task.shape for task in tasks] == [(2, 3, 120)] * 2
+    low, high = np.mean([task.mean((1, 2)) for task in tasks], 0)
+    assert low == pytest.approx(0.2, abs=0.1)
+    assert high == pytest.approx(0.6, abs=0.1)

@@ -26,3 +26,16 @@ def test_a_search_for_the_weight_of_a_merge_trains_once(tmp_path: Path) -> None:
     assert all(0 <= float(weight) <= 1 for weight in weights)
     notes = (tmp_path / "outputs/latest/report.html").read_text(encoding="utf-8")
     assert "Search by optuna (tpe)" in notes
+
+
+@pytest.mark.slow
+def test_a_race_of_merges_asks_few_questions_first(tmp_path: Path) -> None:
+    words = ("-m", "hydra/sweeper=race", "merger.t=0.0,0.5,1.0", "seed=0,1")
+    found = run(tmp_path, *words, "hydra.sweeper.questions=[3]", *SMALL)
+    assert found.code == 0, found.err
+    assert "race: 3 of 3 cells, 3 questions a task, 1 seed" in found.err
+    assert found.record is not None
+    assert all(stage.status in ("kept", "not needed") for stage in found.record.stages())
+    # Six questions tell none of these apart, and so they all survive.
+    assert len(found.record.cells) == 6
+    assert "race     3 cells, 3 left after all questions, 2 seeds" in found.out

@@ -106,6 +106,14 @@ def test_where_every_cell_fails_so_does_the_race(storm):
     assert "no cell of the race came through: " in said.err
 
 
+def test_too_few_hours_for_the_first_rung_are_refused_by_the_estimate(storm, tmp_path):
+    words = ("recipe=storm", "merger.t=0.1,0.9", "hydra.sweeper.hours=0.001")
+    said = storm("-m", "hydra/sweeper=race", *words)
+    assert said.code == 1
+    assert "hydra.sweeper.hours=0.001: the first rung takes about 0." in said.err
+    assert not (tmp_path / "outputs/store").exists()
+
+
 def test_plan_shows_the_first_rung(storm, tmp_path):
     said = storm("plan", *RACE, "adder.amount=0.5,0.9", "seed=0,1,2")
     assert said.code == 0, said.err
