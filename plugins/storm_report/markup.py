@@ -25,9 +25,11 @@ def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], class_: str = ""
 
 
 def _row(cells: Sequence[str], right: Sequence[bool], tags: Sequence[str]) -> str:
+    # A header without text names nothing: then it is a cell.
+    named = [tag if cell else "td" for cell, tag in zip(cells, tags, strict=True)]
     written = (
         f"<{tag}{' class=number' * number}>{cell}</{tag[:2]}>"
-        for cell, number, tag in zip(cells, right, tags, strict=True)
+        for cell, number, tag in zip(cells, right, named, strict=True)
     )
     return f"<tr>{''.join(written)}</tr>\n"
 

@@ -50,6 +50,9 @@ def sweep_section(record: RunRecord) -> Section:
     colour = {label: hue for label, hue in zip(stages, hues, strict=True) if hue is not None}
     charts = Markup().join(_chart(*panel, colour, len(panels) > 2) for panel in panels)
     header, lines = sweep_table(record)
+    if deciding:
+        place = header.index(deciding)
+        lines = [[*line[:place], line[place] or RECIPE, *line[place + 1 :]] for line in lines]
     seeds = max((len(row["cells"]) for row in rows), default=1)
     note = counted(len(record.cells), "cell")
     if seeds > 1:

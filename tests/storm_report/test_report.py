@@ -439,6 +439,11 @@ def test_columns_of_numbers_stand_to_the_right():
     assert "<th scope=col>name</th><th scope=col class=number>value</th>" in html
 
 
+def test_a_cell_without_text_is_no_header():
+    html = table(["a", "b"], [["", "1"], ["x", "2"]])
+    assert "<tr><td></td><td class=number>1" in html and "<th scope=row>x</th>" in html
+
+
 def test_a_report_needs_no_heavy_package(make):
     make.run(models(make)).write()
     program = (

@@ -143,6 +143,7 @@ def test_cells_are_named_by_the_one_setting_that_says_which_they_are(make):
     assert [row["cell"] for row in rows(make)] == ["recipe", "arm=x", "arm=y"]
     assert "arm=y has the highest" in page.text
     assert "score by arm; one seed." in page.text
+    assert "recipe [a]" in page.text  # the row of the first cell
 
 
 def test_bytes_are_those_of_the_smallest_exported_file_where_there_is_one(make):
