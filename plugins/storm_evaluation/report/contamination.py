@@ -6,18 +6,20 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
-import numpy as np
 from markupsafe import Markup
 
 from storm_data.decontamination.hits import SUMMARY, read_hits
 from storm_data.questions.questions import Questions
-from storm_evaluation.comparison.untouched import Split, TouchedTask, split
 from storm_evaluation.evaluation import SAMPLES, Evaluation
 from storm_evaluation.report.lineup import Lineup, find_lineups
 from storm_evaluation.sample import Sample
 from storm_exp.report import CellRecord, RunRecord, Section, StageRecord
 from storm_report.markup import figure, folded, table
+
+if TYPE_CHECKING:
+    from storm_evaluation.comparison.untouched import Split, TouchedTask
 
 _CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2)
@@ -84,6 +86,8 @@ def _tables(
     names: list[str],
     measure: str,
 ) -> Markup:
+    from storm_evaluation.comparison.untouched import split
+
     rows, differences = [], []
     for position, model in enumerate(models):
         known = split([_task(model[name].values()) for name in names], _Z)
@@ -170,6 +174,10 @@ def _difference(first: Mapping[str, _Asked], second: Mapping[str, _Asked]) -> li
 
 
 def _task(asked: Iterable[_Asked]) -> TouchedTask:
+    import numpy as np
+
+    from storm_evaluation.comparison.untouched import TouchedTask
+
     listed = list(asked)
     return TouchedTask(
         scores_N=np.array([each.score for each in listed], np.float64),
