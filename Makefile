@@ -88,6 +88,7 @@ bench: $(INSTALLED)  ## figures of benchmarks/RESULTS.md; those of vLLM last
 	$(BIN)/python benchmarks/token_set.py
 	$(BIN)/python benchmarks/merging.py
 	$(BIN)/python benchmarks/merging.py --shapes 8b
+	$(BIN)/python benchmarks/contamination.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/training.py
 	$(MAKE) vllm

@@ -63,7 +63,7 @@ Text = tuple[str, str]
 """What is asked, or said, and the answer to it."""
 
 
-class _Yaml(yaml.CSafeLoader):
+class _Yaml(yaml.CSafeLoader):  # type: ignore[misc]  # of type Any in the stubs
     """Reads the harness's YAMLs, whose functions do not matter here."""
 
 
