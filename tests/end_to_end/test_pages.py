@@ -9,7 +9,9 @@ import pytest
 
 from end_to_end.window import Window, lacking
 from end_to_end.workplace import Workplace
-from made_up import Maker, seeds_over_models, show
+from made_up import NAUGHTY, Maker, cell, seeds_over_models, show
+from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.sample import Sample
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"needs {lacking()}")
 WINDOWS = [(1400, "light"), (390, "dark")]
@@ -118,6 +120,63 @@ def test_a_table_is_sorted_by_keyboard(window: Window, report: Path) -> None:
     assert sorted(times) == sorted(shortest_first)
     assert shortest_first == sorted(times, key=seconds)
     assert window.script(f"return {column}") != shortest_first
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run whose three models answered two tasks."""
+    make = Maker(tmp_path_factory.mktemp("asked"))
+    answers = {"base": (0, 0, 1), "tuned": (1, 0, 0), "merged": (1, 1, 1)}
+    stages = []
+    for model, scores in answers.items():
+        stage = make.stage("evaluator", "Evaluation", {}, element=model, inputs={"model": model})
+        samples = [
+            Sample(
+                task=task,
+                document=f"d{number}",
+                score=score,
+                prompt=f"{task} {number} {'long' * 100} {NAUGHTY}",
+                prediction=f"{model} on {number}",
+                target="right",
+            )
+            for task in ("sums", "names")
+            for number, score in enumerate(scores)
+        ]
+        metrics = dict.fromkeys(("sums", "names"), ("acc", True))
+        Evaluation(Path(stage.directory)).write(metrics, samples, {}, "")
+        stages.append(stage)
+    record = make.run(cell(*stages))
+    show(record)
+    return record.directory / "report.html"
+
+
+SHOWN = (
+    "return [...document.querySelectorAll('.entry:not([hidden]) summary')].map(e => e.innerText)"
+)
+CHOOSE = """
+const field = document.querySelector(`.browser [name=${arguments[0]}]`);
+field.value = arguments[1];
+field.dispatchEvent(new Event("input", { bubbles: true }));
+return document.querySelector(".browser output").innerText;
+"""
+
+
+@pytest.mark.parametrize(("width", "theme"), WINDOWS)
+def test_questions_are_filtered_by_task_model_and_words(
+    window: Window, asked: Path, width: int, theme: str
+) -> None:
+    window.open(asked, width, theme)
+    assert window.faults() == []
+    assert window.unreached() == []
+    assert len(window.script(SHOWN)) == 6
+    assert window.script(CHOOSE, "group", "names") == "3 of 6 shown"
+    assert window.script(CHOOSE, "higher", "0") == "1 of 6 shown"  # base
+    assert window.script(CHOOSE, "lower", "1") == "1 of 6 shown"  # tuned
+    assert window.script(SHOWN) == ["6 · names: base 1, tuned 0, merged 1"]
+    assert window.script(CHOOSE, "lower", "2") == "0 of 6 shown"  # merged
+    for field in ("group", "higher", "lower"):
+        window.script(CHOOSE, field, "")
+    assert window.script(CHOOSE, "words", "SUMS 2") == "1 of 6 shown"
 
 
 def seconds(text: str) -> float:
