@@ -56,8 +56,8 @@ def test_a_replay_of_recorded_answers_leads_to_a_good_cell_for_a_quarter_of_them
     cells, tasks = races.recorded()
     assert {task.shape[0] for task in tasks} == {len(cells)}
     assert set(np.unique(tasks)) <= {0.0, 1.0}
-    (_, regret, dropped, asked), (_, random, _, _) = races.replay(tasks, 50)
-    assert float(regret) < float(random)
+    (_, regret, dropped, asked), _ = races.replay(tasks, 50)
+    assert float(regret) <= 0.005
     assert float(dropped.removesuffix(" %")) <= 5
     assert float(asked.removesuffix(" %")) <= 25
 
