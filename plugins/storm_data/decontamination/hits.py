@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from storm_data.decontamination.normal_form import excerpt, joined
+from storm_data.decontamination.normal_form import joined
+from storm_data.decontamination.row_text import RowText
 from storm_data.questions.questions import Question
 
 FILE, SUMMARY = "hits.jsonl", "decontamination.json"
@@ -50,35 +51,34 @@ class Hit:
 def make_hit(
     row: str,
     number: int,
-    texts: Sequence[str],
+    held_by: RowText,
     question: Question,
     share: float,
     words: tuple[int, int],
 ) -> Hit:
     """Return the hit of a question in a row; `words` are the numbers of the matching words."""
-    text = "\n".join(texts)
-    start, end = excerpt(text, *words)
+    start, end = held_by.places.excerpt(*words)
     return Hit(
         row=row,
         number=number,
         question=question.id,
         task=question.task,
         share=round(share, 6),
-        form=_form(texts, text, question.text.strip()) if share >= 1 else PARTLY,
+        form=_form(held_by, question.text.strip()) if share >= 1 else PARTLY,
         start=start,
         end=end,
-        span=_shorten(text[start:end]),
+        span=_shorten(held_by.text[start:end]),
         asked=_shorten(question.text),
     )
 
 
-def _form(texts: Sequence[str], text: str, asked: str) -> str:
+def _form(held_by: RowText, asked: str) -> str:
     """Return in what form a row holds a question of which all n-grams are there."""
-    if any(part.strip() == asked for part in texts):
+    if any(part.strip() == asked for part in held_by.parts):
         return VERBATIM
-    if asked in text:
+    if asked in held_by.text:
         return EMBEDDED
-    return REWRAPPED if joined(asked) in joined(text) else RESPELLED
+    return REWRAPPED if joined(asked) in held_by.in_one_line else RESPELLED
 
 
 def _shorten(text: str) -> str:

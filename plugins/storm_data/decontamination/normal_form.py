@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 import unicodedata
 
@@ -21,6 +22,10 @@ _QUOTED = re.compile(r"^[ \t]*(?:[>|#*][ \t]*)+", re.MULTILINE)
 """What stands before the lines of a quotation, a table, a comment or a list."""
 _APOSTROPHE = re.compile("(?<=[^\\W\\d_])['\u2019\u02bc`](?=[^\\W\\d_])")
 _POINT = re.compile(r"(?<=\d)[.,](?=\d)")
+_GAP = re.compile("(?<![-\u2010\u2011\\s>|#*])\\s")
+"""White space over which no word goes on."""
+_PIECE = 2000
+"""Characters of a piece in which a word is looked for."""
 _DROPPED = ("Mn", "Cf")
 """Categories of characters without a width of their own: accents, soft hyphens, joiners."""
 
@@ -56,25 +61,36 @@ def joined(text: str) -> str:
     return " ".join(_DIVIDED.sub("", _QUOTED.sub("", text)).split())
 
 
-def excerpt(text: str, first: int, end: int) -> tuple[int, int]:
-    """Return where the words from number `first` up to before `end` stand in a text.
+class Places:
+    """Where the words of a text stand in it: its normal form has other lengths."""
 
-    The normal form has other lengths than the text: the shortest beginnings of the text with
-    so many words are looked for.
-    """
-    start, last = _beginning(text, first + 1) - 1, _beginning(text, end)
-    while last < len(text) and text[last].isalnum() and text[last - 1].isalnum():
-        last += 1
-    return max(start, 0), last
+    def __init__(self, text: str) -> None:
+        """Count the words of the text's pieces."""
+        self._text = text
+        self._begins, self._before = [0], [0]
+        for gap in _GAP.finditer(text):
+            if gap.start() - self._begins[-1] >= _PIECE:
+                piece = text[self._begins[-1] : gap.start()]
+                self._before.append(self._before[-1] + len(words(piece)))
+                self._begins.append(gap.start())
 
+    def excerpt(self, first: int, end: int) -> tuple[int, int]:
+        """Return where the words from number `first` up to before `end` begin and end."""
+        start, last = self._beginning(first + 1) - 1, self._beginning(end)
+        text = self._text
+        while last < len(text) and text[last].isalnum() and text[last - 1].isalnum():
+            last += 1
+        return max(start, 0), last
 
-def _beginning(text: str, count: int) -> int:
-    """Return the length of the shortest beginning of a text that has so many words."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high) // 2
-        if len(words(text[:middle])) < count:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    def _beginning(self, count: int) -> int:
+        """Return the length of the shortest beginning of the text that has so many words."""
+        piece = bisect.bisect_left(self._before, count) - 1
+        begin, count = self._begins[piece], count - self._before[piece]
+        low, high = begin, [*self._begins, len(self._text)][piece + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if len(words(self._text[begin:middle])) < count:
+                low = middle + 1
+            else:
+                high = middle
+        return low

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from storm_data.dataset import Dataset
 from storm_data.decontamination.hits import FORMS, SUMMARY, Hit, make_hit, write_hits
 from storm_data.decontamination.ngram_index import NgramIndex
-from storm_data.decontamination.row_text import row_texts
+from storm_data.decontamination.row_text import RowText
 from storm_data.decontamination.search import Limits, search
 from storm_exp import InputError, StageContext
 
@@ -87,8 +87,8 @@ def _hits(stage: StageContext, data: Dataset, index: NgramIndex, limits: Limits)
     rows, start = data.rows("train"), 0
     with stage.progress(data.count("train"), "rows", "searching") as bar:
         while chunk := list(itertools.islice(rows, _ROWS)):
-            texts = [row_texts(row) for row in chunk]
-            for match in search(index, ["\n".join(parts) for parts in texts], limits):
+            texts = [RowText(row) for row in chunk]
+            for match in search(index, [each.text for each in texts], limits):
                 row, question = chunk[match.text], index.questions[match.question]
                 yield make_hit(
                     str(row.get("id") or start + match.text),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm_data.decontamination.normal_form import excerpt, joined, words
+from storm_data.decontamination.normal_form import Places, joined, words
 
 LETTERS = st.text(st.sampled_from(string.ascii_letters + "äéß"), min_size=1, max_size=8)
 
@@ -54,9 +54,19 @@ def test_the_normal_form_is_its_own(text: str) -> None:
 
 def test_an_excerpt_holds_the_words_as_they_were_written() -> None:
     text = "He said: \u201cThe WELL-known\n> fact, dear!\u201d Thanks."
-    start, end = excerpt(text, 2, 5)
+    start, end = Places(text).excerpt(2, 5)
     assert text[start:end] == "The WELL-known\n> fact"
     assert words(text[start:end]) == words(text)[2:5]
+
+
+@pytest.mark.parametrize("place", [0, 500, 1499])
+def test_an_excerpt_is_found_in_a_long_text(place: int) -> None:
+    filler = ["He said: well-\n> known things, 1,000 of them, don't last. "] * 1500
+    filler[place] += "Here it IS, at last! "
+    text = "".join(filler)
+    first = words(text).index("here")
+    start, end = Places(text).excerpt(first, first + 5)
+    assert text[start:end] == "Here it IS, at last"
 
 
 def test_wrapped_text_is_joined_as_it_was() -> None:
