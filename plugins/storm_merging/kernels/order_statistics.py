@@ -62,12 +62,15 @@ class OrderStatistics:
         border, equal = self._borders[which]
         if self._counts[which] == 0:
             return torch.zeros_like(values, dtype=torch.bool)
-        bits = _bits(values)
+        bits, left = _bits(values), equal - self._seen[which]
         mask = bits > border
-        at_border = (bits == border).nonzero().flatten()
-        left = max(0, equal - self._seen[which])
-        mask[at_border[:left]] = True
-        self._seen[which] += len(at_border)
+        if left > 0:
+            at_border = bits == border
+            count = int(at_border.sum())
+            self._seen[which] += count
+            if count > left:
+                at_border[at_border.nonzero().flatten()[left:]] = False
+            mask |= at_border
         return mask.reshape(values.shape)
 
 

@@ -54,7 +54,8 @@ class LargestChanges:
         """`size` is the number of the tensor's elements."""
         keep = max(1, int(density * size)) if density > 0 else 0
         drop = min(int(gamma * size), size - keep)
-        self._order = OrderStatistics([drop + keep if keep else 0, drop])
+        self._drops = drop > 0
+        self._order = OrderStatistics([drop + keep if keep else 0, *([drop] if drop else [])])
 
     def start(self, number: int) -> None:
         """Prepare for a pass."""
@@ -67,7 +68,8 @@ class LargestChanges:
     def kept(self, changes: torch.Tensor) -> torch.Tensor:
         """Return which of the next changes are kept."""
         size = changes.abs()
-        return self._order.largest(0, size) & ~self._order.largest(1, size)
+        kept = self._order.largest(0, size)
+        return kept & ~self._order.largest(1, size) if self._drops else kept
 
 
 class RandomChanges:

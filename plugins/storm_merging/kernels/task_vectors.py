@@ -53,14 +53,14 @@ class SparseTaskVectors:
             else:
                 size = change.abs()
                 self._norms[i][0] += float(size.sum(dtype=torch.float64))
-                kept = size.masked_fill_(~sparsifier.kept(change), 0.0)
+                kept = size.mul_(sparsifier.kept(change))
                 self._norms[i][1] += float(kept.sum(dtype=torch.float64))
 
     def combine(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the next piece of the merge."""
         changes = task_vectors(tensors, self._base)
         for i, (sparsifier, change) in enumerate(zip(self._sparsifiers, changes, strict=True)):
-            change.masked_fill_(~sparsifier.kept(change), 0.0)
+            change.mul_(sparsifier.kept(change))
             change.mul_(self._weights[i] * self._rescaling(i))
         total = vote(changes, self._weights, self._normalise) if self._consensus else sum(changes)
         assert isinstance(total, torch.Tensor)
@@ -86,14 +86,16 @@ def vote(
     The sign of `signs` wins, by default that of the sum; a sum of 0 counts as positive. With
     `normalise` it is divided by the `weights` of the changes that are summed.
     """
-    stacked = torch.stack(list(changes))
-    agreed = signs if signs is not None else stacked.sum(dim=0)
-    winner = torch.where(agreed >= 0, 1.0, -1.0).to(stacked.dtype)
-    mask = stacked.sign() == winner
-    total = (stacked * mask).sum(dim=0)
+    agreed = signs if signs is not None else sum(changes)
+    assert isinstance(agreed, torch.Tensor)
+    winner = (agreed >= 0).to(agreed.dtype).mul_(2.0).sub_(1.0)
+    total, divisor = torch.zeros_like(agreed), torch.zeros_like(agreed)
+    for weight, change in zip(weights, changes, strict=True):
+        size = (change * winner).clamp_min_(0.0)  # a change that loses has the size 0
+        total += size
+        if normalise:
+            divisor += (size > 0).to(size.dtype).mul_(weight)
+    total *= winner
     if not normalise:
         return total
-    divisor = torch.zeros_like(total)
-    for weight, agrees in zip(weights, mask, strict=True):
-        divisor += weight * agrees
-    return total / torch.where(divisor.abs() < _SMALLEST, torch.ones_like(divisor), divisor)
+    return total.div_(divisor.masked_fill_(divisor.abs() < _SMALLEST, 1.0))

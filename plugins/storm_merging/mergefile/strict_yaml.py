@@ -13,8 +13,25 @@ MOST_BYTES, MOST_VALUES, DEEPEST = 1_000_000, 100_000, 40
 """Limits of a file. A few lines of aliases can expand to more values than fit into memory."""
 
 
+MOST_MERGED, MERGE = 10_000, "tag:yaml.org,2002:merge"
+"""Entries of a mapping after its merge keys (`<<`), each of which may name 100 others."""
+
+
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML 1.1 as mergekit reads it, but for keys that are given twice."""
+
+    def flatten_mapping(self, node: Any) -> None:
+        for key, value in node.value:
+            if key.tag == MERGE and isinstance(value.value, list) and len(value.value) > 100:
+                raise yaml.MarkedYAMLError(
+                    problem="'<<' names more than 100 others", problem_mark=key.start_mark
+                )
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_MERGED:
+            raise yaml.MarkedYAMLError(
+                problem=f"a mapping of more than {MOST_MERGED:,} entries by '<<'",
+                problem_mark=node.start_mark,
+            )
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[Any] = set()

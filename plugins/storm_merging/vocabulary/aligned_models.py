@@ -43,7 +43,7 @@ def aligned_models(
     `matrices` are embedding and head, `merged` the places of the models that are merged, and `main`
     that of the base, or of the first model. Raises InputError as `align` does.
     """
-    stored = [each[EMBEDDING][1][0] for each in headers]
+    stored = [each[EMBEDDING][1][0] if EMBEDDING in each else 0 for each in headers]
     keeper = settings.place(main, len(models))
     if keeper is None and len({stored[place] for place in (main, *merged)}) == 1:
         return None

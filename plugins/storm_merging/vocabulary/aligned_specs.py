@@ -45,11 +45,11 @@ def aligned_specs(
     used = list(dict.fromkeys([main, *merged]))
     keeper = settings.place(main, len(models))
     settings.rules(len(models))
-    configs = [model.config for model in models if model.config]
+    configs = [config for model in models if (config := model.config) and "model_type" in config]
     if len(configs) < len(models):
         return (list(models), None) if keeper is None else None
     configs = with_heads(configs, merged)
-    stored = [config["vocab_size"] for config in configs]
+    stored = [config.get("vocab_size") or 0 for config in configs]
     if keeper is None:
         _check_same(models, used)
         if len({stored[model] for model in used}) == 1:

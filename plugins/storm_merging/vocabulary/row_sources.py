@@ -132,6 +132,8 @@ def _check_stored(
     matrix: VocabularyMatrix, ids: Sequence[Mapping[str, int]], stored: Sequence[int]
 ) -> None:
     for model in matrix.models:
+        if not stored[model]:
+            raise InputError(f"model {model + 1} has no {matrix.name}, whose rows are its tokens'")
         token, row = max(ids[model].items(), key=lambda pair: pair[1])
         if row >= stored[model]:
             raise InputError(

@@ -200,6 +200,37 @@ def test_another_file_is_no_mergekit_yaml(tmp_path, text, problem):
         read(tmp_path, text)
 
 
+LAUGHS = "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {k1: 1, k2: 2, k3: 3}\n" + "".join(
+    f"{name}: &{name}\n  <<: [{', '.join([f'*{before}'] * 50)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (LAUGHS, "more than 100,000 values"),
+        (MERGES, "more than 10,000 entries by '<<'"),
+        (f"a: &a {{}}\nb: {{<<: [{', '.join(['*a'] * 101)}]}}", "'<<' names more than 100"),
+        ("a: " + "[" * 60 + "]" * 60, "more than 40 levels"),
+        ("a: " + "[" * 3000 + "]" * 3000, "not YAML that can be read"),
+        ("a: &a {<<: *a}", "no mergekit YAML"),
+        ("merge_method: !!python/object/apply:os.system ['true']", "could not determine a constr"),
+        ("merge_method: !own linear", "could not determine a constructor"),
+        ("? [a]\n: b", "unhashable key"),
+        ("a: *b", "undefined alias"),
+        (f"a: {'x' * 1_000_001}", "larger than 1 MB"),
+    ],
+)
+def test_a_file_that_is_made_to_harm_is_refused(tmp_path, text, problem):
+    with pytest.raises(InputError, match=problem):
+        read(tmp_path, text)
+
+
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.yaml: No such file"):
         read_merge_file(tmp_path / "none.yaml")

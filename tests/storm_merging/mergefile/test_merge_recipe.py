@@ -118,6 +118,16 @@ def test_models_of_different_depth_are_refused_without_slices(family, example, t
     assert "num_hidden_layers is 4 in one, 5 in the other" in done.error
 
 
+def test_an_adapter_of_another_model_is_refused_at_plan_time(family, example, tmp_path):
+    wide = make_checkpoint(tmp_path / "wide", hidden_size=48, num_hidden_layers=4).directory
+    file = example("linear_with_adapter", family("llama"))
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(f"{family('llama')}/one+", f"{wide}+"), encoding="utf-8")
+    done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
+    assert done.code == 1
+    assert re.search(r"adapter: changes a model\S+ of \[\d+, \d+\], the model's is", done.error)
+
+
 @pytest.mark.parametrize(
     ("word", "problem"),
     [

@@ -76,6 +76,11 @@ def test_a_token_without_a_row_is_named():
         row_sources(MATRIX, UNION, IDS, [3, 2, 3], {})
 
 
+def test_a_model_without_the_matrix_is_named():
+    with pytest.raises(InputError, match=r"model 2 has no model\.embed_tokens\.weight"):
+        row_sources(MATRIX, UNION, IDS, [3, 0, 3], {})
+
+
 class Stored:
     """A model's weights in memory."""
 
