@@ -12,7 +12,9 @@ import pytest
 
 from end_to_end.small import FOLDER, STEPS, quick_words, write_files
 from end_to_end.workplace import Workplace
+from storm_data.dataset import Dataset
 from storm_exp.testing import run
+from storm_tinyworld.corpora.leaks import WHOLE as WHOLE_LEAKS
 
 PAGE = (Path(__file__).parents[2] / "docs/cookbook.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    storm-exp (.*)$", PAGE, re.M)
@@ -70,3 +72,17 @@ def test_models_of_a_sweep_are_compared_question_by_question(kitchen: Workplace)
     report = (kitchen.folder / "outputs/latest/report.html").read_text(encoding="utf-8")
     assert "Over questions" in report
     assert "evaluator: paired over questions" in report
+
+
+@pytest.mark.slow
+def test_planted_questions_leave_with_their_rows(kitchen: Workplace) -> None:
+    kitchen.run(*quick_words("recipe=tinyworld/decontaminate"))
+    latest = kitchen.folder / "outputs/latest"
+    planted = [row for row in Dataset(latest / "leaks").rows("train") if row["truth_leak"]]
+    whole = {row["id"] for row in planted if json.loads(row["truth_leak"])["family"] in WHOLE_LEAKS}
+    removed = {row["id"] for row in Dataset(latest / "decontaminator").rows("rejected")}
+    assert len(whole) == 8 and whole <= removed
+    rows = (latest / "exporter/train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert not whole & {json.loads(row).get("id") for row in rows}
+    report = (latest / "report.html").read_text(encoding="utf-8")
+    assert "of 72 rows hold a question of an evaluation, and were removed" in report
