@@ -37,3 +37,24 @@ def test_over_all_factors_the_ledger_errs_seldom(simulation, design, name):
     found = simulation.measure(case, TRIALS, seed=1)
     assert max(found.rejected, found.missed, found.claimed) <= MOST
     assert found.planned == pytest.approx(found.found, abs=9)  # three errors of the simulated
+
+
+def test_the_page_holds_the_table_of_every_case_within_its_bars(simulation):
+    text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- ablations -->")[2].partition("<!-- /ablations -->")[0]
+    assert "2,000 trials a row" in table
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split("|")]
+        for line in table.splitlines()
+        if line.startswith(("| one_out", "| full"))
+    ]
+    cases = list(simulation.cases())
+    assert [row[:4] for row in rows] == [
+        [case.design, case.name, "yes" if case.world.heterogeneous else "no", str(case.world.runs)]
+        for case in cases
+    ]
+    for case, row in zip(cases, rows, strict=True):
+        assert max(map(float, row[4:7])) <= simulation.BAR, row
+        planned, found = map(float, row[7:9])
+        if len(set(case.world.run_sds)) == 1:
+            assert abs(planned - found) <= simulation.APART, row
