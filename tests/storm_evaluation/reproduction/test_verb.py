@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from exams import write_recipe
+from storm_data.testing import make_chats
 from storm_exp.testing import CommandResult
 
 PAGE = Path(__file__).parents[3] / "docs/reproducing.md"
@@ -124,6 +125,19 @@ def test_changed_data_differ_from_what_was_made_of_them_on(storm: Command, tmp_p
     assert verdict(result).startswith("cannot say: source.path=")
     assert "there is no such file" in verdict(result)
     assert verdict(storm("reproduce", "latest", f"source.path={elsewhere}")).startswith("same bits")
+
+
+def test_a_changed_row_differs_from_the_curator_on(storm: Command, tmp_path: Path) -> None:
+    chats = make_chats(tmp_path / "chats.jsonl", rows=40)
+    words = ["recipe=curate", "curator=keep_all", "base_model.path=.", f"dataset.path={chats}"]
+    run = storm(*words, "targets=[curator]")
+    assert run.code == 0, run.err
+    assert verdict(storm("reproduce", "latest")).startswith("same bits: all 2 artifacts")
+    text = chats.read_text(encoding="utf-8")
+    chats.write_text(text.replace("Tell", "Show", 1), encoding="utf-8")
+    assert verdict(storm("reproduce", "latest")) == (
+        "different from curator on: dataset: what it reads from outside the store has changed"
+    )
 
 
 def test_changed_data_that_change_nothing_further_say_nothing(
