@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from storm_evaluation.comparison.pairwise_differences import PairwiseDifferences
 
 
-@component("comparison", "paired", version=4, requires=("numpy", "scipy"), extra="train")
+@component("comparison", "paired", version=5, requires=("numpy", "scipy"), extra="train")
 class Paired:
     """Compares models, with paired differences to the first and between all pairs.
 
