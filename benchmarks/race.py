@@ -251,8 +251,10 @@ def main(arguments: list[str] | None = None) -> None:
             f"scores from {scores.min():.3f} to {scores.max():.3f}. Asked: answers, of the grid's; "
             f"a race ends before it asks for more than {_MOST:.0%}. The scores are close to each "
             "other and to how they vary from seed to seed, and there random search does no worse. "
-            "Yet to be recorded: 27 cells whose trainings differ, more seeds, FLOPs in place of "
-            "answers, and a search by optuna."
+            "The rungs of 20, 60 and 180 questions were chosen after 20 and 60 alone had been "
+            "replayed, which asked for 8% of the answers (regret 0.0053, random search 0.0047, of "
+            "400 replays). Yet to be recorded: 27 cells whose trainings differ, more seeds, FLOPs "
+            "in place of answers, and a search by optuna."
         )
     if options.only_print:
         print(text)
