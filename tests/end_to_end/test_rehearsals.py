@@ -26,8 +26,8 @@ FULL_SIZE = (
     "birbal_7b",
 )
 ONES_OWN = {"storm_own", "sft", "dpo", "pretrain", "distil", "evaluate", "curate", "merge"}
-ONES_OWN |= {"prune", "export", "merge_yaml"}
-"""Recipes whose model is a folder of the user's (docs/cookbook.md, docs/mergekit.md)."""
+ONES_OWN |= {"prune", "export", "merge_yaml", "decontaminate"}
+"""Recipes whose model or data are the user's (docs/cookbook.md, docs/mergekit.md)."""
 
 
 @pytest.fixture(scope="module")

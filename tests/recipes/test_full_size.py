@@ -19,6 +19,7 @@ _OWN = ["base_model.path={models}/a", "dataset.path={models}/chats.jsonl"]
 NEEDED = {
     **dict.fromkeys(("storm_own", "sft", "curate"), _OWN),
     "dpo": ["base_model.path={models}/a", "dataset.path={models}/pairs.jsonl"],
+    "decontaminate": ["dataset.path={models}/chats.jsonl", "questions.tasks=[gsm8k]"],
     "pretrain": ["base_model.path={models}/a", "dataset.path={models}/texts.jsonl"],
     "distil": ["teacher.path={models}/b", *_OWN],
     "evaluate": [*_OWN, "evaluator=held_out"],

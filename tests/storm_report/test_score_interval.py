@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binomtest
 
 from storm_report.score_interval import score_interval, shown_score
 
@@ -23,6 +24,14 @@ from storm_report.score_interval import score_interval, shown_score
 )
 def test_no_score_is_shown_as_more_certain_than_it_is(score, stderr, documents, text):
     assert shown_score(score, stderr, documents) == text
+
+
+@pytest.mark.parametrize(("right", "documents"), [(0, 6), (1, 1), (3, 7), (156, 240), (240, 240)])
+def test_the_interval_of_a_share_is_scipys(right, documents):
+    share = right / documents
+    stderr = (share * (1 - share) / (documents - 1)) ** 0.5 if documents > 1 else None
+    expected = binomtest(right, documents).proportion_ci(0.95, "wilson")
+    assert score_interval(share, stderr, documents) == pytest.approx(tuple(expected), abs=1e-12)
 
 
 def test_the_interval_of_no_right_answer_has_wilson_s_closed_form():
