@@ -59,6 +59,7 @@ def test_a_card_has_the_lineage_and_the_scores_of_the_run(warm: Workplace) -> No
     assert written.stat().st_nlink > 1  # the merge's weights, written once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_runs(command: str, warm: Workplace) -> None:
     if "importance: matrix" in command and find_libllama() is None:

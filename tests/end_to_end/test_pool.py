@@ -95,6 +95,7 @@ def test_a_run_that_was_killed_asks_only_for_what_is_missing(
     assert KEY not in said and len(files) > 20
 
 
+@pytest.mark.slow
 def test_a_key_that_servers_do_not_accept_is_said_and_not_shown(
     servers: list[StandIn], warm: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

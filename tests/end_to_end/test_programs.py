@@ -40,7 +40,13 @@ if "stays" in sys.argv:
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "end",
+    [
+        signal.SIGKILL,
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGTERM, signal.SIGINT)),
+    ],
+)
 def test_a_rerun_after_the_engine_ended_has_one_programs_rows(tmp_path, end):
     place = Workplace(tmp_path / "place")
     (place.folder / "make.py").write_text(PROGRAM)

@@ -148,6 +148,7 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+@pytest.mark.slow
 def test_a_chat_on_a_terminal(exported: Workplace) -> None:
     chat = Keyboard(exported.folder, "chat", "merger")
     chat.wait_for("> ")

@@ -91,6 +91,7 @@ def test_nothing_that_a_program_started_outlives_it(model: Checkpoint, tmp_path:
     assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "deaf.py"
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n"

@@ -123,6 +123,7 @@ def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
     assert "the fine-tune alone" in report
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_plans(tmp_path):
     page = (Path(__file__).parents[3] / "docs/ablations.md").read_text(encoding="utf-8")
     lines = [line.split()[1:] for line in page.splitlines() if line.startswith("    storm-exp ")]

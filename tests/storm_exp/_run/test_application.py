@@ -91,6 +91,7 @@ def test_ordinary_overrides_work_under_m(storm, record):
     }
 
 
+@pytest.mark.slow
 def test_ordinary_overrides_work_with_joblib(start, tmp_path):
     cells = ["adder=add,weighted", "source.value=3", "graph.other=null"]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]

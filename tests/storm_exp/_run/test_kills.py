@@ -30,7 +30,8 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("adder", [pytest.param("slow", marks=pytest.mark.slow), "counting"])
+@pytest.mark.slow
+@pytest.mark.parametrize("adder", ["slow", "counting"])
 def test_a_run_that_was_suspended_waits_for_who_took_over(start, tmp_path, adder):
     arguments = ("-c", IMPATIENT, "recipe=sum", f"adder={adder}", "adder.seconds=4")
     leases = tmp_path / "outputs/store/leases"

@@ -46,7 +46,7 @@ def finished(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("taken", ["adopted", "linked"])
+@pytest.mark.parametrize("taken", [pytest.param("adopted", marks=pytest.mark.slow), "linked"])
 def test_a_model_that_is_overwritten_while_a_stage_reads_it_does_not_poison_the_store(
     storm, start, tmp_path, finished, values, taken
 ):

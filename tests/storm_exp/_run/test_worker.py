@@ -73,7 +73,9 @@ def test_a_worker_that_dies_is_reported_in_one_line(start, tmp_path):
     assert "SIGABRT" in failure.read_text()
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_no_worker_outlives_the_process_that_launched_it(start, tmp_path, end):
     started = start(*SHARED, TWO, "adder.hangs_at=1")
     until(lambda: len(pids(tmp_path)) == 2)
@@ -86,6 +88,7 @@ def test_no_worker_outlives_the_process_that_launched_it(start, tmp_path, end):
         assert not list((tmp_path / "outputs/store").glob("artifacts/??/.*"))
 
 
+@pytest.mark.slow
 def test_a_worker_is_given_every_setting_as_it_is(storm, tmp_path):
     elsewhere = ("recipe=sum", "adder=elsewhere", "targets=[adder]", "adder.inner.names=[b,c]")
     assert storm(*elsewhere, "adder.shape=ROUND", "adder.distributed=true", TWO).code == 0

@@ -60,6 +60,7 @@ def test_an_environment_of_another_version_is_refused_with_the_plan(tmp_path: Pa
     assert "created from requirements other than those of this storm-exp" in said
 
 
+@pytest.mark.slow
 def test_one_override_changes_the_engine_of_all_stages_that_use_one(tmp_path: Path) -> None:
     elsewhere = ("recipe=smoke", "runtime.accelerator=h100", "runtime.devices=8")
     own, theirs = (plan(tmp_path, *elsewhere, *more) for more in ((), ("inference=vllm",)))
@@ -127,6 +128,7 @@ def test_a_server_that_is_listed_twice_is_refused(again: str) -> None:
         InferenceSection(engine="server", urls=["http://h:1", again])
 
 
+@pytest.mark.slow
 def test_a_key_that_a_pool_needs_is_looked_for_with_the_plan(tmp_path: Path) -> None:
     words = ("recipe=smoke", "inference=server", "inference.urls=[http://127.0.0.1:9]")
     own = keys(plan(tmp_path, *words))

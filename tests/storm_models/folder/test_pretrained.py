@@ -71,6 +71,7 @@ def with_code(folder, kind):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["config", "tokenizer"])
 def test_code_of_a_repository_does_not_run_when_yes_is_typed(kind, tmp_path):
     folder = with_code(tmp_path / "model", kind)

@@ -275,6 +275,7 @@ def test_training_takes_the_same_course_by_any_kernel(tmp_path, kernel):
     assert losses == pytest.approx([entry["loss"] for entry in expected.steps], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_compiled_layers_take_the_same_course(tmp_path):
     courses = []
     for wanted in (False, True):

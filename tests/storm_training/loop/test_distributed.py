@@ -151,7 +151,7 @@ def test_two_workers_end_where_one_ends(folder, tmp_path, strategy, frozen):
             assert torch.equal(two[0][name], before[name]), name
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_killed_workers_go_on_to_the_bits_of_undisturbed_ones(folder, tmp_path, strategy):
     chosen = small_settings(**RAGGED | {"steps": 6, "checkpoint_every": 2})
     expected = results(two_workers(folder, tmp_path / "undisturbed", strategy, chosen))

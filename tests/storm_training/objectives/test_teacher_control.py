@@ -112,6 +112,7 @@ def students(tmp_path_factory, student, tokens, teacher):
     }
 
 
+@pytest.mark.slow
 def test_an_order_that_stays_the_same_is_learnt_under_other_names(tokens, teacher, students):
     assert agreement(teacher, tokens, relabel=False) > 0.95
     assert agreement(students["none"], tokens, relabel=False) > 0.9
@@ -119,6 +120,7 @@ def test_an_order_that_stays_the_same_is_learnt_under_other_names(tokens, teache
     assert agreement(students["relabelled"], tokens, relabel=True) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", ["positions", "vocabulary"])
 def test_no_naming_of_a_control_s_outputs_comes_near_an_honest_student(tokens, students, control):
     frequent = most_frequent(tokens)
@@ -126,6 +128,7 @@ def test_no_naming_of_a_control_s_outputs_comes_near_an_honest_student(tokens, s
     assert frequent + 0.1 < agreement(students["none"], tokens, relabel=False) - 0.3
 
 
+@pytest.mark.slow
 def test_held_out_rows_of_a_control_are_scored_against_the_teacher_as_it_is(students):
     course = {name: training(model)["validation"] for name, model in students.items()}
     assert course["none"][0]["loss"] == course["positions"][0]["loss"]
