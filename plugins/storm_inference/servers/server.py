@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ from storm_inference.programs.program import Program
 
 _LOOK_SECONDS = 5.0
 """Timeout of a request for a server's state."""
+_CLOSE_SECONDS = 1.0
+"""How long closing waits for requests in progress: a connection that is being opened while the
+client is closed stays open."""
 _SHOWN = 300
 """Characters of a response that an error shows."""
 
@@ -48,6 +52,8 @@ class Server:
         self._client = httpx.Client(
             base_url=self.url, timeout=seconds, limits=limits, trust_env=False, headers=headers
         )
+        self._asking = 0
+        self._idle = threading.Condition()
         self.model = ""
         """The name of the served model."""
 
@@ -92,6 +98,8 @@ class Server:
             raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
 
     def _read(self, path: str, ask: Any) -> Any:
+        with self._idle:
+            self._asking += 1
         try:
             answer: httpx.Response = ask()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -100,6 +108,10 @@ class Server:
         except (httpx.HTTPError, OSError, RuntimeError) as error:  # the last: it was closed
             problem = str(error) or type(error).__name__
             raise Unavailable(f"{self.url}{path}: {self.ended() or problem}") from error
+        finally:
+            with self._idle:
+                self._asking -= 1
+                self._idle.notify_all()
         shown = self._shown(path, answer)
         if answer.status_code in (429, 503):
             raise NotTaken(shown)
@@ -154,6 +166,8 @@ class Server:
 
     def close(self) -> None:
         """Close the connections, and end the server's program if it was started here."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._asking == 0, _CLOSE_SECONDS)
         self._client.close()
         if self.program is not None:
             self.program.end()
