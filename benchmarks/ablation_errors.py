@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from false_positives import EQUAL, MARGIN, SEEDS, UNEQUAL, World
-from results import setting, table
+from results import setting, table, write_between
 from storm_evaluation.ablation.design import FULL, ONE_OUT, controlled, effects
 from storm_evaluation.ablation.ledger import family
 from storm_evaluation.comparison.comparison import NO_EFFECT
@@ -38,7 +38,6 @@ BAR, APART = 6.5, 3.0
 """Most that may err in %, and how far planned and simulated power may be apart, in points."""
 FACTORS = {ONE_OUT: ("a", "b", "c", "d", "e"), FULL: ("a", "b", "c")}
 _PAGE = Path(__file__).parents[1] / "docs/statistics.md"
-_START, _END = "<!-- ablations -->", "<!-- /ablations -->"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,11 +219,8 @@ def main() -> None:
     rows = list(simulate(asked.trials, asked.processes))
     if asked.only_print:
         return
-    text = _PAGE.read_text(encoding="utf-8")
-    before, after = text.partition(_START)[0], text.partition(_END)[2]
     said = f"{asked.trials:,} trials a row; {setting(('numpy', 'scipy'))}"
-    body = f"{_START}\n{said}\n\n{table(HEADER, rows)}\n{_END}"
-    _PAGE.write_text(before + body + after, encoding="utf-8")
+    write_between(_PAGE, "ablations", f"{said}\n\n{table(HEADER, rows)}")
 
 
 if __name__ == "__main__":

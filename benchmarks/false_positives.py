@@ -24,7 +24,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 sys.path.insert(0, str(Path(__file__).parent))
-from results import setting, table
+from results import setting, table, write_between
 from storm_evaluation.comparison.inference import Contrast, Spread, pair, spread
 from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.comparison.significance import Floats, holm
@@ -39,7 +39,6 @@ UNEQUAL = {
 }
 _CHUNK = 50
 _PAGE = Path(__file__).parents[1] / "docs/statistics.md"
-_START, _END = "<!-- simulated -->", "<!-- /simulated -->"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,11 +216,8 @@ def main() -> None:
     rows = simulate(asked.trials)
     if asked.only_print:
         return
-    text = _PAGE.read_text(encoding="utf-8")
-    before, after = text.partition(_START)[0], text.partition(_END)[2]
     said = f"{asked.trials:,} trials a row; {setting(('numpy', 'scipy'))}"
-    body = f"{_START}\n{said}\n\n{table(HEADER, rows)}\n{_END}"
-    _PAGE.write_text(before + body + after, encoding="utf-8")
+    write_between(_PAGE, "simulated", f"{said}\n\n{table(HEADER, rows)}")
 
 
 if __name__ == "__main__":

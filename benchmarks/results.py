@@ -45,6 +45,14 @@ def write_section(title: str, command: str, body: str, packages: tuple[str, ...]
     print(section)
 
 
+def write_between(page: Path, mark: str, body: str) -> None:
+    """Put `body` between the comments `mark` and `/mark` of a page of the documentation."""
+    start, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    text = page.read_text(encoding="utf-8")
+    before, after = text.partition(start)[0], text.partition(end)[2]
+    page.write_text(f"{before}{start}\n{body}\n{end}{after}", encoding="utf-8")
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]

@@ -14,7 +14,8 @@ from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.function_calling.berkeley import NAME, berkeley, berkeley_folder
 from storm_evaluation.function_calling.suite import Question, Suite
 from storm_evaluation.harness.cost import evaluation_cost
-from storm_evaluation.harness.lm_eval import check_model, report_metrics
+from storm_evaluation.model_checks import check_model
+from storm_evaluation.reported_metrics import report_metrics
 from storm_evaluation.tasks.folder import TaskFolder
 from storm_evaluation.tasks.identity import digests
 from storm_exp import (

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
-import importlib.util
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock
 
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.nltk_data import fetch
+from storm_evaluation.model_checks import check_model, refuse_template
+from storm_evaluation.reported_metrics import report_metrics
 from storm_evaluation.tasks.checks import check_lengths, check_tasks, resources
 from storm_evaluation.tasks.folder import TaskFolder
 from storm_evaluation.tasks.identity import FolderIdentity, configuration
@@ -27,11 +26,9 @@ from storm_evaluation.tasks.settings import ByTask, TaskSettings, resolve
 from storm_evaluation.tasks.tree import Leaf, leaves
 from storm_exp import (
     Cost,
-    InputError,
     SettingError,
     StageContext,
     component,
-    install_command,
     setting,
     value_digest,
 )
@@ -335,64 +332,6 @@ class LmEval(AsksModel):
             written = engine if leaf.generates and self.engine != TRANSFORMERS else []
             digests[name] = value_digest([*shared, *own, *map(str, written)])[:16]
         return digests
-
-
-def report_metrics(stage: StageContext, evaluation: Evaluation) -> None:
-    """Record the mean, the loss where there is one, and each task's score as metrics.
-
-    The mean and the loss carry a digest of their questions, without which scores on different
-    questions would be compared unnoticed.
-    """
-    summary, on = evaluation.summary(), evaluation.questions()
-    tasks = list(summary["tasks"].values())
-    if summary["mean"] is not None:
-        stage.metric("mean_score", summary["mean"], main=True, on=on)
-        _report_error(stage, "mean_score", [t for t in tasks if t["higher_is_better"]])
-    losses = [entry for entry in tasks if not entry["higher_is_better"]]
-    if losses:
-        alone, loss = summary["mean"] is None, sum(entry["score"] for entry in losses) / len(losses)
-        stage.metric("loss", loss, main=alone, shown=True, on=on)
-        _report_error(stage, "loss", losses)
-    for task, entry in summary["tasks"].items():
-        stage.metric(f"score/{task}", entry["score"])
-
-
-def _report_error(stage: StageContext, name: str, tasks: Sequence[Mapping[str, Any]]) -> None:
-    """Record the standard error of a mean over tasks, where every task has one."""
-    errors = [entry["stderr"] for entry in tasks]
-    if None not in errors:
-        stage.metric(f"{name}_stderr", math.fsum(e**2 for e in errors) ** 0.5 / len(errors))
-
-
-def check_model(model: CheckpointSpec, max_length: int | None) -> int | None:
-    """Return the most tokens of a prompt and its answer, None where the config is unknown.
-
-    Raises SettingError for more than the model has positions, InputError for a model whose files
-    need a package that is missing.
-    """
-    config = model.config or {}
-    positions = config.get("max_position_embeddings")
-    positions = positions if isinstance(positions, int) else None
-    if max_length is not None and positions is not None and max_length > positions:
-        raise SettingError("max_length", max_length, f"the model has {positions} positions")
-    method = (config.get("quantization_config") or {}).get("quant_method")
-    if method == "compressed-tensors" and importlib.util.find_spec("compressed_tensors") is None:
-        raise InputError(
-            "the model is stored as compressed-tensors, and the package compressed_tensors is "
-            f"missing: {install_command('fp8')}"
-        )
-    return max_length or positions
-
-
-def refuse_template(task: str) -> NoReturn:
-    """Raise SettingError: the chat template is to be applied and the model has none."""
-    name = f"by_task.apply_chat_template.{task}" if task else "apply_chat_template"
-    raise SettingError(
-        name,
-        True,
-        "the model has no chat template: set this to false, or chat.template=chatml for every "
-        "model of the recipe, or base_model.chat.template=… for the one it comes from",
-    )
 
 
 def _harness_version() -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
-from storm_evaluation.harness.lm_eval import refuse_template, report_metrics
 from storm_evaluation.held_out.rows import LOSS, HeldOutRows
+from storm_evaluation.model_checks import refuse_template
+from storm_evaluation.reported_metrics import report_metrics
 from storm_exp import Cost, InputError, StageContext, component, setting
 from storm_models.chat.control_tokens import CONTROL_TOKEN
 from storm_models.chat.conversation import Conversation

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
-from storm_evaluation.harness.lm_eval import report_metrics
 from storm_evaluation.held_out.rows import LOSS, HeldOutRows
+from storm_evaluation.reported_metrics import report_metrics
 from storm_exp import Cost, InputError, StageContext, component
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec

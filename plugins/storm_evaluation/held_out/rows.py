@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_evaluation.harness.cost import evaluation_cost
-from storm_evaluation.harness.lm_eval import check_model
+from storm_evaluation.model_checks import check_model
 from storm_exp import Cost, InputError, SettingError, setting, value_digest
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.dtype import LoadedDtype

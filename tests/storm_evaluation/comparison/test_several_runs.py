@@ -11,8 +11,8 @@ from made_up import Maker
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.comparison.pairwise_differences import verdict
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
-from storm_evaluation.harness.lm_eval import report_metrics
 from storm_evaluation.report.over_runs import comparisons, in_words, sections
+from storm_evaluation.reported_metrics import report_metrics
 from storm_evaluation.sample import Sample
 from storm_exp import SettingError
 from storm_exp.report import CellRecord, RunRecord, StageRecord

@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import II
 
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
-from storm_evaluation.harness.lm_eval import report_metrics
+from storm_evaluation.reported_metrics import report_metrics
 from storm_evaluation.sample import Sample
 from storm_exp import StageContext, component, hookimpl, setting
 from storm_exp.testing.toys import Value, ValueSpec
