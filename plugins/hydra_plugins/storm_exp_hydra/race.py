@@ -117,7 +117,10 @@ class RaceSweeper(RoundsSweeper):
         (cells,) = self.split_arguments(list(overrides.values()), None)
         cells = [list(cell) for cell in dict.fromkeys(map(tuple, cells))]
         if len(cells) < 2:
-            raise ComposeError("a race has two cells or more: give a setting several values")
+            raise ComposeError(
+                "a race has two cells or more: give a setting several values, as in "
+                "merger.t=0.25,0.5,0.75"
+            )
         return cells
 
     def _look(self, cell: Words) -> Path:
