@@ -4,11 +4,12 @@ Annotations are not postponed here: Hydra executes this module before it is in `
 dataclasses look postponed annotations up there.
 """
 
+import bisect
 import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,10 @@ class RaceSweeperConf(CellsSweeperConf):
     """The standard deviation over runs that a single seed must reckon with."""
     questions: list[int] = field(default_factory=lambda: [25, 100])
     """Questions of each task in the first rungs; all of them follow."""
+    steps: list[int] = field(default_factory=list)
+    """Training steps in rungs before these, to which the guarantee does not apply."""
+    steps_of: str = "finetuner"
+    """The stage that trains for these steps."""
     hours: float | None = None
     """The most hours of the stages that are made; null: no limit."""
 
@@ -50,17 +55,27 @@ class RaceSweeper(RoundsSweeper):
     """Sweeper that runs all cells on a few questions, then those that are left on more."""
 
     def __init__(
-        self, error: float, run_sd: float, questions: Any, hours: float | None, **rest: Any
+        self,
+        error: float,
+        run_sd: float,
+        questions: Any,
+        steps: Any,
+        steps_of: str,
+        hours: float | None,
+        **rest: Any,
     ) -> None:
         """Take the settings of RaceSweeperConf; raises ComposeError for impossible ones."""
         super().__init__(**rest)
         self._error, self._run_sd, self._hours = error, run_sd, hours
         self._questions = [int(count) for count in questions]
-        rising = all(a < b for a, b in itertools.pairwise([1, *self._questions]))
+        self._steps, self._trained = [int(count) for count in steps], steps_of
+        rising = _rise([1, *self._questions])
+        longer = _rise([0, *self._steps])
         for name, value, fits, problem in (
             ("error", error, 0 < error < 0.5, "must be above 0 and below 0.5"),
             ("run_sd", run_sd, 0 <= run_sd < math.inf, "must be at least 0"),
             ("questions", self._questions, rising, "must rise, from 2 or more"),
+            ("steps", self._steps, longer, "must rise, from 1 or more"),
             ("hours", hours, hours is None or hours > 0, "must be above 0"),
         ):
             if not fits:
@@ -72,35 +87,53 @@ class RaceSweeper(RoundsSweeper):
         from storm_evaluation.race.ladder import ladder
 
         cells = self._read(arguments)
-        rungs = ladder(self._questions, len(self._seeds))
+        rungs = ladder(self._questions, len(self._seeds), self._steps)
         store = self._look([*cells[0], *self._seeds[0]])
         runners = [Runner(name, words) for name, words in zip(_names(cells), cells, strict=True)]
         if self.only_shown:
             assert self.launcher is not None
             return [self.launcher.launch(self._words(runners, rungs[0]), initial_job_idx=0)]
-        same = [cells, self._seeds, self._error, self._run_sd, self._questions]
+        same: list[Any] = [cells, self._seeds, self._error, self._run_sd, self._questions]
+        same += [self._steps, self._trained] if self._steps else []
         digest = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:12]
         budget = Budget(self._hours, store / "races" / f"{digest}.json")
         field, stopped = Field(runners, rungs, self._error, self._run_sd), ""
         for rung in rungs:
-            words = self._words(left := field.left, rung)
-            hours = budget.expected(make_plan(self.compose(words)), rung.questions)
+            if len(left := field.left) < 2 and rung.steps:
+                continue
+            hours = self._expected(left, rung, budget)
             if not budget.allows(hours):
                 stopped = f"; {rung} would have taken {hours:.2g} hours more"
                 if field.reached is None:
                     given = f"hydra.sweeper.hours={self._hours:g}"
                     raise ComposeError(f"{given}: the first rung takes about {hours:.2g}")
-                break
+                left = self._affordable(left, rung, budget)
+                if len(left) < 2:
+                    break
+                stopped += f", and was run for the {len(left)} best"
             say(f"  race: {len(left)} of {len(cells)} cells, {rung}")
-            record = self.launch(words)
+            record = self.launch(self._words(left, rung))
             budget.note(record.stages(), rung.questions)
             for line in field.measure(rung, left, record):
                 say(f"  {line}")
-            if len(field.left) < 2:
+            if stopped or (len(field.left) < 2 and not rung.steps):
                 break
         assert field.reached is not None
         notes = field.notes(budget.spent, stopped)
-        return self.launch(self._words(field.left, field.reached), notes)
+        return self.launch(self._words(field.finalists, field.reached), notes)
+
+    def _expected(self, runners: "Sequence[Runner]", rung: "Rung", budget: Budget) -> float:
+        """Return the hours that a rung will take for some cells."""
+        return budget.expected(make_plan(self.compose(self._words(runners, rung))), rung.questions)
+
+    def _affordable(self, runners: "list[Runner]", rung: "Rung", budget: Budget) -> "list[Runner]":
+        """Return as many of the first cells as there are hours for; what they share counts once."""
+        fits = bisect.bisect_left(
+            range(1, len(runners)),
+            True,
+            key=lambda count: not budget.allows(self._expected(runners[:count], rung, budget)),
+        )
+        return runners[:fits]
 
     def _read(self, arguments: list[str]) -> list[Words]:
         """Return the cells without their seeds; raises ComposeError for fewer than two."""
@@ -145,13 +178,32 @@ class RaceSweeper(RoundsSweeper):
                 raise ComposeError(
                     f"hydra.sweeper.questions={self._questions}: {name}.limit={limit} asks no more"
                 )
+        if self._steps:
+            self._look_at_training(stages)
         self._evaluators = list(limits)
         return Path(str(composed.config.store.path)).expanduser()
+
+    def _look_at_training(self, stages: Mapping[str, Any]) -> None:
+        """Raise ComposeError for a stage that cannot train for fewer steps."""
+        known = {
+            name: steps
+            for name, stage in stages.items()
+            if (steps := getattr(stage.settings, "steps", None)) is not None
+        }
+        if self._trained not in known:
+            raise ComposeError(
+                f"hydra.sweeper.steps_of={self._trained}: this recipe has no such stage with a "
+                f"number of steps; {', '.join(known) or 'none'} has one"
+            )
+        if self._steps[-1] >= known[self._trained]:
+            given = f"{self._trained}.steps={known[self._trained]}"
+            raise ComposeError(f"hydra.sweeper.steps={self._steps}: {given} trains no longer")
 
     def _words(self, runners: "Sequence[Runner]", rung: "Rung") -> list[Words]:
         """Return the overrides of the cells of a rung, those of a runner one after the other."""
         asked = [] if rung.questions is None else [rung.questions]
         limits = [f"{name}.limit={count}" for name in self._evaluators for count in asked]
+        limits += [f"{self._trained}.steps={rung.steps}"] if rung.steps else []
         seeds = self._seeds[: rung.seeds]
         return [[*runner.words, *limits, *seed] for runner in runners for seed in seeds]
 
@@ -160,3 +212,8 @@ def _names(cells: list[Words]) -> list[str]:
     """Return what tells each cell apart."""
     shared = set(cells[0]).intersection(*cells[1:])
     return [" ".join(word for word in cell if word not in shared) for cell in cells]
+
+
+def _rise(numbers: Sequence[int]) -> bool:
+    """Return whether each number is above the one before."""
+    return all(a < b for a, b in itertools.pairwise(numbers))

@@ -41,6 +41,8 @@ class Verdicts:
     """Half width of the one-sided interval."""
     left: Mask
     """Whether the cell goes on."""
+    variance: Floats
+    """Of the difference, over runs and questions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Elimination:
             difference=difference,
             half_width=half,
             left=left & (difference + half >= 0),
+            variance=variance,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from storm_evaluation.race.answers import read_answers
+from storm_evaluation.race.best_guess import best_guess
 from storm_evaluation.race.elimination import Elimination
 from storm_evaluation.race.ladder import Rung
 from storm_exp import StageError
@@ -32,6 +33,8 @@ class Runner:
     rung: Rung | None = None
     """The last one at which it was measured."""
     score: float | None = None
+    guess: float = 0.0
+    """The score, drawn to those of cells with the same settings."""
     command: str = ""
     """The command that runs it by itself, as it was measured last."""
 
@@ -52,9 +55,19 @@ class Field:
 
     @property
     def left(self) -> list[Runner]:
-        """The cells that were not dropped, the best one first once they were measured."""
+        """The cells that were not dropped, the best one first once they were measured.
+
+        Those that the last rung did not measure, as the hours were short, come after the others.
+        """
         left = [runner for runner in self.runners if runner.outcome == LEFT]
-        return sorted(left, key=lambda runner: -(runner.score or 0.0)) if self.reached else left
+        if self.reached is None:
+            return left
+        return sorted(left, key=lambda r: (r.rung != self.reached, -r.guess))
+
+    @property
+    def finalists(self) -> list[Runner]:
+        """The cells that are left and that the last rung measured."""
+        return [runner for runner in self.left if runner.rung == self.reached]
 
     def measure(self, rung: Rung, runners: Sequence[Runner], run: RunRecord) -> list[str]:
         """Drop those that failed at a rung or are worse than the leader; return who and why.
@@ -85,6 +98,12 @@ class Field:
     def _judge(self, runners: list[Runner], folders: list[list[Path]]) -> None:
         verdicts = self._test.judge(read_answers(folders), np.ones(len(runners), bool))
         leader = runners[int(verdicts.leader)]
+        known = [runner for runner, left in zip(runners, verdicts.left, strict=True) if left]
+        noise = float(verdicts.variance[verdicts.left].max()) / 2
+        words = [runner.words for runner in known]
+        guesses = best_guess(verdicts.scores[verdicts.left], noise, words)
+        for runner, guess in zip(known, guesses, strict=True):
+            runner.guess = float(guess)
         for position, runner in enumerate(runners):
             runner.score = float(verdicts.scores[position])
             if not verdicts.left[position]:
@@ -113,6 +132,7 @@ class Field:
             for runner in [*self.left, *gone]
         ]
         test = self._test
+        shortened = any(rung.steps for rung in self._rungs)
         leader, *ties = self.left
         lines = [
             f"dropped  {runner.name} at {runner.rung}: {runner.reason}"
@@ -125,7 +145,9 @@ class Field:
             f"{hours:.2f} hours{stopped}"
         )
         if ties:
-            lines.append(f"         the test does not tell these apart from {leader.name}")
+            lines.append(
+                f"         the test does not tell these apart from {leader.name}, the best guess"
+            )
         else:
             lines.append(f"winner   {leader.name}, the only one left: {leader.command}")
         return SweepNotes(
@@ -134,7 +156,10 @@ class Field:
                 f"{len(rows)} cells{stopped}. A cell is dropped where a paired test says that it "
                 f"is worse than the leader; the best one is dropped in at most {test.error:.0%} "
                 f"of races, where a cell's runs vary by a standard deviation of {test.run_sd:g}. "
-                "Scores of different rungs are over different questions or seeds."
+                + ("Rungs of fewer training steps are outside of this. " if shortened else "")
+                + "Scores of different rungs are over different questions or seeds. The first cell "
+                "is the best guess: what noise explains of a score is left out, and a setting is "
+                "worth what it is in all cells that share it."
             ),
             header=["cell", "", "measured last at", "score", "difference to the leader"],
             rows=rows,

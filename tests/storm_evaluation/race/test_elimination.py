@@ -14,6 +14,8 @@ def test_rungs_add_questions_then_seeds():
     steps = [Rung(20, 1), Rung(60, 1), Rung(None, 1), Rung(None, 2), Rung(None, 4), Rung(None, 5)]
     assert ladder([20, 60], 5) == steps
     assert ladder([], 1) == [Rung(None, 1)]
+    short = [Rung(60, 1, count) for count in (100, 200)]
+    assert ladder([20, 60], 5, [100, 200]) == short + steps
 
 
 def test_the_width_of_one_seed_is_that_of_a_paired_test_and_of_the_stated_runs():

@@ -90,6 +90,44 @@ def test_a_race_stops_where_its_hours_end_and_ties_survive(storm, tmp_path):
     assert "the test does not tell these apart from adder.amount=" in said.out
 
 
+def test_a_rung_beyond_the_hours_is_run_for_as_many_of_the_best_as_they_pay_for(storm, tmp_path):
+    words = (*RACE, "adder.amount=0.6,0.61,0.62", "seed=0,1", "hydra.sweeper.questions=[20]")
+    stopped = storm(*words, "hydra.sweeper.hours=1e-9").out
+    more = float(stopped.partition("would have taken ")[2].partition(" hours")[0])
+    (file,) = (tmp_path / "outputs/store/races").glob("*.json")
+    hours = json.loads(file.read_text())["hours"] + 0.8 * more
+    said = storm(*words, f"hydra.sweeper.hours={hours}")
+    assert said.code == 0, said.err
+    assert "race: 2 of 3 cells, all questions, 1 seed" in said.err
+    found = rows(tmp_path)
+    assert {row[0] for row in found.values()} == {"left"}
+    measured = [row[1] for row in found.values()]
+    assert measured == ["all questions, 1 seed"] * 2 + ["20 questions a task, 1 seed"]
+    assert "hours more, and was run for the 2 best" in said.out
+    assert "race     3 cells, 3 left after all questions, 1 seed" in said.out
+    assert len(said.record.cells) == 2
+
+
+def test_rungs_of_fewer_training_steps_come_first_when_asked_for(storm, tmp_path):
+    words = (*RACE, "adder=trained", "adder.amount=0.1,0.9", "hydra.sweeper.questions=[40]")
+    steps = ("hydra.sweeper.steps=[40,80]", "hydra.sweeper.steps_of=adder")
+    said = storm(*words, *steps)
+    assert said.code == 0, said.err
+    short = "40 steps, 40 questions a task, 1 seed"
+    assert f"race: 2 of 2 cells, {short}" in said.err
+    found = rows(tmp_path)
+    assert found["adder.amount=0.1"][:2] == ["dropped", short]
+    # The only one that is left is measured as the recipe trains it.
+    assert found["adder.amount=0.9"][1] == "40 questions a task, 1 seed"
+    assert not any("steps" in word for cell in said.record.cells for word in cell.overrides)
+    caption = json.loads((tmp_path / "outputs/latest/sweep_notes.json").read_text())["caption"]
+    assert "Rungs of fewer training steps are outside of this." in caption
+    assert storm("plan", *words, *steps).plan.cells[0].overrides[-2:] == [
+        "evaluator.limit=40",
+        "adder.steps=40",
+    ]
+
+
 def test_a_cell_that_fails_is_told_and_the_race_goes_on(storm, tmp_path):
     said = storm(*RACE, "adder.amount=0.5,0.52,0.9", "evaluator.breaks_at=0.8")
     assert said.code == 0, said.err
@@ -134,6 +172,12 @@ def test_plan_shows_the_first_rung(storm, tmp_path):
         (["hydra.sweeper.run_sd=-1"], "hydra.sweeper.run_sd=-1.0: must be at least 0"),
         (["hydra.sweeper.questions=[50,20]"], "hydra.sweeper.questions=[50, 20]: must rise"),
         (["hydra.sweeper.questions=[1]"], "hydra.sweeper.questions=[1]: must rise, from 2"),
+        (["hydra.sweeper.steps=[5]"], "hydra.sweeper.steps_of=finetuner: this recipe has no such"),
+        (["hydra.sweeper.steps=[9,8]"], "hydra.sweeper.steps=[9, 8]: must rise, from 1"),
+        (
+            ["adder=trained", "hydra.sweeper.steps_of=adder", "hydra.sweeper.steps=[9,100]"],
+            "hydra.sweeper.steps=[9, 100]: adder.steps=100 trains no longer",
+        ),
         (["hydra.sweeper.hours=0"], "hydra.sweeper.hours=0.0: must be above 0"),
         (["evaluator.limit=60"], "evaluator.limit=60 asks no more"),
         (["recipe=sum"], "a race needs an evaluator with the setting `limit`"),

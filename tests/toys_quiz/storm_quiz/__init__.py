@@ -15,8 +15,26 @@ from storm_evaluation.reported_metrics import report_metrics
 from storm_evaluation.sample import Sample
 from storm_exp import StageContext, component, hookimpl, setting
 from storm_exp.testing.toys import Value, ValueSpec
+from storm_exp.testing.toys.value import write_value
 
 storm_api = ">=1,<2"
+
+
+@component("adder", "trained", version=1)
+class Trained:
+    """Adds a part of an amount at every step."""
+
+    amount: float = 0.5
+    steps: int = 100
+    """Of the 100 that it takes to add all."""
+
+    def plan_spec(self, number: ValueSpec) -> ValueSpec:
+        """Say that the sum is not known beforehand."""
+        return ValueSpec()
+
+    def run(self, stage: StageContext, number: Value) -> Value:
+        """Write the sum."""
+        return write_value(stage, number.read() + self.amount * self.steps / 100)
 
 
 @component("evaluator", "quiz", version=1)
@@ -65,8 +83,8 @@ def _difficulty(task: str, number: int) -> float:
 
 @hookimpl
 def storm_components() -> list[type]:
-    """Return the component."""
-    return [Quiz]
+    """Return the components."""
+    return [Quiz, Trained]
 
 
 @hookimpl
