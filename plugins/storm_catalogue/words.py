@@ -7,6 +7,9 @@ from pathlib import Path
 
 from storm_exp import InputError, did_you_mean
 
+_INSTEAD = {"--as": "; a run's merge is said to mergekit by storm-exp mergekit RUN"}
+"""Flags that another verb stands for."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Words:
@@ -35,6 +38,7 @@ def read_words(verb: str, arguments: list[str], flags: tuple[str, ...] = ()) -> 
         elif word in known:
             words.flags.add(word)
         else:
-            near = did_you_mean(word, (*known, "-cd"))
+            instead = _INSTEAD.get(word.partition("=")[0])
+            near = instead or did_you_mean(word, (*known, "-cd"))
             raise InputError(f"{verb}: no flag '{word}'{near} (storm-exp {verb} --help)")
     return words

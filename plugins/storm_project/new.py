@@ -20,6 +20,11 @@ def new(arguments: list[str]) -> int:
     parser.add_argument("folder", metavar="DIR", type=Path, help="an empty or a new folder")
     parser.add_argument("--name", help="name of the Python package; by default, as the folder's")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if any(word.partition("=")[0] == "--from-mergekit" for word in arguments):
+        raise StormError(
+            "new: no flag '--from-mergekit'; a mergekit YAML becomes a recipe by the verb mergekit: "
+            "storm-exp mergekit FILE > own/recipe/NAME.yaml"
+        )
     given = parser.read(arguments)
     if given is None:
         return 0

@@ -90,6 +90,8 @@ def test_a_folder_of_ones_own_is_listed_too(ask, tmp_path):
         (["list", "components", "mergr"], "did you mean 'merger'?"),
         (["list", "recipes", "merger"], "are listed by menu"),
         (["list", "--jsn"], "no flag '--jsn'; did you mean '--json'?"),
+        (["show", "latest", "--as", "mergekit"], "to mergekit by storm-exp mergekit RUN"),
+        (["show", "--as=mergekit"], "to mergekit by storm-exp mergekit RUN"),
         (["list", "-cd"], "-cd takes a folder"),
         (["list", "recipes", "-cd", "nowhere"], "there is no folder nowhere"),
         (["plugins", "slerp"], "no verb 'plugins'; did you mean 'list'?"),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 
-from storm_exp import InputError
 from storm_merging.kernels.elementwise import (
     ArceeFusion,
     Nearswap,
@@ -32,9 +31,8 @@ from storm_merging.kernels.sparsification import (
     Sparsifier,
 )
 from storm_merging.kernels.task_vectors import SparseTaskVectors
-from storm_merging.layers.output_tensor import OutputTensor
+from storm_merging.layers.output_tensor import SMALLEST, OutputTensor
 
-_SMALLEST = 1e-8
 _MEASURED = ("slerp", "nuslerp", "model_stock", "karcher")
 _SUMS = ("linear", "passthrough", "task_arithmetic", *_MEASURED)
 
@@ -74,20 +72,19 @@ def product_base(method: str, tensor: OutputTensor) -> int | None:
 
 
 def coefficients(method: str, tensor: OutputTensor, products: Products | None) -> list[float]:
-    """Return the weight of each source; `products` are those of a method that is measured.
-
-    Raises InputError for weights that sum to 0 and are to be divided by their sum.
-    """
+    """Return the weight of each source; `products` are those of a method that is measured."""
     base, shared = tensor.base, tensor.shared
     if method == "passthrough":
         scale = tensor.own[0]["scale"]
         return [1.0 if scale is None else scale]
     if method == "linear":
-        return _divided(tensor) if shared["normalize"] else tensor.of_others("weight")
+        weights = tensor.of_others("weight")
+        total = sum(weights) if shared["normalize"] else 1.0
+        return [weight / total for weight in weights]
     if method == "task_arithmetic":
         weights = tensor.of_others("weight")
         total = sum(weights)
-        if shared["normalize"] and abs(total) >= _SMALLEST:
+        if shared["normalize"] and abs(total) >= SMALLEST:
             weights = [weight / total for weight in weights]
         return _around(base, [shared["lambda"] * weight for weight in weights])
     assert products is not None
@@ -139,19 +136,8 @@ def _sparsifiers(method: str, tensor: OutputTensor, size: int, seed: int) -> lis
     if method in ("dare_linear", "dare_ties"):
         return [RandomChanges(*each) for each in zip(densities, seeds, strict=True)]
     if second == "epsilon":
-        for density, epsilon in zip(densities, extra, strict=True):
-            _check_epsilon(tensor.name, density, epsilon)
         return [RankedRandomChanges(*each) for each in zip(densities, extra, seeds, strict=True)]
     return [LargestChanges(size, *each) for each in zip(densities, extra, strict=True)]
-
-
-def _check_epsilon(name: str, density: float, epsilon: float) -> None:
-    low, high = density - epsilon, density + epsilon
-    if 0 < density < 1 and not (low > 0 and high < 1):
-        raise InputError(
-            f"{name}: density={density:g} and epsilon={epsilon:g}: the probabilities, "
-            f"{low:g} to {high:g}, must lie between 0 and 1"
-        )
 
 
 def _seed(seed: int, name: str, model: int) -> int:
@@ -163,14 +149,6 @@ def _slerp(t: float, products: Products) -> tuple[float, float]:
     angle = cosine(products, 0, 1)
     first, second = arc(t, angle) if abs(angle) <= COLINEAR else (1.0 - t, t)
     return first, second
-
-
-def _divided(tensor: OutputTensor) -> list[float]:
-    weights = tensor.of_others("weight")
-    total = sum(weights)
-    if abs(total) < _SMALLEST:
-        raise InputError(f"{tensor.name}: weights {weights} sum to 0 and cannot be normalised")
-    return [weight / total for weight in weights]
 
 
 def _around(base: int | None, weights: list[float]) -> list[float]:

@@ -17,6 +17,9 @@ _LAYER = re.compile(r"(.*\blayers\.)(\d+)(\..+)")
 _FIRST = re.compile(r"\bembed_")
 """Part of the name of tensors before the layers; all others outside the layers come after them."""
 
+SMALLEST = 1e-8
+"""Weights whose sum is smaller are not divided by it (mergekit 0.1.5)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class OutputTensor:
@@ -49,8 +52,8 @@ def output_tensors(
     `names` holds the tensors' names of every model, `depths` their layers. Of two slices, the first
     gives what is before the layers (the embedding), the last what comes after them. There is a head
     where one of the models has it; that of a model that ties it is its embedding. Raises
-    InputError for a tensor that one of its sources lacks, and for a parameter that is nowhere
-    given; SettingError for a filter that is part of no tensor's name.
+    InputError for a tensor that one of its sources lacks, for a parameter that is nowhere given
+    and for values that cannot be; SettingError for a filter that is part of no tensor's name.
     """
     used = {source.model for piece in slices for source in piece.sources}
     with_head = any(HEAD in names[model] for model in used)
@@ -75,7 +78,8 @@ def output_tensors(
         if number == len(slices) - 1:
             made += [resolver.tensor(name, _own_names(name, piece, names), 0.0) for name in last]
     _check_sources(made, names)
-    _check_filters(slices, parameters, [tensor.name for tensor in made])
+    _check_values(method, made)
+    _check_filters(method, slices, parameters, made)
     return made
 
 
@@ -98,14 +102,12 @@ class _Resolver:
             (source.model, each) for source, each in zip(self._piece.sources, sources, strict=True)
         ]
         own = []
-        for place, source in enumerate(self._piece.sources):
+        for place, (source, each) in enumerate(zip(self._piece.sources, sources, strict=True)):
             levels = [source.parameters, *self._levels]
-            needed = place != self._base
+            needed = source if place != self._base else None
+            stated = name if name == HEAD else each  # a tied head is an embedding elsewhere
             own.append(
-                {
-                    key: self._value(key, levels, name, position, source if needed else None)
-                    for key in method.own
-                }
+                {key: self._value(key, levels, stated, position, needed) for key in method.own}
             )
         shared = {
             key: self._value(key, self._levels, name, position, self._piece)
@@ -165,9 +167,38 @@ def _check_sources(made: Sequence[OutputTensor], names: Sequence[Collection[str]
                 raise InputError(f"model {model + 1} lacks {source}, which model {first + 1} has")
 
 
+def _check_values(method: str, made: Sequence[OutputTensor]) -> None:
+    """Raise InputError for values that cannot be together."""
+    for tensor in made:
+        if method == "linear" and tensor.shared["normalize"]:
+            weights = tensor.of_others("weight")
+            if abs(sum(weights)) < SMALLEST:
+                raise InputError(
+                    f"{tensor.name}: weights {weights} sum to 0 and cannot be normalised"
+                )
+        if method in ("della", "della_linear"):
+            pairs = zip(tensor.of_others("density"), tensor.of_others("epsilon"), strict=True)
+            for density, epsilon in pairs:
+                low, high = density - epsilon, density + epsilon
+                if 0 < density < 1 and not (low > 0 and high < 1):
+                    raise InputError(
+                        f"{tensor.name}: density={density:g} and epsilon={epsilon:g}: the "
+                        f"probabilities, {low:g} to {high:g}, must lie between 0 and 1"
+                    )
+
+
 def _check_filters(
-    slices: Sequence[SliceOfLayers], parameters: Mapping[str, Setting], names: Sequence[str]
+    method: str,
+    slices: Sequence[SliceOfLayers],
+    parameters: Mapping[str, Setting],
+    made: Sequence[OutputTensor],
 ) -> None:
+    """Raise SettingError for a filter without effect.
+
+    That of a parameter which each model has is part of the models' names, another of the merge's.
+    """
+    names = {tensor.name for tensor in made}
+    sources = {name for tensor in made for _, name in tensor.sources} | (names & {HEAD})
     levels: list[tuple[str, Mapping[str, Setting]]] = [("parameters", parameters)]
     for number, piece in enumerate(slices):
         levels.append((f"slices[{number}].parameters", piece.parameters))
@@ -177,8 +208,9 @@ def _check_filters(
         ]
     for where, level in levels:
         for key, part in filters(dict(level)):
-            if not any(part in name for name in names):
-                parts = {each for name in names for each in name.split(".") if not each.isdigit()}
+            known = sources if key in METHODS[method].own else names
+            if not any(part in name for name in known):
+                parts = {each for name in known for each in name.split(".") if not each.isdigit()}
                 near = did_you_mean(part, parts)
                 problem = f"the filter is part of no tensor's name{near}"
                 raise SettingError(f"{where}.{key}", part, problem)

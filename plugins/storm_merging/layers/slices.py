@@ -33,17 +33,24 @@ class SliceOfLayers:
     base: int | None
     """The base model's place, from 0."""
     parameters: dict[str, Setting]
+    where: str
+    """The setting that states it, such as slices[0]."""
 
     def layers(self, depths: Sequence[int]) -> int:
-        """Return the number of layers, for models of these depths; raises InputError."""
+        """Return the number of layers, for models of these depths.
+
+        Raises SettingError for layers that a model lacks, InputError for models of other depths.
+        """
         counts = []
-        for source in self.sources:
+        for i, source in enumerate(self.sources):
             depth = depths[source.model]
             end = depth if source.end is None else source.end
             if end > depth:
-                raise InputError(
+                raise SettingError(
+                    f"{self.where}.sources[{i}].layers",
+                    [source.start, end],
                     f"model {source.model + 1} has {depth} layers, and layers {source.start} to "
-                    f"{end} are asked for"
+                    f"{end} are asked for",
                 )
             counts.append(end - source.start)
         if len(set(counts)) > 1:
@@ -80,6 +87,7 @@ def _read_slice(value: Any, base: int, models: int, where: str) -> SliceOfLayers
         tuple(_read_source(s, models, f"{where}.sources[{i}]") for i, s in enumerate(sources)),
         _model(own, models, f"{where}.base") if own else None,
         dict(value.get("parameters") or {}),
+        where,
     )
 
 

@@ -11,14 +11,19 @@ from storm_exp import InputError, did_you_mean
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _KEYS = ("model", "lora", "override_architecture")
+MERGER, LATEST = "merger", "latest"
+"""The stage that merges, and the link to the last run's folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
     """A folder, or a repository of the hub at a revision."""
 
-    path: str
+    path: str = dataclasses.field(compare=False)
+    """As it is written."""
     revision: str | None = None
+    name: str = ""
+    """The folder's own path, however it is written, or the repository."""
 
     def folder(self, beside: Path) -> Path | None:
         """Return the folder, also if it lies `beside` the YAML; None for a repository."""
@@ -53,8 +58,8 @@ def read_reference(value: Any, where: str, beside: Path) -> ModelReference:
         return _read_mapping(value, where, beside)
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: {value!r} is no model: name a folder, or owner/name")
-    if Path(value).is_dir() or (beside / value).is_dir():  # a folder may have + and @ in its name
-        return ModelReference(Place(value))
+    if folder := _folder(value, where, beside):  # a folder may have + and @ in its name
+        return ModelReference(folder)
     name, plus, adapter = value.partition("+")
     model = _read_place(name, where, beside)
     return ModelReference(model, _read_place(adapter, where, beside) if plus else None)
@@ -97,19 +102,31 @@ def _read_path(value: dict[str, Any], where: str, beside: Path) -> Place:
 def _read_place(value: Any, where: str, beside: Path) -> Place:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: {value!r} is no model: name a folder, or owner/name")
-    if Place(value).folder(beside) is not None:
-        return Place(value)
+    if folder := _folder(value, where, beside):
+        return folder
     name, at, revision = value.partition("@")
-    place = Place(name, revision or None)
-    if at and not revision:
-        raise InputError(f"{where}: '{value}' names no revision after the @")
-    if place.folder(beside) is not None:
-        if revision:
-            raise InputError(f"{where}: '{value}': {name} is a folder, which has no revisions")
-        return place
+    if at and (not revision or "@" in revision):
+        raise InputError(f"{where}: '{value}' names no revision after one @")
+    if _folder(name, where, beside):
+        raise InputError(f"{where}: '{value}': {name} is a folder, which has no revisions")
     if not _REPOSITORY.fullmatch(name) or name.startswith((".", "/", "~")):
+        looked = " and ".join(map(str, dict.fromkeys([Path.cwd(), beside])))
         raise InputError(
-            f"{where}: '{value}' is neither a folder (looked for in {Path.cwd()} and {beside}) nor "
-            "a repository of the hub, owner/name"
+            f"{where}: '{value}' is neither a folder (looked for in {looked}) nor a repository of "
+            "the hub, owner/name"
         )
-    return place
+    return Place(name, revision or None, name)
+
+
+def _folder(value: str, where: str, beside: Path) -> Place | None:
+    """Return the place of a folder, None where there is none.
+
+    Raises InputError for the result of the last merge, which this one would replace.
+    """
+    folder = Place(value).folder(beside)
+    if folder is None:
+        return None
+    if folder.name == MERGER and folder.parent.name == LATEST and folder.parent.is_symlink():
+        own = folder.parent.resolve() / MERGER
+        raise InputError(f"{where}: '{value}' is another model after each merge: write {own}")
+    return Place(value, name=str(folder.resolve()))

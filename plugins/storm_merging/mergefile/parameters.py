@@ -60,7 +60,9 @@ def _check_condition(value: Any, parameter: Parameter, path: str) -> dict[str, S
         raise InputError(f"{path}: {value!r} stands among values with a filter: write {{value: …}}")
     for key in value:
         if key not in _KEYS:
-            raise InputError(f"{path}.{key}: neither filter nor value{did_you_mean(key, _KEYS)}")
+            raise InputError(
+                f"{path}.{key}: neither filter nor value{did_you_mean(str(key), _KEYS)}"
+            )
     if "value" not in value:
         raise InputError(f"{path}: has no value")
     chosen = value.get("filter")
@@ -77,9 +79,9 @@ def _check_condition(value: Any, parameter: Parameter, path: str) -> dict[str, S
 def _check_value(value: Any, parameter: Parameter, path: str) -> float | int | bool:
     kind = parameter.kind
     if kind is bool:
-        if not isinstance(value, bool):
+        if value not in (False, True):  # 0 and 1 as well
             raise InputError(f"{path}={value!r}: must be true or false")
-        return value
+        return bool(value)
     if isinstance(value, str):  # 1e-3 is text in YAML 1.1
         try:
             value = float(value)

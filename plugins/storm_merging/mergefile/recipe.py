@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from storm_merging.mergefile.merge_file import MergeFile, Slice, Source
-from storm_merging.mergefile.model_reference import ModelReference, Place
+from storm_merging.mergefile.model_reference import MERGER, ModelReference, Place
 from storm_merging.mergefile.tokenizer_section import TokenizerSection, TokenRow
 
-MERGER = "merger"
-"""The stage that merges."""
 _TAKEN = frozenset(
     [
         *("merger", "merge", "graph", "targets", "recipe", "sweep", "runtime", "inference", "name"),

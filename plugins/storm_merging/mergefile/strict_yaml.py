@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,51 @@ def read_yaml(file: Path) -> Any:
     try:
         documents = list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
-        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(_told(file, error)) from error
     except (RecursionError, TypeError, ValueError) as error:
         raise InputError(f"{file}: not YAML that can be read: {error}") from error
     if len(documents) > 1:
         raise InputError(
-            f"{file}: holds {len(documents)} documents, and one merge is read from a file"
+            f"{file}: holds {len(documents)} documents, as for mergekit-multi, and one merge is "
+            "read from a file"
         )
     content = documents[0] if documents else None
     _check_size(file, content)
     return content
+
+
+def _told(file: Path, error: yaml.YAMLError) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"{file}: not YAML: {' '.join(str(error).split())}"
+    tab = "; lines are indented with spaces" if "'\\t'" in str(error.problem) else ""
+    told = " ".join(filter(None, (error.context, error.problem)))
+    return f"{file}:{error.problem_mark.line + 1}: not YAML: {told}{tab}"
+
+
+def place_in(file: Path, path: str) -> str:
+    """Return FILE:LINE of the key that `path` begins with, such as `models[0].parameters.weight`.
+
+    What `path` holds besides is left aside; FILE alone where no key of the file comes first.
+    """
+    node, line = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), 0
+    while True:
+        if isinstance(node, yaml.MappingNode):
+            keys = [
+                (key, value)
+                for key, value in node.value
+                if re.match(rf"{re.escape(str(key.value))}(?![\w-])", path)
+            ]
+            if not keys:
+                break
+            key, node = max(keys, key=lambda pair: len(pair[0].value))
+            line, path = key.start_mark.line + 1, path[len(key.value) :].removeprefix(".")
+        else:
+            item = re.match(r"\[(\d+)\]\.?", path)
+            if not isinstance(node, yaml.SequenceNode) or not item:
+                break
+            node, path = node.value[int(item[1])], path[item.end() :]
+            line = node.start_mark.line + 1
+    return f"{file}:{line}" if line else str(file)
 
 
 def _check_size(file: Path, content: Any) -> None:

@@ -44,28 +44,29 @@ class TokenizerSection:
         return [*named, *(row.model for row in self.tokens.values() if row.model)]
 
 
-def read_tokenizer(content: dict[str, Any], file: Path) -> TokenizerSection | None:
+def read_tokenizer(content: dict[str, Any], beside: Path) -> TokenizerSection | None:
     """Return what the keys `tokenizer_source` and `tokenizer` say, None without one.
 
-    Raises InputError, naming file and key, for unknown keys and values of the wrong kind.
+    `beside` is the YAML's folder. Raises InputError, which begins with the key, for unknown keys
+    and values of the wrong kind.
     """
-    reader = _Reader(file)
+    reader = _Reader(beside)
     source, given = content.get("tokenizer_source"), content.get("tokenizer")
     if given is None:
         if source is None:
             return None
         return TokenizerSection(reader.source(source, "tokenizer_source"))
     if source is not None:
-        raise InputError(f"{file}: tokenizer: tokenizer_source is given as well; keep one")
+        raise InputError("tokenizer: tokenizer_source is given as well; keep one")
     reader.check_keys(given, "tokenizer", _KEYS)
     multiple = given.get("pad_to_multiple_of")
     if multiple is not None and (type(multiple) is not int or multiple < 1):
         raise InputError(
-            f"{file}: tokenizer.pad_to_multiple_of={multiple!r}: must be a whole number, 1 or more"
+            f"tokenizer.pad_to_multiple_of={multiple!r}: must be a whole number, 1 or more"
         )
     tokens = given.get("tokens") or {}
     if not isinstance(tokens, dict):
-        raise InputError(f"{file}: tokenizer.tokens={tokens!r}: must hold tokens with their source")
+        raise InputError(f"tokenizer.tokens={tokens!r}: must hold tokens with their source")
     return TokenizerSection(
         reader.source(given.get("source", UNION), "tokenizer.source"),
         {str(token): reader.row(str(token), row) for token, row in tokens.items()},
@@ -76,8 +77,8 @@ def read_tokenizer(content: dict[str, Any], file: Path) -> TokenizerSection | No
 class _Reader:
     """Reads the parts of the section."""
 
-    def __init__(self, file: Path) -> None:
-        self._file, self._beside = file, file.absolute().parent
+    def __init__(self, beside: Path) -> None:
+        self._beside = beside
 
     def source(self, value: Any, where: str) -> str | ModelReference:
         """Return base, union or a model."""
@@ -87,8 +88,8 @@ class _Reader:
             value = value.removeprefix("model:")
         near = did_you_mean(str(value), (BASE, UNION))
         if near and "/" not in str(value) and not Path(str(value)).is_dir():
-            raise InputError(f"{self._file}: {where}={value!r}: no tokenizer{near}")
-        return read_reference(value, f"{self._file}: {where}", self._beside)
+            raise InputError(f"{where}={value!r}: no tokenizer{near}")
+        return read_reference(value, where, self._beside)
 
     def row(self, token: str, value: Any) -> TokenRow:
         """Return where the row of a token comes from."""
@@ -96,14 +97,14 @@ class _Reader:
         self.check_keys(value, where, _TOKEN)
         force, source = value.get("force", False), value.get("source")
         if not isinstance(force, bool):
-            raise InputError(f"{self._file}: {where}.force={force!r}: must be true or false")
+            raise InputError(f"{where}.force={force!r}: must be true or false")
         if source is None:
             raise InputError(
-                f"{self._file}: {where}: needs a source: a model, {{kind: zero}}, or "
+                f"{where}: needs a source: a model, {{kind: zero}}, or "
                 "{kind: model_token, model: …, token: …}"
             )
         if not isinstance(source, dict) or "kind" not in source:
-            at = f"{self._file}: {where}.source"
+            at = f"{where}.source"
             return TokenRow(read_reference(source, at, self._beside), force=force)
         return self._kind(source, f"{where}.source", force)
 
@@ -112,25 +113,25 @@ class _Reader:
         if kind not in _KINDS:
             known = " or ".join(_KINDS)
             near = did_you_mean(str(kind), _KINDS)
-            raise InputError(f"{self._file}: {where}.kind={kind!r}: must be {known}{near}")
+            raise InputError(f"{where}.kind={kind!r}: must be {known}{near}")
         self.check_keys(source, where, _KINDS[kind])
         if kind == "zero":
             return TokenRow(None, force=force)
         token, number = source.get("token"), source.get("token_id")
         if (token is None) == (number is None):
-            raise InputError(f"{self._file}: {where}: needs either token or token_id")
+            raise InputError(f"{where}: needs either token or token_id")
         if number is not None and (type(number) is not int or number < 0):
-            raise InputError(f"{self._file}: {where}.token_id={number!r}: must be a row, from 0 on")
+            raise InputError(f"{where}.token_id={number!r}: must be a row, from 0 on")
         if source.get("model") is None:
-            raise InputError(f"{self._file}: {where}: names no model")
-        model = read_reference(source["model"], f"{self._file}: {where}.model", self._beside)
+            raise InputError(f"{where}: names no model")
+        model = read_reference(source["model"], f"{where}.model", self._beside)
         return TokenRow(model, None if token is None else str(token), number, force)
 
     def check_keys(self, value: Any, where: str, keys: tuple[str, ...]) -> None:
         """Raise InputError for what is no mapping with these keys."""
         if not isinstance(value, dict):
-            raise InputError(f"{self._file}: {where}={value!r}: must hold {', '.join(keys)}")
+            raise InputError(f"{where}={value!r}: must hold {', '.join(keys)}")
         for key in value:
             if key not in keys:
                 near = did_you_mean(str(key), keys) or f"; known are {', '.join(keys)}"
-                raise InputError(f"{self._file}: {where}.{key}: unknown key{near}")
+                raise InputError(f"{where}.{key}: unknown key{near}")

@@ -35,7 +35,9 @@ def mergekit(arguments: list[str]) -> int:
     if given is None:
         return 0
     content, notes = _recipe(given) if Path(given.what).is_file() else _merge(given)
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    text = yaml.safe_dump(
+        content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+    )
     head = ["# @package _global_"] if "defaults" in content else []
     lines = [*head, *(f"# {note}" for note in notes), *text.splitlines()]
     return Answer("mergekit", [content], lines).print(arguments)
@@ -57,6 +59,8 @@ def _merge(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from storm_merging.mergefile.as_mergekit import SAID, as_mergekit
     from storm_report.runs.report_verb import run_folder
 
+    if Path(given.what).suffix in (".yaml", ".yml"):
+        raise InputError(f"{given.what}: no such file")
     run = RunRecord.read(run_folder(Path("outputs"), given.what))
     stages = {stage.key: stage for stage in run.stages()}
     merges = [

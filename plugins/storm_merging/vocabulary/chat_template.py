@@ -25,7 +25,11 @@ def check_chat_template(value: str, tokens: Collection[str] | None) -> None:
         return
     if value in families():
         if tokens is not None:
-            check_turn_tokens(set(tokens), ChatSettings(template=value))
+            try:
+                check_turn_tokens(set(tokens), ChatSettings(template=value))
+            except SettingError as error:  # which names the section that other components have
+                problem = str(error).partition(": ")[2]
+                raise SettingError("chat_template", value, problem) from error
         return
     if len(value) < _SHORTEST or "{" not in value:
         known = [AUTO, *families()]

@@ -119,6 +119,26 @@ REFUSED = [
     ("own/one", "own/one+", "is no model"),
     ("own/one", "own/two@v2", "own/two@v2 is there twice"),
     ("own/two@v2", "own/two@", "names no revision"),
+    ("own/two@v2", "own/two@v2@v3", "names no revision after one @"),
+    ("parameters: {weight: 0.5, density: 0.4}", "weight: 0.5", "weight: stands under parameters"),
+    (
+        "parameters: {weight: 0.5, density: 0.4}",
+        "layer_range: [0, 2]",
+        "layers are those of a slice",
+    ),
+    (
+        "{weight: 0.5, density: 0.4}",
+        "{density: 0.4}",
+        "models: ties needs the parameter weight of own/one",
+    ),
+    ("weight: 0.5", "weight: .nan", "weight=nan: must be a number"),
+    ("weight: 0.5", "2: 0.5", "parameters.2: no parameter of any method"),
+    ("weight: 0.5", "weight: [{3: mlp, value: 1}]", "3: neither filter nor value"),
+    (
+        "    parameters: {weight: [",
+        "\tparameters: {weight: [",
+        r":8: not YAML: .* indented with spaces",
+    ),
     ("base_model: own/base\n", "", "base_model: ties needs it"),
     ("dtype:", "tokenizer_source: unoin\ndtype:", "no tokenizer; did you mean 'union'"),
     (
@@ -159,6 +179,63 @@ def test_what_cannot_be_is_refused(tmp_path, old, new, problem):
     assert str(refused.value).startswith(str(tmp_path / "merge.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("merge_method: ties", "merge_method: tie", ":2: merge_method: "),
+        ("density: 0.4", "density: 1.4", ":6: models[0].parameters.density=1.4"),
+        ("[0, 1e-1]", "[0, x]", ":8: models[1].parameters.weight[1]='x'"),
+        ("weight: 0.5", "weight: [{value: [1, y]}]", ":6: models[0].parameters.weight[0].value[1]"),
+        (
+            "dtype:",
+            "tokenizer: {tokens: {<|a.b|>: {forse: 1}}}\ndtype:",
+            ":10: tokenizer.tokens.<|a.b|>",
+        ),
+        ("dtype:", "x: 1\ndtype:", ":10: x: unknown key"),
+        ("dtype:", "models: []\ndtype:", ":10: not YAML: 'models' is there twice"),
+        ("base_model: own/base\n", "", ": base_model: ties needs it"),
+    ],
+)
+def test_the_line_is_named(tmp_path, old, new, place):
+    assert old in TIES
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, TIES.replace(old, new, 1))
+    assert str(refused.value).startswith(f"{tmp_path / 'merge.yaml'}{place}")
+
+
+@pytest.mark.parametrize("written", ["./{0}", "{0}/", "{0}/../{0}", "{1}/{0}"])
+def test_a_folder_is_the_same_however_it_is_written(tmp_path, written):
+    (tmp_path / "here").mkdir()
+    again = written.format("here", tmp_path)
+    text = TIES.replace("own/one", "here")
+    with pytest.raises(InputError, match="is there twice"):
+        read(tmp_path, text.replace("own/two@v2", again))
+    merge = read(tmp_path, text.replace("own/base", again))
+    assert [str(model) for model in merge.models()] == ["here", "own/two@v2"]
+
+
+def test_a_file_does_not_name_its_own_result(tmp_path):
+    (tmp_path / "outputs/first/merger").mkdir(parents=True)
+    (tmp_path / "outputs/latest").symlink_to("first")
+    text = TIES.replace("own/one", "outputs/latest/merger")
+    with pytest.raises(InputError, match="another model after each merge: write .*/first/merger"):
+        read(tmp_path, text)
+    (tmp_path / "outputs/first/finetuner").mkdir()
+    read(tmp_path, text.replace("latest/merger", "first/merger"))
+    read(tmp_path, text.replace("latest/merger", "latest/finetuner"))
+
+
+def test_a_name_and_a_key_that_mergekit_gave_up_are_told(tmp_path):
+    assert read(tmp_path, f"name: mine\n{TIES}").notices == ["name is without effect"]
+    slices = SLICES.replace("  - sources", "  - residual_weight: 0.1\n    sources", 1)
+    assert read(tmp_path, slices).notices == ["slices[0].residual_weight is without effect"]
+
+
+def test_numbers_may_stand_for_true_and_false(tmp_path):
+    merge = read(tmp_path, TIES.replace("normalize: true", "normalize: 1, rescale: 0.0"))
+    assert merge.parameters == {"normalize": True, "rescale": False}
+
+
 SLICES = """
 merge_method: passthrough
 slices:
@@ -174,6 +251,9 @@ REFUSED_SLICES = [
     ("[0, 8]}", "[0, 8]}, {model: own/two, layer_range: [0, 8]}", "merges 1 model, not 2"),
     ("[0, 8]}", "[0, 8]}, {model: own/two, layer_range: [0, 7]}", "different numbers of layers"),
     ("- sources: [{model: own/one, layer_range: [0, 8]}]", "- {}", "must be a list"),
+    ("- sources: [{model: own/one, layer_range: [0, 8]}]", "- model: own/one", "at a source"),
+    ("[0, 8]", "[0, 8, 2]", r"must be \[FIRST, END\]"),
+    ("[0, 8]", "[-2, 8]", r"layer_range=\[-2, 8\]: holds no layer"),
 ]
 
 
@@ -192,6 +272,7 @@ def test_slices_that_cannot_be_are_refused(tmp_path, old, new, problem):
         ("", "no mergekit YAML"),
         ("merge_method: linear\nmodels: &a [*a]", "an alias stands for something that holds it"),
         ("merge_method: linear\nbase_model: x\nexperts: []", "mergekit-moe"),
+        ("base_model: x\ngate_mode: hidden\nexperts: []", r":2: gate_mode: .*mergekit-moe"),
         ("merge_method: 3\nmodels: [1]", "must name a method"),
     ],
 )

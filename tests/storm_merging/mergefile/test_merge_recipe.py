@@ -96,6 +96,7 @@ def test_what_has_no_effect_is_told_by_the_plan(family, example, tmp_path):
     [
         ("self_attn", "self_atn", "part of no tensor's name; did you mean 'self_attn'"),
         ("[0, 4]", "[0, 5]", "model 1 has 4 layers, and layers 0 to 5 are asked for"),
+        ("[0, 4]", "[0, 5]", "merger.slices[0].sources[0].layers=[0, 5]"),
         ("  t:", "  tt:", "parameters.tt: no parameter of any method"),
     ],
 )
@@ -107,6 +108,23 @@ def test_what_cannot_be_is_refused_at_plan_time(family, example, tmp_path, old, 
     done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
     assert done.code == 1
     assert problem in done.error
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "problem"),
+    [
+        ("della", "density: 0.5", "density: 0.1", "-0.05 to 0.25, must lie between 0 and 1"),
+        ("linear", "weight: 1.0", "weight: [-2.0, 1.0]", "weights [-2.0, 2.0] sum to 0"),
+    ],
+)
+def test_values_that_cannot_be_together_are_refused_at_plan_time(
+    family, example, tmp_path, name, old, new, problem
+):
+    file = example(name, family("llama"))
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    assert problem in run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}").error
 
 
 def test_models_of_different_depth_are_refused_without_slices(family, example, tmp_path):
@@ -138,6 +156,20 @@ def test_an_adapter_of_another_model_is_refused_at_plan_time(family, example, tm
 )
 def test_a_recipe_without_a_file_says_so(tmp_path, word, problem):
     assert problem in run(tmp_path, "plan", "recipe=merge_yaml", word).error
+
+
+def test_the_recipe_of_a_file_has_its_names_as_they_are(tmp_path):
+    for name in ("модель", "模型"):
+        (tmp_path / name).mkdir()
+    text = "merge_method: linear\nmodels: [{model: модель}, {model: 模型}]\nparameters: {weight: 1}"
+    (tmp_path / "é.yaml").write_text(text, encoding="utf-8")
+    done = run(tmp_path, "mergekit", "é.yaml")
+    assert "# The merge of é.yaml." in done.out
+    assert "model_2: {path: 模型}" in done.out
+
+
+def test_the_verb_names_a_file_that_is_not_there(tmp_path):
+    assert run(tmp_path, "mergekit", "none.yml").error == "none.yml: no such file"
 
 
 def test_a_sweep_over_files_is_refused(tmp_path):
