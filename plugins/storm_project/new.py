@@ -22,7 +22,7 @@ def new(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     if any(word.partition("=")[0] == "--from-mergekit" for word in arguments):
         raise StormError(
-            "new: no flag '--from-mergekit'; a mergekit YAML becomes a recipe by the verb mergekit: "
+            "new: no flag '--from-mergekit'; a mergekit YAML becomes a recipe by the verb: "
             "storm-exp mergekit FILE > own/recipe/NAME.yaml"
         )
     given = parser.read(arguments)

@@ -142,7 +142,7 @@ def test_a_name_may_be_given(tmp_path):
         (["full/file.txt"], "full/file.txt is a file; name a new or an empty folder"),
         (["full/file.txt/mine"], "full/file.txt/mine"),
         (["/proc/mine"], "storm-exp new: /proc/mine: "),  # which not even root can write
-        (["--from-mergekit", "merge.yaml"], "by the verb mergekit: storm-exp mergekit FILE >"),
+        (["--from-mergekit", "merge.yaml"], "by the verb: storm-exp mergekit FILE >"),
         (["mine", "--from-mergekit=merge.yaml"], "storm-exp mergekit FILE > own/recipe/NAME.yaml"),
         (["日本"], "no package can be named as the folder '日本'; write storm-exp new DIR --name"),
         (["torch"], "there is a Python module 'torch' already"),

@@ -54,6 +54,11 @@ class LowRankAdapter:
             if factors.keys() != {"A", "B"} or factors["A"][1][0] != factors["B"][1][1]:
                 raise InputError(f"{directory}: {module} lacks a factor, or the two do not fit")
 
+    @property
+    def made_for(self) -> str | None:
+        """The name of the model that it was trained on, as its config states it."""
+        return self._config.get("base_model_name_or_path") or None
+
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Return {name of a matrix of the model: the shape that it must have}."""
         return {

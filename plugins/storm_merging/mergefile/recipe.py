@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from storm_exp import load_plugins
 from storm_merging.mergefile.merge_file import MergeFile, Slice, Source
 from storm_merging.mergefile.model_reference import MERGER, ModelReference, Place
 from storm_merging.mergefile.tokenizer_section import TokenizerSection, TokenRow
 
-_TAKEN = frozenset(
-    [
-        *("merger", "merge", "graph", "targets", "recipe", "sweep", "runtime", "inference", "name"),
-        *("tracker", "seed", "chat", "outputs", "store", "tags", "hydra", "defaults"),
-    ]
+BASE_MODEL = "base_model"
+"""The menu of models that are brought in."""
+_TAKEN = (
+    *("defaults", "graph", "hydra", "merge", "name", "outputs", "recipe", "runtime", "seed"),
+    *("store", "sweep", "tags", "targets"),
 )
-"""Names that no stage may have: those of settings, and of the merge itself."""
+"""The engine's settings, and our section."""
 
 
 def merge_recipe(merge: MergeFile, beside: Path) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def merge_recipe(merge: MergeFile, beside: Path) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     graph: dict[str, Any] = {}
     for model, name in names.items():
-        menu, kind = ("base_model", "") if model.lora is None else (MERGER, "merge_adapter")
+        menu, kind = (BASE_MODEL, "") if model.lora is None else (MERGER, "merge_adapter")
         place = model.lora or model.model
         source = _source(place, beside)
         defaults.append({f"/{menu}@{name}": kind or ("path" if "path" in source else "hub")})
@@ -49,11 +51,13 @@ def merge_recipe(merge: MergeFile, beside: Path) -> dict[str, Any]:
 
 def stage_names(models: list[ModelReference]) -> dict[ModelReference, str]:
     """Return a name of a stage for each model, made of its own; a model with an adapter has two."""
+    plugins = load_plugins()
+    taken = {*_TAKEN, *plugins.sections(), *plugins.menus()} - {BASE_MODEL}
     names: dict[ModelReference, str] = {}
     plain = [ModelReference(model.model) for model in models if model.lora is not None]
     for model in dict.fromkeys([*models, *plain]):
         place = model.lora or model.model
-        stem = _stem(Path(place.path).name or Path(place.path).resolve().name)
+        stem = _stem(Path(place.path).name or Path(place.path).resolve().name, taken)
         name, number = stem, 1
         while name in names.values():
             number += 1
@@ -62,9 +66,9 @@ def stage_names(models: list[ModelReference]) -> dict[ModelReference, str]:
     return names
 
 
-def _stem(name: str) -> str:
+def _stem(name: str, taken: Collection[str]) -> str:
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "model"
-    return f"model_{plain}" if plain[0].isdigit() or plain in _TAKEN else plain
+    return f"model_{plain}" if plain[0].isdigit() or plain in taken else plain
 
 
 def _source(place: Place, beside: Path) -> dict[str, str]:

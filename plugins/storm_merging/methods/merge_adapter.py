@@ -63,6 +63,12 @@ class MergeAdapter:
             return []
         return [f"adapter {self.repo} at {self.revision}"]
 
+    def notes(self) -> list[str]:
+        """Return the name of the model that the adapter says it is for, which nothing checks."""
+        directory = self._directory()
+        made_for = LowRankAdapter(directory).made_for if directory is not None else None
+        return [f"the adapter says that it is for {made_for}"] if made_for else []
+
     def plan_spec(self, model: CheckpointSpec) -> CheckpointSpec:
         """Return the model's spec; raises InputError for an adapter that does not fit."""
         if is_quantised(model.config):

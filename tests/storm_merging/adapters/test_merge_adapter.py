@@ -70,6 +70,16 @@ def test_what_is_no_plain_lora_is_refused(model, tmp_path, key, value, problem):
         MergeAdapter(path=str(folder)).plan_spec(model.spec())
 
 
+def test_the_model_that_an_adapter_is_for_is_told(model, tmp_path):
+    folder = save_adapter(model, tmp_path / "adapter")
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "base_model_name_or_path": "own/base"}))
+    assert MergeAdapter(path=str(folder)).notes() == ["the adapter says that it is for own/base"]
+    file.write_text(json.dumps({**config, "base_model_name_or_path": None}))
+    assert MergeAdapter(path=str(folder)).notes() == []
+
+
 def test_an_adapter_of_another_model_is_refused(model, tmp_path):
     other = make_checkpoint(tmp_path / "other", "qwen2", hidden_size=64)
     folder = save_adapter(other, tmp_path / "adapter")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from storm_exp import InputError
+from storm_exp import InputError, load_plugins
 from storm_merging.mergefile.merge_file import read_merge_file
+from storm_merging.mergefile.model_reference import ModelReference, Place
 from storm_merging.mergefile.recipe import merge_recipe, stage_names
 
 TIES = """
@@ -59,6 +60,13 @@ def test_a_model_with_an_adapter_has_two_stages(tmp_path):
 def test_no_stage_is_named_as_a_setting_is(tmp_path):
     text = "merge_method: linear\nmodels: [{model: a/seed}, {model: b/7B}]\nparameters: {weight: 1}"
     assert list(stage_names(read(tmp_path, text).models()).values()) == ["model_seed", "model_7b"]
+
+
+def test_every_menu_and_section_keeps_its_name():
+    plugins = load_plugins()
+    taken = {*plugins.menus(), *plugins.sections(), "recipe", "graph"} - {"base_model"}
+    models = [ModelReference(Place(name, name=name)) for name in sorted(taken)]
+    assert not taken & set(stage_names(models).values())
 
 
 @pytest.mark.parametrize(
@@ -218,7 +226,7 @@ def test_a_file_does_not_name_its_own_result(tmp_path):
     (tmp_path / "outputs/first/merger").mkdir(parents=True)
     (tmp_path / "outputs/latest").symlink_to("first")
     text = TIES.replace("own/one", "outputs/latest/merger")
-    with pytest.raises(InputError, match="another model after each merge: write .*/first/merger"):
+    with pytest.raises(InputError, match=r"another model after each merge: write .*/first/merger"):
         read(tmp_path, text)
     (tmp_path / "outputs/first/finetuner").mkdir()
     read(tmp_path, text.replace("latest/merger", "first/merger"))
