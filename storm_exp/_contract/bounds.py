@@ -11,6 +11,7 @@ import typing
 from typing import Any
 
 from storm_exp._contract.errors import PluginError, SettingError, did_you_mean
+from storm_exp._contract.typed_json import type_hints
 
 _KEY = "bounds"
 
@@ -106,7 +107,7 @@ def _enumerated(hint: Any) -> tuple[enum.Enum, ...]:
 
 @functools.cache
 def _bound_fields(cls: type) -> tuple[BoundField, ...]:
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)
     return tuple(
         BoundField(field.name, bounds, _admits_null(hints[field.name]))
         for field in dataclasses.fields(cls)

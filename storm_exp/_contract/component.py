@@ -12,12 +12,10 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, dataclass_transform
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from storm_exp._contract.artifact import Artifact, Spec
 from storm_exp._contract.bounds import Bounds, check_bounds, find_unfit_default
 from storm_exp._contract.errors import PluginError, plugin_code
+from storm_exp._contract.typed_json import type_hints
 
 _ATTRIBUTE = "__storm_component__"
 
@@ -169,21 +167,25 @@ def _check_bounds_when_built(cls: Any) -> None:
 
 
 def _check_fields(cls: type) -> None:
-    """Raise PluginError for fields that OmegaConf cannot hold or a key cannot cover."""
-    for name, hint in typing.get_type_hints(cls).items():
-        if name in {field.name for field in dataclasses.fields(cls)} and not _is_setting(hint):
+    """Raise PluginError for fields that OmegaConf cannot hold or a key cannot cover.
+
+    Whether it holds the defaults is tried when the component is chosen, as that takes milliseconds.
+    """
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    for field in dataclasses.fields(cls):
+        name, hint, default = field.name, type_hints(cls)[field.name], field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if not _is_setting(hint):
             raise PluginError(
-                f"{cls.__module__}.{cls.__qualname__}.{name}: a setting is a scalar, an Enum, a "
+                f"{where}.{name}: a setting is a scalar, an Enum, a "
                 "list or dict (by str) of these, or a dataclass of settings that is not optional"
             )
-    problem = find_unfit_default(cls)
-    if problem:
-        raise PluginError(f"{cls.__module__}.{cls.__qualname__}.{problem}")
-    try:
-        OmegaConf.structured(cls)
-    except OmegaConfBaseException as error:
-        where = f"{cls.__module__}.{cls.__qualname__}"
-        raise PluginError(f"{where}: {str(error).splitlines()[0]}") from error
+        is_text = isinstance(default, str) and not default.startswith(("${", "???"))
+        if is_text and hint in (int, float, bool):
+            raise PluginError(f"{where}.{name}: the default {default!r} is no {hint.__name__}")
+    if problem := find_unfit_default(cls):
+        raise PluginError(f"{where}.{problem}")
 
 
 def _is_setting(hint: Any) -> bool:
@@ -195,14 +197,12 @@ def _is_setting(hint: Any) -> bool:
     if typing.get_origin(hint) is dict:
         return arms[0] is str and _is_setting(arms[1])
     if dataclasses.is_dataclass(hint):
-        return all(_is_setting(inner) for inner in typing.get_type_hints(hint).values())
+        return all(_is_setting(inner) for inner in type_hints(typing.cast(type, hint)).values())
     return hint is Any or _is_scalar(hint)
 
 
 def _is_scalar(hint: Any) -> bool:
-    return hint in (str, int, float, bool) or (
-        isinstance(hint, type) and issubclass(hint, enum.Enum)
-    )
+    return hint in (str, int, float, bool) or isinstance(hint, enum.EnumType)
 
 
 def _read_signature(cls: type) -> tuple[dict[str, Port], type[Artifact]]:

@@ -67,7 +67,7 @@ def build(hint: Any, value: Any, where: str = "") -> Any:
 
 
 def _build_dataclass(cls: Any, values: dict[str, Any], where: str) -> Any:
-    hints = _hints(cls)
+    hints = type_hints(cls)
     for name in values.keys() - hints.keys():
         raise ValueError(f"'{where}.{name}' is unknown here".replace("'.", "'"))
     built = {name: build(hints[name], value, f"{where}.{name}") for name, value in values.items()}
@@ -78,5 +78,6 @@ def _build_dataclass(cls: Any, values: dict[str, Any], where: str) -> Any:
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def type_hints(cls: type) -> dict[str, Any]:
+    """Return the types of a class's fields by name, which are looked up once."""
     return typing.get_type_hints(cls)

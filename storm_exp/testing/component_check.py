@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
 from storm_exp._contract.artifact import Artifact, Spec
 from storm_exp._contract.component import Component, describe
 from storm_exp._contract.digest import file_digest
@@ -94,6 +97,10 @@ def check_class(component: Component) -> None:
         f"{name}: nobody says what these settings are: {', '.join(silent)}. Write a docstring "
         "under each field; `storm-exp show` shows it"
     )
+    try:
+        OmegaConf.structured(cls)
+    except OmegaConfBaseException as error:
+        raise AssertionError(f"{name}: {str(error).splitlines()[0]}") from error
     for port in component.ports.values():
         assert port.artifact is not Artifact, (
             f"{name}: the port `{port.name}` takes any artifact. Annotate it with the type that "

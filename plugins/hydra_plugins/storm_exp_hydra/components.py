@@ -5,8 +5,9 @@ from __future__ import annotations
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from storm_exp import Component
+from storm_exp import Component, PluginError
 from storm_exp._contract.plugins import load_plugins
 
 
@@ -59,8 +60,15 @@ class ComponentSource(ConfigSource):
 
 
 def default_settings(component: Component) -> DictConfig:
-    """Return a configuration with the default settings of a component."""
-    node: DictConfig = OmegaConf.structured(component.cls)
+    """Return a configuration with the default settings of a component.
+
+    Raises PluginError for a default that is not of its setting's type.
+    """
+    try:
+        node: DictConfig = OmegaConf.structured(component.cls)
+    except OmegaConfBaseException as error:
+        where = f"{component.cls.__module__}.{component.cls.__qualname__}"
+        raise PluginError(f"{where}: {str(error).splitlines()[0]}") from error
     _open_dicts(node)
     return node
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
+from hydra_plugins.storm_exp_hydra.components import default_settings
 from storm_exp import Artifact, PluginError, StageContext, component, describe, setting
 
 
@@ -74,6 +75,12 @@ def test_scalars_enums_containers_and_dataclasses_are_settings(annotation, defau
 def test_what_hydra_or_a_key_cannot_hold_is_refused_at_import(annotation, default):
     with pytest.raises(PluginError, match="Odd"):
         a_component(annotation, default)
+
+
+def test_defaults_that_a_configuration_cannot_hold_are_refused_when_chosen():
+    chosen = a_component(dict[str, int], {"a": "one"})
+    with pytest.raises(PluginError, match=r"Odd: .*'one'.* Integer"):
+        default_settings(describe(chosen))
 
 
 def test_ports_are_read_off_the_signature():
