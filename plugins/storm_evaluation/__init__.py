@@ -116,9 +116,18 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
         questions,
         sections,
     )
+    from storm_evaluation.report.lineup import find_lineups
 
-    parts = (ablation, over_runs, sections, contamination, learning_curve, answers, questions)
-    return [section for part in parts for section in part.sections(run)]
+    lineups = find_lineups(run)
+    return [
+        *ablation.sections(run),
+        *over_runs.sections(run),
+        *sections.sections(run, lineups),
+        *contamination.sections(run, lineups),
+        *learning_curve.sections(run),
+        *answers.sections(run, lineups),
+        *questions.sections(run, lineups),
+    ]
 
 
 @hookimpl

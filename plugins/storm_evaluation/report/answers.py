@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from storm_evaluation.evaluation import SAMPLES, Evaluation
-from storm_evaluation.look.answers import Answered, answered
-from storm_evaluation.report.lineup import Lineup, find_lineups
+from storm_evaluation.look.answers import Answered
+from storm_evaluation.report.lineup import Lineup
 from storm_exp.report import RunRecord, Section
 from storm_report.look.markup import examples_markup
 from storm_report.markup import folded
 
-_SHOWN, _OF_A_TASK, _MODELS, _LINEUPS = 6, 2, 8, 3
-"""The most documents in all and of a task, models, and groups of models that are shown."""
+_SHOWN, _OF_A_TASK, _LINEUPS = 6, 2, 3
+"""The most documents in all and of a task, and groups of models that are shown."""
 _READ = 2000
 """Documents among which they are looked for."""
 
 
-def sections(run: RunRecord) -> list[Section]:
+def sections(run: RunRecord, lineups: Sequence[Lineup]) -> list[Section]:
     """Return a section on answers of models; none where no evaluation has kept any."""
-    lineups = [] if run.rehearsal else find_lineups(run)[:_LINEUPS]
-    parts = [(lineup.label, html) for lineup in lineups if (html := answers(lineup))]
+    shown = [] if run.rehearsal else lineups[:_LINEUPS]
+    parts = [(lineup.label, html) for lineup in shown if (html := answers(lineup))]
     if not parts:
         return []
     return [Section("Answers", folded(parts), stage=lineups[0].stages[0].stage)]
@@ -32,13 +30,7 @@ def sections(run: RunRecord) -> list[Section]:
 
 def answers(lineup: Lineup) -> Markup:
     """Return a few documents, first those that the models answer with different success."""
-    shown = lineup.stages[:: lineup.runs][:_MODELS]
-    named = [
-        (stage.element or stage.label, Evaluation(Path(stage.directory)))
-        for stage in shown
-        if Path(stage.directory, SAMPLES).is_file()
-    ]
-    found = list(enumerate(itertools.islice(answered(named), _READ), start=1))
+    found = list(enumerate(lineup.answered[:_READ], start=1))
     if not found:
         return Markup()
     caption = (

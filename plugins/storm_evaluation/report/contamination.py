@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from storm_data.decontamination.hits import SUMMARY, read_hits
 from storm_data.questions.questions import Questions
 from storm_evaluation.evaluation import SAMPLES, Evaluation
-from storm_evaluation.report.lineup import Lineup, find_lineups
+from storm_evaluation.report.lineup import Lineup
 from storm_evaluation.sample import Sample
 from storm_exp.report import CellRecord, RunRecord, Section, StageRecord
 from storm_report.markup import figure, folded, table
@@ -37,11 +37,11 @@ class _Asked:
 _ByTask = dict[str, dict[str, _Asked]]
 
 
-def sections(run: RunRecord) -> list[Section]:
+def sections(run: RunRecord, lineups: Sequence[Lineup]) -> list[Section]:
     """Return a section where a run has a decontaminator that found questions, and evaluations."""
     parts: list[tuple[str, Markup]] = []
     stage = ""
-    for lineup in [] if run.rehearsal else find_lineups(run):
+    for lineup in [] if run.rehearsal else lineups:
         for found in lineup.cell.stages:
             if found.read(SUMMARY) is not None and (html := scores(lineup, found)):
                 parts.append((f"{lineup.label}: questions found by {found.label}", html))

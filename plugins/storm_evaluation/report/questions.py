@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 from markupsafe import Markup
 
-from storm_evaluation.evaluation import SAMPLES, Evaluation
-from storm_evaluation.look.answers import Answered, answered
-from storm_evaluation.report.lineup import Lineup, find_lineups
+from storm_evaluation.look.answers import Answered
+from storm_evaluation.report.lineup import Lineup
 from storm_exp.report import RunRecord, Section
 from storm_report.browser import Entry, browser_markup
 from storm_report.controls import escape_controls
@@ -18,14 +16,14 @@ from storm_report.counted import counted
 from storm_report.look.markup import examples_markup
 from storm_report.markup import folded
 
-_SHOWN, _MODELS, _LINEUPS = 60, 8, 2
-"""The most questions and models of a group, and groups of models that are shown."""
+_SHOWN, _LINEUPS = 60, 2
+"""The most questions of a group, and groups of models that are shown."""
 
 
-def sections(run: RunRecord) -> list[Section]:
+def sections(run: RunRecord, lineups: Sequence[Lineup]) -> list[Section]:
     """Return a section of questions with different scores; none where there are none."""
-    lineups = [] if run.rehearsal else find_lineups(run)[:_LINEUPS]
-    parts = [(lineup.label, html) for lineup in lineups if (html := questions(lineup))]
+    shown = [] if run.rehearsal else lineups[:_LINEUPS]
+    parts = [(lineup.label, html) for lineup in shown if (html := questions(lineup))]
     if not parts:
         return []
     title = "Questions that models answer differently"
@@ -34,12 +32,7 @@ def sections(run: RunRecord) -> list[Section]:
 
 def questions(lineup: Lineup) -> Markup:
     """Return a bounded number of questions on which scores differ, as many of every task."""
-    models = [
-        (lineup.name(position), Path(lineup.stages[position * lineup.runs].directory))
-        for position in range(min(lineup.models, _MODELS))
-    ]
-    named = [(name, Evaluation(place)) for name, place in models if (place / SAMPLES).is_file()]
-    differing = [pair for pair in enumerate(answered(named), start=1) if pair[1].differs()]
+    differing = [pair for pair in enumerate(lineup.answered, start=1) if pair[1].differs()]
     if not differing:
         return Markup()
     shown = _of_every_task(differing)
@@ -49,7 +42,7 @@ def questions(lineup: Lineup) -> Markup:
     )
     more = len(shown) < len(differing)
     tail = ", as many of each task; storm-exp compare … --json has all." if more else "."
-    names = [escape_controls(name) for name, _ in named]
+    names = [escape_controls(name) for name in lineup.shown_models]
     return browser_markup(note + tail, names, [_entry(number, q, names) for number, q in shown])
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
-from storm_evaluation.report.lineup import Lineup, find_lineups
+from storm_evaluation.report.lineup import Lineup
 from storm_evaluation.report.over_runs import difference_cells
 from storm_evaluation.report.steps import in_a_sentence, step_differences
 from storm_evaluation.tasks.names import short_names
@@ -24,9 +24,8 @@ _MEAN = "mean"
 _NOTHING = "they come from a rehearsal and have no meaning."
 
 
-def sections(run: RunRecord) -> list[Section]:
+def sections(run: RunRecord, lineups: Sequence[Lineup]) -> list[Section]:
     """Return the figure of all models over all tasks, and the paired differences."""
-    lineups = find_lineups(run)
     if not lineups:
         return []
     palette = colours(run)

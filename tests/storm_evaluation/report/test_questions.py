@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from made_up import NAUGHTY, Maker, Page, cell, show
+from storm_evaluation import evaluation
 from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.sample import Sample
 from storm_exp.report import RunRecord
@@ -95,3 +96,17 @@ def test_a_model_that_was_not_asked_has_no_score(run) -> None:
 def test_models_that_answer_alike_have_no_section(run) -> None:
     page = show(run(base={"sums": [0, 1]}, merged={"sums": [0, 1]}))
     assert not re.search("Questions that models answer differently", page.text)
+
+
+def test_the_records_of_a_model_are_read_once_for_all_sections_of_a_page(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run(base={"sums": [0, 1]}, merged={"sums": [1, 1]}, small={"sums": [0, 0]})
+    read: list[Path] = []
+    reading = evaluation.read_samples
+    monkeypatch.setattr(
+        evaluation, "read_samples", lambda file: (read.append(file), reading(file))[1]
+    )
+    text = show(record).text
+    assert "Answers" in text and "Questions that models answer differently" in text
+    assert len(read) == len(set(read)) == 3
