@@ -22,6 +22,9 @@ FOLDER = "report.files"
 _MOST = 200
 """The most files beside a page."""
 _LONGEST = 60
+_WITH_FILES = re.compile("<svg|<thead")
+_FIGURE = re.compile("(<svg.*?</svg>)", re.DOTALL)
+_CHART = re.compile(r'<svg[^>]*\bclass="(?:[^"]* )?chart[ "]')
 
 
 def write_beside(directory: Path, sections: list[Section]) -> list[tuple[str, Markup]]:
@@ -72,23 +75,24 @@ class _Extracts(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.found: list[tuple[str, str]] = []
-        self._starts = [0, *(match.end() for match in re.finditer("\n", html))]
-        self._html = html
-        self._open: list[bool] = []
-        """Of each open `div` or `svg`, whether it is for narrow windows, where it comes again."""
-        self._picture = -1
+        self._divisions: list[bool] = []
+        """Of each open `div`, whether it is for narrow windows, where a figure comes again."""
         self._rows: list[list[str]] | None = None
         """Those of a table with column headers."""
         self._cell: list[str] | None = None
-        self.feed(html)
+        if not _WITH_FILES.search(html):
+            return
+        # What stands in a figure need not be parsed, and is most of a section.
+        for piece in _FIGURE.split(html):
+            if not piece.startswith("<svg"):
+                self.feed(piece)
+            elif _CHART.match(piece) and not any(self._divisions):
+                self.found.append(("svg", standalone(Markup(escape_controls(piece)))))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        classes = (dict(attrs).get("class") or "").split()
         if tag == "div":
-            self._open.append("at-narrow" in classes)
-        elif tag == "svg" and "chart" in classes and not any(self._open):
-            self._picture = self._offset()
+            self._divisions.append("at-narrow" in (dict(attrs).get("class") or "").split())
         elif tag == "thead":
             self._rows = []
         elif tag == "tr" and self._rows is not None:
@@ -97,12 +101,8 @@ class _Extracts(HTMLParser):
             self._cell = []
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "div" and self._open:
-            self._open.pop()
-        elif tag == "svg" and self._picture >= 0:
-            chart = self._html[self._picture : self._offset()] + "</svg>"
-            self.found.append(("svg", standalone(Markup(escape_controls(chart)))))
-            self._picture = -1
+        if tag == "div" and self._divisions:
+            self._divisions.pop()
         elif tag in ("th", "td") and self._cell is not None and self._rows:
             text = "".join(self._cell).replace("\u200b", "")
             self._rows[-1].append(" ".join(text.split()))
@@ -117,7 +117,3 @@ class _Extracts(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._cell is not None:
             self._cell.append(data)
-
-    def _offset(self) -> int:
-        line, column = self.getpos()
-        return self._starts[line - 1] + column
