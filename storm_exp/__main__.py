@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import io
 import os
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         storm-exp -m recipe=storm curator.min_education=2,3,4 merger.t=0.25,0.5,0.75
         storm-exp list --help
     """
+    gc.set_threshold(10_000)  # a plan is made of many objects that all stay
     for stream in (sys.stdout, sys.stderr):
         # A path or an error may contain characters that the terminal or a file cannot encode.
         if isinstance(stream, io.TextIOWrapper):

@@ -6,8 +6,7 @@ import importlib.metadata
 import json
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 
 def install_command(extra: str, distribution: str = "storm-exp") -> str:
@@ -20,6 +19,6 @@ def install_command(extra: str, distribution: str = "storm-exp") -> str:
     found = next(iter(importlib.metadata.distributions(name=distribution)), None)
     known = json.loads((found and found.read_text("direct_url.json")) or "{}")
     if known.get("dir_info", {}).get("editable"):
-        folder = Path(url2pathname(urlsplit(known["url"]).path))
+        folder = Path(unquote(urlsplit(known["url"]).path))
         target, option = "." if folder == Path.cwd() else str(folder), "-e "
     return f"pip install {option}{shlex.quote(f'{target}[{extra}]')}"

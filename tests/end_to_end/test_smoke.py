@@ -54,6 +54,8 @@ def test_a_second_run_makes_nothing_says_so_and_imports_no_torch(warm: Workplace
     assert "hydra" in imported
     # The report reads records of questions, which are Parquet: pyarrow and numpy, and no more.
     assert not imported & {"torch", "scipy", "scipy.stats", "transformers", "lightning"}
+    # What verbs alone need is not imported for a run.
+    assert not imported & {"storm_evaluation.reproduction.reproduction", "urllib.request"}
 
 
 @pytest.mark.slow

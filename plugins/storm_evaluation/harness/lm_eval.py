@@ -7,8 +7,6 @@ import dataclasses
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
-from filelock import FileLock
-
 from storm_evaluation.evaluation import Evaluation, EvaluationSpec
 from storm_evaluation.harness.cost import evaluation_cost
 from storm_evaluation.harness.nltk_data import fetch
@@ -273,6 +271,8 @@ class LmEval(AsksModel):
         kept: KeptResults,
     ) -> dict[str, float]:
         """Evaluate the missing tasks; return figures of the engine that wrote answers."""
+        from filelock import FileLock
+
         from storm_evaluation.harness.harness import Harness
         from storm_evaluation.harness.loaded_tasks import HarnessTasks
         from storm_inference.opening import open_engine

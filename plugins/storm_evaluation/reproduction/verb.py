@@ -1,4 +1,4 @@
-"""The verb `reproduce`."""
+"""The verb `reproduce`. What it needs is imported in it: this is imported with the plugin."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from storm_evaluation.reproduction.find import find_original
-from storm_evaluation.reproduction.reproduction import compare
-from storm_evaluation.reproduction.rerun import rerun, write_recipes
-from storm_evaluation.reproduction.words import read_words
 from storm_exp import Answer, StormError
 
 
@@ -33,6 +29,11 @@ def reproduce(arguments: list[str]) -> int:
         storm-exp reproduce latest
         storm-exp reproduce latest runtime.threads=1
     """
+    from storm_evaluation.reproduction.find import find_original
+    from storm_evaluation.reproduction.reproduction import compare
+    from storm_evaluation.reproduction.rerun import rerun, write_recipes
+    from storm_evaluation.reproduction.words import read_words
+
     words = read_words(arguments)
     original = find_original(words.what, words.outputs)
     folder = words.folder or new_folder(words.outputs, original.name)

@@ -1,11 +1,7 @@
-"""The verb `compare`."""
+"""The verb `compare`. What it needs is imported in it: this is imported with the plugin."""
 
 from __future__ import annotations
 
-from storm_evaluation.side_by_side.differences import find_differences
-from storm_evaluation.side_by_side.lines import lines
-from storm_evaluation.side_by_side.side import find_side
-from storm_evaluation.side_by_side.words import read_words
 from storm_exp import Answer
 
 
@@ -23,6 +19,11 @@ def compare(arguments: list[str]) -> int:
         storm-exp compare latest my-run
         storm-exp compare base_model merger
     """
+    from storm_evaluation.side_by_side.differences import find_differences
+    from storm_evaluation.side_by_side.lines import lines
+    from storm_evaluation.side_by_side.side import find_side
+    from storm_evaluation.side_by_side.words import read_words
+
     words = read_words(arguments)
     first, second = (find_side(word, words.outputs) for word in words.names)
     found = find_differences(first, second, words.margin)
