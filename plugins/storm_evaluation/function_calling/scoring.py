@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from storm_data.rows.tool_form import ToolForm
 from storm_evaluation.function_calling.berkeley import shown
 from storm_evaluation.function_calling.checker import mistake
 from storm_evaluation.function_calling.suite import Expected, Question, Suite
+from storm_evaluation.harness.kept_answers import KeptAnswers
 from storm_evaluation.sample import Sample, shorten, shorten_front
 from storm_exp import StageContext
 from storm_inference.engines.engine import Engine, Sampling
@@ -46,10 +47,12 @@ def ask(
     chosen: dict[str, list[Question]],
     asked: Asked,
     open_engine: Callable[[], Engine],
+    kept: Mapping[str, KeptAnswers],
 ) -> Iterator[tuple[str, list[Scored]]]:
     """Yield every category with the scores of its `chosen` questions, in order.
 
-    Finished shards of a category are kept in the stage's scratch and survive a crash.
+    Answers are taken from what is `kept` of a category, and kept. Finished shards of a category are
+    in the stage's scratch and survive a crash.
     """
     generator = Generator(
         model,
@@ -67,7 +70,17 @@ def ask(
     ):
         for category, questions in chosen.items():
             rows = [row(question, asked.tool_form, asked.spelling) for question in questions]
-            answers = generator.answer_together(rows, progress.advance)
+
+            def together(indices: Sequence[int], rows: list[dict[str, Any]] = rows) -> list[Answer]:
+                chosen = [rows[index] for index in indices]
+                return generator.answer_together(chosen, progress.advance)
+
+            numbers = range(len(rows))
+            answers = (
+                kept[category].answer("calls", rows, numbers, together, progress.advance)
+                if category in kept
+                else together(numbers)
+            )
             expected = suite.expected(category)
             yield (
                 category,

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,9 @@ class ToolCalls(AsksModel):
     def run(self, stage: StageContext, model: Checkpoint) -> Evaluation:
         """Ask every question, and compare the calls in the answers."""
         from storm_evaluation.function_calling.scoring import Asked, ask
+        from storm_evaluation.harness.kept_answers import KeptAnswers
         from storm_evaluation.harness.kept_results import KeptResults
+        from storm_evaluation.harness.model_memos import ModelMemos
         from storm_evaluation.harness.task_result import TaskResult
         from storm_inference.opening import open_engine
 
@@ -144,14 +147,20 @@ class ToolCalls(AsksModel):
             batch_size=self.batch_size if self.engine == TRANSFORMERS else None,
             max_new_tokens=self.max_new_tokens,
         )
-        kept = KeptResults(stage, model, _VERSION, self._digests(suite))
+        memos = ModelMemos(stage, model, _VERSION)
+        kept = KeptResults(memos, self._digests(suite))
         if missing := kept.missing():
             with stage.compute() as device:
                 opened = functools.partial(
                     open_engine, self, stage, model, device=device, dtype=self.dtype
                 )
                 chosen = {name: self.chosen(suite, name) for name in missing}
-                for category, scored in ask(stage, model, suite, chosen, asked, opened):
+                unlimited = dataclasses.replace(self, limit=None, limit_seed=None)
+                answers: dict[str, KeptAnswers] = {}
+                for name, digest in unlimited._digests(suite).items() if self.limit else ():
+                    answers[name] = KeptAnswers(memos, name, digest, stage.rank == 0)
+                    answers[name].take(self._order(suite, name))
+                for category, scored in ask(stage, model, suite, chosen, asked, opened, answers):
                     counts = Counter(mistake for _, mistake in scored if mistake)
                     result = TaskResult(
                         task=category,
@@ -192,11 +201,15 @@ class ToolCalls(AsksModel):
     def chosen(self, suite: Suite, category: str) -> list[Question]:
         """Return the questions of a category that are asked, in order."""
         questions = suite.questions(category)
+        return [questions[index] for index in sorted(self._order(suite, category))]
+
+    def _order(self, suite: Suite, category: str) -> Sequence[int]:
+        """Return the numbers of the questions that are asked, in the order of the limit."""
+        count = len(suite.questions(category))
         if self.limit is None or self.limit_seed is None:
-            return questions[: self.limit]
+            return range(count)[: self.limit]
         draw = random.Random(f"{self.limit_seed} {category}")
-        drawn = draw.sample(range(len(questions)), min(self.limit, len(questions)))
-        return [questions[index] for index in sorted(drawn)]
+        return draw.sample(range(count), min(self.limit, count))
 
     def _digests(self, suite: Suite) -> dict[str, str]:
         """Return by category a digest of all that its result depends on, besides the model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from lm_eval.evaluator import evaluate
 
 from storm_evaluation.harness.description import merge_descriptions
+from storm_evaluation.harness.kept_answers import KeptAnswers
 from storm_evaluation.harness.language_model import HarnessModel
 from storm_evaluation.harness.loaded_tasks import HarnessTasks, drawn, opened
 from storm_evaluation.harness.quiet import quiet
@@ -80,27 +81,45 @@ class Harness:
         ends = {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id}
         return sorted(ends - {None})
 
-    def evaluate(self, tasks: HarnessTasks, finished: Callable[[TaskResult], None]) -> None:
+    def evaluate(
+        self,
+        tasks: HarnessTasks,
+        finished: Callable[[TaskResult], None],
+        kept: Mapping[str, KeptAnswers] | None = None,
+    ) -> None:
         """Score every document, task by task; `finished` is given each task's result in turn.
 
-        A result depends on its task alone, not on the others. Raises InputError for tasks that the
+        A result depends on its task alone, not on the others. Answers to the questions of a limit
+        are taken from what is `kept` of a task, and kept. Raises InputError for tasks that the
         harness cannot score.
         """
         with opened(tasks, self._stage.scratch) as (_, loaded):
             for name, task in loaded.items():
                 if name not in tasks.left_out:
-                    finished(self._ask(name, task, tasks.settings[name], tasks.seed))
+                    answers = kept[name] if kept else None
+                    finished(self._ask(name, task, tasks.settings[name], tasks.seed, answers))
 
-    def _ask(self, name: str, task: Any, settings: TaskSettings, seed: int) -> TaskResult:
+    def _ask(
+        self,
+        name: str,
+        task: Any,
+        settings: TaskSettings,
+        seed: int,
+        kept: KeptAnswers | None,
+    ) -> TaskResult:
         """Evaluate one task."""
         self.language_model = model = self._wrap(settings.batch_size, settings.max_new_tokens)
         draws = settings.limit is not None and settings.limit_seed is not None
+        order = drawn(name, len(task.eval_docs), settings) if draws else []
+        if settings.limit is not None and kept is not None:
+            kept.take(order)
+            model.kept = kept
         _seed_everything(seed)
         output = evaluate(
             lm=model,
             task_dict={"tasks": {name: task}, "groups": {}},
             limit=None if draws else settings.limit,
-            samples={name: drawn(name, len(task.eval_docs), settings)} if draws else None,
+            samples={name: sorted(order)} if draws else None,
             bootstrap_iters=0,
             log_samples=True,
             system_instruction=settings.system_instruction or None,

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from storm_evaluation.harness.batches import generation_batches, likelihood_batches
 from storm_evaluation.harness.chat_model import ChatModel
 from storm_evaluation.harness.greedy_decoder import GreedyDecoder
+from storm_evaluation.harness.kept_answers import KeptAnswers
 from storm_evaluation.harness.shared_prompt import (
     Request,
     score_shared,
@@ -69,6 +70,9 @@ class HarnessModel(ChatModel):
         self._rope = model_config(model.config.to_dict())
         self._max_new_tokens, self._engine = max_new_tokens, engine
         self._decoder = GreedyDecoder(model, tokenizer)
+        self.kept: KeptAnswers | None = None
+        """Answers that need not be computed; None: none are kept."""
+        self._documents: list[int] = []
 
     @property
     def max_gen_toks(self) -> int:
@@ -80,6 +84,7 @@ class HarnessModel(ChatModel):
     ) -> list[tuple[float, bool]]:
         """Return (log-likelihood of the continuation, whether it is the greedy one)."""
         requests = self._shielded(requests)
+        self._documents = _documents(requests)
         with self._counting(len(requests), "log-likelihoods"):
             scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
         return scores
@@ -90,6 +95,7 @@ class HarnessModel(ChatModel):
         """Return the log-likelihoods of whole texts, in windows as HFLM computes them."""
         windows: list[Request] = []
         counts = []
+        self._documents = []
         for request in self._shielded(requests):
             found = get_rolling_token_windows(
                 token_list=self.tok_encode(request.args[0]),
@@ -100,11 +106,17 @@ class HarnessModel(ChatModel):
             before = len(windows)
             windows += map(make_disjoint_window, found)
             counts.append(len(windows) - before)
+            self._documents += _documents([request]) * counts[-1]
         size = self.batch_size
-        in_order = [range(n, min(n + size, len(windows))) for n in range(0, len(windows), size)]
 
-        def score(batch: Batch) -> list[tuple[float, bool]]:
-            chosen = [windows[index] for index in batch]
+        def together(indices: Sequence[int]) -> list[Any]:
+            asked = [windows[index] for index in indices]
+            in_order = [range(n, min(n + size, len(asked))) for n in range(0, len(asked), size)]
+            score = functools.partial(score_windows, asked)
+            return self._divided("windows", asked, shards_of(in_order), score)
+
+        def score_windows(asked: list[Request], batch: Batch) -> list[tuple[float, bool]]:
+            chosen = [asked[index] for index in batch]
             scores: dict[int, tuple[float, bool]] = {}
             compute, batches = self._likelihoods(chosen)
             for each in batches:
@@ -113,24 +125,31 @@ class HarnessModel(ChatModel):
             return [scores[index] for index in range(len(chosen))]
 
         with self._counting(len(windows), "windows of texts"):
-            scores = iter(self._divided("windows", windows, shards_of(in_order), score))
+            scores = iter(self._or_kept("windows", windows, together))
         return [sum(next(scores)[0] for _ in range(count)) for count in counts]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Return the answers, truncated at the tasks' stop sequences."""
         requests = self._shielded(requests)
+        self._documents = _documents(requests)
         asked = [(prompt, options) for prompt, options in (each.args for each in requests)]
         size = self.batch_size if self._engine is None else _SERVED
-        divided: list[Batch] = []
-        drawn: list[Batch] = []
-        for indices in self._answered_alike(asked):
-            chosen = [asked[index] for index in indices]
-            for batch in generation_batches(chosen, self._token_count, size):
-                options = normalize_gen_kwargs(chosen[batch[0]][1], self.max_gen_toks)
-                # A draw depends on those before it: they are one shard.
-                (drawn if options["do_sample"] else divided).append([indices[i] for i in batch])
+        length = self._token_count
 
-        def answer(batch: Batch) -> list[str]:
+        def together(indices: Sequence[int]) -> list[Any]:
+            chosen = [asked[index] for index in indices]
+            divided: list[Batch] = []
+            drawn: list[Batch] = []
+            for alike in self._answered_alike(chosen):
+                for batch in generation_batches([chosen[i] for i in alike], length, size):
+                    # A draw depends on those before it: they are one shard.
+                    draws = self._is_drawn(chosen[alike[batch[0]]][1])
+                    (drawn if draws else divided).append([alike[i] for i in batch])
+            shards = [*shards_of(divided), *([drawn] if drawn else [])]
+            write = functools.partial(answer, [requests[index] for index in indices])
+            return self._divided("answers", chosen, shards, write)
+
+        def answer(requests: list[Instance], batch: Batch) -> list[str]:
             chosen = [requests[index] for index in batch]
             own, self.batch_size_per_gpu = self.batch_size, size
             try:
@@ -139,9 +158,13 @@ class HarnessModel(ChatModel):
                 self.batch_size_per_gpu = own
             return texts
 
-        shards = [*shards_of(divided), *([drawn] if drawn else [])]
         with self._counting(len(requests), "answers"):
-            return self._divided("answers", asked, shards, answer)
+            if any(self._is_drawn(options) for _, options in asked):
+                return together(range(len(asked)))
+            return self._or_kept("answers", asked, together)
+
+    def _is_drawn(self, options: dict[str, Any]) -> bool:
+        return bool(normalize_gen_kwargs(options, self.max_gen_toks)["do_sample"])
 
     def _token_count(self, prompt: str) -> int:
         return len(self.tok_encode(prompt))
@@ -168,14 +191,19 @@ class HarnessModel(ChatModel):
         override_bs: int | None = None,
     ) -> list[tuple[float, bool]]:
         pairs = [(context, continuation) for _, context, continuation in requests]
-        compute, batches = self._likelihoods(pairs)
 
-        def score(batch: Batch) -> list[tuple[float, bool]]:
-            scores = compute([pairs[index] for index in batch])
-            self._advance(len(batch))
-            return scores
+        def together(indices: Sequence[int]) -> list[Any]:
+            chosen = [pairs[index] for index in indices]
+            compute, batches = self._likelihoods(chosen)
 
-        scores = self._divided("likelihoods", pairs, shards_of(batches), score)
+            def score(batch: Batch) -> list[tuple[float, bool]]:
+                scores = compute([chosen[index] for index in batch])
+                self._advance(len(batch))
+                return scores
+
+            return self._divided("likelihoods", chosen, shards_of(batches), score)
+
+        scores = self._or_kept("likelihoods", pairs, together)
         return [(score, greedy) for score, greedy in scores]
 
     def _likelihoods(
@@ -211,6 +239,17 @@ class HarnessModel(ChatModel):
         sizes = [self.batch_size, self.max_length, self.max_gen_toks]
         digest = digest_of([[kind, *sizes], *requests])
         return answer_batches(self._shards, digest, shards, answer, self._advance)
+
+    def _or_kept(
+        self,
+        kind: str,
+        requests: Sequence[Any],
+        together: Callable[[Sequence[int]], list[Any]],
+    ) -> list[Any]:
+        """Return the answers to requests: those that are kept, and what `together` computes."""
+        if self.kept is None:
+            return together(range(len(requests)))
+        return self.kept.answer(kind, requests, self._documents, together, self._advance)
 
     @contextlib.contextmanager
     def _counting(self, total: int, label: str) -> Iterator[None]:
@@ -288,3 +327,7 @@ class HarnessModel(ChatModel):
 
     def _is_plain_greedy(self, options: dict[str, Any]) -> bool:
         return self._is_plain() and self._decoder.supports(options)
+
+
+def _documents(requests: Sequence[Instance]) -> list[int]:
+    return [int(request.doc_id or 0) for request in requests]

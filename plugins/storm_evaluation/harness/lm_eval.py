@@ -38,6 +38,7 @@ from storm_models.dtype import LoadedDtype
 from storm_models.sources.repository import cached_snapshot
 
 if TYPE_CHECKING:
+    from storm_evaluation.harness.kept_answers import KeptAnswers
     from storm_evaluation.harness.kept_results import KeptResults
 
 _VERSION = 4
@@ -242,9 +243,10 @@ class LmEval(AsksModel):
         """Evaluate the model on every task of which no result is kept."""
         from storm_evaluation.harness.description import merge_descriptions
         from storm_evaluation.harness.kept_results import KeptResults
+        from storm_evaluation.harness.model_memos import ModelMemos
 
         asked = self.asked()
-        kept = KeptResults(stage, model, _VERSION, self._digests(asked))
+        kept = KeptResults(ModelMemos(stage, model, _VERSION), self._digests(asked))
         figures = self._ask(stage, model, asked, kept) if kept.missing() else {}
         evaluation = Evaluation(stage.directory)
         if stage.rank > 0:
@@ -317,8 +319,24 @@ class LmEval(AsksModel):
                 sample_rows=self.sample_rows,
                 left_out=frozenset(others),
             )
-            harness.evaluate(tasks, kept.keep if stage.rank == 0 else lambda result: None)
+            keep = kept.keep if stage.rank == 0 else lambda result: None
+            harness.evaluate(tasks, keep, self._kept_answers(stage, model, left))
             return harness.engine.figures() if harness.engine else {}
+
+    def _kept_answers(
+        self, stage: StageContext, model: Checkpoint, asked: dict[str, tuple[Leaf, TaskSettings]]
+    ) -> dict[str, KeptAnswers]:
+        """Return by task the answers that evaluations with another limit have kept."""
+        from storm_evaluation.harness.kept_answers import KeptAnswers
+        from storm_evaluation.harness.model_memos import ModelMemos
+
+        memos = ModelMemos(stage, model, _VERSION)
+        unlimited = {
+            name: (leaf, dataclasses.replace(settings, limit=None, limit_seed=None))
+            for name, (leaf, settings) in asked.items()
+        }
+        digests = self._digests(unlimited)
+        return {name: KeptAnswers(memos, name, digests[name], stage.rank == 0) for name in asked}
 
     def _digests(self, asked: dict[str, tuple[Leaf, TaskSettings]]) -> dict[str, str]:
         """Return by task a digest of all that its result depends on, besides the model."""

@@ -82,10 +82,13 @@ def _configure(task: Any, settings: TaskSettings, seed: int) -> None:
 
 
 def drawn(task: str, documents: int, settings: TaskSettings) -> list[int]:
-    """Return the indices of the documents to evaluate, from the task's name and settings alone."""
+    """Return the indices of the documents to evaluate, as drawn.
+
+    They follow from the task's name and settings alone.
+    """
     assert settings.limit is not None
     draw = random.Random(f"{settings.limit_seed} {task}")
-    return sorted(draw.sample(range(documents), min(settings.limit, documents)))
+    return draw.sample(range(documents), min(settings.limit, documents))
 
 
 def _manager(tasks: HarnessTasks) -> TaskManager:

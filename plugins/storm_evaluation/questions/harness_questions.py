@@ -32,7 +32,8 @@ def _documents(name: str, task: Any, settings: TaskSettings) -> Iterator[Any]:
     """Yield the documents of a task that its settings choose, in the task's order."""
     if settings.limit is not None and settings.limit_seed is not None:
         documents = task.eval_docs
-        yield from (documents[index] for index in drawn(name, len(documents), settings))
+        chosen = sorted(drawn(name, len(documents), settings))
+        yield from (documents[index] for index in chosen)
     else:
         yield from itertools.islice(task.eval_docs, settings.limit)
 
