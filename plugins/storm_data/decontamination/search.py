@@ -80,10 +80,35 @@ def _search(index: NgramIndex, texts: Sequence[Ints], first: int, needed: Ints) 
     text = 0
     while text < len(texts):
         end = int(np.searchsorted(pairs, pairs[text] + _AT_ONCE, side="right")) - 1
-        end = min(max(end, text + 1), len(texts))  # a single text may have more
+        end = min(max(end, text + 1), len(texts))
         chosen = slice(edges[text], edges[end])
-        yield from _matches(index, starts, positions[chosen], ngrams[chosen], first, needed)
+        part = index, starts, positions[chosen], ngrams[chosen], first, needed
+        whole = pairs[end] - pairs[text] <= _AT_ONCE
+        yield from _matches(*part) if whole else _matches_in_parts(*part)
         text = end
+
+
+def _matches_in_parts(
+    index: NgramIndex, starts: Ints, positions: Ints, ngrams: Ints, first: int, needed: Ints
+) -> Iterator[Match]:
+    """Yield the matches of one text, of whose n-grams only some can be counted at once.
+
+    The parts overlap by as many words as the longest question may be spread over.
+    """
+    pairs = np.concatenate([[0], np.cumsum(index.occurrences(ngrams))])
+    reach = math.ceil(index.longest * _SPREAD)
+    best: dict[int, Match] = {}
+    begin = end = 0
+    while end < len(positions):
+        fit = int(np.searchsorted(pairs, pairs[begin] + _AT_ONCE, side="right")) - 1
+        end = max(fit, int(np.searchsorted(positions, positions[begin] + 2 * reach)))
+        part = slice(begin, end)
+        for match in _matches(index, starts, positions[part], ngrams[part], first, needed):
+            if match.question not in best or match.share > best[match.question].share:
+                best[match.question] = match
+        if end < len(positions):
+            begin = int(np.searchsorted(positions, positions[end] - reach))
+    yield from (best[question] for question in sorted(best))
 
 
 def _matches(

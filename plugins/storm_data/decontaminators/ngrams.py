@@ -22,7 +22,7 @@ class Touched(Enum):
     """They stay, and the column `touches` names the tasks."""
 
 
-@component("decontaminator", "ngrams", version=1, requires=("numpy", "pyarrow"), extra="train")
+@component("decontaminator", "ngrams", version=2, requires=("numpy", "pyarrow"), extra="train")
 class Ngrams:
     """Finds training rows that hold questions of evaluations, and removes or marks them.
 

@@ -25,6 +25,12 @@ LETTERS = st.text(st.sampled_from(string.ascii_letters + "äéß"), min_size=1, 
         (">>> x == 1", "x == 1"),
         ("snake_case", "snake case"),
         ("\u65e5\u672c\u8a9e abc", "\u65e5 \u672c \u8a9e abc"),
+        (
+            "<p>What <b>is</b><br/>R&amp;D? It&#39;s&nbsp;a <a href='x y'>link</a>",
+            "what is r d its a link",
+        ),
+        ("if a<b and c>d: vector<T> &unknown; &", "if a b and c d vector t unknown"),
+        ("\u05d4\u05d0\u05dd \u0647\u0644 \u202eabc", "\u05d4\u05d0\u05dd \u0647\u0644 abc"),
         (" \n\t ", ""),
     ],
 )
@@ -67,6 +73,22 @@ def test_an_excerpt_is_found_in_a_long_text(place: int) -> None:
     first = words(text).index("here")
     start, end = Places(text).excerpt(first, first + 5)
     assert text[start:end] == "Here it IS, at last"
+
+
+def test_an_excerpt_is_found_in_a_long_text_without_spaces() -> None:
+    text = "\u304c\u3099\u65e5\u672c\u8a9e" * 3000 + "\u7b54\u3048\u306f" + "\u8a9e\u672c" * 3000
+    first = words(text).index("\u7b54")
+    places = Places(text)
+    start, end = places.excerpt(first, first + 3)
+    assert text[start:end] == "\u7b54\u3048\u306f"
+    assert len(places.pieces) > 8, "each of which is read to find a place in it"
+
+
+def test_an_excerpt_of_markup_is_what_was_written() -> None:
+    text = "<div class='a b c'>" * 300 + "It&#39;s <b>this</b>&nbsp;text</div> and more"
+    first = words(text).index("its")
+    start, end = Places(text).excerpt(first, first + 3)
+    assert text[start:end] == "It&#39;s <b>this</b>&nbsp;text"
 
 
 def test_wrapped_text_is_joined_as_it_was() -> None:

@@ -59,6 +59,23 @@ def test_what_is_found_is_what_comparing_by_hand_finds(monkeypatch) -> None:
             assert found == expected
 
 
+def test_a_text_of_many_repetitions_is_searched_in_parts_with_the_same_result(monkeypatch) -> None:
+    draw = random.Random(5)
+    questions = [" ".join(draw.choices(WORDS[:6], k=draw.randint(4, 12))) for _ in range(30)]
+    text = " ".join(draw.choices([*WORDS[:6], "other"], k=4000)) + " w1 w2" * 500
+    index = index_of(*questions, n=3)
+    whole = list(search(index, [text, text[::2]], Limits(0.4)))
+    assert len({match.question for match in whole}) > 8
+    counted = []
+    owners = index.owners
+    monkeypatch.setattr(
+        index, "owners", lambda ngrams: counted.append(len(ngrams)) or owners(ngrams)
+    )
+    monkeypatch.setattr(search_module, "_AT_ONCE", 200)
+    assert list(search(index, [text, text[::2]], Limits(0.4))) == whole
+    assert max(counted) < 500
+
+
 def test_parts_that_stand_far_apart_are_no_question() -> None:
     index = index_of("a b c d e f g h", n=3)
     near = "a b c d x e f g h"
