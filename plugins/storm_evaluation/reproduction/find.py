@@ -8,7 +8,8 @@ from storm_evaluation.reproduction.lock import LOCK, read_lock
 from storm_evaluation.reproduction.original import Original
 from storm_evaluation.reproduction.recorded_run import read_run
 from storm_exp import StormError
-from storm_report.run_folders import find_run
+from storm_exp.report import RunRecord
+from storm_report.run_folders import Run, find_run
 
 CARD = "README.md"
 
@@ -28,7 +29,13 @@ def find_original(word: str, outputs: Path) -> Original:
         if not (path.parent / LOCK).is_file():
             raise StormError(f"{path}: there is no {LOCK} beside this card, which says how")
         return read_lock(path.parent / LOCK)
-    run = find_run(outputs, word)
+    return read_run(recorded(find_run(outputs, word)))
+
+
+def recorded(run: Run) -> RunRecord:
+    """Return the record of a run; raises StormError where there is none that can be read."""
     if run.record is None:
-        raise StormError(f"{run.folder}: {run.problem} (a run of another version of storm-exp?)")
-    return read_run(run.record)
+        there = (run.folder / "run.json").is_file()
+        why = " (a run of another version of storm-exp?)" if there else ""
+        raise StormError(f"{run.folder}: {run.problem}{why}")
+    return run.record

@@ -41,11 +41,16 @@ def read_lock(file: Path) -> Original:
         step["key"]: step["inputs"][_ADOPTED]
         for step in steps
         if step["component"] in components
+        and isinstance(step["inputs"].get(_ADOPTED), str)
         and step["inputs"].keys() - components[step["component"]].ports.keys() == {_ADOPTED}
     }
 
     def source(key: str) -> str:
+        passed = set[str]()
         while key in adopted:
+            if key in passed:
+                raise InputError(f"{file}: {names[key]} adopted its own files")
+            passed.add(key)
             key = adopted[key]
         if key not in names:
             raise InputError(f"{file}: a step is made of {key[:12]}, which is none of its steps")
@@ -86,6 +91,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
             value = step.get(name) if isinstance(step, dict) else None
             if not isinstance(value, kind):
                 raise InputError(f"{file}: step {number} has no {name} ({kind.__name__})")
+        for port, given in step["inputs"].items():
+            keys = given if isinstance(given, list) else [given]
+            if not all(isinstance(key, str) for key in keys):
+                raise InputError(f"{file}: step {number}: inputs.{port} is no key or list of keys")
     if not steps:
         raise InputError(f"{file} has no steps: how the model was made was not recorded")
     return steps

@@ -25,8 +25,14 @@ def write_recipes(folder: Path, recipes: Sequence[dict[str, Any]]) -> list[str]:
     for name, recipe in zip(names, recipes, strict=True):
         text = HEADER + json.dumps(recipe, indent=1) + "\n"
         (place / f"{name}.yaml").write_text(text, encoding="utf-8")
-    words = [f"recipe={','.join(names)}", f"outputs={folder}", f"store.path={folder / 'store'}"]
+    words = [f"recipe={','.join(names)}"]
+    words += [f"outputs={_quoted(folder)}", f"store.path={_quoted(folder / 'store')}"]
     return [*words, *(["-m"] if len(names) > 1 else []), "-cd", str(folder / CONF)]
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a value of Hydra's, which is not read as anything else."""
+    return '"' + str(path).replace('"', '\\"') + '"'
 
 
 def rerun(words: Sequence[str], folder: Path) -> RunRecord:

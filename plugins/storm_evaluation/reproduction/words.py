@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
 from storm_evaluation.reproduction.scores import MARGIN
 from storm_exp import StormError, did_you_mean
 
@@ -46,7 +49,7 @@ def read_words(arguments: Sequence[str]) -> Words:
         elif name == "store.path" and equals:
             raise StormError(f"{word}: it reproduces in a store of its own; --in DIR says where")
         elif (equals and not Path(word).exists()) or word.startswith("~"):
-            words.overrides.append(word)
+            words.overrides.append(_single(word))
         else:
             names.append(word)
     if len(names) != 1:
@@ -61,7 +64,23 @@ def read_words(arguments: Sequence[str]) -> Words:
 def _folder(value: str) -> Path:
     if not value:
         raise StormError("reproduce --in: give a folder")
-    return Path(value).expanduser().absolute()
+    folder = Path(value).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise StormError(f"reproduce --in {value}: this is a file: give a folder")
+    return folder
+
+
+def _single(word: str) -> str:
+    """Return an override; raises StormError for one with several values."""
+    try:
+        several = OverridesParser.create().parse_override(word).is_sweep_override()
+    except HydraException:  # which is told when the recipe is composed
+        several = False
+    if several:
+        raise StormError(
+            f"reproduce {word}: give one value, which takes the place of the recorded one"
+        )
+    return word
 
 
 def read_margin(verb: str, value: str) -> float:

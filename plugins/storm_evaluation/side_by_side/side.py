@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.reproduction.find import recorded
 from storm_evaluation.reproduction.original import Step, store_of
 from storm_exp import Artifact, Manifest, StormError, lineage
 from storm_exp.report import CellRecord, RunRecord
@@ -41,11 +42,11 @@ def find_side(word: str, outputs: Path) -> Side:
     if (cell := _cell_of(path)) is not None:
         record, number = cell
         return _of_cell(record, record.cells[number], path.name)
-    stage = outputs / "latest" / word
-    if word and word != "latest" and stage.is_dir():
-        return _of_artifact(word, stage, outputs)
     if word == "latest" or (path / "run.json").is_file():
         return _of_run(outputs, word)
+    stage = outputs / "latest" / word
+    if word and stage.is_dir():
+        return _of_artifact(word, stage, outputs)
     located = locate(word, outputs / "store")
     return _of_artifact(word, located[1], outputs) if located else _of_run(outputs, word)
 
@@ -63,9 +64,7 @@ def _cell_of(path: Path) -> tuple[RunRecord, int] | None:
 
 def _of_run(outputs: Path, word: str) -> Side:
     run = find_run(outputs, word)
-    if run.record is None:
-        raise StormError(f"{run.folder}: {run.problem} (a run of another version of storm-exp?)")
-    record = run.record
+    record = recorded(run)
     if record.is_sweep:
         cells = [os.path.relpath(run.folder / folder) for folder in record.cell_folders()]
         shown = ", ".join(cells[:3]) + (", …" if len(cells) > 3 else "")

@@ -60,6 +60,10 @@ STEP = {
 }
 
 
+def with_inputs(inputs: dict[str, object]) -> str:
+    return json.dumps({"steps": [{**STEP, "inputs": inputs}]})
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -69,6 +73,10 @@ STEP = {
         ('{"steps": [7]}', "step 1 has no key (str)"),
         (json.dumps({"steps": [{**STEP, "inputs": None}]}), "step 1 has no inputs (dict)"),
         (json.dumps({"steps": [STEP]}), "a step is made of cd, which is none of its steps"),
+        (with_inputs({"number": 5}), "step 1: inputs.number is no key or list of keys"),
+        (with_inputs({"number": None}), "step 1: inputs.number is no key or list of keys"),
+        (with_inputs({"number": ["ab", 5]}), "step 1: inputs.number is no key or list of keys"),
+        (with_inputs({"number": "ab", "path": "ab"}), "add adopted its own files"),
     ],
 )
 def test_a_file_that_is_no_lock_is_refused(tmp_path: Path, text: str, problem: str) -> None:

@@ -205,6 +205,8 @@ def test_a_component_that_nobody_brings_is_named(storm: Command, tmp_path: Path)
         (["latest", "--jsn"], "reproduce --jsn: no such flag; did you mean '--json'?"),
         (["latest", "--margin", "2"], "--margin 2: give a difference of scores above 0, below 1"),
         (["latest", "store.path=x"], "store.path=x: it reproduces in a store of its own"),
+        (["latest", "adder.amount=1,2"], "reproduce adder.amount=1,2: give one value"),
+        (["latest", "--in", __file__], "this is a file: give a folder"),
     ],
 )
 def test_a_command_line_that_means_nothing_is_refused(
@@ -218,6 +220,22 @@ def test_a_command_line_that_means_nothing_is_refused(
 def test_an_unknown_run_is_answered_with_the_nearest(storm: Command) -> None:
     storm("recipe=sum", "name=first")
     assert "no run 'frist' in outputs; did you mean 'first'" in storm("reproduce", "frist").error
+
+
+@pytest.mark.parametrize("name", ["my outputs", "a,b=c(d)[e]{f}#\u00fc", "it's"])
+def test_it_runs_below_a_folder_of_any_name(storm: Command, tmp_path: Path, name: str) -> None:
+    storm("recipe=sum", f'outputs="{name}"')
+    result = storm("reproduce", "latest", f"outputs={name}")
+    assert verdict(result).startswith("same bits"), result.err
+    assert (tmp_path / name / "reproduced").is_dir()
+
+
+def test_a_run_that_was_killed_has_no_record_to_reproduce(storm: Command) -> None:
+    run = storm("recipe=sum")
+    assert run.record is not None
+    (run.record.directory / "run.json").unlink()
+    error = storm("reproduce", "latest").error
+    assert error.endswith("no record: it goes on, or it was killed")
 
 
 def test_a_run_of_another_version_is_refused(storm: Command) -> None:
