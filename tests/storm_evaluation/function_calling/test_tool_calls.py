@@ -12,6 +12,7 @@ from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.function_calling.scoring import CALLED, MALFORMED, NOT_CALLED, judge, row
 from storm_evaluation.function_calling.suite import Expected, Question, Suite
 from storm_evaluation.function_calling.tool_calls import ToolCalls
+from storm_evaluation.harness import kept_answers
 from storm_evaluation.sample import Sample
 from storm_exp import InputError, Runtime, SettingError, Store, value_digest
 from storm_exp._store.artifact_maker import Maker
@@ -223,6 +224,9 @@ def test_a_category_that_is_added_is_the_only_one_asked(models, tmp_path, monkey
     drawn = evaluate("simple", limit_seed=3)
     assert asked == [2] and [s.document for s in drawn] != [s.document for s in alone]
     assert evaluate("simple", "irrelevance") == both[2:] + both[:2] and not asked
+    monkeypatch.setattr(kept_answers, "_FIRST", 2)
+    more = evaluate("simple", limit=4)
+    assert asked == [2] and more[:2] == alone, "what a larger limit adds"
 
 
 def test_the_committed_suite_is_the_generated_one():
