@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ class KeptAnswers:
             if folder is None:
                 found = together(indices)
                 if self._keeps:
-                    self._memos.keep(name, lambda to, found=found: _write(to, found))
+                    self._memos.keep(name, functools.partial(_write, found))
             else:
                 found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
                 advance(len(found))
@@ -78,5 +79,5 @@ class KeptAnswers:
         return [answers[index] for index in range(len(requests))]
 
 
-def _write(folder: Path, answers: list[Any]) -> None:
+def _write(answers: list[Any], folder: Path) -> None:
     (folder / _FILE).write_text(json.dumps(answers), encoding="utf-8")
