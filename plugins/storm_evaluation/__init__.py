@@ -71,7 +71,7 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
 
         for example:
             storm-exp ablate recipe=storm seed=0,1,2
-            storm-exp ablate recipe=storm seed=0,1,2 ablation.design=full
+            storm-exp ablate recipe=storm seed=0,1 ablation.design=full ablation.controls.slerp=null
             storm-exp ablate recipe=storm seed=0,1,2 ablation.controls.difficulty=null
             storm-exp ablate recipe=storm seed=0,1,2,3,4 --power
         """

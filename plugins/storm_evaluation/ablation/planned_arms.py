@@ -48,7 +48,8 @@ def check_arms(plan: Plan, says: Mapping[str, str] | None = None) -> None:
             beside = f" beside the control of {' and '.join(without.split(BESIDE))}"
             raise ComposeError(
                 f"ablation.controls.{name}: {what} changes nothing{beside if without else ''}: the "
-                "recipe evaluates the same models without it"
+                "recipe evaluates the same models without it; leave it out with "
+                f"ablation.controls.{name}=null"
             )
 
 
