@@ -63,7 +63,14 @@ def _cell_of(path: Path) -> tuple[RunRecord, int] | None:
 
 
 def _of_run(outputs: Path, word: str) -> Side:
-    run = find_run(outputs, word)
+    try:
+        run = find_run(outputs, word)
+    except StormError as error:
+        latest = outputs / "latest"
+        stages = [path.name for path in sorted(latest.glob("*")) if is_artifact(path.resolve())]
+        stage = f"a stage of the latest run ({', '.join(stages) or 'there is none'})"
+        others = f"{stage} or the first digits of a key are taken, too"
+        raise StormError(f"{error}; {others}") from error
     record = recorded(run)
     if record.is_sweep:
         cells = [os.path.relpath(run.folder / folder) for folder in record.cell_folders()]

@@ -126,6 +126,7 @@ def test_runs_without_common_questions_say_so(storm: Command, tmp_path: Path) ->
     [
         (["one"], "compare takes two runs, cells or artifacts, and was given one"),
         (["one", "three"], "no run 'three' in outputs"),
+        (["one", "three"], "a stage of the latest run (adder, other, source, total) or the first"),
         (["one", "--jason"], "compare --jason: no such flag; did you mean '--json'?"),
         (["one", "two", "--margin=0"], "compare --margin 0: give a difference of scores"),
         (["one", "."], "is no artifact of a store, so nothing says what it is"),
