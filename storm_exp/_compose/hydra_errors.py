@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import (
-    ConfigCompositionException,
-    HydraException,
-    MissingConfigException,
-    OverrideParseException,
-)
+from hydra import errors
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -25,6 +21,7 @@ from storm_exp._contract.component import Component
 from storm_exp._contract.errors import StormError, did_you_mean
 from storm_exp._contract.extras import install_command
 from storm_exp._contract.plugins import load_plugins
+from storm_exp._contract.typed_json import type_hints
 
 _LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """Launchers of sweeps that an extra of this distribution installs."""
@@ -40,18 +37,18 @@ def explain(error: BaseException) -> str | None:
 
 
 def _message(error: BaseException) -> str | None:
-    if isinstance(error, OverrideParseException):
+    if isinstance(error, errors.OverrideParseException):
         return _unreadable(str(error.override), _first_line(error))
-    if isinstance(error, MissingConfigException):
+    if isinstance(error, errors.MissingConfigException):
         return _missing_option(error)
-    if isinstance(error, ConfigCompositionException):
+    if isinstance(error, errors.ConfigCompositionException):
         return _composition(error)
     if isinstance(error, OmegaConfBaseException):
         path, problem = explain_type_error(error)
         return _unknown_key(error, "") or problem + _interpolations(path, problem)
     if isinstance(error, YAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
-    if isinstance(error, HydraException | StormError):
+    if isinstance(error, errors.HydraException | StormError):
         return str(error)
     if isinstance(error, RecursionError):
         return _circle(error)
@@ -124,7 +121,7 @@ def _including(error: BaseException) -> list[str]:
     return paths
 
 
-def _missing_option(error: MissingConfigException) -> str:
+def _missing_option(error: errors.MissingConfigException) -> str:
     file = str(error.missing_cfg_file or "")
     group, _, option = file.rpartition("/")
     for menu in [*load_plugins().menus(), *groups_beside_menus()]:
@@ -162,7 +159,7 @@ def _chosen_by(group: str, option: str) -> str:
     return " (from the `defaults` of a recipe or preset)"
 
 
-def _composition(error: ConfigCompositionException) -> str:
+def _composition(error: errors.ConfigCompositionException) -> str:
     text = str(error)
     cause = error.__cause__ or error.__context__
     override = re.search(r"\+?Error merging override (\S+)", text)
@@ -226,9 +223,12 @@ def _unknown_key(error: OmegaConfBaseException, path: str) -> str:
     addition = f" (to add it, write `+{full}=…`)"
     if full.startswith("graph."):
         return f"'{full}' is not in the graph{did_you_mean(name, known)}{addition}"
-    section, _, within = full.partition(".")
-    if "." in within and section in load_plugins().sections():
-        return f"'{full}' is not a setting{did_you_mean(name, known)}{addition}"
+    section, *within = full.split(".")
+    if section in (sections := load_plugins().sections()) and len(within) > 1:
+        is_dict = typing.get_origin(type_hints(sections[section]).get(within[0])) is dict
+        single = "" if known else f": {section}.{within[0]} holds a single value"
+        near = f"{did_you_mean(name, known)}{addition}" if is_dict else single
+        return f"'{full}' is not a setting{near}"
     owner = _component_at(error)
     new = new_setting(owner.name if owner else section, name, known)
     near = f"; did you mean '{new}'?" if new else did_you_mean(name, known)

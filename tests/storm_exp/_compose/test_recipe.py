@@ -316,6 +316,8 @@ def test_a_plugins_section_is_no_stage_and_holds_its_settings_alone(storm):
         "chat.template=chatlm": ["chat.template='chatlm'", "did you mean 'chatml'"],
         "chat.date=today": ["chat.date='today'", "must be a date"],
         "chat=chatml": ["chat must hold settings"],
+        "chat.date.x=1": ["'chat.date.x' is not a setting: chat.date holds a single value (from"],
+        "chat.arguments.x=1": ["to add it, write `+chat.arguments.x=…`"],
     }.items():
         said = storm("plan", "recipe=sum", override)
         assert said.code == 2 or said.code == 1
