@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from made_up import Maker
 from storm_exp import Store
 from storm_exp.testing import CommandResult, installed
 from storm_exp.testing import run as run_in
@@ -35,3 +36,9 @@ def storm(
 def store(tmp_path: Path) -> Store:
     """Return the store of the command line."""
     return Store(tmp_path / "outputs/store")
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    """Return what makes records of runs."""
+    return Maker(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +13,6 @@ from storm_report.trade_offs import trade_off_sections
 
 Model = tuple[float, int, float]
 """Its score, parameters, and seconds."""
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Maker:
-    return Maker(tmp_path)
 
 
 def evaluated(make: Maker, model: Model, *overrides: str, metric: str = "score") -> CellRecord:
