@@ -89,6 +89,8 @@ bench: $(INSTALLED)  ## figures of benchmarks/RESULTS.md; those of vLLM last
 	$(BIN)/python benchmarks/merging.py
 	$(BIN)/python benchmarks/merging.py --shapes 8b
 	$(BIN)/python benchmarks/contamination.py
+	$(BIN)/python -m storm_exp env create smollm2
+	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/training.py
 	$(MAKE) vllm

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from storm_evaluation.comparison.inference import pair, spread
+from storm_evaluation.comparison.inference import Spread, over_runs, pair, spread
 from storm_evaluation.comparison.power import MOST_RUNS, PlannedComparison, Variances, variances
 
 KNOWN = Variances(own=2e-4, pooled=2e-4, freedom=math.inf, questions=5e-5, most=1.0, fewest=960.0)
@@ -80,3 +80,47 @@ def test_a_pilots_variances_are_those_it_was_made_with():
     expected = 2 * (0.04 + 0.01 / 50)
     assert (known.own, known.pooled) == pytest.approx((expected, expected), rel=0.1)
     assert known.questions == pytest.approx(2 * 0.09 / 50, rel=0.1)
+
+
+FACTOR = {arm: (-1) ** (arm // 4) / 4 for arm in range(8)}
+"""The effect of one of three factors, of all eight arms."""
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+@pytest.mark.parametrize(
+    ("sds", "contrast"),
+    [
+        ((0.016, 0.004) * 4, FACTOR),
+        ((0.016, *(0.004,) * 7), FACTOR),
+        ((0.016, 0.016, 0.004, 0.004, 0.004, 0.004), pair(0, 1)),
+        ((0.016, *(0.004,) * 5), pair(0, 1)),
+    ],
+)
+def test_arms_that_vary_unequally_are_planned_as_if_each_were_drawn(sds, contrast, runs):
+    draws, arms, questions, effect = 40_000, len(sds), 4e-5, 0.03
+    draw = np.random.default_rng(1)
+    means = draw.normal(size=(draws, arms, runs)) * np.reshape(sds, (-1, 1))
+    found, own, pooled = (each[:, 0] for each in over_runs(means, [contrast]))
+    found = found + effect + draw.normal(size=draws) * questions**0.5
+    drawn = Spread(
+        difference=found,
+        own=own,
+        pooled=pooled,
+        questions=np.full(draws, questions),
+        reach=np.abs(found),
+        fewest=960,
+        tasks=1,
+        runs=runs,
+        arms=arms,
+    )
+    expected = np.mean(np.abs(found) > drawn.half_width(0.05 / 6))
+    known = Variances(
+        own=sum(weight**2 * sds[arm] ** 2 for arm, weight in contrast.items()),
+        pooled=sum(weight**2 for weight in contrast.values()) * float(np.mean(np.square(sds))),
+        freedom=np.inf,
+        questions=questions,
+        most=0.0,
+        fewest=960,
+    )
+    planned = PlannedComparison(known, arms, 6).power(effect, runs)
+    assert planned == pytest.approx(expected, abs=0.02)
