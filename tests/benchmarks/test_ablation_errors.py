@@ -56,5 +56,6 @@ def test_the_page_holds_the_table_of_every_case_within_its_bars(simulation):
     for case, row in zip(cases, rows, strict=True):
         assert max(map(float, row[4:7])) <= simulation.BAR, row
         planned, found = map(float, row[7:9])
-        if len(set(case.world.run_sds)) == 1:
-            assert abs(planned - found) <= simulation.APART, row
+        alike = len(set(case.world.run_sds)) == 1
+        by_chance = 0 if alike else 1  # the error of a count over 2,000 trials
+        assert abs(planned - found) <= simulation.APART + by_chance, row
