@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
-from storm_exp.report import RunRecord, Section
+from storm_exp.report import RunRecord, Section, StageRecord
 from storm_report.heat_map import heat_map
 from storm_report.markup import figure, folded, table
 from storm_report.shown import distinct
@@ -20,7 +21,10 @@ def sections(run: RunRecord) -> list[Section]:
     merges = distinct(run, "merge.json")
     if not merges:
         return []
-    parts = [(shown.label, merge(shown.contents)) for shown in merges]
+    labels = {stage.key: stage.label for cell in run.cells for stage in cell.stages}
+    parts = [
+        (shown.label, merge(shown.contents) + _sources(shown.stage, labels)) for shown in merges
+    ]
     return [Section("Merging", folded(parts), stage=merges[0].stage.stage)]
 
 
@@ -35,7 +39,7 @@ def merge(contents: dict[str, Any]) -> Markup:
 def _method(contents: dict[str, Any]) -> Markup:
     if not contents.get("angles"):
         parameters = {"weights": contents.get("weights"), **contents.get("parameters", {})}
-        text = ", ".join(f"{name} {_format(value)}" for name, value in parameters.items() if value)
+        text = _parameters(parameters)
         return Markup("<p class='note'>{}</p>").format(f"{contents['method']}: {text}".rstrip(": "))
     values: dict[tuple[str, str], float] = {}
     outside = []
@@ -75,7 +79,39 @@ def _vocabulary(told: dict[str, Any] | None) -> Markup:
     return note + table(["model", "tokens", "first of them", "for which it has"], rows)
 
 
+def _sources(stage: StageRecord, labels: Mapping[str, str]) -> Markup:
+    """Return a table of a merge by slices: which layers are whose, and their parameters.
+
+    `labels` names the artifacts by key.
+    """
+    if stage.component != "merge_yaml":
+        return Markup()
+    models = [labels.get(key, "") for key in stage.inputs.get("models") or []]
+    whole = [{"sources": [{"model": number} for number in range(1, len(models) + 1)]}]
+    rows = []
+    for number, piece in enumerate(stage.settings.get("slices") or whole, start=1):
+        base = piece.get("base") or stage.settings.get("base")
+        for source in piece["sources"]:
+            model, layers = source["model"], source.get("layers")
+            name = f"{model} {models[model - 1]}" + (", the base" if model == base else "")
+            which = f"{layers[0]} to {layers[1] - 1}" if layers else "all"
+            own = {**(piece.get("parameters") or {}), **(source.get("parameters") or {})}
+            rows.append([number, name, which, _parameters(own)])
+    return table(["slice", "model", "layers", "parameters of slice and model"], rows)
+
+
+def _parameters(values: Mapping[str, Any]) -> str:
+    """Return what is set, as text."""
+    given = {name: value for name, value in values.items() if value not in (None, [], {}, "")}
+    return ", ".join(f"{name} {_format(value)}" for name, value in given.items())
+
+
 def _format(value: Any) -> str:
+    if isinstance(value, dict):
+        where = value.get("filter")
+        told = _format(value["value"])
+        told = f"({told})" if isinstance(value["value"], list) else told
+        return f"{told} in {where}" if where not in (None, "*") else f"{told} elsewhere"
     if isinstance(value, list):
         return ", ".join(map(_format, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ import torch
 
 from storm_exp import InputError
 from storm_merging.layers.output_tensor import OutputTensor
-from storm_merging.parents.compatibility import FLOATING, Headers, check_tied_head
+from storm_merging.parents.compatibility import COMPUTED, FLOATING, Headers, check_tied_head
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.dtype import Dtype
 from storm_models.families.architecture import HEAD, ties_head
@@ -20,14 +20,15 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def check_headers(models: Sequence[Checkpoint], configs: Sequence[ModelConfig]) -> list[Headers]:
-    """Return every model's {name: (dtype, shape)}, without tied heads that are stored as well.
+    """Return every model's {name: (dtype, shape)}, without tied heads and computed tensors.
 
     Raises InputError for tensors that are not of floating point, and for a tied head that differs
     from the embedding.
     """
     found = []
     for number, (model, config) in enumerate(zip(models, configs, strict=True), start=1):
-        headers = dict(model.headers())
+        stored = model.headers()
+        headers = {name: stored[name] for name in stored if not name.endswith(COMPUTED)}
         if HEAD in headers and ties_head(config):
             check_tied_head(model)
             del headers[HEAD]

@@ -123,12 +123,12 @@ class _Resolver:
         position: float,
         needed_by: SourceLayers | SliceOfLayers | None,
     ) -> Any:
+        parameter = METHODS[self._method].parameters[key]
         for level in levels:
             if key in level:
                 value = evaluate(level[key], name, position)
                 if value is not None:
-                    return value
-        parameter = METHODS[self._method].parameters[key]
+                    return parameter.kind(value)
         if parameter.default is None and not parameter.optional and needed_by is not None:
             whom = (
                 f"model {needed_by.model + 1} of {self._place}"

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 from omegaconf import II, MISSING
 
-from storm_exp import Cost, InputError, SettingError, StageContext, component, did_you_mean, setting
+from storm_exp import (
+    Cost,
+    InputError,
+    SettingError,
+    StageContext,
+    StormError,
+    component,
+    did_you_mean,
+    setting,
+)
 from storm_merging.layers.merge_request import MergeRequest
 from storm_merging.layers.merged_spec import merged_spec
 from storm_merging.layers.slices import SliceOfLayers, read_slices
@@ -23,7 +33,7 @@ from storm_models.dtype import Dtype
 _SUMS = ("linear", "slerp", "task_arithmetic", "karcher")
 
 
-@component("merger", "merge_yaml", version=1)
+@component("merger", "merge_yaml", version=2)
 class MergeYaml:
     """A merge by slices of layers, with parameters by layer and by part, as mergekit's YAML has it.
 
@@ -66,8 +76,13 @@ class MergeYaml:
     """What the YAML says without an effect; a plan tells it."""
 
     def notes(self) -> list[str]:
-        """Return notices about what has no effect."""
-        return self.without_effect
+        """Return notices about what has no effect, in the YAML or among the settings."""
+        try:
+            slices = read_slices(self.slices, self.base, sys.maxsize) if self.slices else []
+            own = self._check_parameters(slices) if self.method in METHODS else []
+        except StormError:  # which plan_spec raises
+            own = []
+        return [*self.without_effect, *own]
 
     def plan_spec(self, models: list[CheckpointSpec]) -> CheckpointSpec:
         """Return the spec of the merge.
@@ -114,15 +129,19 @@ class MergeYaml:
         self._check_parameters(slices)
         return slices
 
-    def _check_parameters(self, slices: list[SliceOfLayers]) -> None:
-        method = METHODS[self.method]
+    def _check_parameters(self, slices: list[SliceOfLayers]) -> list[str]:
+        """Return a notice for each parameter without effect; raises InputError."""
+        levels = [("parameters", self.parameters, False)]
+        for number, piece in enumerate(slices):
+            levels.append((f"slices[{number}].parameters", piece.parameters, False))
+            levels += [
+                (f"slices[{number}].sources[{place}].parameters", source.parameters, True)
+                for place, source in enumerate(piece.sources)
+            ]
+        notices: list[str] = []
         try:
-            check_parameters(self.parameters, method, "parameters", own=False)
-            for number, piece in enumerate(slices):
-                where = f"slices[{number}]"
-                check_parameters(piece.parameters, method, f"{where}.parameters", own=False)
-                for place, source in enumerate(piece.sources):
-                    path = f"{where}.sources[{place}].parameters"
-                    check_parameters(source.parameters, method, path, own=True)
+            for where, parameters, own in levels:
+                notices += check_parameters(parameters, METHODS[self.method], where, own=own)[1]
         except InputError as error:
             raise InputError(str(error), parameters=self.parameters) from error
+        return notices

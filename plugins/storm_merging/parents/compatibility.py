@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from storm_exp import Cost, InputError
@@ -15,6 +15,7 @@ from storm_models.checkpoint.spec import CheckpointSpec, shapes_digest
 from storm_models.families.architecture import (
     EMBEDDING,
     HEAD,
+    head_dim,
     is_quantised,
     parameter_count,
     tensor_shapes,
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 FLOATING = ("F64", "F32", "BF16", "F16")
 """safetensors' names of the dtypes that are merged."""
+COMPUTED = "rotary_emb.inv_freq"
+"""End of the names of tensors that early checkpoints store, although every engine computes them."""
 Headers = dict[str, tuple[str, tuple[int, ...]]]
 """{tensor name: (safetensors dtype, shape)}"""
 
@@ -36,7 +39,7 @@ def merge_spec(models: Sequence[CheckpointSpec], names: Sequence[str]) -> Checkp
     Raises InputError, naming the difference, for checkpoints that cannot be merged.
     """
     same = len({model.shapes for model in models if model.shapes}) < 2
-    models = models if same else [_without_tied_head(model) for model in models]
+    models = models if same else [_as_config_implies(model) for model in models]
     first = models[0]
     for model, name in zip(models, names, strict=True):
         if is_quantised(model.config):
@@ -66,7 +69,7 @@ def sum_cost(merged: CheckpointSpec, models: int, operations: int = 2) -> Cost |
 def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
     """Return {name: (dtype, shape)} of the merge, in the first model's dtypes.
 
-    A tied head that only some models store besides the embedding is left out. Raises InputError,
+    A tied head and computed tensors that only some models store are left out. Raises InputError,
     naming the first difference, for models with different tensors.
     """
     headers = [model.headers() for model in models]
@@ -75,6 +78,9 @@ def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
         for model, tensors in zip(models, headers, strict=True):
             if tensors.pop(HEAD, None):
                 check_tied_head(model)
+    some = {name for tensors in headers for name in tensors if name.endswith(COMPUTED)}
+    if not all(name in tensors for name in some for tensors in headers):
+        headers = [_without(tensors, some) for tensors in headers]
     first = headers[0]
     for name, (dtype, _) in first.items():
         if dtype not in FLOATING:
@@ -96,6 +102,10 @@ def shared_tensors(models: Sequence[Checkpoint]) -> Headers:
     return first
 
 
+def _without(headers: Headers, names: Collection[str]) -> Headers:
+    return {name: entry for name, entry in headers.items() if name not in names}
+
+
 def check_tied_head(model: Checkpoint) -> None:
     """Raise InputError for a stored head that differs from the embedding it is tied to."""
     from storm_models.checkpoint.weights import holds_embedding
@@ -109,15 +119,21 @@ def check_tied_head(model: Checkpoint) -> None:
         )
 
 
-def _without_tied_head(model: CheckpointSpec) -> CheckpointSpec:
-    """Return the spec without a tied head that is stored besides the embedding."""
-    shapes = _expected_shapes(model)
-    if shapes is None or HEAD in shapes:
+def _as_config_implies(model: CheckpointSpec) -> CheckpointSpec:
+    """Return the spec without a tied head and computed tensors that are stored besides."""
+    shapes, config = _expected_shapes(model), model.config
+    if shapes is None or config is None:
         return model
-    if model.shapes != shapes_digest({**shapes, HEAD: shapes[EMBEDDING]}):
+    head = {HEAD: shapes[EMBEDDING]} if HEAD not in shapes else {}
+    computed = {
+        f"model.layers.{layer}.self_attn.{COMPUTED}": (head_dim(config) // 2,)
+        for layer in range(config["num_hidden_layers"])
+    }
+    further: list[dict[str, tuple[int, ...]]] = [head, computed, {**head, **computed}]
+    if model.shapes not in [shapes_digest({**shapes, **each}) for each in further]:
         return model
     return dataclasses.replace(
-        model, parameters=parameter_count(model.config or {}), shapes=shapes_digest(shapes)
+        model, parameters=parameter_count(config), shapes=shapes_digest(shapes)
     )
 
 

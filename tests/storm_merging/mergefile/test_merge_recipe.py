@@ -14,6 +14,7 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.testing import make_checkpoint
 
 from .conftest import ours
+from .test_against_mergekit import assert_one_rounding_apart
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_file_is_a_recipe(words, tmp_path):
 def test_the_commands_of_the_page_run(words, tmp_path):
     page = (Path(__file__).parents[3] / "docs/mergekit.md").read_text(encoding="utf-8")
     commands = re.findall(r"^    storm-exp (.*)$", page, re.M)
-    assert len(commands) == 6
+    assert len(commands) == 7
     file = words("slerp_second_base")[1].partition("=")[2]
     (tmp_path / "own/recipe").mkdir(parents=True)
     for command in commands:
@@ -89,6 +90,31 @@ def test_what_has_no_effect_is_told_by_the_plan(family, example, tmp_path):
     file.write_text(text.replace("  t: 0.3", "  t: 0.3\n  int8_mask: true"), encoding="utf-8")
     done = run(tmp_path, "plan", "recipe=merge_yaml", f"merge.file={file}")
     assert "parameters.int8_mask is no parameter of the method, and without effect" in done.out
+
+
+def test_what_has_no_effect_in_a_sweep_is_told(words, tmp_path):
+    sweep = ("merger.parameters.epsilon=0.1,0.2", "merger.method=ties,karcher")
+    told = run(tmp_path, "plan", "-m", *words("ties"), *sweep).out
+    assert "parameters.epsilon is no parameter of the method, and without effect" in told
+    assert "slices[0].sources[0].parameters.density is no parameter of the method" in told
+
+
+def test_a_whole_number_may_be_a_gradient(example, family, tmp_path):
+    file = example("karcher", family("llama"))
+    text = file.read_text(encoding="utf-8")
+    assert "max_iter: 10" in text
+    file.write_text(text.replace("max_iter: 10", "max_iter: [1, 10]"), encoding="utf-8")
+    assert ours(file, tmp_path / "ours").load().config.num_hidden_layers == 4
+
+
+def test_the_report_names_models_layers_and_parameters(words, tmp_path):
+    done = run(tmp_path, *words("weights_by_source_layer"))
+    assert done.code == 0, done.error
+    page = re.sub("<[^>]+>", " ", (tmp_path / "outputs/latest/report.html").read_text("utf-8"))
+    page = " ".join(page.split())
+    assert "linear: weight 0.3 in layers.2.self_attn, 0.8 elsewhere, normalize False in" in page
+    assert "1 1 one 2 to 3 weight 0.9 in layers.3.mlp, 0.2 elsewhere 1 2 two 0 to 1 weight" in page
+    assert "2 2 two 1 to 2 weight 0.1, 0.6 2 1 one 1 to 2" in page
 
 
 @pytest.mark.parametrize(
@@ -170,6 +196,31 @@ def test_the_recipe_of_a_file_has_its_names_as_they_are(tmp_path):
 
 def test_the_verb_names_a_file_that_is_not_there(tmp_path):
     assert run(tmp_path, "mergekit", "none.yml").error == "none.yml: no such file"
+
+
+OURS = {
+    "slerp": ["merger.schedules={mlp: [0, 1], self_attn: [1, 0.2, 0.7]}"],
+    "linear": ["merger.weights=[0.3, 0.9]"],
+    "ties": ["merger.density=0.3", "graph.merger.models=[partner, two]"],
+    "depth_upscale": [
+        *("merger.m=1", "+graph.merger.model=partner", "~graph.merger.base"),
+        "~graph.merger.models",
+    ],
+}
+
+
+@pytest.mark.parametrize("component", OURS)
+def test_a_merge_of_ours_is_the_same_by_the_yaml_that_says_it(family, tmp_path, component):
+    places = {"base_model": "base", "partner": "one", "two": "two"}
+    words = [f"{stage}.path={family('llama') / name}" for stage, name in places.items()]
+    words += [f"merger={component}", "+base_model@two=path", *OURS[component]]
+    done = run(tmp_path, "recipe=merge", *words)
+    assert done.code == 0, done.error
+    first = dict(Checkpoint((tmp_path / "outputs/latest/merger").resolve()).tensors())
+    (tmp_path / "said.yaml").write_text(run(tmp_path, "mergekit", "latest").out, encoding="utf-8")
+    done = run(tmp_path, "recipe=merge_yaml", "merge.file=said.yaml")
+    assert done.code == 0, done.error
+    assert_one_rounding_apart(Checkpoint((tmp_path / "outputs/latest/merger").resolve()), first)
 
 
 def test_a_sweep_over_files_is_refused(tmp_path):

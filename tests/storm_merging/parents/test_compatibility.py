@@ -12,6 +12,7 @@ from storm_exp import InputError
 from storm_exp.testing import make_stage, run_component
 from storm_merging.mergekit.methods import Ties
 from storm_merging.methods.linear import Linear
+from storm_merging.methods.merge_yaml import MergeYaml
 from storm_merging.methods.slerp import Slerp
 from storm_merging.methods.task_arithmetic import TaskArithmetic
 from storm_merging.parents.compatibility import merge_spec
@@ -190,6 +191,25 @@ def test_a_tied_head_that_all_store_stays(tied, tmp_path):
     head, embedding = (merged.tensor(f"{n}.weight") for n in ("lm_head", "model.embed_tokens"))
     assert torch.equal(head, embedding)
     assert merged.spec() == Linear().plan_spec([tied[1].spec()] * 2)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("merger", [Slerp(t=0.3), Linear()], ids=lambda m: type(m).__name__)
+def test_frequencies_that_one_model_stores_are_left_out(tied, tmp_path, merger, order):
+    """Checkpoints of 2023 hold the rotary frequencies of every layer, which engines compute."""
+    source = "model.layers.0.self_attn.q_proj.weight"
+    name = "model.layers.{}.self_attn.rotary_emb.inv_freq"
+    copies = {name.format(layer): source for layer in range(2)}
+    old = with_tensors(tied[1], tmp_path / "old", copies, lambda tensor: tensor[0, :4].float())
+    given = [tied[0], old][::order]
+    merged = merger.run(make_stage(tmp_path), given)
+    assert merged.headers() == tied[0].headers()
+    assert merged.spec() == merger.plan_spec([model.spec() for model in given])
+    settings = {"method": "slerp", "base": 1, "parameters": {"t": 0.3}, "seed": 0}
+    by_yaml = MergeYaml(**settings)
+    result = by_yaml.run(make_stage(tmp_path / "yaml"), given)
+    assert result.headers() == tied[0].headers()
+    assert result.spec() == by_yaml.plan_spec([model.spec() for model in given])
 
 
 def test_a_head_that_differs_from_the_embedding_is_not_left_out(tied, tmp_path):
