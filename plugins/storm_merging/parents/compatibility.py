@@ -125,7 +125,7 @@ def _as_config_implies(model: CheckpointSpec) -> CheckpointSpec:
     if shapes is None or config is None:
         return model
     head = {HEAD: shapes[EMBEDDING]} if HEAD not in shapes else {}
-    computed = {
+    computed: dict[str, tuple[int, ...]] = {
         f"model.layers.{layer}.self_attn.{COMPUTED}": (head_dim(config) // 2,)
         for layer in range(config["num_hidden_layers"])
     }
