@@ -198,7 +198,7 @@ def bar_chart(
         drawn += _grid(y, levels, 52, width, "" if line else y_title)
         for g, group in list(enumerate(groups))[line * wide : (line + 1) * wide]:
             middle = 52 + pitch * (g % wide + 0.5)
-            label = fitted(group, max(4, pitch / LETTER))
+            label = fitted(group, max(4, (pitch - 7) / LETTER))
             drawn.append(text(middle, bottom + 19, label, "name", "middle"))
             for n, (s, e) in enumerate(zip(series, errors, strict=True)):
                 left = middle + (n - len(series) / 2) * slot

@@ -5,7 +5,9 @@ Colours are the classes `s0` to `s9`, which the report's style sheet defines for
 
 from __future__ import annotations
 
+import itertools
 import math
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -91,8 +93,19 @@ def short(value: float) -> str:
 
 
 def fitted(label: str, room: float) -> str:
-    """Return a label, cut where it has more letters than there is room for."""
-    return label if len(label) <= room else label[: max(1, int(room) - 1)] + "…"
+    """Return a label, cut where it has more letters than there is room for.
+
+    Chinese letters and emoji count as two (of full width, UAX 11), and an m as nearly two.
+    """
+    ends = list(itertools.accumulate(map(_letters, label)))
+    if not label or ends[-1] <= room:
+        return label
+    return label[: max(1, sum(end <= int(room) - 1 for end in ends))] + "…"
+
+
+def _letters(letter: str) -> float:
+    full = unicodedata.east_asian_width(letter) in "WF"
+    return 2.0 if full else 1.75 if letter in "mwMW@%&" else 1.0
 
 
 def standalone(chart: Markup) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -144,6 +145,11 @@ def _chart(
     setting: str, title: str, curves: Curves, colour: dict[str, int], crowded: bool
 ) -> Markup:
     width = WIDTH if len(curves) > _MANY or not crowded else WIDTH / 2 - 10
+    drawn = {name: _finite(curve) for name, curve in curves.items()}
+    lost = sum(map(len, curves.values())) - sum(map(len, drawn.values()))
+    curves = {name: curve for name, curve in drawn.items() if curve}
+    if not curves:
+        return Markup()
     values = list(dict.fromkeys(value for curve in curves.values() for value in curve))
     counts = [n for curve in curves.values() for _, _, n in curve.values()]
     caption = f"{title} by {setting}"
@@ -154,6 +160,8 @@ def _chart(
         caption += f"; whiskers: one standard error over questions; {_ONE_SEED}."
     else:
         caption += "; one seed."
+    if lost:
+        caption += f" Not drawn, as no number: {counted(lost, 'figure')}."
     numbers = {value: _number(value) for value in values}
     if None not in numbers.values():
         lines = []
@@ -166,7 +174,7 @@ def _chart(
                     spread=[sd for _, _, sd in points],
                     colour=colour.get(name, place + 1),
                     marks=True,
-                    dashed=len({mean for _, mean, _ in points}) == 1,
+                    dashed=len(points) > 1 and len({mean for _, mean, _ in points}) == 1,
                 )
             )
         if any(line.dashed for line in lines):
@@ -187,8 +195,14 @@ def _chart(
     return figure(responsive(chart, width), caption)
 
 
+def _finite(curve: dict[str, Figure]) -> dict[str, Figure]:
+    """Return the figures of a curve that can be drawn: a model may have diverged."""
+    return {value: each for value, each in curve.items() if all(map(math.isfinite, each))}
+
+
 def _number(value: str) -> float | None:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -81,8 +81,8 @@ def find_winner(record: RunRecord) -> Winner | str:
     values = [mean for _, mean in means]
     measure = measured[0]
     column = columns[0] if len(columns) == 1 else f"{measure.stage.stage} {measure.metric}"
-    if not all(map(math.isfinite, values)):
-        return f"{column} is not a number in every cell"
+    if lost := sum(not math.isfinite(value) for value in values):
+        return f"{column} is no number in {lost} of {len(values)} cells"
     if len(set(values)) < 2:
         return f"{column} is {values[0]:.4g} in every cell"
     lower = is_lower_better(measure.metric)

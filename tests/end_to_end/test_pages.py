@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,8 +76,39 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place.folder / "outputs/latest/report.html"
 
 
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a sweep over values that nobody chose for a page, one of which failed."""
+    make = Maker(tmp_path_factory.mktemp("odd"))
+    values = [
+        NAUGHTY,
+        "=cmd|' /C calc'!A0",
+        "x" * 300,
+        "数据集" * 9,
+        "m" * 20,
+        "line\nbreak",
+        "null",
+    ]
+    cells = []
+    for number, value in enumerate(values):
+        failed = number == 1
+        stage = make.stage(
+            "evaluator",
+            "Evaluation",
+            settings={"number": number},
+            metrics={} if failed else {"mean_score": math.nan if number == 2 else number / 10},
+            main_metric="mean_score",
+            measured_on={"mean_score": "rows"},
+            status="failed" if failed else "made",
+            error=NAUGHTY if failed else "",
+        )
+        cells.append(cell(stage, overrides=("recipe=storm", f"dataset.path={value}")))
+    show(make.run(*cells))
+    return make.folder / "run/report.html"
+
+
 @pytest.mark.parametrize(("width", "theme"), WINDOWS)
-@pytest.mark.parametrize("page", ["report", "look", "sweep", "seeds", "failed", SLOW])
+@pytest.mark.parametrize("page", ["report", "look", "sweep", "seeds", "odd", "failed", SLOW])
 def test_a_page_fits_is_legible_and_accessible_and_asks_for_nothing(
     window: Window, page: str, width: int, theme: str, request: pytest.FixtureRequest
 ) -> None:

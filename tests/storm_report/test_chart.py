@@ -25,7 +25,7 @@ from storm_report.diagram import Box, diagram, levels
 from storm_report.heat_map import heat_map
 from storm_report.interval_chart import Interval, interval_chart
 from storm_report.rails import rails
-from storm_report.svg import responsive, short, standalone
+from storm_report.svg import fitted, responsive, short, standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAUGHTY = "<script>alert('x')</script>\"&"
@@ -260,3 +260,17 @@ def test_bars_of_a_narrow_window_stand_in_rows_with_names_in_full():
 
 def test_a_responsive_chart_of_nothing_is_nothing():
     assert responsive(partial(row_chart, [])) == ""
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("merger.t", "merger.t"),
+        ("a_longer_name_than_there_is_room", "a_longer_name_…"),
+        ("数据集数据集数据集", "数据集数据集数…"),
+        ("mmmmmmmmmmmmmmmm", "mmmmmmmm…"),
+        ("", ""),
+    ],
+)
+def test_a_label_is_cut_by_the_width_of_its_letters(label, shown):
+    assert fitted(label, 16) == shown

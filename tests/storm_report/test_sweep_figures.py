@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from made_up import Maker, cell, show
@@ -116,3 +118,19 @@ def test_a_sweep_over_words_shows_losses_as_dots(make):
         stage.metrics, stage.main_metric = {"loss": stage.metrics["score"]}, "loss"
     tags = [tag for tag, a in show(record).tags if "bar" in (a.get("class") or "")]
     assert len(tags) >= 2 and set(tags) == {"path"}
+
+
+def test_a_figure_that_is_no_number_is_not_drawn_and_counted(make):
+    text = show(swept(make, "merger.t", {"0.25": [1.0], "0.5": [math.nan], "0.75": [2.0]})).text
+    assert "could not make its part" not in text
+    assert "Not drawn, as no number: 1 figure." in text
+
+
+def test_a_sweep_without_any_number_has_its_table_alone(make):
+    text = show(swept(make, "merger.t", {"0.25": [math.nan], "0.5": [math.inf]})).text
+    assert "merger.t merger 0.25 nan 0.5 inf 2 cells, one seed." in text
+
+
+def test_values_of_a_setting_that_no_axis_holds_are_words(make):
+    page = show(swept(make, "merger.t", {"nan": [1.0], "inf": [2.0], "0.5": [3.0]}))
+    assert len([a for tag, a in page.tags if tag == "rect" and "bar" in (a.get("class") or "")]) > 2

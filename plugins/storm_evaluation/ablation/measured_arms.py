@@ -51,11 +51,18 @@ class MeasuredArms:
         complete, found = self.complete(), []
         for arm in controlled(self.design, list(self.controls)):
             if arm and arm not in complete:
-                scores = f"{len(self.by_arm.get(arm, {}))} of {self.runs} runs have a score"
-                found.append(f"{arm}: {scores}")
+                found.append(f"{arm}: {self._lacking(arm)}")
         if self.design == FULL and found:
             found.append("no effects: those of a factorial need all of its arms")
         return found
+
+    def _lacking(self, arm: str) -> str:
+        """Return how many scores an arm lacks, or the reference beside it."""
+        reference, runs = self.by_arm.get("", {}).keys(), self.by_arm.get(arm, {}).keys()
+        if reference and reference - runs:
+            return f"{len(runs & reference)} of {self.runs} runs have a score"
+        both = len(runs | reference)
+        return f"of the recipe itself, {self.runs} of {both} runs have a score"
 
     def effects(self) -> dict[str, Contrast]:
         """Return the effects whose arms are complete, as contrasts of these arms by number."""

@@ -22,6 +22,7 @@ from storm_report.markup import figure, folded, table
 from storm_report.svg import responsive
 
 _COLOURS = {BETTER: "s3", WORSE: "s5"}
+_NOTHING = "nothing to compare: no arm has a score"
 _TITLES = {"mean": "score", "loss": "loss, of which less is better"}
 
 
@@ -30,21 +31,21 @@ def sections(run: RunRecord) -> list[Section]:
     if run.rehearsal or not is_ablation(run):
         return []
     parts = [(ledger.evaluator, _part(ledger)) for ledger in ledgers(run)]
-    if not parts:
-        return []
-    title, stage = "What each step is worth", parts[0][0]
-    return [Section(title, folded(parts), stage=stage, place=Place.TOP)]
+    stage = parts[0][0] if parts else ""
+    html = folded(parts) if parts else Markup("<p class='problem'>{}</p>").format(_NOTHING)
+    return [Section("What each step is worth", html, stage=stage, place=Place.TOP)]
 
 
 def lines(run: RunRecord) -> list[str]:
     """Return what the ledgers of an ablation say, a line for each factor."""
     if run.rehearsal or not is_ablation(run):
         return []
-    return [
-        f"effect   {line}"
+    told = [
+        line
         for ledger in ledgers(run)
         for line in [*(in_words(f, ledger.margin) for f in ledger.factors), *_scope(ledger)]
     ]
+    return [f"effect   {line}" for line in told or [_NOTHING]]
 
 
 def _scope(ledger: Ledger) -> list[str]:

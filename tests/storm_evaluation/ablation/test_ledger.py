@@ -118,6 +118,19 @@ def test_without_the_reference_nothing_is_compared(ablated):
     (ledger,) = ledgers(ablated(missing={("", seed) for seed in SEEDS}))
     assert not ledger.factors
     assert len(ledger.problems) == 2
+    assert ledger.problems[1] == "merging: of the recipe itself, 0 of 3 runs have a score"
+
+
+def test_a_reference_without_a_seed_is_named_instead_of_the_arms_that_have_it(ablated):
+    (ledger,) = ledgers(ablated(missing={("", "1")}))
+    assert ledger.problems[0] == "curation: of the recipe itself, 2 of 3 runs have a score"
+
+
+def test_an_ablation_without_any_score_says_so(ablated):
+    run = ablated(missing={(arm, seed) for arm in CHANCES for seed in SEEDS})
+    (section,) = sections(run)
+    assert "no arm has a score" in section.html
+    assert lines(run) == ["effect   nothing to compare: no arm has a score"]
 
 
 def test_the_report_has_the_measures_beside_the_score(ablated):
