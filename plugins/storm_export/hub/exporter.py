@@ -24,7 +24,7 @@ class HubFolder(Checkpoint):
 
 
 @component(
-    "exporter", "hub_folder", version=2, requires=("torch", "huggingface_hub"), extra="train"
+    "exporter", "hub_folder", version=3, requires=("torch", "huggingface_hub"), extra="train"
 )
 class HubFolderExporter:
     """Collects weights, tokenizer, chat template and a model card of how the model was made.

@@ -10,6 +10,8 @@ from typing import Any
 from storm_exp import Artifact, Manifest, lineage
 from storm_inference.targets.target import is_artifact
 
+_SPEED = "_per_second"
+"""The end of the names of metrics that no two runs have alike."""
 ADOPTED = "path"
 """The port of the artifact whose files a model adopted, as a step's inputs are shown."""
 
@@ -74,7 +76,8 @@ class History:
     def lock(self) -> list[dict[str, Any]]:
         """Return the steps as JSON: component, settings, inputs, digest and metrics of each.
 
-        Absolute paths are cut down to their last part.
+        Absolute paths are cut down to their last part; how fast a step was is left out, so that a
+        step that is made again comes to the same.
         """
         return [
             {
@@ -85,7 +88,9 @@ class History:
                 "settings": without_folders(step.settings),
                 "inputs": step.inputs,
                 "digest": step.digest(),
-                "metrics": step.metrics,
+                "metrics": {
+                    name: value for name, value in step.metrics.items() if not name.endswith(_SPEED)
+                },
             }
             for step in self.steps
         ]

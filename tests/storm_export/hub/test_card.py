@@ -237,3 +237,9 @@ def test_a_benchmark_without_a_score_is_refused(tmp_path):
         SettingError, match=r"benchmarks\.gsm8k=.*no connected evaluation has a score of this"
     ):
         run_component(exporter, make_stage(tmp_path, "hub"), model)
+
+
+def test_the_lock_leaves_out_how_fast_a_step_was():
+    metrics = {"training_loss": 2.5, "tokens_per_second": 812.3, "rows_per_second": 7.0}
+    (only,) = History([dataclasses.replace(STEPS[0], metrics=metrics)]).lock()
+    assert only["metrics"] == {"training_loss": 2.5}
