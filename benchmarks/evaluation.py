@@ -1,6 +1,7 @@
 """An evaluation against lm_eval's own command: the same model, tasks, batches and precision.
 
 python benchmarks/evaluation.py            SmolLM2-135M of its wheel, and the section of RESULTS.md
+python benchmarks/evaluation.py --answers  the answers alone, in one process: evaluation_answers.py
 python benchmarks/evaluation.py --small    a random model of 0.2 M parameters; prints what it took
 
 Both are whole commands in processes of their own, interleaved, on two cores with two threads. Ours
@@ -185,13 +186,11 @@ def describe(found: dict[str, list[list[float]]], questions: int) -> str:
     """Return the section's table and notes; the first job is the start alone."""
     start, *asked = found
     medians = {name: (_median(runs, 0), _median(runs, 1)) for name, runs in found.items()}
-    theirs_begun, ours_begun = medians[start]
     rows = []
     for name in asked:
         before, after = medians[name]
         rows.append(_row(name, before, after, f"at most {BAR:.2f}"))
-        rows.append(_row("without the start", before - theirs_begun, after - ours_begun))
-    rows.append(_row(start, theirs_begun, ours_begun))
+    rows.append(_row(start, *medians[start]))
     worst = max(medians[name][1] / medians[name][0] for name in asked)
     header = ["", "lm_eval", "storm-exp", "ratio", ""]
     return (
@@ -227,6 +226,18 @@ def small(folder: Path) -> str:
     return describe(measure(prepare(folder, model, 4), 1, folder / "rounds.json"), 4)
 
 
+def answers() -> None:
+    """Measure answers alone, and replace their section."""
+    import evaluation_answers as alone
+
+    model, count = make_smollm2(WORK / "smollm2"), QUESTIONS // 2
+    make_tasks(WORK / "tasks", QUESTIONS)
+    with tempfile.TemporaryDirectory() as name:
+        found = alone.measure(model, WORK / "tasks", Path(name), count, ROUNDS)
+    command = "python benchmarks/evaluation.py --answers"
+    write_section("Evaluation: answers alone", command, alone.describe(found, count))
+
+
 def main(words: list[str]) -> None:
     """Measure, and replace the section in RESULTS.md unless it is the small one."""
     if words == ["--small"]:
@@ -234,6 +245,9 @@ def main(words: list[str]) -> None:
             print(small(Path(name).resolve()))
         return
     WORK.mkdir(parents=True, exist_ok=True)
+    if words == ["--answers"]:
+        answers()
+        return
     jobs = prepare(WORK, make_smollm2(WORK / "smollm2"), QUESTIONS)
     body = describe(measure(jobs, ROUNDS, WORK / "rounds.json"), QUESTIONS)
     (WORK / "rounds.json").unlink()

@@ -27,7 +27,7 @@ def test_figures_are_told_with_the_bar(module):
     found = {start: [[9.0, 5.0]] * 3, choose: [[30, 12], [40, 20], [32, 11]], write: [[20, 22]] * 3}
     said = module.describe(found, 8)
     assert "| questions of four | 32.0 s | 12.0 s | 0.38 | at most 1.10 |" in said
-    assert "| without the start | 23.0 s | 7.0 s | 0.30 |  |" in said
+    assert "| one question of each task | 9.0 s | 5.0 s | 0.56 |  |" in said
     assert "Met: the highest ratio of whole commands is 1.10" in said
     found[write] = [[20, 23]] * 3
     assert "Missed: the highest ratio of whole commands is 1.15" in module.describe(found, 8)
@@ -45,6 +45,16 @@ def test_rounds_that_were_measured_are_not_measured_again(module, tmp_path, monk
     monkeypatch.setattr(module, "ours", lambda job: (1.0, {"a": [0.0]}))
     with pytest.raises(SystemExit, match="the scores differ"):
         module.measure(jobs, 4, tmp_path / "rounds.json")
+
+
+def test_answers_alone_are_the_same_and_their_times_are_told(module, tmp_path):
+    alone = importlib.import_module("evaluation_answers")
+    model = make_checkpoint(tmp_path / "model", dtype="float32").directory
+    module.make_tasks(tmp_path / "tasks", 2)
+    found = alone.measure(model, tmp_path / "tasks", tmp_path, 2, 1)
+    assert {task: len(runs) for task, runs in found.items()} == {"choose": 1, "write": 1}
+    said = alone.describe({"choose": [[4.0, 1.0]], "write": [[2.0, 1.5]] * 3}, 2)
+    assert "| questions written, 32 tokens | 2.0 s | 1.5 s | 0.75 |" in said
 
 
 @pytest.mark.slow
