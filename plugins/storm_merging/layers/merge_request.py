@@ -7,7 +7,12 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from storm_exp import InputError
-from storm_merging.layers.merged_config import check_alike, layer_origins, merged_config
+from storm_merging.layers.merged_config import (
+    check_alike,
+    layer_counts,
+    layer_origins,
+    merged_config,
+)
 from storm_merging.layers.output_tensor import OutputTensor, output_tensors
 from storm_merging.layers.slices import SliceOfLayers
 from storm_merging.vocabulary.row_sources import VocabularyMatrix
@@ -58,7 +63,7 @@ class MergeRequest:
 
     def config(self, configs: Sequence[ModelConfig]) -> ModelConfig:
         """Return the config of a merge of models with these; raises InputError."""
-        depths = [config["num_hidden_layers"] for config in configs]
+        depths = layer_counts(configs)
         check_alike(configs, self.slices, depths)
         config = merged_config(configs, self.main, layer_origins(self.slices, depths))
         if self.dtype is None:
@@ -71,7 +76,7 @@ class MergeRequest:
         self, configs: Sequence[ModelConfig], names: Sequence[Collection[str]]
     ) -> list[OutputTensor]:
         """Return the tensors of a merge of models with these configs and tensors' names."""
-        depths = [config["num_hidden_layers"] for config in configs]
+        depths = layer_counts(configs)
         return output_tensors(self.method, self.slices, self.parameters, names, depths)
 
 

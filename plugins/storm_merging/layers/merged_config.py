@@ -14,6 +14,17 @@ from storm_models.families.model_config import ModelConfig, by_name, model_confi
 _DEPTH = "num_hidden_layers"
 
 
+def layer_counts(configs: Sequence[ModelConfig]) -> list[int]:
+    """Return the depths of models; raises InputError for a config that does not state it."""
+    for number, config in enumerate(configs, start=1):
+        if type(config.get("num_hidden_layers")) is not int:
+            raise InputError(
+                f"model {number}: config.json states no {_DEPTH}, and where the layers of the "
+                f"family {config.get('model_type')!r} are is not known here"
+            )
+    return [config["num_hidden_layers"] for config in configs]
+
+
 def layer_origins(slices: Sequence[SliceOfLayers], depths: Sequence[int]) -> list[tuple[int, int]]:
     """Return (model, layer) for every layer of the merge: the base's, or the first source's."""
     origins = []

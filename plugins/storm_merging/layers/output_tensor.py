@@ -56,6 +56,8 @@ def output_tensors(
     and for values that cannot be; SettingError for a filter that is part of no tensor's name.
     """
     used = {source.model for piece in slices for source in piece.sources}
+    for model in sorted(used):
+        _check_layers(model, names[model], depths[model])
     with_head = any(HEAD in names[model] for model in used)
     made: list[OutputTensor] = []
     layer = 0
@@ -157,6 +159,15 @@ def _layer_names(
         if match and int(match[2]) == starts[0] + index:
             sources = [f"{match[1]}{start + index}{match[3]}" for start in starts]
             yield f"{match[1]}{layer}{match[3]}", sources
+
+
+def _check_layers(model: int, names: Collection[str], depth: int) -> None:
+    found = {int(match[2]) for name in names if (match := _LAYER.fullmatch(name))}
+    if not set(range(depth)) <= found:
+        raise InputError(
+            f"model {model + 1}: config.json states {depth} layers, and its tensors are named as "
+            f"of {len(found)} (…layers.NUMBER.…): such a family is not merged by layers here"
+        )
 
 
 def _check_sources(made: Sequence[OutputTensor], names: Sequence[Collection[str]]) -> None:
