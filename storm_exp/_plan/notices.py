@@ -23,10 +23,13 @@ def list_notices(plan: Plan) -> list[str]:
     ]
     # A shipped recipe has stages that only another choice needs: those are worth no line.
     recipe = plan.cells[0].recipe
-    users = {stage.name for stage in recipe.stages.values() if stage.unused}
-    written = {re.split(r"[@.=]", word.lstrip("+~"))[0] for word in recipe.origins.overrides}
+    deciding = {s.name: _deciding_settings(s) for s in recipe.stages.values() if s.unused}
     told = recipe.origins.own_recipe or len(plan.cells) > 1
-    if recipe.idle and (told or written & {"targets", "graph", *recipe.idle, *users}):
+    for word in recipe.origins.overrides:
+        name, *within = re.split(r"[@=]", word.lstrip("+~"))[0].split(".")
+        told |= name in ("targets", "graph", *recipe.idle)
+        told |= name in deciding and (not within or within[0] in deciding[name])
+    if recipe.idle and told:
         lines.append(f"not planned, because nothing needs it: {', '.join(recipe.idle)}")
     lines += [
         f"note: {path} is read from this machine's environment, and its value enters the key"
@@ -86,6 +89,12 @@ def _is_the_users(use: Stage, port: str, origins: Origins) -> bool:
     """
     chosen = [] if port in use.component.ports else [use.name]
     return origins.own_recipe or origins.wrote(f"graph.{use.name}.{port}", *chosen)
+
+
+def _deciding_settings(use: Stage) -> tuple[str, ...]:
+    """Return the names that a component reads to say which ports are idle, settings among them."""
+    method = getattr(use.settings, "idle_ports", None)
+    return tuple(method.__code__.co_names) if method is not None else ()
 
 
 def _why_unused(use: Stage, port: str) -> str:

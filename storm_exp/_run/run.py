@@ -17,15 +17,7 @@ from omegaconf import DictConfig
 from storm_exp._compose.provenance import read_origins
 from storm_exp._compose.recipe import read_place, read_recipe
 from storm_exp._compose.run_names import read_run_names
-from storm_exp._contract.errors import (
-    ComposeError,
-    Interrupted,
-    PlanError,
-    SettingError,
-    StageError,
-    StormError,
-    writing,
-)
+from storm_exp._contract import errors
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.stage_context import LOG_TIME
 from storm_exp._plan.plan import Plan
@@ -77,10 +69,10 @@ def make_plan(compositions: list[Composition]) -> Plan:
         try:
             recipe = read_recipe(composition.config, plugins, origins, shared, composition.name)
             plan.add(composition.name, recipe, origins.overrides)
-        except StormError as error:
+        except errors.StormError as error:
             if not composition.name:
                 raise
-            raise PlanError(f"the cell {composition.name} cannot run: {error}") from error
+            raise errors.PlanError(f"the cell {composition.name} cannot run: {error}") from error
     plugins.hook.storm_check_plan(plan=plan)
     return plan
 
@@ -92,8 +84,8 @@ def check_here(plan: Plan) -> None:
         return
     try:
         load_plugins().hook.storm_check_machine(runtime=recipe.runtime, plan=plan)
-    except SettingError as error:
-        raise PlanError(recipe.origins.locate(error, "runtime")) from error
+    except errors.SettingError as error:
+        raise errors.PlanError(recipe.origins.locate(error, "runtime")) from error
 
 
 def _check_shared(compositions: list[Composition]) -> None:
@@ -110,7 +102,7 @@ def _check_shared(compositions: list[Composition]) -> None:
             if isinstance(here, DictConfig):
                 key = next(k for k in {**here, **there} if here.get(k) != there.get(k))
                 name, here, there = f"{name}.{key}", here.get(key), there.get(key)
-            raise ComposeError(
+            raise errors.ComposeError(
                 f"{name} is {here} in one cell and {there} in another, and a sweep has one: run "
                 f"them one after the other ({read_origins(other.hydra).of(name)})"
             )
@@ -181,7 +173,7 @@ def carry_out(
             failure = _write_out(plan, executor, record)
         if failure is None:
             record.status = "finished"
-        elif isinstance(failure, Interrupted):
+        elif isinstance(failure, errors.Interrupted):
             record.status, failure.code = "interrupted", 128 + (signals.came or signal.SIGINT)
         record.seconds = round(time.monotonic() - started, 3)
         _finish(record, outputs)
@@ -193,9 +185,9 @@ def carry_out(
 def _in_brief(failure: BaseException) -> BaseException:
     """Return a failure with a shorter message, as the full one was printed when it happened."""
     text = str(failure)
-    if not isinstance(failure, StageError) or len(text) <= _BRIEF:
+    if not isinstance(failure, errors.StageError) or len(text) <= _BRIEF:
         return failure
-    brief = StageError(f"{text[:_BRIEF].rstrip()} … (in full above, and in the report)")
+    brief = errors.StageError(f"{text[:_BRIEF].rstrip()} … (in full above, and in the report)")
     brief.__cause__ = failure
     return brief
 
@@ -223,17 +215,17 @@ def _make_missing(
                 failure = failure or error
                 console.say(f"  {error}")
             if signals.came:  # and the stage finished nevertheless
-                raise Interrupted(f"interrupted after {node.title}")
-        except StageError as error:
+                raise errors.Interrupted(f"interrupted after {node.title}")
+        except errors.StageError as error:
             outcomes[node.key] = error
             failure = failure or error
             console.say(f"  {error}")
-        except Interrupted as interruption:
+        except errors.Interrupted as interruption:
             outcomes.setdefault(node.key, interruption)
             console.say(f"  {interruption}")
             return interruption
         except KeyboardInterrupt:
-            return Interrupted(f"interrupted after {node.title}")
+            return errors.Interrupted(f"interrupted after {node.title}")
     return failure
 
 
@@ -243,10 +235,10 @@ def _write_out(plan: Plan, executor: Executor, record: RunRecord) -> BaseExcepti
         for stage in record.stages():
             if stage.is_whole:
                 stage.written = str(executor.write_out(plan.nodes[stage.key]))
-    except StageError as error:
+    except errors.StageError as error:
         return error
     except KeyboardInterrupt:
-        return Interrupted("interrupted while artifacts were written out")
+        return errors.Interrupted("interrupted while artifacts were written out")
     return None
 
 
@@ -256,7 +248,7 @@ def _inputs_are_there(node: PlannedArtifact) -> bool:
 
 def _finish(record: RunRecord, outputs: Path) -> None:
     """Write record, links and report; print how the run ended. Raises RunFolderError."""
-    with writing(record.directory):
+    with errors.writing(record.directory):
         record.write()
     try:
         for folder, cell in zip(record.cell_folders(), record.cells, strict=True):
@@ -264,14 +256,14 @@ def _finish(record: RunRecord, outputs: Path) -> None:
         point_latest(outputs, record.directory)
     except OSError as error:  # some file systems have no links, and the run is complete
         console.say(f"  cannot link to what was made: {error}")
-    with writing(record.directory):
+    with errors.writing(record.directory):
         rows, table = closing_table(record, load_plugins())
         report = write_report(record, load_plugins())
         lines = closing_lines(record, load_plugins())
     console.conclude(record, rows, {"report": report, "table": table}, lines)
     _notify("storm_run_finished", record)
     if record.problems:
-        with writing(record.directory):
+        with errors.writing(record.directory):
             record.write()
 
 
@@ -285,7 +277,7 @@ def _notify(event: str, record: RunRecord, **arguments: Any) -> None:
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Redirect log records and warnings of libraries from the screen to a file."""
-    with writing(file):
+    with errors.writing(file):
         handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     # A full disk under the log is no reason for a run to fail.
     handler.handleError = lambda record: None  # type: ignore[method-assign]

@@ -170,7 +170,9 @@ def test_a_chat_model_needs_no_template_of_ours(plan, recipe):
     [
         (["recipe=tinyworld/sft"], []),
         (["recipe=tinyworld/sft", "dataset.seed=1"], []),
+        (["recipe=tinyworld/sft", "finetuner.steps=5"], []),
         (["recipe=tinyworld/sft", "finetuner=lora"], ["scanner"]),
+        (["recipe=tinyworld/sft", "finetuner.trainable.method=lora"], ["scanner"]),
         (["recipe=tinyworld/sft", "targets=[tokens]"], ["scanner", "finetuner", "evaluator"]),
     ],
 )
