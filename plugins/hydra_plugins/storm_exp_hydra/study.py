@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from hydra_plugins.storm_exp_hydra.search_space import Dimension, Point
 from storm_exp import ComposeError, did_you_mean, install_command
 
@@ -132,6 +130,7 @@ def open_study(
     Raises ComposeError for a file that cannot be read, and where another process searches it.
     """
     optuna = _optuna()
+    from filelock import FileLock, Timeout
     from optuna.storages.journal import JournalFileBackend
 
     file.parent.mkdir(parents=True, exist_ok=True)
