@@ -49,10 +49,11 @@ def storm_requires() -> tuple[tuple[str, ...], str]:
 
 @hookimpl
 def storm_sections() -> dict[str, type]:
-    """Return the section `ablation`, which says what stands in for each step of a recipe."""
+    """Return the sections `ablation` and `evaluation`."""
     from storm_evaluation.ablation.section import AblationSection
+    from storm_evaluation.interim.section import EvaluationSection
 
-    return {"ablation": AblationSection}
+    return {"ablation": AblationSection, "evaluation": EvaluationSection}
 
 
 @hookimpl
@@ -115,6 +116,7 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
         over_runs,
         questions,
         sections,
+        step_curves,
     )
     from storm_evaluation.report.lineup import find_lineups
 
@@ -125,6 +127,7 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
         *sections.sections(run, lineups),
         *contamination.sections(run, lineups),
         *learning_curve.sections(run),
+        *step_curves.sections(run),
         *answers.sections(run, lineups),
         *questions.sections(run, lineups),
     ]

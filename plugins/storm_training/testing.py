@@ -15,10 +15,10 @@ from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_training.data.chat_tokens import ChatTokenSet
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.data.token_set import TokenSet
-from storm_training.optim.settings import TrainingSettings
+from storm_training.optim.interim import InterimSettings
 
 
-def small_settings(**changes: Any) -> TrainingSettings:
+def small_settings(**changes: Any) -> InterimSettings:
     """Return settings of four short fp32 steps, with `changes`."""
     defaults: dict[str, Any] = {
         "steps": 4,
@@ -28,7 +28,7 @@ def small_settings(**changes: Any) -> TrainingSettings:
         "precision": "float32",
         "seed": 0,
     }
-    return TrainingSettings(**{**defaults, **changes})
+    return InterimSettings(**{**defaults, **changes})
 
 
 def make_chats(folder: Path, rows: int = 40, validation: int = 8) -> Dataset:

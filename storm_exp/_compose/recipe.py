@@ -131,6 +131,7 @@ def _read_section(config: DictConfig, name: str, kind: type, origins: Origins) -
         check_values(config[name], name, origins)
         section = OmegaConf.to_object(OmegaConf.merge(_schema(kind), config[name]))
         check_bounds(section)
+        getattr(section, "expand", bool)(config)  # a section that adds stages has this method
         return section
     except OmegaConfBaseException as error:
         path, problem = explain_type_error(error)

@@ -161,12 +161,16 @@ class RaceSweeper(RoundsSweeper):
 
         Raises ComposeError where none can be asked fewer questions.
         """
+        from storm_evaluation.interim.records import INTERIM
+
         (composed,) = self.compose([cell])
         stages = make_plan([composed]).cells[0].recipe.stages
         limits = {
             name: stage.settings.limit
             for name, stage in stages.items()
-            if stage.component.output.__name__ == "Evaluation" and hasattr(stage.settings, "limit")
+            if stage.component.output.__name__ == "Evaluation"
+            and hasattr(stage.settings, "limit")
+            and not name.endswith(INTERIM)
         }
         if not limits:
             raise ComposeError(

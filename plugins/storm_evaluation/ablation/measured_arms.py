@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from storm_evaluation.ablation import design as designs
 from storm_evaluation.ablation.design import DESIGNS, FULL, controlled
 from storm_evaluation.evaluation import SAMPLES, Evaluation
+from storm_evaluation.interim.records import is_interim
 from storm_exp import InputError
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.run_table import is_seed
@@ -121,6 +122,8 @@ def arms_of(run: RunRecord) -> Iterator[MeasuredArms]:
     for cell, settings in zip(run.cells, run.cell_settings(), strict=True):
         seeds = tuple(value for name, value in settings.items() if is_seed(name))
         for stage in cell.of_type("Evaluation"):
+            if is_interim(stage):
+                continue
             arms = by_evaluator.setdefault(stage.stage, {})
             arms.setdefault(_arm(cell), {})[seeds] = stage
     section = run.cells[0].config["ablation"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from storm_evaluation.interim.records import is_interim
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
 from storm_report.cell_names import cell_name, seedless_settings
@@ -57,7 +58,7 @@ def longest_line(cell: CellRecord, contents: dict[str, dict[str, Any]]) -> list[
     evaluations = {
         str(stage.inputs.get("model")): contents[stage.key]
         for stage in cell.stages
-        if stage.key in contents
+        if stage.key in contents and not is_interim(stage)
     }
     best: list[Point] = []
     for key in evaluations:

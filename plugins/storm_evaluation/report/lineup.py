@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_evaluation.evaluation import SAMPLES, Evaluation
+from storm_evaluation.interim.records import is_interim
 from storm_evaluation.look.answers import Answered, answered
 from storm_evaluation.report.steps import steps
 from storm_exp.report import CellRecord, RunRecord, StageRecord
@@ -81,7 +82,7 @@ def find_lineups(run: RunRecord) -> list[Lineup]:
             keys = shown.stage.inputs.get("evaluations", [])
             _add(lineups, cell, shown.label, keys, contents, shown.contents)
         if not comparisons:
-            keys = [s.key for s in cell.stages if s.key in contents]
+            keys = [s.key for s in cell.stages if s.key in contents and not is_interim(s)]
             _add(lineups, cell, name, keys, contents, None)
     return list(lineups.values())
 

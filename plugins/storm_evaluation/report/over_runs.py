@@ -11,6 +11,7 @@ from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.comparison.comparison import NO_EFFECT
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
+from storm_evaluation.interim.records import is_interim
 from storm_exp import InputError
 from storm_exp.report import Place, RunRecord, Section, StageRecord
 from storm_report.markup import figure, table
@@ -65,7 +66,7 @@ def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
         setting = " · ".join(f"{name}={v}" for name, v in settings.items() if not is_seed(name))
         seeds = tuple(value for name, value in settings.items() if is_seed(name))
         for stage in cell.stages:
-            if stage.artifact != "Evaluation" or not stage.directory:
+            if stage.artifact != "Evaluation" or not stage.directory or is_interim(stage):
                 continue
             title, arm = (stage.label, setting) if setting else ("models", stage.label)
             by_title.setdefault(title, {}).setdefault(arm, {})[seeds] = stage

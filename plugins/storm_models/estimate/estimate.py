@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from typing import Any
 
-from storm_exp import Cost, Plan, PlanError, PlannedArtifact
+from storm_exp import Cost, Plan, PlanError, PlannedArtifact, value_digest
 from storm_models.estimate.hardware import GIB, Hardware
 
 _ENOUGH = 0.01
@@ -26,8 +26,12 @@ class Estimate:
         self._unknown: list[PlannedArtifact] = []
         """Artifacts that compute for an unknown time."""
         missing = set(plan.to_make())
+        furthest = _furthest(plan.to_make())
         for node in plan.nodes.values():
             cost = node.cost(hardware=self.hardware) if node in missing else None
+            if cost and furthest.get(node, node) is not node:
+                passing = f"made in passing by {furthest[node].label}"
+                cost = Cost(disk=cost.disk, assumes=passing)
             if cost and (cost.tokens or cost.flops or cost.memory or cost.disk):
                 self.costs.append((node, cost))
                 # A stage that needs memory computes, unless it only moves weights on the host.
@@ -145,6 +149,22 @@ def uses_all_devices(settings: Any) -> bool:
     Its component has the attribute `distributed`, or `serves` for one that starts a server on each.
     """
     return bool(getattr(settings, "distributed", False) or getattr(settings, "serves", False))
+
+
+def _furthest(nodes: list[PlannedArtifact]) -> dict[PlannedArtifact, PlannedArtifact]:
+    """Return the node that goes furthest for each that does a part of the same work.
+
+    A component with parts has the method `shared_work`, which returns a digest of the settings of
+    the whole, and how far this part goes.
+    """
+    groups: dict[str, list[tuple[float, PlannedArtifact]]] = {}
+    for node in nodes:
+        if share := getattr(node.settings, "shared_work", None):
+            digest, extent = share()
+            work = value_digest([digest, node.input_keys()])
+            groups.setdefault(work, []).append((extent, node))
+    longest = {work: max(parts, key=lambda part: part[0])[1] for work, parts in groups.items()}
+    return {node: longest[work] for work, parts in groups.items() for _, node in parts}
 
 
 def _count(number: float | None, billion: str) -> str:

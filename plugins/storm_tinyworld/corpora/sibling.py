@@ -73,4 +73,7 @@ class TinyworldSibling(Finetuner):
         place.mkdir(exist_ok=True)
         inner = StageContext(stage.name, place, stage.scratch, stage.runtime)
         tokens = ChatTokenSet().run(inner, model, data)
-        return finetune(stage, self, model, tokens, NextToken("sft"), trainable=self.trainable)
+        objective, inputs = NextToken("sft"), {"model": model}
+        return finetune(
+            stage, self, model, tokens, objective, trainable=self.trainable, inputs=inputs
+        )

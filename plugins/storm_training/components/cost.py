@@ -88,11 +88,12 @@ def training_cost(
 
 def tokens_read(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float | None:
     """Return how many tokens training reads, repeated epochs included; None when unknown."""
-    if settings.steps:
-        rows = settings.steps * settings.batch_size * settings.gradient_accumulation_steps
+    steps, epochs = settings.ends_after()
+    if steps:
+        rows = steps * settings.batch_size * settings.gradient_accumulation_steps
         return float(rows * settings.sequence_length)
     known = (tokens.tokens or {}).get("train") if tokens else None
-    return None if known is None else known * settings.epochs
+    return None if known is None else known * epochs
 
 
 def document_length(settings: TrainingSettings, tokens: TokenSetSpec | None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm_exp import InputError, SettingError, StageContext, component, setting
+from storm_exp import Artifact, InputError, SettingError, StageContext, component, setting
 from storm_models.checkpoint.checkpoint import Checkpoint
 from storm_models.checkpoint.spec import CheckpointSpec
 from storm_models.families.model_config import ModelConfig
@@ -101,6 +101,13 @@ class Distillation(Finetuner):
         )
         from storm_training.references.scoring import packed_attention
 
+        inputs: dict[str, Artifact | None] = {
+            "model": model,
+            "tokens": tokens,
+            "teacher": teacher,
+            "answers": answers,
+            "layers": layers,
+        }
         if answers is not None:
             train, held_out = (answers.open(name, tokens) for name in ("train", "validation"))
             assert train is not None
@@ -108,7 +115,14 @@ class Distillation(Finetuner):
                 train, held_out, kl_weight=self.kl_weight, ce_weight=self.ce_weight
             )
             return finetune(
-                stage, self, model, tokens, top_k, trainable=self.trainable, layers=layers
+                stage,
+                self,
+                model,
+                tokens,
+                top_k,
+                trainable=self.trainable,
+                layers=layers,
+                inputs=inputs,
             )
         assert teacher is not None
         pairs: dict[int, int] = {}
@@ -135,6 +149,7 @@ class Distillation(Finetuner):
                 trainable=self.trainable,
                 layers=layers,
                 cut=True,
+                inputs=inputs,
             )
 
     def _check_hidden(self, student: ModelConfig, teacher: ModelConfig) -> None:

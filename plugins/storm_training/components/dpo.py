@@ -61,6 +61,14 @@ class Dpo(Finetuner):
             smoothing=self.smoothing,
             sft_weight=self.sft_weight,
         )
+        inputs = {"model": model, "tokens": tokens, "reference": reference, "layers": layers}
         return finetune(
-            stage, self, model, tokens, objective, trainable=self.trainable, layers=layers
+            stage,
+            self,
+            model,
+            tokens,
+            objective,
+            trainable=self.trainable,
+            layers=layers,
+            inputs=inputs,
         )

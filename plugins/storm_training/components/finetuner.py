@@ -15,15 +15,14 @@ from storm_models.families.architecture import is_quantised, tensor_shapes
 from storm_models.families.support import Use, check_family
 from storm_training.components.cost import training_cost
 from storm_training.data.token_set import TokenSetSpec
-from storm_training.optim.rehearsal import few_steps
-from storm_training.optim.settings import TrainingSettings
+from storm_training.optim.interim import InterimSettings
 from storm_training.trainable.layer_table import LayerTableSpec, require_same_model
 from storm_training.trainable.selection import check_names
 from storm_training.trainable.settings import Method, TrainableSettings
 
 
 @dataclasses.dataclass(kw_only=True)
-class Finetuner(TrainingSettings):
+class Finetuner(InterimSettings):
     """Base of the fine-tuners: a subclass chooses the objective, `trainable` the parameters."""
 
     distributed = True
@@ -64,7 +63,7 @@ class Finetuner(TrainingSettings):
             trainable = dataclasses.replace(trainable, method=Method.lora)
         if trainable.low_rank:
             trainable = dataclasses.replace(trainable, rank=min(trainable.rank, 16))
-        return dataclasses.replace(few_steps(self), trainable=trainable)
+        return dataclasses.replace(super().rehearsal(), trainable=trainable)
 
     def not_rehearsed(self) -> list[str]:
         """Return the settings that a rehearsal on this machine does not exercise."""

@@ -152,10 +152,25 @@ class Distributed:
         if not self.sharded:
             module.to("cpu")
             return
+        self._replace(module)
+
+    @contextlib.contextmanager
+    def whole(self, module: torch.nn.Module) -> Iterator[None]:
+        """Within, the first worker has whole weights, to be written."""
+        replaced = self._replace(module) if self.sharded else []
+        try:
+            yield
+        finally:
+            for part, name, parameter in replaced:
+                part._parameters[name] = parameter
+
+    def _replace(self, module: torch.nn.Module) -> list[tuple[torch.nn.Module, str, Any]]:
+        """Replace sharded weights by whole ones, elsewhere by empty tensors; return what was."""
         for part in module.modules():
             if isinstance(part, FSDPModule):
                 part.reshard()
         whole: dict[int, torch.nn.Parameter] = {}
+        replaced: list[tuple[torch.nn.Module, str, Any]] = []
         for part in module.modules():
             for name, parameter in part._parameters.items():
                 if not isinstance(parameter, DTensor):
@@ -164,7 +179,9 @@ class Distributed:
                     values = parameter.detach().full_tensor()
                     values = values.cpu() if self.rank == 0 else torch.empty(0)
                     whole[id(parameter)] = torch.nn.Parameter(values, parameter.requires_grad)
+                replaced.append((part, name, parameter))
                 part._parameters[name] = whole[id(parameter)]
+        return replaced
 
 
 def clip(parameters: list[torch.nn.Parameter], limit: float | None) -> float:

@@ -40,12 +40,17 @@ class TrainingModule(LightningModule):
         total: int,
         log: TrainingLog,
         devices: Distributed,
+        last: int | None = None,
     ) -> None:
-        """`total` is the number of optimiser steps; steps are appended to `log`."""
+        """`total` is the number of optimiser steps; steps are appended to `log`.
+
+        Training stops after step `last`, by default the last of all.
+        """
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         self.objective, self.settings, self.total, self.record = objective, settings, total, log
+        self.last = total if last is None else last
         self.devices, self.trained = devices, _trained(model)
         self.seconds, self.timed_tokens = 0.0, 0
 

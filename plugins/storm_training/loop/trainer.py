@@ -18,11 +18,13 @@ from storm_training.data.packing import StepPlan
 from storm_training.data.token_sequences import TokenSequences
 from storm_training.loop.callbacks.best_checkpoint import BestCheckpoint, restore_best
 from storm_training.loop.callbacks.export_check import ExportCheck, Writer
+from storm_training.loop.callbacks.interim_weights import InterimWeights
 from storm_training.loop.callbacks.progress_logger import ProgressLogger
 from storm_training.loop.callbacks.resume_checkpoint import ResumeCheckpoint, resume_file
 from storm_training.loop.callbacks.stopping import Stopping
 from storm_training.loop.callbacks.validation import Validator
 from storm_training.loop.distributed import Distributed
+from storm_training.loop.interim_models import InterimModels
 from storm_training.loop.loader import StepLoader, plan_run
 from storm_training.loop.loggers import build_loggers
 from storm_training.loop.module import TrainingModule
@@ -48,6 +50,8 @@ def train(
     validation: TokenSequences | None = None,
     objective: Objective | None = None,
     write: Writer | None = None,
+    interim: InterimModels | None = None,
+    last: int | None = None,
 ) -> TrainingLog:
     """Train `model` in place on packed `sequences`, and return the log of the losses.
 
@@ -56,6 +60,7 @@ def train(
     than `settings.sequence_length` are an error: drop or cut them before. On return the model is
     on the CPU and in evaluation mode; if weights were sharded, only the first worker has them.
     `write` writes the model as it will be written at the end, to test saving after the first step.
+    `interim` keeps the models of earlier steps; after step `last`, if given, training stops.
 
     Equal inputs, settings and machines give equal bits. A killed run resumes from its last
     checkpoint in `stage.scratch`, with the same bits as an undisturbed run. Sets the metrics
@@ -74,10 +79,14 @@ def train(
     kernel = choose_attention(settings.attention, model, devices.accelerator, log.precision)
     log.attention = kernel
     hold_weights(model, log.precision, compact=not devices.sharded)
-    module = TrainingModule(model, objective or NextToken(), settings, len(steps), log, devices)
+    objective = objective or NextToken()
+    module = TrainingModule(model, objective, settings, len(steps), log, devices, last)
     loader = StepLoader(sequences, steps, devices)
-    callbacks: list[Callback] = [Validator(module, validation)]
+    validator = Validator(module, validation)
+    callbacks: list[Callback] = [validator]
     callbacks += [ProgressLogger(module, stage), BestCheckpoint(module, stage)]
+    if interim is not None:
+        callbacks.append(InterimWeights(module, validator, interim))
     if write is not None and settings.check_saving and not devices.sharded:
         callbacks.append(ExportCheck(module, stage, write))
     stopping = Stopping(stage.say)
@@ -120,7 +129,7 @@ def train(
         saved = devices.broadcast(lambda: resume_file(stage, module))
         trainer.fit(module, loader, ckpt_path=saved, weights_only=True)
         devices.gather(module)
-    if settings.keep == "best" and log.validation and stage.rank == 0:
+    if settings.keep == "best" and log.validation and stage.rank == 0 and last is None:
         log.kept = restore_best(module, stage.scratch)
     if settings.activation_checkpointing:
         model.gradient_checkpointing_disable()

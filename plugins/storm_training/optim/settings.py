@@ -179,6 +179,10 @@ class TrainingSettings:
         problem = f"needs the package bitsandbytes: {install_command('gpu')}"
         self._require("optimizer", not missing, problem)
 
+    def ends_after(self) -> tuple[int | None, float]:
+        """Return the steps after which training ends, and the epochs, which count without steps."""
+        return self.steps, self.epochs
+
     def rehearsal(self) -> Self:
         """Return the settings of a few steps on short rows."""
         return few_steps(self)

@@ -197,6 +197,26 @@ def test_the_first_worker_writes_the_checkpoint_that_one_device_writes(
     assert records[0]["trainable"] == records[1]["trainable"]
 
 
+@pytest.mark.parametrize("choice", ["all", pytest.param("lora", marks=pytest.mark.slow)])
+def test_divided_workers_keep_whole_models_on_the_way_and_go_on(folder, tmp_path, choice):
+    model = Checkpoint(folder / "model")
+    tokens = tokenise_chats(tmp_path / "tokens", model, make_chats(tmp_path / "chats"))
+    given = vars(small_settings(learning_rate=1e-3, batch_size=1, gradient_accumulation_steps=3))
+    given["trainable"] = TrainableSettings(method=choice)
+    stopped = Sft(**given | {"stop_after": 2}).run(make_stage(tmp_path / "stop"), model, tokens)
+    expected = Sft(**given).run(make_stage(tmp_path / "alone"), model, tokens)
+
+    def task(stage: StageContext) -> None:
+        Sft(**given | {"keep_every": 2}).run(stage, model, tokens)
+
+    stage = in_two(tmp_path / "together", "fsdp", task)
+    (kept,) = stage.scratch.glob("interim_2_*")
+    for result, wanted in ((kept / "model", stopped), (stage.directory, expected)):
+        for name, values in wanted.tensors():
+            found = Checkpoint(result).tensor(name)
+            assert torch.allclose(found, values, rtol=0, atol=1e-4), name
+
+
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_worker_without_rows_changes_nothing_and_the_user_is_told(folder, tmp_path, strategy):
     chosen = small_settings(batch_size=1)

@@ -19,7 +19,7 @@ class ProgressLogger(Callback):
     def __init__(self, module: TrainingModule, stage: StageContext) -> None:
         """Show the progress of `module` in the bar of `stage`."""
         self._record = module.record
-        self._progress = stage.progress(module.total, "steps", "training")
+        self._progress = stage.progress(module.last, "steps", "training")
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Advance the bar by the steps of the run that is resumed."""

@@ -41,7 +41,7 @@ class ResumeCheckpoint(Callback):
     ) -> None:
         """Save when due; after a signal, save and raise KeyboardInterrupt."""
         done, settings = len(self._module.record.steps), self._module.settings
-        if done == self._module.total:
+        if done == self._module.last:
             return
         self._stopping.ready = True
         waited, seconds = time.monotonic() - self._last, settings.checkpoint_seconds

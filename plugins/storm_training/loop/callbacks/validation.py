@@ -31,7 +31,7 @@ class Validator(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Score the initial model, unless training is resumed."""
         if not self._module.record.steps:
-            self._score(trainer)
+            self._module.record.validation += self.scored(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -40,11 +40,12 @@ class Validator(Callback):
         done = len(self._module.record.steps)
         every = self._module.settings.validation_every
         if done == self._module.total or (every and done % every == 0):
-            self._score(trainer)
+            self._module.record.validation += self.scored(trainer)
 
-    def _score(self, trainer: Trainer) -> None:
+    def scored(self, trainer: Trainer) -> list[dict[str, Any]]:
+        """Return an entry for the log: step and loss. None where there is nothing to score."""
         if self._sequences is None:
-            return
+            return []
         module = self._module
         module.model.eval()
         total, count = 0.0, 0.0
@@ -58,5 +59,4 @@ class Validator(Callback):
                 count += module.objective.count(batch)
         total, count = module.devices.all_reduce_sum(total, count)
         module.model.train()
-        entry = {"step": len(module.record.steps), "loss": total / count}
-        module.record.validation.append(entry)
+        return [{"step": len(module.record.steps), "loss": total / count}]

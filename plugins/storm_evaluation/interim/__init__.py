@@ -1,0 +1,1 @@
+"""Evaluating the models of a training before its end: the section `evaluation`."""
