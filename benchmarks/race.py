@@ -3,7 +3,7 @@
     python benchmarks/race.py made                  1,000 races on made-up data, in minutes
     python benchmarks/race.py recorded              replays of a recorded grid of the miniature
     python benchmarks/race.py made --trials 100 --only-print
-    python benchmarks/race.py record RUN            reads the grid that a sweep has run
+    python benchmarks/race.py record RUN...         reads the grid that sweeps have run
 
 **made**: 27 cells answer four tasks of 160 questions over five seeds. Questions differ in
 difficulty, trained models of a cell by a run effect (its standard deviation is of the mean score),
@@ -11,35 +11,30 @@ and with heterogeneity questions differ in what a cell does to them. The best ce
 all others; beside it, a race among equals, and one of cells that spread. The cost is the share of
 the grid's answers that a race asks for.
 
-**recorded**: race_answers.json holds every answer of a grid over the weight of Storm's merge, in
-miniature (its command is in the file). A replay shuffles the seeds and the questions, and races
-until the next rung would take the answers asked for above a quarter of the grid's. Regret is the
-score of the best cell over all seeds and questions, less that of the one that leads in the end.
-Random search asks all questions of one seed of as many cells as the same answers pay for. What is
-trained before the merge is the same for all cells and is not counted.
+**recorded**: race_answers.json holds every answer of a grid of Storm's miniature, the stages behind
+each, and their FLOPs as a plan estimates them (its commands are in the file). A replay shuffles the
+seeds and the questions, and takes at most a quarter of the grid's FLOPs, of which stages that cells
+share count once (race_replay.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
 sys.path.insert(0, str(Path(__file__).parent))
+from race_grid import Grid, record
+from race_replay import SHARE, Found, Way, race_for_share, random_cells, search
 from results import table, write_section
 from storm_evaluation.comparison.significance import Floats
-from storm_evaluation.race.answers import read_answers
 from storm_evaluation.race.elimination import Elimination, Mask
 from storm_evaluation.race.ladder import ladder
-from storm_exp.report import RunRecord
-from storm_report.run_table import is_seed
 
 CELLS, TASKS, QUESTIONS, SEEDS, GAP = 27, 4, 160, 5, 0.03
 RUNGS = ladder([20, 60], SEEDS)
@@ -147,87 +142,64 @@ def made(trials: int) -> list[list[str]]:
 
 
 MADE = ["cells", "run sd", "heterogeneous", "best dropped", "regret", "left", "asked"]
-RECORD = Path(__file__).parent / "race_answers.json"
-_MOST = 0.25
-"""Share of the grid's answers that a replay may ask for."""
+RECORDED = ["cells", "", "mean regret", "more than races", "best dropped", "FLOPs"]
+_REPLAYS = 200
+"""The most of a recorded grid: it has few seeds to shuffle."""
+_SETTING = "merger.t"
+_PUBLISHED = "curator=tinyworld/thresholds"
+"""The curation of the recipe itself."""
 
 
-def record(run: Path) -> None:
-    """Write race_answers.json from the run of a sweep over one setting and `seed`."""
-    found = RunRecord.read(run.resolve())
-    cells: dict[str, list[Path]] = {}
-    for settings, cell in zip(found.cell_settings(), found.cells, strict=True):
-        name = " ".join(f"{k}={v}" for k, v in settings.items() if not is_seed(k))
-        cells.setdefault(name, []).append(Path(cell.of_type("Evaluation")[-1].directory))
-    tasks = read_answers(list(cells.values()))
-    answers = [
-        ["".join(str(int(a)) for a in row) for row in task.reshape(-1, task.shape[-1])]
-        for task in tasks
-    ]
-    words = [w for w in found.argv[1:] if not w.startswith("outputs=")]
-    content = {
-        "command": shlex.join(["storm-exp", *words]),
-        "cells": list(cells),
-        "answers": answers,
+def recorded(grid: Grid, replays: int) -> list[list[str]]:
+    """Return a row for each way to find a good cell of the recorded grid."""
+    ways: dict[str, Way] = {"race": race_for_share}
+    for seeds in range(1, grid.shape[1] + 1):
+        ways[f"random cells, {seeds} seed{'s' * (seeds > 1)} each"] = random_cells(seeds)
+    for sampler, options in (("tpe", {}), ("tpe", {"n_startup_trials": 4}), ("random", {})):
+        given = "".join(f", {name}={value}" for name, value in options.items())
+        name = f"optuna's {sampler}{given}, continuous {_SETTING}"
+        ways[name] = search(sampler, _SETTING, options)
+    found = {
+        name: [way(grid, np.random.default_rng(number)) for number in range(replays)]
+        for name, way in ways.items()
     }
-    RECORD.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+    races = np.array([each.regret for each in found["race"]])
+    return [[str(len(grid.cells)), *_row(*each, races)] for each in found.items()]
 
 
-def recorded() -> tuple[list[str], list[Floats]]:
-    """Return the cells of the recorded grid, and a task [cells, seeds, questions] each."""
-    content = json.loads(RECORD.read_text(encoding="utf-8"))
-    cells = len(content["cells"])
-    tasks = [
-        np.array([[int(a) for a in row] for row in task], float) for task in content["answers"]
-    ]
-    return content["cells"], [task.reshape(cells, -1, task.shape[-1]) for task in tasks]
+def _evaluating(grid: Grid) -> float:
+    """Return the share of the grid's FLOPs that are evaluations."""
+    cells, seeds, _ = grid.shape
+    return 1 - grid.making(np.ones((cells, seeds), bool)) / grid.whole()
 
 
-def replay(tasks: list[Floats], replays: int) -> list[list[str]]:
-    """Return a row on races and one on random search: regret, best cell dropped, answers asked."""
-    draw = np.random.default_rng(0)
-    cells, seeds, questions = tasks[0].shape
-    truth = sum(task.mean((1, 2)) for task in tasks) / len(tasks)
-    rungs = ladder([20, 60, 180], seeds)
-    test = Elimination(cells=cells, rungs=len(rungs))
-    found: dict[str, list[float]] = {name: [] for name in ("race", "random", "dropped", "asked")}
-    for _ in range(replays):
-        order = draw.permutation(seeds)
-        shuffled = [task[:, order][..., draw.permutation(task.shape[-1])] for task in tasks]
-        left, most, leader = np.ones(cells, bool), np.zeros(cells), 0
-        for rung in rungs:
-            size = (rung.questions or questions) * rung.seeds
-            asked = np.where(left, size, most)
-            if asked.sum() > _MOST * cells * seeds * questions or left.sum() < 2:
-                break
-            most = asked
-            seen = [task[:, : rung.seeds, : rung.questions] for task in shuffled]
-            verdicts = test.judge(seen, left)
-            left, leader = verdicts.left, int(verdicts.leader)
-        tried = draw.permutation(cells)[: max(int(most.sum() / questions), 1)]
-        first = sum(task[tried, 0].mean(-1) for task in shuffled)
-        found["race"].append(truth.max() - truth[leader])
-        found["random"].append(truth.max() - truth[tried[int(np.argmax(first))]])
-        found["dropped"].append(not left[truth.argmax()])
-        found["asked"].append(most.sum() / (cells * seeds * questions))
-    mean = {name: float(np.mean(values)) for name, values in found.items()}
-    share = f"{100 * mean['asked']:.0f} %"
+def _row(name: str, outcomes: Sequence[Found], races: Floats) -> list[str]:
+    """Return a row; its intervals are over replays, which all shuffle the same seeds."""
+    regrets = np.array([each.regret for each in outcomes])
+    dropped = np.mean([each.dropped for each in outcomes])
     return [
-        ["race", f"{mean['race']:.4f}", f"{100 * mean['dropped']:.1f} %", share],
-        ["random search", f"{mean['random']:.4f}", "", share],
+        name,
+        _interval(regrets, ".4f"),
+        "" if name == "race" else _interval(regrets - races, "+.4f"),
+        f"{100 * dropped:.1f} %" if name == "race" else "",
+        f"{100 * np.mean([each.flops for each in outcomes]):.0f} %",
     ]
+
+
+def _interval(values: Floats, form: str) -> str:
+    return f"{values.mean():{form}} ± {1.96 * values.std(ddof=1) / len(values) ** 0.5:.4f}"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table that is asked for, or write it to RESULTS.md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=["made", "recorded", "record"])
-    parser.add_argument("run", nargs="?", type=Path, help="the folder of a run, for `record`")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of runs, for `record`")
     parser.add_argument("--trials", type=int, default=1000, help="races of each world")
     parser.add_argument("--only-print", action="store_true")
     options = parser.parse_args(arguments)
     if options.what == "record":
-        record(options.run)
+        record(options.runs).write()
         return
     if options.what == "made":
         title, text = "Races on made-up data", table(MADE, made(options.trials))
@@ -240,21 +212,26 @@ def main(arguments: list[str] | None = None) -> None:
             "among equals."
         )
     else:
-        cells, tasks = recorded()
+        grid = Grid.read()
         title = "Races on recorded answers"
-        text = table(["", "mean regret", "best dropped", "asked"], replay(tasks, options.trials))
-        shape = tasks[0].shape
-        scores = sum(task.mean((1, 2)) for task in tasks) / len(tasks)
+        replays = min(options.trials, _REPLAYS)
+        weights = grid.trained(_PUBLISHED)
+        rows = [row for each in (grid, weights) for row in recorded(each, replays)]
+        text = table(RECORDED, rows)
+        cells, seeds, questions = grid.shape
+        scores = grid.scores.mean(1)
         note = (
-            f"{options.trials:,} replays of {len(cells)} cells ({cells[0]} to {cells[-1]}) of "
-            f"Storm's miniature, {shape[1]} seeds, {len(tasks)} tasks of {shape[2]} questions; "
-            f"scores from {scores.min():.3f} to {scores.max():.3f}. Asked: answers, of the grid's; "
-            f"a race ends before it asks for more than {_MOST:.0%}. The scores are close to each "
-            "other and to how they vary from seed to seed, and there random search does no worse. "
-            "The rungs of 20, 60 and 180 questions were chosen after 20 and 60 alone had been "
-            "replayed, which asked for 8% of the answers (regret 0.0053, random search 0.0047, of "
-            "400 replays). Yet to be recorded: 27 cells whose trainings differ, more seeds, FLOPs "
-            "in place of answers, and a search by optuna."
+            f"{replays} replays of {cells} cells "
+            f"({grid.names[0]} to {grid.names[-1]}) of Storm's miniature, {seeds} seeds, "
+            f"{len(grid.tasks)} tasks of {questions} questions; scores from {scores.min():.3f} "
+            f"to {scores.max():.3f}. FLOPs: of the grid's {grid.whole():.3g}, of which "
+            f"{_evaluating(grid):.0%} are evaluations and its base model is none, as it is given; "
+            f"all take at most {SHARE:.0%}. Races have the sweeper's own settings. "
+            f"The {len(weights.cells)} cells are those with {_PUBLISHED}, as if their trainings "
+            "were given, so that questions alone cost. Random cells are asked all questions; where "
+            "even one costs too much, a cell is drawn. Between two recorded weights, a search gets "
+            "a score that is interpolated linearly. Intervals (95%) are over replays, all of which "
+            "shuffle the same seeds."
         )
     if options.only_print:
         print(text)
