@@ -233,7 +233,7 @@ def answers() -> None:
     model, count = make_smollm2(WORK / "smollm2"), QUESTIONS // 2
     make_tasks(WORK / "tasks", QUESTIONS)
     with tempfile.TemporaryDirectory() as name:
-        found = alone.measure(model, WORK / "tasks", Path(name), count, ROUNDS)
+        found = alone.measure(model, WORK / "tasks", Path(name), count, alone.ROUNDS)
     command = "python benchmarks/evaluation.py --answers"
     write_section("Evaluation: answers alone", command, alone.describe(found, count))
 
