@@ -47,6 +47,7 @@ def test_rounds_that_were_measured_are_not_measured_again(module, tmp_path, monk
         module.measure(jobs, 4, tmp_path / "rounds.json")
 
 
+@pytest.mark.slow
 def test_answers_alone_are_the_same_and_their_times_are_told(module, tmp_path):
     alone = importlib.import_module("evaluation_answers")
     model = make_checkpoint(tmp_path / "model", dtype="float32").directory
