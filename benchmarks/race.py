@@ -231,7 +231,9 @@ def main(arguments: list[str] | None = None) -> None:
             "were given, so that questions alone cost. Random cells are asked all questions; where "
             "even one costs too much, a cell is drawn. Between two recorded weights, a search gets "
             "a score that is interpolated linearly. Intervals (95%) are over replays, all of which "
-            "shuffle the same seeds."
+            "shuffle the same seeds. How races go on where a rung is too dear was changed after "
+            "replays of this grid in which the best cells were asked 100 questions of each task "
+            "(regret 0.0062), and tried on made-up grids first."
         )
     if options.only_print:
         print(text)

@@ -45,7 +45,8 @@ Way = Callable[[Grid, np.random.Generator], Found]
 def race_for_share(grid: Grid, draw: np.random.Generator) -> Found:
     """Race with the sweeper's own settings until the share is spent.
 
-    A rung beyond it is run for as many of the best cells as it pays for, as under `hours`.
+    Where it does not pay for a rung, as many of the best cells as it pays for are asked everything,
+    as under `hours`.
     """
     grid, budget = grid.shuffled(draw), SHARE * grid.whole()
     cells, seeds, questions = grid.shape
@@ -63,6 +64,8 @@ def race_for_share(grid: Grid, draw: np.random.Generator) -> Found:
         affordable = bisect.bisect_right(wanted, budget, key=grid.cost)
         if affordable < len(order) and not asked.any():
             raise ValueError(f"{SHARE:.0%} of the grid's FLOPs do not pay for the first rung")
+        if affordable < len(order) and rung.questions:
+            continue
         if affordable < 2:
             break
         asked, measured = wanted[affordable - 1], np.zeros(cells, bool)

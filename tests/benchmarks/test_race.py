@@ -76,11 +76,11 @@ def test_a_replay_of_recorded_answers_leads_to_a_good_cell_for_a_quarter_of_them
     assert max(each.flops for each in found) <= 0.25
 
 
-def test_a_replay_of_the_whole_grid_keeps_the_best_cell_for_a_quarter_of_its_flops(races):
+def test_a_replay_of_the_whole_grid_leads_to_a_good_cell_for_a_quarter_of_its_flops(races):
     grid = races.Grid.read()
     assert grid.shape == (27, 3, 240)
-    found = [races.race_for_share(grid, np.random.default_rng(n)) for n in range(20)]
-    assert np.mean([each.regret for each in found]) <= 0.01
+    found = [races.race_for_share(grid, np.random.default_rng(n)) for n in range(100)]
+    assert np.mean([each.regret for each in found]) <= 0.005
     assert np.mean([each.dropped for each in found]) <= 0.05
     assert max(each.flops for each in found) <= 0.25
 

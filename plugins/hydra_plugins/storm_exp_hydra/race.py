@@ -103,14 +103,16 @@ class RaceSweeper(RoundsSweeper):
                 continue
             hours = self._expected(left, rung, budget)
             if not budget.allows(hours):
-                stopped = f"; {rung} would have taken {hours:.2g} hours more"
+                stopped = stopped or f"; {rung} would have taken {hours:.2g} hours more"
                 if field.reached is None:
                     given = f"hydra.sweeper.hours={self._hours:g}"
                     raise ComposeError(f"{given}: the first rung takes about {hours:.2g}")
+                if rung.questions is not None or rung.steps:
+                    continue  # for the same hours, fewer cells are asked everything
                 left = self._affordable(left, rung, budget)
                 if len(left) < 2:
                     break
-                stopped += f", and was run for the {len(left)} best"
+                stopped += f"; {rung} was run for the {len(left)} best"
             say(f"  race: {len(left)} of {len(cells)} cells, {rung}")
             record = self.launch(self._words(left, rung))
             budget.note(record.stages(), rung.questions)

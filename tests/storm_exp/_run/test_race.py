@@ -103,7 +103,7 @@ def test_a_rung_beyond_the_hours_is_run_for_as_many_of_the_best_as_they_pay_for(
     assert {row[0] for row in found.values()} == {"left"}
     measured = [row[1] for row in found.values()]
     assert measured == ["all questions, 1 seed"] * 2 + ["20 questions a task, 1 seed"]
-    assert "hours more, and was run for the 2 best" in said.out
+    assert "hours more; all questions, 1 seed was run for the 2 best" in said.out
     assert "race     3 cells, 3 left after all questions, 1 seed" in said.out
     assert len(said.record.cells) == 2
 
