@@ -64,8 +64,9 @@ def add_stages(
             near = did_you_mean(name, trainings) or f": there are {', '.join(trainings)}"
             problem = f"'{name}' is not a training whose model is evaluated{near}"
             raise SettingError("trainings", chosen, problem)
+    fitting = [name for name in trainings if _fits(name, config[name], every, every_epochs)]
     interim = {
-        name: _interim(name, config[name], every, every_epochs, trainings)
+        name: _interim(name, config[name], every, every_epochs, fitting)
         for name in chosen or trainings
     }
     for name, own in interim.items():
@@ -110,19 +111,29 @@ def _trains(component: Component) -> bool:
     return any(field.name == "stop_after" for field in dataclasses.fields(component.cls))
 
 
+def _fits(name: str, training: DictConfig, every: int | None, every_epochs: float | None) -> bool:
+    """Return whether a training can have interim models."""
+    try:
+        return bool(_interim(name, training, every, every_epochs, []))
+    except SettingError:
+        return False
+
+
 def _interim(
     name: str,
     training: DictConfig,
     every: int | None,
     every_epochs: float | None,
-    trainings: list[str],
+    fitting: list[str],
 ) -> list[Interim]:
-    """Return the interim models of a training, first to last; raises SettingError."""
+    """Return the interim models of a training, first to last.
+
+    Raises SettingError, which advises to name the trainings that are `fitting`.
+    """
     if training.patience is not None:
         problem = f"{name}.patience={training.patience} may end it before: set it to null"
         raise SettingError("every" if every else "every_epochs", every or every_epochs, problem)
-    others = [other for other in trainings if other != name]
-    only = f", or name others: evaluation.trainings=[{','.join(others)}]" if others else ""
+    only = f", or name others: evaluation.trainings=[{','.join(fitting)}]" if fitting else ""
     whole: float
     given: float | None
     if training.steps is not None:
@@ -138,7 +149,7 @@ def _interim(
         if given is None:
             problem = (
                 f"{length} sets its length, and how many steps that is shows once its rows are "
-                f"packed: give evaluation.every_epochs, or {name}.steps{only}"
+                f"packed: give evaluation.every_epochs, too, or {name}.steps{only}"
             )
             raise SettingError("every", every, problem)
     count = math.ceil(whole / given) - 1

@@ -105,7 +105,11 @@ def test_targets_include_the_evaluations():
         ({}, {"every_epochs": 1.0}, "finetuner.steps=400 sets its length: give evaluation.every"),
         ({}, {"every": 10, "trainings": ["finetune"]}, "did you mean 'finetuner'"),
         ({}, {"every": 10, "trainings": ["base_model"]}, "not a training whose model is evaluated"),
-        ({"aligner__steps": None}, {"every": 10}, "give evaluation.every_epochs, or aligner.steps"),
+        (
+            {"aligner__steps": None},
+            {"every": 10},
+            "give evaluation.every_epochs, too, or aligner.steps",
+        ),
         (
             {"aligner__steps": None},
             {"every": 10, "every_epochs": 1.0},
