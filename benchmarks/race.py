@@ -233,7 +233,7 @@ def main(arguments: list[str] | None = None) -> None:
             "a score that is interpolated linearly. Intervals (95%) are over replays, all of which "
             "shuffle the same seeds. How races go on where a rung is too dear was changed after "
             "replays of this grid in which the best cells were asked 100 questions of each task "
-            "(regret 0.0062), and tried on made-up grids first."
+            "(regret 0.0062), and tried on made-up grids, too."
         )
     if options.only_print:
         print(text)
