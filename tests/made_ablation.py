@@ -31,6 +31,8 @@ def evaluate(folder: Path, chance: float, draw: np.random.Generator) -> StageRec
         Sample(
             task=task,
             document=f"d{n}",
+            prompt=f"question {n}",
+            prediction=f"an answer to {n}",
             score=float(draw.random() < chance * (1.2 - 0.4 * h)),
             metrics={"probability": chance * (1.2 - 0.4 * h)} if task == "tasks_easy" else {},
         )

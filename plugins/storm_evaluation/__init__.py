@@ -119,8 +119,10 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
         step_curves,
     )
     from storm_evaluation.report.lineup import find_lineups
+    from storm_evaluation.report.model_group import model_groups
 
     lineups = find_lineups(run)
+    groups = model_groups(run, lineups)
     return [
         *ablation.sections(run),
         *over_runs.sections(run),
@@ -128,8 +130,8 @@ def storm_report_sections(run: RunRecord) -> list[Section]:
         *contamination.sections(run, lineups),
         *learning_curve.sections(run),
         *step_curves.sections(run),
-        *answers.sections(run, lineups),
-        *questions.sections(run, lineups),
+        *answers.sections(run, groups),
+        *questions.sections(run, groups),
     ]
 
 

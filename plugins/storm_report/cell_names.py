@@ -11,6 +11,10 @@ RECIPE = "recipe"
 """The cell that sets nothing of what the others set."""
 
 
+_ARM = "ablation.arm"
+"""The setting that names an arm of an ablation by the factors that it is without."""
+
+
 def deciding_setting(settings: Sequence[Mapping[str, str]]) -> str:
     """Return the setting that alone tells all cells apart, as the arm of an ablation; '' if none.
 
@@ -40,6 +44,10 @@ def seedless_settings(record: RunRecord) -> list[dict[str, str]]:
 def cell_name(settings: Mapping[str, str]) -> str:
     """Return the name of a cell by its settings, as in `merger.t=0.3 · seed=1`."""
     seeds = [f"{name}={value}" for name, value in settings.items() if is_seed(name)]
-    others = [f"{k}={v}" for k, v in settings.items() if v and not is_seed(k)]
+    others = [
+        f"without {v}" if k == _ARM else f"{k}={v}"
+        for k, v in settings.items()
+        if v and not is_seed(k)
+    ]
     named = others or [RECIPE] * (len(seeds) < len(settings) or not seeds)
     return " · ".join([*named, *seeds])

@@ -8,34 +8,34 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from storm_evaluation.look.answers import Answered
-from storm_evaluation.report.lineup import Lineup
+from storm_evaluation.report.model_group import ModelGroup
 from storm_exp.report import RunRecord, Section
 from storm_report.look.markup import examples_markup
 from storm_report.markup import folded
 
-_SHOWN, _OF_A_TASK, _LINEUPS = 6, 2, 3
+_SHOWN, _OF_A_TASK, _GROUPS = 6, 2, 3
 """The most documents in all and of a task, and groups of models that are shown."""
 _READ = 2000
 """Documents among which they are looked for."""
 
 
-def sections(run: RunRecord, lineups: Sequence[Lineup]) -> list[Section]:
+def sections(run: RunRecord, groups: Sequence[ModelGroup]) -> list[Section]:
     """Return a section on answers of models; none where no evaluation has kept any."""
-    shown = [] if run.rehearsal else lineups[:_LINEUPS]
-    parts = [(lineup.label, html) for lineup in shown if (html := answers(lineup))]
+    shown = [] if run.rehearsal else groups[:_GROUPS]
+    parts = [(group.label, html) for group in shown if (html := answers(group))]
     if not parts:
         return []
-    return [Section("Answers", folded(parts), stage=lineups[0].stages[0].stage)]
+    return [Section("Answers", folded(parts), stage=groups[0].stage)]
 
 
-def answers(lineup: Lineup) -> Markup:
+def answers(group: ModelGroup) -> Markup:
     """Return a few documents, first those that the models answer with different success."""
-    found = list(enumerate(lineup.answered[:_READ], start=1))
+    found = list(enumerate(group.answered[:_READ], start=1))
     if not found:
         return Markup()
     caption = (
         "A few documents, first those that models answered with different scores. All of them: "
-        "storm-exp look RUN, with the folder of the run."
+        "storm-exp look RUN, with the folder of the run. " + group.note
     )
     note = Markup("<p class='note'>{}</p>").format(caption)
     return note + examples_markup(pair[1].example(pair[0]) for pair in _chosen(found))

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from pathlib import Path
 from typing import Any
 
-from storm_evaluation.evaluation import SAMPLES, Evaluation
 from storm_evaluation.interim.records import is_interim
-from storm_evaluation.look.answers import Answered, answered
 from storm_evaluation.report.steps import steps
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.cell_names import cell_name, short_settings
 from storm_report.shown import distinct
-
-_MODELS = 8
-"""The most models whose answers are shown beside each other."""
 
 
 @dataclasses.dataclass
@@ -45,20 +38,6 @@ class Lineup:
         """Return the name of a model, of several runs that of the first."""
         stage = self.stages[position * self.runs]
         return stage.element or stage.label
-
-    @functools.cached_property
-    def shown_models(self) -> dict[str, Evaluation]:
-        """The first models by name, each with an evaluation that has kept records of questions."""
-        found = {
-            self.name(position): Path(self.stages[position * self.runs].directory)
-            for position in range(min(self.models, _MODELS))
-        }
-        return {n: Evaluation(place) for n, place in found.items() if (place / SAMPLES).is_file()}
-
-    @functools.cached_property
-    def answered(self) -> list[Answered]:
-        """The documents with the answers of these models, which are read once for all sections."""
-        return list(answered(list(self.shown_models.items())))
 
     def steps(self) -> list[tuple[int, int]]:
         """Return (parent, child) of models of which one was made from the other."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from storm_evaluation.look.answers import Answered
-from storm_evaluation.report.lineup import Lineup
+from storm_evaluation.report.model_group import ModelGroup
 from storm_exp.report import RunRecord, Section
 from storm_report.browser import Entry, browser_markup
 from storm_report.controls import escape_controls
@@ -16,23 +16,23 @@ from storm_report.counted import counted
 from storm_report.look.markup import examples_markup
 from storm_report.markup import folded
 
-_SHOWN, _LINEUPS = 60, 2
+_SHOWN, _GROUPS = 60, 2
 """The most questions of a group, and groups of models that are shown."""
 
 
-def sections(run: RunRecord, lineups: Sequence[Lineup]) -> list[Section]:
+def sections(run: RunRecord, groups: Sequence[ModelGroup]) -> list[Section]:
     """Return a section of questions with different scores; none where there are none."""
-    shown = [] if run.rehearsal else lineups[:_LINEUPS]
-    parts = [(lineup.label, html) for lineup in shown if (html := questions(lineup))]
+    shown = [] if run.rehearsal else groups[:_GROUPS]
+    parts = [(group.label, html) for group in shown if (html := questions(group))]
     if not parts:
         return []
     title = "Questions that models answer differently"
-    return [Section(title, folded(parts), stage=lineups[0].stages[0].stage)]
+    return [Section(title, folded(parts), stage=groups[0].stage)]
 
 
-def questions(lineup: Lineup) -> Markup:
+def questions(group: ModelGroup) -> Markup:
     """Return a bounded number of questions on which scores differ, as many of every task."""
-    differing = [pair for pair in enumerate(lineup.answered, start=1) if pair[1].differs()]
+    differing = [pair for pair in enumerate(group.answered, start=1) if pair[1].differs()]
     if not differing:
         return Markup()
     shown = _of_every_task(differing)
@@ -42,7 +42,8 @@ def questions(lineup: Lineup) -> Markup:
     )
     more = len(shown) < len(differing)
     tail = ", as many of each task; storm-exp compare … --json has all." if more else "."
-    names = [escape_controls(name) for name in lineup.shown_models]
+    tail += f" {group.note}" if group.note else ""
+    names = [escape_controls(name) for name in group.models]
     return browser_markup(note + tail, names, [_entry(number, q, names) for number, q in shown])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from made_ablation import ablation
 from made_up import NAUGHTY, Maker, Page, cell, show
 from storm_evaluation import evaluation
 from storm_evaluation.evaluation import Evaluation
@@ -110,3 +111,15 @@ def test_the_records_of_a_model_are_read_once_for_all_sections_of_a_page(
     text = show(record).text
     assert "Answers" in text and "Questions that models answer differently" in text
     assert len(read) == len(set(read)) == 3
+
+
+def test_cells_that_evaluate_one_model_each_are_shown_beside_each_other(tmp_path: Path) -> None:
+    page = show(ablation(tmp_path / "run"))
+    titles = re.findall(
+        r"tasks_(?:easy|other): (recipe \d, without \w+ \d, without \w+ \d)", page.text
+    )
+    assert "Models are those of seed=0." in page.text
+    assert len(titles) == len(entries(page)) > 0
+    assert {re.sub(r" \d", "", title) for title in titles} == {
+        "recipe, without curation, without merging"
+    }
