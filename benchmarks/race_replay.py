@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from hydra.core.plugins import Plugins
 
 from race_grid import Grid
 from storm_evaluation.comparison.significance import Floats
@@ -20,8 +21,6 @@ from storm_evaluation.race.ladder import ladder
 
 SHARE = 0.25
 """Of the grid's FLOPs, which no replay exceeds."""
-_SWEEPERS = "hydra_plugins.storm_exp_hydra"
-"""Hydra executes these modules itself."""
 _BATCH = 4
 """Trials that a search asks for at once, as the sweeper does."""
 
@@ -50,7 +49,7 @@ def race_for_share(grid: Grid, draw: np.random.Generator) -> Found:
     """
     grid, budget = grid.shuffled(draw), SHARE * grid.whole()
     cells, seeds, questions = grid.shape
-    settings = importlib.import_module(f"{_SWEEPERS}.race").RaceSweeperConf()
+    settings = _sweeper_module("race").RaceSweeperConf()
     given = [count for count in settings.questions if count < questions]
     rungs = ladder(given, seeds)
     test = Elimination(cells=cells, rungs=len(rungs))
@@ -157,7 +156,7 @@ def search(sampler: str, setting: str, options: dict[str, Any] | None = None) ->
     """
     import optuna
 
-    make_sampler = importlib.import_module(f"{_SWEEPERS}.study").make_sampler
+    make_sampler = _sweeper_module("study").make_sampler
     optuna.logging.set_verbosity(logging.WARNING)
 
     def run(grid: Grid, draw: np.random.Generator) -> Found:
@@ -195,3 +194,13 @@ def search(sampler: str, setting: str, options: dict[str, Any] | None = None) ->
         return Found(float(truth.max() - found), spent / grid.whole())
 
     return run
+
+
+def _sweeper_module(name: str) -> Any:
+    """Return a module of the sweepers.
+
+    Hydra executes all of them when it looks for plugins. It has to do so before one is imported:
+    of a class that was imported before, it would make a second one.
+    """
+    Plugins.instance()
+    return importlib.import_module(f"hydra_plugins.storm_exp_hydra.{name}")

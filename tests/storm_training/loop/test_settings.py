@@ -28,6 +28,8 @@ START = {
 CHANGES = {
     "steps": {"steps": 5},
     "epochs": {"steps": None, "epochs": 0.9},
+    "stop_after": {"stop_after": 1},
+    "stop_after_epochs": {"steps": None, "epochs": 2.0, "stop_after_epochs": 1.0},
     "sequence_length": {"sequence_length": 96},
     "batch_size": {"batch_size": 3},
     "gradient_accumulation_steps": {"gradient_accumulation_steps": 2},
@@ -118,6 +120,7 @@ def test_every_setting_that_enters_the_key_has_an_effect(tmp_path, inputs, start
         {"checkpoint_every": 1, "checkpoints_kept": 2},
         {"checkpoint_seconds": 0.01},
         {"check_saving": False},
+        {"keep_every": 1},
         {"loggers": []},
     ],
 )
