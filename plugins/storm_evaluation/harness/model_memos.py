@@ -33,11 +33,7 @@ class ModelMemos:
 
     def keep(self, name: str, write: Callable[[Path], None]) -> Path:
         """Return the folder of a memo, which is written unless it exists."""
-
-        def fill(folder: Path) -> None:
-            write(folder)
-
-        return self._stage.memo(name, self._version, {"model": self._model}, fill)
+        return self._stage.memo(name, self._version, {"model": self._model}, write)
 
 
 class _NothingKeptError(Exception):
