@@ -95,7 +95,7 @@ def _cells(effect: Effect) -> list[str]:
         f"{effect.difference:+.3f}",
         f"[{effect.low:+.3f}, {effect.high:+.3f}]",
         p,
-        effect.verdict,
+        effect.said,
     ]
 
 

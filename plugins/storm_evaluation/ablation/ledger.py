@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm_evaluation.ablation.design import FULL
 from storm_evaluation.ablation.measured_arms import MeasuredArms, arms_of
-from storm_evaluation.comparison.comparison import NO_EFFECT
+from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm
 from storm_evaluation.comparison.paired import Paired
 from storm_exp import InputError
 from storm_exp.report import RunRecord
@@ -31,6 +31,11 @@ class Effect:
     """Corrected for all factors and interactions by Holm's method."""
     verdict: str
     """On the factor: better, worse, no effect, or undecided."""
+
+    @property
+    def said(self) -> str:
+        """The verdict, with what it is by where the interval says otherwise."""
+        return self.verdict + by_holm(self.verdict, self.low, self.high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +159,13 @@ def in_words(factor: Factor, margin: float) -> str:
     parts = []
     for kind, effect in factor.mean.items():
         said = f"{effect.difference:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
+        by = by_holm(effect.verdict, effect.low, effect.high)
+        by += f" {effect.p:.3f}" if by else ""
         if effect.verdict == NO_EFFECT:
             said = f"no effect shown, less than {margin:g} either way"
         elif effect.verdict not in (BETTER, WORSE):
-            said = f"undecided, {said}"
+            said = f"undecided{by}, {said}"
+        else:
+            said += by
         parts.append(f"{'score' if kind == 'mean' else kind} {said}")
     return f"{factor.name}: {'; '.join(parts)}"

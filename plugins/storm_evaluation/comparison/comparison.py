@@ -13,6 +13,17 @@ NO_EFFECT, UNDECIDED = "no effect", "undecided"
 """Verdicts where neither model is better: the interval is within the margin, or is not."""
 
 
+def by_holm(verdict: str, low: float, high: float) -> str:
+    """Return words that follow a verdict to which the interval that is shown does not lead.
+
+    Verdicts are by p-values that Holm's method corrects step by step; an interval holds for all
+    effects at once, or for its own alone, so either may leave out zero where the other does not.
+    """
+    decided = verdict not in (NO_EFFECT, UNDECIDED)
+    told = verdict != NO_EFFECT and decided != (low > 0 or high < 0)
+    return " by Holm's p" if told else ""
+
+
 @dataclasses.dataclass(kw_only=True)
 class ComparisonSpec(Spec):
     """What is known of a comparison before its evaluations exist."""

@@ -92,19 +92,21 @@ def _caption(ledger: Ledger) -> str:
     if ledger.runs == 1:
         return (
             f"One run of each arm over {count}: the intervals cover these trained models and the "
-            "questions, not another training. Give seeds, as in seed=0,1,2."
+            "questions, not another training, and each holds by itself, while verdicts are "
+            "corrected for all effects. Give seeds, as in seed=0,1,2."
         )
     return (
         f"{ledger.runs} runs of each arm over {count}; the intervals cover runs and questions, at "
         f"{ledger.confidence:.0%} for all effects together. Within the shaded band, "
-        f"± {ledger.margin:g}, an effect counts as none."
+        f"± {ledger.margin:g}, an effect counts as none. What is better or worse is decided by "
+        "Holm's p-values; where the interval says otherwise, the verdict adds that."
     )
 
 
 def _cells(effect: Effect) -> list[str]:
     p = "< 0.001" if effect.p < 0.001 else f"{effect.p:.3f}"
     interval = f"{effect.low:+.3f} to {effect.high:+.3f}"
-    return [f"{effect.difference:+.3f}", interval, p, effect.verdict]
+    return [f"{effect.difference:+.3f}", interval, p, effect.said]
 
 
 def _means(ledger: Ledger) -> Markup:

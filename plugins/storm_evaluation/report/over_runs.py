@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_evaluation.ablation.measured_arms import is_ablation
-from storm_evaluation.comparison.comparison import NO_EFFECT
+from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.interim.records import is_interim
@@ -18,6 +18,7 @@ from storm_report.markup import figure, table
 from storm_report.run_table import is_seed
 from storm_report.score_interval import shown_score
 
+_CORRECTED = "p-values and verdicts are corrected for all arms, each interval holds by itself."
 Arms = dict[str, list[StageRecord]]
 """Evaluations by name of the arm, in the order of their seeds."""
 
@@ -137,7 +138,8 @@ def difference_cells(cell: dict[str, Any], margin: float) -> list[Any]:
     shown = Markup('<span class="{}">{:+.3f}</span>').format(class_, cell["difference"])
     p = "< 0.001" if cell["p_holm"] < 0.001 else f"{cell['p_holm']:.3f}"
     interval = f"{cell['low']:+.3f} to {cell['high']:+.3f}"
-    return [shown, interval, p, in_words(verdict, margin)]
+    by = by_holm(verdict, cell["low"], cell["high"])
+    return [shown, interval, p, in_words(verdict, margin) + by]
 
 
 def in_words(verdict: str, margin: float) -> str:
@@ -152,12 +154,11 @@ def explain(title: str, content: dict[str, Any], paired: Paired) -> str:
     runs = content["runs"]
     if runs == 1:
         return (
-            f"{title}: paired over questions, p-values corrected for all arms. The models were "
-            "given, and it is for them that the differences hold, however they were made."
+            f"{title}: paired over questions. {_CORRECTED} The models were given, and it is for "
+            "them that the differences hold, however they were made."
         )
     text = (
         f"{title}: {runs} runs of each arm, with standard errors and intervals over runs and "
-        "questions. They hold for the arms, not only for these trained models; p-values are "
-        "corrected for all arms."
+        f"questions. They hold for the arms, not only for these trained models. {_CORRECTED}"
     )
     return text if runs > 2 else text + " Two runs give wide intervals: add seeds."

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from made_ablation import CHANCES, QUESTIONS, SEEDS, ablation
-from storm_evaluation.ablation.ledger import in_words, ledgers
+from storm_evaluation.ablation.ledger import Effect, Factor, in_words, ledgers
 from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.report.ablation import lines, sections
@@ -171,6 +171,54 @@ def test_words_are_undecided_where_neither_is_shown(ablated):
     (ledger,) = ledgers(ablated(merging=0.57))
     said = in_words(ledger.factors[1], ledger.margin)
     assert said.startswith("merging: score undecided, +0.0") or "no effect shown" in said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "verdict", "said", "in_tables"),
+    [
+        (
+            0.002,
+            0.078,
+            0.061,
+            "undecided",
+            "undecided by Holm's p 0.061, +0.040 [+0.002, +0.078]",
+            1,
+        ),
+        (-0.002, 0.082, 0.06, "undecided", "undecided, +0.040 [-0.002, +0.082]", 0),
+        (-0.002, 0.082, 0.031, "better", "+0.040 [-0.002, +0.082] by Holm's p 0.031", 1),
+        (0.002, 0.078, 0.012, "better", "+0.040 [+0.002, +0.078]", 0),
+        (
+            -0.078,
+            -0.002,
+            0.061,
+            "undecided",
+            "undecided by Holm's p 0.061, +0.040 [-0.078, -0.002]",
+            1,
+        ),
+        (0.001, 0.078, 0.2, "no effect", "no effect shown, less than 0.02 either way", 0),
+    ],
+)
+def test_a_verdict_says_by_what_it_is_where_the_interval_says_otherwise(
+    low, high, p, verdict, said, in_tables
+):
+    effect = Effect(0.04, low, high, p, verdict)
+    factor = Factor("merging", "the fine-tune alone", {"mean": effect}, {}, {})
+    assert in_words(factor, 0.02) == f"merging: score {said}"
+    assert effect.said == verdict + " by Holm's p" * in_tables
+
+
+def test_words_and_intervals_of_many_factors_agree_or_say_why_they_do_not(tmp_path):
+    controls = {f"f{n}": {"says": "none", "overrides": [f"a.x={n}"]} for n in range(12)}
+    chances = {"": 0.6} | {name: 0.6 - 0.012 * n for n, name in enumerate(controls)}
+    run = ablation(tmp_path, chances=chances, controls=controls)
+    (ledger,) = ledgers(run)
+    qualified = 0
+    for factor, line in zip(ledger.factors, lines(run), strict=True):
+        effect = factor.mean["mean"]
+        shown = effect.low > 0 or effect.high < 0
+        assert ("by Holm's p" in line) == (shown != (effect.verdict in ("better", "worse"))), line
+        qualified += "by Holm's p" in line
+    assert qualified, "made so that the methods disagree on one of them"
 
 
 def lose(run: RunRecord, number: int, *files: str) -> Path:
