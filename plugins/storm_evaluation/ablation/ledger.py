@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from storm_evaluation.ablation.design import FULL
@@ -78,10 +77,18 @@ class Ledger:
     """Why factors are missing."""
 
 
-def ledgers(run: RunRecord) -> Iterator[Ledger]:
-    """Yield a ledger for each evaluator of an ablation."""
-    for arms in arms_of(run):
-        yield _ledger(arms)
+_latest: list[tuple[RunRecord, list[Ledger]]] = []
+"""The record that was last asked for, with its ledgers."""
+
+
+def ledgers(run: RunRecord) -> list[Ledger]:
+    """Return a ledger for each evaluator of an ablation.
+
+    The report of a run and its last lines ask for those of the same record, which are made once.
+    """
+    if not _latest or _latest[0][0] is not run:
+        _latest[:] = [(run, [_ledger(arms) for arms in arms_of(run)])]
+    return _latest[0][1]
 
 
 def _ledger(arms: MeasuredArms) -> Ledger:

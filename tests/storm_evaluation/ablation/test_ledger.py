@@ -232,6 +232,16 @@ def lose(run: RunRecord, number: int, *files: str) -> Path:
     return folder
 
 
+def test_the_last_lines_say_what_the_report_has_computed(ablated):
+    run = ablated()
+    (section,) = sections(run)
+    for number in range(len(run.cells)):
+        lose(run, number)
+    told = lines(run)
+    assert told == lines(run) and len(told) == 2
+    assert all(line.removeprefix("effect   ") in section.html for line in told)
+
+
 def test_an_evaluation_that_the_store_lost_is_named_by_its_arm(ablated):
     run = ablated()
     folder = lose(run, 4)
