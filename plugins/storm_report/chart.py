@@ -21,12 +21,15 @@ _ONE_LINE = 34
 
 @dataclasses.dataclass(kw_only=True)
 class Line:
-    """A curve: points, with the half length of each point's error bar in `spread`."""
+    """A curve: points, with what each point's error bar is long in `spread`.
+
+    That is half its length, or the lengths below and above the point where these differ.
+    """
 
     name: str
     points: list[tuple[float, float]]
     colour: int
-    spread: list[float] = dataclasses.field(default_factory=list)
+    spread: Sequence[float | tuple[float, float]] = ()
     marks: bool = False
     """Whether points are shown as dots."""
     band: bool = False
@@ -34,6 +37,12 @@ class Line:
     faint: bool = False
     dashed: bool = False
     legend: bool = True
+
+    @property
+    def around(self) -> list[tuple[float, float]]:
+        """The lengths of the error bars below and above the points."""
+        sides = [s if isinstance(s, tuple) else (s, s) for s in self.spread]
+        return sides or [(0.0, 0.0)] * len(self.points)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -104,8 +113,8 @@ def line_chart(
     points = [p for line in lines for p in line.points]
     if not points:
         return Markup()
-    spreads = [s for line in lines for s in line.spread or [0.0] * len(line.points)]
-    reach = [y + d for (_, y), s in zip(points, spreads, strict=True) for d in (-s, s)]
+    around = [sides for line in lines for sides in line.around]
+    reach = [end for (_, y), (a, b) in zip(points, around, strict=True) for end in (y - a, y + b)]
     levels = ticks(min(reach), max(reach))
     colours = {line.name: line.colour for line in lines if line.legend}
     entries = [(name, "") for name in colours] if len(colours) > 1 else []
@@ -126,17 +135,18 @@ def line_chart(
         class_ = f"s{line.colour % COLOURS}{' faint' * line.faint}{' dashed' * line.dashed}"
         places = [(x(a), y(b)) for a, b in line.points]
         path = _path(places)
-        if line.band and any(line.spread):
-            upper = [(a, v + s) for (a, v), s in zip(line.points, line.spread, strict=True)]
-            lower = [(a, v - s) for (a, v), s in zip(line.points, line.spread, strict=True)]
+        if line.band and any(map(any, line.around)):
+            bars = list(zip(line.points, line.around, strict=True))
+            upper = [(a, v + above) for (a, v), (_, above) in bars]
+            lower = [(a, v - below) for (a, v), (below, _) in bars]
             area = f"{_path([(x(a), y(v)) for a, v in [*upper, *reversed(lower)]])}z"
             drawn.append(element("path", d=area, class_=f"band s{line.colour % COLOURS}"))
         drawn.append(element("path", element("title", line.name), d=path, class_=f"line {class_}"))
-        for (a, b), (_, value), s in zip(
-            places, line.points, line.spread or [0.0] * len(places), strict=True
+        for (a, b), (_, value), (below, above) in zip(
+            places, line.points, line.around, strict=True
         ):
-            if s and not line.band:
-                drawn.append(_whisker(a, y(value - s), y(value + s), f"line {class_}"))
+            if (below or above) and not line.band:
+                drawn.append(_whisker(a, y(value - below), y(value + above), f"line {class_}"))
             if line.marks or (a, b) == places[-1]:
                 drawn.append(mark(a, b, line.colour, 3.5, f"{line.name}: {short(value)}"))
     drawable = [line for line in lines if line.points]

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_evaluation.interim.records import is_interim
+from storm_evaluation.report.score_curve import around, score_curve
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
 from storm_report.cell_names import cell_name, seedless_settings
@@ -84,15 +85,14 @@ def curve(runs: list[list[Point]]) -> Markup:
     higher = [task for task, entry in entries.items() if entry.get("higher_is_better", True)]
     shown = short_names(entries)
     lines = []
+    courses = [[(tokens, e) for _, tokens, e in points] for points in runs]
     for number, task in enumerate(higher):
-        points, halves = mean_curve(
-            [[(tokens, e["tasks"][task]["score"]) for _, tokens, e in points] for points in runs]
-        )
+        points, ends = score_curve(courses, [task])
         lines.append(
             Line(
                 name=shown[task],
                 points=points,
-                spread=halves if len(higher) == 1 else [],
+                spread=around(points, ends) if len(higher) == 1 and len(runs) > 1 else [],
                 colour=number,
                 marks=True,
                 faint=len(higher) > 1,
@@ -100,9 +100,10 @@ def curve(runs: list[list[Point]]) -> Markup:
         )
     evaluated = [e.get("mean") for points in runs for _, _, e in points]
     if len(higher) > 1 and all(mean is not None for mean in evaluated):
-        points, halves = mean_curve([[(t, float(e["mean"])) for _, t, e in p] for p in runs])
+        points, ends = score_curve(courses, higher)
+        spread = around(points, ends) if len(runs) > 1 else []
         lines.append(
-            Line(name="mean", points=points, spread=halves, colour=len(higher), marks=True)
+            Line(name="mean", points=points, spread=spread, colour=len(higher), marks=True)
         )
     places, _ = mean_curve([[(tokens, 0.0) for _, tokens, _ in points] for points in runs])
     names = ", ".join(

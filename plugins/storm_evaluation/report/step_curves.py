@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_evaluation.interim.records import Curve, curves
+from storm_evaluation.report.score_curve import Ends, around, score_curve
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import Place, RunRecord, Section
 from storm_report.cell_names import cell_name, seedless_settings
@@ -21,8 +21,7 @@ from storm_report.shown import distinct
 from storm_report.svg import responsive
 
 MEAN = "mean"
-_QUESTIONS = "95 % intervals over questions (± 1.96 standard errors)"
-_95_PERCENT = 1.96
+_QUESTIONS = "95 % intervals over questions (of shares Wilson's, else ± 1.96 standard errors)"
 
 Runs = list[Curve]
 """The curves of one setting, of a seed each."""
@@ -89,13 +88,13 @@ def _chart(
     for setting, runs in by_setting.items():
         for measured in measures:
             front = measured == measures[-1]
-            points, halves = _course(runs, measured)
+            points, ends = _course(runs, measured)
             name = shown[measured[0]] if len(measured) == 1 else MEAN
             lines.append(
                 Line(
                     name=name if one else setting,
                     points=points,
-                    spread=halves if front else [],
+                    spread=around(points, ends) if front else [],
                     colour=len(lines),
                     marks=True,
                     faint=not front,
@@ -111,21 +110,9 @@ def _chart(
     return figure(responsive(draw), caption)
 
 
-def _course(runs: Runs, tasks: Sequence[str]) -> tuple[list[tuple[float, float]], list[float]]:
-    """Return the mean over runs at each step, and half the interval: over runs or questions."""
-    scored = [[(point.steps, *_score(point.evaluation, tasks)) for point in run] for run in runs]
-    points, halves = mean_curve([[(steps, score) for steps, score, _ in run] for run in scored])
-    if len(runs) == 1:
-        halves = [_95_PERCENT * error for _, _, error in scored[0]]
-    return points, halves
-
-
-def _score(evaluation: Mapping[str, Any], tasks: Sequence[str]) -> tuple[float, float]:
-    """Return the mean score over tasks, and its standard error over their questions."""
-    entries = [evaluation["tasks"][task] for task in tasks]
-    errors = [float(entry.get("stderr") or 0.0) for entry in entries]
-    mean = math.fsum(float(entry["score"]) for entry in entries) / len(entries)
-    return mean, math.hypot(*errors) / len(entries)
+def _course(runs: Runs, tasks: Sequence[str]) -> tuple[Ends, Ends]:
+    """Return the mean over runs at each step, and its interval: over runs or questions."""
+    return score_curve([[(p.steps, p.evaluation) for p in run] for run in runs], tasks)
 
 
 def _table(
@@ -145,10 +132,10 @@ def _table(
         courses = [_course(runs, column) for column in columns]
         tokens, _ = mean_curve([[(point.steps, point.tokens) for point in run] for run in runs])
         for position, (steps, read) in enumerate(tokens):
-            scores = [_shown(points[position][1], halves[position]) for points, halves in courses]
+            scores = [_shown(points[position][1], *ends[position]) for points, ends in courses]
             rows.append([*([setting] if named else []), number(steps), number(read), *scores])
     return table([*(["cell"] if named else []), "steps", "tokens", *names], rows)
 
 
-def _shown(score: float, half: float) -> str:
-    return f"{score:.3f} [{score - half:.3f}, {score + half:.3f}]" if half else f"{score:.3f}"
+def _shown(score: float, low: float, high: float) -> str:
+    return f"{score:.3f} [{low:.3f}, {high:.3f}]" if low < high else f"{score:.3f}"

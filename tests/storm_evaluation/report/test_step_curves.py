@@ -8,6 +8,7 @@ import pytest
 
 from made_up import Maker, Page, cell, show
 from storm_evaluation.report.lineup import find_lineups
+from storm_evaluation.report.score_curve import around, score_curve
 from storm_exp.report import CellRecord
 
 
@@ -49,6 +50,16 @@ def trained(make: Maker, *overrides: str, better: float = 0.0, rate: float = 1e-
             make.stage(evaluator, "Evaluation", files, element=model.stage, inputs=inputs)
         )
     return cell(*stages, overrides=overrides)
+
+
+def of_shares(rights: dict[str, int], documents: int = 50) -> dict:
+    """Return an evaluation whose tasks were answered rightly so many times."""
+    tasks = {}
+    for task, right in rights.items():
+        score = right / documents
+        stderr = (score * (1 - score) / (documents - 1)) ** 0.5
+        tasks[task] = {"metric": "acc", "score": score, "stderr": stderr, "n": documents}
+    return {"tasks": tasks, "mean": sum(rights.values()) / documents / len(rights)}
 
 
 def page(make: Maker, *cells: CellRecord) -> Page:
@@ -103,3 +114,15 @@ def test_cells_that_share_a_training_share_its_curve(make):
     same = [trained(make, f"merger.t={t}") for t in (0.2, 0.5)]
     assert "Scores over training steps" in page(make, *same).text
     assert "cell steps tokens" not in page(make, *same).text
+
+
+@pytest.mark.parametrize("rights", [{"a": 0, "b": 1}, {"a": 50, "b": 49}, {"a": 1}])
+def test_no_interval_of_shares_leaves_0_to_1_over_questions_or_seeds(rights):
+    low = [(0.0, of_shares(dict.fromkeys(rights, 0))), (100.0, of_shares(rights))]
+    high = [(0.0, of_shares(dict.fromkeys(rights, 50))), (100.0, of_shares(rights))]
+    for runs in ([low], [high], [low, high]):
+        points, ends = score_curve(runs, list(rights))
+        for (_, score), (below, above) in zip(points, ends, strict=True):
+            assert 0 <= below <= score <= above <= 1
+        for below, above in around(points, ends):
+            assert below >= 0 and above >= 0
