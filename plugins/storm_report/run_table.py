@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.interim import without_interim
 from storm_report.markup import number
 from storm_report.spreadsheet import inert
 
@@ -61,11 +62,14 @@ class Measure:
         return self.stage.measured_on.get(self.metric, "")
 
 
-def measures(cell: CellRecord) -> list[Measure]:
-    """Return the main metric of every stage of a cell, each with those shown beside it."""
+def measures(cell: CellRecord, *, every_stage: bool = False) -> list[Measure]:
+    """Return the main metric of the stages of a cell, each with those shown beside it.
+
+    Interim models are among them only where `every_stage` is.
+    """
     return [
         Measure(stage, metric)
-        for stage in cell.stages
+        for stage in (cell.stages if every_stage else without_interim(cell))
         for metric in dict.fromkeys((stage.main_metric, *stage.shown_metrics))
         if metric in stage.metrics
     ]
@@ -89,7 +93,9 @@ def spread(values: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(variance)
 
 
-def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+def summarise(
+    record: RunRecord, *, every_stage: bool = False
+) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """Return (settings, columns, rows).
 
     A row holds `settings`, the names of `cells`, and by column: `metrics` as (mean, spread, n),
@@ -101,7 +107,7 @@ def summarise(record: RunRecord) -> tuple[list[str], list[str], list[dict[str, A
         on: dict[str, set[str]] = {}
         stderr: dict[str, float] = {}
         for cell in cells:
-            for measure in measures(cell):
+            for measure in measures(cell, every_stage=every_stage):
                 values.setdefault(measure.column, []).append(measure.value)
                 on.setdefault(measure.column, set()).add(measure.on)
                 if len(cells) == 1 and measure.stderr is not None:
@@ -154,7 +160,7 @@ def write_sweep_table(record: RunRecord) -> Path:
     It has mean, spread and count of every stage's main metric and of those beside it, and digests
     of what a figure was measured on, if stages report them.
     """
-    settings, _, rows = summarise(record)
+    settings, _, rows = summarise(record, every_stage=True)
     labels = list(dict.fromkeys(label for row in rows for label in row["metrics"]))
     file = record.directory / TABLE
     with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:

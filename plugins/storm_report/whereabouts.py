@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.interim import without_interim
 from storm_report.run_table import Measure, groups, measures, spread
 from storm_report.spreadsheet import inert
 
@@ -24,7 +25,8 @@ def whereabouts(record: RunRecord) -> list[str]:
     folder = record.directory.parent.parent / "latest"
     if folder.resolve() != record.directory.resolve():
         folder = record.directory
-    shown = {s.stage: s.shown_as for s in record.cells[0].stages if s.shown_as and s.is_whole}
+    found = without_interim(record.cells[0])
+    shown = {s.stage: s.shown_as for s in found if s.shown_as and s.is_whole}
     if not record.is_sweep:
         return [f"{shown[name]:<8} {_short(folder / name)}" for name in sorted(shown)]
     kinds = " and ".join(f"{name}s" for name in dict.fromkeys(shown.values())) or "stages"
@@ -124,7 +126,9 @@ def write_cells(record: RunRecord) -> Path:
     """Write `cells.csv`: of each cell the settings, metrics, folders of models, and command."""
     folders = record.cell_folders()
     settings = record.cell_settings()
-    figures = [{m.column: m.value for m in measures(cell)} for cell in record.cells]
+    figures = [
+        {m.column: m.value for m in measures(cell, every_stage=True)} for cell in record.cells
+    ]
     columns = list(dict.fromkeys(column for each in figures for column in each))
     places = [{s.label: _place(s) for s in cell.stages if s.shown_as} for cell in record.cells]
     labels = list(dict.fromkeys(label for each in places for label in each))

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from storm_exp.report import RunRecord
 from storm_report.cell_names import cell_name, seedless_settings
+from storm_report.interim import without_interim
 from storm_report.markup import number
 from storm_report.run_table import groups
 from storm_report.whereabouts import command_of, find_winner
@@ -26,7 +27,7 @@ def winner_note(record: RunRecord) -> Markup:
     over = f", a mean over {seeds} seeds" if seeds > 1 else ""
     whose = " of the first seed" if seeds > 1 else ""
     folder = record.cell_folders()[place]
-    models = [s.label for s in winner.cell.stages if s.shown_as and s.is_whole]
+    models = [s.label for s in without_interim(winner.cell) if s.shown_as and s.is_whole]
     where = ", ".join(str(Path(folder, label)) for label in models[-1:])
     return Markup(
         "<p class='lead'><strong>{} has the {} {}: {}</strong>{}. The best figure need not be "

@@ -163,7 +163,7 @@ class RaceSweeper(RoundsSweeper):
 
         Raises ComposeError where none can be asked fewer questions.
         """
-        from storm_evaluation.interim.records import INTERIM
+        from storm_report.interim import INTERIM
 
         (composed,) = self.compose([cell])
         stages = make_plan([composed]).cells[0].recipe.stages

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from storm_evaluation.ablation import design as designs
 from storm_evaluation.ablation.design import DESIGNS, FULL, controlled
 from storm_evaluation.evaluation import SAMPLES, Evaluation
-from storm_evaluation.interim.records import is_interim
 from storm_exp import InputError
 from storm_exp.report import CellRecord, RunRecord, StageRecord
+from storm_report.interim import is_interim
 from storm_report.run_table import is_seed
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from storm_exp.report import CellRecord, StageRecord
+from storm_report.interim import INTERIM
 
-INTERIM = "_interim"
-"""What follows the name of an evaluator in that of the stage for interim models."""
 _OWN = ("stop_after", "stop_after_epochs", "keep_every", "keep_every_epochs")
 """Settings in which an interim model differs from its training."""
 
@@ -26,11 +25,6 @@ class Point:
 
 
 Curve = list[Point]
-
-
-def is_interim(stage: StageRecord) -> bool:
-    """Return whether a stage evaluates an interim model, which no comparison has."""
-    return stage.artifact == "Evaluation" and stage.stage.endswith(INTERIM)
 
 
 def curves(

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from storm_evaluation.evaluation import Evaluation
-from storm_evaluation.interim.records import INTERIM
 from storm_exp import Component, SettingError, did_you_mean, load_plugins
+from storm_report.interim import INTERIM
 
 _PORT = "model"
 """Port of an evaluator that takes what is evaluated."""

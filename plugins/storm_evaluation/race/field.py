@@ -14,6 +14,7 @@ from storm_evaluation.race.elimination import Elimination
 from storm_evaluation.race.ladder import Rung
 from storm_exp import StageError
 from storm_exp.report import CellRecord, RunRecord
+from storm_report.interim import is_interim
 from storm_report.sweep_notes import SweepNotes
 from storm_report.whereabouts import command_of
 
@@ -169,7 +170,7 @@ class Field:
 
 def _evaluation(cell: CellRecord) -> Path | None:
     """Return the folder of a cell's last evaluation, None where a stage is missing."""
-    found = cell.of_type("Evaluation")
+    found = [stage for stage in cell.of_type("Evaluation") if not is_interim(stage)]
     complete = all(stage.status not in ("failed", "not reached") for stage in cell.stages)
     return Path(found[-1].directory) if found and complete else None
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from storm_evaluation.interim.records import is_interim
 from storm_evaluation.report.score_curve import around, score_curve
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import CellRecord, Place, RunRecord, Section, StageRecord
 from storm_report.cell_names import cell_name, seedless_settings
 from storm_report.chart import Line, line_chart
+from storm_report.interim import is_interim
 from storm_report.markup import figure, folded
 from storm_report.run_table import groups
 from storm_report.seed_mean import INTERVAL, mean_curve

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from storm_evaluation.interim.records import is_interim
 from storm_evaluation.report.steps import steps
 from storm_exp.report import CellRecord, RunRecord, StageRecord
 from storm_report.cell_names import cell_name, short_settings
+from storm_report.interim import is_interim
 from storm_report.shown import distinct
 
 

@@ -11,9 +11,9 @@ from storm_evaluation.ablation.measured_arms import is_ablation
 from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
-from storm_evaluation.interim.records import is_interim
 from storm_exp import InputError
 from storm_exp.report import Place, RunRecord, Section, StageRecord
+from storm_report.interim import is_interim
 from storm_report.markup import figure, table
 from storm_report.run_table import is_seed
 from storm_report.score_interval import shown_score
