@@ -69,6 +69,8 @@ def find_winner(record: RunRecord) -> Winner | str:
     Cells are compared by the main metric of the last stage that measured its figure on data, the
     same in all cells but for the model that it is of; of several seeds, by the mean.
     """
+    if partial := sum(bool(unmade(cell)) for cell in record.cells):
+        return f"{partial} of {len(record.cells)} cells are not complete"
     found = [(cells, [judged(cell) for cell in cells]) for _, cells in groups(record)]
     figures = [measure for _, each in found for measure in each]
     measured = [measure for measure in figures if measure is not None]
@@ -102,6 +104,14 @@ def find_winner(record: RunRecord) -> Winner | str:
 def is_lower_better(metric: str) -> bool:
     """Return whether less of a metric is better, by its name."""
     return metric.endswith(_LOWER)
+
+
+def unmade(cell: CellRecord) -> list[StageRecord]:
+    """Return the stages of a cell that failed, were interrupted, or were not reached.
+
+    The figures of such a cell may be of an earlier model than those of the others.
+    """
+    return [s for s in cell.stages if s.status in ("failed", "interrupted", "not reached")]
 
 
 def judged(cell: CellRecord) -> Measure | None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import csv
 import shlex
 
+import pytest
+
+from made_up import cell
+from storm_report.whereabouts import find_winner
+
 SWEEP = ("-m", "recipe=sum", "adder=stored", "adder.kilobytes=1", "adder.amount=1,3,2")
 
 
@@ -55,6 +60,27 @@ def test_a_sweep_whose_cells_are_alike_says_that_none_wins(storm):
     said = storm(*SWEEP[:-1], "adder.amount=2", "adder.kilobytes=1,2")
     assert "winner   none: adder is 3 in every cell" in said.out
     assert "weights in files" not in said.out
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted", "not reached"])
+def test_the_earlier_figure_of_a_cell_that_is_not_complete_wins_nothing(make, status):
+    def evaluation(of, score):
+        return make.stage(
+            "evaluator",
+            "Evaluation",
+            element=of,
+            metrics={"score": score},
+            main_metric="score",
+            measured_on={"score": "rows"},
+        )
+
+    partner, merged = evaluation("partner", 0.7), evaluation("merger", 0.6)
+    lacking = make.stage("evaluator", "Evaluation", element="merger", status=status)
+    run = make.run(
+        cell(partner, merged, overrides=("recipe=storm", "merger.t=0.5")),
+        cell(partner, lacking, overrides=("recipe=storm", "merger.t=0.9")),
+    )
+    assert find_winner(run) == "1 of 2 cells are not complete"
 
 
 def test_without_a_figure_that_was_measured_on_data_nothing_wins(storm):

@@ -108,5 +108,7 @@ def _label(stage: "StageRecord") -> str:
 
 def failure_of(cell: "CellRecord") -> str:
     """Return why a cell is not complete; empty where it is."""
-    failed = [stage for stage in cell.stages if stage.status in ("failed", "not reached")]
+    from storm_report.whereabouts import unmade
+
+    failed = unmade(cell)
     return next((stage.error for stage in failed if stage.error), "not reached" if failed else "")

@@ -16,7 +16,7 @@ from storm_exp import StageError
 from storm_exp.report import CellRecord, RunRecord
 from storm_report.interim import is_interim
 from storm_report.sweep_notes import SweepNotes
-from storm_report.whereabouts import command_of
+from storm_report.whereabouts import command_of, unmade
 
 LEFT, DROPPED, FAILED = "left", "dropped", "failed"
 
@@ -171,8 +171,7 @@ class Field:
 def _evaluation(cell: CellRecord) -> Path | None:
     """Return the folder of a cell's last evaluation, None where a stage is missing."""
     found = [stage for stage in cell.of_type("Evaluation") if not is_interim(stage)]
-    complete = all(stage.status not in ("failed", "not reached") for stage in cell.stages)
-    return Path(found[-1].directory) if found and complete else None
+    return Path(found[-1].directory) if found and not unmade(cell) else None
 
 
 def _failure(cells: Sequence[CellRecord]) -> str:
