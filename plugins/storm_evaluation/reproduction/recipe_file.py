@@ -29,14 +29,15 @@ def recipe_body(
 ) -> dict[str, Any]:
     """Return the contents of a recipe's file.
 
-    Edges of `graph` to other stages or to ports that a component lacks are left out.
+    Edges of `graph` from other stages, or to ports that a component lacks, are left out; of a
+    list, those from other stages, as a recipe does with a stage that is null.
     """
     components = load_plugins().components
     edges = {
         name: {
-            port: sources
+            port: found
             for port, sources in (graph.get(name) or {}).items()
-            if port in components[component].ports and set(_names(sources)) <= stages.keys()
+            if port in components[component].ports and (found := _within(stages, sources))
         }
         for name, (component, _) in stages.items()
     }
@@ -61,5 +62,8 @@ def literal(value: Any) -> Any:
     return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
-def _names(sources: Any) -> list[str]:
-    return [sources] if isinstance(sources, str) else list(sources or [])
+def _within(stages: Stages, sources: Any) -> Any:
+    """Return what `stages` have of the sources of an edge: a stage, a list, or nothing."""
+    if isinstance(sources, str):
+        return sources if sources in stages else None
+    return [name for name in sources or [] if name in stages]

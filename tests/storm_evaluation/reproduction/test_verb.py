@@ -55,6 +55,11 @@ def test_it_reruns_the_record_and_not_what_presets_say_today(
     assert result.stage("adder").settings == {"amount": 7.0}
 
 
+def test_a_stage_that_was_null_is_missing_in_the_lists_that_name_it(storm: Command) -> None:
+    assert storm("recipe=sum", "graph.other=null").code == 0
+    assert verdict(storm("reproduce", "latest")).startswith("same bits: all 3 artifacts")
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_of_the_page_runs(storm: Command, tmp_path: Path, line: str) -> None:
     storm(*write_recipe(tmp_path))
