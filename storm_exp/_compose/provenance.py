@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.default_element import ConfigDefault
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
 
 from storm_exp._contract.errors import StormError
 from storm_exp._contract.plugins import load_plugins
@@ -16,6 +19,7 @@ from storm_exp._contract.setting_values import flat
 NO_PACKAGE = ": the first line of a recipe's file must be `# @package _global_`"
 """What a recipe lacks whose settings are found below the name of the folder of recipes."""
 _LONGEST_PATH = 1000
+_NOWHERE = object()
 
 
 def groups_beside_menus() -> list[str]:
@@ -61,6 +65,8 @@ class Origins:
         for place in (*places[:-1], ".".join(parts[1:]), places[-1], *inside):
             if place in named:
                 return f"from the override `{named[place]}`"
+        if file := _file_that_sets(path, f"recipe/{self.recipe}"):
+            return f"from {file}"
         if option := self.choices.get(parts[0]):
             return f"from the option {option}"
         return f"from recipe/{self.recipe}" if self.recipe else "from the configuration"
@@ -80,6 +86,18 @@ class Origins:
             for name, value in involved.items()
         )
         return f"{label or stage}: {text}" + (f" ({sources})" if sources else "")
+
+
+def _file_that_sets(path: str, file: str) -> str:
+    """Return which of a recipe's file and the files that it builds on sets a value, "" for none."""
+    hydra: Any = GlobalHydra.instance().hydra
+    found = hydra and hydra.config_loader.repository.load_config(file)
+    if not found or OmegaConf.select(found.config, path, default=_NOWHERE) is not _NOWHERE:
+        return file if found else ""
+    below = [each.path or "" for each in found.defaults_list if isinstance(each, ConfigDefault)]
+    paths = (posixpath.join("/", posixpath.dirname(file), each)[1:] for each in below)
+    others = (_file_that_sets(path, each) for each in paths)
+    return next(filter(None, others), "")
 
 
 def _paths_in(text: str, settings: Any) -> dict[str, str]:

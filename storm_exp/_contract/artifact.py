@@ -71,23 +71,21 @@ def _brief(value: Any, other: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
+MemoInputs = Mapping[str, "Artifact | Sequence[Artifact]"]
+"""{port: artifacts} that the contents of a memo depend on."""
+MemoFill = Callable[[Path], dict[str, list[Any]] | None]
+"""Fills the folder of a memo, and may return {name: [bytes, sha256]} of files that it digested."""
+
+
 class Memos(Protocol):
     """The part of a stage that keeps by-products of artifacts."""
 
     def keeps(self, *artifacts: Artifact) -> bool:
         """Return whether memos of these artifacts are kept: all must be in the stage's store."""
 
-    def memo(
-        self,
-        name: str,
-        version: int,
-        inputs: Mapping[str, Artifact | Sequence[Artifact]],
-        fill: Callable[[Path], dict[str, list[Any]] | None],
-    ) -> Path:
-        """Return a folder whose contents depend on artifacts alone, filled by the first caller.
-
-        `fill` may return {name: [bytes, sha256]} of files that it digested on the way.
-        """
+    def memo(self, name: str, version: int, inputs: MemoInputs, fill: MemoFill) -> Path:
+        """Return a folder whose contents depend on artifacts alone, filled by the first caller."""
+        ...
 
 
 class Artifact:

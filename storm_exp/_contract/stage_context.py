@@ -6,12 +6,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from storm_exp._contract.artifact import Artifact
+from storm_exp._contract.artifact import Artifact, MemoFill, MemoInputs
 from storm_exp._contract.errors import StageError
 from storm_exp._contract.plugins import load_plugins
 from storm_exp._contract.progress import Progress
@@ -152,22 +152,15 @@ class StageContext:
         """Return whether memos of these artifacts are kept: all must be in the stage's store."""
         return self.keep_memo is not None and all(artifact.key for artifact in artifacts)
 
-    def memo(
-        self,
-        name: str,
-        version: int,
-        inputs: Mapping[str, Artifact | Sequence[Artifact]],
-        fill: Callable[[Path], dict[str, list[Any]] | None],
-    ) -> Path:
+    def memo(self, name: str, version: int, inputs: MemoInputs, fill: MemoFill) -> Path:
         """Return a folder whose contents depend on artifacts alone, filled by the first caller.
 
         A memo is a by-product that other stages can use, such as the angles between two models.
         It is kept under the package of `fill`, `name`, `version` (raise it when `fill` gives a
         different result) and the keys of `inputs`. A setting that `fill` reads has to be part of
         `name`. One process fills it while others wait. Where memos are not kept (see `keeps`), it
-        is filled in the stage's scratch folder. `fill` may return {name: [bytes, sha256]} of
-        large files that it digested while it wrote them, which are then not read again. Raises what
-        `fill` raises.
+        is filled in the stage's scratch folder. Large files whose digests `fill` returns are not
+        read again. Raises what `fill` raises.
         """
         given = {port: [a] if isinstance(a, Artifact) else list(a) for port, a in inputs.items()}
         artifacts = [artifact for each in given.values() for artifact in each]

@@ -11,8 +11,9 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from storm_exp._contract.artifact import MemoFill
 from storm_exp._contract.digest import value_digest
 from storm_exp._contract.progress import Progress
 from storm_exp._contract.runtime import Runtime
@@ -134,11 +135,7 @@ class Maker:
         return MadeArtifact(published, published is manifest, seconds)
 
     def memo(
-        self,
-        name: str,
-        version: int,
-        inputs: Mapping[str, str | list[str]],
-        fill: Callable[[Path], dict[str, list[Any]] | None],
+        self, name: str, version: int, inputs: Mapping[str, str | list[str]], fill: MemoFill
     ) -> tuple[str, Path]:
         """Return key and folder of the memo `name` of artifacts, given by their keys.
 

@@ -237,6 +237,28 @@ def test_ports_may_map_in_step_over_mapped_stages(storm, values):
     assert values()["again[second]"] == 16
 
 
+def test_a_value_is_traced_to_the_recipe_that_sets_it_or_to_the_preset(storm, write_recipe):
+    high = {"override /adder": "high"}
+    folder = write_recipe("base", ["sum", "_self_"], {}, adder={"amount": 100})
+    write_recipe("over", ["sum", high, "_self_"], {}, adder={"amount": 200})
+    write_recipe("near", ["base", "_self_"], {}, source={"value": 3})
+    write_recipe("far", ["/recipe/near", "_self_"], {}, source={"value": 2})
+    write_recipe("preset", ["sum", high, "_self_"], {}, source={"value": 3})
+    preset = Path(folder, "adder/high.yaml")
+    preset.parent.mkdir()
+    preset.write_text("defaults: [add, _self_]\namount: 300\n", encoding="utf-8")
+    found = {
+        "base": "recipe/base",
+        "near": "recipe/base",
+        "far": "recipe/base",
+        "over": "recipe/over",
+        "preset": "the option adder/high",
+    }
+    for recipe, where in found.items():
+        said = storm("-cd", folder, f"recipe={recipe}")
+        assert said.err.endswith(f": the sum would be more than 100 (from {where})\n")
+
+
 def test_a_users_recipe_overrides_from_a_folder_of_their_own(storm, write_recipe, values):
     folder = write_recipe(
         "mine", ["sum", {"override /adder": "weighted"}, "_self_"], {"other": None}
