@@ -13,12 +13,13 @@ _AGAIN = ("seed", "runtime")
 """Root sections that the rerun takes from the record."""
 
 
-def read_run(record: RunRecord) -> Original:
+def read_run(record: RunRecord, name: str = "") -> Original:
     """Return what a run made, as steps, and recipes that make it again.
 
+    It is called by its folder if no `name` is given.
     Raises InputError for a rehearsal, and for a run that made nothing.
     """
-    name = record.directory.name
+    name = name or record.directory.name
     if record.rehearsal:
         raise InputError(f"{name} is a rehearsal: its artifacts stand in for others")
     cells = [_finished(record, cell) for cell in record.cells]

@@ -11,7 +11,7 @@ from storm_evaluation.reproduction import environment
 from storm_evaluation.reproduction.environment import Difference
 from storm_evaluation.reproduction.original import Original, Step, store_of
 from storm_evaluation.reproduction.scores import ScorePair, pair_scores
-from storm_evaluation.reproduction.stages import Compared, compare_steps, touched
+from storm_evaluation.reproduction.stages import Compared, compare_steps, touched, unexamined
 from storm_evaluation.reproduction.verdict import CANNOT_SAY, Verdict, judge
 from storm_exp import InputError, align
 from storm_exp.report import CellRecord, RunRecord
@@ -110,6 +110,9 @@ def _scores(
                 pairs[then.key], _ = pair_scores(label, then.directory, now.directory, margin)
             except InputError as error:
                 missing.append(f"{label} cannot be compared: {error}")
+    if pairs:
+        others = unexamined([each for cell in cells for each in cell])
+        missing += [f"no evaluation is made of {label}, which differs" for label in others]
     return [pair for each in pairs.values() for pair in each], missing
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.reproduction.original import Step
 
 OUTSIDE = "what it reads from outside the store has changed"
@@ -56,6 +57,27 @@ def touched(compared: Sequence[Compared]) -> list[Compared]:
             keys.add(each.then.key)
             found.append(each)
     return found
+
+
+def unexamined(compared: Sequence[Compared]) -> list[str]:
+    """Return the steps whose bits differ by themselves, and of which no evaluation was made.
+
+    They are named by their labels. `compared` may be the steps of several cells.
+    """
+    differing = {each.then.key for each in touched(compared)}
+    found: dict[str, str] = {}
+    for each in compared:
+        inherited = differing.intersection(each.then.input_keys())
+        if each.outcome is Outcome.DIFFERENT and not inherited:
+            below = {each.then.key}
+            made = [each.then]
+            for other in compared:  # inputs first
+                if below.intersection(other.then.input_keys()):
+                    below.add(other.then.key)
+                    made.append(other.then)
+            if not any(step.artifact == Evaluation.__name__ for step in made):
+                found[each.then.key] = each.then.label
+    return list(found.values())
 
 
 def _compare(then: Step, now: Step | None, labels: Mapping[str, str]) -> Compared:

@@ -18,7 +18,8 @@ def reproduce(arguments: list[str]) -> int:
     usage: storm-exp reproduce RUN | CARD | recipe.lock.json [setting=value …] [--margin 0.02]
            [--in DIR] [--json] [outputs=DIR]
 
-    RUN is `latest`, a name, a folder, or a part of a folder's name; CARD is the folder of a model
+    RUN is `latest`, a name, a folder, a part of a folder's name, or the folder of a single cell of
+    a sweep or ablation (outputs/latest/cells/…); CARD is the folder of a model
     with its card, or the card. Everything is made anew in a folder below outputs/reproduced, or in
     DIR, where an interrupted one goes on. The answer is one of four verdicts: same bits, same
     within noise (scores within ± margin, paired by question), different from STAGE on, cannot say.

@@ -65,21 +65,21 @@ def judge(
 
 def _by_scores(label: str, pairs: Sequence[ScorePair], missing: Sequence[str]) -> Verdict:
     bits = f"bits differ from {label} on"
+    open_ = [pair for pair in pairs if not pair.equivalent]
+    if shown := [pair for pair in differing(pairs) if pair in open_]:
+        return Verdict(f"different from {label} on", "; ".join(pair.line() for pair in shown))
     if missing:
         others = f" (and {len(missing) - 1} more alike)" if len(missing) > 1 else ""
         return Verdict(CANNOT_SAY, f"{bits}, and {missing[0]}{others}")
     if not pairs:
         return Verdict(CANNOT_SAY, f"{bits}, and there is no evaluation to compare")
     margin = pairs[0].margin
-    open_ = [pair for pair in pairs if not pair.equivalent]
     if not open_:
         return Verdict(
             SAME_WITHIN_NOISE,
             f"{bits}, and scores within ± {margin:g} of what they were (90 % intervals, paired by "
             "question)",
         )
-    if shown := [pair for pair in differing(pairs) if pair in open_]:
-        return Verdict(f"different from {label} on", "; ".join(pair.line() for pair in shown))
     widest = max(open_, key=lambda pair: max(map(abs, pair.equivalence)))
     low, high = widest.equivalence
     return Verdict(

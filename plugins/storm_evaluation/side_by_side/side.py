@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from storm_evaluation.evaluation import Evaluation
-from storm_evaluation.reproduction.find import recorded
+from storm_evaluation.reproduction.find import cell_of, recorded
 from storm_evaluation.reproduction.original import Step, store_of
 from storm_exp import Artifact, Manifest, StormError, lineage
 from storm_exp.report import CellRecord, RunRecord
@@ -39,9 +39,8 @@ def find_side(word: str, outputs: Path) -> Side:
     of a sweep, a stage of the latest run, the first digits of a key, or an artifact's folder.
     """
     path = Path(word).expanduser()
-    if (cell := _cell_of(path)) is not None:
-        record, number = cell
-        return _of_cell(record, record.cells[number], path.name)
+    if (cell := cell_of(path)) is not None:
+        return _of_cell(*cell, path.name)
     if word == "latest" or (path / "run.json").is_file():
         return _of_run(outputs, word)
     stage = outputs / "latest" / word
@@ -49,17 +48,6 @@ def find_side(word: str, outputs: Path) -> Side:
         return _of_artifact(word, stage, outputs)
     located = locate(word, outputs / "store")
     return _of_artifact(word, located[1], outputs) if located else _of_run(outputs, word)
-
-
-def _cell_of(path: Path) -> tuple[RunRecord, int] | None:
-    """Return the run and number of the cell whose folder this is."""
-    run = path.absolute().parent.parent
-    if path.absolute().parent.name != "cells" or not (run / "run.json").is_file():
-        return None
-    record = RunRecord.read(run.resolve())
-    folders = record.cell_folders()
-    name = f"cells/{path.name}"
-    return (record, folders.index(name)) if name in folders else None
 
 
 def _of_run(outputs: Path, word: str) -> Side:

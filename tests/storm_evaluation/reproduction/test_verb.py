@@ -74,6 +74,37 @@ def test_cells_of_a_sweep_are_rerun_together(storm: Command) -> None:
     assert [len(cell) for cell in found["cells"]] == [7, 7]
 
 
+def test_a_cell_of_a_sweep_is_rerun_by_itself(storm: Command, tmp_path: Path) -> None:
+    sweep = storm("-m", "recipe=sum", "source.value=1,2")
+    assert sweep.record is not None
+    for cell in ("outputs/latest/cells/source.value=2", "outputs/latest/cells/source.value=2/"):
+        result = storm("reproduce", cell, "--json")
+        found = answer(result)
+        assert (result.code, found["verdict"], len(found["cells"])) == (0, "same bits", 1)
+        assert Path(found["folder"]).name.startswith(
+            f"{sweep.record.directory.name},source.value=2"
+        )
+        assert result.stage("source").settings == {"value": 2.0}
+    result = storm("reproduce", f"{sweep.record.directory}/cells/source.value=1", "adder.amount=3")
+    assert verdict(result) == "different from adder on: amount: 1.0 → 3.0"
+
+
+def test_what_differs_and_is_not_evaluated_is_not_within_noise(
+    storm: Command, tmp_path: Path
+) -> None:
+    words = write_recipe(tmp_path)
+    file = tmp_path / "conf/recipe/exam.yaml"
+    text = file.read_text(encoding="utf-8")
+    text = text.replace("  - /total", "  - /adder@other: drifting\n  - /total")
+    file.write_text(text.replace("graph:\n", "graph:\n  other: {number: source}\n"), "utf-8")
+    storm(*words, "other.drift=10")
+    result = storm("reproduce", "latest", "runtime.threads=2")
+    assert verdict(result) == (
+        "cannot say: bits differ from adder on, and no evaluation is made of other, which differs"
+    )
+    assert result.code == 1
+
+
 def test_other_bits_with_the_same_answers_are_within_noise(storm: Command, tmp_path: Path) -> None:
     storm(*write_recipe(tmp_path))
     result = storm("reproduce", "latest", "runtime.threads=2")
