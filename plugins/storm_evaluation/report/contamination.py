@@ -61,22 +61,26 @@ def scores(lineup: Lineup, decontaminator: StageRecord) -> Markup:
     if not models or not any(a.touched for task in models[0].values() for a in task.values()):
         return Markup()
     better = {t: e.get("higher_is_better", True) for t, e in lineup.tasks().items()}
-    html = Markup()
+    html, gone = Markup(), []
     for measure, wanted in (("the mean over tasks", True), ("the loss, lower is better", False)):
         names = [task for task in models[0] if better.get(task, True) is wanted]
-        if names:
-            html += _tables(lineup, decontaminator, models, names, measure)
+        held = [task for task in names if all(a.touched for a in models[0][task].values())]
+        gone += held
+        if left := [task for task in names if task not in held]:
+            html += _tables(lineup, decontaminator, models, left, measure)
     documents = {d: asked for task in models[0].values() for d, asked in task.items()}
     count = sum(asked.touched for asked in documents.values())
     searched = _searched(lineup.cell, decontaminator)
     unknown = sum(searched.isdisjoint(_names(document)) for document in documents)
     others = f" {unknown:,} others were not searched for." if unknown else ""
+    if gone:
+        others += f" Of {', '.join(gone)} all are, so nothing below is of these."
     note = Markup("<p class='note'>{}</p>").format(
         f"{count:,} of {len(documents):,} questions of the evaluation are held by rows that "
         f"{decontaminator.label} searched.{others} Intervals of {_CONFIDENCE:.0%} are over "
         "questions, for these trained models."
     )
-    return note + html if html else html
+    return note + html
 
 
 def _tables(
@@ -90,6 +94,8 @@ def _tables(
 
     rows, differences = [], []
     for position, model in enumerate(models):
+        if not model.keys() >= set(names):  # another evaluator's
+            continue
         known = split([_task(model[name].values()) for name in names], _Z)
         if known is None:
             return Markup()

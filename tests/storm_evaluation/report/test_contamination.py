@@ -101,6 +101,40 @@ def test_the_scores_are_told_with_and_without_touched_questions(
     assert rows["clean", 5][1:4] == ["+0.000", "+0.000", "+0.000"]
 
 
+def test_tasks_of_which_every_question_was_held_are_named_and_the_others_told(
+    lineup: tuple[Lineup, StageRecord],
+) -> None:
+    for position, made in enumerate(lineup[0].evaluations):
+        folder = Path(lineup[0].stages[position].directory)
+        whole = list(Evaluation(folder).samples())
+        held = [Sample(task="held", document=f"q{n}", score=float(position == 1)) for n in HELD]
+        Evaluation(folder).write(
+            {"bridges": ("acc", True), "held": ("acc", True)}, [*whole, *held], {}, ""
+        )
+        made["tasks"] = Evaluation(folder).summary()["tasks"]
+    html = str(scores(*lineup))
+    assert "Of held all are, so nothing below is of these." in html
+    rows = {(row[0], len(row)): row for row in rows_of(html)}
+    assert rows["leaky", 6][1:5] == ["had them", "0.700", "0.625", "+0.075"]
+    for position in range(3):
+        folder = Path(lineup[0].stages[position].directory)
+        held = [s for s in Evaluation(folder).samples() if s.task == "held"]
+        Evaluation(folder).write({"held": ("acc", True)}, held, {}, "")
+    html = str(scores(*lineup))
+    assert "8 of 8 questions of the evaluation are held" in html and "<table" not in html
+
+
+def test_an_evaluation_of_other_tasks_beside_is_left_out(
+    lineup: tuple[Lineup, StageRecord],
+) -> None:
+    folder = Path(lineup[0].stages[1].directory)
+    Evaluation(folder).write(
+        {"other": ("acc", True)}, [Sample(task="other", document="x", score=1.0)], {}, ""
+    )
+    rows = [row[0] for row in rows_of(str(scores(*lineup)))]
+    assert "clean" in rows and "leaky" not in rows
+
+
 def test_a_merge_with_a_model_that_had_the_questions_had_them(
     lineup: tuple[Lineup, StageRecord],
 ) -> None:
