@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_exp.report import Place, RunRecord, Section
-from storm_report.cell_names import RECIPE, deciding_setting
+from storm_report.cell_names import deciding_setting, reference_name
 from storm_report.chart import Bars, Line, bar_chart, line_chart
 from storm_report.counted import counted
 from storm_report.markup import figure, table
@@ -34,10 +34,11 @@ def sweep_section(record: RunRecord) -> Section:
     """Return charts over every setting that takes several values, and the table of all cells."""
     settings, _, rows = summarise(record)
     deciding = deciding_setting([row["settings"] for row in rows])
+    reference = reference_name(record)
     if deciding:
         settings = [deciding]
         rows = [
-            {**row, "settings": {deciding: row["settings"][deciding] or RECIPE}} for row in rows
+            {**row, "settings": {deciding: row["settings"][deciding] or reference}} for row in rows
         ]
     stages = {measure.column: measure for cell in record.cells for measure in measures(cell)}
     panels = [
@@ -53,7 +54,7 @@ def sweep_section(record: RunRecord) -> Section:
     header, lines = sweep_table(record)
     if deciding:
         place = header.index(deciding)
-        lines = [[*line[:place], line[place] or RECIPE, *line[place + 1 :]] for line in lines]
+        lines = [[*line[:place], line[place] or reference, *line[place + 1 :]] for line in lines]
     seeds = max((len(row["cells"]) for row in rows), default=1)
     note = counted(len(record.cells), "cell")
     if seeds > 1:

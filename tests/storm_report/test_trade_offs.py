@@ -159,6 +159,7 @@ def test_bytes_are_those_of_the_smallest_exported_file_where_there_is_one(make):
         ({"arm": ""}, "recipe"),
         ({"seed": "1"}, "seed=1"),
         ({}, "recipe"),
+        ({"ablation.arm": "without merging", "seed": "1"}, "without merging · seed=1"),
     ],
 )
 def test_a_cell_that_sets_nothing_of_what_others_set_is_the_recipe(settings, name):

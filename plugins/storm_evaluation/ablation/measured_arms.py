@@ -119,8 +119,9 @@ def is_ablation(run: RunRecord) -> bool:
 def arms_of(run: RunRecord) -> Iterator[MeasuredArms]:
     """Yield the arms of an ablation, for each of its evaluators."""
     by_evaluator: dict[str, dict[str, Runs]] = {}
+    names = _seeds(run)
     for cell, settings in zip(run.cells, run.cell_settings(), strict=True):
-        seeds = tuple(value for name, value in settings.items() if is_seed(name))
+        seeds = tuple(settings[name] for name in names)
         for stage in cell.of_type("Evaluation"):
             if is_interim(stage):
                 continue
@@ -130,6 +131,15 @@ def arms_of(run: RunRecord) -> Iterator[MeasuredArms]:
     controls = {name: c["says"] for name, c in section["controls"].items() if c is not None}
     for evaluator, arms in by_evaluator.items():
         yield MeasuredArms(evaluator, section["design"], controls, arms)
+
+
+def _seeds(run: RunRecord) -> list[str]:
+    """Return the seeds by which the runs of an arm differ: a control may set others."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for cell, settings in zip(run.cells, run.cell_settings(), strict=True):
+        for name in filter(is_seed, settings):
+            values.setdefault((name, _arm(cell)), set()).add(settings[name])
+    return list(dict.fromkeys(name for (name, _), found in values.items() if len(found) > 1))
 
 
 def _arm(cell: CellRecord) -> str:

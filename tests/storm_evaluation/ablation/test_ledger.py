@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from storm_evaluation.evaluation import Evaluation
 from storm_evaluation.report.ablation import lines, sections
 from storm_evaluation.sample import Sample
 from storm_exp.report import RunRecord
+from storm_report.cell_names import cell_name, seedless_settings, short_settings
+from storm_report.sweep import sweep_section
 
 Make = Callable[..., RunRecord]
 
@@ -60,6 +63,30 @@ def test_of_one_in_the_arm_has_the_factor(ablated):
     effect = ledger.factors[0].mean["mean"]
     assert effect.difference == pytest.approx(means(run, "curation") - means(run, ""))
     assert effect.verdict == "better"
+
+
+@pytest.mark.parametrize(
+    ("design", "reference", "arm"),
+    [
+        ("one_out", "recipe", "without curation"),
+        ("one_in", "with all controls", "with curation alone"),
+    ],
+)
+def test_arms_are_called_by_what_they_have(ablated, design, reference, arm):
+    run = ablated(design)
+    assert [cell_name(each) for each in seedless_settings(run)][:2] == [reference, arm]
+    assert cell_name(short_settings(run)[3]) == f"{arm} · seed=0"
+    assert reference in sweep_section(run).html
+
+
+def test_a_control_that_sets_a_seed_is_an_arm_with_the_runs_of_the_others(ablated):
+    run = ablated()
+    expected = ledgers(run)[0].factors
+    for each in run.cells:
+        if each.config["ablation"]["arm"] == "merging":
+            each.overrides.append("shuffler.seed=5")
+    (ledger,) = ledgers(dataclasses.replace(run))
+    assert not ledger.problems and ledger.factors == expected
 
 
 BOTH = {"curation+merging": 0.5}
