@@ -7,6 +7,7 @@ from pathlib import Path
 from storm_evaluation.ablation.measured_arms import MeasuredArms, arms_of, is_ablation
 from storm_exp import ComposeError, StormError
 from storm_exp.report import RunRecord
+from storm_report.runs.report_verb import run_folder
 
 
 def find_pilot(outputs: Path, recipe: str, given: str) -> RunRecord:
@@ -16,7 +17,7 @@ def find_pilot(outputs: Path, recipe: str, given: str) -> RunRecord:
     """
     if given:
         try:
-            run = RunRecord.read(Path(given))
+            run = RunRecord.read(run_folder(outputs, given))
         except StormError as error:
             raise ComposeError(f"ablation.pilot={given}: {error}") from error
         if problem := _unfit(run, recipe):

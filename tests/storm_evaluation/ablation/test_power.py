@@ -84,6 +84,13 @@ def test_the_newest_run_that_can_be_a_pilot_is_taken(tmp_path):
     assert find_pilot(tmp_path / "outputs", "smoke", "").directory == run.directory
 
 
+def test_a_pilot_is_named_as_any_run_is(tmp_path):
+    run = pilot(tmp_path)
+    pilot(tmp_path, "2026-01-02_00-00-00-smoke-sweep", design="full")
+    for word in (run.directory.name, run.directory.name[:10], str(run.directory)):
+        assert find_pilot(tmp_path / "outputs", "smoke", word).directory == run.directory
+
+
 def test_without_a_pilot_it_says_how_to_make_one(tmp_path):
     found = asked(tmp_path, "--power", seeds="0,1")
     assert found.code == 1
@@ -109,7 +116,7 @@ def test_a_record_of_another_version_that_cannot_be_read_is_told(tmp_path):
 
 def test_a_named_run_that_is_no_pilot_is_refused_by_name(tmp_path):
     run = pilot(tmp_path, recipe="storm")
-    with pytest.raises(ComposeError, match=r"ablation.pilot=nowhere: nowhere holds no run.json"):
+    with pytest.raises(ComposeError, match=r"ablation.pilot=nowhere: no run 'nowhere' in"):
         find_pilot(tmp_path, "smoke", "nowhere")
     with pytest.raises(ComposeError, match="is of the recipe storm, not of smoke"):
         find_pilot(tmp_path, "smoke", str(run.directory))
