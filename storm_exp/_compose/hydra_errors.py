@@ -48,6 +48,8 @@ def _message(error: BaseException) -> str | None:
         return _unknown_key(error, "") or problem + _interpolations(path, problem)
     if isinstance(error, YAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
+    if isinstance(error, errors.InstantiationException) and error.__cause__ is not None:
+        return _message(error.__cause__) or str(error)
     if isinstance(error, errors.HydraException | StormError):
         return str(error)
     if isinstance(error, RecursionError):
@@ -61,7 +63,7 @@ def _message(error: BaseException) -> str | None:
 
 def _unreadable(override: str, problem: str) -> str:
     if override in load_plugins().verbs(["plan"])[0] or override == "plan":
-        problem = f"a verb comes first: storm-exp {override} …"
+        problem = f"a verb comes first, and there is one alone: storm-exp {override} …"
     elif override.isidentifier():
         problem = f"an override is written name=value{recipe_of_this_name(override)}"
     name, equals, value = override.partition("=")
@@ -70,7 +72,7 @@ def _unreadable(override: str, problem: str) -> str:
         return f"cannot read the override `{override}`: {problem}"
     corrected = quoted(override)
     if corrected and value[:1] in tuple("[{('\""):
-        problem += f"; if the value is a text, write {corrected}"
+        problem += f"; texts in it need quotes where they have a =; for a text write {corrected}"
     elif corrected and value.startswith("~/"):
         home = str(Path(value).expanduser())
         problem = f"no shell expands the ~ here; write {quoted(f'{override[: -len(value)]}{home}')}"

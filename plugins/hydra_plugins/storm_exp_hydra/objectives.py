@@ -53,7 +53,7 @@ class Objective:
         if self.stage and self.stage not in known:
             raise ComposeError(
                 f"hydra.sweeper.{self.direction}: '{self.stage}' is not made in this recipe"
-                f"{did_you_mean(self.stage, known)}; there are {', '.join(known)}"
+                f"{did_you_mean(self.stage, known)}"
             )
 
     def value(self, cell: "CellRecord") -> float | None:

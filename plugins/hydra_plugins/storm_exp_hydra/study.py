@@ -157,10 +157,7 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> optuna.sam
     """Return a sampler of optuna's; raises ComposeError for an unknown name or option."""
     optuna = _optuna()
     if name not in SAMPLERS:
-        raise ComposeError(
-            f"hydra.sweeper.sampler={name}: unknown{did_you_mean(name, SAMPLERS)}; there are "
-            f"{', '.join(SAMPLERS)}"
-        )
+        raise ComposeError(f"hydra.sweeper.sampler={name}: unknown{did_you_mean(name, SAMPLERS)}")
     cls = getattr(optuna.samplers, SAMPLERS[name])
     known = [
         parameter.name

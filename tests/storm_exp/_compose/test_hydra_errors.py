@@ -65,7 +65,10 @@ import pytest
             ["source=settled", "source.title=a {out}"],
             ["put the value in quotes of its own, as in 'source.title=\"a {out}\"'"],
         ),
-        (["-cd", ".", "plan", "recipe=sum"], ["`plan`: a verb comes first: storm-exp plan …"]),
+        (
+            ["-cd", ".", "plan", "recipe=sum"],
+            ["`plan`: a verb comes first, and there is one alone: storm-exp plan …"],
+        ),
         (["sum"], ["an override is written name=value; did you mean recipe=sum?"]),
         (["adder.amount=1,2"], ["adder.amount=1,2 gives several values: for a sweep add -m"]),
         (["sweep=amount"], ["sweep=amount: no such option; did you mean 'amounts'?"]),

@@ -54,4 +54,4 @@ def test_results_go_to_a_folder_of_any_name(storm, tmp_path, setting):
 def test_a_list_without_an_end_is_no_text(storm):
     said = storm("recipe=sum", "source=settled", "source.parts=[1,2")
     assert "cannot read the override `source.parts=[1,2`" in said.err
-    assert "if the value is a text, write 'source.parts=\"[1,2\"'" in said.err
+    assert "for a text write 'source.parts=\"[1,2\"'" in said.err

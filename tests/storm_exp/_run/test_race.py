@@ -188,4 +188,5 @@ def test_what_is_no_race_is_refused_before_anything_is_made(storm, tmp_path, wor
     said = storm(*RACE, "adder.amount=0.1,0.2", *words)
     assert said.code == 1
     assert part in said.err
+    assert "Error in call to target" not in said.err
     assert not (tmp_path / "outputs/store").exists()
