@@ -54,13 +54,18 @@ def longest_line(cell: CellRecord, contents: dict[str, dict[str, Any]]) -> list[
     """Return the evaluated models of the line of descent with most of them, first to last.
 
     A line is followed backwards through the port `model`. Stages that do not train, such as
-    pruning, add no tokens.
+    pruning, add no tokens. Of several evaluators it is the one that evaluated most of a line.
     """
-    evaluations = {
-        str(stage.inputs.get("model")): contents[stage.key]
-        for stage in cell.stages
-        if stage.key in contents and not is_interim(stage)
-    }
+    by_evaluator: dict[str, dict[str, dict[str, Any]]] = {}
+    for stage in cell.stages:
+        if stage.key in contents and not is_interim(stage):
+            models = by_evaluator.setdefault(stage.stage, {})
+            models[str(stage.inputs.get("model"))] = contents[stage.key]
+    lines = (_longest(cell, evaluations) for evaluations in by_evaluator.values())
+    return max(lines, key=len, default=[])
+
+
+def _longest(cell: CellRecord, evaluations: dict[str, dict[str, Any]]) -> list[Point]:
     best: list[Point] = []
     for key in evaluations:
         line, stage = [], cell.find(key)
@@ -82,7 +87,12 @@ def curve(runs: list[list[Point]]) -> Markup:
     Of several runs it shows the means, and the interval of what is in front.
     """
     entries = runs[0][0][2]["tasks"]
-    higher = [task for task, entry in entries.items() if entry.get("higher_is_better", True)]
+    everywhere = set(entries).intersection(*(e["tasks"] for run in runs for _, _, e in run))
+    higher = [
+        task
+        for task, entry in entries.items()
+        if task in everywhere and entry.get("higher_is_better", True)
+    ]
     shown = short_names(entries)
     lines = []
     courses = [[(tokens, e) for _, tokens, e in points] for points in runs]

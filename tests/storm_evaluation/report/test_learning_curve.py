@@ -76,3 +76,18 @@ def test_seeds_are_one_curve_with_its_interval_at_their_mean_of_tokens(make):
     )
     assert "model_0 at 1,100, model_1 at 1,600, model_2 at 1,850" in page.text
     assert "Means over 3 seeds; whiskers: 95 % intervals of the mean" in page.text
+
+
+def test_a_second_evaluator_of_some_models_has_no_part_in_the_curve_of_the_first(make):
+    made = recipe(make, [100, 50, 50])
+    other = {"metric": "acc", "score": 0.9, "stderr": 0.01, "n": 50, "higher_is_better": True}
+    for model in [stage for stage in made.stages if stage.artifact == "Checkpoint"][1:]:
+        scored = {"evaluation.json": {"tasks": {"calls": other}, "mean": 0.9}}
+        inputs = {"model": model.key}
+        made.stages.append(
+            make.stage("calls", "Evaluation", scored, element=model.stage, inputs=inputs)
+        )
+    line = longest_line(made, contents(made))
+    assert [list(each["tasks"]) for _, _, each in line] == [["lookup", "tools"]] * 3
+    text = show(make.run(made)).text
+    assert "could not make" not in text and "Learning curve" in text
