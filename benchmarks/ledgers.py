@@ -18,6 +18,7 @@ from pathlib import Path
 
 from results import setting, table, write_between
 from storm_evaluation.ablation.ledger import Effect, Ledger, in_words, ledgers
+from storm_evaluation.comparison.comparison import shown_interval
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import RunRecord
 from study_tables import WORK
@@ -93,7 +94,7 @@ def _cells(effect: Effect) -> list[str]:
     p = "< 0.001" if effect.p < 0.001 else f"{effect.p:.3f}"
     return [
         f"{effect.difference:+.3f}",
-        f"[{effect.low:+.3f}, {effect.high:+.3f}]",
+        shown_interval(effect.low, effect.high, f"[{effect.low:+.3f}, {effect.high:+.3f}]"),
         p,
         effect.said,
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm_evaluation.ablation.design import FULL
 from storm_evaluation.ablation.measured_arms import MeasuredArms, arms_of
-from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm
+from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm, shown_interval
 from storm_evaluation.comparison.paired import Paired
 from storm_exp import InputError
 from storm_exp.report import RunRecord
@@ -165,7 +165,8 @@ def in_words(factor: Factor, margin: float) -> str:
     """Return what a ledger says of a factor, as in `merging: score +0.051 [+0.030, +0.072]`."""
     parts = []
     for kind, effect in factor.mean.items():
-        said = f"{effect.difference:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
+        ends = f"[{effect.low:+.3f}, {effect.high:+.3f}]"
+        said = f"{effect.difference:+.3f} {shown_interval(effect.low, effect.high, ends)}"
         by = by_holm(effect.verdict, effect.low, effect.high)
         by += f" {effect.p:.3f}" if by else ""
         if effect.verdict == NO_EFFECT:

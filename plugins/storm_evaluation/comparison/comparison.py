@@ -13,6 +13,14 @@ NO_EFFECT, UNDECIDED = "no effect", "undecided"
 """Verdicts where neither model is better: the interval is within the margin, or is not."""
 
 
+def shown_interval(low: float, high: float, shown: str) -> str:
+    """Return an interval as it is shown, or what there is in place of one that has no width.
+
+    Where all answers have the same scores, nothing tells how often others would differ.
+    """
+    return shown if low < high else "(no answer differs)"
+
+
 def by_holm(verdict: str, low: float, high: float) -> str:
     """Return words that follow a verdict to which the interval that is shown does not lead.
 

@@ -15,6 +15,7 @@ from storm_evaluation.ablation.ledger import (
     ledgers,
 )
 from storm_evaluation.ablation.measured_arms import is_ablation
+from storm_evaluation.comparison.comparison import shown_interval
 from storm_evaluation.tasks.names import short_names
 from storm_exp.report import Place, RunRecord, Section
 from storm_report.interval_chart import Interval, interval_chart
@@ -105,7 +106,8 @@ def _caption(ledger: Ledger) -> str:
 
 def _cells(effect: Effect) -> list[str]:
     p = "< 0.001" if effect.p < 0.001 else f"{effect.p:.3f}"
-    interval = f"{effect.low:+.3f} to {effect.high:+.3f}"
+    ends = f"{effect.low:+.3f} to {effect.high:+.3f}"
+    interval = shown_interval(effect.low, effect.high, ends)
     return [f"{effect.difference:+.3f}", interval, p, effect.said]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from storm_evaluation.ablation.measured_arms import is_ablation
-from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm
+from storm_evaluation.comparison.comparison import NO_EFFECT, by_holm, shown_interval
 from storm_evaluation.comparison.paired import Paired
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import InputError
@@ -137,8 +137,9 @@ def difference_cells(cell: dict[str, Any], margin: float) -> list[Any]:
     class_ = verdict if verdict in ("better", "worse") else ""
     shown = Markup('<span class="{}">{:+.3f}</span>').format(class_, cell["difference"])
     p = "< 0.001" if cell["p_holm"] < 0.001 else f"{cell['p_holm']:.3f}"
-    interval = f"{cell['low']:+.3f} to {cell['high']:+.3f}"
-    by = by_holm(verdict, cell["low"], cell["high"])
+    low, high = cell["low"], cell["high"]
+    interval = shown_interval(low, high, f"{low:+.3f} to {high:+.3f}")
+    by = by_holm(verdict, low, high)
     return [shown, interval, p, in_words(verdict, margin) + by]
 
 

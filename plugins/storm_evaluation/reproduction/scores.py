@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from storm_evaluation.comparison.comparison import shown_interval
 from storm_evaluation.evaluation import Evaluation
 from storm_exp import InputError
 from storm_report.counted import counted
@@ -41,9 +42,10 @@ class ScorePair:
 
     def line(self) -> str:
         """Return scores and difference with its interval."""
+        ends = shown_interval(self.low, self.high, f"[{self.low:+.4f}, {self.high:+.4f}]")
         return (
             f"{self.label}: {self.first:.4g} → {self.second:.4g}, difference "
-            f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}] over "
+            f"{self.difference:+.4f} {ends} over "
             f"{counted(self.questions, 'question')}"
         )
 

@@ -248,6 +248,15 @@ def test_words_and_intervals_of_many_factors_agree_or_say_why_they_do_not(tmp_pa
     assert qualified, "made so that the methods disagree on one of them"
 
 
+def test_an_effect_of_which_no_answer_tells_has_no_interval_of_width_zero(tmp_path):
+    run = ablation(tmp_path, chances={"": 0.0, "curation": 0.0, "merging": 0.5}, seeds=("0",))
+    (section,) = sections(run)
+    assert "no answer differs" in section.html and "+0.000 to +0.000" not in section.html
+    effect = Effect(0.0, 0.0, 0.0, 1.0, "undecided")
+    factor = Factor("merging", "the fine-tune alone", {"mean": effect}, {}, {})
+    assert in_words(factor, 0.02) == "merging: score undecided, +0.000 (no answer differs)"
+
+
 def lose(run: RunRecord, number: int, *files: str) -> Path:
     """Delete an evaluation, or some files of it, as somebody who tidies up the store by hand."""
     folder = Path(run.cells[number].stages[0].directory)
