@@ -26,6 +26,12 @@ class Interval:
     note: str = ""
     class_: str = "s1"
 
+    @property
+    def told(self) -> str:
+        """The estimate in words, with its interval where that has a width."""
+        ends = f", {self.low:+.3f} to {self.high:+.3f}" if self.low < self.high else ""
+        return f"{self.value:+.3f}{ends}"
+
 
 def interval_chart(
     rows: Sequence[Interval], *, title: str, margin: float = 0.0, width: float = WIDTH
@@ -58,7 +64,7 @@ def interval_chart(
         else:
             drawn.append(text(left - 12, y + 4, fitted(row.label, left / LETTER), "name", "end"))
             drawn.append(text(right + 12, y + 4, fitted(row.note, _NOTES / LETTER), "tick"))
-        tip = element("title", f"{row.label}: {row.value:+.3f}, {row.low:+.3f} to {row.high:+.3f}")
+        tip = element("title", f"{row.label}: {row.told}")
         drawn += [
             stroke(place(row.low), y, place(row.high), y, "whisker"),
             element(
@@ -71,7 +77,5 @@ def interval_chart(
             ),
         ]
     drawn.append(text((left + right) / 2, bottom + 36, title, "axis", "middle"))
-    told = "; ".join(
-        f"{row.label} {row.value:+.3f}, {row.low:+.3f} to {row.high:+.3f}" for row in rows
-    )
+    told = "; ".join(f"{row.label} {row.told}" for row in rows)
     return picture(width, bottom + 46, f"{title}: {told}", *drawn)
