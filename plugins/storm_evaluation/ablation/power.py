@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WANTED = 0.8
 """Power that an ablation is planned for."""
+_NO_VARIANCE = 1e-6
+"""An effect that is seen from here on is any at all: the answers of the pilot never varied."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +53,17 @@ def planned_power(plan: Plan, cells: list[Composition]) -> Answer:
         notes.append(_pilot_line(arms, pilot.directory))
         notes += _other_questions(plan, evaluator, arms)
         for name, kind, point, pessimistic in _figures(arms, factors, seeds, effect):
+            if point.smallest < _NO_VARIANCE:
+                notes.append(f"{kind}, {name}: no answer of the pilot varied, which tells nothing")
+                continue
             of = {"evaluator": evaluator, "effect_of": name, "measure": kind, "effect": effect}
             figures = {"seeds": seeds, "point": vars(point), "pessimistic": vars(pessimistic)}
             items.append(of | figures)
+    if not items:
+        raise ComposeError(
+            f"--power: no answer of the pilot {pilot.directory} varied between arms and runs, "
+            "which tells nothing: ask more questions, or train for longer"
+        )
     said = f"seen by {WANTED:.0%}"
     rows = [["effect of", "measure", said, f"{effect:g} is seen by", f"{effect:g} needs"]]
     rows += [[item["effect_of"], item["measure"], *_shown(item)] for item in items]

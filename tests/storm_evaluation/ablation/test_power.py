@@ -91,6 +91,13 @@ def test_a_pilot_is_named_as_any_run_is(tmp_path):
         assert find_pilot(tmp_path / "outputs", "smoke", word).directory == run.directory
 
 
+def test_a_pilot_whose_answers_never_vary_promises_nothing(tmp_path):
+    pilot(tmp_path, chances=dict.fromkeys(CHANCES, 0.0))
+    found = asked(tmp_path, CURATION, "--power")
+    assert found.code == 1
+    assert "varied between arms and runs, which tells nothing" in found.err
+
+
 def test_without_a_pilot_it_says_how_to_make_one(tmp_path):
     found = asked(tmp_path, "--power", seeds="0,1")
     assert found.code == 1
