@@ -69,13 +69,10 @@ def _unreadable(override: str, problem: str) -> str:
     name, equals, value = override.partition("=")
     if equals and (name, value) != (name.strip(), value.strip()):
         problem = f"there must be no space around the '=': write {name.strip()}={value.strip()}"
-        return f"cannot read the override `{override}`: {problem}"
-    corrected = quoted(override)
-    if corrected and value[:1] in tuple("[{('\""):
+    elif (corrected := quoted(override)) and value[:1] in tuple("[{('\""):
         problem += f"; texts in it need quotes where they have a =; for a text write {corrected}"
     elif corrected and value.startswith("~/"):
-        home = str(Path(value).expanduser())
-        problem = f"no shell expands the ~ here; write {quoted(f'{override[: -len(value)]}{home}')}"
+        problem = f"no shell expands ~ here; write {quoted(f'{name}={Path(value).expanduser()}')}"
     elif corrected:
         odd = dict.fromkeys(re.sub(r"[\w./:\\-]", "", value, flags=re.ASCII))
         reason = f"because of {', '.join(map(repr, odd))} " if odd else ""

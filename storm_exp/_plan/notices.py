@@ -29,8 +29,8 @@ def list_notices(plan: Plan) -> list[str]:
         name, *within = re.split(r"[@=]", word.lstrip("+~"))[0].split(".")
         told |= name in ("targets", "graph", *recipe.idle)
         told |= name in deciding and (not within or within[0] in deciding[name])
-    if recipe.idle and told:
-        lines.append(f"not planned, because nothing needs it: {', '.join(recipe.idle)}")
+    if told and (idle := [n for n in recipe.idle if all(n in c.recipe.idle for c in plan.cells)]):
+        lines.append(f"not planned, because nothing needs it: {', '.join(idle)}")
     lines += [
         f"note: {path} is read from this machine's environment, and its value enters the key"
         for cell in plan.cells

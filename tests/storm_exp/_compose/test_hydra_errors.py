@@ -246,7 +246,7 @@ def test_a_bug_in_the_explanation_hides_no_error(storm, monkeypatch, tmp_path):
         (["graph=${graph}"], "graph: Recursive interpolation detected"),
         (["graph.adder.number=[source,source]"], "'source' is named twice"),
         (["outputs=''"], "outputs='': must be a folder"),
-        (["outputs=~/runs"], "no shell expands the ~ here; write 'outputs=\"/"),
+        (["outputs=~/runs"], "no shell expands ~ here; write 'outputs=\"/"),
         (["targets=null"], "targets"),
         (["adder.amount = 3"], "there must be no space around the '=': write adder.amount=3"),
         (["adder=add,weighted"], "adder=add,weighted names several options: for a sweep add -m"),

@@ -331,6 +331,11 @@ def test_the_plan_names_the_stages_that_nothing_needs(storm):
     assert "not planned, because nothing needs it: adder, total" in said.out
 
 
+def test_of_a_sweep_only_what_no_cell_needs_is_told_as_not_planned(storm):
+    said = storm("plan", "-m", "recipe=sum", "targets=[source],[adder]")
+    assert "not planned, because nothing needs it: other, total\n" in said.out
+
+
 def test_a_plugins_section_is_no_stage_and_holds_its_settings_alone(storm):
     assert storm("plan", "recipe=sum", "chat.template=chatml").code == 0
     for override, words in {
