@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storm_exp import Plan
+from storm_exp import ComposeError, Plan
 
 if TYPE_CHECKING:
     from storm_exp.report import StageRecord
@@ -24,13 +24,20 @@ class Budget:
     """
 
     def __init__(self, hours: float | None, file: Path) -> None:
-        """Take the limit, None for none; what is spent is kept in a file."""
+        """Take the limit, None for none; what is spent is kept in a file.
+
+        Raises ComposeError for one that cannot be read.
+        """
         self.hours, self._file = hours, file
         self.spent = 0.0
         self._seconds: dict[str, list[float]] = {}
         self._questions: int | None = None
         if file.is_file():
-            self.spent = float(json.loads(file.read_text(encoding="utf-8"))["hours"])
+            try:
+                self.spent = float(json.loads(file.read_text(encoding="utf-8"))["hours"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                problem = "it cannot be read; remove it, and the race counts its hours anew"
+                raise ComposeError(f"what a race has spent, {file}: {problem}") from error
 
     def note(self, stages: Iterable[StageRecord], questions: int | None) -> None:
         """Note what a rung took, whose evaluations had this many questions a task."""
@@ -43,7 +50,9 @@ class Budget:
                 self.spent += stage.seconds / 3600
         self._seconds |= latest
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps({"hours": self.spent}), encoding="utf-8")
+        part = self._file.with_suffix(".part")  # a race that is killed here leaves it whole
+        part.write_text(json.dumps({"hours": self.spent}), encoding="utf-8")
+        part.replace(self._file)
 
     def expected(self, plan: Plan, questions: int | None) -> float:
         """Return the hours that a plan's missing stages will take, as far as they are known."""

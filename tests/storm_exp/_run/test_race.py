@@ -79,6 +79,18 @@ def test_a_race_that_was_killed_goes_on_and_reckons_with_what_it_had_spent(storm
     assert {row[0]: row[1:] for row in notes["rows"]} == resumed
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"hours": "x"}'])
+def test_hours_that_cannot_be_read_are_named(storm, tmp_path, content):
+    words = (*RACE, "adder.amount=0.6,0.61", "seed=0,1")
+    assert storm(*words).code == 0
+    (file,) = (tmp_path / "outputs/store/races").iterdir()
+    file.write_text(content)
+    said = storm(*words)
+    assert said.code == 1 and f"what a race has spent, outputs/store/races/{file.name}" in said.err
+    file.unlink()
+    assert storm(*words).code == 0
+
+
 def test_a_race_stops_where_its_hours_end_and_ties_survive(storm, tmp_path):
     words = (*RACE, "adder.amount=0.6,0.61,0.62", "seed=0,1")
     said = storm(*words, "hydra.sweeper.hours=1e-9", "hydra.sweeper.questions=[20,40]")
