@@ -94,7 +94,8 @@ class Evaluation(Artifact):
         """Write both files and return the scores.
 
         `metrics` gives each task's metric and whether higher is better, in the order in which tasks
-        are shown. Raises InputError for a task without documents.
+        are shown. Raises InputError for a task without documents or weight, and for scores that
+        are no numbers.
         """
         rows = list(samples)
         scores: dict[str, TaskScore] = {}
@@ -102,6 +103,13 @@ class Evaluation(Artifact):
             own = [row for row in rows if row.task == task]
             if not own:
                 raise InputError(f"task {task}: no documents were scored")
+            if lost := sum(not math.isfinite(row.score) for row in own):
+                raise InputError(
+                    f"task {task}: the scores of {lost} of {counted(len(own), 'document')} are no "
+                    "numbers, as those of a model whose training diverged"
+                )
+            if not any(row.weight for row in own):
+                raise InputError(f"task {task}: nothing of its documents was scored")
             mean, stderr = mean_and_stderr([r.score for r in own], [r.weight for r in own])
             scores[task] = TaskScore(
                 metric=metric,

@@ -52,3 +52,21 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_a_task_without_documents_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no documents"):
         Evaluation(tmp_path).write({"t": ("acc", True)}, [], {}, "")
+
+
+@pytest.mark.parametrize(
+    ("score", "weight", "problem"),
+    [
+        (math.nan, 1.0, "scores of 1 of 2 documents are no numbers, as those of a model whose"),
+        (math.inf, 1.0, "scores of 1 of 2 documents are no numbers"),
+        (1.0, 0.0, "nothing of its documents was scored"),
+    ],
+)
+def test_scores_that_say_nothing_are_an_error_and_no_evaluation(tmp_path, score, weight, problem):
+    rows = [
+        Sample(task="loss", document=name, score=each, weight=weight)
+        for name, each in (("a", score), ("b", 2.0))
+    ]
+    with pytest.raises(InputError, match=problem):
+        Evaluation(tmp_path).write({"loss": ("nats", False)}, rows, {}, "")
+    assert not list(tmp_path.iterdir())
