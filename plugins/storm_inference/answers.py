@@ -68,6 +68,7 @@ class Answers(AsksModel):
         if data.splits is None:
             return dataclasses.replace(data)
         splits = {name: [0, most] for name, (_, most) in data.splits.items() if name != "rejected"}
+        splits["rejected"] = [0, sum(most for _, most in splits.values())]
         return DatasetSpec(splits=splits, columns=data.columns)
 
     def rehearsal(self) -> Answers:

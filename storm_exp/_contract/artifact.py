@@ -64,9 +64,9 @@ def _as_json(spec: Spec) -> dict[str, Any]:
 
 
 def _brief(value: Any, other: Any) -> str:
-    """Return the text of a value; of an object the entries that another object has otherwise."""
+    """Return the text of a value; of an object the entries that another lacks or has otherwise."""
     if isinstance(value, dict) and isinstance(other, dict):
-        value = {k: each for k, each in value.items() if k in other and other[k] != each} or value
+        value = {k: each for k, each in value.items() if k not in other or other[k] != each}
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 

@@ -23,12 +23,13 @@ def make_stage(folder: Path, name: str = "stage", threads: int = 1) -> StageCont
 def run_component(settings: Any, stage: StageContext, *inputs: Any, **ports: Any) -> Artifact:
     """Run a component as the engine does: its `plan_spec` sees the specs of its inputs first.
 
-    Inputs are given by the order of its ports, or by their names. Raises what either raises.
+    Inputs are given by the order of its ports, or by their names. Raises what either raises, and
+    AssertionError where the artifact is not what was planned.
     """
     given = given_ports(settings, inputs, ports)
-    plan_spec(settings, specs_of(given))
-    made = settings.run(stage, **given)
-    assert isinstance(made, Artifact)
+    planned = plan_spec(settings, specs_of(given))
+    made: Artifact = settings.run(stage, **given)
+    assert not (wrong := planned.contradictions(made.spec())), "; ".join(wrong)
     return made
 
 

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from storm_data.dataset import Dataset, DatasetSpec
 from storm_data.rows.arrow_schema import chat_schema
 from storm_exp import InputError, SettingError
-from storm_exp.testing import make_stage
+from storm_exp.testing import make_stage, run_component
 from storm_inference.answers import Answers
 from storm_inference.engines.engine import Sampling
 from storm_inference.engines.transformers_engine import TransformersEngine
@@ -196,7 +196,7 @@ def test_unusable_questions_are_kept_with_their_reasons(tmp_path, talker, monkey
         [("assistant", "alone")],
         [("user", "q" * 300)],
     )
-    made = Answers(max_new_tokens=5, seed=0).run(make_stage(tmp_path), model, data)
+    made = run_component(Answers(max_new_tokens=5, seed=0), make_stage(tmp_path), model, data)
     assert [row["id"] for row in made.rows("train")] == ["0"]
     reasons = {row["id"]: row["reason"] for row in made.rows("rejected")}
     assert "no system" in reasons["1"]

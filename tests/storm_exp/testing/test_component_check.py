@@ -112,7 +112,7 @@ class Described(Spec):
 def test_of_an_object_what_contradicts_is_told():
     planned = Described(config={f"size_{number}": number for number in range(30)})
     made = Described(config={**planned.config, "size_7": 8, "more": 1})
-    told = "config was to be {'size_7': 7} and is {'size_7': 8}"
+    told = "config was to be {'size_7': 7} and is {'size_7': 8, 'more': 1}"
     assert planned.contradictions(made) == [told]
     assert planned.contradictions(Described()) == Described().contradictions(made) == []
 
