@@ -10,7 +10,9 @@ from markupsafe import Markup
 from storm_report.chart import ticks
 from storm_report.svg import LETTER, WIDTH, box, element, fitted, picture, stroke, text
 
-_ROW, _TOP, _GUTTER, _NOTES = 28, 8, 200, 220
+_ROW, _TOP, _GUTTER = 28, 8, 200
+_NOTES = (220, 360)
+"""Pixels: the least and the most of a wide chart that are beside it, for notes."""
 _ABOVE, _MARGIN = 18, 24
 """Pixels: a line of text above an interval, and beside it, where a narrow chart has it there."""
 
@@ -41,8 +43,9 @@ def interval_chart(
         return Markup()
     ends = [end for row in rows for end in (row.low, row.high)]
     marks = ticks(min(0.0, -margin, *ends), max(0.0, margin, *ends))
-    narrow = 0.6 * width < _GUTTER + _NOTES
-    left, right = (_MARGIN, width - _MARGIN) if narrow else (_GUTTER, width - _NOTES)
+    narrow = 0.6 * width < _GUTTER + _NOTES[0]
+    notes = min(max(_NOTES[0], *(LETTER * (len(row.note) + 4) for row in rows)), _NOTES[1])
+    left, right = (_MARGIN, width - _MARGIN) if narrow else (_GUTTER, width - notes)
     pitch = _ROW + _ABOVE * narrow
     bottom = _TOP + pitch * len(rows)
 
@@ -63,7 +66,7 @@ def interval_chart(
             drawn.append(text(width, y - 14, fitted(row.note, room), "tick halo", "end"))
         else:
             drawn.append(text(left - 12, y + 4, fitted(row.label, left / LETTER), "name", "end"))
-            drawn.append(text(right + 12, y + 4, fitted(row.note, _NOTES / LETTER), "tick"))
+            drawn.append(text(right + 12, y + 4, fitted(row.note, notes / LETTER), "tick"))
         tip = element("title", f"{row.label}: {row.told}")
         drawn += [
             stroke(place(row.low), y, place(row.high), y, "whisker"),

@@ -274,3 +274,11 @@ def test_a_responsive_chart_of_nothing_is_nothing():
 )
 def test_a_label_is_cut_by_the_width_of_its_letters(label, shown):
     assert fitted(label, 16) == shown
+
+
+def test_a_wide_chart_has_room_for_a_note_of_a_few_words():
+    note = "against the same tokens without new layers"
+    assert f">{note}<" in interval_chart([Interval("depth", 0.1, 0.0, 0.2, note)], title="effect")
+    long = interval_chart([Interval("depth", 0.1, 0.0, 0.2, 3 * note)], title="effect")
+    assert f">{note}" in long
+    assert "…<" in long
