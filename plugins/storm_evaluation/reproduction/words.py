@@ -48,7 +48,7 @@ def read_words(arguments: Sequence[str]) -> Words:
             words.outputs = Path(value).expanduser()
         elif name == "store.path" and equals:
             raise StormError(f"{word}: it reproduces in a store of its own; --in DIR says where")
-        elif (equals and not Path(word).exists()) or word.startswith("~"):
+        elif (equals and not _is_place(word)) or word.startswith("~"):
             words.overrides.append(_single(word))
         else:
             names.append(word)
@@ -59,6 +59,11 @@ def read_words(arguments: Sequence[str]) -> Words:
         )
     words.what = names[0]
     return words
+
+
+def _is_place(word: str) -> bool:
+    """Return whether a word is a file or folder, or that of a cell that is not there."""
+    return Path(word).exists() or Path(word.partition("=")[0]).parent.name == "cells"
 
 
 def _folder(value: str) -> Path:

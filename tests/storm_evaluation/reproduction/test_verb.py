@@ -87,6 +87,8 @@ def test_a_cell_of_a_sweep_is_rerun_by_itself(storm: Command, tmp_path: Path) ->
         assert result.stage("source").settings == {"value": 2.0}
     result = storm("reproduce", f"{sweep.record.directory}/cells/source.value=1", "adder.amount=3")
     assert verdict(result) == "different from adder on: amount: 1.0 → 3.0"
+    result = storm("reproduce", "outputs/latest/cells/source.value=9")
+    assert "no run 'outputs/latest/cells/source.value=9'" in result.err
 
 
 def test_what_differs_and_is_not_evaluated_is_not_within_noise(
