@@ -63,13 +63,16 @@ _BySeeds = dict[tuple[str, ...], StageRecord]
 def _arms(run: RunRecord) -> dict[str, dict[str, _BySeeds]]:
     """Return the evaluations by title of the comparison, by arm and by seeds."""
     by_title: dict[str, dict[str, _BySeeds]] = {}
+    found = [stage for cell in run.cells for stage in cell.of_type("Evaluation")]
+    several = len({stage.stage for stage in found if not is_interim(stage)}) > 1
     for settings, cell in zip(run.cell_settings(), run.cells, strict=True):
         setting = " · ".join(f"{name}={v}" for name, v in settings.items() if not is_seed(name))
         seeds = tuple(value for name, value in settings.items() if is_seed(name))
         for stage in cell.stages:
             if stage.artifact != "Evaluation" or not stage.directory or is_interim(stage):
                 continue
-            title, arm = (stage.label, setting) if setting else ("models", stage.label)
+            models = f"models by {stage.stage}" if several else "models"
+            title, arm = (stage.label, setting) if setting else (models, stage.label)
             by_title.setdefault(title, {}).setdefault(arm, {})[seeds] = stage
     return by_title
 

@@ -224,3 +224,27 @@ def test_the_same_seed_again_is_no_other_run(tmp_path):
     for cell in run.cells:
         cell.overrides = [cell.overrides[0], "seed=0"]
     assert sections(run) == []
+
+
+def test_models_of_two_evaluators_are_compared_by_each(tmp_path):
+    run = sweep(tmp_path, ("all",))
+    draw = np.random.default_rng(0)
+    for number, cell in enumerate(run.cells):
+        (first,) = cell.stages
+        for evaluator, task in (("evaluator", ""), ("calls", "calls")):
+            for model in ("finetuner", "merger"):
+                if (evaluator, model) == ("evaluator", "finetuner"):
+                    continue
+                folder = tmp_path / f"{evaluator}-{model}-{number}"
+                evaluate(folder, draw.random(QUESTIONS) < 0.5, draw.random(QUESTIONS))
+                if task:
+                    rows = [
+                        Sample(task=task, document=f"d{n}", score=float(draw.random() < 0.5))
+                        for n in range(QUESTIONS)
+                    ]
+                    Evaluation(folder).write({task: ("acc", True)}, rows, {}, "")
+                more = {"stage": evaluator, "element": model, "directory": str(folder)}
+                cell.stages.append(StageRecord(**{**vars(first), **more, "key": folder.name}))
+    assert list(comparisons(run)) == ["models by evaluator", "models by calls"]
+    (section,) = sections(run)
+    assert "not compared" not in section.html and section.html.count("<tbody>") == 2
