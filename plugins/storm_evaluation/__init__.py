@@ -68,7 +68,8 @@ def storm_actions() -> dict[str, Callable[[list[Composition]], Answer]]:
         Runs the recipe, and the recipe with the control of each of its factors in turn; what they
         share is made once. The report begins with the effect of every factor on the scores of the
         result, with intervals over runs and questions. With --power nothing runs: it says which
-        effects could be seen, and how many seeds an effect of ablation.power=0.02 needs.
+        effects could be seen, and how many seeds an effect of ablation.power=0.02 needs. What it
+        would make: storm-exp plan -m hydra/sweeper=ablation recipe=NAME seed=0,1,2.
 
         for example:
             storm-exp ablate recipe=storm seed=0,1,2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -140,8 +141,9 @@ def test_an_ablation_shares_stages_and_ends_in_a_ledger(tmp_path):
 @pytest.mark.slow
 def test_every_command_of_the_page_plans(tmp_path):
     page = (Path(__file__).parents[3] / "docs/ablations.md").read_text(encoding="utf-8")
-    lines = [line.split()[1:] for line in page.splitlines() if line.startswith("    storm-exp ")]
-    assert len(lines) == 5
+    lines = [line for line in page.splitlines() if line.startswith("    storm-exp ")]
+    lines = [shlex.split(line)[1:] for line in lines]
+    assert len(lines) == 6
     controls = ("curation", "difficulty", "spectrum", "merging", "slerp")
     pilot = ablation(
         tmp_path / "outputs/runs/2026-01-01_00-00-00-storm-sweep",
@@ -166,5 +168,6 @@ def test_every_command_of_the_page_plans(tmp_path):
             assert found.plan is not None
             planned[command] = len(found.plan.cells)
         factors = 4 if any(word.endswith("=null") for word in words) else 5
+        factors += sum(word.startswith("+ablation.controls.") for word in words)
         arms = 2**factors if "ablation.design=full" in words else 1 + factors
         assert planned[command] == arms
