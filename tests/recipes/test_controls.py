@@ -1,4 +1,4 @@
-"""Controls of the recipes that ship: what stands in for a step differs from it in the factor alone."""
+"""Controls of shipped recipes: what stands in for a step differs from it in the factor alone."""
 
 from __future__ import annotations
 
