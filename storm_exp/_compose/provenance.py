@@ -19,7 +19,6 @@ from storm_exp._contract.setting_values import flat
 NO_PACKAGE = ": the first line of a recipe's file must be `# @package _global_`"
 """What a recipe lacks whose settings are found below the name of the folder of recipes."""
 _LONGEST_PATH = 1000
-_NOWHERE = object()
 
 
 def groups_beside_menus() -> list[str]:
@@ -45,12 +44,8 @@ class Origins:
 
     def wrote(self, *paths: str) -> bool:
         """Return whether the user set one of these paths or a parent of one."""
-        return any(
-            path == name or path.startswith(f"{name}.") for path in paths for name in self._users()
-        )
-
-    def _users(self) -> list[str]:
-        return [name for name, word in self._named().items() if word not in self.swept]
+        users = [name for name, word in self._named().items() if word not in self.swept]
+        return any(path == n or path.startswith(f"{n}.") for path in paths for n in users)
 
     def _named(self) -> dict[str, str]:
         return {o.split("=")[0].lstrip("+~").split("@")[-1]: o for o in self.overrides}
@@ -92,7 +87,7 @@ def _file_that_sets(path: str, file: str) -> str:
     """Return which of a recipe's file and the files that it builds on sets a value, "" for none."""
     hydra: Any = GlobalHydra.instance().hydra
     found = hydra and hydra.config_loader.repository.load_config(file)
-    if not found or OmegaConf.select(found.config, path, default=_NOWHERE) is not _NOWHERE:
+    if not found or OmegaConf.select(found.config, path, default=found) is not found:
         return file if found else ""
     below = [each.path or "" for each in found.defaults_list if isinstance(each, ConfigDefault)]
     paths = (posixpath.join("/", posixpath.dirname(file), each)[1:] for each in below)

@@ -85,7 +85,6 @@ class Memos(Protocol):
 
     def memo(self, name: str, version: int, inputs: MemoInputs, fill: MemoFill) -> Path:
         """Return a folder whose contents depend on artifacts alone, filled by the first caller."""
-        ...
 
 
 class Artifact:

@@ -14,3 +14,11 @@ def varying_settings(cells: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     names = list(dict.fromkeys(name for cell in parsed for name in cell))
     varying = [name for name in names if len({cell.get(name, "") for cell in parsed}) > 1]
     return [{name: cell.get(name, "") for name in varying} for cell in parsed]
+
+
+def fewest_settings(settings: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return as few of the settings as tell apart what all of them do, rather the first ones."""
+    for dropped in reversed(list(dict.fromkeys(name for each in settings for name in each))):
+        fewer = [{k: v for k, v in each.items() if k != dropped} for each in settings]
+        settings = fewer if len(set(map(str, fewer))) == len(set(map(str, settings))) else settings
+    return settings

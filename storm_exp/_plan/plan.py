@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from storm_exp._contract.errors import (
     plugin_code,
 )
 from storm_exp._contract.setting_values import all_settings, semantic_settings
-from storm_exp._plan.cells import varying_settings
+from storm_exp._plan.cells import fewest_settings, varying_settings
 from storm_exp._plan.key import artifact_key
 from storm_exp._plan.planned_artifact import PlannedArtifact, Status
 from storm_exp._store.store import Store
@@ -102,19 +101,22 @@ class Plan:
         return next((str(use.settings.scale) for use in uses if hasattr(use.settings, "scale")), "")
 
     def labels(self) -> dict[str, str]:
-        """Return the label of each key, with settings where several nodes have the same label."""
-        needed: dict[str, list[dict[str, str]]] = {}
+        """Return the label of each key, with as few settings as tell nodes of equal labels apart.
+
+        Earlier settings are preferred: what an arm of an ablation sets comes after its name.
+        """
+        alike: dict[str, dict[str, dict[str, str]]] = {}
         settings = varying_settings([cell.overrides for cell in self.cells])
         for cell, values in zip(self.cells, settings, strict=True):
             for node in cell.nodes():
-                needed.setdefault(node.key, []).append(values)
-        likes = Counter(node.label for node in self.nodes.values())
-        labels = {}
-        for node in self.nodes.values():
-            first, *others = needed[node.key]
-            common = [f"{k}={v}" for k, v in first.items() if v and all(o[k] == v for o in others)]
-            labels[node.key] = " · ".join([node.label, *(common if likes[node.label] > 1 else [])])
-        return labels
+                found = alike.setdefault(node.label, {})
+                own = found.get(node.key, values)
+                found[node.key] = {k: v for k, v in own.items() if v and values[k] == v}
+        return {
+            key: " · ".join([label, *(f"{name}={value}" for name, value in own.items())])
+            for label, found in alike.items()
+            for key, own in zip(found, fewest_settings(list(found.values())), strict=True)
+        }
 
     def check_kept(self) -> None:
         """Raise PlanError if an artifact that is kept was evicted after the plan was made."""
