@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,7 @@ def find_differences(first: Side, second: Side, margin: float) -> Differences:
         for change in _attempt(notes, f"rows of {label}", [], row_changes, label, *places)
     ]
     pairs, questions = [], []
-    for label in first.evaluations:
-        if label not in second.evaluations:
-            continue
-        places = first.evaluations[label], second.evaluations[label]
+    for label, places in _evaluations(first.evaluations, second.evaluations):
         if places[0] != places[1]:
             empty: tuple[list[ScorePair], dict[str, Any]] = ([], {})
             what = f"scores of {label}"
@@ -103,6 +100,31 @@ def _places(
         places = [s.directory for s in steps if s.artifact == _DATA and s.directory is not None]
         if len(places) == 2 and steps[0].digest != steps[1].digest:
             yield label, (places[0], places[1])
+
+
+def _evaluations(
+    before: Mapping[str, Path], after: Mapping[str, Path]
+) -> Iterator[tuple[str, tuple[Path, Path]]]:
+    """Yield the evaluations of both sides that have one label.
+
+    Where an evaluator has a single one on each side, as in the arms of an ablation, they are of the
+    models to compare, whatever the names of their stages.
+    """
+    sides = [_by_evaluator(before), _by_evaluator(after)]
+    for evaluator in sides[0]:
+        first, second = (side.get(evaluator, []) for side in sides)
+        if len(first) == len(second) == 1 and first != second:
+            yield f"{first[0]} → {second[0]}", (before[first[0]], after[second[0]])
+        for label in first:
+            if label in second:
+                yield label, (before[label], after[label])
+
+
+def _by_evaluator(labels: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        found.setdefault(label.partition("[")[0], []).append(label)
+    return found
 
 
 def _attempt(notes: list[str], what: str, otherwise: Any, function: Any, *arguments: Any) -> Any:

@@ -87,6 +87,20 @@ def test_cells_of_a_sweep_are_compared_by_their_folders(storm: Command) -> None:
     assert "cells/adder.amount=1,source=number" in refused
 
 
+def test_single_models_of_an_evaluator_are_compared_whatever_their_stages(
+    storm: Command, tmp_path: Path
+) -> None:
+    words = write_recipe(tmp_path)
+    storm(*words, "name=one", "graph.examiner.number=[adder]")
+    storm(*words, "name=two", "graph.examiner.number=[total]", "adder.drift=10")
+    item = found(storm("compare", "one", "two", "--json"))
+    labels = {pair["label"] for pair in item["scores"]}
+    assert labels == {"examiner[adder] → examiner[total]"}
+    assert {each["label"] for each in item["questions"]} == labels
+    storm(*words, "name=both")
+    assert found(storm("compare", "one", "both", "--json"))["scores"] == []
+
+
 def test_artifacts_are_compared_by_label_and_by_key(two: Command) -> None:
     result = two("compare", "adder", "total")
     assert result.code == 0, result.err
