@@ -21,9 +21,9 @@ _ONE_LINE = 34
 
 @dataclasses.dataclass(kw_only=True)
 class Line:
-    """A curve: points, with what each point's error bar is long in `spread`.
+    """A curve: points, with the length of each point's error bar in `spread`.
 
-    That is half its length, or the lengths below and above the point where these differ.
+    That is half of it, or, where they differ, what is below and what is above the point.
     """
 
     name: str

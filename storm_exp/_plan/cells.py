@@ -17,7 +17,7 @@ def varying_settings(cells: Sequence[Sequence[str]]) -> list[dict[str, str]]:
 
 
 def fewest_settings(settings: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return as few of the settings as tell apart what all of them do, rather the first ones."""
+    """Return the settings without those, the last first, that tell nothing more apart."""
     for dropped in reversed(list(dict.fromkeys(name for each in settings for name in each))):
         fewer = [{k: v for k, v in each.items() if k != dropped} for each in settings]
         settings = fewer if len(set(map(str, fewer))) == len(set(map(str, settings))) else settings
